@@ -1,0 +1,3 @@
+"""Jupyter widgets bound to a live Keras model."""
+
+__version__ = "0.1.0"
