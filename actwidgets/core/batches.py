@@ -1,0 +1,126 @@
+"""Walk over samples in batches, whatever holds them: arrays, data sets, re-iterables."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from actwidgets.errors import DataError, ShapeError
+
+Inputs = Any  # an array, or a list or dict of arrays that share the sample axis
+
+
+def is_array(x: Any) -> bool:
+    """Whether `x` holds samples along a first axis that can be sliced."""
+    return hasattr(x, "shape") and hasattr(x, "dtype") and hasattr(x, "__getitem__")
+
+
+def is_arrays(x: Any) -> bool:
+    """Whether `x` is an array, or a list, tuple or dict of arrays (several inputs)."""
+    if isinstance(x, Mapping):
+        return bool(x) and all(is_array(part) for part in x.values())
+    if isinstance(x, list | tuple):
+        return bool(x) and all(is_array(part) for part in x)
+    return is_array(x)
+
+
+def parts(x: Inputs) -> list[Any]:
+    """The arrays in `x`, in order."""
+    if isinstance(x, Mapping):
+        return list(x.values())
+    return list(x) if isinstance(x, list | tuple) else [x]
+
+
+def count_samples(x: Inputs, *, name: str = "x") -> int:
+    """The length of the sample axis that all arrays in `x` share.
+
+    Raises:
+        ShapeError: An array without axes, or arrays of different lengths.
+    """
+    lengths = set()
+    for part in parts(x):
+        if not part.shape:
+            raise ShapeError(f"{name} needs a sample axis; got a single value")
+        lengths.add(int(part.shape[0]))
+    if len(lengths) != 1:
+        found = ", ".join(map(str, sorted(lengths)))
+        raise ShapeError(f"the inputs in {name} must have equally many samples; got {found}")
+    return lengths.pop()
+
+
+def take(x: Inputs, rows: Any) -> Inputs:
+    """The samples `rows` (a slice, or indices) of every array in `x`."""
+    if isinstance(x, Mapping):
+        return {name: part[rows] for name, part in x.items()}
+    if isinstance(x, list | tuple):
+        return [part[rows] for part in x]
+    return x[rows]
+
+
+def join(batches: list[Inputs]) -> Inputs:
+    """Put batches of the same structure behind one another."""
+    first = batches[0]
+    if isinstance(first, Mapping):
+        return {name: np.concatenate([b[name] for b in batches]) for name in first}
+    if isinstance(first, list | tuple):
+        return [np.concatenate(column) for column in zip(*batches, strict=True)]
+    return np.concatenate([np.asarray(batch) for batch in batches])
+
+
+def iterate(x: Any, y: Any = None, *, batch_size: int = 256) -> Iterator[tuple[Inputs, Any]]:
+    """Yield `(inputs, labels)` batch by batch, in order.
+
+    Args:
+        x: Arrays; or a `tf.data.Dataset`, a `PyDataset`, or any re-iterable of batches,
+            which may be `(inputs, labels)` pairs.
+        y: Labels along the same sample axis; `None` takes them from pairs where there are any.
+        batch_size: Samples per batch where `x` holds arrays; otherwise `x` decides.
+
+    Raises:
+        DataError: A one-shot iterator, or something that holds no samples.
+        ShapeError: Arrays of different lengths.
+    """
+    if batch_size < 1:
+        raise DataError(f"batch_size must be at least 1; got {batch_size}")
+    if is_arrays(x):
+        n_samples = count_samples(x)
+        if y is not None and len(y) != n_samples:
+            raise ShapeError(f"x has {n_samples} samples and y has {len(y)} labels")
+        for start in range(0, n_samples, batch_size):
+            rows = slice(start, min(start + batch_size, n_samples))
+            yield take(x, rows), None if y is None else np.asarray(y[rows])
+        return
+    yield from _with_labels(_batches_of(x), y)
+
+
+def _batches_of(x: Any) -> Iterator[Any]:
+    if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not isinstance(x, list | tuple):
+        return (x[index] for index in range(len(x)))
+    if not hasattr(x, "__iter__"):
+        raise DataError(
+            f"x must be an array, a list or dict of arrays, or a re-iterable of batches; "
+            f"got {type(x).__name__}"
+        )
+    if iter(x) is x:
+        raise DataError(
+            "x is a one-shot iterator: it would be empty the second time it is read; "
+            "give a list of batches, a tf.data.Dataset, or an object whose __iter__ starts anew"
+        )
+    return iter(x)
+
+
+def _with_labels(batches: Iterator[Any], y: Any) -> Iterator[tuple[Inputs, Any]]:
+    start = 0
+    for batch in batches:
+        labels = None
+        if isinstance(batch, tuple):
+            batch, labels = batch[0], batch[1] if len(batch) > 1 else None
+        length = count_samples(batch, name="a batch")
+        if y is not None:
+            labels = y[start : start + length]
+            if len(labels) != length:
+                raise ShapeError(f"y has {len(y)} labels, and x goes on after them")
+        start += length
+        yield batch, None if labels is None else np.asarray(labels)
+    if y is not None and start != len(y):
+        raise ShapeError(f"x has {start} samples and y has {len(y)} labels")

@@ -1,0 +1,39 @@
+"""A cache that forgets what was least recently used once it holds too many bytes."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Any
+
+import numpy as np
+
+
+class ArrayCache:
+    """Arrays by key, at most `budget_bytes` of them; an array larger than that is not kept."""
+
+    def __init__(self, budget_bytes: int) -> None:
+        self.budget_bytes = budget_bytes
+        self._arrays: OrderedDict[Hashable, np.ndarray[Any, Any]] = OrderedDict()
+
+    @property
+    def n_bytes(self) -> int:
+        """Bytes held now."""
+        return sum(array.nbytes for array in self._arrays.values())
+
+    def get(
+        self, key: Hashable, compute: Callable[[], np.ndarray[Any, Any]]
+    ) -> np.ndarray[Any, Any]:
+        """The array of that key, computed where it is not there. It is read-only."""
+        if key in self._arrays:
+            self._arrays.move_to_end(key)
+            return self._arrays[key]
+        array = np.asarray(compute())
+        array.flags.writeable = False
+        if array.nbytes <= self.budget_bytes:
+            self._arrays[key] = array
+            while self.n_bytes > self.budget_bytes:
+                self._arrays.popitem(last=False)
+        return array
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._arrays.clear()

@@ -1,0 +1,33 @@
+"""What is known of a layer without running it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """One output of one call of one layer.
+
+    Attributes:
+        name: The layer's name in this package: `conv`, `backbone/conv`, `shared#1`, `lstm:1`.
+        kind: Name of the layer's class, e.g. `Conv2D`.
+        output_shape: Batch axis first and `None`; other axes are `None` where they vary.
+        n_units: Length of the last axis of the output; 1 for a scalar per sample.
+        n_params: Weights of the layer, trainable or not, those of its sub-layers included.
+    """
+
+    name: str
+    kind: str
+    output_shape: tuple[int | None, ...]
+    n_units: int
+    n_params: int
+
+    @property
+    def is_spatial(self) -> bool:
+        """Whether the units are maps: `(sample, row, column, unit)`."""
+        return len(self.output_shape) == 4
+
+    @property
+    def shape_text(self) -> str:
+        """The shape of one sample's output, e.g. `26×26×32`; `?` for an axis that varies."""
+        axes = self.output_shape[1:]
+        return "×".join("?" if axis is None else str(axis) for axis in axes) or "scalar"

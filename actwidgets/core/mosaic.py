@@ -1,0 +1,141 @@
+"""Many small maps in one picture: where each tile lies, and how the tiles are put together."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actwidgets.core.colormaps import FRAME, GAP
+from actwidgets.errors import ShapeError
+
+Codes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Mosaic:
+    """A grid of tiles: a block per sample, and in it a tile per unit, row by row.
+
+    Lengths are in pixels of the picture. Around every tile runs a margin, in which a frame
+    can be drawn; between two samples lies a wider gap.
+    """
+
+    n_samples: int
+    n_units: int
+    tile_height: int
+    tile_width: int
+    columns: int
+    margin: int = 1
+    gap: int = 4
+
+    @property
+    def rows_per_sample(self) -> int:
+        """Rows of tiles in the block of one sample."""
+        return max(1, -(-self.n_units // self.columns))
+
+    @property
+    def block_height(self) -> int:
+        """Height of one sample's block."""
+        return self.rows_per_sample * (self.tile_height + 2 * self.margin)
+
+    @property
+    def height(self) -> int:
+        """Height of the picture."""
+        return self.n_samples * (self.block_height + self.gap) - self.gap
+
+    @property
+    def width(self) -> int:
+        """Width of the picture."""
+        return self.columns * (self.tile_width + 2 * self.margin)
+
+    @cached_property
+    def row_edges(self) -> NDArray[np.float64]:
+        """`(row + 1,)`: where each row of tiles begins, from the top, and the last one ends.
+
+        The gap below a sample belongs to its last row.
+        """
+        starts = [
+            sample * (self.block_height + self.gap) + row * (self.tile_height + 2 * self.margin)
+            for sample in range(self.n_samples)
+            for row in range(self.rows_per_sample)
+        ]
+        return np.array([*starts, self.height], np.float64)
+
+    @cached_property
+    def column_edges(self) -> NDArray[np.float64]:
+        """`(column + 1,)`: where each column of tiles begins, and the last one ends."""
+        return np.arange(self.columns + 1, dtype=np.float64) * (self.tile_width + 2 * self.margin)
+
+    def at(self, row: int, column: int) -> tuple[int, int] | None:
+        """Sample and unit, as positions in this picture, of a tile; None where there is none."""
+        sample, row = divmod(row, self.rows_per_sample)
+        unit = row * self.columns + column
+        inside = 0 <= sample < self.n_samples and 0 <= column < self.columns
+        return (sample, unit) if inside and 0 <= unit < self.n_units else None
+
+    def assemble(self, codes: Codes) -> Codes:
+        """Put the tiles in their places.
+
+        Args:
+            codes: `(sample, row, column, unit)` uint8 palette codes.
+
+        Returns:
+            `(height, width)` uint8; `GAP` where there is no tile.
+
+        Raises:
+            ShapeError: The codes are not those of this grid.
+        """
+        expected = (self.n_samples, self.tile_height, self.tile_width, self.n_units)
+        if codes.shape != expected:
+            raise ShapeError(f"this mosaic takes codes of shape {expected}; got {codes.shape}")
+        rows, margin = self.rows_per_sample, self.margin
+        height, width = self.tile_height + 2 * margin, self.tile_width + 2 * margin
+        spare = rows * self.columns - self.n_units
+        if spare:
+            codes = np.pad(codes, ((0, 0), (0, 0), (0, 0), (0, spare)), constant_values=GAP)
+        tiles = codes.reshape(*codes.shape[:3], rows, self.columns).transpose(0, 3, 1, 4, 2)
+        blocks = np.full((self.n_samples, rows, height, self.columns, width), GAP, np.uint8)
+        blocks[:, :, margin : height - margin, :, margin : width - margin] = tiles
+        blocks = blocks.reshape(self.n_samples, self.block_height, self.width)
+        if self.n_samples > 1:
+            blocks = np.pad(blocks, ((0, 0), (0, self.gap), (0, 0)), constant_values=GAP)
+        return blocks.reshape(-1, self.width)[: self.height]
+
+    def draw_frame(self, picture: Codes, unit: int) -> None:
+        """Frame the tile of a unit in every sample, in the picture itself."""
+        row, column = divmod(unit, self.columns)
+        height, width = self.tile_height + 2 * self.margin, self.tile_width + 2 * self.margin
+        left, right = column * width, (column + 1) * width
+        for sample in range(self.n_samples):
+            top = sample * (self.block_height + self.gap) + row * height
+            box = picture[top : top + height, left:right]
+            inner = box[self.margin : -self.margin, self.margin : -self.margin].copy()
+            box[:] = FRAME
+            box[self.margin : -self.margin, self.margin : -self.margin] = inner
+
+
+def shrink(maps: NDArray[np.float32], longest: int) -> tuple[NDArray[np.float32], int]:
+    """Average over squares until no side of a map is longer than `longest`.
+
+    Args:
+        maps: `(sample, row, column, unit)`.
+        longest: Pixels.
+
+    Returns:
+        The maps, and the side of the squares: 1 where nothing had to be averaged. A square
+        at the lower or right border may reach beyond the map; it then averages what is there.
+    """
+    factor = max(1, -(-max(maps.shape[1:3]) // longest))
+    if factor == 1:
+        return maps, 1
+    rows = np.arange(0, maps.shape[1], factor)
+    columns = np.arange(0, maps.shape[2], factor)
+    sums = np.add.reduceat(np.add.reduceat(maps, rows, axis=1), columns, axis=2)
+    heights = np.diff([*rows, maps.shape[1]])[:, None, None]
+    widths = np.diff([*columns, maps.shape[2]])[None, :, None]
+    return (sums / (heights * widths)).astype(np.float32), factor
+
+
+def enlarge(codes: Codes, factor: int) -> Codes:
+    """Repeat every pixel of `(sample, row, column, unit)` codes along rows and columns."""
+    return codes if factor == 1 else codes.repeat(factor, axis=1).repeat(factor, axis=2)
