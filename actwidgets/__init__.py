@@ -1,3 +1,42 @@
-"""Jupyter widgets bound to a live Keras model."""
+"""Jupyter widgets bound to a live Keras model.
+
+Names are looked up when they are first used, so that `import actwidgets` loads neither
+TensorFlow nor bqplot.
+"""
+
+from importlib import import_module
+from typing import Any
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "explore": "app",
+    "Session": "session",
+    "LayerPicker": "views.layer_picker",
+    "SampleGallery": "views.sample_gallery",
+    "FeatureMapGrid": "views.feature_map_grid",
+    "ClassSimilarityMatrix": "views.class_similarity_matrix",
+    "layers": "probe.numbers",
+    "activations": "probe.numbers",
+    "predict": "probe.numbers",
+    "class_profiles": "probe.numbers",
+    "ClassProfiles": "core.class_profiles",
+    "LayerInfo": "core.layer_info",
+    "load_dataset": "datasets",
+    "Dataset": "datasets",
+    "demo_model": "probe.demo_model",
+    "ActwidgetsError": "errors",
+}
+__all__ = ["__version__", *_HOMES]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -115,6 +115,8 @@ def _with_labels(batches: Iterator[Any], y: Any) -> Iterator[tuple[Inputs, Any]]
         labels = None
         if isinstance(batch, tuple):
             batch, labels = batch[0], batch[1] if len(batch) > 1 else None
+        if not is_arrays(batch):
+            batch = np.asarray(batch)
         length = count_samples(batch, name="a batch")
         if y is not None:
             labels = y[start : start + length]

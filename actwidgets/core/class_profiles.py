@@ -92,7 +92,7 @@ def batch_moments(
     if values.shape[1] == 0:
         raise ShapeError(f"outputs of shape {outputs.shape} have no positions")
     n_valid = values.shape[1] - nan.sum(axis=1)  # (sample, unit)
-    if (fully := bool((n_valid == values.shape[1]).all())) :
+    if fully := bool((n_valid == values.shape[1]).all()):
         means = values.mean(axis=1, dtype=np.float64)
     else:
         means = np.where(nan, 0, values).sum(axis=1, dtype=np.float64) / np.maximum(n_valid, 1)

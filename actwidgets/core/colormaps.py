@@ -44,9 +44,7 @@ def palette(name: str) -> NDArray[np.uint8]:
         raise DataError(f"no colour map {name!r}; there are {', '.join(NAMES)}")
     steps = np.array([tuple(bytes.fromhex(step)) for step in _STEPS[name].split()], float)
     places = np.linspace(0, len(steps) - 1, TOP + 1)
-    ramp = np.stack(
-        [np.interp(places, range(len(steps)), channel) for channel in steps.T], axis=1
-    )
+    ramp = np.stack([np.interp(places, range(len(steps)), channel) for channel in steps.T], axis=1)
     colours = np.zeros((256, 3), np.uint8)
     colours[: TOP + 1] = ramp.round()
     colours[NAN] = NAN_COLOUR

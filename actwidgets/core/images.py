@@ -1,6 +1,8 @@
 """Input images as people see them, and the PNG files that carry pictures to a browser."""
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -8,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from actwidgets.core.arrays import as_maps, to_unit_range
-from actwidgets.core.colormaps import GAP
+from actwidgets.core.colormaps import FRAME_COLOUR, GAP
 
 Pixels = NDArray[np.uint8]
 
@@ -71,6 +73,72 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     box[top : top + new_height, left : left + new_width, :3] = resized
     box[top : top + new_height, left : left + new_width, 3] = 255
     return box
+
+
+@dataclass(frozen=True)
+class ContactSheet:
+    """Pictures of one size in a grid, row by row, each with room for words below it.
+
+    Attributes:
+        columns: Pictures in a row.
+        rows: Rows of pictures.
+        picture_px: Height and width of the box that a picture is fitted into.
+        cell_width_px: Width of a picture with its margins.
+        cell_height_px: Height of a picture with its margins and its words.
+    """
+
+    columns: int
+    rows: int
+    picture_px: int = 60
+    cell_width_px: int = 70
+    cell_height_px: int = 94
+
+    @property
+    def height_px(self) -> int:
+        """Height of the whole sheet."""
+        return self.rows * self.cell_height_px
+
+    @property
+    def width_px(self) -> int:
+        """Width of the whole sheet."""
+        return self.columns * self.cell_width_px
+
+    @property
+    def row_edges(self) -> NDArray[np.float64]:
+        """Where each row of cells begins, and the last one ends."""
+        return np.arange(self.rows + 1) * float(self.cell_height_px)
+
+    @property
+    def column_edges(self) -> NDArray[np.float64]:
+        """Where each column of cells begins, and the last one ends."""
+        return np.arange(self.columns + 1) * float(self.cell_width_px)
+
+    def compose(self, pictures: Sequence[Pixels | None], frames: Sequence[int]) -> Pixels:
+        """Draw the sheet.
+
+        Args:
+            pictures: `(row, column, 3)` uint8 each; None leaves a place empty.
+            frames: Width in pixels of the frame around each picture; 0 for none.
+
+        Returns:
+            `(height_px, width_px, 4)` uint8, transparent where there is no picture.
+        """
+        sheet = np.zeros((self.height_px, self.width_px, 4), np.uint8)
+        side = (self.cell_width_px - self.picture_px) // 2
+        for place, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
+            if picture is None:
+                continue
+            row, column = divmod(place, self.columns)
+            top, left = row * self.cell_height_px + side, column * self.cell_width_px + side
+            bottom, right = top + self.picture_px, left + self.picture_px
+            if frame:
+                box = sheet[
+                    top - frame - 1 : bottom + frame + 1, left - frame - 1 : right + frame + 1
+                ]
+                box[...] = (*FRAME_COLOUR, 255)
+                box[frame:-frame, frame:-frame] = 0
+            sheet[top:bottom, left:right] = fit(picture, self.picture_px, self.picture_px)
+        return sheet
 
 
 def palette_png(codes: Pixels, colours: Pixels) -> bytes:

@@ -10,6 +10,7 @@ from actwidgets.core.colormaps import FRAME, GAP
 from actwidgets.errors import ShapeError
 
 Codes = NDArray[np.uint8]
+MAX_TILE_PX = 64
 
 
 @dataclass(frozen=True)
@@ -139,3 +140,32 @@ def shrink(maps: NDArray[np.float32], longest: int) -> tuple[NDArray[np.float32]
 def enlarge(codes: Codes, factor: int) -> Codes:
     """Repeat every pixel of `(sample, row, column, unit)` codes along rows and columns."""
     return codes if factor == 1 else codes.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
+def plan_mosaic(
+    n_samples: int, n_units: int, height: int, width: int, *, width_px: int
+) -> tuple[Mosaic, int]:
+    """Choose columns and size so that the picture fits a width and small maps are large.
+
+    Args:
+        n_samples: Samples on show.
+        n_units: Units on show.
+        height: Rows of a map.
+        width: Columns of a map.
+        width_px: What the picture may take.
+
+    Returns:
+        The mosaic, and by how much `enlarge` must repeat the maps' pixels for it.
+    """
+    columns = 8 if n_units <= 32 and n_samples <= 2 else 16
+    if width == 1:  # single values and sequences: narrow tiles
+        columns *= 2
+    factor = 0
+    while not factor:
+        columns = max(1, min(columns, n_units))
+        factor = (width_px // columns - 2) // width
+        if columns == 1:
+            factor = max(factor, 1)
+        columns = columns if factor else columns // 2
+    factor = max(1, min(factor, MAX_TILE_PX // max(height, width)))
+    return Mosaic(n_samples, n_units, height * factor, width * factor, columns), factor

@@ -91,9 +91,7 @@ class KerasProbe:
     def _count_classes(self) -> int:
         shape = self._trace.taps[PREDICTIONS].output.shape
         if len(shape) != 2 or shape[1] is None:
-            raise ModelError(
-                f"the model's output must be (sample, class); it is {tuple(shape)}"
-            )
+            raise ModelError(f"the model's output must be (sample, class); it is {tuple(shape)}")
         return int(shape[1])
 
 

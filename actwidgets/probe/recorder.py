@@ -98,7 +98,10 @@ def _patched(calls: _Calls) -> Iterator[None]:
 def _untouched(model: Any) -> Iterator[None]:
     layers = list(model._flatten_layers())
     before = [
-        ({name: vars(layer).get(name) for name in _TOUCHED_BY_A_CALL}, list(layer._losses))
+        (
+            {name: vars(layer)[name] for name in _TOUCHED_BY_A_CALL if name in vars(layer)},
+            list(layer._losses),
+        )
         for layer in layers
     ]
     try:

@@ -1,0 +1,89 @@
+"""The workbench: all views of one session, laid out."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets as w
+
+from actwidgets.session import Session
+from actwidgets.views._closing import close_all
+from actwidgets.views.base import View
+from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.feature_map_grid import FeatureMapGrid
+from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.views.sample_gallery import SampleGallery
+
+
+class Workbench(w.Box):
+    """The views of one session side by side; they wrap where the page is narrow.
+
+    Attributes:
+        session: What all of them show.
+        views: The views, by class name.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        picker, gallery = LayerPicker(session), SampleGallery(session)
+        maps, matrix = FeatureMapGrid(session), ClassSimilarityMatrix(session)
+        self.views: dict[str, View] = {
+            type(view).__name__: view for view in (picker, gallery, maps, matrix)
+        }
+        left = w.VBox([picker, gallery], layout={"width": "300px", "flex": "0 0 auto"})
+        maps.layout.width = "576px"
+        matrix.layout.width = "540px"
+        super().__init__(
+            children=(left, maps, matrix),
+            layout={"flex_flow": "row wrap", "width": "100%", "align_items": "flex-start"},
+        )
+
+    @property
+    def error(self) -> str:
+        """The last failure of each view that has one; empty when all is well."""
+        return "; ".join(f"{name}: {view.error}" for name, view in self.views.items() if view.error)
+
+    def close(self) -> None:
+        """Close all views and give back every widget. Safe to call twice."""
+        views = getattr(self, "views", {})
+        for view in views.values():
+            view.close()
+        close_all(self.children)
+        self.children = ()
+        if views:
+            self.session.close()
+        super().close()
+        self.layout.close()
+
+
+def explore(
+    model: Any,
+    x: Any = None,
+    y: Any = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    **options: Any,
+) -> Workbench:
+    """Look into a model: the whole workbench in one line.
+
+    Args:
+        model: A built Keras model. It is on loan: nothing about it is changed.
+        x: Samples `(sample, …)`, as the model takes them.
+        y: `(sample,)` class indices or one-hot; optional.
+        class_names: One per class; optional.
+        **options: Further arguments of `Session`, such as the first `layer` or `sample`.
+
+    Returns:
+        A widget with a layer picker, a sample gallery, feature maps and the similarity of
+        the classes, linked through its `.session`. `close()` gives every widget back.
+
+    Raises:
+        ModelError: A model that cannot be read.
+        ShapeError: Samples or labels of the wrong shape or number.
+        DataError: No samples, labels outside the classes, class names that do not fit.
+        SelectionError: A first selection that does not exist.
+
+    Cost: one trace of the model, and one pass over the samples in the background.
+    """
+    if y is not None:
+        options.setdefault("class_index", 0)
+    return Workbench(Session(model, x, y, class_names=class_names, **options))

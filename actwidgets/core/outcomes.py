@@ -1,0 +1,58 @@
+"""Which samples a model gets right, and which wrong."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from actwidgets.errors import DataError
+
+OUTCOMES = ("all", "right", "wrong")
+
+
+def predicted_classes(predictions: ArrayLike) -> NDArray[np.int64]:
+    """The class with the largest output; of a single output, 1 where it is above a half.
+
+    Args:
+        predictions: `(sample, class)`.
+
+    Returns:
+        `(sample,)` int64.
+    """
+    predictions = np.asarray(predictions)
+    if predictions.shape[1] == 1:
+        return (predictions[:, 0] > 0.5).astype(np.int64)
+    return predictions.argmax(axis=1).astype(np.int64)
+
+
+def needs_predictions(outcome: str) -> bool:
+    """Whether a filter by outcome must know all predictions."""
+    return outcome != "all"
+
+
+def filter_rows(
+    n_samples: int,
+    labels: NDArray[np.int64] | None,
+    predictions: ArrayLike | None,
+    *,
+    class_index: int | None = None,
+    outcome: str = "all",
+) -> NDArray[np.intp]:
+    """The samples of one class, with the outcome asked for, in order.
+
+    Args:
+        n_samples: How many samples there are.
+        labels: `(sample,)`, or None where there are none; then no filter can be applied.
+        predictions: `(sample, class)`; only read where `outcome` needs it.
+        class_index: Only samples of this true class; None for all.
+        outcome: `"all"`, `"right"` or `"wrong"`.
+
+    Raises:
+        DataError: A filter without labels.
+    """
+    if class_index is None and outcome == "all":
+        return np.arange(n_samples)
+    if labels is None:
+        raise DataError("samples can be filtered by class or outcome only where y is given")
+    keep = np.ones(n_samples, bool) if class_index is None else labels == class_index
+    if predictions is not None and needs_predictions(outcome):
+        keep = keep & ((predicted_classes(predictions) == labels) == (outcome == "right"))
+    return np.flatnonzero(keep)

@@ -1,0 +1,100 @@
+"""The samples a session looks at: inputs, labels, and how the inputs look as pictures."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actwidgets.core import batches
+from actwidgets.core.arrays import Array, finite_range
+from actwidgets.core.images import Pixels, is_image, to_rgb
+from actwidgets.core.labels import class_indices
+from actwidgets.errors import DataError, ShapeError
+
+_RANGE_SAMPLES = 1000  # enough to know the range of pixel values
+
+
+class Samples:
+    """Inputs and labels by row.
+
+    Args:
+        x: An array, or a list or dict of arrays; of a stream the first `max_samples` are kept.
+        y: `(sample,)` class indices or one-hot, or `None`.
+        n_classes: Labels must lie in `0..n_classes-1`.
+        max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
+
+    Raises:
+        DataError: No samples, a one-shot iterator, labels outside the classes.
+        ShapeError: Lengths that differ.
+    """
+
+    def __init__(self, x: Any, y: Any, *, n_classes: int, max_samples: int = 2000) -> None:
+        if x is None:
+            raise DataError("a session needs samples to show: give x")
+        if isinstance(x, list | tuple) and x and not batches.is_arrays(x):
+            x = np.asarray(x)
+        if not batches.is_arrays(x):
+            x, y = _first_of_stream(x, y, max_samples)
+        self.x = x
+        self._n_samples = batches.count_samples(x)
+        if not self._n_samples:
+            raise DataError("x holds no samples; a session needs at least one")
+        self.labels: NDArray[np.int64] | None = None
+        if y is not None:
+            self.labels = class_indices(y, n_classes=n_classes)
+            if len(self.labels) != self._n_samples:
+                raise ShapeError(
+                    f"x has {self._n_samples} samples and y has {len(self.labels)} labels"
+                )
+        self._picture = _picture_part(x)
+        self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return self._n_samples
+
+    def rows(self, rows: Sequence[int]) -> Any:
+        """The inputs of some samples, in the structure of `x`."""
+        return batches.take(self.x, np.asarray(rows, dtype=np.intp))
+
+    def images(self, rows: Sequence[int]) -> Array:
+        """The image input of some samples, as given: `(sample, row, column, channel)`."""
+        return np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
+
+    def pictures(self, rows: Sequence[int]) -> Pixels:
+        """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples."""
+        return to_rgb(self.images(rows), self._low, self._high)
+
+    def of_class(self, class_index: int, limit: int) -> tuple[int, ...]:
+        """The first `limit` samples of a class; none where there are no labels."""
+        if self.labels is None:
+            return ()
+        return tuple(int(row) for row in np.flatnonzero(self.labels == class_index)[:limit])
+
+
+def _picture_part(x: Any) -> Any:
+    parts = batches.parts(x)
+    for part in parts:
+        if is_image(tuple(part.shape)):
+            return part
+    return parts[0]
+
+
+def _first_of_stream(x: Any, y: Any, max_samples: int) -> tuple[Any, Any]:
+    kept, labels, count = [], [], 0
+    for batch, batch_labels in batches.iterate(x):
+        kept.append(batch)
+        labels.append(batch_labels)
+        count += batches.count_samples(batch)
+        if count >= max_samples:
+            break
+    if not kept:
+        raise DataError("x holds no samples; a session needs at least one")
+    rows = slice(0, max_samples)
+    inputs = batches.take(batches.join(kept), rows)
+    if y is not None:
+        return inputs, np.asarray(y)[: batches.count_samples(inputs)]
+    if any(label is None for label in labels):
+        return inputs, None
+    return inputs, np.concatenate(labels)[rows]

@@ -1,0 +1,136 @@
+"""One consistent choice of layer, samples, unit, class and threshold; and how it is changed."""
+
+import operator
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from actwidgets.errors import SelectionError
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is looked at. Compared by value, never changed in place.
+
+    Attributes:
+        layer: Name of a layer.
+        sample: The row of the data in focus; always one of `samples`.
+        samples: The rows on show, in this order.
+        unit: Channel of the layer in focus.
+        class_index: Class in focus, or None.
+        threshold: A unit fires when its value is above it.
+    """
+
+    layer: str
+    sample: int = 0
+    samples: tuple[int, ...] = (0,)
+    unit: int = 0
+    class_index: int | None = None
+    threshold: float = 0.0
+
+
+FIELDS = tuple(field.name for field in fields(Selection))
+
+
+def resolve(
+    now: Selection,
+    choice: Mapping[str, Any],
+    *,
+    n_units: Mapping[str, int],
+    n_samples: int,
+    n_classes: int,
+) -> Selection:
+    """The selection after a choice, repaired where the choice leaves no doubt.
+
+    A unit that the new layer does not have becomes 0. A sample in focus that is not among
+    the rows on show takes the place of the first; rows without the sample in focus move the
+    focus to the first of them.
+
+    Args:
+        now: The selection before.
+        choice: The fields that change.
+        n_units: Units by layer name.
+        n_samples: Rows of the data.
+        n_classes: Classes of the model.
+
+    Raises:
+        SelectionError: A layer, sample, unit or class that does not exist.
+        TypeError: No field of that name.
+    """
+    unknown = sorted(set(choice) - set(FIELDS))
+    if unknown:
+        raise TypeError(
+            f"a selection has no field {', '.join(unknown)}; it has {', '.join(FIELDS)}"
+        )
+    wanted = {name: choice.get(name, getattr(now, name)) for name in FIELDS}
+    layer = wanted["layer"]
+    if layer not in n_units:
+        raise SelectionError(f"no layer {layer!r}; this model has {', '.join(n_units)}")
+    sample, samples = _samples(choice, wanted, n_samples)
+    return Selection(
+        layer=layer,
+        sample=sample,
+        samples=samples,
+        unit=_unit(choice, wanted, n_units[layer]),
+        class_index=_class_index(wanted["class_index"], n_classes),
+        threshold=_number(wanted["threshold"]),
+    )
+
+
+def known_rows(rows: Sequence[int], n_samples: int) -> tuple[int, ...]:
+    """The rows as a tuple of int, after checking that they exist.
+
+    Raises:
+        SelectionError: A row outside `0..n_samples-1`, or not an integer.
+    """
+    return tuple(_known("sample", row, n_samples) for row in rows)
+
+
+def _unit(choice: Mapping[str, Any], wanted: Mapping[str, Any], n_units: int) -> int:
+    if "unit" not in choice and wanted["unit"] >= n_units:
+        return 0
+    return _known("unit", wanted["unit"], n_units, f" of layer {wanted['layer']!r}")
+
+
+def _samples(
+    choice: Mapping[str, Any], wanted: Mapping[str, Any], n_samples: int
+) -> tuple[int, tuple[int, ...]]:
+    if isinstance(wanted["samples"], str) or not hasattr(wanted["samples"], "__iter__"):
+        raise SelectionError(f"samples must be several rows; got {wanted['samples']!r}")
+    samples = known_rows(wanted["samples"], n_samples)
+    if not samples:
+        raise SelectionError("samples must name at least one row; got none")
+    if len(set(samples)) != len(samples):
+        raise SelectionError(f"samples must differ; got {samples}")
+    sample = _known("sample", wanted["sample"], n_samples)
+    if sample not in samples and "sample" not in choice:
+        sample = samples[0]
+    if sample not in samples:
+        samples = (sample, *samples[1:])
+    return sample, samples
+
+
+def _class_index(value: Any, n_classes: int) -> int | None:
+    return None if value is None else _known("class", value, n_classes, ", or None")
+
+
+def _known(name: str, value: Any, count: int, where: str = "") -> int:
+    try:
+        index = operator.index(value)
+    except TypeError:
+        raise SelectionError(f"{name} must be an integer; got {value!r}") from None
+    if not 0 <= index < count:
+        raise SelectionError(f"{name} {index} is outside 0..{count - 1}{where}")
+    return index
+
+
+def _number(value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise SelectionError(f"threshold must be a number; got {value!r}") from None
+    if not np.isfinite(number):
+        raise SelectionError(f"threshold must be finite; got {number}")
+    return number

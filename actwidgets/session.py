@@ -1,0 +1,369 @@
+"""What the user is looking at, and the model it is looked at through."""
+
+import operator
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import traitlets as t
+
+from actwidgets.background import BackgroundReader, Reading
+from actwidgets.core.arrays import Array, Floats
+from actwidgets.core.cache import ArrayCache
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.labels import checked_class_names
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.profile_pass import ProfilePass
+from actwidgets.core.samples import Samples
+from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
+from actwidgets.errors import DataError, ModelError
+
+PREDICTION_BATCH = 256
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """What a session needs of a model; `probe/` has the Keras one."""
+
+    layers: tuple[LayerInfo, ...]
+    n_classes: int
+
+    def activations(self, layers: Sequence[str], x: Any) -> Mapping[str, Array]:
+        """Outputs of layers on one batch, `(sample, …, unit)` float32, by name."""
+
+    def predictions(self, x: Any) -> Array:
+        """The model's output on one batch, `(sample, class)` float32."""
+
+    def check(self, x: Any) -> None:
+        """Refuse samples that the model cannot take."""
+
+
+class _Index(t.Int[int, int]):
+    """An integer, numpy's included."""
+
+    def validate(self, obj: Any, value: Any) -> int:
+        try:
+            return operator.index(value)
+        except TypeError:
+            self.error(obj, value)
+
+
+class _Indices(t.TraitType[tuple[int, ...], Any]):
+    """Several integers, as a tuple."""
+
+    info_text = "a sequence of integers"
+
+    def validate(self, obj: Any, value: Any) -> tuple[int, ...]:
+        try:
+            return tuple(operator.index(each) for each in value)
+        except TypeError:
+            self.error(obj, value)
+
+
+class Session(t.HasTraits):
+    """Shared state of all views of one model.
+
+    Set a field directly, or several at once with `select()`. Observe `selection` and
+    `revision`; the single fields are for writing and for `traitlets.link`.
+
+    Args:
+        model: A Keras model, or anything that satisfies `Probe`. It is on loan: unchanged.
+        x: Samples: an array, a list or dict of arrays, or a re-iterable of batches, of which
+            the first `max_samples` are kept.
+        y: `(sample,)` class indices or one-hot; optional.
+        class_names: One per class of the model's output; optional.
+        memory_budget_bytes: What cached arrays and kept peaks may take, about.
+        max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
+        **choice: The first selection: `layer`, `sample`, …
+
+    Raises:
+        ModelError: A model that cannot be read.
+        ShapeError: Samples or labels of the wrong shape or number.
+        DataError: No samples, labels outside the classes, class names that do not fit.
+        SelectionError: A first selection that does not exist.
+    """
+
+    layer = t.Unicode(help="name of the layer in view")
+    sample = _Index(0, help="row of the data in focus; always one of `samples`")
+    samples = _Indices((0,), help="rows of the data on show")
+    unit = _Index(0, help="channel of the layer in focus")
+    class_index = _Index(None, allow_none=True, help="class in focus, or None")
+    threshold = t.Float(0.0, help="a unit fires when its value is above it")
+    selection = t.Instance(Selection, read_only=True, help="all fields as one value")
+    revision = t.Int(0, read_only=True, help="raised when weights or data change")
+    reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
+
+    def __init__(
+        self,
+        model: Any,
+        x: Any = None,
+        y: Any = None,
+        *,
+        class_names: Sequence[str] | None = None,
+        memory_budget_bytes: int = 512 * 2**20,
+        max_samples: int = 2000,
+        **choice: Any,
+    ) -> None:
+        self.lock = threading.RLock()
+        self.memory_budget_bytes = memory_budget_bytes
+        self._applying = True  # no validation before there is something to validate against
+        self._read_model(model)
+        self.class_names = checked_class_names(class_names, self._probe.n_classes)
+        self._samples = Samples(x, y, n_classes=self._probe.n_classes, max_samples=max_samples)
+        self._probe.check(self._samples.rows([0]))
+        self._reader = BackgroundReader(self._report)
+        self._forget()
+        super().__init__()
+        self.layer = next(iter(self._infos))
+        self._apply(self._resolved(choice))
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; fields one at a time, whichever thread asks."""
+        if name in FIELDS:
+            with self.lock:
+                super().__setattr__(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    # --- what is looked at ---------------------------------------------------------------
+
+    @property
+    def model(self) -> Any:
+        """The model. Assign another one and layers, units and selection follow."""
+        return self._model
+
+    @model.setter
+    def model(self, model: Any) -> None:
+        with self.lock:
+            before = self._model, self._probe, self._infos
+            try:
+                self._read_model(model)
+                self._probe.check(self._samples.rows([0]))
+                checked_class_names(self.class_names, self._probe.n_classes)
+            except Exception:
+                self._model, self._probe, self._infos = before
+                raise
+            layer = self.layer if self.layer in self._infos else next(iter(self._infos))
+            self._forget()
+            self._apply(self._resolved({"layer": layer}))
+            self.set_trait("revision", self.revision + 1)
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """The layers, in the model's order."""
+        return self._probe.layers
+
+    @property
+    def layer_info(self) -> LayerInfo:
+        """The layer in view."""
+        return self._infos[self.layer]
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples there are."""
+        return len(self._samples)
+
+    @property
+    def labels(self) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+        """`(sample,)` int64 class indices, or None where no labels were given."""
+        return self._samples.labels
+
+    def select(self, **choice: Any) -> None:
+        """Change several fields as one step: all of it happens, or none.
+
+        Raises:
+            SelectionError: A layer, sample, unit or class that does not exist.
+            TypeError: No field of that name.
+        """
+        with self.lock:
+            self._apply(self._resolved(choice))
+
+    def refresh(self) -> None:
+        """Say that weights or data changed: forget arrays, have the views repaint."""
+        with self.lock:
+            self._forget()
+            self.set_trait("revision", self.revision + 1)
+
+    # --- the numbers behind the pictures -------------------------------------------------
+
+    def images(self, rows: Sequence[int] | None = None) -> Array:
+        """The image input of `rows` (of `samples` by default), as it was given."""
+        return self._samples.images(
+            self.samples if rows is None else known_rows(rows, self.n_samples)
+        )
+
+    def pictures(self, rows: Sequence[int] | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
+        """The same as `(sample, row, column, 3)` uint8, one scale for all samples."""
+        return self._samples.pictures(
+            self.samples if rows is None else known_rows(rows, self.n_samples)
+        )
+
+    def maps(self) -> Array:
+        """Activations of the chosen layer on `samples`.
+
+        Returns:
+            `(sample, …, unit)` float32, read-only, in the order of `samples`.
+
+        Cost: one forward pass to that layer, unless it was asked for before.
+        """
+        with self.lock:
+            self._reader.touch()
+            layer, samples = self.layer, self.samples
+
+            def compute() -> Array:
+                return self._probe.activations((layer,), self._samples.rows(samples))[layer]
+
+            return self._cache.get((layer, samples), compute)
+
+    def predictions(self, rows: Sequence[int] | None = None) -> Floats:
+        """The model's output on `rows`, or on all samples: `(sample, class)` float32.
+
+        Cost: a forward pass for the rows that were not asked for before.
+        """
+        with self.lock:
+            wanted = np.asarray(
+                range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
+            )
+            missing = wanted[~self._is_predicted[wanted]]
+            for start in range(0, len(missing), PREDICTION_BATCH):
+                batch = missing[start : start + PREDICTION_BATCH]
+                self._predictions[batch] = self._probe.predictions(self._samples.rows(batch))
+                self._is_predicted[batch] = True
+            return self._predictions[wanted]
+
+    def predicted_classes(
+        self, rows: Sequence[int] | None = None
+    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
+        return predicted_classes(self.predictions(rows))
+
+    def profiles(self, *, partial: bool = False) -> ClassProfiles:
+        """Class profiles of the chosen layer at the chosen threshold, over all samples.
+
+        Args:
+            partial: Return at once with what has been read so far, at least one batch, and
+                read on in the background; `reading` tells how far it is.
+
+        Raises:
+            DataError: The session has no labels.
+
+        Cost: one pass over the samples per layer. Another threshold then costs a comparison
+        per sample and unit, while the peaks fit into a quarter of the memory budget.
+        """
+        with self.lock:
+            profile_pass = self._profile_pass()
+            threshold = self.threshold
+        if not profile_pass.n_read:
+            profile_pass.step()
+        if partial and not profile_pass.complete:
+            self._reader.read(profile_pass)
+        while not (partial or profile_pass.complete):
+            profile_pass.step()
+        return profile_pass.profiles(threshold)
+
+    def similarity(
+        self,
+        statistic: str = "firing_rate",
+        metric: str = "mean_abs_diff",
+        *,
+        partial: bool = False,
+    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+        """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
+        return self.profiles(partial=partial).similarity(self.layer, statistic, metric)
+
+    def value_range(self) -> tuple[float, float]:
+        """The smallest and the largest value of the chosen layer read by `profiles`."""
+        with self.lock:
+            return self._profile_pass().peak_range()
+
+    def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
+        """The first `limit` samples of a class; none where it has none."""
+        return self._samples.of_class(class_index, limit)
+
+    def wait(self) -> None:
+        """Return when the pass under way, if there is one, is finished."""
+        self._reader.wait()
+
+    def close(self) -> None:
+        """Stop reading in the background. The session goes on working."""
+        self._reader.stop()
+
+    # --- how it is kept consistent -------------------------------------------------------
+
+    def _read_model(self, model: Any) -> None:
+        if isinstance(model, Probe):
+            probe: Probe = model
+        else:
+            from actwidgets.probe.keras_probe import KerasProbe
+
+            probe = KerasProbe(model)
+        if not probe.layers:
+            raise ModelError("this model has no layer with an output to show")
+        self._model, self._probe = model, probe
+        self._infos = {info.name: info for info in probe.layers}
+
+    def _forget(self) -> None:
+        self._reader.cancel()
+        self._cache = ArrayCache(self.memory_budget_bytes // 2)
+        self._passes: dict[str, ProfilePass] = {}
+        self._predictions = np.empty((self.n_samples, self._probe.n_classes), np.float32)
+        self._is_predicted = np.zeros(self.n_samples, bool)
+
+    def _profile_pass(self) -> ProfilePass:
+        layer = self.layer
+        labels = self._samples.labels
+        if labels is None:
+            raise DataError("class profiles need labels; this session was given no y")
+        found = self._passes.pop(layer, None)
+        if found is None or not found.can_answer(self.threshold):
+            probe, samples = self._probe, self._samples
+            found = ProfilePass(
+                layer,
+                lambda rows: probe.activations((layer,), samples.rows(rows))[layer],
+                labels,
+                self.class_names,
+                threshold=self.threshold,
+                budget_bytes=self.memory_budget_bytes // 4,
+            )
+        self._passes[layer] = found  # last: the most recently used
+        while sum(each.n_bytes for each in self._passes.values()) > self.memory_budget_bytes // 2:
+            self._passes.pop(next(iter(self._passes)))
+        return found
+
+    def _report(self, reading: Reading) -> None:
+        with self.lock:
+            self.set_trait("reading", reading)
+
+    def _resolved(self, choice: Mapping[str, Any]) -> Selection:
+        now = Selection(**{name: getattr(self, name) for name in FIELDS})
+        n_units = {name: info.n_units for name, info in self._infos.items()}
+        return resolve(
+            now,
+            choice,
+            n_units=n_units,
+            n_samples=self.n_samples,
+            n_classes=len(self.class_names),
+        )
+
+    def _apply(self, target: Selection) -> None:
+        self._applying = True
+        try:
+            with self.hold_trait_notifications():
+                for name in FIELDS:
+                    setattr(self, name, getattr(target, name))
+                self.set_trait("selection", target)
+        finally:
+            self._applying = False
+
+    @t.validate(*FIELDS)
+    def _validate_field(self, proposal: Any) -> Any:
+        if self._applying:
+            return proposal.value
+        return getattr(self._resolved({proposal.trait.name: proposal.value}), proposal.trait.name)
+
+    @t.observe(*FIELDS)
+    def _fold(self, change: Any) -> None:
+        if not self._applying:
+            self._apply(self._resolved({change.name: change.new}))

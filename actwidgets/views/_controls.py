@@ -1,0 +1,51 @@
+"""The small controls that several views use."""
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import ipywidgets as w
+
+
+def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
+    """A list to choose from, with its label."""
+    return w.Dropdown(
+        options=options,
+        description=label,
+        layout={"width": width},
+        style={"description_width": "52px"},
+    )
+
+
+def note(text: str) -> str:
+    """A line of ordinary words, as HTML; the text is escaped."""
+    return f'<div class="aw-note">{html.escape(text, quote=True)}</div>' if text else "&nbsp;"
+
+
+def shorten(name: str, letters: int) -> str:
+    """A name that fits, with … for what had to go."""
+    return name if len(name) <= letters else name[: letters - 1] + "…"
+
+
+def unique_short(names: Sequence[str], letters: int) -> list[str]:
+    """Names that fit and still differ: one that would repeat another gets its number."""
+    short = [shorten(name, letters) for name in names]
+    return [
+        name if short.count(name) == 1 else f"{shorten(name, letters - 4)} {place}"
+        for place, name in enumerate(short)
+    ]
+
+
+def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> None:
+    """Give a slider its ends and its value, in an order in which nothing is clamped."""
+    low, high = min(low, value), max(high, value)
+    if high <= low:
+        high = low + 1.0
+    if (slider.min, slider.max, slider.value) == (low, high, value):
+        return
+    with slider.hold_sync():
+        slider.min = min(slider.min, low)
+        slider.max = max(slider.max, high)
+        slider.value = value
+        slider.min, slider.max = low, high
+        slider.step = (high - low) / 100

@@ -1,0 +1,153 @@
+"""One bqplot figure with one `Image` mark that is repainted in place, and cells to point at."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+from numpy.typing import ArrayLike
+
+from actwidgets.views._closing import close_all
+
+CLEAR = "rgba(0,0,0,0)"
+
+
+class Picture(w.Box):
+    """A picture made of pixels.
+
+    The mark and the figure are made once. A new picture goes into the `ipywidgets.Image`
+    that is not on show, and the mark is given that one: bqplot repaints only when the
+    mark's `image` changes. Over it lies a transparent grid of cells for hover and click.
+
+    Args:
+        alt: What the picture shows, in words.
+        with_words: Whether `set_words` will be used.
+    """
+
+    def __init__(self, alt: str = "", *, with_words: bool = False) -> None:
+        self._x = bq.LinearScale(min=0, max=1)
+        self._y = bq.LinearScale(min=0, max=1, reverse=True)
+        self._images = (w.Image(), w.Image())
+        scales = {"x": self._x, "y": self._y}
+        self.image = bq.Image(image=self._images[0], scales=scales, x=(0, 1), y=(0, 1))
+        self.cells = bq.GridHeatMap(
+            color=np.zeros((2, 2), np.float32),
+            row=np.array([0, 1, 1], np.float32),
+            column=np.array([0, 1, 1], np.float32),
+            scales={
+                "row": self._y,
+                "column": self._x,
+                "color": bq.ColorScale(colors=[CLEAR, CLEAR], min=0, max=1),
+            },
+            stroke=CLEAR,
+            null_color=CLEAR,
+        )
+        self.words = bq.Label(
+            x=[],
+            y=[],
+            text=[],
+            scales=scales,
+            align="middle",
+            default_size=10,
+            font_weight="normal",
+        )
+        self.figure = bq.Figure(
+            marks=[self.image, self.cells, self.words] if with_words else [self.image, self.cells],
+            scale_x=self._x,
+            scale_y=self._y,
+            fig_margin={"top": 0, "bottom": 0, "left": 0, "right": 0},
+            padding_x=0,
+            padding_y=0,
+            min_aspect_ratio=0.001,
+            max_aspect_ratio=1000,
+            background_style={"fill": "none"},
+            animation_duration=0,
+        )
+        self._size: tuple[int, int] | None = None
+        self._edges: tuple[bytes, bytes] | None = None
+        self._words: tuple[list[str], list[str]] | None = None
+        super().__init__(children=(self.figure,))
+        if alt:
+            self.tooltip = alt
+
+    def show(self, png: bytes) -> None:
+        """Paint another picture of the size that `set_size` gave."""
+        spare = self._images[self.image.image is self._images[0]]
+        spare.value = png
+        self.image.image = spare
+
+    def set_size(self, height_px: int, width_px: int) -> None:
+        """How large the picture is on the screen."""
+        if (height_px, width_px) == self._size:
+            return
+        self._size = height_px, width_px
+        height, width = f"{height_px}px", f"{width_px}px"
+        layout = self.figure.layout
+        with layout.hold_sync():
+            layout.height, layout.width = height, width
+            layout.min_height, layout.min_width = height, width
+
+    def set_cells(self, row_edges: ArrayLike, column_edges: ArrayLike) -> None:
+        """Where the cells lie.
+
+        Args:
+            row_edges: `(row + 1,)` ascending from the top.
+            column_edges: `(column + 1,)` ascending from the left.
+
+        The picture spans from the first edge to the last.
+        """
+        rows, columns = _with_spare(row_edges), _with_spare(column_edges)
+        edges = rows.tobytes(), columns.tobytes()
+        if edges == self._edges:
+            return
+        self._edges = edges
+        self._x.max, self._y.max = float(columns[-1]), float(rows[-1])
+        with self.image.hold_sync():
+            self.image.x = np.array([0, columns[-1]])
+            self.image.y = np.array([rows[-1], 0])
+        with self.cells.hold_sync(), self.cells.hold_trait_notifications():
+            self.cells.color = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
+            self.cells.row, self.cells.column = rows, columns
+
+    def set_words(self, places: ArrayLike, texts: Sequence[str], colours: Sequence[str]) -> None:
+        """Write words over the picture, in the middle of their places.
+
+        Args:
+            places: `(word, 2)`: x and y, in the lengths of the cells.
+            texts: One per place.
+            colours: One per place, as CSS.
+        """
+        if (list(texts), list(colours)) == self._words:
+            return
+        self._words = list(texts), list(colours)
+        places = np.asarray(places, np.float32).reshape(-1, 2)
+        with self.words.hold_sync(), self.words.hold_trait_notifications():
+            self.words.colors = list(colours)
+            self.words.x, self.words.y = places[:, 0], places[:, 1]
+            self.words.text = np.array(texts, dtype=str)
+
+    def on_click(self, handler: Callable[[int, int], None]) -> None:
+        """Call `handler(row, column)` when a cell is clicked."""
+        self.cells.on_element_click(lambda _mark, event: handler(*_cell(event)))
+
+    def on_hover(self, handler: Callable[[int, int], None]) -> None:
+        """Call `handler(row, column)` when the mouse comes over a cell."""
+        self.cells.on_hover(lambda _mark, event: handler(*_cell(event)))
+
+    def close(self) -> None:
+        """Close what does not hang on the figure: the spare image, words that are not used."""
+        if hasattr(self, "words"):
+            close_all([*self._images, self.words])
+        super().close()
+
+
+def _with_spare(edges: ArrayLike) -> np.ndarray:
+    """The edges and a last cell of no size: bqplot drops axes of length 1."""
+    edges = np.asarray(edges, np.float32)
+    return np.append(edges, edges[-1])
+
+
+def _cell(event: Any) -> tuple[int, int]:
+    data = event.get("data", event)
+    return int(data["row_num"]), int(data["column_num"])

@@ -1,0 +1,123 @@
+"""What every view shares: subscription, options, error banner, orderly closing."""
+
+import html
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import ipywidgets as w
+import traitlets as t
+
+from actwidgets.session import Selection, Session
+from actwidgets.views._closing import close_all
+from actwidgets.views._style import SHEET
+
+log = logging.getLogger(__name__)
+WATCHED = ("selection", "revision")
+
+
+class View(w.VBox):
+    """A picture of a session.
+
+    Subclasses write `_build` and `_render`, and name in `watched` the fields of the
+    selection that they show: other changes do not repaint them. Traits tagged `option=True`
+    are the view's own settings; they may be given as keywords, and setting one repaints.
+    """
+
+    watched: tuple[str, ...] = ()
+    error = t.Unicode("", read_only=True, help="last failure; empty when all is well")
+
+    def __init__(self, session: Session, **options: Any) -> None:
+        unknown = sorted(set(options) - set(self.trait_names()))
+        if unknown:
+            raise TypeError(f"{type(self).__name__}() has no option {', '.join(unknown)}")
+        if not isinstance(session, Session):
+            raise TypeError(
+                f"{type(self).__name__}() needs a Session; got {type(session).__name__}"
+            )
+        self._session = session
+        self._painted: Any = None
+        self._subscribed = False
+        self._banner = w.HTML(layout={"display": "none"})
+        super().__init__(**options)
+        self.add_class("aw-view")
+        self.children = (w.HTML(SHEET, layout={"display": "none"}), *self._build(), self._banner)
+        session.observe(self._on_session, names=WATCHED)
+        self._subscribed = True
+        settings = list(self.traits(option=True))
+        if settings:
+            self.observe(self._on_option, names=settings)
+        self._repaint()
+
+    @property
+    def session(self) -> Session:
+        """The session this is a picture of."""
+        return self._session
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        """Return the child widgets, made once."""
+        raise NotImplementedError
+
+    def _render(self, selection: Selection) -> None:
+        """Make the children show `selection` and the options. May be called at any time."""
+        raise NotImplementedError
+
+    def _control(self, option: str, widget: w.Widget) -> w.Widget:
+        """Let a child widget set an option of this view, and follow it."""
+
+        def set_option(change: Any) -> None:
+            with self._guard(f"could not set {option}"):
+                setattr(self, option, change.new)
+
+        widget.value = getattr(self, option)
+        widget.observe(set_option, names="value")
+        self.observe(lambda change: setattr(widget, "value", change.new), names=option)
+        return widget
+
+    def _on_session(self, _change: Any = None) -> None:
+        selection = self._session.selection
+        shown = [getattr(selection, name) for name in self.watched]
+        if [*shown, self._session.revision] != self._painted:
+            self._repaint()
+
+    def _on_option(self, _change: Any) -> None:
+        self._repaint()
+
+    def _repaint(self) -> None:
+        with self._session.lock, self._guard("could not draw"):
+            selection = self._session.selection
+            shown = [getattr(selection, name) for name in self.watched]
+            self._painted = None  # a failure leaves nothing painted
+            self._render(selection)
+            self._painted = [*shown, self._session.revision]
+
+    @contextmanager
+    def _guard(self, doing: str) -> Iterator[None]:
+        """Report a failure in the banner, so that the other views go on."""
+        try:
+            yield
+        except Exception as failure:
+            log.exception("%s %s", type(self).__name__, doing)
+            self._show_error(f"{doing}: {failure}")
+        else:
+            self._show_error("")
+
+    def _show_error(self, text: str) -> None:
+        if text == self.error:
+            return
+        self.set_trait("error", text)
+        message = f"<b>{type(self).__name__}</b> {html.escape(text)}" if text else ""
+        self._banner.value = f'<div class="aw-error">{message}</div>' if text else ""
+        self._banner.layout.display = None if text else "none"
+
+    def close(self) -> None:
+        """Stop watching the session and give back all widgets. Safe to call twice."""
+        if not getattr(self, "_subscribed", False):
+            return
+        self._subscribed = False
+        self._session.unobserve(self._on_session, names=WATCHED)
+        close_all(self.children)
+        self.children = ()
+        super().close()
+        self.layout.close()

@@ -1,0 +1,150 @@
+"""What the units of the chosen layer make of the chosen samples."""
+
+import html
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.arrays import as_maps
+from actwidgets.core.colormaps import NAMES, palette
+from actwidgets.core.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
+from actwidgets.core.images import ContactSheet, palette_png, rgba_png
+from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, enlarge, plan_mosaic, shrink
+from actwidgets.core.paging import Page
+from actwidgets.core.unit_order import ORDERS, unit_order
+from actwidgets.session import Selection
+from actwidgets.views._controls import choice, note
+from actwidgets.views._pager import Pager
+from actwidgets.views._picture import Picture
+from actwidgets.views.base import View
+
+INPUT_PX = 88
+
+
+class FeatureMapGrid(View):
+    """Feature maps: samples down, with their input at the left, and units across.
+
+    Layers without positions (dense ones) show one cell per unit. The mouse over a map tells
+    its unit and values; a click chooses the unit, which is framed.
+    """
+
+    watched = ("layer", "samples", "unit")
+    scaling = t.Enum(SCALINGS, "per layer", help="what one colour scale covers").tag(option=True)
+    colours = t.Enum(NAMES, "viridis", help="colour map").tag(option=True)
+    order = t.Enum(tuple(ORDERS), "index", help="how units are sorted").tag(option=True)
+    units_per_page = t.Int(32, min=1, help="units on show at a time").tag(option=True)
+    page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
+    width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._inputs, self._maps = Picture("inputs"), Picture("feature maps")
+        self._maps.on_click(self._on_user_click)
+        self._maps.on_hover(self._on_user_hover)
+        self._pager = Pager(self._on_user_page)
+        self._units: np.ndarray = np.arange(0)
+        self._mosaic: Mosaic | None = None
+        self._inputs_shown: Any = None
+        controls = w.HBox(
+            [
+                self._control("scaling", choice("scale", SCALINGS)),
+                self._control("colours", choice("colours", NAMES)),
+                self._control("order", choice("sort", tuple(ORDERS))),
+                self._pager,
+            ],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        self._pictures = w.HBox([self._inputs, self._maps], layout={"overflow": "auto"})
+        return self._title, controls, self._pictures, self._note, self._readout
+
+    def _render(self, selection: Selection) -> None:
+        info = self._session.layer_info
+        self._title.value = (
+            f'<div class="aw-title">Feature maps <span>{html.escape(info.name)} · '
+            f"{html.escape(info.kind)} · {info.shape_text}</span></div>"
+        )
+        maps = as_maps(self._session.maps())
+        if 0 in maps.shape:
+            self._show_nothing(f"nothing to show for {info.name}: its output is empty")
+            return
+        page = Page(self.page, self.units_per_page, maps.shape[-1])
+        self._units = unit_order(maps, self.order)[page.rows]
+        span = value_range(maps, self.scaling)
+        shown, averaged = shrink(maps[..., self._units], MAX_TILE_PX)
+        mosaic, factor = plan_mosaic(
+            len(shown), len(self._units), *shown.shape[1:3], width_px=self.width_px - INPUT_PX - 12
+        )
+        picture = mosaic.assemble(enlarge(colour_codes(shown, span), factor))
+        found = np.flatnonzero(self._units == selection.unit)
+        if found.size:
+            mosaic.draw_frame(picture, int(found[0]))
+        self._mosaic = mosaic
+        self._maps.set_size(mosaic.height, mosaic.width)
+        self._maps.set_cells(mosaic.row_edges, mosaic.column_edges)
+        self._maps.show(palette_png(picture, palette(self.colours)))
+        self._show_inputs(selection, mosaic)
+        self._pager.show(page, "units")
+        self._note.value = note(_describe(span, averaged))
+        self._pictures.layout.display = None
+
+    def _show_inputs(self, selection: Selection, mosaic: Mosaic) -> None:
+        wanted = selection.samples, mosaic.block_height, mosaic.gap, self._session.revision
+        if wanted == self._inputs_shown:
+            return
+        side = max(1, min(mosaic.block_height, INPUT_PX) - 2)
+        sheet = ContactSheet(1, mosaic.n_samples, side, side + 2, mosaic.block_height + mosaic.gap)
+        pictures = list(self._session.pictures())
+        self._inputs.set_size(sheet.height_px, sheet.width_px)
+        self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
+        self._inputs.show(rgba_png(sheet.compose(pictures, [0] * len(pictures))))
+        self._inputs_shown = wanted
+
+    def _show_nothing(self, why: str) -> None:
+        self._pictures.layout.display = "none"
+        self._note.value = note(why)
+
+    def _at(self, row: int, column: int) -> tuple[int, int] | None:
+        """Sample and unit under a cell, as indices of the session."""
+        place = self._mosaic.at(row, column) if self._mosaic else None
+        if place is None or place[1] >= len(self._units):
+            return None
+        return self._session.samples[place[0]], int(self._units[place[1]])
+
+    def _on_user_page(self, step: int) -> None:
+        with self._guard("could not turn the page"):
+            self.page = Page(
+                self.page, self.units_per_page, self._session.layer_info.n_units
+            ).turned(step)
+
+    def _on_user_click(self, row: int, column: int) -> None:
+        with self._guard("could not choose the unit"):
+            chosen = self._at(row, column)
+            if chosen:
+                self._session.select(sample=chosen[0], unit=chosen[1])
+
+    def _on_user_hover(self, row: int, column: int) -> None:
+        with self._session.lock, self._guard("could not read the value"):
+            chosen = self._at(row, column)
+            if chosen:
+                place = self._session.samples.index(chosen[0])
+                values = as_maps(self._session.maps())[place, :, :, chosen[1]]
+                self._readout.value = note(_tell(values, *chosen))
+
+
+def _describe(span: ValueRange, averaged: int) -> str:
+    return str(span) + (f", {averaged}×{averaged} values to a pixel" if averaged > 1 else "")
+
+
+def _tell(values: np.ndarray, sample: int, unit: int) -> str:
+    if values.size == 1:
+        return f"sample {sample}, unit {unit}: {values.item():.4g}"
+    if np.isnan(values).all():
+        return f"sample {sample}, unit {unit}: not a number anywhere"
+    row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    lost = int(np.isnan(values).sum())
+    return (
+        f"sample {sample}, unit {unit}: mean {np.nanmean(values):.4g}, peak {values[row, column]:.4g} "
+        f"at row {row}, column {column}" + (f"; {lost} values are not a number" if lost else "")
+    )

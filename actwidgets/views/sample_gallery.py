@@ -1,0 +1,207 @@
+"""Choose the samples that all views of a session show."""
+
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.images import ContactSheet, rgba_png
+from actwidgets.core.outcomes import OUTCOMES, filter_rows, needs_predictions
+from actwidgets.core.paging import Page
+from actwidgets.session import Selection
+from actwidgets.views._controls import choice, note, shorten
+from actwidgets.views._pager import Pager
+from actwidgets.views._picture import Picture
+from actwidgets.views._style import RIGHT, WRONG
+from actwidgets.views.base import View
+
+TURN_AFTER_S = 0.3  # after the slider came to rest
+LETTERS = 12  # of a class name fit below a thumbnail
+
+
+class SampleGallery(View):
+    """Thumbnails with predicted and true class; the chosen ones are `session.samples`.
+
+    Below each sample stands its prediction: behind ✓ where it is right, behind ✗ and with
+    the true class below it where it is wrong. A click chooses a sample, or with `several`
+    adds it and takes it away again; the sample in focus has the thicker frame.
+    """
+
+    watched = ("sample", "samples")
+    class_filter = t.Int(None, allow_none=True, help="only samples of this class").tag(option=True)
+    outcome = t.Enum(OUTCOMES, "all", help="only right or wrong predictions").tag(option=True)
+    several = t.Bool(False, help="a click adds to the choice").tag(option=True)
+    page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
+    columns = t.Int(4, min=1, help="thumbnails in a row").tag(option=True)
+    rows = t.Int(3, min=1, help="rows of thumbnails").tag(option=True)
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        session = self._session
+        self._title, self._readout = w.HTML(), w.HTML("&nbsp;")
+        self._slider = w.IntSlider(
+            description="sample",
+            max=session.n_samples - 1,
+            layout={"width": "auto"},
+            style={"description_width": "52px"},
+        )
+        self._slider.observe(self._on_user_slider, names="value")
+        self._picture = Picture("samples", with_words=True)
+        self._picture.on_click(self._on_user_click)
+        self._picture.on_hover(self._on_user_hover)
+        self._pager = Pager(self._on_user_page)
+        classes = [("all", None), *((name, i) for i, name in enumerate(session.class_names))]
+        filters = w.HBox(
+            [
+                self._control("class_filter", choice("class", classes, "165px")),
+                self._control("outcome", choice("show", OUTCOMES, "125px")),
+            ],
+            layout={"flex_flow": "row wrap"},
+        )
+        several = w.ToggleButton(
+            description="several",
+            tooltip="a click adds to the choice, or takes away from it",
+            layout={"width": "72px"},
+        )
+        below = w.HBox(
+            [self._pager, self._control("several", several)],
+            layout={"justify_content": "space-between", "align_items": "center"},
+        )
+        filters.layout.display = None if session.labels is not None else "none"
+        self._rows = np.arange(session.n_samples)
+        self._turning: threading.Timer | None = None
+        self._filtered: Any = None
+        self._drawn: Any = None
+        return self._title, self._slider, filters, self._picture, below, self._readout
+
+    def _render(self, selection: Selection) -> None:
+        session = self._session
+        self._slider.value = selection.sample
+        self._filter()
+        page = self._page()
+        rows = self._rows[page.rows]
+        frames = tuple(
+            3 if row == selection.sample else int(row in selection.samples) * 2 for row in rows
+        )
+        drawn = tuple(rows), frames, session.revision, self.columns, self.rows
+        if drawn == self._drawn:
+            return
+        sheet = ContactSheet(self.columns, self.rows)
+        self._picture.set_size(sheet.height_px, sheet.width_px)
+        self._picture.set_cells(sheet.row_edges, sheet.column_edges)
+        self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows)), frames)))
+        self._write(rows, sheet)
+        self._pager.show(page, "samples")
+        self._title.value = (
+            f'<div class="aw-title">Samples <span>{session.n_samples:,}</span></div>'
+        )
+        self._drawn = drawn
+
+    def _filter(self) -> None:
+        session = self._session
+        wanted = self.class_filter, self.outcome, session.revision
+        if wanted != self._filtered:
+            predictions = session.predictions() if needs_predictions(self.outcome) else None
+            self._rows = filter_rows(
+                session.n_samples,
+                session.labels,
+                predictions,
+                class_index=self.class_filter,
+                outcome=self.outcome,
+            )
+            self._filtered = wanted
+
+    def _page(self) -> Page:
+        return Page(self.page, self.columns * self.rows, len(self._rows))
+
+    def _turn_to_focus(self) -> None:
+        """Go to the page of the sample in focus, where the filters let it through."""
+        with self._session.lock:
+            found = np.flatnonzero(self._rows == self._session.sample)
+            if found.size:
+                self.page = int(found[0]) // (self.columns * self.rows)
+
+    def _write(self, rows: np.ndarray, sheet: ContactSheet) -> None:
+        places, texts, colours = [], [], []
+        for place, row in enumerate(rows):
+            down, across = divmod(place, sheet.columns)
+            x = (across + 0.5) * sheet.cell_width_px
+            y = down * sheet.cell_height_px + sheet.cell_width_px
+            predicted, true = self._classes(int(row))
+            mark, colour = ("✓", RIGHT) if predicted == true else ("✗", WRONG)
+            if true is None:
+                mark, colour = "→", "#888888"
+            places += [(x, y + 7), (x, y + 18)]
+            texts += [
+                f"{mark} {shorten(predicted, LETTERS)}",
+                f"is {shorten(true, LETTERS)}" if true not in (predicted, None) else "",
+            ]
+            colours += [colour, colour]
+        self._picture.set_words(places, texts, colours)
+
+    def _classes(self, row: int) -> tuple[str, str | None]:
+        """Names of the predicted and of the true class of a sample."""
+        session = self._session
+        predicted = session.class_names[int(session.predicted_classes([row])[0])]
+        true = None if session.labels is None else session.class_names[session.labels[row]]
+        return predicted, true
+
+    def _row_at(self, row: int, column: int) -> int | None:
+        place = row * self.columns + column
+        shown = self._rows[self._page().rows]
+        return int(shown[place]) if column < self.columns and place < len(shown) else None
+
+    def _on_session(self, change: Any = None) -> None:
+        if self._turning is None:  # while the slider moves, the page stays
+            self._turn_to_focus()
+        super()._on_session(change)
+
+    def _on_user_slider(self, change: Any) -> None:
+        with self._guard("could not choose the sample"):
+            if change.new == self._session.sample:
+                return
+            if self._turning is not None:
+                self._turning.cancel()
+            self._turning = threading.Timer(TURN_AFTER_S, self._end_turning)
+            self._turning.daemon = True
+            self._turning.start()
+            self._session.select(sample=change.new)
+
+    def _end_turning(self) -> None:
+        with self._guard("could not turn the page"):
+            self._turning = None
+            self._turn_to_focus()
+
+    def _on_user_click(self, row: int, column: int) -> None:
+        with self._guard("could not choose the sample"):
+            chosen = self._row_at(row, column)
+            if chosen is None:
+                return
+            if not self.several:
+                self._session.select(sample=chosen, samples=(chosen,))
+                return
+            samples = self._session.samples
+            if chosen not in samples:
+                self._session.select(sample=chosen, samples=(*samples, chosen))
+            elif len(samples) > 1:
+                self._session.select(samples=tuple(each for each in samples if each != chosen))
+
+    def _on_user_hover(self, row: int, column: int) -> None:
+        with self._session.lock, self._guard("could not read the sample"):
+            chosen = self._row_at(row, column)
+            if chosen is not None:
+                predicted, true = self._classes(chosen)
+                share = float(self._session.predictions([chosen]).max())
+                was = f", is {true}" if true is not None else ""
+                self._readout.value = note(f"sample {chosen}: {predicted} ({share:.2f}){was}")
+
+    def _on_user_page(self, step: int) -> None:
+        with self._guard("could not turn the page"):
+            self.page = self._page().turned(step)
+
+    def close(self) -> None:
+        """Stop watching the session and give back all widgets. Safe to call twice."""
+        turning = getattr(self, "_turning", None)
+        if turning is not None:
+            turning.cancel()
+        super().close()
