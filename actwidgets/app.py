@@ -29,7 +29,7 @@ class Workbench(w.Box):
         self.views: dict[str, View] = {
             type(view).__name__: view for view in (picker, gallery, maps, matrix)
         }
-        left = w.VBox([picker, gallery], layout={"width": "300px", "flex": "0 0 auto"})
+        left = w.VBox([picker, gallery], layout={"width": "306px", "flex": "0 0 auto"})
         maps.layout.width = "576px"
         matrix.layout.width = "540px"
         super().__init__(

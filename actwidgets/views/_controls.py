@@ -13,7 +13,7 @@ def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdo
         options=options,
         description=label,
         layout={"width": width},
-        style={"description_width": "52px"},
+        style={"description_width": "initial"},
     )
 
 

@@ -21,11 +21,10 @@ class Picture(w.Box):
     mark's `image` changes. Over it lies a transparent grid of cells for hover and click.
 
     Args:
-        alt: What the picture shows, in words.
         with_words: Whether `set_words` will be used.
     """
 
-    def __init__(self, alt: str = "", *, with_words: bool = False) -> None:
+    def __init__(self, *, with_words: bool = False) -> None:
         self._x = bq.LinearScale(min=0, max=1)
         self._y = bq.LinearScale(min=0, max=1, reverse=True)
         self._images = (w.Image(), w.Image())
@@ -68,8 +67,6 @@ class Picture(w.Box):
         self._edges: tuple[bytes, bytes] | None = None
         self._words: tuple[list[str], list[str]] | None = None
         super().__init__(children=(self.figure,))
-        if alt:
-            self.tooltip = alt
 
     def show(self, png: bytes) -> None:
         """Paint another picture of the size that `set_size` gave."""
@@ -129,11 +126,11 @@ class Picture(w.Box):
 
     def on_click(self, handler: Callable[[int, int], None]) -> None:
         """Call `handler(row, column)` when a cell is clicked."""
-        self.cells.on_element_click(lambda _mark, event: handler(*_cell(event)))
+        self.cells.on_element_click(lambda _mark, event: handler(*cell_of(event)))
 
     def on_hover(self, handler: Callable[[int, int], None]) -> None:
         """Call `handler(row, column)` when the mouse comes over a cell."""
-        self.cells.on_hover(lambda _mark, event: handler(*_cell(event)))
+        self.cells.on_hover(lambda _mark, event: handler(*cell_of(event)))
 
     def close(self) -> None:
         """Close what does not hang on the figure: the spare image, words that are not used."""
@@ -148,6 +145,7 @@ def _with_spare(edges: ArrayLike) -> np.ndarray:
     return np.append(edges, edges[-1])
 
 
-def _cell(event: Any) -> tuple[int, int]:
-    data = event.get("data", event)
-    return int(data["row_num"]), int(data["column_num"])
+def cell_of(event: Any) -> tuple[int, int]:
+    """Row and column of the cell that a click or hover message of a `GridHeatMap` is about."""
+    cell = event.get("data") or event["point"]
+    return int(cell["rowNum"]), int(cell["columnNum"])

@@ -1,24 +1,33 @@
-"""Colours and the style sheet; JupyterLab's own variables make both themes work."""
+"""Colours and what goes into the page: a style sheet, and keys that reach the controls.
+
+JupyterLab's own variables make both themes work.
+"""
 
 RIGHT = "#2e9e5b"
 WRONG = "#d9534f"
 
 SHEET = """<style>
-.aw-view { padding: 4px 2px; overflow: hidden; }
+.aw-view { padding: 4px 10px 4px 2px; overflow: hidden; }
 .aw-view .widget-html-content, .aw-view .jupyter-widgets { font-size: 12px; }
 .aw-title { font: 600 13px/20px var(--jp-ui-font-family, sans-serif);
   color: var(--jp-ui-font-color1, #212121); }
-.aw-title span { font-weight: 400; color: var(--jp-ui-font-color2, #616161); }
+.aw-title span { margin-left: 4px; font-weight: 400; color: var(--jp-ui-font-color2, #616161); }
 .aw-note { font: 12px/18px var(--jp-ui-font-family, sans-serif);
   color: var(--jp-ui-font-color2, #616161); }
 .aw-error { font: 12px/18px var(--jp-ui-font-family, sans-serif); padding: 4px 8px;
   border-left: 3px solid #d9534f; color: var(--jp-ui-font-color1, #212121);
   background: rgba(217, 83, 79, .12); }
 .aw-view select { color: var(--jp-ui-font-color1, #212121); }
-.aw-list select { font: 12px/18px var(--jp-code-font-family, monospace); }
+.aw-list select { font: 11px/16px var(--jp-code-font-family, monospace); padding: 2px 4px; }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot .plotarea_background { fill: transparent; }
 .aw-labels .bqplot .label { font-family: var(--jp-ui-font-family, sans-serif); }
 .aw-view .bqplot .heatmapcell { cursor: pointer; }
 </style>"""
+
+# JupyterLab takes the arrow keys of whatever has the focus in a notebook to walk through the
+# cells. This attribute, which its key bindings respect, leaves them to lists and sliders.
+KEYS = """<img hidden src="data:," onerror="this.closest('.aw-view').addEventListener('focusin',
+  (event) => { if (event.target.matches('select, .noUi-handle'))
+    event.target.dataset.lmSuppressShortcuts = ''; })">"""

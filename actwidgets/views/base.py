@@ -11,7 +11,7 @@ import traitlets as t
 
 from actwidgets.session import Selection, Session
 from actwidgets.views._closing import close_all
-from actwidgets.views._style import SHEET
+from actwidgets.views._style import KEYS, SHEET
 
 log = logging.getLogger(__name__)
 WATCHED = ("selection", "revision")
@@ -42,7 +42,7 @@ class View(w.VBox):
         self._banner = w.HTML(layout={"display": "none"})
         super().__init__(**options)
         self.add_class("aw-view")
-        self.children = (w.HTML(SHEET, layout={"display": "none"}), *self._build(), self._banner)
+        self.children = (w.HTML(SHEET + KEYS, layout={"display": "none"}), *self._build(), self._banner)
         session.observe(self._on_session, names=WATCHED)
         self._subscribed = True
         settings = list(self.traits(option=True))

@@ -13,7 +13,7 @@ from actwidgets.core.images import ContactSheet, rgba_png
 from actwidgets.core.similarity import METRICS, ranking
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, set_slider, unique_short
-from actwidgets.views._picture import Picture
+from actwidgets.views._picture import Picture, cell_of
 from actwidgets.views.base import View
 
 NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
@@ -58,7 +58,7 @@ class ClassSimilarityMatrix(View):
         )
         self._figure = self._build_matrix()
         self._ranked_title = w.HTML()
-        self._ranked = Picture("classes by similarity", with_words=True)
+        self._ranked = Picture(with_words=True)
         self._ranked.on_click(self._on_user_ranked)
         self._order: np.ndarray = np.arange(0)
         self._drawn: Any = None
@@ -135,7 +135,7 @@ class ClassSimilarityMatrix(View):
         self._threshold.disabled = self.statistic != "firing_rate"
         low, high = session.value_range()
         set_slider(self._threshold, min(low, 0.0), high, selection.threshold)
-        self._note.value = note(_describe(profiles, session.n_samples))
+        self._note.value = note(_describe(profiles, matrix, session.n_samples))
         self._paint_matrix(matrix)
         self._paint_ranked(matrix, selection.class_index)
         self._pictures.layout.display = None
@@ -202,7 +202,7 @@ class ClassSimilarityMatrix(View):
 
     def _on_user_cell(self, _mark: Any, event: Any) -> None:
         with self._guard("could not choose the class"):
-            self._session.select(class_index=int(event["data"]["row_num"]))
+            self._session.select(class_index=cell_of(event)[0])
 
     def _on_user_ranked(self, _row: int, column: int) -> None:
         with self._guard("could not choose the class"):
@@ -211,7 +211,7 @@ class ClassSimilarityMatrix(View):
 
     def _on_user_hover(self, _mark: Any, event: Any) -> None:
         with self._session.lock, self._guard("could not read the value"):
-            row, column = (int(event["data"][name]) for name in ("row_num", "column_num"))
+            row, column = cell_of(event)
             names, value = self._session.class_names, self._matrix[row, column]
             told = "no activity or no samples" if np.isnan(value) else f"{value:.4f}"
             self._readout.value = note(f"{names[row]} – {names[column]}: {told}")
@@ -230,13 +230,13 @@ def _words(names: Any) -> list[tuple[str, str]]:
     ]
 
 
-def _describe(profiles: ClassProfiles, n_samples: int) -> str:
+def _describe(profiles: ClassProfiles, matrix: np.ndarray, n_samples: int) -> str:
     read = f"{profiles.n_samples:,}"
-    text = (
-        f"{read} samples"
-        if profiles.n_samples == n_samples
-        else (f"{read} of {n_samples:,} samples so far")
-    )
-    if profiles.empty_classes and profiles.n_samples == n_samples:
+    if profiles.n_samples < n_samples:
+        return f"{read} of {n_samples:,} samples so far"
+    text = f"{read} samples"
+    if profiles.empty_classes:
         text += f"; no samples of {', '.join(profiles.empty_classes)}"
+    if not np.nan_to_num(matrix).any():
+        text += "; no class differs from another here: try another threshold or statistic"
     return text

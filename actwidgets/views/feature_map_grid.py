@@ -40,7 +40,7 @@ class FeatureMapGrid(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
-        self._inputs, self._maps = Picture("inputs"), Picture("feature maps")
+        self._inputs, self._maps = Picture(), Picture()
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)
         self._pager = Pager(self._on_user_page)

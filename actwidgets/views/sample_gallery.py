@@ -1,5 +1,6 @@
 """Choose the samples that all views of a session show."""
 
+import threading
 from typing import Any
 
 import ipywidgets as w
@@ -16,6 +17,7 @@ from actwidgets.views._picture import Picture
 from actwidgets.views._style import RIGHT, WRONG
 from actwidgets.views.base import View
 
+ALL = -1
 TURN_AFTER_S = 0.3  # after the slider came to rest
 LETTERS = 12  # of a class name fit below a thumbnail
 
@@ -29,7 +31,7 @@ class SampleGallery(View):
     """
 
     watched = ("sample", "samples")
-    class_filter = t.Int(None, allow_none=True, help="only samples of this class").tag(option=True)
+    class_filter = t.Int(ALL, help="only samples of this class; -1 for all").tag(option=True)
     outcome = t.Enum(OUTCOMES, "all", help="only right or wrong predictions").tag(option=True)
     several = t.Bool(False, help="a click adds to the choice").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
@@ -46,15 +48,15 @@ class SampleGallery(View):
             style={"description_width": "52px"},
         )
         self._slider.observe(self._on_user_slider, names="value")
-        self._picture = Picture("samples", with_words=True)
+        self._picture = Picture(with_words=True)
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)
         self._pager = Pager(self._on_user_page)
-        classes = [("all", None), *((name, i) for i, name in enumerate(session.class_names))]
+        classes = [("all", ALL), *((name, i) for i, name in enumerate(session.class_names))]
         filters = w.HBox(
             [
-                self._control("class_filter", choice("class", classes, "165px")),
-                self._control("outcome", choice("show", OUTCOMES, "125px")),
+                self._control("class_filter", choice("class", classes, "152px")),
+                self._control("outcome", choice("show", OUTCOMES, "118px")),
             ],
             layout={"flex_flow": "row wrap"},
         )
@@ -106,7 +108,7 @@ class SampleGallery(View):
                 session.n_samples,
                 session.labels,
                 predictions,
-                class_index=self.class_filter,
+                class_index=None if self.class_filter == ALL else self.class_filter,
                 outcome=self.outcome,
             )
             self._filtered = wanted
