@@ -95,6 +95,10 @@ class Session(t.HasTraits):
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
     reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
 
+    _model: Any
+    _probe: Probe
+    _infos: dict[str, LayerInfo]
+
     def __init__(
         self,
         model: Any,
@@ -293,8 +297,9 @@ class Session(t.HasTraits):
     # --- how it is kept consistent -------------------------------------------------------
 
     def _read_model(self, model: Any) -> None:
+        probe: Probe
         if isinstance(model, Probe):
-            probe: Probe = model
+            probe = model
         else:
             from actwidgets.probe.keras_probe import KerasProbe
 

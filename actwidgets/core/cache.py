@@ -12,12 +12,8 @@ class ArrayCache:
 
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
+        self.n_bytes = 0
         self._arrays: OrderedDict[Hashable, np.ndarray[Any, Any]] = OrderedDict()
-
-    @property
-    def n_bytes(self) -> int:
-        """Bytes held now."""
-        return sum(array.nbytes for array in self._arrays.values())
 
     def get(
         self, key: Hashable, compute: Callable[[], np.ndarray[Any, Any]]
@@ -30,10 +26,12 @@ class ArrayCache:
         array.flags.writeable = False
         if array.nbytes <= self.budget_bytes:
             self._arrays[key] = array
+            self.n_bytes += array.nbytes
             while self.n_bytes > self.budget_bytes:
-                self._arrays.popitem(last=False)
+                self.n_bytes -= self._arrays.popitem(last=False)[1].nbytes
         return array
 
     def clear(self) -> None:
         """Forget everything."""
         self._arrays.clear()
+        self.n_bytes = 0

@@ -3,115 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import similarity as metrics
-from actwidgets.core.arrays import as_maps
-from actwidgets.errors import DataError, LayerError, ShapeError
+from actwidgets.core.unit_moments import PerUnit, Reduce, UnitMoments, batch_moments
+from actwidgets.errors import DataError, LayerError
 
-Reduce = Literal["any", "mean"]
-PerUnit = NDArray[np.float64]  # (class, unit)
 STATISTICS = ("firing_rate", "mean", "max")
-
-
-@dataclass(frozen=True)
-class UnitMoments:
-    """Sums per class and unit from which every statistic of one layer follows.
-
-    All arrays are `(class, unit)`. `fired` counts samples (`reduce="any"`) or positions
-    (`reduce="mean"`), `n_valid` the samples whose value is not NaN, `n_nan` the NaN values.
-    `squares` is the sum of squared differences from `mean`.
-
-    Reference: Chan, Golub and LeVeque 1979, "Updating formulae and a pairwise algorithm for
-    computing sample variances", equation 2.1.
-    """
-
-    fired: NDArray[np.int64]
-    n_valid: NDArray[np.int64]
-    n_nan: NDArray[np.int64]
-    mean: PerUnit
-    squares: PerUnit
-    low: PerUnit
-    high: PerUnit
-    n_positions: int
-
-    @classmethod
-    def empty(cls, n_classes: int, n_units: int, n_positions: int) -> "UnitMoments":
-        """The moments of no samples."""
-        shape = (n_classes, n_units)
-        return cls(
-            *(np.zeros(shape, np.int64) for _ in range(3)),
-            *(np.zeros(shape) for _ in range(2)),
-            *(np.full(shape, np.nan) for _ in range(2)),
-            n_positions,
-        )
-
-    def merge(self, other: "UnitMoments") -> "UnitMoments":
-        """The moments of the samples of both."""
-        n_valid = self.n_valid + other.n_valid
-        share = other.n_valid / np.maximum(n_valid, 1)
-        step = other.mean - self.mean
-        return UnitMoments(
-            fired=self.fired + other.fired,
-            n_valid=n_valid,
-            n_nan=self.n_nan + other.n_nan,
-            mean=self.mean + step * share,
-            squares=self.squares + other.squares + step**2 * self.n_valid * share,
-            low=np.fmin(self.low, other.low),
-            high=np.fmax(self.high, other.high),
-            n_positions=self.n_positions,
-        )
-
-
-def batch_moments(
-    outputs: ArrayLike,
-    labels: NDArray[np.int64],
-    n_classes: int,
-    *,
-    threshold: float = 0.0,
-    reduce: Reduce = "any",
-) -> UnitMoments:
-    """The moments of one batch of one layer's outputs.
-
-    Args:
-        outputs: `(sample, …, unit)`, any real dtype.
-        labels: `(sample,)` class indices.
-        n_classes: Number of classes.
-        threshold: A value above it fires. NaN does not.
-        reduce: `"any"` counts samples with a position that fires, `"mean"` the positions.
-
-    Cost: a few passes over `outputs`; the reductions over positions dominate.
-    """
-    outputs = np.asarray(outputs)
-    n_units = outputs.shape[-1] if outputs.ndim > 1 else 1
-    values = outputs.reshape(len(outputs), -1, n_units)  # (sample, position, unit)
-    nan = np.isnan(values)
-    if values.shape[1] == 0:
-        raise ShapeError(f"outputs of shape {outputs.shape} have no positions")
-    n_valid = values.shape[1] - nan.sum(axis=1)  # (sample, unit)
-    if fully := bool((n_valid == values.shape[1]).all()):
-        means = values.mean(axis=1, dtype=np.float64)
-    else:
-        means = np.where(nan, 0, values).sum(axis=1, dtype=np.float64) / np.maximum(n_valid, 1)
-    low, high = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
-    fired = high > threshold if reduce == "any" else (values > threshold).sum(axis=1)
-    result = UnitMoments.empty(n_classes, n_units, values.shape[1])
-    for index in np.unique(labels):
-        mine = labels == index
-        valid = n_valid[mine] > 0
-        count = valid.sum(axis=0)
-        mean = np.where(valid, means[mine], 0).sum(axis=0) / np.maximum(count, 1)
-        result.fired[index] = fired[mine].sum(axis=0)
-        result.n_valid[index] = count
-        result.n_nan[index] = 0 if fully else nan[mine].sum(axis=(0, 1))
-        result.mean[index] = mean
-        result.squares[index] = (np.where(valid, means[mine] - mean, 0) ** 2).sum(axis=0)
-        result.low[index] = np.fmin.reduce(low[mine], axis=0)
-        result.high[index] = np.fmax.reduce(high[mine], axis=0)
-    return result
 
 
 @dataclass(frozen=True)
@@ -290,19 +191,6 @@ def add_batch(
     counts = np.bincount(labels, minlength=n_classes).astype(np.int64)
     added = replace(profiles, counts=counts, moments=batch)
     return profiles.merge(added) if profiles.moments else added
-
-
-def peaks(outputs: ArrayLike) -> NDArray[np.float32]:
-    """The largest value of each unit on each sample: what decides whether it fires.
-
-    Args:
-        outputs: `(sample, …, unit)`.
-
-    Returns:
-        `(sample, unit)` float32; NaN only where every position is NaN.
-    """
-    maps = as_maps(outputs)
-    return np.fmax.reduce(maps.reshape(len(maps), -1, maps.shape[-1]), axis=1).astype(np.float32)
 
 
 def with_threshold(

@@ -1,6 +1,7 @@
 """Input images as people see them, and the PNG files that carry pictures to a browser."""
 
 import io
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -66,8 +67,11 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     if scale >= 1:
         scale = int(scale)
     new_height, new_width = max(1, round(rows * scale)), max(1, round(columns * scale))
-    method = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    resized = np.asarray(Image.fromarray(pixels).resize((new_width, new_height), method))
+    if scale >= 1:
+        resized = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+    else:
+        size = new_width, new_height
+        resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
     box = np.zeros((height, width, 4), np.uint8)
     top, left = (height - new_height) // 2, (width - new_width) // 2
     box[top : top + new_height, left : left + new_width, :3] = resized
@@ -106,12 +110,12 @@ class ContactSheet:
     @property
     def row_edges(self) -> NDArray[np.float64]:
         """Where each row of cells begins, and the last one ends."""
-        return np.arange(self.rows + 1) * float(self.cell_height_px)
+        return np.arange(self.rows + 1, dtype=np.float64) * self.cell_height_px
 
     @property
     def column_edges(self) -> NDArray[np.float64]:
         """Where each column of cells begins, and the last one ends."""
-        return np.arange(self.columns + 1) * float(self.cell_width_px)
+        return np.arange(self.columns + 1, dtype=np.float64) * self.cell_width_px
 
     def compose(self, pictures: Sequence[Pixels | None], frames: Sequence[int]) -> Pixels:
         """Draw the sheet.
@@ -162,5 +166,5 @@ def rgba_png(pixels: Pixels) -> bytes:
 
 def _encoded(image: Image.Image, **options: Any) -> bytes:
     file = io.BytesIO()
-    image.save(file, "png", compress_level=1, **options)
+    image.save(file, "png", compress_level=1, compress_type=zlib.Z_RLE, **options)
     return file.getvalue()

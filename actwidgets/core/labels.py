@@ -49,7 +49,7 @@ def _from_one_hot(labels: NDArray[Any], n_classes: int | None) -> NDArray[np.int
     ones = (labels == 1).sum(axis=1) == 1
     if not (ones & ((labels != 0).sum(axis=1) == 1)).all():
         raise DataError("y has two axes but is not one-hot: every row needs one 1 and else 0")
-    return labels.argmax(axis=1)
+    return labels.argmax(axis=1).astype(np.int64, copy=False)
 
 
 def _require_known(indices: NDArray[np.int64], n_classes: int | None) -> None:

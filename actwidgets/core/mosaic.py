@@ -142,9 +142,35 @@ def enlarge(codes: Codes, factor: int) -> Codes:
     return codes if factor == 1 else codes.repeat(factor, axis=1).repeat(factor, axis=2)
 
 
+@dataclass(frozen=True)
+class MosaicPlan:
+    """A mosaic that fits its place on the screen.
+
+    Attributes:
+        mosaic: The grid of tiles.
+        enlarged: By how much `enlarge` repeats the maps' pixels before they become tiles.
+        zoom: Screen pixels to a pixel of the picture. The browser enlarges for nothing, but
+            the margins with it, so this stays small.
+    """
+
+    mosaic: Mosaic
+    enlarged: int
+    zoom: int
+
+    @property
+    def height_px(self) -> int:
+        """Height on the screen."""
+        return self.mosaic.height * self.zoom
+
+    @property
+    def width_px(self) -> int:
+        """Width on the screen."""
+        return self.mosaic.width * self.zoom
+
+
 def plan_mosaic(
     n_samples: int, n_units: int, height: int, width: int, *, width_px: int
-) -> tuple[Mosaic, int]:
+) -> MosaicPlan:
     """Choose columns and size so that the picture fits a width and small maps are large.
 
     Args:
@@ -152,20 +178,17 @@ def plan_mosaic(
         n_units: Units on show.
         height: Rows of a map.
         width: Columns of a map.
-        width_px: What the picture may take.
-
-    Returns:
-        The mosaic, and by how much `enlarge` must repeat the maps' pixels for it.
+        width_px: What the picture may take on the screen.
     """
     columns = 8 if n_units <= 32 and n_samples <= 2 else 16
     if width == 1:  # single values and sequences: narrow tiles
         columns *= 2
-    factor = 0
-    while not factor:
-        columns = max(1, min(columns, n_units))
-        factor = (width_px // columns - 2) // width
-        if columns == 1:
-            factor = max(factor, 1)
-        columns = columns if factor else columns // 2
-    factor = max(1, min(factor, MAX_TILE_PX // max(height, width)))
-    return Mosaic(n_samples, n_units, height * factor, width * factor, columns), factor
+    columns = min(columns, n_units)
+    while columns > 1 and width_px // columns < width + 2:
+        columns //= 2
+    across = (width_px // columns - 2) // width  # how often the map's width fits
+    factor = max(1, min(across, MAX_TILE_PX // max(height, width)))
+    zoom = 2 if factor > 1 and width_px // columns >= (factor // 2 * width + 2) * 2 else 1
+    enlarged = factor // zoom
+    mosaic = Mosaic(n_samples, n_units, height * enlarged, width * enlarged, columns)
+    return MosaicPlan(mosaic, enlarged, zoom)

@@ -13,9 +13,9 @@ from actwidgets.core.class_profiles import (
     ClassProfiles,
     add_batch,
     empty_profiles,
-    peaks,
     with_threshold,
 )
+from actwidgets.core.unit_moments import peaks
 
 
 @dataclass(frozen=True)

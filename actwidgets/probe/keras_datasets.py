@@ -23,7 +23,7 @@ def download(name: str) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
     published: Any = import_module(f"keras.datasets.{name}")
     try:
         (x_train, y_train), (x_test, y_test) = published.load_data()
-    except Exception as error:  # noqa: BLE001 - Keras raises a bare Exception when offline
+    except Exception as error:
         raise DataError(
             f"could not download {name!r} ({error}); without a network, give "
             f"load_dataset({name!r}, path=folder), or set ACTWIDGETS_DATA, the folder being one "

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.class_profiles import ClassProfiles, Reduce, add_batch, empty_profiles
+from actwidgets.core.class_profiles import ClassProfiles, add_batch, empty_profiles
 from actwidgets.core.labels import checked_class_names, class_indices
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.unit_moments import Reduce
 from actwidgets.errors import DataError, LayerError, ShapeError
 from actwidgets.probe.keras_probe import KerasProbe
 

@@ -42,7 +42,11 @@ class View(w.VBox):
         self._banner = w.HTML(layout={"display": "none"})
         super().__init__(**options)
         self.add_class("aw-view")
-        self.children = (w.HTML(SHEET + KEYS, layout={"display": "none"}), *self._build(), self._banner)
+        self.children = (
+            w.HTML(SHEET + KEYS, layout={"display": "none"}),
+            *self._build(),
+            self._banner,
+        )
         session.observe(self._on_session, names=WATCHED)
         self._subscribed = True
         settings = list(self.traits(option=True))

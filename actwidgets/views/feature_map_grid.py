@@ -11,7 +11,7 @@ from actwidgets.core.arrays import as_maps
 from actwidgets.core.colormaps import NAMES, palette
 from actwidgets.core.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
 from actwidgets.core.images import ContactSheet, palette_png, rgba_png
-from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, enlarge, plan_mosaic, shrink
+from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, MosaicPlan, enlarge, plan_mosaic, shrink
 from actwidgets.core.paging import Page
 from actwidgets.core.unit_order import ORDERS, unit_order
 from actwidgets.session import Selection
@@ -73,32 +73,36 @@ class FeatureMapGrid(View):
         self._units = unit_order(maps, self.order)[page.rows]
         span = value_range(maps, self.scaling)
         shown, averaged = shrink(maps[..., self._units], MAX_TILE_PX)
-        mosaic, factor = plan_mosaic(
+        plan = plan_mosaic(
             len(shown), len(self._units), *shown.shape[1:3], width_px=self.width_px - INPUT_PX - 12
         )
-        picture = mosaic.assemble(enlarge(colour_codes(shown, span), factor))
+        mosaic = plan.mosaic
+        picture = mosaic.assemble(enlarge(colour_codes(shown, span), plan.enlarged))
         found = np.flatnonzero(self._units == selection.unit)
         if found.size:
             mosaic.draw_frame(picture, int(found[0]))
         self._mosaic = mosaic
-        self._maps.set_size(mosaic.height, mosaic.width)
+        self._maps.set_size(plan.height_px, plan.width_px)
         self._maps.set_cells(mosaic.row_edges, mosaic.column_edges)
         self._maps.show(palette_png(picture, palette(self.colours)))
-        self._show_inputs(selection, mosaic)
+        self._show_inputs(selection, plan)
         self._pager.show(page, "units")
         self._note.value = note(_describe(span, averaged))
         self._pictures.layout.display = None
 
-    def _show_inputs(self, selection: Selection, mosaic: Mosaic) -> None:
-        wanted = selection.samples, mosaic.block_height, mosaic.gap, self._session.revision
+    def _show_inputs(self, selection: Selection, plan: MosaicPlan) -> None:
+        """The input of each sample, beside the first row of its maps."""
+        wanted = selection.samples, plan, self._session.revision
         if wanted == self._inputs_shown:
             return
-        side = max(1, min(mosaic.block_height, INPUT_PX) - 2)
-        sheet = ContactSheet(1, mosaic.n_samples, side, side + 2, mosaic.block_height + mosaic.gap)
-        pictures = list(self._session.pictures())
+        count = plan.mosaic.n_samples
+        block = plan.mosaic.block_height * plan.zoom
+        side = max(1, min(block, INPUT_PX) - 2)
+        cell = side + 2 if count == 1 else block + plan.mosaic.gap * plan.zoom
+        sheet = ContactSheet(1, count, side, side + 2, cell)
         self._inputs.set_size(sheet.height_px, sheet.width_px)
         self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
-        self._inputs.show(rgba_png(sheet.compose(pictures, [0] * len(pictures))))
+        self._inputs.show(rgba_png(sheet.compose(list(self._session.pictures()), [0] * count)))
         self._inputs_shown = wanted
 
     def _show_nothing(self, why: str) -> None:
@@ -144,7 +148,8 @@ def _tell(values: np.ndarray, sample: int, unit: int) -> str:
         return f"sample {sample}, unit {unit}: not a number anywhere"
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
     lost = int(np.isnan(values).sum())
-    return (
-        f"sample {sample}, unit {unit}: mean {np.nanmean(values):.4g}, peak {values[row, column]:.4g} "
-        f"at row {row}, column {column}" + (f"; {lost} values are not a number" if lost else "")
+    text = (
+        f"sample {sample}, unit {unit}: mean {np.nanmean(values):.4g}, "
+        f"peak {values[row, column]:.4g} at row {row}, column {column}"
     )
+    return f"{text}; {lost} values are not a number" if lost else text
