@@ -94,7 +94,6 @@ class ClassSimilarityMatrix(View):
         )
         down = bq.Axis(
             scale=rows,
-            orientation="vertical",
             side="left",
             num_ticks=count // step,
             tick_style={"font-size": "11px"},

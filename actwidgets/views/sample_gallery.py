@@ -53,7 +53,7 @@ class SampleGallery(View):
         self._picture.on_hover(self._on_user_hover)
         self._pager = Pager(self._on_user_page)
         classes = [("all", ALL), *((name, i) for i, name in enumerate(session.class_names))]
-        filters = w.HBox(
+        self._filters = w.HBox(
             [
                 self._control("class_filter", choice("class", classes, "152px")),
                 self._control("outcome", choice("show", OUTCOMES, "118px")),
@@ -69,12 +69,12 @@ class SampleGallery(View):
             [self._pager, self._control("several", several)],
             layout={"justify_content": "space-between", "align_items": "center"},
         )
-        filters.layout.display = None if session.labels is not None else "none"
+        self._filters.layout.display = None if session.labels is not None else "none"
         self._rows = np.arange(session.n_samples)
         self._turning: threading.Timer | None = None
         self._filtered: Any = None
         self._drawn: Any = None
-        return self._title, self._slider, filters, self._picture, below, self._readout
+        return self._title, self._slider, self._filters, self._picture, below, self._readout
 
     def _render(self, selection: Selection) -> None:
         session = self._session

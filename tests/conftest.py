@@ -1,0 +1,45 @@
+"""Shared fixtures: a model-free session, and a check that nothing failed quietly."""
+
+import ipywidgets as w
+import numpy as np
+import pytest
+from fakes import FakeProbe
+
+from actwidgets.session import Session
+from actwidgets.views.base import View
+
+N_SAMPLES = 30
+
+
+@pytest.fixture
+def probe():
+    return FakeProbe()
+
+
+@pytest.fixture
+def data():
+    """Images 6x8 whose first pixel is the sample's number, and labels of two of three classes."""
+    x = np.zeros((N_SAMPLES, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(N_SAMPLES)
+    return x, np.arange(N_SAMPLES) % 2
+
+
+@pytest.fixture
+def session(probe, data):
+    return Session(probe, *data, class_names=("shirt", "coat", "bag"))
+
+
+@pytest.fixture(autouse=True)
+def _leave_no_widgets(request, monkeypatch):
+    failures = []
+    original = View._show_error
+
+    def note(self, text):
+        failures.append(text)
+        original(self, text)
+
+    monkeypatch.setattr(View, "_show_error", note)
+    yield
+    w.Widget.close_all()
+    quiet = [text for text in failures if text]
+    assert not quiet or request.node.get_closest_marker("expects_error"), quiet

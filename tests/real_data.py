@@ -1,0 +1,29 @@
+"""Where the real data sets lie, for tests that need one."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+NEIGHBOUR = Path(__file__).parents[2] / "shared" / "datasets"
+
+
+def data_folder() -> Path | None:
+    """The folder that `$ACTWIDGETS_DATA` names, else the one beside the checkout, else None."""
+    named = os.environ.get("ACTWIDGETS_DATA")
+    if named:
+        return Path(named)
+    return NEIGHBOUR if NEIGHBOUR.is_dir() else None
+
+
+def require_data(name: str) -> Path:
+    """The folder that holds `<name>.npz`; skips the test where there is no such folder.
+
+    A folder that is there and lacks the file is not a reason to skip: the test then fails.
+    """
+    folder = data_folder()
+    if folder is None:
+        pytest.skip(f"{name} needs real data: set ACTWIDGETS_DATA to a folder with {name}.npz")
+    if not (folder / f"{name}.npz").is_file():
+        pytest.fail(f"{folder} should hold {name}.npz and does not")
+    return folder

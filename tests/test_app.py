@@ -1,0 +1,73 @@
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, open_widgets, wiretap
+
+import actwidgets as aw
+from actwidgets.errors import ActwidgetsError
+from actwidgets.views.base import View
+
+
+def test_closing_the_workbench_gives_every_widget_back(data):
+    before = open_widgets()
+    app = aw.explore(FakeProbe(), *data, class_names=("a", "b", "c"))
+    assert len(open_widgets()) > len(before)
+    app.session.select(layer="dense", sample=4)
+    app.close(), app.close()
+    assert open_widgets() == before
+
+
+def test_the_views_are_linked_through_the_session(data):
+    app = aw.explore(FakeProbe(), *data)
+    app.views["LayerPicker"]._list.set_state({"index": 1})
+    assert "dense" in app.views["FeatureMapGrid"]._title.value
+    assert "dense" in app.views["ClassSimilarityMatrix"]._title.value
+    assert app.error == ""
+
+
+def test_one_user_action_is_one_render_per_view(data, monkeypatch):
+    app = aw.explore(FakeProbe(), *data)
+    app.session.wait()
+    painted = []
+    original = View._repaint
+
+    def counted(self):
+        painted.append(type(self).__name__)
+        original(self)
+
+    monkeypatch.setattr(View, "_repaint", counted)
+    app.views["LayerPicker"]._list.set_state({"index": 1})
+    assert sorted(painted) == ["ClassSimilarityMatrix", "FeatureMapGrid", "LayerPicker"]
+    painted.clear()
+    app.views["SampleGallery"]._slider.set_state({"value": 4})
+    assert sorted(painted) == ["FeatureMapGrid", "SampleGallery"]
+
+
+def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data):
+    probe = FakeProbe()
+    app = aw.explore(probe, *data)
+    gallery = app.views["SampleGallery"]
+    gallery._slider.set_state({"value": 13})  # the frame leaves the gallery's page
+    wires, probe.calls[:] = wiretap(), []
+    gallery._slider.set_state({"value": 14})
+    assert probe.calls == [(("conv",), 1)]
+    assert [name for name, _ in messages(wires)] == ["HTML", *["Image"] * 4]
+
+
+@pytest.mark.expects_error
+def test_a_view_that_fails_leaves_the_others_alive(data):
+    probe = FakeProbe()
+    app = aw.explore(probe, *data)
+    probe.fails_on = ("dense",)
+    app.session.layer = "dense"
+    assert "FeatureMapGrid: could not draw" in app.error
+    assert app.views["LayerPicker"].error == ""
+    assert app.views["SampleGallery"].error == ""
+    app.session.layer = "conv"
+    assert app.error == ""
+
+
+def test_nothing_is_left_open_by_what_is_refused(data):
+    before = open_widgets()
+    with pytest.raises(ActwidgetsError):
+        aw.explore(FakeProbe(), data[0], np.full(30, 9))
+    assert open_widgets() == before

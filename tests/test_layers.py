@@ -1,0 +1,83 @@
+"""The arrows of the architecture, read out of the source."""
+
+import ast
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parents[1] / "actwidgets"
+ALLOWED = {
+    "errors": set(),
+    "core": {"errors"},
+    "probe": {"errors", "core"},
+    "background": {"core"},
+    "session": {"errors", "core", "background"},
+    "views": {"errors", "core", "session"},
+    "datasets": {"errors", "probe"},
+    "app": {"errors", "core", "probe", "session", "views"},
+    "__main__": set(),
+    "__init__": set(),
+}
+OUTSIDE = {
+    "errors": {"traitlets"},
+    "core": {"numpy", "scipy", "sklearn", "PIL"},
+    "probe": {"numpy", "keras", "tensorflow"},
+    "background": set(),
+    "session": {"numpy", "traitlets"},
+    "views": {"numpy", "traitlets", "ipywidgets", "bqplot"},
+    "datasets": {"numpy", "sklearn"},
+    "app": {"ipywidgets"},
+    "__main__": set(),
+    "__init__": set(),
+}
+# A session makes a probe of a Keras model, late, so that everything else does without one.
+EXCEPTIONS = {("session", "actwidgets.probe.keras_probe")}
+
+
+def _imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"relative import in {path}"
+            yield node.module
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.rglob("*.py")), ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_the_right_way(path):
+    layer = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert layer in ALLOWED, f"say in this test what {layer} may import"
+    for name in _imports(path):
+        first, *rest = name.split(".")
+        if first != "actwidgets":
+            known = OUTSIDE[layer] | set(sys.stdlib_module_names)
+            assert first in known, f"{layer} must not import {name}"
+        elif rest and rest[0] != layer and (layer, name) not in EXCEPTIONS:
+            assert rest[0] in ALLOWED[layer], f"{layer} must not import {name}"
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("actwidgets", {"tensorflow", "keras", "bqplot", "ipywidgets", "numpy"}),
+        ("actwidgets.session", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
+        ("actwidgets.views.feature_map_grid", {"tensorflow", "keras"}),
+        ("actwidgets.app", {"tensorflow", "keras"}),
+        ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
+    ],
+)
+def test_importing_it_does_not_load(module, unwanted):
+    code = f"import sys, {module}; print({unwanted!r} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "set()", done.stdout + done.stderr
+
+
+def test_every_public_name_is_there():
+    import actwidgets as aw
+
+    for name in aw.__all__:
+        assert getattr(aw, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'explor'"):
+        aw.explor  # noqa: B018

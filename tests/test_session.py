@@ -1,0 +1,222 @@
+import numpy as np
+import pytest
+import traitlets as t
+
+from actwidgets.core.selection import Selection
+from actwidgets.errors import DataError, SelectionError, ShapeError
+from actwidgets.session import Session
+
+
+def _record(session, name="selection"):
+    seen = []
+    session.observe(lambda change: seen.append(change.new), names=name)
+    return seen
+
+
+def test_several_fields_are_one_notification(session):
+    seen = _record(session)
+    session.select(layer="dense", sample=3, unit=1, class_index=2, threshold=0.5)
+    assert seen == [Selection("dense", 3, (3,), 1, 2, 0.5)]
+
+
+def test_choosing_a_smaller_layer_moves_the_unit_in_the_same_step(session):
+    session.unit = 19
+    seen = _record(session)
+    session.layer = "dense"
+    assert seen == [Selection("dense", unit=0)]
+    assert session.unit == 0
+
+
+def test_the_same_choice_is_no_notification(session):
+    seen = _record(session)
+    session.select(layer="conv", sample=0, unit=0)
+    session.sample = 0
+    assert seen == []
+
+
+def test_the_sample_in_focus_is_always_on_show(session):
+    session.samples = [4, np.int64(7)]
+    assert (session.sample, session.samples) == (4, (4, 7))
+    session.sample = 7
+    assert session.samples == (4, 7)
+    session.sample = 9
+    assert session.samples == (9, 7)
+
+
+@pytest.mark.parametrize(
+    ("choice", "words"),
+    [
+        ({"layer": "conv9"}, "no layer 'conv9'; this model has conv, dense, empty"),
+        ({"layer": "dense", "unit": 5}, "unit 5 is outside 0..4 of layer 'dense'"),
+        ({"unit": -1}, "outside 0..19"),
+        ({"sample": 30}, "sample 30 is outside 0..29"),
+        ({"samples": (1, 99)}, "sample 99 is outside"),
+        ({"samples": ()}, "at least one"),
+        ({"samples": (1, 1)}, "must differ"),
+        ({"class_index": 3}, "class 3 is outside 0..2, or None"),
+        ({"threshold": float("nan")}, "must be finite"),
+        ({"sample": "first"}, "must be an integer"),
+        ({"layer": "dense", "sample": 99}, "sample 99"),
+    ],
+)
+def test_a_refused_choice_changes_nothing(session, choice, words):
+    before, seen = session.selection, _record(session)
+    with pytest.raises(SelectionError, match=words):
+        session.select(**choice)
+    assert (session.selection, seen) == (before, [])
+    assert all(getattr(session, name) == getattr(before, name) for name in choice)
+
+
+def test_a_field_refuses_what_select_refuses(session):
+    before = session.selection
+    for name, value in [("layer", "x"), ("unit", 20), ("samples", ()), ("class_index", 3)]:
+        with pytest.raises(t.TraitError):
+            setattr(session, name, value)
+        assert getattr(session, name) == getattr(before, name)
+    assert session.selection == before
+
+
+def test_fields_can_be_held_and_linked(session):
+    other = t.HasTraits()
+    other.add_traits(sample=t.Int(3))
+    t.link((other, "sample"), (session, "sample"))
+    assert session.sample == 3
+    seen = _record(session)
+    with session.hold_trait_notifications():
+        session.layer, session.unit = "dense", 4
+    assert seen == [Selection("dense", 3, (3,), 4)]
+
+
+def test_a_misspelt_field_is_named(session):
+    with pytest.raises(TypeError, match="layr"):
+        session.select(layr="conv")
+
+
+def test_the_selection_and_the_revision_are_read_only(session):
+    for name, value in [("selection", Selection("conv")), ("revision", 3)]:
+        with pytest.raises(t.TraitError, match="read-only"):
+            setattr(session, name, value)
+
+
+def test_maps_are_the_rows_on_show_in_their_order(session):
+    session.samples = (5, 2)
+    maps = session.maps()
+    assert maps.shape == (2, 4, 6, 20)
+    np.testing.assert_array_equal(maps[:, 0, 0, 1], [10, 4])
+
+
+def test_maps_are_computed_once_until_refresh(session, probe):
+    session.maps(), session.maps()
+    assert probe.calls == [(("conv",), 1)]
+    session.refresh()
+    session.maps()
+    assert len(probe.calls) == 2
+    assert session.revision == 1
+
+
+def test_cached_maps_cannot_be_written_to(session):
+    with pytest.raises(ValueError, match="read-only"):
+        session.maps()[0] = 1
+
+
+def test_predictions_are_made_only_for_rows_not_asked_for_before(session, probe):
+    assert session.predictions([3, 4]).argmax(axis=1).tolist() == [0, 1]
+    session.predictions([4, 5])
+    assert [n for _, n in probe.calls] == [2, 1]
+    assert session.predicted_classes().tolist() == [row % 3 for row in range(30)]
+
+
+def test_the_profiles_of_a_layer_follow_the_threshold_without_another_pass(session, probe):
+    session.layer = "dense"
+    assert session.profiles().firing_rate["dense"][0].tolist() == [14 / 15] * 5
+    n_calls = len(probe.calls)
+    session.threshold = 10.0
+    # class 0 is samples 0, 2, … 28; unit u has the value sample * (u + 1)
+    wanted = [sum(sample * (u + 1) > 10 for sample in range(0, 30, 2)) / 15 for u in range(5)]
+    assert session.profiles().firing_rate["dense"][0].tolist() == wanted
+    assert len(probe.calls) == n_calls
+
+
+def test_a_budget_too_small_for_peaks_costs_a_pass_but_not_the_truth(probe, data):
+    session = Session(probe, *data, memory_budget_bytes=100, layer="dense")
+    plenty = Session(probe, *data, layer="dense")
+    for threshold in (0.0, 10.0, 25.0):
+        session.threshold = plenty.threshold = threshold
+        np.testing.assert_array_equal(
+            session.profiles().firing_rate["dense"], plenty.profiles().firing_rate["dense"]
+        )
+
+
+def test_partial_profiles_become_whole_in_the_background(probe):
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    session = Session(probe, x, np.zeros(1000, int))
+    readings = _record(session, "reading")
+    assert session.profiles(partial=True).n_samples == 128
+    session.wait()
+    assert readings[-1].complete
+    assert readings[-1].layer == "conv"
+    assert session.profiles(partial=True).n_samples == 1000
+
+
+def test_a_failure_in_the_background_is_told(probe):
+    session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
+    session.profiles(partial=True)
+    session.close()
+    probe.fails_on = ("conv",)
+    session.profiles(partial=True)
+    session.wait()
+    assert session.reading.failure == "FloatingPointError: nothing finite in <maps>"
+
+
+def test_a_class_without_samples_is_nan_and_named(session):
+    profiles = session.profiles()
+    assert np.isnan(profiles.firing_rate["conv"][2]).all()
+    assert profiles.empty_classes == ("bag",)
+
+
+def test_profiles_need_labels(probe, data):
+    with pytest.raises(DataError, match="no y"):
+        Session(probe, data[0]).profiles()
+
+
+def test_assigning_a_model_moves_the_selection_to_it(session, probe, data):
+    class Smaller(type(probe)):
+        layers = probe.layers[1:2]
+
+    session.select(layer="conv", unit=7, sample=3)
+    seen = _record(session, "revision")
+    session.model = Smaller()
+    assert session.selection == Selection("dense", 3, (3,), 0)
+    assert seen == [1]
+
+
+def test_a_model_that_does_not_fit_the_data_is_not_taken(session, probe):
+    class Wider(type(probe)):
+        n_classes = 4
+
+    before = session.model
+    with pytest.raises(DataError, match="4 classes need 4 class_names; got 3"):
+        session.model = Wider()
+    assert session.model is before
+    assert session.maps().shape == (1, 4, 6, 20)
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "words"),
+    [
+        ({"x": None}, DataError, "give x"),
+        ({"x": np.zeros((0, 6, 8, 1))}, DataError, "no samples"),
+        ({"y": np.zeros(7, int)}, ShapeError, "30 samples and y has 7"),
+        ({"y": np.full(30, 3)}, DataError, "y holds 3, but there are 3 classes"),
+        ({"y": np.full(30, 0.5)}, DataError, "whole class indices; got .*0.5"),
+        ({"y": np.zeros((30, 4))}, ShapeError, "4 columns for 3 classes"),
+        ({"class_names": ("a", "b")}, DataError, "need 3 class_names; got 2"),
+        ({"class_names": ("a", "b", "a")}, DataError, "repeated: a"),
+        ({"class_names": ("a", "b", 3)}, DataError, "number 2 is 3"),
+        ({"layer": "conv9"}, SelectionError, "this model has conv"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(probe, data, change, error, words):
+    arguments = {"x": data[0], "y": data[1], **change}
+    with pytest.raises(error, match=words):
+        Session(probe, **arguments)

@@ -1,0 +1,98 @@
+import gc
+import weakref
+
+import ipywidgets as w
+import pytest
+import traitlets as t
+from fakes import FakeProbe, open_widgets
+
+from actwidgets.session import Session
+from actwidgets.views.base import View
+from actwidgets.views.layer_picker import LayerPicker
+
+
+class _Counting(View):
+    watched = ("sample", "unit")
+    size = t.Int(1, min=1).tag(option=True)
+
+    def _build(self):
+        self.renders = 0
+        self._box = w.BoundedIntText(min=-5, max=9)
+        return (self._control("size", self._box),)
+
+    def _render(self, selection):
+        self.renders += 1
+        if selection.unit == 3:
+            raise FloatingPointError("nothing finite in <maps>")
+
+
+def test_a_change_repaints_once_and_only_what_it_concerns(session):
+    view = _Counting(session)
+    view.renders = 0
+    session.select(sample=3, unit=1, layer="dense")
+    assert view.renders == 1
+    session.threshold = 0.5
+    assert view.renders == 1
+    session.refresh()
+    assert view.renders == 2
+
+
+@pytest.mark.expects_error
+def test_a_view_that_cannot_draw_says_so_and_recovers(session):
+    broken, picker = _Counting(session), LayerPicker(session)
+    session.unit = 3
+    assert broken.error == "could not draw: nothing finite in <maps>"
+    assert "&lt;maps&gt;" in broken._banner.value
+    assert broken._banner.layout.display is None
+    assert picker.error == ""
+    session.unit = 0
+    assert broken.error == ""
+    assert broken._banner.layout.display == "none"
+
+
+def test_an_option_goes_both_ways_and_repaints(session):
+    view = _Counting(session, size=4)
+    assert view._box.value == 4
+    view.renders = 0
+    view._box.set_state({"value": 6})
+    assert (view.size, view.renders) == (6, 1)
+    view.size = 2
+    assert (view._box.value, view.renders) == (2, 2)
+
+
+@pytest.mark.expects_error
+def test_an_option_that_is_refused_leaves_the_view_as_it_was(session):
+    view = _Counting(session, size=4)
+    view._box.set_state({"value": 0})
+    assert view.size == 4
+    assert "could not set size" in view.error
+    with pytest.raises(t.TraitError):
+        view.size = 0
+
+
+def test_a_misspelt_option_is_refused(session):
+    with pytest.raises(TypeError, match=r"LayerPicker\(\) has no option heigth"):
+        LayerPicker(session, heigth=3)
+
+
+def test_a_view_needs_a_session():
+    with pytest.raises(TypeError, match="needs a Session; got str"):
+        LayerPicker("model")
+
+
+def test_closing_gives_every_widget_back_and_lets_go_of_the_view(data):
+    before = open_widgets()
+    session = Session(FakeProbe(), *data)
+    view = LayerPicker(session)
+    gone = weakref.ref(view)
+    view.close(), view.close()
+    assert open_widgets() == before
+    del view
+    gc.collect()
+    assert gone() is None
+    session.layer = "dense"
+
+
+def test_the_error_trait_is_read_only(session):
+    with pytest.raises(t.TraitError, match="read-only"):
+        LayerPicker(session).error = "no"

@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, wiretap
+
+from actwidgets.session import Session
+from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+
+
+@pytest.fixture
+def view(session):
+    session.layer = "dense"
+    return ClassSimilarityMatrix(session)
+
+
+def _event(event, key, row, column):
+    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
+
+
+def test_the_matrix_is_the_sessions(session, view):
+    session.threshold = 20.0
+    wanted = session.profiles().similarity("dense").astype(np.float32)
+    assert wanted[0, 1] > 0
+    np.testing.assert_array_equal(view.matrix.color, wanted)
+    assert view._colours.max == pytest.approx(np.nanmax(wanted))
+
+
+def test_statistic_and_metric_are_live(session, view):
+    view.statistic, view.metric = "mean", "euclidean"
+    wanted = session.profiles().similarity("dense", "mean", "euclidean")
+    np.testing.assert_allclose(view.matrix.color, wanted.astype(np.float32))
+    assert view._threshold.disabled
+
+
+def test_a_threshold_tick_sends_the_matrix_and_reads_nothing(session, probe, view):
+    session.profiles()
+    wires, probe.calls[:] = wiretap(), []
+    view._threshold.set_state({"value": 33.0})
+    assert session.threshold == 33.0
+    assert probe.calls == []
+    assert [item for item in messages(wires) if item[0] != "FloatSlider"] == [
+        ("ColorScale", ["max"]),
+        ("GridHeatMap", ["color"]),
+    ]
+
+
+def test_the_thresholds_ends_follow_the_layer_and_move_no_threshold(session, view):
+    assert (view._threshold.min, view._threshold.max) == (0.0, 29.0 * 5)
+    session.select(layer="conv", threshold=500.0)
+    session.layer = "dense"
+    assert session.threshold == 500.0
+    assert view._threshold.max == 500.0
+
+
+def test_a_click_chooses_the_class_of_the_row(session, view):
+    view.matrix._handle_custom_msgs(None, _event("element_click", "data", 1, 0))
+    assert session.class_index == 1
+
+
+def test_below_follow_the_classes_nearest_first_with_real_samples(session, view):
+    session.select(class_index=1, threshold=20.0)
+    matrix = session.profiles().similarity("dense")
+    assert view._order.tolist() == [1, 0, 2]  # itself, then shirt; a bag has no samples
+    texts = view._ranked.words.text.tolist()
+    assert texts[:4] == ["coat", "0.000", "shirt", f"{matrix[1, 0]:.3f}"]
+    view._ranked.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
+    assert session.class_index == 0
+
+
+def test_the_mouse_over_a_cell_tells_both_classes(session, view):
+    view.matrix._handle_custom_msgs(None, _event("hover", "point", 0, 2))
+    assert "shirt – bag: no activity or no samples" in view._readout.value
+
+
+def test_what_is_missing_is_said(view):
+    assert "30 samples; no samples of bag" in view._note.value
+
+
+def test_a_partial_picture_says_so_and_is_completed(probe):
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(1000)
+    session = Session(probe, x, np.arange(1000) % 3)
+    session._reader.read = lambda profile_pass: None  # as if the rest took its time
+    view = ClassSimilarityMatrix(session)
+    assert "128 of 1,000 samples so far" in view._note.value
+    del session._reader.read
+    session.refresh()
+    session.wait()
+    assert "1,000 samples" in view._note.value
+    np.testing.assert_array_equal(
+        view.matrix.color, session.profiles().similarity("conv").astype(np.float32)
+    )
+
+
+@pytest.mark.expects_error
+def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
+    session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.arange(1000) % 3)
+    start, session._reader.read = session._reader.read, lambda profile_pass: None
+    view = ClassSimilarityMatrix(session)
+    probe.fails_on = ("conv",)
+    start(session._passes["conv"])
+    session.wait()
+    assert "could not read all samples: FloatingPointError" in view.error
+    assert view._pictures.layout.display is None
+
+
+def test_without_labels_there_is_nothing_to_show(probe, data):
+    view = ClassSimilarityMatrix(Session(probe, data[0]))
+    assert view.error == ""
+    assert "nothing to show for conv: this needs labels" in view._note.value
+
+
+def test_one_class_is_nothing_to_compare(data):
+    class Single(FakeProbe):
+        n_classes = 1
+
+        def predictions(self, x):
+            return super().predictions(x)[:, :1]
+
+    view = ClassSimilarityMatrix(Session(Single(), data[0], np.zeros(30, int)))
+    assert view.error == ""
+    assert "two classes or more" in view._note.value
+
+
+def test_names_that_are_cut_short_still_differ(data):
+    names = ("a very long class name 1", "a very long class name 2", "c")
+    view = ClassSimilarityMatrix(Session(FakeProbe(), *data, class_names=names))
+    assert len(set(view._names)) == 3
+
+
+def test_hostile_class_names_stay_text(data):
+    names = ("<img src=x onerror=alert(1)>", "b", "c")
+    session = Session(FakeProbe(), *data, class_names=names, class_index=0)
+    view = ClassSimilarityMatrix(session)
+    assert "<img" not in view._ranked_title.value
+    assert "<img" not in view._note.value

@@ -1,0 +1,178 @@
+import io
+
+import numpy as np
+import pytest
+import traitlets as t
+from fakes import FakeProbe, messages, wiretap
+from PIL import Image
+
+from actwidgets.core.colormaps import FRAME_COLOUR, NAN_COLOUR, palette
+from actwidgets.session import Session
+from actwidgets.views.feature_map_grid import FeatureMapGrid
+
+
+def _pixels(picture):
+    """What the picture shows now, `(row, column, RGBA)`."""
+    file = io.BytesIO(picture.image.image.value)
+    return np.asarray(Image.open(file).convert("RGBA"))
+
+
+def _tile(grid, sample, unit):
+    """The colours of one tile, by its place on the page."""
+    mosaic = grid._mosaic
+    row, column = divmod(unit, mosaic.columns)
+    top = int(mosaic.row_edges[sample * mosaic.rows_per_sample + row]) + mosaic.margin
+    left = int(mosaic.column_edges[column]) + mosaic.margin
+    picture = _pixels(grid._maps)
+    return picture[top : top + mosaic.tile_height, left : left + mosaic.tile_width]
+
+
+def test_each_tile_has_the_colour_of_its_units_value(session):
+    session.samples = (3, 6)
+    grid = FeatureMapGrid(session)
+    colours = palette("viridis")
+    # values run from 3 (sample 3, unit 0) to 120 (sample 6, unit 19)
+    for sample, value in enumerate((3, 6)):
+        for unit in (0, 7, 19):
+            code = round((value * (unit + 1) - 3) / 117 * 249)
+            assert (_tile(grid, sample, unit)[..., :3] == colours[code]).all()
+
+
+def test_the_three_scales(session):
+    session.sample = 3
+    grid = FeatureMapGrid(session, scaling="per map")
+    assert (_tile(grid, 0, 19)[..., :3] == palette("viridis")[0]).all()  # constant: dark
+    assert "own scale" in grid._note.value
+    grid.scaling = "symmetric"
+    assert "from -60 to 60" in grid._note.value
+    grid.scaling = "per layer"
+    assert "from 3 to 60" in grid._note.value
+
+
+def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(session, probe):
+    FeatureMapGrid(session)
+    wires, probe.calls[:] = wiretap(), []
+    session.sample = 4
+    assert probe.calls == [(("conv",), 1)]
+    sent = [name for name, _ in messages(wires)]
+    assert sent.count("Image") == 4  # two marks, and the picture of each
+    assert [(name, traits) for name, traits in messages(wires) if name != "Image"] == [
+        ("HTML", ["value"])  # the range that the colours span
+    ]
+    for wire in wires.values():
+        wire.sent.clear()
+    session.select(class_index=1, threshold=0.3)
+    assert messages(wires) == []
+
+
+def test_the_same_two_images_take_turns(session):
+    grid = FeatureMapGrid(session)
+    shown = set()
+    for sample in range(5):
+        session.sample = sample
+        shown.add(grid._maps.image.image)
+    assert shown == set(grid._maps._images)
+
+
+def test_units_are_paged_and_counted(session):
+    grid = FeatureMapGrid(session, units_per_page=8)
+    assert "8 of 20 units, 1–8" in grid._pager.words.value
+    grid._pager.forth.click()
+    grid._pager.forth.click()
+    assert "4 of 20 units, 17–20" in grid._pager.words.value
+    assert grid._pager.forth.disabled
+    assert not grid._pager.back.disabled
+    session.layer = "dense"
+    assert "5 of 5 units" in grid._pager.words.value
+
+
+def test_sorting_by_peak_puts_the_strongest_unit_first(session):
+    session.sample = 3
+    grid = FeatureMapGrid(session, order="peak", units_per_page=4)
+    grid._maps.cells._handle_custom_msgs(None, _event("hover", "point", 0, 1))
+    assert "unit 18" in grid._readout.value  # units count up, so the last is the strongest
+
+
+def _event(event, key, row, column):
+    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
+
+
+def test_the_mouse_over_a_map_tells_unit_and_values(session):
+    session.sample = 3
+    grid = FeatureMapGrid(session)
+    grid._maps.cells._handle_custom_msgs(None, _event("hover", "point", 1, 2))
+    assert "sample 3, unit 10: mean 33, peak 33 at row 0, column 0" in grid._readout.value
+
+
+def test_a_click_chooses_the_unit_and_frames_it(session):
+    session.samples = (3, 6)
+    grid = FeatureMapGrid(session)
+    frame_before = (_pixels(grid._maps)[..., :3] == FRAME_COLOUR).all(axis=-1)
+    rows = grid._mosaic.rows_per_sample
+    grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", rows, 5))
+    assert (session.sample, session.unit) == (6, 5)
+    frame = (_pixels(grid._maps)[..., :3] == FRAME_COLOUR).all(axis=-1)
+    assert frame.any()
+    assert not (frame & frame_before).any()
+
+
+def test_a_click_beside_the_maps_changes_nothing(session):
+    grid = FeatureMapGrid(session)
+    before = session.selection
+    grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", 99, 0))
+    grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", 2, 7))  # unit 23
+    assert session.selection == before
+
+
+def test_not_a_number_has_a_colour_of_its_own(data):
+    class Broken(FakeProbe):
+        def activations(self, layers, x):
+            outputs = {
+                name: values.copy() for name, values in super().activations(layers, x).items()
+            }
+            outputs["conv"][:, 0, 0, 2] = np.nan
+            return outputs
+
+    grid = FeatureMapGrid(Session(Broken(), *data, sample=3))
+    assert (_tile(grid, 0, 2)[0, 0, :3] == NAN_COLOUR).all()
+    assert not (_tile(grid, 0, 2)[-1, -1, :3] == NAN_COLOUR).all()
+    grid._maps.cells._handle_custom_msgs(None, _event("hover", "point", 0, 2))
+    assert "peak 9 at row 0, column 1; 1 values are not a number" in grid._readout.value
+
+
+def test_an_empty_output_is_nothing_to_show_rather_than_a_failure(session):
+    grid = FeatureMapGrid(session)
+    session.layer = "empty"
+    assert grid.error == ""
+    assert "nothing to show for empty" in grid._note.value
+    session.layer = "conv"
+    assert grid._pictures.layout.display is None
+
+
+@pytest.mark.expects_error
+def test_a_layer_that_fails_keeps_the_last_picture(session, probe):
+    grid = FeatureMapGrid(session)
+    before = _pixels(grid._maps)
+    probe.fails_on = ("dense",)
+    session.layer = "dense"
+    assert grid.error == "could not draw: nothing finite in <maps>"
+    np.testing.assert_array_equal(_pixels(grid._maps), before)
+    session.layer = "conv"
+    assert grid.error == ""
+
+
+def test_new_weights_are_seen_after_refresh(session, probe):
+    grid = FeatureMapGrid(session)
+    session.sample = 3
+    before = grid._note.value
+    probe.activations = lambda layers, x: {
+        name: values * 2 for name, values in FakeProbe().activations(layers, x).items()
+    }
+    session.refresh()
+    assert "from 6 to 120" in grid._note.value
+    assert grid._note.value != before
+
+
+def test_an_option_that_does_not_exist_is_refused(session):
+    with pytest.raises(t.TraitError, match="scaling"):
+        FeatureMapGrid(session, scaling="by eye")

@@ -1,0 +1,115 @@
+import pytest
+from fakes import FakeProbe
+
+from actwidgets.session import Session
+from actwidgets.views._style import RIGHT, WRONG
+from actwidgets.views.sample_gallery import SampleGallery
+
+
+def _click(gallery, row, column):
+    cell = {"rowNum": row, "columnNum": column, "color": 0}
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "element_click", "data": cell})
+
+
+def _words(gallery):
+    words = gallery._picture.words
+    return list(zip(words.text.tolist(), words.colors, strict=True))
+
+
+def test_right_and_wrong_differ_by_sign_words_and_colour(session):
+    # sample 1 is predicted 1, a coat, and is one; sample 2 is predicted 2, a bag, but is a shirt
+    words = _words(SampleGallery(session))
+    assert words[2:4] == [("✓ coat", RIGHT), ("", RIGHT)]
+    assert words[4:6] == [("✗ bag", WRONG), ("is shirt", WRONG)]
+
+
+def test_a_click_chooses_one_sample(session):
+    gallery = SampleGallery(session)
+    _click(gallery, 1, 2)
+    assert (session.sample, session.samples) == (6, (6,))
+
+
+def test_with_several_a_click_adds_and_takes_away(session):
+    gallery = SampleGallery(session, several=True)
+    _click(gallery, 0, 3)
+    _click(gallery, 1, 0)
+    assert session.samples == (0, 3, 4)
+    _click(gallery, 0, 3)
+    assert session.samples == (0, 4)
+    _click(gallery, 0, 0)
+    _click(gallery, 1, 0)
+    assert session.samples == (4,), "the last one stays"
+
+
+def test_a_click_beside_the_samples_changes_nothing(session):
+    gallery = SampleGallery(session, page=2)  # samples 24 to 29
+    before = session.selection
+    _click(gallery, 2, 3)
+    assert session.selection == before
+
+
+def test_filters_by_class_and_outcome(session):
+    gallery = SampleGallery(session)
+    gallery.class_filter = 1
+    assert "15 samples" in gallery._pager.words.value
+    gallery.outcome = "wrong"
+    # odd samples are coats; those that are predicted a coat leave 1 when divided by 3
+    wrong = [row for row in range(1, 30, 2) if row % 3 != 1]
+    assert gallery._rows.tolist() == wrong
+    gallery.class_filter = -1
+    gallery.outcome = "right"
+    assert gallery._rows.tolist() == [row for row in range(30) if row % 3 == row % 2]
+
+
+def test_a_filter_that_nothing_passes_shows_no_samples(session):
+    gallery = SampleGallery(session, class_filter=2)
+    assert "0 of 0 samples" in gallery._pager.words.value
+    assert gallery.error == ""
+    _click(gallery, 0, 0)
+
+
+def test_the_gallery_turns_to_a_sample_chosen_elsewhere(session):
+    gallery = SampleGallery(session)
+    session.sample = 29
+    assert gallery.page == 2
+    assert gallery._slider.value == 29
+
+
+def test_while_the_slider_moves_the_page_stays(session, probe):
+    gallery = SampleGallery(session)
+    probe.calls.clear()
+    gallery._slider.set_state({"value": 29})
+    assert (session.sample, gallery.page) == (29, 0)
+    assert probe.calls == [], "no prediction is made on the path of a tick"
+    gallery._turning.cancel()
+    gallery._end_turning()
+    assert gallery.page == 2
+
+
+def test_turning_pages(session):
+    gallery = SampleGallery(session)
+    gallery._pager.forth.click()
+    assert "12 of 30 samples, 13–24" in gallery._pager.words.value
+    assert _words(gallery)[0][0].endswith("shirt")
+
+
+def test_the_mouse_over_a_sample_tells_what_it_is(session):
+    gallery = SampleGallery(session)
+    cell = {"rowNum": 0, "columnNum": 2, "color": 0}
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
+    assert "sample 2: bag (1.00), is shirt" in gallery._readout.value
+
+
+def test_without_labels_only_predictions_are_told(probe, data):
+    gallery = SampleGallery(Session(probe, data[0]))
+    assert _words(gallery)[2][0] == "→ 1"
+    assert gallery._filters.layout.display == "none"
+
+
+@pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "a & b"])
+def test_hostile_class_names_stay_text(data, name):
+    gallery = SampleGallery(Session(FakeProbe(), *data, class_names=(name, "b", "c")))
+    cell = {"rowNum": 0, "columnNum": 0, "color": 0}
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
+    assert name not in gallery._readout.value
+    assert "&lt;img" in gallery._readout.value or "&amp;" in gallery._readout.value
