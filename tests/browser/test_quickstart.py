@@ -1,0 +1,132 @@
+"""The tutorial as a person uses it: real keys, a real mouse, real pixels."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+QUICKSTART = Path(__file__).parents[2] / "notebooks" / "01_quickstart.ipynb"
+INPUT, MAPS, GALLERY = 1, 2, 0  # places of the pictures on the page
+
+
+@pytest.fixture(scope="module")
+def notebook(lab):
+    notebook = lab.open(QUICKSTART)
+    notebook.run_all()
+    # The last cells choose another layer; begin where a reader would.
+    notebook.execute("session.select(layer='conv_2', samples=(0,), unit=0)")
+    return notebook
+
+
+def _settle(notebook):
+    notebook.page.wait_for_timeout(400)
+
+
+def _figure(notebook, place):
+    return notebook.page.locator(".bqplot svg:has(image)").nth(place)
+
+
+def _click_at(notebook, place, across, down):
+    figure = _figure(notebook, place)
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    notebook.page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"])
+    _settle(notebook)
+
+
+def test_every_cell_runs_and_nothing_complains(notebook):
+    notebook.assert_no_errors()
+    assert notebook.evaluate("app.error") == ""
+
+
+def test_dragging_the_slider_changes_the_maps_in_place(notebook):
+    maps = notebook.images().nth(MAPS)
+    before = notebook.pixels(maps)
+    element = maps.element_handle()
+    notebook.drag("sample", to=0.6)
+    after = notebook.wait_for_other_pixels(before, maps)
+    assert after.shape == before.shape
+    assert element.evaluate("element => element.isConnected"), "the mark was made anew"
+    _settle(notebook)
+    shown = notebook.pixels(maps)
+    notebook.execute("import io; from PIL import Image; import numpy as np")
+    sent = notebook.evaluate(
+        "np.asarray(Image.open(io.BytesIO(app.views['FeatureMapGrid']._maps.image.image.value))"
+        ".convert('RGBA')).tolist()"
+    )
+    np.testing.assert_array_equal(shown[shown[..., 3] > 0], np.array(sent)[shown[..., 3] > 0])
+    assert (
+        abs(notebook.evaluate("session.sample") / notebook.evaluate("session.n_samples") - 0.6)
+        < 0.05
+    )
+
+
+def test_arrow_keys_walk_through_the_layers(notebook):
+    names = notebook.evaluate("[layer.name for layer in session.layers]")
+    notebook.execute("session.layer = 'conv_1'")
+    _settle(notebook)
+    listed = notebook.page.locator(".aw-list select").first
+    listed.scroll_into_view_if_needed()
+    listed.click(position={"x": 60, "y": 10})
+    _settle(notebook)
+    seen = [notebook.evaluate("session.layer")]
+    for _ in range(3):
+        before = notebook.pixels(notebook.images().nth(MAPS))
+        notebook.page.keyboard.press("ArrowDown")
+        notebook.wait_for_other_pixels(before, notebook.images().nth(MAPS))
+        seen.append(notebook.evaluate("session.layer"))
+    assert seen == names[:4]
+
+
+def test_a_click_in_the_gallery_chooses_a_sample(notebook):
+    notebook.execute("session.select(layer='conv_2', samples=(0,))")
+    _settle(notebook)
+    before = notebook.pixels(notebook.images().nth(INPUT))
+    _click_at(notebook, GALLERY, 0.62, 0.15)  # third of the first row of four
+    assert notebook.evaluate("session.sample") == 2
+    assert not np.array_equal(before, notebook.pixels(notebook.images().nth(INPUT)))
+
+
+def test_the_mouse_over_a_map_tells_its_unit_and_a_click_chooses_it(notebook):
+    notebook.execute("session.select(layer='conv_2', samples=(2,), unit=0)")
+    _settle(notebook)
+    figure = _figure(notebook, MAPS)
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    # 24 units in rows of eight: the third of the second row is unit 10
+    notebook.page.mouse.move(box["x"] + 2.5 / 8 * box["width"], box["y"] + 1.5 / 3 * box["height"])
+    notebook.page.get_by_text("sample 2, unit 10: mean").wait_for()
+    _click_at(notebook, MAPS, 2.5 / 8, 1.5 / 3)
+    assert notebook.evaluate("session.unit") == 10
+
+
+def test_a_cell_of_the_matrix_chooses_a_class_and_the_threshold_repaints_it(notebook):
+    notebook.execute("session.select(layer='dense', class_index=0, threshold=0.0); session.wait()")
+    _settle(notebook)
+    cells = notebook.page.locator(".bqplot svg:not(:has(image)) .heatmapcell")
+    cells.nth(34).scroll_into_view_if_needed()
+    cells.nth(34).click()
+    notebook.page.get_by_text("Nearest to 3").wait_for()
+    assert notebook.evaluate("session.class_index") == 3
+    colours = "cells => cells.map(cell => getComputedStyle(cell).fill)"
+    before = cells.evaluate_all(colours)
+    notebook.drag("threshold", to=0.4)
+    _settle(notebook)
+    assert notebook.evaluate("session.threshold") > 0
+    assert cells.evaluate_all(colours) != before
+
+
+def test_it_can_be_read_at_1000_pixels_and_in_the_dark(notebook):
+    notebook.resize(1000, 900)
+    notebook.theme("dark")
+    _settle(notebook)
+    for figure in notebook.page.locator(".bqplot svg:has(image)").all():
+        box = figure.bounding_box()
+        assert box["x"] + box["width"] <= 1000
+    title = notebook.page.locator(".aw-title").first
+    red, green, blue = (
+        int(part) for part in title.evaluate("e => getComputedStyle(e).color.match(/\\d+/g)")[:3]
+    )
+    assert min(red, green, blue) > 150, "words are light on a dark page"
+    notebook.theme("light")
+    notebook.assert_no_errors()
