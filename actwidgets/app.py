@@ -13,6 +13,8 @@ from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.layer_picker import LayerPicker
 from actwidgets.views.sample_gallery import SampleGallery
 
+WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
+
 
 class Workbench(w.Box):
     """The views of one session side by side; they wrap where the page is narrow.
@@ -29,13 +31,13 @@ class Workbench(w.Box):
         self.views: dict[str, View] = {
             type(view).__name__: view for view in (picker, gallery, maps, matrix)
         }
-        left = w.VBox([picker, gallery], layout={"width": "306px", "flex": "0 0 auto"})
-        maps.layout.width = "576px"
-        matrix.layout.width = "540px"
-        super().__init__(
-            children=(left, maps, matrix),
-            layout={"flex_flow": "row wrap", "width": "100%", "align_items": "flex-start"},
-        )
+        for view, width in ((picker, 330), (gallery, 306), (maps, 584), (matrix, 540)):
+            view.layout.width = f"{width}px"
+        # What chooses, and what shows. Beside each other the second takes all that is left;
+        # on a narrow page each has the whole width, and its views lie side by side.
+        choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 332px"})
+        showing = w.Box([maps, matrix], layout=WRAPPING | {"flex": "9999 1 590px"})
+        super().__init__(children=(choosing, showing), layout=WRAPPING | {"width": "100%"})
 
     @property
     def error(self) -> str:

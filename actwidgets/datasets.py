@@ -220,7 +220,9 @@ def _assemble(
 ) -> Dataset:
     def images(part: str) -> NDArray[Any]:
         x = parts[part].reshape(-1, *description.image_shape)
-        return np.divide(x, np.float32(description.white), dtype=np.float32) if scaled else x
+        if scaled:
+            return np.divide(x, np.float32(description.white), dtype=np.float32)
+        return np.require(x, requirements="W")  # Keras hands out read-only ones
 
     def labels(part: str) -> NDArray[np.int64]:
         return parts[part].reshape(-1).astype(np.int64)

@@ -30,6 +30,12 @@ class Page:
         """The number of the page `step` further on; it stops at both ends."""
         return min(max(self.number + step, 0), self.n_pages - 1)
 
+    def span_text(self) -> str:
+        """Which things are on show, in words: `13–24 of 985`."""
+        if not self.count:
+            return "none"
+        return f"{self.rows.start + 1:,}–{self.rows.stop:,} of {self.count:,}"
+
     def text(self, noun: str) -> str:
         """What is on show, in words: `64 of 512 units`."""
         shown = self.rows.stop - self.rows.start

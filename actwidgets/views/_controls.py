@@ -1,6 +1,7 @@
 """The small controls that several views use."""
 
 import html
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -49,3 +50,10 @@ def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> 
         slider.value = value
         slider.min, slider.max = low, high
         slider.step = (high - low) / 100
+
+
+def decimals(highest: float) -> int:
+    """How many decimals tell figures up to `highest` apart in three or four digits."""
+    if highest <= 0:
+        return 2
+    return min(max(1 - math.floor(math.log10(highest)), 0), 4)

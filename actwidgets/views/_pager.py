@@ -22,9 +22,9 @@ class Pager(w.HBox):
             children=(self.back, self.words, self.forth), layout={"align_items": "center"}
         )
 
-    def show(self, page: Page, noun: str) -> None:
+    def show(self, page: Page, words: str) -> None:
         """Say what is on show, and which way there is more."""
-        self.words.value = note(page.text(noun))
+        self.words.value = note(words)
         self.back.disabled = page.number == 0
         self.forth.disabled = page.number == page.n_pages - 1
         for button in (self.back, self.forth):

@@ -12,7 +12,7 @@ from actwidgets.core.class_profiles import STATISTICS, ClassProfiles
 from actwidgets.core.images import ContactSheet, rgba_png
 from actwidgets.core.similarity import METRICS, ranking
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, set_slider, unique_short
+from actwidgets.views._controls import choice, decimals, note, set_slider, unique_short
 from actwidgets.views._picture import Picture, cell_of
 from actwidgets.views.base import View
 
@@ -78,7 +78,6 @@ class ClassSimilarityMatrix(View):
             scales={"row": rows, "column": columns, "color": self._colours},
             stroke="rgba(0,0,0,0)",
             null_color="#9e9e9e",
-            display_format=".2f" if count <= VALUES_UP_TO else None,
             font_style={"font-size": "10px", "fill": "black"},
         )
         self.matrix.on_element_click(self._on_user_cell)
@@ -143,6 +142,8 @@ class ClassSimilarityMatrix(View):
         highest = float(np.nanmax(matrix)) if np.isfinite(matrix).any() else 0.0
         self._colours.max = highest if highest > 0 else 1.0
         self._matrix = matrix
+        if len(matrix) <= VALUES_UP_TO:
+            self.matrix.display_format = f".{decimals(highest)}f"
         self.matrix.color = matrix.astype(np.float32)
 
     def _paint_ranked(self, matrix: np.ndarray, class_index: int | None) -> None:

@@ -86,7 +86,7 @@ class FeatureMapGrid(View):
         self._maps.set_cells(mosaic.row_edges, mosaic.column_edges)
         self._maps.show(palette_png(picture, palette(self.colours)))
         self._show_inputs(selection, plan)
-        self._pager.show(page, "units")
+        self._pager.show(page, page.text("units"))
         self._note.value = note(_describe(span, averaged))
         self._pictures.layout.display = None
 
@@ -97,7 +97,7 @@ class FeatureMapGrid(View):
             return
         count = plan.mosaic.n_samples
         block = plan.mosaic.block_height * plan.zoom
-        side = max(1, min(block, INPUT_PX) - 2)
+        side = INPUT_PX - 2 if count == 1 else max(1, min(block, INPUT_PX) - 2)
         cell = side + 2 if count == 1 else block + plan.mosaic.gap * plan.zoom
         sheet = ContactSheet(1, count, side, side + 2, cell)
         self._inputs.set_size(sheet.height_px, sheet.width_px)

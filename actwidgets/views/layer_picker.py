@@ -5,8 +5,10 @@ import traitlets as t
 
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.session import Selection
+from actwidgets.views._controls import shorten
 from actwidgets.views.base import View
 
+KIND_LETTERS = 15
 SPACE = "\u00a0"  # browsers fold ordinary spaces in a list
 
 
@@ -62,7 +64,12 @@ class LayerPicker(View):
 def _lines(layers: list[LayerInfo]) -> tuple[tuple[str, str], ...]:
     """The list's options: a line of aligned columns, and the name it stands for."""
     cells = [
-        (layer.name, layer.kind, layer.shape_text, f"{layer.n_params:,}" if layer.n_params else "–")
+        (
+            layer.name,
+            shorten(layer.kind, KIND_LETTERS),
+            layer.shape_text,
+            f"{layer.n_params:,}" if layer.n_params else "–",
+        )
         for layer in layers
     ]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -93,7 +93,7 @@ class SampleGallery(View):
         self._picture.set_cells(sheet.row_edges, sheet.column_edges)
         self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows)), frames)))
         self._write(rows, sheet)
-        self._pager.show(page, "samples")
+        self._pager.show(page, page.span_text())
         self._title.value = (
             f'<div class="aw-title">Samples <span>{session.n_samples:,}</span></div>'
         )
@@ -157,6 +157,12 @@ class SampleGallery(View):
         if self._turning is None:  # while the slider moves, the page stays
             self._turn_to_focus()
         super()._on_session(change)
+
+    def _on_option(self, change: Any) -> None:
+        if change.name in ("class_filter", "outcome") and self.page:
+            self.page = 0  # repaints, with the new filter
+        else:
+            super()._on_option(change)
 
     def _on_user_slider(self, change: Any) -> None:
         with self._guard("could not choose the sample"):

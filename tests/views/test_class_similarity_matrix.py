@@ -51,6 +51,15 @@ def test_the_thresholds_ends_follow_the_layer_and_move_no_threshold(session, vie
     assert view._threshold.max == 500.0
 
 
+def test_figures_have_as_many_decimals_as_tell_them_apart(session, view):
+    session.threshold = 20.0
+    assert 0.01 < np.nanmax(view.matrix.color) < 0.1
+    assert view.matrix.display_format == ".3f"
+    view.statistic, view.metric = "mean", "euclidean"
+    assert np.nanmax(view.matrix.color) < 10
+    assert view.matrix.display_format == ".1f"
+
+
 def test_a_click_chooses_the_class_of_the_row(session, view):
     view.matrix._handle_custom_msgs(None, _event("element_click", "data", 1, 0))
     assert session.class_index == 1

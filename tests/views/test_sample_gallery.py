@@ -51,7 +51,7 @@ def test_a_click_beside_the_samples_changes_nothing(session):
 def test_filters_by_class_and_outcome(session):
     gallery = SampleGallery(session)
     gallery.class_filter = 1
-    assert "15 samples" in gallery._pager.words.value
+    assert "1–12 of 15" in gallery._pager.words.value
     gallery.outcome = "wrong"
     # odd samples are coats; those that are predicted a coat leave 1 when divided by 3
     wrong = [row for row in range(1, 30, 2) if row % 3 != 1]
@@ -61,9 +61,15 @@ def test_filters_by_class_and_outcome(session):
     assert gallery._rows.tolist() == [row for row in range(30) if row % 3 == row % 2]
 
 
+def test_a_new_filter_begins_at_the_first_page(session):
+    gallery = SampleGallery(session, page=2)
+    gallery.outcome = "right"
+    assert "1–10 of 10" in gallery._pager.words.value
+
+
 def test_a_filter_that_nothing_passes_shows_no_samples(session):
     gallery = SampleGallery(session, class_filter=2)
-    assert "0 of 0 samples" in gallery._pager.words.value
+    assert "none" in gallery._pager.words.value
     assert gallery.error == ""
     _click(gallery, 0, 0)
 
@@ -89,7 +95,7 @@ def test_while_the_slider_moves_the_page_stays(session, probe):
 def test_turning_pages(session):
     gallery = SampleGallery(session)
     gallery._pager.forth.click()
-    assert "12 of 30 samples, 13–24" in gallery._pager.words.value
+    assert "13–24 of 30" in gallery._pager.words.value
     assert _words(gallery)[0][0].endswith("shirt")
 
 
