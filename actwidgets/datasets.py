@@ -2,7 +2,6 @@
 
 import os
 import zipfile
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +46,7 @@ class Dataset:
     licence: str
 
     def __repr__(self) -> str:
+        """One line without the arrays."""
         low, high = self.pixel_scale
         shape = "x".join(str(length) for length in self.x_train.shape[1:])
         return (
@@ -129,13 +129,14 @@ def load_dataset(
     if name not in tuple(_KNOWN):
         raise DataError(f"no data set {name!r}; there are {', '.join(_KNOWN)}")
     description = _KNOWN[name]
-    folder = path or os.environ.get(FOLDER_VARIABLE)
+    named = os.environ.get(FOLDER_VARIABLE) if path is None else path
     if name == "digits":
         parts = _read_digits()
-    elif folder:
-        file = _find(name, Path(folder).expanduser(), "path" if path else f"${FOLDER_VARIABLE}")
+    elif named or path is not None:
+        given_as = f"${FOLDER_VARIABLE}" if path is None else "path"
+        file = _find(name, Path(named or "").expanduser(), given_as)
         parts = _read(file)
-        _check(parts, description, file)
+        _check(parts, description, f"{str(file)!r}")
     else:
         parts = _download(name)
         _check(parts, description, f"the download of {name!r}")
@@ -164,26 +165,27 @@ def _find(name: str, folder: Path, given_as: str) -> Path:
     if not file.is_file():
         others = ", ".join(sorted(each.name for each in folder.glob("*.npz"))) or "no .npz file"
         raise DataError(
-            f"no {file.name} in {str(folder)!r}, the folder that {given_as} names; it holds {others}"
+            f"no {file.name} in {str(folder)!r}, the folder that {given_as} names; "
+            f"it holds {others}"
         )
     return file
 
 
 def _read(file: Path) -> Mapping[str, NDArray[Any]]:
+    needed = f"an .npz file with {', '.join(PARTS)} is needed"
+    if not zipfile.is_zipfile(file):
+        raise DataError(f"{str(file)!r} is not an .npz file, or not all of one; {needed}")
     try:
         with np.load(file, allow_pickle=False) as archive:
             held = archive.files
             missing = [part for part in PARTS if part not in held]
-            if not missing:
-                return {part: archive[part] for part in PARTS}
-    except (OSError, EOFError, ValueError, TypeError, zipfile.BadZipFile, zlib.error) as error:
-        raise DataError(
-            f"cannot read {str(file)!r}: {error}; an .npz of plain arrays "
-            f"{', '.join(PARTS)} is needed"
-        ) from error
-    raise DataError(
-        f"{str(file)!r} lacks {', '.join(missing)}; it holds {', '.join(held) or 'nothing'}"
-    )
+            parts = {} if missing else {part: archive[part] for part in PARTS}
+    except Exception as error:  # what a damaged file leads to is anybody's guess
+        raise DataError(f"cannot read {str(file)!r} ({error}); {needed}") from error
+    if missing:
+        holds = ", ".join(held) or "nothing"
+        raise DataError(f"{str(file)!r} lacks {', '.join(missing)} and holds {holds}; {needed}")
+    return parts
 
 
 def _download(name: str) -> Mapping[str, NDArray[Any]]:
@@ -192,13 +194,16 @@ def _download(name: str) -> Mapping[str, NDArray[Any]]:
     return dict(zip(PARTS, download(name), strict=True))
 
 
-def _check(parts: Mapping[str, NDArray[Any]], description: _Description, where: Any) -> None:
+def _check(parts: Mapping[str, NDArray[Any]], description: _Description, where: str) -> None:
+    last = len(description.class_names) - 1
+    shape = description.image_shape
+    shapes = (shape, shape[:2]) if shape[2] == 1 else (shape,)
     for split in ("train", "test"):
         x, y = parts[f"x_{split}"], parts[f"y_{split}"]
-        *_, n_channels = shape = description.image_shape
-        if x.shape[1:] not in (shape, shape[:2] if n_channels == 1 else shape):
+        if x.shape[1:] not in shapes:
+            needed = ", ".join(map(str, shape))
             raise DataError(
-                f"x_{split} in {where} has shape {x.shape}; needed is (sample, *{shape})"
+                f"x_{split} in {where} has shape {x.shape}; (sample, {needed}) is needed"
             )
         if x.dtype != np.uint8:
             raise DataError(f"x_{split} in {where} is {x.dtype}; pixels are published as uint8")
@@ -207,10 +212,9 @@ def _check(parts: Mapping[str, NDArray[Any]], description: _Description, where: 
                 f"y_{split} in {where} has shape {y.shape} for {len(x)} samples; one label for "
                 "each sample, and at least one sample, is needed"
             )
-        last = len(description.class_names) - 1
         if y.dtype.kind not in "iu" or y.min() < 0 or y.max() > last:
             raise DataError(
-                f"y_{split} in {where} holds {y.dtype} from {y.min()} to {y.max()}; "
+                f"y_{split} in {where} holds {y.dtype} like {', '.join(map(str, np.unique(y)))}; "
                 f"class indices 0..{last} are needed"
             )
 

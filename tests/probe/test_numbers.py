@@ -1,0 +1,147 @@
+"""The numbers against Keras itself and against plain loops, on small models."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import actwidgets as aw
+from actwidgets.errors import DataError, LayerError, ShapeError
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.fixture(scope="module")
+def model():
+    keras.utils.set_random_seed(1)
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input((6, 10, 2)),
+            layers.Conv2D(4, 3, activation="relu", name="conv"),
+            layers.BatchNormalization(name="norm"),
+            layers.MaxPooling2D(name="pool"),
+            layers.Flatten(name="flatten"),
+            layers.Dropout(0.5, name="drop"),
+            layers.Dense(5, activation="relu", name="dense"),
+            layers.Dense(3, activation="softmax", name="classes"),
+        ]
+    )
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(2)
+    return rng.normal(size=(41, 6, 10, 2)).astype(np.float32), rng.integers(0, 3, 41)
+
+
+@pytest.mark.parametrize("batch_size", [1, 7, 41, 256])
+def test_activations_are_kerass_for_every_layer_and_batch_size(model, data, batch_size):
+    reference = keras.Model(model.inputs, [layer.output for layer in model.layers])
+    found = aw.activations(model, data[0], batch_size=batch_size)
+    assert list(found) == [layer.name for layer in model.layers]
+    for values, wanted in zip(found.values(), reference.predict(data[0], verbose=0), strict=True):
+        assert values.dtype == np.float32
+        np.testing.assert_allclose(values, wanted, atol=1e-6)
+
+
+def test_predict_is_kerass(model, data):
+    np.testing.assert_allclose(
+        aw.predict(model, data[0], batch_size=10), model.predict(data[0], verbose=0), atol=1e-6
+    )
+
+
+def test_a_functional_model_with_branches_is_read():
+    inputs = keras.Input((4,))
+    left = keras.layers.Dense(3, name="left")(inputs)
+    right = keras.layers.Dense(3, name="right")(inputs)
+    model = keras.Model(inputs, keras.layers.Add(name="sum")([left, right]))
+    x = np.ones((2, 4), np.float32)
+    found = aw.activations(model, x)
+    np.testing.assert_allclose(found["sum"], found["left"] + found["right"], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "as_given",
+    [
+        lambda x, y: (tf.data.Dataset.from_tensor_slices((x, y)).batch(9), None),
+        lambda x, y: (tf.constant(x), tf.constant(y)),
+        lambda x, y: (x.astype(np.float64), np.eye(3)[y]),
+        lambda x, y: (x, y.astype(np.float32)),
+    ],
+    ids=["tf.data pairs", "tensors", "float64, one-hot", "float labels"],
+)
+def test_profiles_do_not_depend_on_how_the_data_are_given(model, data, as_given):
+    wanted = aw.class_profiles(model, *data)
+    found = aw.class_profiles(model, *as_given(*data))
+    np.testing.assert_array_equal(found.counts, wanted.counts)
+    for layer in wanted.layers:
+        np.testing.assert_allclose(found.firing_rate[layer], wanted.firing_rate[layer], atol=1e-6)
+        np.testing.assert_allclose(found.mean[layer], wanted.mean[layer], atol=1e-6)
+
+
+def test_profiles_equal_a_plain_loop(model, data):
+    x, y = data
+    profiles = aw.class_profiles(model, x, y, layers=["conv", "dense"], threshold=0.1, batch_size=8)
+    values = aw.activations(model, x, layers=["conv", "dense"])
+    for class_index in range(3):
+        rows = np.flatnonzero(y == class_index)
+        for unit in range(4):
+            fires = [(values["conv"][row, ..., unit] > 0.1).any() for row in rows]
+            assert profiles.firing_rate["conv"][class_index, unit] == sum(fires) / len(rows)
+        assert profiles.counts[class_index] == len(rows)
+        means = values["conv"][rows].mean(axis=(1, 2), dtype=np.float64)
+        np.testing.assert_allclose(profiles.mean["conv"][class_index], means.mean(0), rtol=1e-12)
+        np.testing.assert_allclose(profiles.std["conv"][class_index], means.std(0), rtol=1e-9)
+        np.testing.assert_array_equal(
+            profiles.max["conv"][class_index], values["conv"][rows].max(axis=(0, 1, 2))
+        )
+
+
+def test_progress_is_told_after_each_batch(model, data):
+    told = []
+    aw.class_profiles(model, *data, layers="dense", batch_size=20, progress=told.append)
+    assert told == [20, 40, 41]
+
+
+@pytest.mark.parametrize(
+    ("x", "error", "words"),
+    [
+        (np.zeros((3, 10, 6, 2)), ShapeError, r"\(6, 10, 2\).*got .*\(3, 10, 6, 2\)"),
+        (np.zeros((6, 10, 2)), ShapeError, r"got an array of shape \(6, 10, 2\)"),
+        (np.full((3, 6, 10, 2), "a"), DataError, "must hold numbers"),
+        (np.zeros((0, 6, 10, 2)), DataError, "no samples"),
+        ((batch for batch in [np.zeros((1, 6, 10, 2))]), DataError, "one-shot"),
+        (None, DataError, "must be an array"),
+    ],
+)
+def test_samples_that_do_not_fit_are_refused(model, x, error, words):
+    with pytest.raises(error, match=words):
+        aw.predict(model, x)
+
+
+def test_an_unknown_layer_is_refused_before_anything_is_run(model, data):
+    with pytest.raises(LayerError, match="no layer 'conv9'; this model has conv, norm"):
+        aw.activations(model, data[0], layers=["conv9"])
+
+
+def test_labels_that_do_not_fit_are_refused(model, data):
+    with pytest.raises(DataError, match="y holds 9"):
+        aw.class_profiles(model, data[0], np.full(41, 9))
+    with pytest.raises(ShapeError, match="41 samples and y has 3"):
+        aw.class_profiles(model, data[0], np.zeros(3, int))
+    with pytest.raises(DataError, match="needs labels"):
+        aw.class_profiles(model, data[0])
+
+
+def test_not_a_number_does_not_fire_and_is_counted(data):
+    model = keras.Sequential(
+        [keras.Input((6, 10, 2)), keras.layers.Activation("linear", name="id")]
+    )
+    model.add(keras.layers.GlobalAveragePooling2D())
+    x = data[0].copy()
+    x[0, 1, 1, 0] = x[1, ..., 0] = np.nan
+    profiles = aw.class_profiles(model, x, np.zeros(41, int), layers="id", threshold=-9.0)
+    assert profiles.n_nan["id"][0].tolist() == [61, 0]
+    assert profiles.firing_rate["id"][0].tolist() == [40 / 41, 1.0]
+    assert np.isfinite(profiles.mean["id"][0]).all()

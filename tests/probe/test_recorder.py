@@ -1,0 +1,69 @@
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from actwidgets.probe.recorder import record
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.fixture
+def shared():
+    """A layer called twice, and a sub-model with a layer inside."""
+    inputs = keras.Input((3,))
+    twice = keras.layers.Dense(3, name="twice")
+    inner = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, name="inside")], name="sub")
+    return keras.Model(inputs, keras.layers.Dense(1, name="last")(inner(twice(twice(inputs)))))
+
+
+def test_calls_are_named_by_path_in_the_order_in_which_they_begin(shared):
+    taps = record(shared, np.ones((2, 3), np.float32))
+    assert [tap.name for tap in taps] == ["", "twice", "twice#1", "sub", "sub/inside", "last"]
+
+
+def test_each_call_has_its_own_output(shared):
+    x = np.array([[1.0, -2.0, 0.5]], np.float32)
+    outputs = {tap.name: np.asarray(tap.output) for tap in record(shared, x)}
+    twice = shared.get_layer("twice")
+    np.testing.assert_allclose(outputs["twice"], twice(x))
+    np.testing.assert_allclose(outputs["twice#1"], twice(twice(x)))
+    np.testing.assert_allclose(outputs["sub/inside"], outputs["sub"])
+
+
+def test_a_layer_with_several_outputs_has_a_tap_for_each():
+    inputs = keras.Input((4, 2))
+    outputs = keras.layers.LSTM(3, return_state=True, name="lstm")(inputs)
+    taps = record(keras.Model(inputs, outputs), np.zeros((1, 4, 2), np.float32))
+    names = [tap.name for tap in taps]
+    assert [name for name in names if name.startswith("lstm")][:3] == ["lstm", "lstm:1", "lstm:2"]
+
+
+def test_nothing_is_left_behind_when_the_model_raises():
+    class Raises(keras.layers.Layer):
+        def call(self, x):
+            raise FloatingPointError("no")
+
+    model = keras.Sequential([keras.layers.Dense(2, activity_regularizer="l2"), Raises()])
+    model.layers[0].build((None, 3))
+    original = keras.Layer.__call__
+    with pytest.raises(FloatingPointError):
+        record(model, np.ones((1, 3), np.float32))
+    assert keras.Layer.__call__ is original
+    assert model.layers[0]._losses == []
+
+
+def test_calls_on_another_thread_are_not_recorded(shared):
+    x = np.ones((1, 3), np.float32)
+    shared(x)
+
+    class Elsewhere(keras.layers.Layer):
+        def call(self, inputs):
+            other = threading.Thread(target=shared, args=(x,))
+            other.start()
+            other.join()
+            return inputs
+
+    names = [tap.name for tap in record(keras.Sequential([keras.Input((3,)), Elsewhere()]), x)]
+    assert len(names) == 2

@@ -1,0 +1,142 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from actwidgets.errors import LayerError, ModelError
+from actwidgets.probe import trace
+from actwidgets.probe.trace import Trace, _head_by_tracing
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.fixture
+def model():
+    """Weights set by hand: the first layer doubles, the second adds one, relu, the third sums."""
+    model = keras.Sequential(
+        [
+            keras.Input((2,)),
+            keras.layers.Dense(2, name="double"),
+            keras.layers.Dense(2, activation="relu", name="plus"),
+            keras.layers.Dense(1, name="sum"),
+        ]
+    )
+    model.set_weights(
+        [2 * np.eye(2), np.zeros(2), np.eye(2), np.ones(2), np.ones((2, 1)), np.zeros(1)],
+    )
+    return model
+
+
+def _run(head, *inputs):
+    return [np.asarray(output) for output in head(*(tf.constant(x, tf.float32) for x in inputs))]
+
+
+@pytest.mark.parametrize("road", ["graph", "trace"])
+def test_a_head_gives_the_layers_asked_for_by_both_roads(model, road, monkeypatch):
+    if road == "trace":
+
+        def broken(whole, outputs):
+            raise AttributeError("TensorFlow has changed")
+
+        monkeypatch.setattr(trace, "_head_on_graph", broken)
+    head = Trace(model).head(("plus", "double"))
+    plus, double = _run(head, [[1.0, -3.0], [0.0, 0.0]])
+    assert double.tolist() == [[2, -6], [0, 0]]
+    assert plus.tolist() == [[3, 0], [1, 1]]
+
+
+def test_a_head_does_not_run_what_lies_behind_its_layer():
+    ran = []
+
+    @tf.py_function(Tout=tf.float32)
+    def spy(x):
+        ran.append(1)
+        return x
+
+    class Spy(keras.layers.Layer):
+        def call(self, x):
+            return tf.ensure_shape(spy(x), x.shape)
+
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="first"), Spy()])
+    taken = Trace(model)
+    _run(taken.head(("first",)), [[1.0, 2.0]])
+    assert ran == []
+    _run(taken.head(("",)), [[1.0, 2.0]])
+    assert ran == [1]
+
+
+def test_a_model_is_traced_once_whatever_is_asked_of_it(model):
+    calls = []
+
+    class Counts(keras.layers.Layer):
+        def call(self, x):
+            calls.append(1)
+            return x
+
+    counted = keras.Sequential([keras.Input((2,)), Counts(name="counts"), model])
+    calls.clear()
+    taken = Trace(counted)
+    for name in taken.taps:
+        _run(taken.head((name,)), [[1.0, 2.0]])
+    assert calls == [1]
+
+
+def test_heads_are_kept_and_the_oldest_go(model, monkeypatch):
+    monkeypatch.setattr(trace, "MAX_HEADS", 2)
+    taken = Trace(model)
+    first = taken.head(("double",))
+    taken.head(("plus",))
+    assert taken.head(("double",)) is first
+    taken.head(("sum",))
+    assert list(taken._heads) == [("double",), ("sum",)]
+
+
+def test_heads_see_new_weights(model):
+    head = Trace(model).head(("double",))
+    model.get_layer("double").kernel.assign(3 * np.eye(2))
+    assert _run(head, [[1.0, 1.0]])[0].tolist() == [[3, 3]]
+
+
+def test_layers_are_listed_with_shape_units_and_parameters(model):
+    infos = Trace(model).layers()
+    assert [(i.name, i.kind, i.output_shape, i.n_units, i.n_params) for i in infos] == [
+        ("double", "Dense", (None, 2), 2, 6),
+        ("plus", "Dense", (None, 2), 2, 6),
+        ("sum", "Dense", (None, 1), 1, 3),
+    ]
+
+
+def test_any_batch_size_goes_even_where_the_model_was_built_by_a_batch_of_one():
+    model = keras.Sequential([keras.layers.Dense(2, name="dense")])
+    model(np.ones((1, 3), np.float32))
+    head = Trace(model).head(("dense",))
+    assert _run(head, np.ones((5, 3)))[0].shape == (5, 2)
+
+
+def test_an_unknown_layer_is_answered_with_those_there_are(model):
+    with pytest.raises(LayerError, match="no layer 'conv'; this model has 'double', 'plus', 'sum'"):
+        Trace(model).head(("conv",))
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (lambda: keras.Sequential([keras.layers.Dense(2)]), "not built.*call it once"),
+        (lambda: keras.Sequential(), "not built|no layers"),
+        (lambda: "model.keras", "expected a keras.Model; got str"),
+        (lambda: np.sum, "expected a keras.Model"),
+    ],
+)
+def test_what_cannot_be_read_is_told_in_a_sentence(given, words):
+    with pytest.raises(ModelError, match=words):
+        Trace(given())
+
+
+def test_the_public_road_equals_the_private_one(model):
+    taken = Trace(model)
+    x = np.random.default_rng(0).normal(size=(4, 2))
+    for name in taken.taps:
+        if name:
+            fast = _run(taken.head((name,)), x)[0]
+            slow = _run(_head_by_tracing(model, taken.input_specs, (name,)), x)[0]
+            np.testing.assert_array_equal(fast, slow)
