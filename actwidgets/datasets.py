@@ -212,9 +212,10 @@ def _check(parts: Mapping[str, NDArray[Any]], description: _Description, where: 
                 f"y_{split} in {where} has shape {y.shape} for {len(x)} samples; one label for "
                 "each sample, and at least one sample, is needed"
             )
-        if y.dtype.kind not in "iu" or y.min() < 0 or y.max() > last:
+        odd = y[(y < 0) | (y > last)] if y.dtype.kind in "iu" else y
+        if odd.size:
             raise DataError(
-                f"y_{split} in {where} holds {y.dtype} like {', '.join(map(str, np.unique(y)))}; "
+                f"y_{split} in {where} holds {odd.flat[0]!s} ({y.dtype}); "
                 f"class indices 0..{last} are needed"
             )
 

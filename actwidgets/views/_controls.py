@@ -49,7 +49,6 @@ def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> 
         slider.max = max(slider.max, high)
         slider.value = value
         slider.min, slider.max = low, high
-        slider.step = (high - low) / 100
 
 
 def decimals(highest: float) -> int:

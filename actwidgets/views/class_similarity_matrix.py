@@ -43,6 +43,7 @@ class ClassSimilarityMatrix(View):
         self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
         self._threshold = w.FloatSlider(
             description="threshold",
+            step=None,  # the browser would round a value set from Python, and send it back
             readout_format=".2f",
             layout={"width": "260px"},
             style={"description_width": "62px"},

@@ -116,6 +116,12 @@ def test_a_cell_of_the_matrix_chooses_a_class_and_the_threshold_repaints_it(note
     assert cells.evaluate_all(colours) != before
 
 
+def test_the_browser_does_not_round_a_threshold_set_from_python(notebook):
+    notebook.execute("session.select(layer='dense', threshold=0.1234)")
+    _settle(notebook)
+    assert notebook.evaluate("session.threshold") == 0.1234
+
+
 def test_it_can_be_read_at_1000_pixels_and_in_the_dark(notebook):
     notebook.resize(1000, 900)
     notebook.theme("dark")
