@@ -39,14 +39,16 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
     assert sorted(painted) == ["ClassSimilarityMatrix", "FeatureMapGrid", "LayerPicker"]
     painted.clear()
     app.views["SampleGallery"]._slider.set_state({"value": 4})
-    assert sorted(painted) == ["FeatureMapGrid", "SampleGallery"]
+    assert painted == ["FeatureMapGrid"]
+    app.views["SampleGallery"]._turning.cancel()
+    app.views["SampleGallery"]._end_turning()  # the thumbnails follow when it rests
+    assert painted == ["FeatureMapGrid", "SampleGallery"]
 
 
 def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data):
     probe = FakeProbe()
     app = aw.explore(probe, *data)
     gallery = app.views["SampleGallery"]
-    gallery._slider.set_state({"value": 13})  # the frame leaves the gallery's page
     wires, probe.calls[:] = wiretap(), []
     gallery._slider.set_state({"value": 14})
     assert probe.calls == [(("conv",), 1)]

@@ -154,9 +154,9 @@ class SampleGallery(View):
         return int(shown[place]) if column < self.columns and place < len(shown) else None
 
     def _on_session(self, change: Any = None) -> None:
-        if self._turning is None:  # while the slider moves, the page stays
+        if self._turning is None:  # while the slider moves, the thumbnails wait
             self._turn_to_focus()
-        super()._on_session(change)
+            super()._on_session(change)
 
     def _on_option(self, change: Any) -> None:
         if change.name in ("class_filter", "outcome") and self.page:
@@ -178,7 +178,7 @@ class SampleGallery(View):
     def _end_turning(self) -> None:
         with self._guard("could not turn the page"):
             self._turning = None
-            self._turn_to_focus()
+            self._on_session()
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the sample"):

@@ -81,7 +81,7 @@ def test_the_gallery_turns_to_a_sample_chosen_elsewhere(session):
     assert gallery._slider.value == 29
 
 
-def test_while_the_slider_moves_the_page_stays(session, probe):
+def test_while_the_slider_moves_the_thumbnails_wait(session, probe):
     gallery = SampleGallery(session)
     probe.calls.clear()
     gallery._slider.set_state({"value": 29})
