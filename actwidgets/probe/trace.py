@@ -1,5 +1,6 @@
 """One trace of a model, and compiled slices of it: heads on the same graph."""
 
+import re
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -35,7 +36,10 @@ class Trace:
             return [tap.output for tap in taps]
 
         function = tf.function(call, autograph=False)
-        self._whole = function.get_concrete_function(*self._signature)
+        try:
+            self._whole = function.get_concrete_function(*self._signature)
+        except Exception as failure:
+            raise ModelError(f"model {model.name!r} cannot be run: {_told(failure)}") from failure
         graph = self._whole.graph
         # What is inside a loop or a branch has a graph of its own and cannot be fetched.
         self.taps = {tap.name: tap for tap in taps if tap.output.graph is graph}
@@ -125,6 +129,12 @@ def _head_by_tracing(
         return [taps[name] for name in names]
 
     return tf.function(call, autograph=False).get_concrete_function(*signature)
+
+
+def _told(failure: Exception) -> str:
+    """The words of an exception on one line, without Keras' colours and list of arguments."""
+    words = re.sub(r"\x1b\[\d+m", "", str(failure)).partition("Arguments received")[0]
+    return " ".join(words.split()) or type(failure).__name__
 
 
 def _input_specs(model: Any) -> tuple[tf.TensorSpec, ...]:

@@ -118,6 +118,19 @@ def test_an_unknown_layer_is_answered_with_those_there_are(model):
         Trace(model).head(("conv",))
 
 
+def test_a_model_that_fails_when_it_is_run_says_why():
+    class Raises(keras.layers.Layer):
+        def call(self, x):
+            if x.shape[0] is None:  # as soon as it is traced for batches of any size
+                raise FloatingPointError("too bad")
+            return x
+
+    model = keras.Sequential([keras.layers.Dense(2), Raises()], name="odd")
+    model(np.ones((1, 3), np.float32))
+    with pytest.raises(ModelError, match="model 'odd' cannot be run: .*too bad"):
+        Trace(model)
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
