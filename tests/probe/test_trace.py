@@ -127,7 +127,7 @@ def test_a_model_that_fails_when_it_is_run_says_why():
 
     model = keras.Sequential([keras.layers.Dense(2), Raises()], name="odd")
     model(np.ones((1, 3), np.float32))
-    with pytest.raises(ModelError, match="model 'odd' cannot be run: .*too bad"):
+    with pytest.raises(ModelError, match=r"model 'odd' cannot be run: .*too bad"):
         Trace(model)
 
 
