@@ -1,26 +1,25 @@
 """What the user is looking at, and the model it is looked at through."""
 
-import operator
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import traitlets as t
 
+from actwidgets._traits import Index, Indices
 from actwidgets.background import BackgroundReader, Reading
-from actwidgets.core.arrays import Array, Floats
+from actwidgets.core.arrays import Array, Doubles, Floats, Integers
 from actwidgets.core.cache import ArrayCache
 from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.images import Pixels
 from actwidgets.core.labels import checked_class_names
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.outcomes import predicted_classes
-from actwidgets.core.profile_pass import ProfilePass
+from actwidgets.core.prediction_table import PredictionTable
+from actwidgets.core.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
 from actwidgets.errors import DataError, ModelError
-
-PREDICTION_BATCH = 256
 
 
 @runtime_checkable
@@ -38,28 +37,6 @@ class Probe(Protocol):
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take."""
-
-
-class _Index(t.Int[int, int]):
-    """An integer, numpy's included."""
-
-    def validate(self, obj: Any, value: Any) -> int:
-        try:
-            return operator.index(value)
-        except TypeError:
-            self.error(obj, value)
-
-
-class _Indices(t.TraitType[tuple[int, ...], Any]):
-    """Several integers, as a tuple."""
-
-    info_text = "a sequence of integers"
-
-    def validate(self, obj: Any, value: Any) -> tuple[int, ...]:
-        try:
-            return tuple(operator.index(each) for each in value)
-        except TypeError:
-            self.error(obj, value)
 
 
 class Session(t.HasTraits):
@@ -86,10 +63,10 @@ class Session(t.HasTraits):
     """
 
     layer = t.Unicode(help="name of the layer in view")
-    sample = _Index(0, help="row of the data in focus; always one of `samples`")
-    samples = _Indices((0,), help="rows of the data on show")
-    unit = _Index(0, help="channel of the layer in focus")
-    class_index = _Index(None, allow_none=True, help="class in focus, or None")
+    sample = Index(0, help="row of the data in focus; always one of `samples`")
+    samples = Indices((0,), help="rows of the data on show")
+    unit = Index(0, help="channel of the layer in focus")
+    class_index = Index(None, allow_none=True, help="class in focus, or None")
     threshold = t.Float(0.0, help="a unit fires when its value is above it")
     selection = t.Instance(Selection, read_only=True, help="all fields as one value")
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
@@ -170,7 +147,7 @@ class Session(t.HasTraits):
         return len(self._samples)
 
     @property
-    def labels(self) -> np.ndarray[Any, np.dtype[np.int64]] | None:
+    def labels(self) -> Integers | None:
         """`(sample,)` int64 class indices, or None where no labels were given."""
         return self._samples.labels
 
@@ -192,17 +169,13 @@ class Session(t.HasTraits):
 
     # --- the numbers behind the pictures -------------------------------------------------
 
-    def images(self, rows: Sequence[int] | None = None) -> Array:
-        """The image input of `rows` (of `samples` by default), as it was given."""
-        return self._samples.images(
-            self.samples if rows is None else known_rows(rows, self.n_samples)
-        )
+    def pictures(self, rows: Sequence[int] | None = None) -> Pixels:
+        """The image input of `rows` (of `samples` by default), as colours.
 
-    def pictures(self, rows: Sequence[int] | None = None) -> np.ndarray[Any, np.dtype[np.uint8]]:
-        """The same as `(sample, row, column, 3)` uint8, one scale for all samples."""
-        return self._samples.pictures(
-            self.samples if rows is None else known_rows(rows, self.n_samples)
-        )
+        Returns:
+            `(sample, row, column, 3)` uint8, one scale for all samples.
+        """
+        return self._samples.pictures(self._shown_or(rows))
 
     def maps(self) -> Array:
         """Activations of the chosen layer on `samples`.
@@ -227,19 +200,12 @@ class Session(t.HasTraits):
         Cost: a forward pass for the rows that were not asked for before.
         """
         with self.lock:
-            wanted = np.asarray(
-                range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
+            rows = range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
+            return self._predictions.of(
+                rows, lambda missing: self._probe.predictions(self._samples.rows(missing))
             )
-            missing = wanted[~self._is_predicted[wanted]]
-            for start in range(0, len(missing), PREDICTION_BATCH):
-                batch = missing[start : start + PREDICTION_BATCH]
-                self._predictions[batch] = self._probe.predictions(self._samples.rows(batch))
-                self._is_predicted[batch] = True
-            return self._predictions[wanted]
 
-    def predicted_classes(
-        self, rows: Sequence[int] | None = None
-    ) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
         return predicted_classes(self.predictions(rows))
 
@@ -273,7 +239,7 @@ class Session(t.HasTraits):
         metric: str = "mean_abs_diff",
         *,
         partial: bool = False,
-    ) -> np.ndarray[Any, np.dtype[np.float64]]:
+    ) -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
         return self.profiles(partial=partial).similarity(self.layer, statistic, metric)
 
@@ -312,30 +278,23 @@ class Session(t.HasTraits):
     def _forget(self) -> None:
         self._reader.cancel()
         self._cache = ArrayCache(self.memory_budget_bytes // 2)
-        self._passes: dict[str, ProfilePass] = {}
-        self._predictions = np.empty((self.n_samples, self._probe.n_classes), np.float32)
-        self._is_predicted = np.zeros(self.n_samples, bool)
+        self._passes = ProfilePasses(self.memory_budget_bytes // 2)
+        self._predictions = PredictionTable(self.n_samples, self._probe.n_classes)
 
     def _profile_pass(self) -> ProfilePass:
         layer = self.layer
         labels = self._samples.labels
         if labels is None:
             raise DataError("class profiles need labels; this session was given no y")
-        found = self._passes.pop(layer, None)
-        if found is None or not found.can_answer(self.threshold):
-            probe, samples = self._probe, self._samples
-            found = ProfilePass(
-                layer,
-                lambda rows: probe.activations((layer,), samples.rows(rows))[layer],
-                labels,
-                self.class_names,
-                threshold=self.threshold,
-                budget_bytes=self.memory_budget_bytes // 4,
-            )
-        self._passes[layer] = found  # last: the most recently used
-        while sum(each.n_bytes for each in self._passes.values()) > self.memory_budget_bytes // 2:
-            self._passes.pop(next(iter(self._passes)))
-        return found
+        probe, samples = self._probe, self._samples
+
+        def outputs(rows: range) -> Array:
+            return probe.activations((layer,), samples.rows(rows))[layer]
+
+        return self._passes.get(layer, outputs, labels, self.class_names, self.threshold)
+
+    def _shown_or(self, rows: Sequence[int] | None) -> tuple[int, ...]:
+        return self.samples if rows is None else known_rows(rows, self.n_samples)
 
     def _report(self, reading: Reading) -> None:
         with self.lock:

@@ -10,6 +10,8 @@ from actwidgets.errors import ShapeError
 
 Array = NDArray[Any]
 Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Integers = NDArray[np.int64]
 
 
 def require_axes(array: ArrayLike, axes: Sequence[str], *, name: str = "array") -> Array:

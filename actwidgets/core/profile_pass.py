@@ -122,3 +122,39 @@ class ProfilePass:
                 self._peaks = np.empty((self.n_samples, found.shape[1]), np.float32)
         if self._peaks is not None:
             self._peaks[rows.start : rows.stop] = found
+
+
+class ProfilePasses:
+    """The passes of the layers looked at last, as long as their peaks fit into a budget.
+
+    Args:
+        budget_bytes: What all passes may keep; a single one keeps at most half of it.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._passes: dict[str, ProfilePass] = {}
+
+    def get(
+        self,
+        layer: str,
+        outputs: Callable[[range], Any],
+        labels: NDArray[np.int64],
+        class_names: tuple[str, ...],
+        threshold: float,
+    ) -> ProfilePass:
+        """The pass of a layer that can answer for this threshold; a new one where none can."""
+        found = self._passes.pop(layer, None)
+        if found is None or not found.can_answer(threshold):
+            found = ProfilePass(
+                layer,
+                outputs,
+                labels,
+                class_names,
+                threshold=threshold,
+                budget_bytes=self._budget_bytes // 2,
+            )
+        self._passes[layer] = found  # last: the most recently used
+        while sum(each.n_bytes for each in self._passes.values()) > self._budget_bytes:
+            self._passes.pop(next(iter(self._passes)))
+        return found

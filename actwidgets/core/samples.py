@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import Array, finite_range
@@ -54,7 +54,7 @@ class Samples:
         """How many samples there are."""
         return self._n_samples
 
-    def rows(self, rows: Sequence[int]) -> Any:
+    def rows(self, rows: ArrayLike) -> Any:
         """The inputs of some samples, in the structure of `x`."""
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
