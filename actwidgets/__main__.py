@@ -94,6 +94,8 @@ def private_environment(state, token):
     kernel = state / "data" / "kernels" / "python3"
     kernel.mkdir(parents=True)
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    # TensorFlow's greetings go to the server's log instead of the first page of a tutorial.
+    argv += ["--IPKernelApp.capture_fd_output=False"]
     spec = {"argv": argv, "display_name": "Python 3 (actwidgets)", "language": "python"}
     spec["metadata"] = {"debugger": True}
     (kernel / "kernel.json").write_text(json.dumps(spec))

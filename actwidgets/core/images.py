@@ -59,19 +59,19 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
         width: Of the box.
 
     Returns:
-        `(height, width, 4)` uint8, transparent around the picture. Enlarged by whole pixels;
-        reduced by averaging.
+        `(height, width, 4)` uint8, transparent around the picture. Enlarged by whole pixels
+        where the box is at least twice as large, smoothly where it is not; reduced by averaging.
     """
     rows, columns = pixels.shape[:2]
     scale = min(height / rows, width / columns)
-    if scale >= 1:
+    if scale >= 2:
         scale = int(scale)
     new_height, new_width = max(1, round(rows * scale)), max(1, round(columns * scale))
-    if scale >= 1:
+    if isinstance(scale, int):
         resized = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
     else:
-        size = new_width, new_height
-        resized = np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling.BOX))
+        method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
+        resized = np.asarray(Image.fromarray(pixels).resize((new_width, new_height), method))
     box = np.zeros((height, width, 4), np.uint8)
     top, left = (height - new_height) // 2, (width - new_width) // 2
     box[top : top + new_height, left : left + new_width, :3] = resized
