@@ -27,7 +27,7 @@ class Probe(Protocol):
     """What a session needs of a model; `probe/` has the Keras one."""
 
     layers: tuple[LayerInfo, ...]
-    n_classes: int
+    n_classes: int  # 0 where the output is not (sample, class)
 
     def activations(self, layers: Sequence[str], x: Any) -> Mapping[str, Array]:
         """Outputs of layers on one batch, `(sample, …, unit)` float32, by name."""
@@ -91,8 +91,9 @@ class Session(t.HasTraits):
         self.memory_budget_bytes = memory_budget_bytes
         self._applying = True  # no validation before there is something to validate against
         self._read_model(model)
-        self.class_names = checked_class_names(class_names, self._probe.n_classes)
-        self._samples = Samples(x, y, n_classes=self._probe.n_classes, max_samples=max_samples)
+        n_classes = self._probe.n_classes or len(class_names or ())
+        self.class_names = checked_class_names(class_names, n_classes)
+        self._samples = Samples(x, y, n_classes=n_classes, max_samples=max_samples)
         self._probe.check(self._samples.rows([0]))
         self._reader = BackgroundReader(self._report)
         self._forget()
@@ -122,7 +123,9 @@ class Session(t.HasTraits):
             try:
                 self._read_model(model)
                 self._probe.check(self._samples.rows([0]))
-                checked_class_names(self.class_names, self._probe.n_classes)
+                checked_class_names(
+                    self.class_names, self._probe.n_classes or len(self.class_names)
+                )
             except Exception:
                 self._model, self._probe, self._infos = before
                 raise
@@ -150,6 +153,11 @@ class Session(t.HasTraits):
     def labels(self) -> Integers | None:
         """`(sample,)` int64 class indices, or None where no labels were given."""
         return self._samples.labels
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the model's output is one value per class."""
+        return self._probe.n_classes > 0
 
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all of it happens, or none.
@@ -197,8 +205,13 @@ class Session(t.HasTraits):
     def predictions(self, rows: Sequence[int] | None = None) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.
 
+        Raises:
+            DataError: The model's output is not `(sample, class)`.
+
         Cost: a forward pass for the rows that were not asked for before.
         """
+        if not self.predicts_classes:
+            raise DataError("this model's output is not (sample, class), so it predicts no class")
         with self.lock:
             rows = range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
             return self._predictions.of(

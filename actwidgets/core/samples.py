@@ -1,6 +1,6 @@
 """The samples a session looks at: inputs, labels, and how the inputs look as pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,7 +36,7 @@ class Samples:
             x = np.asarray(x)
         if not batches.is_arrays(x):
             x, y = _first_of_stream(x, y, max_samples)
-        self.x = x
+        self.x = _indexable(x)
         self._n_samples = batches.count_samples(x)
         if not self._n_samples:
             raise DataError("x holds no samples; a session needs at least one")
@@ -47,7 +47,7 @@ class Samples:
                 raise ShapeError(
                     f"x has {self._n_samples} samples and y has {len(self.labels)} labels"
                 )
-        self._picture = _picture_part(x)
+        self._picture = _picture_part(self.x)
         self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
 
     def __len__(self) -> int:
@@ -71,6 +71,15 @@ class Samples:
         if self.labels is None:
             return ()
         return tuple(int(row) for row in np.flatnonzero(self.labels == class_index)[:limit])
+
+
+def _indexable(x: Any) -> Any:
+    """Tensors as arrays: they cannot be indexed by rows."""
+    if isinstance(x, Mapping):
+        return {name: _indexable(part) for name, part in x.items()}
+    if isinstance(x, list | tuple):
+        return [_indexable(part) for part in x]
+    return x.numpy() if hasattr(x, "numpy") else x
 
 
 def _picture_part(x: Any) -> Any:

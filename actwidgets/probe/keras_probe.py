@@ -8,14 +8,15 @@ import tensorflow as tf
 
 from actwidgets.core import batches
 from actwidgets.core.layer_info import LayerInfo
-from actwidgets.errors import DataError, ModelError, ShapeError
+from actwidgets.errors import DataError, ShapeError
 from actwidgets.probe.trace import PREDICTIONS, Trace
 
 
 class KerasProbe:
     """Reads a built Sequential or Functional model; satisfies `session.Probe`.
 
-    The model is traced once, here. Nothing about it is changed.
+    The model is traced once, here. Nothing about it is changed. `n_classes` is 0 where the
+    model's output is not `(sample, class)`.
 
     Raises:
         ModelError: Not a Keras model, not built, or without layers.
@@ -45,9 +46,8 @@ class KerasProbe:
         return {name: _floats(output) for name, output in zip(layers, outputs, strict=True)}
 
     def predictions(self, x: Any) -> np.ndarray:
-        """The model's output on one batch, `(sample, class)` float32."""
-        outputs = _floats(self._trace.head((PREDICTIONS,))(*self._tensors(x))[0])
-        return outputs.reshape(len(outputs), -1)
+        """The model's output on one batch, float32; of several outputs the first."""
+        return _floats(self._trace.head((PREDICTIONS,))(*self._tensors(x))[0])
 
     def stream(
         self, layers: Sequence[str], x: Any, y: Any = None, *, batch_size: int = 256
@@ -82,7 +82,14 @@ class KerasProbe:
         ]
 
     def _ordered(self, x: Any) -> list[Any]:
+        """The arrays of a batch, in the order of the model's inputs."""
         specs = self._trace.input_specs
+        if isinstance(x, Mapping):
+            names = [spec.name for spec in specs]
+            if set(x) != set(names):
+                given = ", ".join(map(str, x))
+                raise ShapeError(f"this model's inputs are {', '.join(names)}; x has {given}")
+            return [x[name] for name in names]
         arrays = batches.parts(x if batches.is_arrays(x) else np.asarray(x))
         if len(arrays) != len(specs):
             raise ShapeError(f"this model takes {len(specs)} inputs; x has {len(arrays)}")
@@ -90,9 +97,7 @@ class KerasProbe:
 
     def _count_classes(self) -> int:
         shape = self._trace.taps[PREDICTIONS].output.shape
-        if len(shape) != 2 or shape[1] is None:
-            raise ModelError(f"the model's output must be (sample, class); it is {tuple(shape)}")
-        return int(shape[1])
+        return int(shape[1]) if len(shape) == 2 and shape[1] is not None else 0
 
 
 def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:

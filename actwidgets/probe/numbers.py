@@ -72,7 +72,8 @@ def predict(model: Any, x: Any, batch_size: int = 256) -> np.ndarray:
         batch_size: Samples per forward pass, where `x` holds arrays.
 
     Returns:
-        `(sample, class)` float32, equal to `model.predict` without its progress bar, its
+        `(sample, class)` float32 (of a model with another output, that; of several outputs
+        the first), equal to `model.predict` without its progress bar, its
         callbacks and its 60 to 110 ms a call.
 
     Raises:
@@ -122,16 +123,19 @@ def class_profiles(
     """
     probe = KerasProbe(model)
     names = _layer_names(probe, layers)
+    n_classes = probe.n_classes or len(class_names or ())
+    if not n_classes:
+        raise DataError("this model's output is not (sample, class): give class_names")
     profiles = empty_profiles(
-        checked_class_names(class_names, probe.n_classes), threshold=threshold, reduce=reduce
+        checked_class_names(class_names, n_classes), threshold=threshold, reduce=reduce
     )
     if y is not None:
-        y = class_indices(y, n_classes=probe.n_classes)
+        y = class_indices(y, n_classes=n_classes)
     n_read = 0
     for outputs, labels in probe.stream(names, x, y, batch_size=batch_size):
         if labels is None:
             raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
-        indices = class_indices(labels, n_classes=probe.n_classes)
+        indices = class_indices(labels, n_classes=n_classes)
         n_batch = len(next(iter(outputs.values())))
         if n_batch != len(indices):
             raise ShapeError(f"a batch has {n_batch} samples and {len(indices)} labels")

@@ -51,7 +51,7 @@ class Trace:
 
     def layers(self) -> tuple[LayerInfo, ...]:
         """The layers, in the order in which their calls begin."""
-        return tuple(_info(tap) for name, tap in self.taps.items() if name != PREDICTIONS)
+        return tuple(_info(tap) for name, tap in self.taps.items() if not _is_models_own(name))
 
     def head(self, names: Sequence[str]) -> Callable[..., Any]:
         """A compiled function from input tensors to the outputs of these layers, as a list.
@@ -73,7 +73,7 @@ class Trace:
     def _build_head(self, names: tuple[str, ...]) -> Callable[..., Any]:
         for name in names:
             if name not in self.taps:
-                known = ", ".join(repr(tap) for tap in self.taps if tap != PREDICTIONS)
+                known = ", ".join(repr(tap) for tap in self.taps if not _is_models_own(tap))
                 raise LayerError(f"no layer {name!r}; this model has {known}")
         try:
             return _head_on_graph(self._whole, [self.taps[name].output for name in names])
@@ -152,7 +152,14 @@ def _input_specs(model: Any) -> tuple[tf.TensorSpec, ...]:
             f"model {model.name!r} ({type(model).__name__}) has no static graph; "
             "Sequential and Functional models can be read"
         )
-    return tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in model.inputs)
+    return tuple(
+        tf.TensorSpec((None, *each.shape[1:]), each.dtype, name=each.name) for each in model.inputs
+    )
+
+
+def _is_models_own(name: str) -> bool:
+    """Whether a tap is an output of the whole model, such as `""` and `":1"`."""
+    return not name.partition(":")[0]
 
 
 def _as_model_inputs(tensors: Sequence[Any]) -> Any:

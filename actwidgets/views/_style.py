@@ -5,6 +5,7 @@ JupyterLab's own variables make both themes work.
 
 RIGHT = "#2e9e5b"
 WRONG = "#d9534f"
+NEUTRAL = "#888888"
 
 SHEET = """<style>
 .aw-view { padding: 4px 10px 4px 2px; overflow: hidden; }

@@ -14,6 +14,7 @@ from actwidgets.core.similarity import METRICS, ranking
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, decimals, note, set_slider, unique_short
 from actwidgets.views._picture import Picture, cell_of
+from actwidgets.views._style import NEUTRAL
 from actwidgets.views.base import View
 
 NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
@@ -186,7 +187,7 @@ class ClassSimilarityMatrix(View):
                 unique_short(session.class_names, 9)[index],
                 f"{matrix[class_index, index]:.3f}",
             ]
-        self._ranked.set_words(places, texts, ["#888888"] * len(texts))
+        self._ranked.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _on_reading(self, _change: Any) -> None:
         reading = self._session.reading

@@ -14,7 +14,7 @@ from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, shorten
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
-from actwidgets.views._style import RIGHT, WRONG
+from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
 from actwidgets.views.base import View
 
 ALL = -1
@@ -129,22 +129,18 @@ class SampleGallery(View):
             down, across = divmod(place, sheet.columns)
             x = (across + 0.5) * sheet.cell_width_px
             y = down * sheet.cell_height_px + sheet.cell_width_px
-            predicted, true = self._classes(int(row))
-            mark, colour = ("✓", RIGHT) if predicted == true else ("✗", WRONG)
-            if true is None:
-                mark, colour = "→", "#888888"
+            above, below, colour = _caption(*self._classes(int(row)))
             places += [(x, y + 7), (x, y + 18)]
-            texts += [
-                f"{mark} {shorten(predicted, LETTERS)}",
-                f"is {shorten(true, LETTERS)}" if true not in (predicted, None) else "",
-            ]
+            texts += [above, below]
             colours += [colour, colour]
         self._picture.set_words(places, texts, colours)
 
-    def _classes(self, row: int) -> tuple[str, str | None]:
-        """Names of the predicted and of the true class of a sample."""
+    def _classes(self, row: int) -> tuple[str | None, str | None]:
+        """Names of the predicted and of the true class of a sample, where there are any."""
         session = self._session
-        predicted = session.class_names[int(session.predicted_classes([row])[0])]
+        predicted = None
+        if session.predicts_classes:
+            predicted = session.class_names[int(session.predicted_classes([row])[0])]
         true = None if session.labels is None else session.class_names[session.labels[row]]
         return predicted, true
 
@@ -199,9 +195,13 @@ class SampleGallery(View):
             chosen = self._row_at(row, column)
             if chosen is not None:
                 predicted, true = self._classes(chosen)
-                share = float(self._session.predictions([chosen]).max())
-                was = f", is {true}" if true is not None else ""
-                self._readout.value = note(f"sample {chosen}: {predicted} ({share:.2f}){was}")
+                told = [f"sample {chosen}"]
+                if predicted is not None:
+                    highest = float(self._session.predictions([chosen]).max())
+                    told.append(f"predicted {predicted} ({highest:.2f})")
+                if true is not None:
+                    told.append(f"is {true}")
+                self._readout.value = note(", ".join(told))
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
@@ -213,3 +213,15 @@ class SampleGallery(View):
         if turning is not None:
             turning.cancel()
         super().close()
+
+
+def _caption(predicted: str | None, true: str | None) -> tuple[str, str, str]:
+    """Two lines below a thumbnail, and their colour."""
+    if predicted is None:
+        return (shorten(true, LETTERS) if true is not None else ""), "", NEUTRAL
+    words = shorten(predicted, LETTERS)
+    if true is None:
+        return f"→ {words}", "", NEUTRAL
+    if predicted == true:
+        return f"✓ {words}", "", RIGHT
+    return f"✗ {words}", f"is {shorten(true, LETTERS)}", WRONG

@@ -104,6 +104,44 @@ def test_progress_is_told_after_each_batch(model, data):
     assert told == [20, 40, 41]
 
 
+def test_a_model_whose_output_is_an_image_is_read_all_the_same():
+    model = keras.Sequential(
+        [
+            keras.Input((4, 6, 1)),
+            keras.layers.Conv2D(3, 3, padding="same", name="code"),
+            keras.layers.Conv2D(1, 3, padding="same", name="image"),
+        ]
+    )
+    x = np.random.default_rng(0).random((5, 4, 6, 1), np.float32)
+    assert aw.predict(model, x).shape == (5, 4, 6, 1)
+    assert aw.activations(model, x)["code"].shape == (5, 4, 6, 3)
+    with pytest.raises(DataError, match="give class_names"):
+        aw.class_profiles(model, x, np.zeros(5, int))
+    named = aw.class_profiles(model, x, np.zeros(5, int), class_names=("a", "b"))
+    assert named.counts.tolist() == [5, 0]
+    app = aw.explore(model, x)
+    assert app.error == ""
+    app.close()
+
+
+def test_several_inputs_go_by_position_or_by_name():
+    image, extra = keras.Input((2, 2, 1), name="image"), keras.Input((3,), name="extra")
+    flat = keras.layers.Flatten(name="flat")(image)
+    joined = keras.layers.Concatenate(name="joined")([flat, extra])
+    model = keras.Model([image, extra], keras.layers.Dense(2, name="classes")(joined))
+    x = np.ones((5, 2, 2, 1), np.float32), np.full((5, 3), 2, np.float32)
+    wanted = [1, 1, 1, 1, 2, 2, 2]
+    for given in (list(x), {"extra": x[1], "image": x[0]}):
+        assert aw.activations(model, given, layers="joined")["joined"][0].tolist() == wanted
+    with pytest.raises(ShapeError, match="inputs are image, extra; x has image"):
+        aw.predict(model, {"image": x[0]})
+    with pytest.raises(ShapeError, match="takes 2 inputs; x has 1"):
+        aw.predict(model, x[0])
+    app = aw.explore(model, list(x), np.zeros(5, int))
+    assert (app.error, app.session.pictures().shape) == ("", (1, 2, 2, 3))
+    app.close()
+
+
 @pytest.mark.parametrize(
     ("x", "error", "words"),
     [

@@ -103,7 +103,7 @@ def test_the_mouse_over_a_sample_tells_what_it_is(session):
     gallery = SampleGallery(session)
     cell = {"rowNum": 0, "columnNum": 2, "color": 0}
     gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
-    assert "sample 2: bag (1.00), is shirt" in gallery._readout.value
+    assert "sample 2, predicted bag (1.00), is shirt" in gallery._readout.value
 
 
 def test_without_labels_only_predictions_are_told(probe, data):
