@@ -74,7 +74,7 @@ def colour_codes(maps: NDArray[Any], span: ValueRange) -> NDArray[np.uint8]:
     reach = np.asarray(high, np.float32) - np.asarray(low, np.float32)
     steps = np.divide(np.float32(TOP), reach, out=np.zeros_like(reach), where=reach > 0)
     if lost is not None:
-        maps, low = np.where(lost, 0, maps), np.nan_to_num(low)
+        maps, low = np.where(lost, 0, maps), np.nan_to_num(np.asarray(low, np.float32))
     codes = np.clip((maps - low) * steps + np.float32(0.5), 0, TOP).astype(np.uint8)
     if lost is not None:
         codes[lost] = NAN

@@ -1,5 +1,6 @@
 """Sums per class and unit: gathered from a batch, and merged exactly."""
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -87,18 +88,19 @@ def batch_moments(
     """
     outputs = np.asarray(outputs)
     n_units = outputs.shape[-1] if outputs.ndim > 1 else 1
-    values = outputs.reshape(len(outputs), -1, n_units)  # (sample, position, unit)
+    n_positions = math.prod(outputs.shape[1:-1])
+    values = outputs.reshape(len(outputs), n_positions, n_units)
     nan = np.isnan(values)
-    if values.shape[1] == 0:
+    if n_positions == 0:
         raise ShapeError(f"outputs of shape {outputs.shape} have no positions")
-    n_valid = values.shape[1] - nan.sum(axis=1)  # (sample, unit)
-    if fully := bool((n_valid == values.shape[1]).all()):
+    n_valid = n_positions - nan.sum(axis=1)  # (sample, unit)
+    if fully := bool((n_valid == n_positions).all()):
         means = values.mean(axis=1, dtype=np.float64)
     else:
         means = np.where(nan, 0, values).sum(axis=1, dtype=np.float64) / np.maximum(n_valid, 1)
     low, high = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
     fired = high > threshold if reduce == "any" else (values > threshold).sum(axis=1)
-    result = UnitMoments.empty(n_classes, n_units, values.shape[1])
+    result = UnitMoments.empty(n_classes, n_units, n_positions)
     for index in np.unique(labels):
         mine = labels == index
         valid = n_valid[mine] > 0

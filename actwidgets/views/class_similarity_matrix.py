@@ -125,9 +125,9 @@ class ClassSimilarityMatrix(View):
             f'<div class="aw-title">Class similarity '
             f"<span>{html.escape(selection.layer)}</span></div>"
         )
-        if session.labels is None or len(session.class_names) < 2:
-            missing = "labels" if session.labels is None else "two classes or more"
-            self._note.value = note(f"nothing to show for {selection.layer}: this needs {missing}")
+        missing = self._missing()
+        if missing:
+            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
             self._pictures.layout.display = "none"
             return
         profiles = session.profiles(partial=True)
@@ -139,6 +139,15 @@ class ClassSimilarityMatrix(View):
         self._paint_matrix(matrix)
         self._paint_ranked(matrix, selection.class_index)
         self._pictures.layout.display = None
+
+    def _missing(self) -> str:
+        """Why there is nothing to show, or nothing."""
+        session = self._session
+        if session.labels is None:
+            return "this needs labels"
+        if len(session.class_names) < 2:
+            return "this needs two classes or more"
+        return "its output is empty" if 0 in session.layer_info.output_shape else ""
 
     def _paint_matrix(self, matrix: np.ndarray) -> None:
         highest = float(np.nanmax(matrix)) if np.isfinite(matrix).any() else 0.0

@@ -118,6 +118,14 @@ def test_without_labels_there_is_nothing_to_show(probe, data):
     assert "nothing to show for conv: this needs labels" in view._note.value
 
 
+def test_an_empty_output_is_nothing_to_compare(session, view):
+    session.layer = "empty"
+    assert view.error == ""
+    assert "nothing to show for empty: its output is empty" in view._note.value
+    session.layer = "dense"
+    assert view._pictures.layout.display is None
+
+
 def test_one_class_is_nothing_to_compare(data):
     class Single(FakeProbe):
         n_classes = 1
