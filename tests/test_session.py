@@ -1,6 +1,9 @@
+import threading
+
 import numpy as np
 import pytest
 import traitlets as t
+from fakes import FakeProbe
 
 from actwidgets.core.selection import Selection
 from actwidgets.errors import DataError, SelectionError, ShapeError
@@ -166,6 +169,23 @@ def test_a_failure_in_the_background_is_told(probe):
     session.profiles(partial=True)
     session.wait()
     assert session.reading.failure == "FloatingPointError: nothing finite in <maps>"
+
+
+def test_new_weights_end_the_pass_that_read_the_old_ones():
+    go = threading.Event()
+
+    class Slow(FakeProbe):
+        def activations(self, layers, x):
+            if threading.current_thread() is not threading.main_thread():
+                assert go.wait(10)
+            return super().activations(layers, x)
+
+    session = Session(Slow(), np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
+    session.profiles(partial=True)
+    session.refresh()
+    go.set()
+    session.wait()
+    assert session.reading is None
 
 
 def test_a_class_without_samples_is_nan_and_named(session):

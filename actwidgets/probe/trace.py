@@ -88,12 +88,9 @@ def _head_on_graph(whole: Any, outputs: list[Any]) -> Callable[..., Any]:
     from tensorflow.python.eager.polymorphic_function import concrete_function
 
     graph = whole.graph
-    needed = _behind(outputs)
     kept = graph.outputs, graph.structured_outputs, graph.control_outputs
     graph.outputs, graph.structured_outputs = list(outputs), list(outputs)
-    graph.control_outputs = [each for each in graph.control_outputs if each in needed]
-    # Otherwise the function holds the whole graph, and TensorFlow runs the stateful part of it.
-    graph.get_operations = lambda: list(needed)
+    graph.control_outputs = []  # or whatever has a state is run, behind the layer too
     try:
         signature = function_type.FunctionType(
             whole.function_type.parameters.values(),
@@ -103,20 +100,6 @@ def _head_on_graph(whole: Any, outputs: list[Any]) -> Callable[..., Any]:
         return concrete_function.ConcreteFunction.from_func_graph(graph, signature, {})
     finally:
         graph.outputs, graph.structured_outputs, graph.control_outputs = kept
-        del graph.get_operations
-
-
-def _behind(outputs: list[Any]) -> set[Any]:
-    """The operations that lead to these tensors."""
-    found: set[Any] = set()
-    waiting = [tensor.op for tensor in outputs]
-    while waiting:
-        operation = waiting.pop()
-        if operation not in found:
-            found.add(operation)
-            waiting += [tensor.op for tensor in operation.inputs]
-            waiting += operation.control_inputs
-    return found
 
 
 def _head_by_tracing(

@@ -1,0 +1,85 @@
+import threading
+
+import pytest
+
+from actwidgets.background import BackgroundReader
+
+
+class _Pass:
+    """A pass of ten samples whose steps wait until the test lets them go."""
+
+    def __init__(self, layer, fails=False):
+        self.layer, self.n_read, self.n_samples, self.fails = layer, 0, 10, fails
+        self.begun, self.go = threading.Event(), threading.Event()
+
+    @property
+    def complete(self):
+        return self.n_read >= self.n_samples
+
+    def step(self):
+        self.begun.set()
+        assert self.go.wait(10)
+        if self.fails:
+            raise FloatingPointError("no")
+        self.n_read += 5
+
+
+@pytest.fixture
+def reports():
+    return []
+
+
+@pytest.fixture
+def reader(reports):
+    reader = BackgroundReader(reports.append)
+    yield reader
+    reader.stop()
+
+
+def test_a_pass_is_read_to_its_end_and_told(reader, reports):
+    wanted = _Pass("conv")
+    wanted.go.set()
+    reader.read(wanted)
+    reader.wait()
+    assert wanted.complete
+    assert (reports[-1].layer, reports[-1].n_read, reports[-1].complete) == ("conv", 10, True)
+
+
+def test_another_pass_takes_the_place_of_the_one_under_way_and_only_it_is_told(reader, reports):
+    first, second = _Pass("conv", fails=True), _Pass("dense")
+    reader.read(first)
+    assert first.begun.wait(10)
+    reader.read(second)
+    first.go.set()
+    second.go.set()
+    reader.wait()
+    assert first.n_read == 0
+    assert {report.layer for report in reports} == {"dense"}
+
+
+def test_a_cancelled_pass_goes_no_further_and_is_not_told(reader, reports):
+    wanted = _Pass("conv")
+    reader.read(wanted)
+    assert wanted.begun.wait(10)
+    reader.cancel()
+    wanted.go.set()
+    reader.wait()
+    assert wanted.n_read == 5
+    assert reports == []
+
+
+def test_a_failure_is_told_and_ends_the_pass(reader, reports):
+    wanted = _Pass("conv", fails=True)
+    wanted.go.set()
+    reader.read(wanted)
+    reader.wait()
+    assert [report.failure for report in reports] == ["FloatingPointError: no"]
+
+
+def test_it_can_be_asked_again_after_it_has_ended(reader, reports):
+    for layer in ("conv", "dense"):
+        wanted = _Pass(layer)
+        wanted.go.set()
+        reader.read(wanted)
+        reader.wait()
+    assert [report.layer for report in reports if report.complete] == ["conv", "dense"]
