@@ -108,15 +108,18 @@ def _compare(title, model, x, y, layer, n_rounds):
     run, label = _bare_slice(model, layer, x), w.Label()
     session = aw.Session(model, x, y, layer=layer)
     grid = aw.FeatureMapGrid(session)
-    app = aw.explore(model, x, y, layer=layer)
-    app.session.wait()
+    app, dragged = (aw.explore(model, x, y, layer=layer) for _ in range(2))
+    for each in (app, dragged):
+        each.session.wait()
+    slider = dragged.views["SampleGallery"]._slider
     echo = _setter(label, "value", str)
     ways = {
         "bare compiled slice": run,
         "bare echo": echo,
         "floor: slice + echo": lambda k: (run(k), echo(-k)),
         "FeatureMapGrid tick": _setter(session, "sample"),
-        "explore() tick": _setter(app.session, "sample"),
+        "explore(), its slider": lambda k: slider.set_state({"value": k}),
+        "explore(), from Python": _setter(app.session, "sample"),
         "model.predict alone": lambda k: model.predict(x[k : k + 1], verbose=0),
     }
     if Figure is not None:
@@ -124,7 +127,7 @@ def _compare(title, model, x, y, layer, n_rounds):
     silent = {"bare compiled slice", "model.predict alone", "the notebook's way"}
     ms = _Clock(ways, silent, silent - {"bare compiled slice"}).medians_ms(n_rounds)
     shape = "x".join(str(length) for length in session.layer_info.output_shape[1:])
-    for widget in (app, grid, label):
+    for widget in (app, dragged, grid, label):
         widget.close()
     session.close()
 
