@@ -40,8 +40,7 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
     painted.clear()
     app.views["SampleGallery"]._slider.set_state({"value": 4})
     assert painted == ["FeatureMapGrid"]
-    app.views["SampleGallery"]._turning.cancel()
-    app.views["SampleGallery"]._end_turning()  # the thumbnails follow when it rests
+    app.views["SampleGallery"]._turning.join(10)  # the thumbnails follow when it rests
     assert painted == ["FeatureMapGrid", "SampleGallery"]
 
 

@@ -1,6 +1,7 @@
 """Choose the samples that all views of a session show."""
 
 import threading
+import time
 from typing import Any
 
 import ipywidgets as w
@@ -71,7 +72,8 @@ class SampleGallery(View):
         )
         self._filters.layout.display = None if session.labels is not None else "none"
         self._rows = np.arange(session.n_samples)
-        self._turning: threading.Timer | None = None
+        self._turning: threading.Thread | None = None
+        self._moved_s, self._closing = 0.0, threading.Event()
         self._filtered: Any = None
         self._drawn: Any = None
         return self._title, self._slider, self._filters, self._picture, below, self._readout
@@ -164,14 +166,16 @@ class SampleGallery(View):
         with self._guard("could not choose the sample"):
             if change.new == self._session.sample:
                 return
-            if self._turning is not None:
-                self._turning.cancel()
-            self._turning = threading.Timer(TURN_AFTER_S, self._end_turning)
-            self._turning.daemon = True
-            self._turning.start()
+            self._moved_s = time.monotonic()
+            if self._turning is None:  # one thread for a whole drag, not one for each tick
+                self._turning = threading.Thread(target=self._turn_when_it_rests, daemon=True)
+                self._turning.start()
             self._session.select(sample=change.new)
 
-    def _end_turning(self) -> None:
+    def _turn_when_it_rests(self) -> None:
+        while (left_s := self._moved_s + TURN_AFTER_S - time.monotonic()) > 0:
+            if self._closing.wait(left_s):
+                return
         with self._guard("could not turn the page"):
             self._turning = None
             self._on_session()
@@ -209,9 +213,8 @@ class SampleGallery(View):
 
     def close(self) -> None:
         """Stop watching the session and give back all widgets. Safe to call twice."""
-        turning = getattr(self, "_turning", None)
-        if turning is not None:
-            turning.cancel()
+        if hasattr(self, "_closing"):
+            self._closing.set()
         super().close()
 
 

@@ -87,8 +87,10 @@ def test_while_the_slider_moves_the_thumbnails_wait(session, probe):
     gallery._slider.set_state({"value": 29})
     assert (session.sample, gallery.page) == (29, 0)
     assert probe.calls == [], "no prediction is made on the path of a tick"
-    gallery._turning.cancel()
-    gallery._end_turning()
+    turning = gallery._turning
+    gallery._slider.set_state({"value": 28})
+    assert gallery._turning is turning, "one thread for a whole drag"
+    turning.join(10)
     assert gallery.page == 2
 
 
