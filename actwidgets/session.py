@@ -12,7 +12,7 @@ from actwidgets.core.arrays import Array, Doubles, Floats, Integers
 from actwidgets.core.cache import ArrayCache
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.images import Pixels
-from actwidgets.core.labels import checked_class_names
+from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.outcomes import predicted_classes
 from actwidgets.core.prediction_table import PredictionTable
@@ -27,7 +27,7 @@ class Probe(Protocol):
     """What a session needs of a model; `probe/` has the Keras one."""
 
     layers: tuple[LayerInfo, ...]
-    n_classes: int  # 0 where the output is not (sample, class)
+    n_classes: int  # outputs per sample; 0 where the output is not (sample, class)
 
     def activations(self, layers: Sequence[str], x: Any) -> Mapping[str, Array]:
         """Outputs of layers on one batch, `(sample, …, unit)` float32, by name."""
@@ -91,7 +91,7 @@ class Session(t.HasTraits):
         self.memory_budget_bytes = memory_budget_bytes
         self._applying = True  # no validation before there is something to validate against
         self._read_model(model)
-        n_classes = self._probe.n_classes or len(class_names or ())
+        n_classes = count_classes(self._probe.n_classes, class_names)
         self.class_names = checked_class_names(class_names, n_classes)
         self._samples = Samples(x, y, n_classes=n_classes, max_samples=max_samples)
         self._probe.check(self._samples.rows([0]))
@@ -123,9 +123,8 @@ class Session(t.HasTraits):
             try:
                 self._read_model(model)
                 self._probe.check(self._samples.rows([0]))
-                checked_class_names(
-                    self.class_names, self._probe.n_classes or len(self.class_names)
-                )
+                n_classes = count_classes(self._probe.n_classes, self.class_names)
+                checked_class_names(self.class_names, n_classes)
             except Exception:
                 self._model, self._probe, self._infos = before
                 raise
@@ -156,8 +155,12 @@ class Session(t.HasTraits):
 
     @property
     def predicts_classes(self) -> bool:
-        """Whether the model's output is one value per class."""
-        return self._probe.n_classes > 0
+        """Whether the model tells classes apart: a value for each, or one for two of them.
+
+        A single output without labels may as well be a regression: it predicts no class.
+        """
+        n_outputs = self._probe.n_classes
+        return n_outputs > 1 or (n_outputs == 1 and self.labels is not None)
 
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all of it happens, or none.

@@ -62,6 +62,17 @@ def _require_known(indices: NDArray[np.int64], n_classes: int | None) -> None:
         raise DataError(f"y holds {high}, but there are {n_classes} classes: 0..{n_classes - 1}")
 
 
+def count_classes(n_outputs: int, class_names: Sequence[str] | None) -> int:
+    """How many classes there are.
+
+    Args:
+        n_outputs: Outputs of the model per sample; 0 where its output is not a vector. One
+            output, as of a sigmoid, tells two classes apart.
+        class_names: What decides where the model does not.
+    """
+    return 2 if n_outputs == 1 else n_outputs or len(class_names or ())
+
+
 def checked_class_names(names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:
     """The class names, one per class; the indices as text where none are given.
 

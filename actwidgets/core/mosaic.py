@@ -181,7 +181,9 @@ def plan_mosaic(
         width_px: What the picture may take on the screen.
     """
     columns = 8 if n_units <= 32 and n_samples <= 2 else 16
-    if width == 1:  # single values and sequences: narrow tiles
+    if height == width == 1:  # single values need less room than maps
+        columns = 16
+    elif width == 1:  # sequences: narrow tiles
         columns *= 2
     columns = min(columns, n_units)
     while columns > 1 and width_px // columns < width + 2:

@@ -7,7 +7,7 @@ import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.core.class_profiles import ClassProfiles, add_batch, empty_profiles
-from actwidgets.core.labels import checked_class_names, class_indices
+from actwidgets.core.labels import checked_class_names, class_indices, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.unit_moments import Reduce
 from actwidgets.errors import DataError, LayerError, ShapeError
@@ -123,7 +123,7 @@ def class_profiles(
     """
     probe = KerasProbe(model)
     names = _layer_names(probe, layers)
-    n_classes = probe.n_classes or len(class_names or ())
+    n_classes = count_classes(probe.n_classes, class_names)
     if not n_classes:
         raise DataError("this model's output is not (sample, class): give class_names")
     profiles = empty_profiles(

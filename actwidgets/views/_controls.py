@@ -23,6 +23,11 @@ def note(text: str) -> str:
     return f'<div class="aw-note">{html.escape(text, quote=True)}</div>' if text else "&nbsp;"
 
 
+def show(widget: w.Box, shown: bool) -> None:
+    """Show a box or fold it away, its figures at full size: bqplot fails on one without any."""
+    widget.layout.height, widget.layout.overflow = (None, "auto") if shown else ("0px", "hidden")
+
+
 def shorten(name: str, letters: int) -> str:
     """A name that fits, with … for what had to go."""
     return name if len(name) <= letters else name[: letters - 1] + "…"

@@ -12,7 +12,7 @@ from actwidgets.core.class_profiles import STATISTICS, ClassProfiles
 from actwidgets.core.images import ContactSheet, rgba_png
 from actwidgets.core.similarity import METRICS, ranking
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, decimals, note, set_slider, unique_short
+from actwidgets.views._controls import choice, decimals, note, set_slider, show, unique_short
 from actwidgets.views._picture import Picture, cell_of
 from actwidgets.views._style import NEUTRAL
 from actwidgets.views.base import View
@@ -128,7 +128,7 @@ class ClassSimilarityMatrix(View):
         missing = self._missing()
         if missing:
             self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            self._pictures.layout.display = "none"
+            show(self._pictures, False)
             return
         profiles = session.profiles(partial=True)
         matrix = profiles.similarity(selection.layer, self.statistic, self.metric)
@@ -138,7 +138,7 @@ class ClassSimilarityMatrix(View):
         self._note.value = note(_describe(profiles, matrix, session.n_samples))
         self._paint_matrix(matrix)
         self._paint_ranked(matrix, selection.class_index)
-        self._pictures.layout.display = None
+        show(self._pictures, True)
 
     def _missing(self) -> str:
         """Why there is nothing to show, or nothing."""

@@ -15,7 +15,7 @@ from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, MosaicPlan, enlarge, pla
 from actwidgets.core.paging import Page
 from actwidgets.core.unit_order import ORDERS, unit_order
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note
+from actwidgets.views._controls import choice, note, show
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
 from actwidgets.views.base import View
@@ -88,7 +88,7 @@ class FeatureMapGrid(View):
         self._show_inputs(selection, plan)
         self._pager.show(page, page.text("units"))
         self._note.value = note(_describe(span, averaged))
-        self._pictures.layout.display = None
+        show(self._pictures, True)
 
     def _show_inputs(self, selection: Selection, plan: MosaicPlan) -> None:
         """The input of each sample, beside the first row of its maps."""
@@ -106,7 +106,7 @@ class FeatureMapGrid(View):
         self._inputs_shown = wanted
 
     def _show_nothing(self, why: str) -> None:
-        self._pictures.layout.display = "none"
+        show(self._pictures, False)
         self._note.value = note(why)
 
     def _at(self, row: int, column: int) -> tuple[int, int] | None:

@@ -146,7 +146,7 @@ def test_an_empty_output_is_nothing_to_show_rather_than_a_failure(session):
     assert grid.error == ""
     assert "nothing to show for empty" in grid._note.value
     session.layer = "conv"
-    assert grid._pictures.layout.display is None
+    assert grid._pictures.layout.height is None
 
 
 @pytest.mark.expects_error

@@ -114,6 +114,29 @@ def test_without_labels_only_predictions_are_told(probe, data):
     assert gallery._filters.layout.display == "none"
 
 
+class _OneOutput(FakeProbe):
+    n_classes = 1
+
+    def predictions(self, x):
+        return super().predictions(x)[:, 1:2]
+
+
+def test_one_output_tells_two_classes_apart(data):
+    gallery = SampleGallery(Session(_OneOutput(), *data, class_names=("shirt", "coat")))
+    assert [text for text, _ in _words(gallery)[:8:2]] == [
+        "✓ shirt",
+        "✓ coat",
+        "✓ shirt",
+        "✗ shirt",
+    ]
+
+
+def test_one_output_without_labels_may_be_a_regression(data):
+    gallery = SampleGallery(Session(_OneOutput(), data[0]))
+    assert gallery.error == ""
+    assert _words(gallery)[0][0] == ""
+
+
 @pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "a & b"])
 def test_hostile_class_names_stay_text(data, name):
     gallery = SampleGallery(Session(FakeProbe(), *data, class_names=(name, "b", "c")))
