@@ -9,14 +9,12 @@ import traitlets as t
 from actwidgets._traits import Index, Indices
 from actwidgets.background import BackgroundReader, Reading
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
-from actwidgets.core.cache import ArrayCache
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.images import Pixels
 from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.outcomes import predicted_classes
-from actwidgets.core.prediction_table import PredictionTable
-from actwidgets.core.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
 from actwidgets.errors import DataError, ModelError
@@ -186,7 +184,8 @@ class Session(t.HasTraits):
         Returns:
             `(sample, row, column, 3)` uint8, one scale for all samples.
         """
-        return self._samples.pictures(self._shown_or(rows))
+        shown = self.samples if rows is None else known_rows(rows, self.n_samples)
+        return self._samples.pictures(shown)
 
     def maps(self) -> Array:
         """Activations of the chosen layer on `samples`.
@@ -198,12 +197,7 @@ class Session(t.HasTraits):
         """
         with self.lock:
             self._reader.touch()
-            layer, samples = self.layer, self.samples
-
-            def compute() -> Array:
-                return self._probe.activations((layer,), self._samples.rows(samples))[layer]
-
-            return self._cache.get((layer, samples), compute)
+            return self._numbers.maps(self.layer, self.samples)
 
     def predictions(self, rows: Sequence[int] | None = None) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.
@@ -214,12 +208,10 @@ class Session(t.HasTraits):
         Cost: a forward pass for the rows that were not asked for before.
         """
         if not self.predicts_classes:
-            raise DataError("this model's output is not (sample, class), so it predicts no class")
+            raise DataError("this model's output is not one value per class: no predictions")
         with self.lock:
             rows = range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
-            return self._predictions.of(
-                rows, lambda missing: self._probe.predictions(self._samples.rows(missing))
-            )
+            return self._numbers.predictions(rows)
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
@@ -239,8 +231,8 @@ class Session(t.HasTraits):
         per sample and unit, while the peaks fit into a quarter of the memory budget.
         """
         with self.lock:
-            profile_pass = self._profile_pass()
             threshold = self.threshold
+            profile_pass = self._numbers.profile_pass(self.layer, threshold)
         if not profile_pass.n_read:
             profile_pass.step()
         if partial and not profile_pass.complete:
@@ -249,20 +241,14 @@ class Session(t.HasTraits):
             profile_pass.step()
         return profile_pass.profiles(threshold)
 
-    def similarity(
-        self,
-        statistic: str = "firing_rate",
-        metric: str = "mean_abs_diff",
-        *,
-        partial: bool = False,
-    ) -> Doubles:
+    def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
-        return self.profiles(partial=partial).similarity(self.layer, statistic, metric)
+        return self.profiles().similarity(self.layer, statistic, metric)
 
     def value_range(self) -> tuple[float, float]:
         """The smallest and the largest value of the chosen layer read by `profiles`."""
         with self.lock:
-            return self._profile_pass().peak_range()
+            return self._numbers.profile_pass(self.layer, self.threshold).peak_range()
 
     def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
         """The first `limit` samples of a class; none where it has none."""
@@ -293,24 +279,9 @@ class Session(t.HasTraits):
 
     def _forget(self) -> None:
         self._reader.cancel()
-        self._cache = ArrayCache(self.memory_budget_bytes // 2)
-        self._passes = ProfilePasses(self.memory_budget_bytes // 2)
-        self._predictions = PredictionTable(self.n_samples, self._probe.n_classes)
-
-    def _profile_pass(self) -> ProfilePass:
-        layer = self.layer
-        labels = self._samples.labels
-        if labels is None:
-            raise DataError("class profiles need labels; this session was given no y")
-        probe, samples = self._probe, self._samples
-
-        def outputs(rows: range) -> Array:
-            return probe.activations((layer,), samples.rows(rows))[layer]
-
-        return self._passes.get(layer, outputs, labels, self.class_names, self.threshold)
-
-    def _shown_or(self, rows: Sequence[int] | None) -> tuple[int, ...]:
-        return self.samples if rows is None else known_rows(rows, self.n_samples)
+        self._numbers = ModelNumbers(
+            self._probe, self._samples, self.class_names, self.memory_budget_bytes
+        )
 
     def _report(self, reading: Reading) -> None:
         with self.lock:

@@ -106,7 +106,7 @@ def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     start, session._reader.read = session._reader.read, lambda profile_pass: None
     view = ClassSimilarityMatrix(session)
     probe.fails_on = ("conv",)
-    start(session._profile_pass())
+    start(session._numbers.profile_pass("conv", 0.0))
     session.wait()
     assert "could not read all samples: FloatingPointError" in view.error
     assert view._pictures.layout.height is None
