@@ -49,15 +49,21 @@ class ModelNumbers:
         Raises:
             DataError: There are no labels.
         """
-        if self._samples.labels is None:
+        labels = self._samples.labels
+        if labels is None:
             raise DataError("class profiles need labels; this session was given no y")
-        return self._passes.get(
-            layer,
-            lambda rows: self._activations(layer, rows),
-            self._samples.labels,
-            self._class_names,
-            threshold,
-        )
+
+        def make(budget_bytes: int) -> ProfilePass:
+            return ProfilePass(
+                layer,
+                lambda rows: self._activations(layer, rows),
+                labels,
+                self._class_names,
+                threshold=threshold,
+                budget_bytes=budget_bytes,
+            )
+
+        return self._passes.get(layer, threshold, make)
 
     def _activations(self, layer: str, rows: Any) -> Array:
         return self._probe.activations((layer,), self._samples.rows(rows))[layer]

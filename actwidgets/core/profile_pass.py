@@ -135,25 +135,17 @@ class ProfilePasses:
         self._budget_bytes = budget_bytes
         self._passes: dict[str, ProfilePass] = {}
 
-    def get(
-        self,
-        layer: str,
-        outputs: Callable[[range], Any],
-        labels: NDArray[np.int64],
-        class_names: tuple[str, ...],
-        threshold: float,
-    ) -> ProfilePass:
-        """The pass of a layer that can answer for this threshold; a new one where none can."""
+    def get(self, layer: str, threshold: float, make: Callable[[int], ProfilePass]) -> ProfilePass:
+        """The pass of a layer that can answer for this threshold.
+
+        Args:
+            layer: Name of the layer.
+            threshold: What it is asked for.
+            make: From the bytes it may keep to a new pass, called where there is none.
+        """
         found = self._passes.pop(layer, None)
         if found is None or not found.can_answer(threshold):
-            found = ProfilePass(
-                layer,
-                outputs,
-                labels,
-                class_names,
-                threshold=threshold,
-                budget_bytes=self._budget_bytes // 2,
-            )
+            found = make(self._budget_bytes // 2)
         self._passes[layer] = found  # last: the most recently used
         while sum(each.n_bytes for each in self._passes.values()) > self._budget_bytes:
             self._passes.pop(next(iter(self._passes)))

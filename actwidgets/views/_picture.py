@@ -51,18 +51,8 @@ class Picture(w.Box):
             default_size=10,
             font_weight="normal",
         )
-        self.figure = bq.Figure(
-            marks=[self.image, self.cells, self.words] if with_words else [self.image, self.cells],
-            scale_x=self._x,
-            scale_y=self._y,
-            fig_margin={"top": 0, "bottom": 0, "left": 0, "right": 0},
-            padding_x=0,
-            padding_y=0,
-            min_aspect_ratio=0.001,
-            max_aspect_ratio=1000,
-            background_style={"fill": "none"},
-            animation_duration=0,
-        )
+        marks = [self.image, self.cells, self.words] if with_words else [self.image, self.cells]
+        self.figure = plain_figure(marks, scale_x=self._x, scale_y=self._y)
         self._size: tuple[int, int] | None = None
         self._edges: tuple[bytes, bytes] | None = None
         self._words: tuple[list[str], list[str]] | None = None
@@ -137,6 +127,23 @@ class Picture(w.Box):
         if hasattr(self, "words"):
             close_all([*self._images, self.words])
         super().close()
+
+
+def plain_figure(
+    marks: Sequence[bq.Mark], *, margin: dict[str, int] | None = None, **options: Any
+) -> bq.Figure:
+    """A figure that fills its layout, whatever its proportions, with nothing behind it."""
+    return bq.Figure(
+        marks=list(marks),
+        fig_margin=margin or {"top": 0, "bottom": 0, "left": 0, "right": 0},
+        padding_x=0,
+        padding_y=0,
+        min_aspect_ratio=0.001,
+        max_aspect_ratio=1000,
+        background_style={"fill": "none"},
+        animation_duration=0,
+        **options,
+    )
 
 
 def _with_spare(edges: ArrayLike) -> np.ndarray:

@@ -13,7 +13,7 @@ from actwidgets.core.images import ContactSheet, rgba_png
 from actwidgets.core.similarity import METRICS, ranking
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, decimals, note, set_slider, show, unique_short
-from actwidgets.views._picture import Picture, cell_of
+from actwidgets.views._picture import Picture, cell_of, plain_figure
 from actwidgets.views._style import NEUTRAL
 from actwidgets.views.base import View
 
@@ -101,22 +101,16 @@ class ClassSimilarityMatrix(View):
             grid_lines="none",
         )
         width, height = self.width_px, round(self.width_px * 0.86)
-        return bq.Figure(
-            marks=[self.matrix],
+        size = {
+            f"{least}{side}": f"{length}px"
+            for side, length in (("width", width), ("height", height))
+            for least in ("", "min_")
+        }
+        return plain_figure(
+            [self.matrix],
             axes=[across, down],
-            fig_margin={"top": 4, "bottom": 64, "left": 92, "right": 8},
-            padding_x=0,
-            padding_y=0,
-            min_aspect_ratio=0.01,
-            max_aspect_ratio=100,
-            background_style={"fill": "none"},
-            animation_duration=0,
-            layout={
-                "width": f"{width}px",
-                "height": f"{height}px",
-                "min_width": f"{width}px",
-                "min_height": f"{height}px",
-            },
+            margin={"top": 4, "bottom": 64, "left": 92, "right": 8},
+            layout=size,
         )
 
     def _render(self, selection: Selection) -> None:
