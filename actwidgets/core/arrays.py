@@ -89,7 +89,8 @@ def to_unit_range(
         that a view can paint it in a colour of its own. Where all finite values are equal
         the result is 0 everywhere: a constant map is dark, not an error.
     """
-    values = np.asarray(values, dtype=np.float32)
+    values = np.asarray(values)
+    values = values.astype(np.result_type(values, np.float32), copy=False)
     least, most = finite_range(values)
     low = least if low is None else low
     high = most if high is None else high

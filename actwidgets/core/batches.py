@@ -94,6 +94,9 @@ def iterate(x: Any, y: Any = None, *, batch_size: int = 256) -> Iterator[tuple[I
 
 
 def _batches_of(x: Any) -> Iterator[Any]:
+    if isinstance(x, Mapping):
+        found = {name: type(part).__name__ for name, part in x.items()}
+        raise DataError(f"x must be a dict of arrays by input; got {found}")
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not isinstance(x, list | tuple):
         return (x[index] for index in range(len(x)))
     if not hasattr(x, "__iter__"):
@@ -104,7 +107,8 @@ def _batches_of(x: Any) -> Iterator[Any]:
     if iter(x) is x:
         raise DataError(
             "x is a one-shot iterator: it would be empty the second time it is read; "
-            "give a list of batches, a tf.data.Dataset, or an object whose __iter__ starts anew"
+            "give a list of (inputs, labels) batches, a tf.data.Dataset, or an object whose "
+            "__iter__ starts anew"
         )
     return iter(x)
 

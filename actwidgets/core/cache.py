@@ -22,7 +22,7 @@ class ArrayCache:
         if key in self._arrays:
             self._arrays.move_to_end(key)
             return self._arrays[key]
-        array = np.asarray(compute())
+        array = np.asarray(compute()).view()  # whoever made it may go on writing to it
         array.flags.writeable = False
         if array.nbytes <= self.budget_bytes:
             self._arrays[key] = array

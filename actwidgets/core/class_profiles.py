@@ -129,12 +129,21 @@ class ClassProfiles:
         """The profiles of the samples of both; associative and commutative.
 
         Raises:
-            DataError: They differ in layers, classes, threshold or reduce.
+            DataError: They differ in layers, classes, threshold or reduce; or in the size of
+                the maps, where shares of positions are counted.
+            ShapeError: They differ in units.
         """
         for name in ("layers", "class_names", "threshold", "reduce"):
             mine, theirs = getattr(self, name), getattr(other, name)
             if mine != theirs:
                 raise DataError(f"profiles with different {name} do not merge: {mine}, {theirs}")
+        for layer, moments in self.moments.items():
+            mine, theirs = moments.n_positions, other.moments[layer].n_positions
+            if self.reduce == "mean" and mine != theirs:
+                raise DataError(
+                    f"shares of positions of maps of different size do not merge: "
+                    f"{layer} has {mine}, {theirs}"
+                )
         merged = {
             name: moments.merge(other.moments[name]) for name, moments in self.moments.items()
         }
@@ -196,7 +205,7 @@ def add_batch(
 def with_threshold(
     profiles: ClassProfiles,
     layer: str,
-    sample_peaks: NDArray[np.float32],
+    sample_peaks: NDArray[Any],
     labels: NDArray[np.int64],
     threshold: float,
 ) -> ClassProfiles:

@@ -11,6 +11,7 @@ from actwidgets.core.colormaps import NAN, TOP
 from actwidgets.errors import DataError
 
 SCALINGS = ("per layer", "per map", "symmetric")
+_FLOAT32_LIMIT = 1e30  # beyond it, or its inverse, float32 would overflow
 
 
 @dataclass(frozen=True)
@@ -69,12 +70,17 @@ def colour_codes(maps: NDArray[Any], span: ValueRange) -> NDArray[np.uint8]:
         lost = ~np.isfinite(maps)
         maps = np.where(lost, np.nan, maps)
     if low is None:
-        low = np.fmin.reduce(maps, axis=(1, 2), keepdims=True)
-        high = np.fmax.reduce(maps, axis=(1, 2), keepdims=True)
-    reach = np.asarray(high, np.float32) - np.asarray(low, np.float32)
-    steps = np.divide(np.float32(TOP), reach, out=np.zeros_like(reach), where=reach > 0)
+        low = np.fmin.reduce(maps, axis=(1, 2), keepdims=True, initial=np.nan)
+        high = np.fmax.reduce(maps, axis=(1, 2), keepdims=True, initial=np.nan)
+    low, high = np.asarray(low, np.float64), np.asarray(high, np.float64)
+    reach = high - low
+    steps = np.divide(TOP, reach, out=np.zeros_like(reach), where=reach > 0)
     if lost is not None:
-        maps, low = np.where(lost, 0, maps), np.nan_to_num(np.asarray(low, np.float32))
+        maps, low = np.where(lost, 0, maps), np.nan_to_num(low)
+    if max(steps.max(initial=0), np.fmax.reduce(reach, axis=None, initial=0)) < _FLOAT32_LIMIT:
+        low, steps = low.astype(np.float32), steps.astype(np.float32)
+    else:
+        maps = maps.astype(np.float64)
     codes = np.clip((maps - low) * steps + np.float32(0.5), 0, TOP).astype(np.uint8)
     if lost is not None:
         codes[lost] = NAN

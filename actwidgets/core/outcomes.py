@@ -46,13 +46,19 @@ def filter_rows(
         outcome: `"all"`, `"right"` or `"wrong"`.
 
     Raises:
-        DataError: A filter without labels.
+        DataError: No such outcome, or a filter without the labels or predictions it needs.
     """
+    if outcome not in OUTCOMES:
+        raise DataError(f"no outcome {outcome!r}; there are {', '.join(OUTCOMES)}")
     if class_index is None and outcome == "all":
         return np.arange(n_samples)
     if labels is None:
         raise DataError("samples can be filtered by class or outcome only where y is given")
     keep = np.ones(n_samples, bool) if class_index is None else labels == class_index
-    if predictions is not None and needs_predictions(outcome):
+    if needs_predictions(outcome):
+        if predictions is None:
+            raise DataError(
+                f"samples can be filtered by {outcome!r} only where predictions are given"
+            )
         keep = keep & ((predicted_classes(predictions) == labels) == (outcome == "right"))
     return np.flatnonzero(keep)

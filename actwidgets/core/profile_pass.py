@@ -59,7 +59,7 @@ class ProfilePass:
         # Replaced as one, so that a reader on another thread sees a whole state.
         self._read = _Read(0, empty_profiles(class_names, threshold=threshold))
         self._stepping = threading.Lock()
-        self._peaks: NDArray[np.float32] | None = None
+        self._peaks: NDArray[Any] | None = None
         self._fits = True
 
     @property
@@ -115,11 +115,12 @@ class ProfilePass:
         moments = self._read.profiles.moments[self.layer]
         return finite_range(moments.low)[0], finite_range(moments.high)[1]
 
-    def _keep_peaks(self, rows: range, found: NDArray[np.float32]) -> None:
+    def _keep_peaks(self, rows: range, found: NDArray[Any]) -> None:
         if self._peaks is None and self._fits:
-            self._fits = self.n_samples * found.shape[1] * 4 <= self._budget_bytes
+            n_bytes = self.n_samples * found.shape[1] * found.itemsize
+            self._fits = n_bytes <= self._budget_bytes
             if self._fits:
-                self._peaks = np.empty((self.n_samples, found.shape[1]), np.float32)
+                self._peaks = np.empty((self.n_samples, found.shape[1]), found.dtype)
         if self._peaks is not None:
             self._peaks[rows.start : rows.stop] = found
 

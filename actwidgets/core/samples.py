@@ -32,7 +32,7 @@ class Samples:
     def __init__(self, x: Any, y: Any, *, n_classes: int, max_samples: int = 2000) -> None:
         if x is None:
             raise DataError("a session needs samples to show: give x")
-        if isinstance(x, list | tuple) and x and not batches.is_arrays(x):
+        if isinstance(x, list | tuple) and x and not (batches.is_arrays(x) or _is_batch(x[0])):
             x = np.asarray(x)
         if not batches.is_arrays(x):
             x, y = _first_of_stream(x, y, max_samples)
@@ -90,20 +90,29 @@ def _picture_part(x: Any) -> Any:
     return parts[0]
 
 
+def _is_batch(item: Any) -> bool:
+    """Whether an item of a list is a batch, rather than one sample written as numbers."""
+    if isinstance(item, tuple):
+        return bool(item) and batches.is_arrays(item[0]) and np.ndim(item[0]) > 0
+    return isinstance(item, Mapping)
+
+
 def _first_of_stream(x: Any, y: Any, max_samples: int) -> tuple[Any, Any]:
     kept, labels, count = [], [], 0
+    rows = slice(0, max_samples)
     for batch, batch_labels in batches.iterate(x):
         kept.append(batch)
         labels.append(batch_labels)
         count += batches.count_samples(batch)
         if count >= max_samples:
             break
+    else:
+        rows = slice(None)  # read to its end: the labels must end there too
     if not kept:
         raise DataError("x holds no samples; a session needs at least one")
-    rows = slice(0, max_samples)
     inputs = batches.take(batches.join(kept), rows)
     if y is not None:
-        return inputs, np.asarray(y)[: batches.count_samples(inputs)]
+        return inputs, np.asarray(y)[rows]
     if any(label is None for label in labels):
         return inputs, None
     return inputs, np.concatenate(labels)[rows]

@@ -66,7 +66,7 @@ def resolve(
         )
     wanted = {name: choice.get(name, getattr(now, name)) for name in FIELDS}
     layer = wanted["layer"]
-    if layer not in n_units:
+    if not isinstance(layer, str) or layer not in n_units:
         raise SelectionError(f"no layer {layer!r}; this model has {', '.join(n_units)}")
     sample, samples = _samples(choice, wanted, n_samples)
     return Selection(
@@ -97,9 +97,10 @@ def _unit(choice: Mapping[str, Any], wanted: Mapping[str, Any], n_units: int) ->
 def _samples(
     choice: Mapping[str, Any], wanted: Mapping[str, Any], n_samples: int
 ) -> tuple[int, tuple[int, ...]]:
-    if isinstance(wanted["samples"], str) or not hasattr(wanted["samples"], "__iter__"):
-        raise SelectionError(f"samples must be several rows; got {wanted['samples']!r}")
-    samples = known_rows(wanted["samples"], n_samples)
+    rows = wanted["samples"]
+    if isinstance(rows, str) or not hasattr(rows, "__iter__") or getattr(rows, "ndim", 1) == 0:
+        raise SelectionError(f"samples must be several rows; got {rows!r}")
+    samples = known_rows(rows, n_samples)
     if not samples:
         raise SelectionError("samples must name at least one row; got none")
     if len(set(samples)) != len(samples):
@@ -129,7 +130,7 @@ def _known(name: str, value: Any, count: int, where: str = "") -> int:
 def _number(value: Any) -> float:
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise SelectionError(f"threshold must be a number; got {value!r}") from None
     if not np.isfinite(number):
         raise SelectionError(f"threshold must be finite; got {number}")

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.spatial.distance import pdist, squareform
 
 from actwidgets.core.arrays import require_axes
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, ShapeError
 
 Matrix = NDArray[np.float64]
 
@@ -47,7 +47,7 @@ def correlation(rows: ArrayLike) -> Matrix:
     A row that is the same for every unit has no correlation: NaN.
     """
     rows = _rows(rows).copy()
-    rows[np.ptp(rows, axis=1) == 0] = np.nan
+    rows[(rows == rows[:, :1]).all(axis=1)] = np.nan
     return _distances(rows, "correlation")
 
 
@@ -79,11 +79,15 @@ def ranking(matrix: ArrayLike) -> NDArray[np.int64]:
     Returns:
         `(class, class)` int64. Row i begins with i; ties go to the lower index; classes at a
         distance of NaN come last.
+
+    Raises:
+        ShapeError: The matrix is not square.
     """
     matrix = np.array(require_axes(matrix, ("class", "class"), name="matrix"), dtype=np.float64)
-    matrix[np.isnan(matrix)] = np.inf
+    if len(matrix) != matrix.shape[1]:
+        raise ShapeError(f"matrix needs as many columns as rows; got shape {matrix.shape}")
     np.fill_diagonal(matrix, -np.inf)
-    return np.argsort(matrix, axis=1, kind="stable").astype(np.int64)
+    return np.argsort(matrix, axis=1, kind="stable").astype(np.int64)  # numpy puts NaN last
 
 
 def _rows(rows: ArrayLike) -> Matrix:

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from actwidgets.core.arrays import as_maps
+from actwidgets.core.arrays import Array
 from actwidgets.errors import ShapeError
 
 Reduce = Literal["any", "mean"]
@@ -51,16 +51,29 @@ class UnitMoments:
         )
 
     def merge(self, other: "UnitMoments") -> "UnitMoments":
-        """The moments of the samples of both."""
+        """The moments of the samples of both.
+
+        Raises:
+            ShapeError: They differ in classes or units.
+        """
+        if self.mean.shape != other.mean.shape:
+            raise ShapeError(
+                f"moments of shapes (class, unit) {self.mean.shape} and {other.mean.shape} "
+                f"do not merge"
+            )
         n_valid = self.n_valid + other.n_valid
         share = other.n_valid / np.maximum(n_valid, 1)
-        step = other.mean - self.mean
+        with np.errstate(invalid="ignore"):  # infinite means
+            step = other.mean - self.mean
+            inner = self.mean + step * share
+            mean = np.where(np.isfinite(step), inner, self.mean + other.mean)
+            between = step**2 * self.n_valid * share
         return UnitMoments(
             fired=self.fired + other.fired,
             n_valid=n_valid,
             n_nan=self.n_nan + other.n_nan,
-            mean=self.mean + step * share,
-            squares=self.squares + other.squares + step**2 * self.n_valid * share,
+            mean=mean,
+            squares=self.squares + other.squares + between,
             low=np.fmin(self.low, other.low),
             high=np.fmax(self.high, other.high),
             n_positions=self.n_positions,
@@ -84,46 +97,66 @@ def batch_moments(
         threshold: A value above it fires. NaN does not.
         reduce: `"any"` counts samples with a position that fires, `"mean"` the positions.
 
+    Infinity is a value: it fires where it is positive, makes the mean infinite (NaN where
+    both signs meet) and the squares NaN.
+
+    Raises:
+        ShapeError: Maps without positions.
+
     Cost: a few passes over `outputs`; the reductions over positions dominate.
     """
-    outputs = np.asarray(outputs)
-    n_units = outputs.shape[-1] if outputs.ndim > 1 else 1
-    n_positions = math.prod(outputs.shape[1:-1])
-    values = outputs.reshape(len(outputs), n_positions, n_units)
+    values = _by_position(outputs)
+    _, n_positions, n_units = values.shape
     nan = np.isnan(values)
-    if n_positions == 0:
-        raise ShapeError(f"outputs of shape {outputs.shape} have no positions")
     n_valid = n_positions - nan.sum(axis=1)  # (sample, unit)
-    if fully := bool((n_valid == n_positions).all()):
-        means = values.mean(axis=1, dtype=np.float64)
-    else:
-        means = np.where(nan, 0, values).sum(axis=1, dtype=np.float64) / np.maximum(n_valid, 1)
-    low, high = np.fmin.reduce(values, axis=1), np.fmax.reduce(values, axis=1)
-    fired = high > threshold if reduce == "any" else (values > threshold).sum(axis=1)
+    with np.errstate(invalid="ignore"):  # infinity minus infinity
+        if fully := bool((n_valid == n_positions).all()):
+            means = values.mean(axis=1, dtype=np.float64)
+        else:
+            means = np.where(nan, 0, values).sum(axis=1, dtype=np.float64) / np.maximum(n_valid, 1)
+    low, high = np.fmin.reduce(values, axis=1), peaks(values)
+    limit = high.dtype.type(threshold)  # half precision would round it
+    fired = high > limit if reduce == "any" else (values > limit).sum(axis=1)
     result = UnitMoments.empty(n_classes, n_units, n_positions)
     for index in np.unique(labels):
         mine = labels == index
         valid = n_valid[mine] > 0
         count = valid.sum(axis=0)
-        mean = np.where(valid, means[mine], 0).sum(axis=0) / np.maximum(count, 1)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(valid, means[mine], 0).sum(axis=0) / np.maximum(count, 1)
+            squares = (np.where(valid, means[mine] - mean, 0) ** 2).sum(axis=0)
         result.fired[index] = fired[mine].sum(axis=0)
         result.n_valid[index] = count
         result.n_nan[index] = 0 if fully else nan[mine].sum(axis=(0, 1))
         result.mean[index] = mean
-        result.squares[index] = (np.where(valid, means[mine] - mean, 0) ** 2).sum(axis=0)
+        result.squares[index] = squares
         result.low[index] = np.fmin.reduce(low[mine], axis=0)
         result.high[index] = np.fmax.reduce(high[mine], axis=0)
     return result
 
 
-def peaks(outputs: ArrayLike) -> NDArray[np.float32]:
+def peaks(outputs: ArrayLike) -> Array:
     """The largest value of each unit on each sample: what decides whether it fires.
 
     Args:
         outputs: `(sample, …, unit)`.
 
     Returns:
-        `(sample, unit)` float32; NaN only where every position is NaN.
+        `(sample, unit)` float32, or float64 where float32 cannot hold the values; NaN only
+        where every position is NaN.
+
+    Raises:
+        ShapeError: Maps without positions.
     """
-    maps = as_maps(outputs)
-    return np.fmax.reduce(maps.reshape(len(maps), -1, maps.shape[-1]), axis=1).astype(np.float32)
+    values = _by_position(outputs)
+    return np.fmax.reduce(values, axis=1).astype(np.result_type(values, np.float32))
+
+
+def _by_position(outputs: ArrayLike) -> Array:
+    """The outputs as `(sample, position, unit)`."""
+    outputs = np.asarray(outputs)
+    n_units = outputs.shape[-1] if outputs.ndim > 1 else 1
+    n_positions = math.prod(outputs.shape[1:-1])
+    if n_positions == 0:
+        raise ShapeError(f"outputs of shape {outputs.shape} have no positions")
+    return outputs.reshape(len(outputs), n_positions, n_units)

@@ -24,12 +24,16 @@ def unit_order(maps: NDArray[Any], order: str) -> NDArray[np.intp]:
         order: `"index"`; or `"mean"` or `"peak"` over everything in `maps`, largest first.
 
     Returns:
-        `(unit,)`: unit indices. Units with a NaN come last; ties go to the lower index.
+        `(unit,)`: unit indices. By value, units with a NaN come last; ties go to the lower
+        index, as do maps without positions.
 
     Raises:
         DataError: No such order.
     """
     if order not in ORDERS:
         raise DataError(f"no order {order!r}; there are {', '.join(ORDERS)}")
-    scores = ORDERS[order](maps).astype(np.float64)
-    return np.argsort(np.where(np.isnan(scores), np.inf, -scores), kind="stable")
+    if not maps.size:
+        return np.arange(maps.shape[-1])
+    with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
+        scores = ORDERS[order](maps).astype(np.float64)
+    return np.argsort(-scores, kind="stable")  # numpy puts NaN last

@@ -127,3 +127,17 @@ def test_profiles_that_differ_do_not_merge():
 def test_what_does_not_exist_is_refused_with_what_does(call, error, words):
     with pytest.raises(error, match=words):
         call(_profiles(np.ones((1, 2)), np.array([0])))
+
+
+def test_the_peak_of_a_volume_is_that_of_all_its_positions():
+    volume = np.zeros((1, 3, 2, 2, 1), np.float32)
+    volume[0, 0, 1, 1, 0] = 5
+    assert peaks(volume).tolist() == [[5]]
+
+
+def test_shares_of_maps_of_different_size_do_not_merge():
+    parts = [
+        _profiles(np.ones((1, size, size, 2)), np.array([0]), reduce="mean") for size in (2, 3)
+    ]
+    with pytest.raises(DataError, match="layer has 4, 9"):
+        parts[0].merge(parts[1])
