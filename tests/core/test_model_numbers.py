@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+
+from actwidgets.core.model_numbers import ModelNumbers
+from actwidgets.core.samples import Samples
+from actwidgets.errors import DataError
+
+X = np.arange(12.0).reshape(6, 2)
+
+
+class _Probe:
+    n_classes = 2
+
+    def __init__(self):
+        self.asked = []
+
+    def activations(self, layers, x):
+        self.asked.append((*layers, len(x)))
+        return {layer: np.asarray(x, np.float32) for layer in layers}
+
+    def predictions(self, x):
+        self.asked.append(("predictions", len(x)))
+        return np.asarray(x, np.float32)
+
+
+@pytest.fixture
+def probe():
+    return _Probe()
+
+
+def _numbers(probe, y=(0, 1, 0, 1, 0, 1), budget_bytes=10_000):
+    return ModelNumbers(probe, Samples(X, y, n_classes=2), ("a", "b"), budget_bytes)
+
+
+def test_maps_are_asked_for_once_and_cannot_be_written_to(probe):
+    numbers = _numbers(probe)
+    found = numbers.maps("conv", (4, 1))
+    assert found.tolist() == [[8, 9], [2, 3]]
+    assert numbers.maps("conv", (4, 1)) is found
+    assert probe.asked == [("conv", 2)]
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 0
+
+
+def test_other_rows_or_layers_are_other_maps(probe):
+    numbers = _numbers(probe)
+    numbers.maps("conv", (0, 1)), numbers.maps("conv", (1, 0)), numbers.maps("dense", (0, 1))
+    assert len(probe.asked) == 3
+
+
+def test_predictions_are_made_for_rows_not_known(probe):
+    numbers = _numbers(probe)
+    numbers.predictions([0, 1])
+    assert numbers.predictions([1, 5]).tolist() == [[2, 3], [10, 11]]
+    assert probe.asked == [("predictions", 2), ("predictions", 1)]
+
+
+def test_a_pass_reads_all_samples_and_is_kept(probe):
+    numbers = _numbers(probe)
+    reading = numbers.profile_pass("conv", 4.5)
+    reading.step()
+    assert reading.complete
+    profiles = numbers.profile_pass("conv", 4.5).profiles(4.5)
+    assert profiles.firing_rate["conv"].tolist() == [[1 / 3, 2 / 3], [2 / 3, 2 / 3]]
+    assert profiles.class_names == ("a", "b")
+    assert probe.asked == [("conv", 6)]
+
+
+def test_a_pass_needs_labels(probe):
+    with pytest.raises(DataError, match="given no y"):
+        _numbers(probe, y=None).profile_pass("conv", 0.0)
+
+
+def test_without_a_budget_every_number_is_right_and_none_is_kept(probe):
+    numbers = _numbers(probe, budget_bytes=0)
+    for _ in range(2):
+        assert numbers.maps("conv", (0,)).tolist() == [[0, 1]]
+    assert len(probe.asked) == 2
+    assert not numbers.profile_pass("conv", 0.0).n_bytes

@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+
+from actwidgets.core.samples import Samples
+from actwidgets.errors import DataError, ShapeError
+
+X = np.arange(14.0).reshape(7, 2)
+Y = np.arange(7)
+
+
+class _Stream:
+    """Batches of three that count how many were read."""
+
+    def __init__(self, labelled=True):
+        self.labelled, self.n_read = labelled, 0
+
+    def __iter__(self):
+        for start in (0, 3, 6):
+            self.n_read += 1
+            rows = slice(start, start + 3)
+            yield (X[rows], Y[rows]) if self.labelled else X[rows]
+
+
+def test_arrays_are_used_whole_and_uncopied():
+    samples = Samples(X, Y, n_classes=7, max_samples=2)
+    assert len(samples) == 7
+    assert samples.x is X
+
+
+@pytest.mark.parametrize(("limit", "n_batches"), [(2, 1), (3, 1), (4, 2), (7, 3), (100, 3)])
+def test_a_stream_is_read_no_further_than_its_first_samples(limit, n_batches):
+    stream = _Stream()
+    samples = Samples(stream, None, n_classes=7, max_samples=limit)
+    np.testing.assert_array_equal(samples.x, X[:limit])
+    np.testing.assert_array_equal(samples.labels, Y[:limit])
+    assert stream.n_read == n_batches
+
+
+def test_a_stream_without_labels_has_none():
+    samples = Samples(_Stream(labelled=False), None, n_classes=7)
+    assert samples.labels is None
+    assert samples.of_class(0, 5) == ()
+
+
+def test_labels_beside_a_stream_are_cut_where_it_is_cut():
+    samples = Samples(_Stream(labelled=False), Y, n_classes=7, max_samples=3)
+    assert samples.labels.tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("y", [Y[:4], np.arange(9) % 7])
+def test_labels_of_another_length_than_the_whole_stream_are_refused(y):
+    with pytest.raises(ShapeError, match=f"x has 7 samples and y has {len(y)} labels"):
+        Samples(_Stream(labelled=False), y, n_classes=7)
+
+
+def test_a_list_of_pairs_is_a_stream():
+    samples = Samples([(X[:4], Y[:4]), (X[4:], Y[4:])], None, n_classes=7)
+    np.testing.assert_array_equal(samples.x, X)
+    np.testing.assert_array_equal(samples.labels, Y)
+
+
+def test_samples_written_as_numbers_are_an_array():
+    for rows in ([[1, 2], [3, 4], [5, 6]], [(1, 2), (3, 4), (5, 6)]):
+        assert Samples(rows, None, n_classes=2).x.shape == (3, 2)
+
+
+def test_several_inputs_are_taken_by_the_same_rows():
+    for x in ([X, Y], (X, Y), {"a": X, "b": Y}):
+        samples = Samples(x, None, n_classes=7)
+        assert len(samples) == 7
+        found = samples.rows([6, 0])
+        first, second = found.values() if isinstance(found, dict) else found
+        assert first.tolist() == [[12, 13], [0, 1]]
+        assert second.tolist() == [6, 0]
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "error", "words"),
+    [
+        (None, None, DataError, "give x"),
+        (X[:0], None, DataError, "holds no samples"),
+        ([], None, DataError, "holds no samples"),
+        (iter([X]), None, DataError, "one-shot"),
+        (X, Y[:3], ShapeError, "7 samples and y has 3 labels"),
+        (X, Y + 1, DataError, "y holds 7, but there are 7 classes"),
+    ],
+)
+def test_what_cannot_be_shown_is_refused(x, y, error, words):
+    with pytest.raises(error, match=words):
+        Samples(x, y, n_classes=7)
+
+
+def test_one_scale_serves_all_samples():
+    x = np.array([0.0, 2.0, 4.0]).reshape(3, 1, 1, 1)
+    samples = Samples(x, None, n_classes=2)
+    assert samples.pictures([1])[0, 0, 0].tolist() == [128, 128, 128]
+    assert samples.pictures([2, 0])[:, 0, 0, 0].tolist() == [255, 0]
+
+
+def test_images_come_as_they_were_given():
+    x = np.arange(48, dtype=np.uint8).reshape(2, 4, 6)
+    found = Samples(x, None, n_classes=2).images([1])
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, x[1:])
+
+
+def test_pixels_that_are_not_finite_are_black_and_move_no_scale():
+    x = np.array([0.0, np.nan, np.inf, 1.0]).reshape(1, 2, 2, 1)
+    assert Samples(x, None, n_classes=2).pictures([0])[..., 0].ravel().tolist() == [0, 0, 0, 255]
