@@ -220,7 +220,7 @@ def with_threshold(
     """
     moments = profiles.moments[layer]
     fired = np.zeros_like(moments.fired)
-    above = sample_peaks > threshold
+    above = sample_peaks > sample_peaks.dtype.type(threshold)  # rounded as in a batch
     for index in np.unique(labels):
         fired[index] = above[labels == index].sum(axis=0)
     return replace(
