@@ -49,6 +49,8 @@ class Session(t.HasTraits):
             the first `max_samples` are kept.
         y: `(sample,)` class indices or one-hot; optional.
         class_names: One per class of the model's output; optional.
+        head: Which of several outputs is predicted, by name or index; the first by default.
+        training: Whether layers such as dropout act as they do in training.
         memory_budget_bytes: What cached arrays and kept peaks may take, about.
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
         **choice: The first selection: `layer`, `sample`, …
@@ -81,6 +83,8 @@ class Session(t.HasTraits):
         y: Any = None,
         *,
         class_names: Sequence[str] | None = None,
+        head: str | int | None = None,
+        training: bool = False,
         memory_budget_bytes: int = 512 * 2**20,
         max_samples: int = 2000,
         **choice: Any,
@@ -88,10 +92,12 @@ class Session(t.HasTraits):
         self.lock = threading.RLock()
         self.memory_budget_bytes = memory_budget_bytes
         self._applying = True  # no validation before there is something to validate against
+        self._options = {"head": head, "training": training}
+        self._samples = Samples(x, y, max_samples=max_samples)
         self._read_model(model)
         n_classes = count_classes(self._probe.n_classes, class_names)
         self.class_names = checked_class_names(class_names, n_classes)
-        self._samples = Samples(x, y, n_classes=n_classes, max_samples=max_samples)
+        self._samples.read_labels(n_classes)
         self._probe.check(self._samples.rows([0]))
         self._reader = BackgroundReader(self._report)
         self._forget()
@@ -126,6 +132,7 @@ class Session(t.HasTraits):
             except Exception:
                 self._model, self._probe, self._infos = before
                 raise
+            _stop(before[1])
             layer = self.layer if self.layer in self._infos else next(iter(self._infos))
             self._forget()
             self._apply(self._resolved({"layer": layer}))
@@ -171,8 +178,11 @@ class Session(t.HasTraits):
             self._apply(self._resolved(choice))
 
     def refresh(self) -> None:
-        """Say that weights or data changed: forget arrays, have the views repaint."""
+        """Say that weights, layers or data changed: forget arrays, have the views repaint."""
         with self.lock:
+            if self._is_stale():
+                self.model = self._model
+                return
             self._forget()
             self.set_trait("revision", self.revision + 1)
 
@@ -261,6 +271,7 @@ class Session(t.HasTraits):
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""
         self._reader.stop()
+        _stop(self._probe)
 
     # --- how it is kept consistent -------------------------------------------------------
 
@@ -271,11 +282,16 @@ class Session(t.HasTraits):
         else:
             from actwidgets.probe.keras_probe import KerasProbe
 
-            probe = KerasProbe(model)
+            probe = KerasProbe(model, self._samples.rows([0]), warm=True, **self._options)
         if not probe.layers:
             raise ModelError("this model has no layer with an output to show")
         self._model, self._probe = model, probe
         self._infos = {info.name: info for info in probe.layers}
+
+    def _is_stale(self) -> bool:
+        """Whether a layer of the model was exchanged, not only its weights."""
+        is_stale = getattr(self._probe, "is_stale", None)
+        return is_stale is not None and bool(is_stale())
 
     def _forget(self) -> None:
         self._reader.cancel()
@@ -318,3 +334,10 @@ class Session(t.HasTraits):
     def _fold(self, change: Any) -> None:
         if not self._applying:
             self._apply(self._resolved({change.name: change.new}))
+
+
+def _stop(probe: Probe) -> None:
+    """Have a probe that makes slices in the background make no more of them."""
+    close = getattr(probe, "close", None)
+    if close is not None:
+        close()

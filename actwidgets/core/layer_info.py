@@ -10,9 +10,12 @@ class LayerInfo:
     Attributes:
         name: The layer's name in this package: `conv`, `backbone/conv`, `shared#1`, `lstm:1`.
         kind: Name of the layer's class, e.g. `Conv2D`.
-        output_shape: Batch axis first and `None`; other axes are `None` where they vary.
-        n_units: Length of the last axis of the output; 1 for a scalar per sample.
+        output_shape: As Keras has it: batch axis first and `None`; other axes are `None`
+            where they vary.
+        n_units: Length of the axis along which the units lie; 1 for a scalar per sample.
         n_params: Weights of the layer, trainable or not, those of its sub-layers included.
+        unit_axis: That axis: -1, or 1 for `channels_first` and for the heads of attention
+            scores.
     """
 
     name: str
@@ -20,6 +23,7 @@ class LayerInfo:
     output_shape: tuple[int | None, ...]
     n_units: int
     n_params: int
+    unit_axis: int = -1
 
     @property
     def is_spatial(self) -> bool:

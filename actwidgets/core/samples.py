@@ -21,7 +21,8 @@ class Samples:
     Args:
         x: An array, or a list or dict of arrays; of a stream the first `max_samples` are kept.
         y: `(sample,)` class indices or one-hot, or `None`.
-        n_classes: Labels must lie in `0..n_classes-1`.
+        n_classes: Labels must lie in `0..n_classes-1`. None where that is not known yet:
+            `read_labels` tells it later.
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
 
     Raises:
@@ -29,7 +30,9 @@ class Samples:
         ShapeError: Lengths that differ.
     """
 
-    def __init__(self, x: Any, y: Any, *, n_classes: int, max_samples: int = 2000) -> None:
+    def __init__(
+        self, x: Any, y: Any, *, n_classes: int | None = None, max_samples: int = 2000
+    ) -> None:
         if x is None:
             raise DataError("a session needs samples to show: give x")
         if isinstance(x, list | tuple) and x and not (batches.is_arrays(x) or _is_batch(x[0])):
@@ -41,26 +44,43 @@ class Samples:
         if not self._n_samples:
             raise DataError("x holds no samples; a session needs at least one")
         self.labels: NDArray[np.int64] | None = None
-        if y is not None:
-            self.labels = class_indices(y, n_classes=n_classes)
-            if len(self.labels) != self._n_samples:
-                raise ShapeError(
-                    f"x has {self._n_samples} samples and y has {len(self.labels)} labels"
-                )
+        self._y = y
+        if n_classes is not None:
+            self.read_labels(n_classes)
         self._picture = _picture_part(self.x)
-        self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
+        self._low, self._high = finite_range(self.images(range(min(_RANGE_SAMPLES, len(self)))))
 
     def __len__(self) -> int:
         """How many samples there are."""
         return self._n_samples
+
+    def read_labels(self, n_classes: int) -> None:
+        """Make class indices of `y`, now that the number of classes is known.
+
+        Raises:
+            DataError: Labels outside the classes.
+            ShapeError: Not as many labels as samples.
+        """
+        if self._y is None:
+            return
+        labels = class_indices(self._y, n_classes=n_classes)
+        if len(labels) != self._n_samples:
+            raise ShapeError(f"x has {self._n_samples} samples and y has {len(labels)} labels")
+        self.labels = labels
 
     def rows(self, rows: ArrayLike) -> Any:
         """The inputs of some samples, in the structure of `x`."""
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
     def images(self, rows: Sequence[int]) -> Array:
-        """The image input of some samples, as given: `(sample, row, column, channel)`."""
-        return np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
+        """The image input of some samples, as given: `(sample, row, column, channel)`.
+
+        Samples made of text have no picture: each is a single 0.
+        """
+        indices = np.asarray(rows, dtype=np.intp)
+        if self._picture is None:
+            return np.zeros((len(indices), 1, 1, 1), np.float32)
+        return np.asarray(self._picture[indices])
 
     def pictures(self, rows: Sequence[int]) -> Pixels:
         """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples."""
@@ -83,11 +103,10 @@ def _indexable(x: Any) -> Any:
 
 
 def _picture_part(x: Any) -> Any:
-    parts = batches.parts(x)
-    for part in parts:
-        if is_image(tuple(part.shape)):
-            return part
-    return parts[0]
+    """The first input that is an image, else the first that holds numbers, else None."""
+    parts = [part for part in batches.parts(x) if np.dtype(part.dtype).kind not in "OSU"]
+    images = [part for part in parts if is_image(tuple(part.shape))]
+    return next(iter([*images, *parts]), None)
 
 
 def _is_batch(item: Any) -> bool:

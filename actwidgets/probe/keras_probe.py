@@ -1,33 +1,48 @@
 """A Keras model as a session sees it: layers, and forward passes over batches."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from actwidgets.core import batches
 from actwidgets.core.layer_info import LayerInfo
-from actwidgets.errors import DataError, ShapeError
-from actwidgets.probe.trace import PREDICTIONS, Trace
+from actwidgets.probe.slices import Slices
 
 
 class KerasProbe:
-    """Reads a built Sequential or Functional model; satisfies `session.Probe`.
+    """Reads a built Keras model; satisfies `session.Probe`. Nothing about the model is changed.
 
-    The model is traced once, here. Nothing about it is changed. `n_classes` is 0 where the
-    model's output is not `(sample, class)`.
+    `n_classes` is 0 where the chosen output of the model is not `(sample, class)`.
+
+    Args:
+        model: A built Keras model.
+        like: A few samples, for a subclassed model that does not say what it takes.
+        head: Which of the model's outputs is predicted: a name or an index.
+        training: Whether layers such as dropout act as they do in training.
+        warm: Whether compiled slices are made in the background.
 
     Raises:
-        ModelError: Not a Keras model, not built, or without layers.
+        ModelError: Not a Keras model, not built, without layers, or without such an output.
     """
 
-    def __init__(self, model: Any) -> None:
-        self._trace = Trace(model)
-        self.layers: tuple[LayerInfo, ...] = self._trace.layers()
-        self.n_classes = self._count_classes()
+    def __init__(
+        self,
+        model: Any,
+        like: Any = None,
+        *,
+        head: str | int | None = None,
+        training: bool = False,
+        warm: bool = False,
+    ) -> None:
+        self._slices = Slices(model, like, training=training, warm=warm)
+        self.layers: tuple[LayerInfo, ...] = self._slices.catalogue.layers
+        output = self._slices.catalogue.head(head)
+        self._head = output.name
+        shape = output.shape
+        is_table = len(shape) == 2 and shape[1] is not None and not output.refused
+        self.n_classes = int(shape[1] or 0) if is_table else 0
 
-    def activations(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:
+    def outputs(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:
         """Outputs of layers on one batch, in one forward pass that ends at the last of them.
 
         Args:
@@ -35,76 +50,59 @@ class KerasProbe:
             x: One batch: an array `(sample, …)`, or a list or dict with one per input.
 
         Returns:
-            Name to `(sample, …, unit)`, float32.
+            Name to an array with the axes of `LayerInfo.output_shape`, float32.
 
         Raises:
-            LayerError: The model has no such layer.
+            LayerError: The model has no such layer, or it cannot be shown.
             ShapeError: Samples of another shape than the model takes.
-            DataError: Values that are not numbers.
+            DataError: Values of the wrong kind.
+            ModelError: A layer raised.
         """
-        outputs = self._trace.head(layers)(*self._tensors(x))
-        return {name: _floats(output) for name, output in zip(layers, outputs, strict=True)}
+        found = self._slices.outputs(layers, x)
+        return {name: _floats(output) for name, output in zip(layers, found, strict=True)}
+
+    def activations(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:
+        """The same with the units last: name to `(sample, …, unit)`, float32."""
+        require = self._slices.catalogue.require
+        return {
+            name: np.moveaxis(values, axis, -1) if (axis := require(name).unit_axis) > 0 else values
+            for name, values in self.outputs(layers, x).items()
+        }
 
     def predictions(self, x: Any) -> np.ndarray:
-        """The model's output on one batch, float32; of several outputs the first."""
-        return _floats(self._trace.head((PREDICTIONS,))(*self._tensors(x))[0])
-
-    def stream(
-        self, layers: Sequence[str], x: Any, y: Any = None, *, batch_size: int = 256
-    ) -> Iterator[tuple[Mapping[str, np.ndarray], Any]]:
-        """Yield the outputs of layers and the labels, batch by batch."""
-        for batch, labels in batches.iterate(x, y, batch_size=batch_size):
-            yield self.activations(layers, batch), labels
+        """The chosen output of the model on one batch, float32."""
+        return _floats(self._slices.outputs((self._head,), x)[0])
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.
 
         Raises:
-            ShapeError: Another shape, or another number of inputs.
-            DataError: Values that are not numbers.
+            ShapeError: Another shape, another number of inputs, or other names.
+            DataError: Values of the wrong kind.
         """
-        for part, spec in zip(self._ordered(x), self._trace.input_specs, strict=True):
-            given = tuple(part.shape)
-            if not spec.shape.is_compatible_with(given):
-                wanted = ", ".join(str(axis or "any") for axis in spec.shape[1:])
-                raise ShapeError(
-                    f"x must hold samples of shape ({wanted}) behind the sample axis; "
-                    f"got an array of shape {given}"
-                )
-            if np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind not in "biuf":
-                raise DataError(f"x must hold numbers; got values of type {part.dtype}")
+        self._slices.inputs.check(x)
 
-    def _tensors(self, x: Any) -> list[tf.Tensor]:
-        self.check(x)
-        return [
-            part if tf.is_tensor(part) and part.dtype == spec.dtype else _tensor(part, spec.dtype)
-            for part, spec in zip(self._ordered(x), self._trace.input_specs, strict=True)
-        ]
+    def require(self, layers: Sequence[str]) -> None:
+        """Refuse layers that the model does not have, or that cannot be shown.
 
-    def _ordered(self, x: Any) -> list[Any]:
-        """The arrays of a batch, in the order of the model's inputs."""
-        specs = self._trace.input_specs
-        if isinstance(x, Mapping):
-            names = [spec.name for spec in specs]
-            if set(x) != set(names):
-                given = ", ".join(map(str, x))
-                raise ShapeError(f"this model's inputs are {', '.join(names)}; x has {given}")
-            return [x[name] for name in names]
-        arrays = batches.parts(x if batches.is_arrays(x) else np.asarray(x))
-        if len(arrays) != len(specs):
-            raise ShapeError(f"this model takes {len(specs)} inputs; x has {len(arrays)}")
-        return arrays
+        Raises:
+            LayerError: Says which, and why.
+        """
+        for name in layers:
+            self._slices.catalogue.require(name)
 
-    def _count_classes(self) -> int:
-        shape = self._trace.taps[PREDICTIONS].output.shape
-        return int(shape[1]) if len(shape) == 2 and shape[1] is not None else 0
+    def wait(self) -> None:
+        """Return when the slices wanted are made."""
+        self._slices.wait()
+
+    def is_stale(self) -> bool:
+        """Whether layers of the model were exchanged, so that it must be read anew."""
+        return self._slices.is_stale()
+
+    def close(self) -> None:
+        """Make no further slices in the background."""
+        self._slices.close()
 
 
-def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:
-    if tf.is_tensor(part):
-        return tf.cast(part, dtype)
-    return tf.constant(np.asarray(part, dtype=dtype.as_numpy_dtype))
-
-
-def _floats(tensor: tf.Tensor) -> np.ndarray:
+def _floats(tensor: Any) -> np.ndarray:
     return tensor.numpy().astype(np.float32, copy=False)

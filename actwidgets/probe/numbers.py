@@ -10,28 +10,40 @@ from actwidgets.core.class_profiles import ClassProfiles, add_batch, empty_profi
 from actwidgets.core.labels import checked_class_names, class_indices, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.unit_moments import Reduce
-from actwidgets.errors import DataError, LayerError, ShapeError
+from actwidgets.errors import DataError, ShapeError
+from actwidgets.probe.frameworks import require_model
 from actwidgets.probe.keras_probe import KerasProbe
 
 
-def layers(model: Any) -> tuple[LayerInfo, ...]:
+def layers(model: Any, x: Any = None) -> tuple[LayerInfo, ...]:
     """The layers of a model, input layers left out.
 
     Args:
-        model: A built Keras model. It is traced once; nothing about it is changed.
+        model: A built Keras model; nothing about it is changed.
+        x: A few samples, for a subclassed model that does not tell what it takes.
 
     Returns:
         A `LayerInfo` per output of each layer's call: name, kind, output shape (batch axis
-        first and None), units and parameters. Layers inside a sub-model go by path.
+        first and None), units and parameters. Layers inside a sub-model or inside another
+        layer go by path. Outputs that cannot be shown (text, ragged tensors, what has no
+        sample axis, cells inside a loop) are left out; asked for by name they say why.
 
     Raises:
         ModelError: Not a Keras model, not built, or without layers.
+
+    Cost: none to speak of for a Functional or Sequential model of plain layers, otherwise
+    one trace.
     """
-    return KerasProbe(model).layers
+    return _probe(model, x).layers
 
 
 def activations(
-    model: Any, x: Any, layers: Sequence[str] | str | None = None, batch_size: int = 256
+    model: Any,
+    x: Any,
+    layers: Sequence[str] | str | None = None,
+    batch_size: int = 256,
+    *,
+    training: bool = False,
 ) -> dict[str, np.ndarray]:
     """What layers put out for every sample.
 
@@ -40,47 +52,59 @@ def activations(
         x: Samples `(sample, …)`: an array, a list or dict of them, or a re-iterable of batches.
         layers: Names; all layers when omitted. A single name may stand for itself.
         batch_size: Samples per forward pass, where `x` holds arrays.
+        training: Whether layers such as dropout act as they do in training. Their random
+            state is left as it was, so that the same call gives the same values.
 
     Returns:
-        Name to `(sample, …, unit)` float32, in the order of the input. NaN stays NaN.
+        Name to an array with the axes that Keras gives it, `(sample, …, unit)` unless the
+        layer is `channels_first`; float32, in the order of the input. NaN stays NaN.
 
     Raises:
-        LayerError: The model has no such layer.
+        LayerError: The model has no such layer, or its output cannot be shown.
+        ModelError: Not a built Keras model, or a layer raised.
         ShapeError: Samples of another shape than the model takes.
         DataError: Values that are not numbers, a one-shot iterator, or no samples.
 
     Cost: one forward pass per batch, to the last layer asked for. Everything is kept: for
     statistics over many samples use `class_profiles`.
     """
-    probe = KerasProbe(model)
+    probe = _probe(model, x, training=training)
     names = _layer_names(probe, layers)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    for outputs, _ in probe.stream(names, x, batch_size=batch_size):
-        for name, values in outputs.items():
+    for batch, _ in batches.iterate(x, batch_size=batch_size):
+        for name, values in probe.outputs(names, batch).items():
             kept[name].append(values)
     if not names or not kept[names[0]]:
         raise DataError("x holds no samples")
     return {name: np.concatenate(values) for name, values in kept.items()}
 
 
-def predict(model: Any, x: Any, batch_size: int = 256) -> np.ndarray:
+def predict(
+    model: Any,
+    x: Any,
+    batch_size: int = 256,
+    *,
+    head: str | int | None = None,
+    training: bool = False,
+) -> np.ndarray:
     """The model's output for every sample.
 
     Args:
         model: A built Keras model.
         x: Samples, as in `activations`.
         batch_size: Samples per forward pass, where `x` holds arrays.
+        head: Which of several outputs, by name or index; the first by default.
+        training: As in `activations`.
 
     Returns:
-        `(sample, class)` float32 (of a model with another output, that; of several outputs
-        the first), equal to `model.predict` without its progress bar, its
-        callbacks and its 60 to 110 ms a call.
+        `(sample, class)` float32 (of a model with another output, that), equal to
+        `model.predict` without its progress bar, its callbacks and its 60 to 110 ms a call.
 
     Raises:
         ShapeError: Samples of another shape than the model takes.
         DataError: Values that are not numbers, a one-shot iterator, or no samples.
     """
-    probe = KerasProbe(model)
+    probe = _probe(model, x, head=head, training=training)
     found = [probe.predictions(batch) for batch, _ in batches.iterate(x, batch_size=batch_size)]
     if not found:
         raise DataError("x holds no samples")
@@ -97,6 +121,8 @@ def class_profiles(
     batch_size: int = 256,
     progress: Callable[[int], None] | None = None,
     class_names: Sequence[str] | None = None,
+    *,
+    head: str | int | None = None,
 ) -> ClassProfiles:
     """How often, and how strongly, each unit fires for each class.
 
@@ -110,6 +136,7 @@ def class_profiles(
         batch_size: Samples per forward pass, where `x` holds arrays.
         progress: Called after each batch with the number of samples read so far.
         class_names: One per class, for messages and pictures.
+        head: Which of several outputs tells the number of classes; the first by default.
 
     Returns:
         `ClassProfiles`; its state is O(classes x units), whatever the number of samples.
@@ -121,7 +148,7 @@ def class_profiles(
 
     Cost: one forward pass per batch plus the reductions (`core/class_profiles.py`).
     """
-    probe = KerasProbe(model)
+    probe = _probe(model, x, head=head)
     names = _layer_names(probe, layers)
     n_classes = count_classes(probe.n_classes, class_names)
     if not n_classes:
@@ -132,11 +159,12 @@ def class_profiles(
     if y is not None:
         y = class_indices(y, n_classes=n_classes)
     n_read = 0
-    for outputs, labels in probe.stream(names, x, y, batch_size=batch_size):
+    for batch, labels in batches.iterate(x, y, batch_size=batch_size):
         if labels is None:
             raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
         indices = class_indices(labels, n_classes=n_classes)
-        n_batch = len(next(iter(outputs.values())))
+        outputs = probe.activations(names, batch)
+        n_batch = batches.count_samples(batch)
         if n_batch != len(indices):
             raise ShapeError(f"a batch has {n_batch} samples and {len(indices)} labels")
         profiles = add_batch(profiles, outputs, indices)
@@ -148,10 +176,17 @@ def class_profiles(
     return profiles
 
 
+def _probe(model: Any, x: Any, **options: Any) -> KerasProbe:
+    if x is None or getattr(model, "inputs", None):
+        return KerasProbe(model, **options)
+    require_model(model)  # before anything is said of x
+    like = next((batch for batch, _ in batches.iterate(x, batch_size=1)), None)
+    return KerasProbe(model, like, **options)
+
+
 def _layer_names(probe: KerasProbe, layers: Sequence[str] | str | None) -> tuple[str, ...]:
-    known = [layer.name for layer in probe.layers]
-    names = tuple(known) if layers is None else (layers,) if isinstance(layers, str) else layers
-    for name in names:
-        if name not in known:
-            raise LayerError(f"no layer {name!r}; this model has {', '.join(known)}")
-    return tuple(names)
+    if layers is None:
+        return tuple(layer.name for layer in probe.layers)
+    names = (layers,) if isinstance(layers, str) else tuple(layers)
+    probe.require(names)
+    return names

@@ -1,112 +1,256 @@
 """Record what every layer puts out while a model is called once, and leave no trace on it."""
 
+import re
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 
-# Keras sets these on a layer that is called; the model is on loan, so they are put back.
-_TOUCHED_BY_A_CALL = ("_called", "_parent_path", "built")
-_one_at_a_time = threading.RLock()
+from actwidgets.probe.frameworks import call_untouched, frameworks, is_recurrent
+from actwidgets.probe.unit_axis import UnitAxes
 
 
 @dataclass(frozen=True)
 class Tap:
-    """One output of one call of one layer."""
+    """One output of one call of one layer.
+
+    Attributes:
+        name: Path, `#` and the number of the call, `:` and the number of the output.
+        layer: The layer, or the plain operation of a Functional model.
+        output: A tensor, eager or of a graph.
+        unit_axis: The axis along which the units lie.
+    """
 
     name: str
     layer: Any
     output: Any
+    unit_axis: int
 
 
-class _Calls:
-    """Names the calls below the outermost one by path, in the order in which they begin."""
+@dataclass(frozen=True)
+class Recording:
+    """What one call of a model put out.
 
-    def __init__(self) -> None:
-        self.outputs: dict[str, tuple[Any, Any]] = {}
-        self._path: list[str] = []
-        self._counts: Counter[tuple[str, ...]] = Counter()
+    Attributes:
+        taps: In the order in which the calls begin; the first are the model's own outputs,
+            `""`, `":1"`, …
+        structure: The model's output as it returned it; None where it was not run to the end.
+    """
 
-    def record(self, layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
-        path = (*self._path, layer.name)
-        count = self._counts[path]
-        self._counts[path] += 1
-        self._path.append(f"{layer.name}#{count}" if count else layer.name)
-        name = "/".join(self._path[1:])  # the outermost call is the model itself
-        self.outputs[name] = (layer, None)  # reserves the place in the order of calls
-        try:
-            output = call(layer, *args, **kwargs)
-        finally:
-            self._path.pop()
-        self.outputs[name] = (layer, output)
-        return output
-
-    def taps(self) -> tuple[Tap, ...]:
-        """One tap per tensor: `lstm:0`, `lstm:1` where a layer puts out several."""
-        found = []
-        for name, (layer, output) in self.outputs.items():
-            tensors = [t for t in keras.tree.flatten(output) if hasattr(t, "shape")]
-            for index, tensor in enumerate(tensors):
-                label = f"{name}:{index}" if len(tensors) > 1 and index else name
-                found.append(Tap(label, layer, tensor))
-        return tuple(found)
+    taps: tuple[Tap, ...]
+    structure: Any
 
 
-def record(model: Any, inputs: Any, *, training: bool = False) -> tuple[Tap, ...]:
+class RecordingError(Exception):
+    """A layer raised while the model was called; `__cause__` is what it raised."""
+
+
+class _Enough(BaseException):  # passes through `except Exception` in other people's layers
+    """Every layer asked for has been recorded."""
+
+
+def record(
+    model: Any,
+    inputs: Any,
+    *,
+    training: bool = False,
+    only: Collection[str] | None = None,
+    at_each_call: Callable[[], None] | None = None,
+) -> Recording:
     """Call a built model once and return what its layers put out, by path.
 
     Args:
         model: A built Keras model.
         inputs: What the model takes: tensors, eager or of a graph that is being traced.
-        training: Passed on to the model.
+        training: Passed on to the model. Nothing it would change is changed.
+        only: Names of taps; the call is left as soon as all of them are there.
+        at_each_call: Called before each layer; may wait, or raise to give up.
 
-    Returns:
-        A tap per output of each call, in the order in which the calls begin. The first is
-        the model's own output, under the name `""`; a second call of `shared` is `shared#1`.
+    Only calls on this thread are recorded. `Layer.__call__` and what a call leaves behind on
+    the layers are put back, also when the model raises.
 
-    Only calls on this thread are recorded. One recording runs at a time. `Layer.__call__`
-    and what a call leaves behind on the layers are put back, also when the model raises.
+    Raises:
+        RecordingError: The model raised; says which layer.
     """
-    calls = _Calls()
-    with _one_at_a_time, _untouched(model), _patched(calls):
-        model(inputs, training=training)
-    return calls.taps()
+    calls = _Calls(only, at_each_call)
+
+    def call() -> None:
+        with _recording_to(calls), suppress(_Enough):
+            model(inputs, training=training)
+
+    try:
+        call_untouched(model, call)
+    except Exception as failure:
+        where = calls.failed_in
+        inside = f"layer {where!r}" if where else f"model {model.name!r}"
+        raise RecordingError(f"{inside} raised {_told(failure)}") from failure
+    return Recording(calls.taps(), calls.outputs[""][1])
+
+
+def element_name(name: str, index: int) -> str:
+    """The name of one tensor of an output that holds several."""
+    return f"{name}:{index}" if index else name
+
+
+class _Calls:
+    """Names the calls below the outermost one by path, in the order in which they begin."""
+
+    def __init__(
+        self, only: Collection[str] | None, at_each_call: Callable[[], None] | None
+    ) -> None:
+        self.outputs: dict[str, tuple[Any, Any]] = {}
+        self.failed_in: str | None = None
+        self._axes = UnitAxes()
+        self._missing = None if only is None else {re.sub(r":\d+$", "", name) for name in only}
+        self._at_each_call = at_each_call
+        self._path: list[str] = []
+        self._callers: list[Any] = []
+        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._inside_loop = False
+
+    def record(self, layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
+        if self._inside_loop or not self._is_part(layer):
+            return call(layer, *args, **kwargs)
+        if self._at_each_call is not None:
+            self._at_each_call()
+        name = self._begin(layer)
+        self._callers.append(layer)
+        self._inside_loop = is_recurrent(layer)
+        try:
+            output = call(layer, *args, **kwargs)
+        except Exception:
+            self.failed_in = name if self.failed_in is None else self.failed_in
+            raise
+        finally:
+            self._inside_loop = False
+            self._path.pop()
+            self._callers.pop()
+        self.outputs[name] = (layer, output)
+        self._axes.note(layer, (args, kwargs), output)
+        if self._missing is not None:
+            self._missing.discard(name)
+            if not self._missing:
+                raise _Enough
+        return output
+
+    def _is_part(self, layer: Any) -> bool:
+        """Whether it is a layer, or an operation that a Functional model is made of.
+
+        Layers make operations of their own when they are called, under names that change.
+        """
+        if not isinstance(layer, keras.Operation) or isinstance(layer, keras.Layer):
+            return True
+        return any(layer is each for each in getattr(self._callers[-1], "operations", ()))
+
+    def _begin(self, layer: Any) -> str:
+        path = (*self._path, layer.name)
+        while True:  # a layer may itself be called `shared#1`
+            count = self._counts[path]
+            self._counts[path] += 1
+            self._path.append(f"{layer.name}#{count}" if count else layer.name)
+            name = "/".join(self._path[1:])  # the outermost call is the model itself
+            if name not in self.outputs:
+                self.outputs[name] = (layer, None)  # reserves the place in the order of calls
+                return name
+            self._path.pop()
+
+    def taps(self) -> tuple[Tap, ...]:
+        """One tap per tensor: `lstm`, `lstm:1` where a layer puts out several."""
+        found = []
+        for name, (layer, output) in self.outputs.items():
+            tensors = [t for t in tf.nest.flatten(output) if hasattr(t, "shape")]
+            for index, tensor in enumerate(tensors):
+                axis = self._axes.of(tensor, layer, index)
+                found.append(Tap(element_name(name, index), layer, tensor, axis))
+        return tuple(found)
+
+
+# --- how calls are seen ------------------------------------------------------------------
+
+_here = threading.local()  # .calls: where the calls on this thread are recorded
+_patching = threading.Lock()
+_n_recordings = 0
+_originals: list[tuple[type, Any]] = []
+_COMPILED = type(tf.function(lambda: None))
 
 
 @contextmanager
-def _patched(calls: _Calls) -> Iterator[None]:
-    original = keras.Layer.__call__
-    thread = threading.get_ident()
+def _recording_to(calls: _Calls) -> Iterator[None]:
+    """Send the calls on this thread to `calls`; the last recording takes the patches away."""
+    global _n_recordings
+    with _patching:
+        _n_recordings += 1
+        _patch_missing()
+    before = getattr(_here, "calls", None)
+    _here.calls = calls
+    try:
+        yield
+    finally:
+        _here.calls = before
+        with _patching:
+            _n_recordings -= 1
+            if not _n_recordings:
+                while _originals:
+                    owner, original = _originals.pop()
+                    owner.__call__ = original
 
-    def recorded(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if threading.get_ident() != thread:
+
+def _patch_missing() -> None:
+    patched = {owner for owner, _ in _originals}
+    wrappers = {framework.layers.Layer: _seen for framework in frameworks()}
+    wrappers |= {keras.Operation: _seen_operation, _COMPILED: _inlined}
+    for owner, wrapper in wrappers.items():
+        if owner not in patched:
+            original = owner.__call__
+            _originals.append((owner, original))
+            owner.__call__ = wrapper(original)
+
+
+def _seen(original: Any) -> Any:
+    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+        calls = getattr(_here, "calls", None)
+        if calls is None:
             return original(layer, *args, **kwargs)
         return calls.record(layer, original, args, kwargs)
 
-    keras.Layer.__call__ = recorded
-    try:
-        yield
-    finally:
-        keras.Layer.__call__ = original
+    return call
 
 
-@contextmanager
-def _untouched(model: Any) -> Iterator[None]:
-    layers = list(model._flatten_layers())
-    before = [
-        (
-            {name: vars(layer)[name] for name in _TOUCHED_BY_A_CALL if name in vars(layer)},
-            list(layer._losses),
-        )
-        for layer in layers
-    ]
-    try:
-        yield
-    finally:
-        for layer, (attributes, losses) in zip(layers, before, strict=True):
-            vars(layer).update(attributes)
-            layer._losses[:] = losses  # activity regularisers add to it
+def _seen_operation(original: Any) -> Any:
+    """A plain operation of a Functional model. A layer comes here too, on its way inwards."""
+
+    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        calls = getattr(_here, "calls", None)
+        if calls is None or isinstance(operation, keras.Layer):
+            return original(operation, *args, **kwargs)
+        return calls.record(operation, original, args, kwargs)
+
+    return call
+
+
+def _inlined(original: Any) -> Any:
+    """A `tf.function` of the user's is run as Python, or the layers in it could not be seen."""
+
+    def call(function: Any, *args: Any, **kwargs: Any) -> Any:
+        if getattr(_here, "calls", None) is None or _is_tensorflows(function):
+            return original(function, *args, **kwargs)
+        return function.python_function(*args, **kwargs)
+
+    return call
+
+
+def _is_tensorflows(function: Any) -> bool:
+    home = getattr(function.python_function, "__module__", None) or ""
+    return home.partition(".")[0] in ("tensorflow", "keras", "tf_keras")
+
+
+def _told(failure: Exception) -> str:
+    """An exception on one line, without what Keras adds to it."""
+    words = re.sub(r"\x1b\[\d+m", "", str(failure)).partition("Arguments received")[0]
+    words = re.sub(r"Exception encountered when calling \S+\.call\(\)\.", "", words)
+    return f"{type(failure).__name__}: {' '.join(words.split())}".removesuffix(": ")

@@ -1,0 +1,139 @@
+"""Which layers of a model can be shown, and why the others cannot."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tensorflow as tf
+
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.errors import LayerError, ModelError
+
+
+@dataclass(frozen=True)
+class Output:
+    """One output of one call of one layer, without its values.
+
+    Attributes:
+        name: As in a `Tap`; the model's own outputs are `""`, `":1"`, …
+        layer: The layer.
+        shape: Batch axis first.
+        unit_axis: The axis along which the units lie.
+        refused: Why it cannot be shown, as the rest of a sentence; empty where it can.
+    """
+
+    name: str
+    layer: Any
+    shape: tuple[int | None, ...]
+    unit_axis: int
+    refused: str = ""
+
+
+class Catalogue:
+    """The outputs of a model's layers, by name.
+
+    Args:
+        outputs: In the order in which the calls begin.
+        structure: The model's output as it returns it, whatever stands for the tensors.
+        output_names: Names of the model's outputs, where it has some.
+    """
+
+    def __init__(
+        self, outputs: Sequence[Output], structure: Any, output_names: Sequence[str] = ()
+    ) -> None:
+        self.outputs = {output.name: output for output in outputs}
+        self.layers: tuple[LayerInfo, ...] = tuple(
+            _info(output)
+            for output in outputs
+            if not (is_models_own(output.name) or output.refused)
+        )
+        self._heads = [output for output in outputs if is_models_own(output.name)]
+        self._head_names = [tuple(output_names), _keys(structure)]
+
+    def require(self, name: str) -> Output:
+        """The output of that name.
+
+        Raises:
+            LayerError: There is none, or it cannot be shown.
+        """
+        output = self.outputs.get(name)
+        if output is None:
+            known = ", ".join(info.name for info in self.layers)
+            raise LayerError(f"no layer {name!r}; this model has {known}")
+        if output.refused:
+            raise LayerError(f"layer {name!r} cannot be shown: it {output.refused}")
+        return output
+
+    def head(self, head: str | int | None) -> Output:
+        """One of the model's outputs, by name or index; the first by default.
+
+        Raises:
+            ModelError: There is no such output.
+        """
+        if head is None:
+            return self._heads[0]
+        if isinstance(head, int) and not isinstance(head, bool):
+            if 0 <= head < len(self._heads):
+                return self._heads[head]
+        else:
+            for names in self._head_names:
+                if head in names:
+                    return self._heads[names.index(head)]
+        names = next((", ".join(names) for names in self._head_names if names), "no names")
+        raise ModelError(
+            f"no output {head!r}; this model has {len(self._heads)} ({names}), counted from 0"
+        )
+
+
+def describe(
+    name: str, layer: Any, tensor: Any, unit_axis: int, *, sample_axis: int | None
+) -> Output:
+    """What is to be said of one tensor.
+
+    Args:
+        name: Of the output.
+        layer: That put it out.
+        tensor: Eager, of a graph, or symbolic.
+        unit_axis: The axis along which the units lie.
+        sample_axis: The length that its first axis has if it runs over samples.
+    """
+    if isinstance(tensor, tf.RaggedTensor | tf.SparseTensor | tf.IndexedSlices):
+        kind = type(tensor).__name__.removesuffix("Tensor").lower()
+        return Output(name, layer, (), unit_axis, f"puts out a {kind} tensor")
+    rank_known = getattr(tensor.shape, "rank", 0) is not None
+    if not rank_known:
+        return Output(name, layer, (), unit_axis, "puts out a tensor of unknown shape")
+    shape = tuple(tensor.shape)
+    refused = ""
+    if _dtype_name(tensor) == "string":
+        refused = "puts out text, not numbers"
+    elif not shape or shape[0] != sample_axis:
+        refused = f"puts out {shape}, which has no sample axis"
+    return Output(name, layer, (None, *shape[1:]), unit_axis, refused)
+
+
+def is_models_own(name: str) -> bool:
+    """Whether this is an output of the whole model, such as `""` and `":1"`."""
+    return not name.partition(":")[0]
+
+
+def _info(output: Output) -> LayerInfo:
+    shape = output.shape
+    return LayerInfo(
+        name=output.name,
+        kind=type(output.layer).__name__,
+        output_shape=shape,
+        n_units=int(shape[output.unit_axis] or 0) if len(shape) > 1 else 1,
+        n_params=sum(math.prod(weight.shape) for weight in getattr(output.layer, "weights", ())),
+        unit_axis=output.unit_axis,
+    )
+
+
+def _keys(structure: Any) -> tuple[str, ...]:
+    """The keys of a dict of outputs, in the order in which it is flattened."""
+    return tuple(sorted(map(str, structure))) if isinstance(structure, Mapping) else ()
+
+
+def _dtype_name(tensor: Any) -> str:
+    return str(getattr(tensor.dtype, "name", tensor.dtype))

@@ -1,0 +1,177 @@
+"""What a model takes: how many arrays, of which shapes and kinds, under which names."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from actwidgets.core import batches
+from actwidgets.errors import DataError, ModelError, ShapeError
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The inputs of a model, in the order in which it flattens them.
+
+    Attributes:
+        specs: Shape, with `None` for the sample axis, and dtype of each input.
+        names: One per input: the key in a dict, or the name of the `Input`.
+        other_names: A second set of names that a dict may go by.
+        structure: What the model is called with, with the place of an input for each tensor.
+    """
+
+    specs: tuple[tf.TensorSpec, ...]
+    names: tuple[str, ...]
+    other_names: tuple[str, ...]
+    structure: Any
+
+    def packed(self, tensors: Sequence[Any]) -> Any:
+        """The tensors in the structure that the model takes."""
+        return tf.nest.map_structure(lambda place: tensors[place], self.structure)
+
+    def check(self, x: Any) -> None:
+        """Refuse a batch that the model cannot take.
+
+        Raises:
+            ShapeError: Another shape, another number of inputs, or other names.
+            DataError: Values that are not numbers, where the model takes numbers.
+        """
+        for part, spec in zip(self._ordered(x), self.specs, strict=True):
+            given = tuple(part.shape)
+            if not spec.shape.is_compatible_with(given):
+                wanted = ", ".join(str(axis or "any") for axis in spec.shape[1:])
+                raise ShapeError(
+                    f"x must hold samples of shape ({wanted}) behind the sample axis; "
+                    f"got an array of shape {given}"
+                )
+            kind = np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind
+            if spec.dtype == tf.string and kind not in "OSU":
+                raise DataError(f"x must hold text; got values of type {part.dtype}")
+            # ml_dtypes' bfloat16 is of kind V
+            if spec.dtype != tf.string and kind not in "biufV":
+                raise DataError(f"x must hold numbers; got values of type {part.dtype}")
+
+    def tensors(self, x: Any) -> list[tf.Tensor]:
+        """A batch as tensors of the right kind, one per input."""
+        self.check(x)
+        return [
+            part if tf.is_tensor(part) and part.dtype == spec.dtype else _tensor(part, spec.dtype)
+            for part, spec in zip(self._ordered(x), self.specs, strict=True)
+        ]
+
+    def blank(self, n_samples: int) -> list[tf.Tensor]:
+        """Samples made of zeros; an axis that may have any length has 8."""
+        return [
+            tf.zeros((n_samples, *(8 if axis is None else axis for axis in spec.shape[1:])), dtype)
+            if (dtype := spec.dtype) != tf.string
+            else tf.fill((n_samples, *(axis or 1 for axis in spec.shape[1:])), "")
+            for spec in self.specs
+        ]
+
+    def _ordered(self, x: Any) -> list[Any]:
+        if isinstance(x, Mapping):
+            for names in (self.names, self.other_names):
+                if set(x) == set(names):
+                    return [x[name] for name in names]
+            given = ", ".join(map(str, x))
+            raise ShapeError(f"this model's inputs are {', '.join(self.names)}; x has {given}")
+        arrays = batches.parts(x if batches.is_arrays(x) else np.asarray(x))
+        if len(arrays) != len(self.specs):
+            raise ShapeError(f"this model takes {len(self.specs)} inputs; x has {len(arrays)}")
+        return arrays
+
+
+def inputs_of(model: Any, like: Any = None) -> Inputs:
+    """What a built model takes.
+
+    Args:
+        model: A built Keras model.
+        like: A few samples, for a model that does not say what it takes.
+
+    Raises:
+        ModelError: The model does not say, and there are no samples.
+    """
+    if getattr(model, "inputs", None):
+        return _declared(model)
+    if like is not None:
+        return _of_samples(like)
+    specs = _remembered(model)
+    if specs is None:
+        raise ModelError(
+            f"model {model.name!r} ({type(model).__name__}) does not tell what it takes; "
+            "give it a few samples with x="
+        )
+    return _of_structure(specs)
+
+
+def _declared(model: Any) -> Inputs:
+    """Of a Sequential or Functional model."""
+    graph = getattr(model, "_functional", None) or model  # a Sequential of Keras 3 holds one
+    structure = getattr(graph, "_inputs_struct", None)  # Keras 3
+    if structure is None:
+        structure = getattr(graph, "_nested_inputs", model.inputs)  # Keras 2
+    tensors = [*tf.nest.flatten(structure)]
+    # An eager call of a Sequential fixes its batch size; here any size is taken.
+    specs = tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in tensors)
+    input_names = tuple(str(each.name) for each in tensors)
+    names = _keys(structure) if len(_keys(structure)) == len(specs) else input_names
+    return Inputs(specs, names, input_names, _places(structure))
+
+
+def _remembered(model: Any) -> Any:
+    """What a subclassed model was first called with, as far as Keras wrote it down."""
+    specs = getattr(model, "_saved_model_inputs_spec", None)  # Keras 2
+    if specs is not None:
+        return specs
+    shapes = getattr(model, "_build_shapes_dict", None)
+    if not shapes or len(shapes) != 1:
+        return None
+    return _as_specs(next(iter(shapes.values())))
+
+
+def _as_specs(shape: Any) -> Any:
+    """A structure of shapes, which are tuples themselves, as one of specs."""
+    if isinstance(shape, Mapping):
+        return {name: _as_specs(part) for name, part in shape.items()}
+    if all(axis is None or isinstance(axis, int) for axis in shape):
+        return tf.TensorSpec(shape, tf.float32)
+    return [_as_specs(part) for part in shape]
+
+
+def _of_samples(x: Any) -> Inputs:
+    def spec(part: Any) -> tf.TensorSpec:
+        dtype = tf.as_dtype(getattr(part, "dtype", np.float32))
+        return tf.TensorSpec(part.shape, tf.float32 if dtype == tf.float64 else dtype)
+
+    if isinstance(x, Mapping):
+        return _of_structure({name: spec(part) for name, part in x.items()})
+    if isinstance(x, list | tuple):
+        return _of_structure([spec(part) for part in x])
+    return _of_structure(spec(x))
+
+
+def _of_structure(structure: Any) -> Inputs:
+    given = tf.nest.flatten(structure)
+    specs = tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in given)
+    names = _keys(structure) or tuple(str(place) for place in range(len(specs)))
+    return Inputs(specs, names, names, _places(structure))
+
+
+def _keys(structure: Any) -> tuple[str, ...]:
+    """The keys of a dict, in the order in which it is flattened; none where it is not one."""
+    return tuple(sorted(structure)) if isinstance(structure, Mapping) else ()
+
+
+def _places(structure: Any) -> Any:
+    """The same structure with 0, 1, … in the place of the tensors."""
+    return tf.nest.pack_sequence_as(structure, [*range(len(tf.nest.flatten(structure)))])
+
+
+def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:
+    if tf.is_tensor(part):
+        return tf.cast(part, dtype)
+    if dtype == tf.string:
+        return tf.constant(np.asarray(part).astype(object))
+    return tf.constant(np.asarray(part, dtype=dtype.as_numpy_dtype))

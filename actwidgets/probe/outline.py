@@ -1,0 +1,72 @@
+"""The layers of a Functional model, read off its graph without running or tracing it."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+
+from actwidgets.probe.catalogue import Catalogue, Output, describe
+from actwidgets.probe.frameworks import is_recurrent
+from actwidgets.probe.recorder import element_name
+from actwidgets.probe.unit_axis import UnitAxes
+
+
+class _OpaqueError(Exception):
+    """Some of it shows only when the model is called."""
+
+
+def outline(model: Any) -> Catalogue | None:
+    """What `record` would find, at a hundredth of the cost of a trace.
+
+    Returns:
+        None where only a call would show it: subclassed models, layers with layers inside,
+        inner graphs that were made for other sizes than they are called with.
+    """
+    try:
+        graph = _graph_of(model)
+        if any(tensor.shape[0] is not None for tensor in graph.inputs):
+            raise _OpaqueError  # built by a call: shapes hold for that size of batch only
+        outputs = [*_tensors_of("", model, graph.outputs, UnitAxes())]
+        outputs += _walk(graph, (), UnitAxes())
+        return Catalogue(outputs, graph._outputs_struct, model.output_names)
+    except (_OpaqueError, AttributeError):  # or Keras' inside has changed
+        return None
+
+
+def _graph_of(model: Any) -> Any:
+    if not isinstance(model, keras.Model):
+        raise _OpaqueError
+    graph = getattr(model, "_functional", model)
+    # A subclass may do anything in its `call`.
+    if type(graph).call is not keras.src.models.functional.Functional.call:
+        raise _OpaqueError
+    return graph
+
+
+def _walk(graph: Any, path: tuple[str, ...], axes: UnitAxes) -> Iterator[Output]:
+    counts: Counter[str] = Counter()
+    for depth in sorted(graph._nodes_by_depth, reverse=True):
+        for node in graph._nodes_by_depth[depth]:
+            operation = node.operation
+            if operation is None or node.is_input:
+                continue
+            count = counts[operation.name]
+            counts[operation.name] += 1
+            here = (*path, f"{operation.name}#{count}" if count else operation.name)
+            outputs = keras.tree.flatten(node.outputs)
+            axes.note(operation, node.input_tensors, outputs)
+            yield from _tensors_of("/".join(here), operation, outputs, axes)
+            if isinstance(operation, keras.Model):
+                inner = _graph_of(operation)
+                if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
+                    raise _OpaqueError
+                yield from _walk(inner, here, axes)
+            elif getattr(operation, "_layers", None) and not is_recurrent(operation):
+                raise _OpaqueError
+
+
+def _tensors_of(name: str, layer: Any, tensors: Any, axes: UnitAxes) -> Iterator[Output]:
+    for index, tensor in enumerate(tensors):
+        axis = axes.of(tensor, layer, index)
+        yield describe(element_name(name, index), layer, tensor, axis, sample_axis=None)

@@ -1,0 +1,144 @@
+"""One matrix: every kind of model in the zoo, with every public function and view."""
+
+import keras
+import numpy as np
+import pytest
+from model_zoo import CASES, N_CLASSES, N_SAMPLES
+
+import actwidgets as aw
+from actwidgets.core import batches
+from actwidgets.errors import LayerError
+from actwidgets.probe.inputs import inputs_of
+from actwidgets.probe.outline import outline
+from actwidgets.probe.trace import Trace
+
+pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES)]
+Y = np.arange(N_SAMPLES) % N_CLASSES
+_built = {}
+
+
+def build(name):
+    """The case of that name, built once: to be read must not change it."""
+    if name not in _built:
+        _built[name] = CASES[name]()
+    return _built[name]
+
+
+def _repeated(x, times):
+    return batches.take(x, np.tile(np.arange(N_SAMPLES), times))
+
+
+def _units_last(values, info):
+    return np.moveaxis(values, info.unit_axis, -1) if values.ndim > 1 else values[:, None]
+
+
+def test_layers(name):
+    case = build(name)
+    infos = {info.name: info for info in aw.layers(case.model, case.x)}
+    if case.all_names is not None:
+        assert list(infos) == case.all_names
+    for layer, values in case.wanted.items():
+        values = np.asarray(values)
+        info = infos[layer]
+        assert (None, *values.shape[1:]) == info.output_shape, layer
+        assert info.n_units == (values.shape[info.unit_axis] if values.ndim > 1 else 1)
+
+
+@pytest.mark.parametrize("batch_size", [256, 4])
+def test_activations(name, batch_size):
+    case = build(name)
+    # Few samples are run eagerly, many compiled; both are compared with the reference.
+    for times in (1, 4):
+        found = aw.activations(
+            case.model, _repeated(case.x, times), [*case.wanted], batch_size=batch_size
+        )
+        for layer, values in case.wanted.items():
+            wanted = np.asarray(values, np.float32)
+            assert found[layer].dtype == np.float32
+            np.testing.assert_allclose(
+                found[layer],
+                np.tile(wanted, (times, *[1] * (wanted.ndim - 1))),
+                atol=case.tolerance,
+                rtol=case.tolerance,
+                err_msg=layer,
+            )
+
+
+def test_predict(name):
+    case = build(name)
+    head = case.options.get("head")
+    found = aw.predict(case.model, case.x, head=head)
+    assert found.shape == (N_SAMPLES, N_CLASSES)
+    wanted = (
+        case.predicted if case.predicted is not None else _first(case.model(case.x, training=False))
+    )
+    np.testing.assert_allclose(
+        found, np.asarray(wanted, np.float32), atol=max(1e-5, case.tolerance)
+    )
+
+
+def test_class_profiles(name):
+    case = build(name)
+    profiles = aw.class_profiles(
+        case.model, case.x, Y, threshold=0.1, batch_size=4, head=case.options.get("head")
+    )
+    infos = {info.name: info for info in aw.layers(case.model, case.x)}
+    assert list(profiles.layers) == list(infos)
+    for layer, values in case.wanted.items():
+        units = _units_last(np.asarray(values, np.float32), infos[layer])
+        peaks = units.reshape(N_SAMPLES, -1, units.shape[-1]).max(axis=1)
+        wanted = np.stack([(peaks[index == Y] > 0.1).mean(axis=0) for index in range(N_CLASSES)])
+        if case.tolerance <= 1e-4:
+            np.testing.assert_allclose(profiles.firing_rate[layer], wanted, err_msg=layer)
+        np.testing.assert_allclose(
+            profiles.max[layer],
+            np.stack([peaks[index == Y].max(axis=0) for index in range(N_CLASSES)]),
+            atol=case.tolerance,
+            rtol=case.tolerance,
+        )
+
+
+def test_views_and_the_workbench(name):
+    case = build(name)
+    session = aw.Session(case.model, case.x, Y, **case.options)
+    grid, matrix = aw.FeatureMapGrid(session), aw.ClassSimilarityMatrix(session)
+    infos = {info.name: info for info in session.layers}
+    for layer, values in case.wanted.items():
+        session.select(layer=layer, samples=(1, 4))
+        wanted = np.asarray(values, np.float32)[[1, 4]]
+        wanted = np.moveaxis(wanted, infos[layer].unit_axis, -1) if wanted.ndim > 1 else wanted
+        for _ in range(2):  # eager at first, then compiled
+            np.testing.assert_allclose(
+                session.maps(), wanted, atol=case.tolerance, rtol=case.tolerance
+            )
+            session._probe.wait()
+            session.refresh()
+    for layer in infos:
+        session.layer = layer
+        assert (grid.error, matrix.error) == ("", ""), layer
+    session.close()
+    app = aw.explore(case.model, case.x, Y, **case.options)
+    assert app.error == ""
+    app.close()
+
+
+def test_what_cannot_be_shown_says_why(name):
+    case = build(name)
+    for layer, why in case.refused.items():
+        assert layer not in [info.name for info in aw.layers(case.model, case.x)]
+        with pytest.raises(LayerError, match=why):
+            aw.activations(case.model, case.x, layer)
+
+
+def test_the_outline_is_what_a_trace_finds(name):
+    case = build(name)
+    listed = outline(case.model)
+    if listed is not None:
+        traced = Trace(case.model, inputs_of(case.model)).catalogue
+        assert listed.layers == traced.layers
+        assert [o.shape for o in listed._heads] == [o.shape for o in traced._heads]
+        assert listed.outputs.keys() == traced.outputs.keys()
+
+
+def _first(output):
+    return keras.tree.flatten(output)[0]
