@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import traitlets as t
 
@@ -15,26 +15,10 @@ from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.probe import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
 from actwidgets.errors import DataError, ModelError
-
-
-@runtime_checkable
-class Probe(Protocol):
-    """What a session needs of a model; `probe/` has the Keras one."""
-
-    layers: tuple[LayerInfo, ...]
-    n_classes: int  # outputs per sample; 0 where the output is not (sample, class)
-
-    def activations(self, layers: Sequence[str], x: Any) -> Mapping[str, Array]:
-        """Outputs of layers on one batch, `(sample, …, unit)` float32, by name."""
-
-    def predictions(self, x: Any) -> Array:
-        """The model's output on one batch, `(sample, class)` float32."""
-
-    def check(self, x: Any) -> None:
-        """Refuse samples that the model cannot take."""
 
 
 class Session(t.HasTraits):
@@ -92,13 +76,10 @@ class Session(t.HasTraits):
         self.lock = threading.RLock()
         self.memory_budget_bytes = memory_budget_bytes
         self._applying = True  # no validation before there is something to validate against
-        self._options = {"head": head, "training": training}
+        self._options: dict[str, Any] = {"head": head, "training": training}
         self._samples = Samples(x, y, max_samples=max_samples)
-        self._read_model(model)
-        n_classes = count_classes(self._probe.n_classes, class_names)
-        self.class_names = checked_class_names(class_names, n_classes)
-        self._samples.read_labels(n_classes)
-        self._probe.check(self._samples.rows([0]))
+        self._given_names = class_names
+        self._read(model)
         self._reader = BackgroundReader(self._report)
         self._forget()
         super().__init__()
@@ -123,19 +104,14 @@ class Session(t.HasTraits):
     @model.setter
     def model(self, model: Any) -> None:
         with self.lock:
-            before = self._model, self._probe, self._infos
-            try:
-                self._read_model(model)
-                self._probe.check(self._samples.rows([0]))
-                n_classes = count_classes(self._probe.n_classes, self.class_names)
-                checked_class_names(self.class_names, n_classes)
-            except Exception:
-                self._model, self._probe, self._infos = before
-                raise
-            _stop(before[1])
-            layer = self.layer if self.layer in self._infos else next(iter(self._infos))
+            before = self._probe
+            self._read(model)
+            _stop(before)
             self._forget()
-            self._apply(self._resolved({"layer": layer}))
+            layer = self.layer if self.layer in self._infos else next(iter(self._infos))
+            known = (self.class_index or 0) < len(self.class_names)
+            class_index = self.class_index if known else None
+            self._apply(self._resolved({"layer": layer, "class_index": class_index}))
             self.set_trait("revision", self.revision + 1)
 
     @property
@@ -275,17 +251,23 @@ class Session(t.HasTraits):
 
     # --- how it is kept consistent -------------------------------------------------------
 
-    def _read_model(self, model: Any) -> None:
+    def _read(self, model: Any) -> None:
+        """Take a model, if it goes with the samples; otherwise all stays as it is."""
+        one = self._samples.rows([0])
         probe: Probe
         if isinstance(model, Probe):
             probe = model
         else:
             from actwidgets.probe.keras_probe import KerasProbe
 
-            probe = KerasProbe(model, self._samples.rows([0]), warm=True, **self._options)
+            probe = KerasProbe(model, one, warm=True, **self._options)
         if not probe.layers:
             raise ModelError("this model has no layer with an output to show")
-        self._model, self._probe = model, probe
+        n_classes = count_classes(probe.n_classes, self._given_names)
+        class_names = checked_class_names(self._given_names, n_classes)
+        probe.check(one)
+        self._samples.read_labels(n_classes)
+        self._model, self._probe, self.class_names = model, probe, class_names
         self._infos = {info.name: info for info in probe.layers}
 
     def _is_stale(self) -> bool:

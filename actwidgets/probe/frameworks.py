@@ -11,9 +11,6 @@ import tensorflow as tf
 
 from actwidgets.errors import ModelError
 
-# A call sets these on a layer; the model is on loan, so they are put back.
-_SET_BY_A_CALL = ("_called", "_parent_path", "built")
-
 
 def frameworks() -> list[Any]:
     """The modules whose models can be read. Keras 2 is looked at, never imported."""
@@ -27,14 +24,16 @@ def require_model(model: Any) -> None:
     Raises:
         ModelError: Another kind of object, a model that is not built, or one without layers.
     """
-    if not any(isinstance(model, framework.Model) for framework in frameworks()):
+    framework = next((each for each in frameworks() if isinstance(model, each.Model)), None)
+    if framework is None:
         raise ModelError(f"expected a keras.Model; got {_described(model)}")
     if not model.built:
         raise ModelError(
             f"model {model.name!r} is not built, so its layers have no shapes yet; "
             "call it once on some data, or give it an Input"
         )
-    if not any(True for _ in model._flatten_layers(include_self=False)):
+    inside = model._flatten_layers(include_self=False)
+    if all(isinstance(layer, framework.layers.InputLayer) for layer in inside):
         raise ModelError(f"model {model.name!r} has no layers")
 
 
@@ -61,7 +60,7 @@ _PLAIN = (bool, int, float, str, tuple)
 
 def _is_setting(name: str, value: Any) -> bool:
     """Whether an attribute of a layer is one of its arguments, such as `rate`."""
-    public = not name.startswith("_") and name not in _SET_BY_A_CALL
+    public = not name.startswith("_") and name != "built"
     return public and (value is None or isinstance(value, _PLAIN) or callable(value))
 
 
@@ -71,25 +70,17 @@ def is_recurrent(layer: Any) -> bool:
 
 
 def call_untouched(model: Any, function: Callable[[], Any]) -> Any:
-    """Call a function that calls a model, and leave nothing on it: losses, seeds, averages.
+    """Call a function that calls a model; losses, seeds and moving averages stay as they are.
 
     The call is made from inside a layer of our own: the outermost layer of a call clears the
     losses of all below it, and a training that is under way may want them.
     """
-    layers = list(model._flatten_layers())
-    flags = [
-        {name: vars(layer)[name] for name in _SET_BY_A_CALL if name in vars(layer)}
-        for layer in layers
-    ]
-    in_keras_3 = isinstance(model, keras.Model)
-    caller = _caller_class(keras if in_keras_3 else sys.modules["tf_keras"])
-    scope = keras.StatelessScope() if in_keras_3 else _losses_kept(layers)
-    try:
-        with scope:
-            return caller(function)(tf.constant(0.0))
-    finally:
-        for layer, before in zip(layers, flags, strict=True):
-            vars(layer).update(before)
+    if isinstance(model, keras.Model):
+        framework, scope = keras, keras.StatelessScope()
+    else:
+        framework, scope = sys.modules["tf_keras"], _state_kept(model)
+    with scope:
+        return _caller_class(framework)(function)(tf.constant(0.0))
 
 
 @functools.cache
@@ -106,16 +97,24 @@ def _caller_class(framework: Any) -> Any:
 
 
 @contextmanager
-def _losses_kept(layers: list[Any]) -> Iterator[None]:
-    """Keras 2 has no stateless scope: activity regularisers add to lists on the layers."""
-    lists = [(layer._losses, layer._eager_losses) for layer in layers if hasattr(layer, "_losses")]
-    before = [tuple(list(each) for each in pair) for pair in lists]
+def _state_kept(model: Any) -> Iterator[None]:
+    """Keras 2 has no stateless scope: put back losses, and what training mode updates."""
+    lists = [
+        values
+        for layer in model._flatten_layers()
+        for values in (getattr(layer, "_losses", []), getattr(layer, "_eager_losses", []))
+    ]
+    before = [list(values) for values in lists]
+    variables = model.non_trainable_weights if tf.executing_eagerly() else []
+    averages = [variable.numpy() for variable in variables]
     try:
         yield
     finally:
-        for pair, kept in zip(lists, before, strict=True):
-            for each, values in zip(pair, kept, strict=True):
-                each[:] = values
+        for values, kept in zip(lists, before, strict=True):
+            values[:] = kept
+        for variable, kept in zip(variables, averages, strict=True):
+            if variable.numpy().tobytes() != kept.tobytes():
+                variable.assign(kept)
 
 
 def _described(thing: Any) -> str:

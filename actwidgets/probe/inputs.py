@@ -39,6 +39,11 @@ class Inputs:
             DataError: Values that are not numbers, where the model takes numbers.
         """
         for part, spec in zip(self._ordered(x), self.specs, strict=True):
+            kind = np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind
+            if spec.dtype == tf.string and kind not in "OSU":
+                raise DataError(f"x must hold text; got values of type {part.dtype}")
+            if spec.dtype != tf.string and kind not in "biufV":  # bfloat16 is of kind V
+                raise DataError(f"x must hold numbers; got values of type {part.dtype}")
             given = tuple(part.shape)
             if not spec.shape.is_compatible_with(given):
                 wanted = ", ".join(str(axis or "any") for axis in spec.shape[1:])
@@ -46,12 +51,6 @@ class Inputs:
                     f"x must hold samples of shape ({wanted}) behind the sample axis; "
                     f"got an array of shape {given}"
                 )
-            kind = np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind
-            if spec.dtype == tf.string and kind not in "OSU":
-                raise DataError(f"x must hold text; got values of type {part.dtype}")
-            # ml_dtypes' bfloat16 is of kind V
-            if spec.dtype != tf.string and kind not in "biufV":
-                raise DataError(f"x must hold numbers; got values of type {part.dtype}")
 
     def tensors(self, x: Any) -> list[tf.Tensor]:
         """A batch as tensors of the right kind, one per input."""

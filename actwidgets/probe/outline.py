@@ -29,7 +29,7 @@ def outline(model: Any) -> Catalogue | None:
             raise _OpaqueError  # built by a call: shapes hold for that size of batch only
         outputs = [*_tensors_of("", model, graph.outputs, UnitAxes())]
         outputs += _walk(graph, (), UnitAxes())
-        return Catalogue(outputs, graph._outputs_struct, model.output_names)
+        return Catalogue(outputs, graph._outputs_struct, graph.output_names)
     except (_OpaqueError, AttributeError):  # or Keras' inside has changed
         return None
 

@@ -175,13 +175,15 @@ class _Calls:
 _here = threading.local()  # .calls: where the calls on this thread are recorded
 _patching = threading.Lock()
 _n_recordings = 0
-_originals: list[tuple[type, Any]] = []
+_originals: list[tuple[type, str, Any]] = []
+_attributes: dict[tuple[int, str], tuple[Any, Any]] = {}  # what they were before any recording
+_ABSENT = object()
 _COMPILED = type(tf.function(lambda: None))
 
 
 @contextmanager
 def _recording_to(calls: _Calls) -> Iterator[None]:
-    """Send the calls on this thread to `calls`; the last recording takes the patches away."""
+    """Send the calls on this thread to `calls`; the last recording to end puts all back."""
     global _n_recordings
     with _patching:
         _n_recordings += 1
@@ -196,19 +198,27 @@ def _recording_to(calls: _Calls) -> Iterator[None]:
             _n_recordings -= 1
             if not _n_recordings:
                 while _originals:
-                    owner, original = _originals.pop()
-                    owner.__call__ = original
+                    owner, method, original = _originals.pop()
+                    setattr(owner, method, original)
+                while _attributes:
+                    (_, name), (layer, value) = _attributes.popitem()
+                    if value is _ABSENT:
+                        vars(layer).pop(name, None)
+                    else:
+                        vars(layer)[name] = value
 
 
 def _patch_missing() -> None:
-    patched = {owner for owner, _ in _originals}
-    wrappers = {framework.layers.Layer: _seen for framework in frameworks()}
-    wrappers |= {keras.Operation: _seen_operation, _COMPILED: _inlined}
-    for owner, wrapper in wrappers.items():
+    patched = {owner for owner, _, _ in _originals}
+    wrappers = [(keras.Operation, "__call__", _seen_operation), (_COMPILED, "__call__", _inlined)]
+    for framework in frameworks():
+        layer = framework.layers.Layer
+        wrappers += [(layer, "__call__", _seen), (layer, "__setattr__", _noted)]
+    for owner, method, wrapper in wrappers:
         if owner not in patched:
-            original = owner.__call__
-            _originals.append((owner, original))
-            owner.__call__ = wrapper(original)
+            original = getattr(owner, method)
+            _originals.append((owner, method, original))
+            setattr(owner, method, wrapper(original))
 
 
 def _seen(original: Any) -> Any:
@@ -242,6 +252,18 @@ def _inlined(original: Any) -> Any:
         return function.python_function(*args, **kwargs)
 
     return call
+
+
+def _noted(original: Any) -> Any:
+    """What a call sets on a layer, Keras' flags or somebody's last attention, is put back."""
+
+    def set_attribute(layer: Any, name: str, value: Any) -> None:
+        if getattr(_here, "calls", None) is not None:
+            before = layer, vars(layer).get(name, _ABSENT)
+            _attributes.setdefault((id(layer), name), before)
+        original(layer, name, value)
+
+    return set_attribute
 
 
 def _is_tensorflows(function: Any) -> bool:

@@ -53,6 +53,7 @@ class Slices:
         self._trace: Trace | None = None
         self._untraceable: Exception | None = None
         self._tracing = threading.Lock()
+        self._keeping = threading.Lock()
         self._heads: OrderedDict[Key, Head] = OrderedDict()
         self._looked_at: set[Key] = set()
         self._warmer = Warmer(self._make_ahead) if warm else None
@@ -73,16 +74,16 @@ class Slices:
         tensors = self.inputs.tensors(x)
         few, warmer = len(tensors[0]) <= FEW_SAMPLES, self._warmer
         with warmer.give_way() if warmer and few else nullcontext():
-            head = self._heads.get(key)
+            head = self._kept(key)
             if head is not None:
-                return self._run(head, tensors)
+                return self._run(key, head, tensors)
             if self._untraceable or (few and (warmer or key not in self._looked_at)):
                 self._looked_at.add(key)
                 if warmer and not self._untraceable:
                     warmer.want(key, self._neighbours(key), tensors)
                 return self._look(key, tensors)
         head = self._head(key)
-        return self._look(key, tensors) if head is None else self._run(head, tensors)
+        return self._look(key, tensors) if head is None else self._run(key, head, tensors)
 
     def close(self) -> None:
         """Make no further slices."""
@@ -109,11 +110,12 @@ class Slices:
             raise LayerError(f"layer {missing[0]!r} is not called for these samples")
         return [found[name] for name in key]
 
-    def _run(self, head: Head, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def _run(self, key: Key, head: Head, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         try:
             return list(head(*tensors))
         except tf.errors.OpError as failure:
-            words = failure.message.partition("\n")[0]
+            self._look(key, tensors)  # fails too, and says in which layer
+            words = " ".join(failure.message.split())
             raise ModelError(f"model {self._model.name!r} cannot be run: {words}") from failure
 
     def _head(self, key: Key) -> Head | None:
@@ -121,21 +123,27 @@ class Slices:
         trace = self._traced()
         if trace is None:
             return None
-        head = self._heads.get(key) or trace.head(key)
-        self._heads[key] = head
-        self._heads.move_to_end(key)
-        while len(self._heads) > MAX_HEADS:
-            self._heads.popitem(last=False)
-        return head
+        return self._kept(key) or self._keep(key, trace.head(key))
 
     def _make_ahead(self, key: Key, tensors: Sequence[tf.Tensor]) -> None:
-        if key in self._heads or (trace := self._traced()) is None:
-            return
-        head = trace.head(key)
-        self._run(head, tensors)  # TensorFlow optimises a graph when it is first run
-        self._heads[key] = head
-        while len(self._heads) > MAX_HEADS:
-            self._heads.popitem(last=False)
+        if self._kept(key) is None and (trace := self._traced()) is not None:
+            head = trace.head(key)
+            self._run(key, head, tensors)  # TensorFlow optimises a graph when it is first run
+            self._keep(key, head)
+
+    def _kept(self, key: Key) -> Head | None:
+        with self._keeping:
+            if key in self._heads:
+                self._heads.move_to_end(key)
+            return self._heads.get(key)
+
+    def _keep(self, key: Key, head: Head) -> Head:
+        with self._keeping:
+            self._heads[key] = head
+            self._heads.move_to_end(key)
+            while len(self._heads) > MAX_HEADS:
+                self._heads.popitem(last=False)
+        return head
 
     def _neighbours(self, key: Key) -> list[Key]:
         """The layers that an arrow key goes to from here."""

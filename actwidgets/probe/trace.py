@@ -108,4 +108,5 @@ def _catalogue(recording: Recording, graph: Any, model: Any) -> Catalogue:
             refused = "is called inside a loop or a branch, where its output cannot be fetched"
             output = Output(tap.name, tap.layer, (), tap.unit_axis, refused)
         outputs.append(output)
-    return Catalogue(outputs, recording.structure, getattr(model, "output_names", None) or ())
+    names = getattr(getattr(model, "_functional", model), "output_names", None)
+    return Catalogue(outputs, recording.structure, names or ())

@@ -3,10 +3,14 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from model_zoo import CASES, N_CLASSES, N_SAMPLES
 
 import actwidgets as aw
+from actwidgets.errors import ModelError
 
 pytestmark = pytest.mark.keras
+_COMPILED = type(tf.function(lambda: None))
 X = np.random.default_rng(0).normal(size=(12, 6, 6, 1)).astype(np.float32)
 Y = np.arange(12) % 2
 
@@ -34,17 +38,17 @@ def _state(model):
     """All that a caller could notice: attributes, weights, losses, what is trainable."""
     layers = list(model._flatten_layers())
     return {
-        "attributes": [
-            {name: id(value) for name, value in vars(layer).items()} for layer in layers
-        ],
-        "losses": [len(layer._losses) for layer in layers],
+        "attributes": {
+            (layer.name, name): id(value) for layer in layers for name, value in vars(layer).items()
+        },
+        "losses": [[id(loss) for loss in layer._losses] for layer in layers],
         "trainable": [layer.trainable for layer in layers],
         "nodes": [len(layer._inbound_nodes) for layer in layers],
-        "call": [layer.call.__func__ for layer in layers],
+        "call": [(getattr(layer.call, "__func__", None), type(layer).__call__) for layer in layers],
         "weights": [weight.tobytes() for weight in model.get_weights()],
         "variables": [np.asarray(variable).tobytes() for variable in model.variables],
-        "compiled": (model.compiled, getattr(model, "optimizer", None)),
-        "class": keras.Layer.__call__,
+        "compiled": (getattr(model, "compiled", None), id(getattr(model, "optimizer", None))),
+        "classes": (keras.Layer.__call__, keras.Operation.__call__, _COMPILED.__call__),
     }
 
 
@@ -70,6 +74,53 @@ def test_a_call_leaves_the_model_as_it_was(name, compiled):
     model = _build(compiled)
     before = _state(model)
     CALLS[name](model)
+    assert _state(model) == before
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_models_of_every_kind_are_left_as_they_were(kind):
+    case = CASES[kind]()
+    y = np.arange(N_SAMPLES) % N_CLASSES
+    before = _state(case.model)
+    aw.layers(case.model, case.x)
+    aw.activations(case.model, case.x, batch_size=4)
+    aw.activations(case.model, case.x, [*case.wanted], training=True)
+    aw.predict(case.model, case.x, head=case.options.get("head"))
+    aw.class_profiles(case.model, case.x, y, batch_size=4, head=case.options.get("head"))
+    app = aw.explore(case.model, case.x, y, **case.options)
+    app.session._probe.wait()
+    app.session.layer = app.session.layers[-1].name
+    app.close()
+    after = _state(case.model)
+    assert after.pop("attributes").items() ^ before.pop("attributes").items() == set()
+    assert after == before
+
+
+def test_losses_of_a_training_under_way_are_not_cleared():
+    model = _build(compiled=False)
+    model(X, training=True)
+    (loss,) = model.losses
+    aw.predict(model, X)
+    assert model.losses == [loss]
+
+
+def test_a_layer_that_raises_leaves_nothing_behind():
+    class Raises(keras.layers.Layer):
+        def call(self, x):
+            if not made:
+                return x
+            raise FloatingPointError("no <b>")
+
+    inputs = keras.Input((3,))
+    hidden = keras.layers.Dense(2, activity_regularizer="l2", name="hidden")(inputs)
+    made = []
+    model = keras.Model(inputs, Raises(name="odd")(hidden))
+    made.append(model)
+    before = _state(model)
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(ModelError, match="layer 'odd' raised FloatingPointError: no <b>"):
+        aw.predict(model, x)
+    assert aw.activations(model, x, "hidden")["hidden"].shape == (2, 2)
     assert _state(model) == before
 
 
