@@ -15,7 +15,7 @@ ALLOWED = {
     "background": {"core"},
     "_traits": set(),
     "session": {"errors", "core", "background", "_traits"},
-    "views": {"errors", "core", "session"},
+    "views": {"errors", "core", "session", "_traits"},
     "datasets": {"errors", "probe"},
     "app": {"errors", "core", "probe", "session", "views"},
     "__main__": set(),

@@ -32,19 +32,20 @@ def require_axes(array: ArrayLike, axes: Sequence[str], *, name: str = "array") 
     return array
 
 
-def as_maps(outputs: ArrayLike) -> Array:
+def as_maps(outputs: ArrayLike, depth: int | None = None) -> Array:
     """Give the output of any layer the axes `(sample, row, column, unit)`.
 
     Args:
         outputs: `(sample,)`, `(sample, unit)`, `(sample, time, unit)`,
             `(sample, row, column, unit)` or `(sample, depth, row, column, unit)`.
+        depth: Which slice of a volume is taken; the middle one by default.
 
     Returns:
         A view of the same values. Scalars are one unit, vectors are maps of one position,
-        sequences are one column, and of a volume the middle slice is taken.
+        and sequences are one row in which time runs to the right.
 
     Raises:
-        ShapeError: More than five axes, or none.
+        ShapeError: More than five axes, or none; a slice that the volume does not have.
     """
     outputs = np.asarray(outputs)
     if outputs.ndim == 1:
@@ -52,11 +53,15 @@ def as_maps(outputs: ArrayLike) -> Array:
     if outputs.ndim == 2:
         return outputs[:, None, None, :]
     if outputs.ndim == 3:
-        return outputs[:, :, None, :]
+        return outputs[:, None, :, :]
     if outputs.ndim == 4:
         return outputs
     if outputs.ndim == 5:
-        return outputs[:, outputs.shape[1] // 2]
+        n_slices = outputs.shape[1]
+        chosen = n_slices // 2 if depth is None else depth
+        if not 0 <= chosen < max(n_slices, 1):
+            raise ShapeError(f"slice {chosen} is outside 0..{n_slices - 1}")
+        return outputs[:, chosen] if n_slices else outputs.reshape(0, 0, 0, outputs.shape[-1])
     raise ShapeError(f"no picture for a layer output with {outputs.ndim} axes: {outputs.shape}")
 
 

@@ -14,6 +14,7 @@ from actwidgets.core.arrays import as_maps, to_unit_range
 from actwidgets.core.colormaps import FRAME_COLOUR, GAP
 
 Pixels = NDArray[np.uint8]
+_LONG = 4  # a picture so many times longer than wide is a sequence
 
 
 def is_image(shape: tuple[int | None, ...]) -> bool:
@@ -26,13 +27,15 @@ def to_rgb(samples: ArrayLike, low: float, high: float) -> Pixels:
 
     Args:
         samples: `(sample, row, column, channel)`, `(sample, row, column)`, or vectors
-            `(sample, feature)`, which become one row of pixels.
+            `(sample, feature)`, which become one row of pixels. What is much longer than it
+            is wide, a sequence `(sample, time, feature)`, is laid on its side.
         low: Value shown black.
         high: Value shown white.
 
     Returns:
-        `(sample, row, column, 3)` uint8. One channel is grey, of four the first three are
-        shown, and of any other number the mean over channels. Non-finite pixels are black.
+        `(sample, row, column, 3)` uint8; the rows of a thin band are repeated. One channel is
+        grey, of four the first three are shown, and of any other number the mean over
+        channels. Non-finite pixels are black.
     """
     samples = np.asarray(samples)
     if samples.ndim == 2:
@@ -41,12 +44,16 @@ def to_rgb(samples: ArrayLike, low: float, high: float) -> Pixels:
         samples = samples[..., None]
     else:
         samples = as_maps(samples)
+    if samples.shape[1] > _LONG * samples.shape[2]:
+        samples = samples.swapaxes(1, 2)
     scaled = np.nan_to_num(to_unit_range(samples, low=low, high=high), nan=0.0)
     if scaled.shape[-1] in (3, 4):
         scaled = scaled[..., :3]
     else:
         scaled = scaled.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
     pixels: Pixels = (scaled * 255 + 0.5).astype(np.uint8)
+    if pixels.shape[2] > _LONG * pixels.shape[1]:  # a thread: make it a band
+        pixels = pixels.repeat(max(1, pixels.shape[2] // (_LONG * pixels.shape[1])), axis=1)
     return pixels
 
 

@@ -11,6 +11,8 @@ from actwidgets.errors import ShapeError
 
 Codes = NDArray[np.uint8]
 MAX_TILE_PX = 64
+STRIP_PX = 12  # height of a sequence
+MAX_STEP_PX = 16  # width of one step of a sequence
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,10 @@ def shrink(maps: NDArray[np.float32], longest: int) -> tuple[NDArray[np.float32]
     return (sums / (heights * widths)).astype(np.float32), factor
 
 
-def enlarge(codes: Codes, factor: int) -> Codes:
-    """Repeat every pixel of `(sample, row, column, unit)` codes along rows and columns."""
-    return codes if factor == 1 else codes.repeat(factor, axis=1).repeat(factor, axis=2)
+def enlarge(codes: Codes, rows: int, columns: int) -> Codes:
+    """Repeat every pixel of `(sample, row, column, unit)` codes so often down and across."""
+    codes = codes if rows == 1 else codes.repeat(rows, axis=1)
+    return codes if columns == 1 else codes.repeat(columns, axis=2)
 
 
 @dataclass(frozen=True)
@@ -149,13 +152,14 @@ class MosaicPlan:
 
     Attributes:
         mosaic: The grid of tiles.
-        enlarged: By how much `enlarge` repeats the maps' pixels before they become tiles.
+        enlarged: How often `enlarge` repeats the maps' pixels, down and across, before they
+            become tiles.
         zoom: Screen pixels to a pixel of the picture. The browser enlarges for nothing, but
             the margins with it, so this stays small.
     """
 
     mosaic: Mosaic
-    enlarged: int
+    enlarged: tuple[int, int]
     zoom: int
 
     @property
@@ -174,6 +178,8 @@ def plan_mosaic(
 ) -> MosaicPlan:
     """Choose columns and size so that the picture fits a width and small maps are large.
 
+    Maps of one row are sequences: each becomes a strip in which time runs to the right.
+
     Args:
         n_samples: Samples on show.
         n_units: Units on show.
@@ -181,17 +187,29 @@ def plan_mosaic(
         width: Columns of a map.
         width_px: What the picture may take on the screen.
     """
+    if height == 1 < width:
+        return _plan_strips(n_samples, n_units, width, width_px)
     columns = 8 if n_units <= 32 and n_samples <= 2 else 16
     if height == width == 1:  # single values need less room than maps
         columns = 16
-    elif width == 1:  # sequences: narrow tiles
-        columns *= 2
     columns = min(columns, n_units)
     while columns > 1 and width_px // columns < width + 2:
         columns //= 2
     across = (width_px // columns - 2) // width  # how often the map's width fits
     factor = max(1, min(across, MAX_TILE_PX // max(height, width)))
-    zoom = 2 if factor > 1 and width_px // columns >= (factor // 2 * width + 2) * 2 else 1
-    enlarged = factor // zoom
+    enlarged = max(1, factor // 2)
+    zoom = 2 if width_px // columns >= (enlarged * width + 2) * 2 else 1
+    enlarged = enlarged if zoom == 2 else factor
     mosaic = Mosaic(n_samples, n_units, height * enlarged, width * enlarged, columns)
-    return MosaicPlan(mosaic, enlarged, zoom)
+    return MosaicPlan(mosaic, (enlarged, enlarged), zoom)
+
+
+def _plan_strips(n_samples: int, n_units: int, width: int, width_px: int) -> MosaicPlan:
+    def used(columns: int) -> int:
+        return columns * ((width_px // columns - 2) // width) * width
+
+    columns = next((each for each in (4, 2) if used(each) > 0.8 * used(1)), 1)
+    columns = min(columns, n_units)
+    across = max(1, min((width_px // columns - 2) // width, MAX_STEP_PX))
+    mosaic = Mosaic(n_samples, n_units, STRIP_PX, width * across, columns)
+    return MosaicPlan(mosaic, (STRIP_PX, across), 1)

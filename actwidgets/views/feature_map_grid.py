@@ -7,6 +7,7 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets._traits import Index
 from actwidgets.core.arrays import as_maps
 from actwidgets.core.colormaps import NAMES, palette
 from actwidgets.core.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
@@ -26,7 +27,8 @@ INPUT_PX = 88
 class FeatureMapGrid(View):
     """Feature maps: samples down, with their input at the left, and units across.
 
-    Layers without positions (dense ones) show one cell per unit. The mouse over a map tells
+    Layers without positions (dense ones) show one cell per unit, sequences a strip per unit
+    in which time runs to the right, volumes one slice at a time. The mouse over a map tells
     its unit and values; a click chooses the unit, which is framed.
     """
 
@@ -35,6 +37,9 @@ class FeatureMapGrid(View):
     colours = t.Enum(NAMES, "viridis", help="colour map").tag(option=True)
     order = t.Enum(tuple(ORDERS), "index", help="how units are sorted").tag(option=True)
     units_per_page = t.Int(32, min=1, help="units on show at a time").tag(option=True)
+    depth = Index(None, allow_none=True, help="slice of a volume; the middle one where None").tag(
+        option=True
+    )
     page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
@@ -47,12 +52,16 @@ class FeatureMapGrid(View):
         self._units: np.ndarray = np.arange(0)
         self._mosaic: Mosaic | None = None
         self._inputs_shown: Any = None
+        self._moved_by_user = True
+        self._slices = w.IntSlider(description="depth", max=0, layout={"display": "none"})
+        self._slices.observe(self._on_user_depth, names="value")
         controls = w.HBox(
             [
                 self._control("scaling", choice("scale", SCALINGS)),
                 self._control("colours", choice("colours", NAMES)),
                 self._control("order", choice("sort", tuple(ORDERS))),
                 self._pager,
+                self._slices,
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
@@ -65,19 +74,21 @@ class FeatureMapGrid(View):
             f'<div class="aw-title">Feature maps <span>{html.escape(info.name)} · '
             f"{html.escape(info.kind)} · {info.shape_text}</span></div>"
         )
-        maps = as_maps(self._session.maps())
+        outputs = self._session.maps()
+        self._show_depth(outputs)
+        maps = self._maps_of(outputs)
         if 0 in maps.shape:
             self._show_nothing(f"nothing to show for {info.name}: its output is empty")
             return
         page = Page(self.page, self.units_per_page, maps.shape[-1])
         self._units = unit_order(maps, self.order)[page.rows]
         span = value_range(maps, self.scaling)
-        shown, averaged = shrink(maps[..., self._units], MAX_TILE_PX)
-        plan = plan_mosaic(
-            len(shown), len(self._units), *shown.shape[1:3], width_px=self.width_px - INPUT_PX - 12
-        )
+        width_px = self.width_px - INPUT_PX - 12
+        longest = width_px - 2 if maps.shape[1] == 1 else MAX_TILE_PX
+        shown, averaged = shrink(maps[..., self._units], longest)
+        plan = plan_mosaic(len(shown), len(self._units), *shown.shape[1:3], width_px=width_px)
         mosaic = plan.mosaic
-        picture = mosaic.assemble(enlarge(colour_codes(shown, span), plan.enlarged))
+        picture = mosaic.assemble(enlarge(colour_codes(shown, span), *plan.enlarged))
         found = np.flatnonzero(self._units == selection.unit)
         if found.size:
             mosaic.draw_frame(picture, int(found[0]))
@@ -87,7 +98,7 @@ class FeatureMapGrid(View):
         self._maps.show(palette_png(picture, palette(self.colours)))
         self._show_inputs(selection, plan)
         self._pager.show(page, page.text("units"))
-        self._note.value = note(_describe(span, averaged))
+        self._note.value = note(_describe(span, averaged, outputs.ndim))
         show(self._pictures, True)
 
     def _show_inputs(self, selection: Selection, plan: MosaicPlan) -> None:
@@ -105,6 +116,21 @@ class FeatureMapGrid(View):
         self._inputs.show(rgba_png(sheet.compose(list(self._session.pictures()), [0] * count)))
         self._inputs_shown = wanted
 
+    def _maps_of(self, outputs: np.ndarray) -> np.ndarray:
+        """Maps of the layer; of a volume the slice that the slider stands at."""
+        return as_maps(outputs, self._slices.value if outputs.ndim == 5 else None)
+
+    def _show_depth(self, outputs: np.ndarray) -> None:
+        """The slider, for volumes only: at the slice chosen, else in the middle."""
+        self._slices.layout.display = None if outputs.ndim == 5 else "none"
+        if outputs.ndim == 5:
+            last = max(outputs.shape[1] - 1, 0)
+            self._moved_by_user = False
+            self._slices.max = last
+            middle = outputs.shape[1] // 2
+            self._slices.value = min(middle if self.depth is None else self.depth, last)
+            self._moved_by_user = True
+
     def _show_nothing(self, why: str) -> None:
         show(self._pictures, False)
         self._note.value = note(why)
@@ -115,6 +141,11 @@ class FeatureMapGrid(View):
         if place is None or place[1] >= len(self._units):
             return None
         return self._session.samples[place[0]], int(self._units[place[1]])
+
+    def _on_user_depth(self, change: Any) -> None:
+        if self._moved_by_user:
+            with self._guard("could not choose the slice"):
+                self.depth = change.new
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
@@ -133,23 +164,29 @@ class FeatureMapGrid(View):
             chosen = self._at(row, column)
             if chosen:
                 place = self._session.samples.index(chosen[0])
-                values = as_maps(self._session.maps())[place, :, :, chosen[1]]
-                self._readout.value = note(_tell(values, *chosen))
+                outputs = self._session.maps()
+                values = self._maps_of(outputs)[place, :, :, chosen[1]]
+                self._readout.value = note(_tell(values, *chosen, outputs.ndim))
 
 
-def _describe(span: ValueRange, averaged: int) -> str:
-    return str(span) + (f", {averaged}×{averaged} values to a pixel" if averaged > 1 else "")
+def _describe(span: ValueRange, averaged: int, n_axes: int) -> str:
+    time = "; time runs to the right" if n_axes == 3 else ""
+    if averaged > 1:
+        what = f"{averaged} steps" if n_axes == 3 else f"{averaged}×{averaged} values"
+        return f"{span}, {what} to a pixel{time}"
+    return f"{span}{time}"
 
 
-def _tell(values: np.ndarray, sample: int, unit: int) -> str:
+def _tell(values: np.ndarray, sample: int, unit: int, n_axes: int) -> str:
     if values.size == 1:
         return f"sample {sample}, unit {unit}: {values.item():.4g}"
     if np.isnan(values).all():
         return f"sample {sample}, unit {unit}: not a number anywhere"
     row, column = np.unravel_index(np.nanargmax(values), values.shape)
+    where = f"step {column}" if n_axes == 3 else f"row {row}, column {column}"
     lost = int(np.isnan(values).sum())
     text = (
         f"sample {sample}, unit {unit}: mean {np.nanmean(values):.4g}, "
-        f"peak {values[row, column]:.4g} at row {row}, column {column}"
+        f"peak {values[row, column]:.4g} at {where}"
     )
     return f"{text}; {lost} values are not a number" if lost else text

@@ -22,6 +22,14 @@ def test_maps_are_a_view_of_the_same_values():
 def test_of_a_volume_the_middle_slice_is_shown():
     volume = np.arange(5).reshape(1, 5, 1, 1, 1)
     assert as_maps(volume).ravel().tolist() == [2]
+    assert as_maps(volume, depth=4).ravel().tolist() == [4]
+    with pytest.raises(ShapeError, match=r"slice 5 is outside 0\.\.4"):
+        as_maps(volume, depth=5)
+
+
+def test_time_runs_to_the_right():
+    sequence = np.arange(6).reshape(1, 3, 2)
+    assert as_maps(sequence)[0, :, :, 1].tolist() == [[1, 3, 5]]
 
 
 def test_a_single_number_is_no_layer_output():

@@ -4,7 +4,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actwidgets.core.colormaps import FRAME, GAP
-from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, enlarge, plan_mosaic, shrink
+from actwidgets.core.mosaic import (
+    MAX_TILE_PX,
+    STRIP_PX,
+    Mosaic,
+    enlarge,
+    plan_mosaic,
+    shrink,
+)
 from actwidgets.errors import ShapeError
 
 
@@ -71,7 +78,9 @@ def test_shrinking_averages_squares_and_what_is_left_at_the_borders():
 
 
 def test_enlarging_repeats_rows_and_columns():
-    assert enlarge(np.array([[[[1], [2]]]], np.uint8), 2)[0, :, :, 0].tolist() == [[1, 1, 2, 2]] * 2
+    assert (
+        enlarge(np.array([[[[1], [2]]]], np.uint8), 3, 2)[0, :, :, 0].tolist() == [[1, 1, 2, 2]] * 3
+    )
 
 
 @given(
@@ -84,8 +93,26 @@ def test_enlarging_repeats_rows_and_columns():
 def test_a_plan_fits_the_width_whatever_the_maps(n_samples, n_units, height, width, width_px):
     plan = plan_mosaic(n_samples, n_units, height, width, width_px=width_px)
     assert plan.width_px <= width_px
-    assert plan.mosaic.tile_height == height * plan.enlarged
-    assert max(plan.mosaic.tile_height, plan.mosaic.tile_width) * plan.zoom <= 2 * MAX_TILE_PX
+    down, across = plan.enlarged
+    assert plan.mosaic.tile_height == height * down
+    assert plan.mosaic.tile_width == width * across
+    if height > 1:
+        assert max(plan.mosaic.tile_height, plan.mosaic.tile_width) * plan.zoom <= 2 * MAX_TILE_PX
     assert plan.mosaic.assemble(
         np.zeros((n_samples, plan.mosaic.tile_height, plan.mosaic.tile_width, n_units), np.uint8)
     ).shape == (plan.mosaic.height, plan.mosaic.width)
+
+
+@given(st.integers(1, 70), st.integers(2, 448))
+def test_a_sequence_becomes_a_strip_that_fits(n_units, n_steps):
+    plan = plan_mosaic(2, n_units, 1, n_steps, width_px=450)
+    assert plan.width_px <= 450
+    assert plan.enlarged[0] == plan.mosaic.tile_height == STRIP_PX
+    assert plan.mosaic.columns in (1, 2, 4) or n_units == 3
+
+
+def test_the_strips_of_a_sequence_fill_the_width():
+    for n_steps, columns in ((12, 4), (40, 2), (300, 1)):
+        plan = plan_mosaic(1, 32, 1, n_steps, width_px=460)
+        assert plan.mosaic.columns == columns
+        assert plan.width_px > 0.6 * 460

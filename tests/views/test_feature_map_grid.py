@@ -7,6 +7,7 @@ from fakes import FakeProbe, messages, wiretap
 from PIL import Image
 
 from actwidgets.core.colormaps import FRAME_COLOUR, NAN_COLOUR, palette
+from actwidgets.core.layer_info import LayerInfo
 from actwidgets.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 
@@ -176,3 +177,72 @@ def test_new_weights_are_seen_after_refresh(session, probe):
 def test_an_option_that_does_not_exist_is_refused(session):
     with pytest.raises(t.TraitError, match="scaling"):
         FeatureMapGrid(session, scaling="by eye")
+
+
+# --- sequences and volumes ---------------------------------------------------------------
+
+
+class OtherRanks(FakeProbe):
+    """A sequence whose values are its steps, and a volume whose values are its slices."""
+
+    layers = (
+        LayerInfo("words", "LSTM", (None, 9, 3), 3, 0),
+        LayerInfo("scan", "Conv3D", (None, 5, 4, 6, 2), 2, 0),
+        LayerInfo("flat", "Conv3D", (None, 3, 4, 6, 2), 2, 0),
+        LayerInfo("score", "Lambda", (None,), 1, 0),
+    )
+
+    def activations(self, layers, x):
+        self.calls.append((tuple(layers), len(x)))
+        found = {}
+        for info in self.layers:
+            values = np.zeros((len(x), *info.output_shape[1:]), np.float32)
+            if values.ndim > 1:
+                values += np.arange(values.shape[1]).reshape(-1, *[1] * (values.ndim - 2))
+            found[info.name] = values
+        return {name: found[name] for name in layers}
+
+
+@pytest.fixture
+def ranks(data):
+    return Session(OtherRanks(), *data, layer="words")
+
+
+def test_a_sequence_is_a_strip_in_which_time_runs_to_the_right(ranks):
+    grid = FeatureMapGrid(ranks)
+    tile = _tile(grid, 0, 2)[..., :3]
+    assert (tile == tile[:1]).all()
+    colours, width = palette("viridis"), tile.shape[1] // 9
+    for step in range(9):
+        assert (tile[0, step * width] == colours[round(step / 8 * 249)]).all()
+    assert "time runs to the right" in grid._note.value
+    grid._on_user_hover(0, 1)
+    assert "unit 1: mean 4, peak 8 at step 8" in grid._readout.value
+
+
+def test_of_a_volume_the_slider_chooses_the_slice_without_another_pass(ranks):
+    ranks.layer = "scan"
+    grid = FeatureMapGrid(ranks)
+    assert (grid._slices.layout.display, grid._slices.max, grid._slices.value) == (None, 4, 2)
+    assert "from 2 to 2" in grid._note.value
+    before = len(ranks._probe.calls)
+    wires = wiretap()
+    grid._slices.set_state({"value": 4})
+    assert "from 4 to 4" in grid._note.value
+    assert len(ranks._probe.calls) == before
+    assert [name for name, _ in messages(wires)].count("IntSlider") <= 1
+    ranks.layer = "flat"  # has fewer slices: the last one
+    assert (grid._slices.max, grid._slices.value, grid.error) == (2, 2, "")
+    ranks.layer = "scan"
+    assert grid._slices.value == 4
+    grid.depth = None
+    assert grid._slices.value == 2
+    ranks.layer = "words"
+    assert grid._slices.layout.display == "none"
+
+
+def test_a_scalar_is_one_cell(ranks):
+    ranks.layer = "score"
+    grid = FeatureMapGrid(ranks)
+    assert grid.error == ""
+    assert len(grid._units) == 1
