@@ -24,6 +24,7 @@ _HOMES = {
     "LayerInfo": "core.layer_info",
     "load_dataset": "datasets",
     "Dataset": "datasets",
+    "load_model": "probe.model_files",
     "demo_model": "probe.demo_model",
     "ActwidgetsError": "errors",
 }

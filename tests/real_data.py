@@ -27,3 +27,17 @@ def require_data(name: str) -> Path:
     if not (folder / f"{name}.npz").is_file():
         pytest.fail(f"{folder} should hold {name}.npz and does not")
     return folder
+
+
+def require_model(file_name: str) -> Path:
+    """A model that somebody else published; skips the test where there is no folder of them.
+
+    A folder that is there and lacks the file is not a reason to skip: the test then fails.
+    """
+    named = os.environ.get("ACTWIDGETS_MODELS")
+    folder = Path(named) if named else NEIGHBOUR.parent / "models"
+    if not named and not folder.is_dir():
+        pytest.skip(f"set ACTWIDGETS_MODELS to a folder with {file_name}")
+    if not (folder / file_name).is_file():
+        pytest.fail(f"{folder} should hold {file_name} and does not")
+    return folder / file_name
