@@ -18,7 +18,7 @@ from actwidgets.core.outcomes import predicted_classes
 from actwidgets.core.probe import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
-from actwidgets.errors import DataError, ModelError
+from actwidgets.errors import DataError, LayerError, ModelError
 
 
 class Session(t.HasTraits):
@@ -184,6 +184,18 @@ class Session(t.HasTraits):
         with self.lock:
             self._reader.touch()
             return self._numbers.maps(self.layer, self.samples)
+
+    def kernels(self) -> Array:
+        """The weights of the chosen layer: `(row, column, in_channel, out_channel)` float32.
+
+        Raises:
+            LayerError: The layer has no kernels.
+        """
+        kernels = getattr(self._probe, "kernels", None)
+        if kernels is None:
+            raise LayerError("this probe does not tell the weights of a layer")
+        with self.lock:
+            return kernels(self.layer)
 
     def predictions(self, rows: Sequence[int] | None = None) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.

@@ -24,7 +24,7 @@ ALLOWED = {
 OUTSIDE = {
     "errors": {"traitlets"},
     "core": {"numpy", "scipy", "sklearn", "PIL"},
-    "probe": {"numpy", "keras", "tensorflow"},
+    "probe": {"numpy", "keras", "tensorflow", "h5py"},
     "background": set(),
     "_traits": {"traitlets"},
     "session": {"numpy", "traitlets"},

@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.errors import LayerError
 from actwidgets.probe.slices import Slices
 
 
@@ -72,6 +74,30 @@ class KerasProbe:
     def predictions(self, x: Any) -> np.ndarray:
         """The chosen output of the model on one batch, float32."""
         return _floats(self._slices.outputs((self._head,), x)[0])
+
+    def kernels(self, layer: str) -> np.ndarray:
+        """The weights of a layer as they are now.
+
+        Returns:
+            `(row, column, in_channel, out_channel)` float32, a copy; see `core.kernels`.
+
+        Raises:
+            LayerError: The model has no such layer, or it has no kernels.
+        """
+        found = self._slices.catalogue.require(layer).layer
+        kind = type(found).__name__
+        weights = getattr(found, "depthwise_kernel", None)
+        if weights is None:
+            weights = getattr(found, "kernel", None)
+        if weights is None:
+            raise LayerError(f"layer {layer!r} has no kernels: it is a {kind}")
+        values = np.asarray(weights).astype(np.float32)
+        mode = getattr(found, "quantization_mode", None)
+        if mode == "int8":
+            values = values / np.asarray(found.kernel_scale, np.float32)
+        elif mode not in (None, "float8"):
+            raise LayerError(f"layer {layer!r} is quantized to {mode}: its kernels cannot be read")
+        return as_kernels(values, kind)
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.

@@ -111,6 +111,25 @@ def predict(
     return np.concatenate(found)
 
 
+def kernels(model: Any, layer: str) -> np.ndarray:
+    """The weights of a convolutional or dense layer.
+
+    Args:
+        model: A built Keras model.
+        layer: Name of the layer.
+
+    Returns:
+        `(row, column, in_channel, out_channel)` float32, a copy. Kernels over time have one
+        row and dense weights one position; over volumes there is a depth axis in front. A
+        depthwise kernel sees one input channel: that axis has length 1.
+
+    Raises:
+        LayerError: The model has no such layer, or it has no kernels.
+        ModelError: Not a built Keras model.
+    """
+    return _probe(model, None).kernels(layer)
+
+
 def class_profiles(
     model: Any,
     x: Any,

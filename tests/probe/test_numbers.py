@@ -183,3 +183,33 @@ def test_not_a_number_does_not_fire_and_is_counted(data):
     assert profiles.n_nan["id"][0].tolist() == [61, 0]
     assert profiles.firing_rate["id"][0].tolist() == [40 / 41, 1.0]
     assert np.isfinite(profiles.mean["id"][0]).all()
+
+
+def test_kernels_are_the_weights_as_they_are_now():
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((8, 8, 2)),
+            layers.Conv2D(4, (3, 2), name="conv"),
+            layers.DepthwiseConv2D(3, depth_multiplier=2, name="depthwise"),
+            layers.SeparableConv2D(3, 3, name="separable"),
+            layers.Flatten(name="flat"),
+            layers.Dense(3, name="dense"),
+        ]
+    )
+    conv = model.get_layer("conv")
+    np.testing.assert_array_equal(aw.kernels(model, "conv"), conv.kernel)
+    assert aw.kernels(model, "depthwise").shape == (3, 3, 1, 8)
+    assert aw.kernels(model, "separable").shape == (3, 3, 1, 8)
+    assert aw.kernels(model, "dense").shape == (1, 1, 18, 3)
+    conv.kernel.assign(np.ones(conv.kernel.shape))
+    assert (aw.kernels(model, "conv") == 1).all()
+    with pytest.raises(LayerError, match="'flat' has no kernels: it is a Flatten"):
+        aw.kernels(model, "flat")
+
+
+def test_quantized_kernels_are_told_in_the_units_of_the_weights():
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(5, name="dense")])
+    before = aw.kernels(model, "dense")
+    model.quantize("int8")
+    np.testing.assert_allclose(aw.kernels(model, "dense"), before, atol=0.02)
