@@ -79,9 +79,10 @@ class Slices:
                 return self._run(key, head, tensors)
             if self._untraceable or (few and (warmer or key not in self._looked_at)):
                 self._looked_at.add(key)
+                found = self._look(key, tensors)
                 if warmer and not self._untraceable:
                     warmer.want(key, self._neighbours(key), tensors)
-                return self._look(key, tensors)
+                return found
         head = self._head(key)
         return self._look(key, tensors) if head is None else self._run(key, head, tensors)
 
