@@ -31,11 +31,11 @@ class Workbench(w.Box):
         self.views: dict[str, View] = {
             type(view).__name__: view for view in (picker, gallery, maps, matrix)
         }
-        for view, width in ((picker, 330), (gallery, 306), (maps, 584), (matrix, 540)):
+        for view, width in ((picker, 360), (gallery, 306), (maps, 584), (matrix, 540)):
             view.layout.width = f"{width}px"
         # What chooses, and what shows. Beside each other the second takes all that is left;
         # on a narrow page each has the whole width, and its views lie side by side.
-        choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 332px"})
+        choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 362px"})
         showing = w.Box([maps, matrix], layout=WRAPPING | {"flex": "9999 1 590px"})
         super().__init__(children=(choosing, showing), layout=WRAPPING | {"width": "100%"})
 
