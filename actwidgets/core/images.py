@@ -1,6 +1,7 @@
 """Input images as people see them, and the PNG files that carry pictures to a browser."""
 
 import io
+import textwrap
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from actwidgets.core.arrays import as_maps, to_unit_range
 from actwidgets.core.colormaps import FRAME_COLOUR, GAP
 
 Pixels = NDArray[np.uint8]
+_LETTER_PX = 11
 _LONG = 4  # a picture so many times longer than wide is a sequence
 
 
@@ -55,6 +57,27 @@ def to_rgb(samples: ArrayLike, low: float, high: float) -> Pixels:
     if pixels.shape[2] > _LONG * pixels.shape[1]:  # a thread: make it a band
         pixels = pixels.repeat(max(1, pixels.shape[2] // (_LONG * pixels.shape[1])), axis=1)
     return pixels
+
+
+def text_pictures(texts: Sequence[Any], side: int = 60) -> Pixels:
+    """Texts as pictures: dark letters on white, as many as there is room for.
+
+    Args:
+        texts: One per sample; `bytes` are read as UTF-8.
+        side: Height and width in pixels.
+
+    Returns:
+        `(sample, row, column, 3)` uint8.
+    """
+    font = ImageFont.load_default(size=_LETTER_PX)
+    pictures = np.empty((len(texts), side, side, 3), np.uint8)
+    for picture, text in zip(pictures, texts, strict=True):
+        words = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+        image = Image.new("RGB", (side, side), "white")
+        lines = textwrap.wrap(words, width=max(1, 2 * side // _LETTER_PX))
+        ImageDraw.Draw(image).multiline_text((2, 1), "\n".join(lines), "#333333", font, spacing=1)
+        picture[:] = np.asarray(image)
+    return pictures
 
 
 def fit(pixels: Pixels, height: int, width: int) -> Pixels:

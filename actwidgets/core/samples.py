@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import Array, finite_range
-from actwidgets.core.images import Pixels, is_image, to_rgb
+from actwidgets.core.images import Pixels, is_image, text_pictures, to_rgb
 from actwidgets.core.labels import class_indices
 from actwidgets.errors import DataError, ShapeError
 
@@ -48,7 +48,9 @@ class Samples:
         if n_classes is not None:
             self.read_labels(n_classes)
         self._picture = _picture_part(self.x)
-        self._low, self._high = finite_range(self.images(range(min(_RANGE_SAMPLES, len(self)))))
+        self._is_text = _is_text(self._picture)
+        if not self._is_text:
+            self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -73,17 +75,16 @@ class Samples:
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
     def images(self, rows: Sequence[int]) -> Array:
-        """The image input of some samples, as given: `(sample, row, column, channel)`.
-
-        Samples made of text have no picture: each is a single 0.
-        """
-        indices = np.asarray(rows, dtype=np.intp)
-        if self._picture is None:
-            return np.zeros((len(indices), 1, 1, 1), np.float32)
-        return np.asarray(self._picture[indices])
+        """The image input of some samples, as given: `(sample, row, column, channel)`."""
+        return np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
 
     def pictures(self, rows: Sequence[int]) -> Pixels:
-        """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples."""
+        """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples.
+
+        Samples that hold nothing but text are written out.
+        """
+        if self._is_text:
+            return text_pictures(list(self.images(rows).reshape(len(rows), -1)[:, 0]))
         return to_rgb(self.images(rows), self._low, self._high)
 
     def of_class(self, class_index: int, limit: int) -> tuple[int, ...]:
@@ -103,10 +104,15 @@ def _indexable(x: Any) -> Any:
 
 
 def _picture_part(x: Any) -> Any:
-    """The first input that is an image, else the first that holds numbers, else None."""
-    parts = [part for part in batches.parts(x) if np.dtype(part.dtype).kind not in "OSU"]
-    images = [part for part in parts if is_image(tuple(part.shape))]
-    return next(iter([*images, *parts]), None)
+    """The first input that is an image, else the first that holds numbers, else the first."""
+    parts = batches.parts(x)
+    numbers = [part for part in parts if not _is_text(part)]
+    images = [part for part in numbers if is_image(tuple(part.shape))]
+    return [*images, *numbers, *parts][0]
+
+
+def _is_text(part: Any) -> bool:
+    return np.dtype(part.dtype).kind in "OSU"
 
 
 def _is_batch(item: Any) -> bool:

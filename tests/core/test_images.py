@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from actwidgets.core.colormaps import FRAME_COLOUR, GAP, NAMES, palette
-from actwidgets.core.images import ContactSheet, fit, is_image, palette_png, rgba_png, to_rgb
+from actwidgets.core.images import (
+    ContactSheet,
+    fit,
+    is_image,
+    palette_png,
+    rgba_png,
+    text_pictures,
+    to_rgb,
+)
 
 
 def _decoded(png):
@@ -159,3 +167,11 @@ def test_a_frame_is_as_wide_as_asked_and_leaves_a_line_free():
 def test_an_empty_sheet_is_transparent():
     assert not SHEET.compose([], []).any()
     assert not SHEET.compose([None] * 6, [3] * 6).any()
+
+
+def test_texts_are_written_out():
+    pictures = text_pictures(["red coat", b"blue shirt", ""])
+    assert pictures.shape == (3, 60, 60, 3)
+    assert (pictures[2] == 255).all()
+    assert (pictures[:2] < 128).any(axis=(1, 2, 3)).all()
+    assert (pictures[0] != pictures[1]).any()

@@ -107,3 +107,12 @@ def test_images_come_as_they_were_given():
 def test_pixels_that_are_not_finite_are_black_and_move_no_scale():
     x = np.array([0.0, np.nan, np.inf, 1.0]).reshape(1, 2, 2, 1)
     assert Samples(x, None, n_classes=2).pictures([0])[..., 0].ravel().tolist() == [0, 0, 0, 255]
+
+
+def test_samples_of_text_are_written_out_and_an_image_beside_them_comes_first():
+    text = Samples(np.array(["red coat", "bag"]), None, n_classes=2)
+    assert text.pictures([0, 1]).shape == (2, 60, 60, 3)
+    both = Samples(
+        {"text": np.array(["a", "b"]), "image": np.ones((2, 4, 5, 1))}, None, n_classes=2
+    )
+    assert both.pictures([1]).shape == (1, 4, 5, 3)

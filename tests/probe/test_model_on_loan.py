@@ -1,5 +1,7 @@
 """The user's model before and after every public call."""
 
+import threading
+
 import keras
 import numpy as np
 import pytest
@@ -133,3 +135,48 @@ def test_a_model_goes_on_training_and_the_session_shows_it_after_refresh():
     after = session.maps()
     assert not np.array_equal(before, after)
     np.testing.assert_allclose(after, model.predict(X[:1], verbose=0), atol=1e-6)
+
+
+def test_a_training_under_way_goes_as_if_nobody_looked():
+    x = np.random.default_rng(0).normal(size=(256, 8, 8, 1)).astype(np.float32)
+    y = np.arange(256) % 3
+
+    def trained(watched):
+        keras.utils.set_random_seed(5)
+        layers = keras.layers
+        model = keras.Sequential(
+            [
+                keras.Input((8, 8, 1)),
+                layers.RandomFlip(seed=1),
+                layers.Conv2D(8, 3, activity_regularizer="l2", name="conv"),
+                layers.BatchNormalization(),
+                layers.Flatten(),
+                layers.Dropout(0.5, seed=2),
+                layers.Dense(3, activation="softmax", name="classes"),
+            ]
+        )
+        model.compile("adam", "sparse_categorical_crossentropy")
+        over, looks = threading.Event(), []
+
+        def look():
+            session = aw.Session(model, x, y, layer="conv")
+            while not over.is_set():
+                layer = ("conv", "classes")[len(looks) % 2]
+                session.select(layer=layer, sample=len(looks) % 256)
+                looks.append(session.maps().shape)
+                aw.activations(model, x[:2], "classes", training=True)
+                session.refresh()
+            session.close()
+
+        watcher = threading.Thread(target=look)
+        if watched:
+            watcher.start()
+        model.fit(x, y, epochs=3, shuffle=False, verbose=0)
+        over.set()
+        if watched:
+            watcher.join()
+            assert len(looks) > 2
+        return model.get_weights()
+
+    for alone, watched in zip(trained(False), trained(True), strict=True):
+        np.testing.assert_array_equal(watched, alone)
