@@ -8,6 +8,7 @@ import traitlets as t
 
 from actwidgets._traits import Index, Indices
 from actwidgets.background import BackgroundReader, Reading
+from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.images import Pixels
@@ -15,10 +16,10 @@ from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.outcomes import predicted_classes
-from actwidgets.core.probe import Probe
+from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
-from actwidgets.errors import DataError, LayerError, ModelError
+from actwidgets.errors import DataError, ModelError
 
 
 class Session(t.HasTraits):
@@ -106,7 +107,7 @@ class Session(t.HasTraits):
         with self.lock:
             before = self._probe
             self._read(model)
-            _stop(before)
+            probes.stop(before)
             self._forget()
             layer = self.layer if self.layer in self._infos else next(iter(self._infos))
             known = (self.class_index or 0) < len(self.class_names)
@@ -156,7 +157,7 @@ class Session(t.HasTraits):
     def refresh(self) -> None:
         """Say that weights, layers or data changed: forget arrays, have the views repaint."""
         with self.lock:
-            if self._is_stale():
+            if probes.is_stale(self._probe):
                 self.model = self._model
                 return
             self._forget()
@@ -165,11 +166,7 @@ class Session(t.HasTraits):
     # --- the numbers behind the pictures -------------------------------------------------
 
     def pictures(self, rows: Sequence[int] | None = None) -> Pixels:
-        """The image input of `rows` (of `samples` by default), as colours.
-
-        Returns:
-            `(sample, row, column, 3)` uint8, one scale for all samples.
-        """
+        """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8."""
         shown = self.samples if rows is None else known_rows(rows, self.n_samples)
         return self._samples.pictures(shown)
 
@@ -191,11 +188,8 @@ class Session(t.HasTraits):
         Raises:
             LayerError: The layer has no kernels.
         """
-        kernels = getattr(self._probe, "kernels", None)
-        if kernels is None:
-            raise LayerError("this probe does not tell the weights of a layer")
         with self.lock:
-            return kernels(self.layer)
+            return probes.kernels(self._probe, self.layer)
 
     def predictions(self, rows: Sequence[int] | None = None) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.
@@ -259,7 +253,7 @@ class Session(t.HasTraits):
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""
         self._reader.stop()
-        _stop(self._probe)
+        probes.stop(self._probe)
 
     # --- how it is kept consistent -------------------------------------------------------
 
@@ -281,11 +275,6 @@ class Session(t.HasTraits):
         self._samples.read_labels(n_classes)
         self._model, self._probe, self.class_names = model, probe, class_names
         self._infos = {info.name: info for info in probe.layers}
-
-    def _is_stale(self) -> bool:
-        """Whether a layer of the model was exchanged, not only its weights."""
-        is_stale = getattr(self._probe, "is_stale", None)
-        return is_stale is not None and bool(is_stale())
 
     def _forget(self) -> None:
         self._reader.cancel()
@@ -328,10 +317,3 @@ class Session(t.HasTraits):
     def _fold(self, change: Any) -> None:
         if not self._applying:
             self._apply(self._resolved({change.name: change.new}))
-
-
-def _stop(probe: Probe) -> None:
-    """Have a probe that makes slices in the background make no more of them."""
-    close = getattr(probe, "close", None)
-    if close is not None:
-        close()

@@ -1,0 +1,53 @@
+"""What a session needs of a model, so that it does without Keras."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+from actwidgets.core.arrays import Array
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.errors import LayerError
+
+
+@runtime_checkable
+class Probe(Protocol):
+    """What a session needs of a model; `probe/` has the Keras one."""
+
+    layers: tuple[LayerInfo, ...]
+    n_classes: int  # outputs per sample; 0 where the output is not (sample, class)
+
+    def activations(self, layers: Sequence[str], x: Any) -> Mapping[str, Array]:
+        """Outputs of layers on one batch, `(sample, …, unit)` float32, by name."""
+
+    def predictions(self, x: Any) -> Array:
+        """The model's output on one batch, `(sample, class)` float32."""
+
+    def check(self, x: Any) -> None:
+        """Refuse samples that the model cannot take."""
+
+
+# --- what a probe may have besides -------------------------------------------------------
+
+
+def kernels(probe: Probe, layer: str) -> Array:
+    """The weights of a layer: `(row, column, in_channel, out_channel)` float32.
+
+    Raises:
+        LayerError: The layer has no kernels, or the probe does not tell them.
+    """
+    tell = getattr(probe, "kernels", None)
+    if tell is None:
+        raise LayerError("this probe does not tell the weights of a layer")
+    return tell(layer)
+
+
+def is_stale(probe: Probe) -> bool:
+    """Whether layers of the model were exchanged, so that a new probe is needed."""
+    tell = getattr(probe, "is_stale", None)
+    return tell is not None and bool(tell())
+
+
+def stop(probe: Probe) -> None:
+    """Have a probe do nothing more in the background."""
+    close = getattr(probe, "close", None)
+    if close is not None:
+        close()
