@@ -1,7 +1,7 @@
 """Which layers of a model can be shown, and why the others cannot."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -87,7 +87,7 @@ class Catalogue:
 
 
 def describe(
-    name: str, layer: Any, tensor: Any, unit_axis: int, *, sample_axis: int | None
+    name: str, layer: Any, tensor: Any, unit_axis: int, *, sample_axis: Collection[int | None]
 ) -> Output:
     """What is to be said of one tensor.
 
@@ -96,7 +96,7 @@ def describe(
         layer: That put it out.
         tensor: Eager, of a graph, or symbolic.
         unit_axis: The axis along which the units lie.
-        sample_axis: The length that its first axis has if it runs over samples.
+        sample_axis: The lengths that its first axis may have if it runs over samples.
     """
     if isinstance(tensor, tf.RaggedTensor | tf.SparseTensor | tf.IndexedSlices):
         kind = type(tensor).__name__.removesuffix("Tensor").lower()
@@ -108,7 +108,7 @@ def describe(
     refused = ""
     if _dtype_name(tensor) == "string":
         refused = "puts out text, not numbers"
-    elif not shape or shape[0] != sample_axis:
+    elif not shape or shape[0] not in sample_axis:
         refused = f"puts out {shape}, which has no sample axis"
     return Output(name, layer, (None, *shape[1:]), unit_axis, refused)
 

@@ -24,6 +24,11 @@ def require_model(model: Any) -> None:
     Raises:
         ModelError: Another kind of object, a model that is not built, or one without layers.
     """
+    if keras.config.backend() != "tensorflow":
+        raise ModelError(
+            f"Keras runs on {keras.config.backend()} here, and this package on TensorFlow: "
+            "set KERAS_BACKEND=tensorflow before keras is imported"
+        )
     framework = next((each for each in frameworks() if isinstance(model, each.Model)), None)
     if framework is None:
         raise ModelError(f"expected a keras.Model; got {_described(model)}")

@@ -1,7 +1,8 @@
 """What a model takes: how many arrays, of which shapes and kinds, under which names."""
 
+import inspect
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,16 +21,21 @@ class Inputs:
         names: One per input: the key in a dict, or the name of the `Input`.
         other_names: A second set of names that a dict may go by.
         structure: What the model is called with, with the place of an input for each tensor.
+        spread: Whether `structure` is a list of arguments, rather than the only one.
+        batch_size: The number of samples that the model was built for; None for any.
     """
 
     specs: tuple[tf.TensorSpec, ...]
     names: tuple[str, ...]
     other_names: tuple[str, ...]
     structure: Any
+    spread: bool = False
+    batch_size: int | None = None
 
-    def packed(self, tensors: Sequence[Any]) -> Any:
-        """The tensors in the structure that the model takes."""
-        return tf.nest.map_structure(lambda place: tensors[place], self.structure)
+    def arguments(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
+        """What the model is called with: one structure of tensors, or several arguments."""
+        packed = tf.nest.map_structure(lambda place: tensors[place], self.structure)
+        return tuple(packed) if self.spread else (packed,)
 
     def check(self, x: Any) -> None:
         """Refuse a batch that the model cannot take.
@@ -94,10 +100,11 @@ def inputs_of(model: Any, like: Any = None) -> Inputs:
     """
     if getattr(model, "inputs", None):
         return _declared(model)
+    arguments = _arguments_of(model)
     if like is not None:
-        return _of_samples(like)
+        return _of_samples(like, arguments)
     specs = _remembered(model)
-    if specs is None:
+    if specs is None or len(arguments) > 1:
         raise ModelError(
             f"model {model.name!r} ({type(model).__name__}) does not tell what it takes; "
             "give it a few samples with x="
@@ -116,7 +123,19 @@ def _declared(model: Any) -> Inputs:
     specs = tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in tensors)
     input_names = tuple(str(each.name) for each in tensors)
     names = _keys(structure) if len(_keys(structure)) == len(specs) else input_names
-    return Inputs(specs, names, input_names, _places(structure))
+    sizes = {each.shape[0] for each in tensors}
+    batch_size = sizes.pop() if len(sizes) == 1 else None
+    return Inputs(specs, names, input_names, _places(structure), batch_size=batch_size)
+
+
+def _arguments_of(model: Any) -> tuple[str, ...]:
+    """The arguments that a subclassed model must be called with."""
+    return tuple(
+        name
+        for name, each in inspect.signature(model.call).parameters.items()
+        if each.default is each.empty
+        and each.kind in (each.POSITIONAL_ONLY, each.POSITIONAL_OR_KEYWORD)
+    )
 
 
 def _remembered(model: Any) -> Any:
@@ -139,11 +158,19 @@ def _as_specs(shape: Any) -> Any:
     return [_as_specs(part) for part in shape]
 
 
-def _of_samples(x: Any) -> Inputs:
+def _of_samples(x: Any, arguments: Sequence[str]) -> Inputs:
     def spec(part: Any) -> tf.TensorSpec:
         dtype = tf.as_dtype(getattr(part, "dtype", np.float32))
         return tf.TensorSpec(part.shape, tf.float32 if dtype == tf.float64 else dtype)
 
+    if len(arguments) > 1 and batches.is_arrays(x):
+        parts = batches.parts(x)
+        if isinstance(x, Mapping) and set(x) == set(arguments):
+            parts = [x[name] for name in arguments]
+        if len(parts) == len(arguments):
+            found = _of_structure([spec(part) for part in parts])
+            names = tuple(arguments)
+            return replace(found, names=names, other_names=names, spread=True)
     if isinstance(x, Mapping):
         return _of_structure({name: spec(part) for name, part in x.items()})
     if isinstance(x, list | tuple):

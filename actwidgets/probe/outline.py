@@ -28,7 +28,7 @@ def outline(model: Any) -> Catalogue | None:
         if any(tensor.shape[0] is not None for tensor in graph.inputs):
             raise _OpaqueError  # built by a call: shapes hold for that size of batch only
         outputs = [*_tensors_of("", model, graph.outputs, UnitAxes())]
-        outputs += _walk(graph, (), UnitAxes())
+        outputs += _walk(model, graph, (), UnitAxes())
         return Catalogue(outputs, graph._outputs_struct, graph.output_names)
     except (_OpaqueError, AttributeError):  # or Keras' inside has changed
         return None
@@ -44,13 +44,15 @@ def _graph_of(model: Any) -> Any:
     return graph
 
 
-def _walk(graph: Any, path: tuple[str, ...], axes: UnitAxes) -> Iterator[Output]:
+def _walk(model: Any, graph: Any, path: tuple[str, ...], axes: UnitAxes) -> Iterator[Output]:
     counts: Counter[str] = Counter()
     for depth in sorted(graph._nodes_by_depth, reverse=True):
         for node in graph._nodes_by_depth[depth]:
             operation = node.operation
             if operation is None or node.is_input:
                 continue
+            if model is not graph and not isinstance(operation, keras.Layer):
+                continue  # a Sequential is made of layers; the rest computes masks
             count = counts[operation.name]
             counts[operation.name] += 1
             here = (*path, f"{operation.name}#{count}" if count else operation.name)
@@ -61,7 +63,7 @@ def _walk(graph: Any, path: tuple[str, ...], axes: UnitAxes) -> Iterator[Output]
                 inner = _graph_of(operation)
                 if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
                     raise _OpaqueError
-                yield from _walk(inner, here, axes)
+                yield from _walk(operation, inner, here, axes)
             elif getattr(operation, "_layers", None) and not is_recurrent(operation):
                 raise _OpaqueError
 
@@ -69,4 +71,4 @@ def _walk(graph: Any, path: tuple[str, ...], axes: UnitAxes) -> Iterator[Output]
 def _tensors_of(name: str, layer: Any, tensors: Any, axes: UnitAxes) -> Iterator[Output]:
     for index, tensor in enumerate(tensors):
         axis = axes.of(tensor, layer, index)
-        yield describe(element_name(name, index), layer, tensor, axis, sample_axis=None)
+        yield describe(element_name(name, index), layer, tensor, axis, sample_axis=(None,))

@@ -3,7 +3,7 @@
 import re
 import threading
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -56,7 +56,7 @@ class _Enough(BaseException):  # passes through `except Exception` in other peop
 
 def record(
     model: Any,
-    inputs: Any,
+    arguments: Sequence[Any],
     *,
     training: bool = False,
     only: Collection[str] | None = None,
@@ -66,7 +66,7 @@ def record(
 
     Args:
         model: A built Keras model.
-        inputs: What the model takes: tensors, eager or of a graph that is being traced.
+        arguments: What it is called with: tensors, eager or of a graph that is being traced.
         training: Passed on to the model. Nothing it would change is changed.
         only: Names of taps; the call is left as soon as all of them are there.
         at_each_call: Called before each layer; may wait, or raise to give up.
@@ -81,7 +81,7 @@ def record(
 
     def call() -> None:
         with _recording_to(calls), suppress(_Enough):
-            model(inputs, training=training)
+            model(*arguments, training=training)
 
     try:
         call_untouched(model, call)
@@ -178,6 +178,7 @@ _n_recordings = 0
 _originals: list[tuple[type, str, Any]] = []
 _attributes: dict[tuple[int, str], tuple[Any, Any]] = {}  # what they were before any recording
 _ABSENT = object()
+_ONLY_NOTES = ("_called", "_parent_path")  # set by each call, and of no use to it
 _COMPILED = type(tf.function(lambda: None))
 
 
@@ -259,6 +260,8 @@ def _noted(original: Any) -> Any:
 
     def set_attribute(layer: Any, name: str, value: Any) -> None:
         if getattr(_here, "calls", None) is not None:
+            if name in _ONLY_NOTES:
+                return
             before = layer, vars(layer).get(name, _ABSENT)
             _attributes.setdefault((id(layer), name), before)
         original(layer, name, value)

@@ -166,7 +166,7 @@ class Slices:
                     self._trace = Trace(
                         self._model, self.inputs, training=self._training, at_each_call=pause
                     )
-                except Exception as failure:  # noqa: BLE001  whatever it is, eager calls are left
+                except RecordingError as failure:  # eager calls are left
                     log.info("%s is called eagerly: %s", self._model.name, failure)
                     self._untraceable = failure
             return self._trace
@@ -174,7 +174,7 @@ class Slices:
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> Recording:
         try:
             return record(
-                self._model, self.inputs.packed(tensors), training=self._training, only=only
+                self._model, self.inputs.arguments(tensors), training=self._training, only=only
             )
         except RecordingError as failure:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
@@ -184,12 +184,17 @@ class Slices:
         if trace is not None:
             return trace.catalogue
         tensors = self.inputs.blank(1) if like is None else self.inputs.tensors(like)
-        n_samples = 3  # enough not to be taken for an axis of length 1
+        n_samples = self.inputs.batch_size or 3  # enough not to be taken for an axis of length 1
         tensors = [tf.repeat(each[:1], n_samples, axis=0) for each in tensors]
-        recording = self._call(tensors)
+        try:
+            recording = self._call(tensors)
+        except ModelError as failure:
+            if like is None and not getattr(self._model, "inputs", None):
+                raise ModelError(f"{failure}; give it a few samples with x=") from failure
+            raise
         return Catalogue(
             [
-                describe(tap.name, tap.layer, tap.output, tap.unit_axis, sample_axis=n_samples)
+                describe(tap.name, tap.layer, tap.output, tap.unit_axis, sample_axis=(n_samples,))
                 for tap in recording.taps
                 if tf.is_tensor(tap.output) and hasattr(tap.output, "numpy")
             ],

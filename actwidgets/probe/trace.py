@@ -41,7 +41,7 @@ class Trace:
         self._inputs = inputs
 
         def run(tensors: Sequence[Any], **limits: Any) -> Recording:
-            return record(model, inputs.packed(tensors), training=training, **limits)
+            return record(model, inputs.arguments(tensors), training=training, **limits)
 
         def call(*tensors: Any) -> Any:
             recordings.append(run(tensors, at_each_call=at_each_call))
@@ -51,7 +51,9 @@ class Trace:
         self._run = run
         self._whole = tf.function(call, autograph=False).get_concrete_function(*inputs.specs)
         self._tensors = {tap.name: tap.output for tap in recordings[0].taps}
-        self.catalogue = _catalogue(recordings[0], self._whole.graph, model)
+        self.catalogue = _catalogue(
+            recordings[0], self._whole.graph, model, (None, inputs.batch_size)
+        )
 
     def head(self, names: Sequence[str]) -> Head:
         """Make a compiled function from input tensors to the outputs of these layers.
@@ -98,12 +100,14 @@ def _head_on_graph(whole: Any, outputs: list[Any]) -> Head:
         graph.outputs, graph.structured_outputs, graph.control_outputs = kept
 
 
-def _catalogue(recording: Recording, graph: Any, model: Any) -> Catalogue:
+def _catalogue(
+    recording: Recording, graph: Any, model: Any, n_samples: tuple[int | None, ...]
+) -> Catalogue:
     outputs = []
     for tap in recording.taps:
         # What is inside a loop or a branch has a graph of its own and cannot be fetched.
         if getattr(tap.output, "graph", graph) is graph:
-            output = describe(tap.name, tap.layer, tap.output, tap.unit_axis, sample_axis=None)
+            output = describe(tap.name, tap.layer, tap.output, tap.unit_axis, sample_axis=n_samples)
         else:
             refused = "is called inside a loop or a branch, where its output cannot be fetched"
             output = Output(tap.name, tap.layer, (), tap.unit_axis, refused)

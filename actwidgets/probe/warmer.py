@@ -9,6 +9,7 @@ from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+START_AFTER_S = 0.1  # the first pictures come first
 IDLE_S = 0.15  # what was not asked for is made only when nobody moved anything for so long
 MAX_WANTED = 8
 log = logging.getLogger("actwidgets")
@@ -112,6 +113,7 @@ class Warmer:
         return self._next()
 
     def _run(self) -> None:
+        time.sleep(START_AFTER_S)
         while (work := self._next()) is not None:
             try:
                 self._make(*work)

@@ -332,6 +332,57 @@ def subclassed_tf_function_and_dict() -> Case:
 
 
 @case
+def masked_tokens_of_any_length() -> Case:
+    model = keras.Sequential(
+        [
+            keras.Input((None,), dtype="int32"),
+            layers.Embedding(20, 4, mask_zero=True, name="tokens"),
+            layers.LSTM(5, return_sequences=True, name="lstm"),
+            layers.GRU(4, name="gru"),
+            classes(),
+        ]
+    )
+    x = np.random.default_rng(1).integers(1, 20, (N_SAMPLES, 7))
+    x[1:, -2:] = 0
+    tokens = model.get_layer("tokens")(x)
+    mask = tf.not_equal(x, 0)
+    lstm = model.get_layer("lstm")(tokens, mask=mask)
+    gru = model.get_layer("gru")(lstm, mask=mask)
+    return Case(
+        model,
+        x,
+        {"gru": gru},
+        ["tokens", "lstm", "gru", "classes"],
+        model.get_layer("classes")(gru),
+    )
+
+
+class TwoArguments(keras.Model):
+    """Called with two arguments rather than a list."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = layers.Dense(4, name="inner")
+        self.last = classes()
+
+    def call(self, left: Any, right: Any, training: bool = False) -> Any:
+        return self.last(self.inner(left) + self.inner(right))
+
+
+@case
+def subclassed_with_two_arguments() -> Case:
+    model = TwoArguments()
+    x = [images(5), images(5)[::-1].copy()]
+    model(*x)
+    return Case(
+        model,
+        x,
+        {"inner": model.inner(x[0]), "inner#1": model.inner(x[1])},
+        predicted=model(*x),
+    )
+
+
+@case
 def conv1d_and_lstm_with_states() -> Case:
     inputs = keras.Input((12, 2))
     conv = layers.Conv1D(4, 3, activation="relu", name="conv")

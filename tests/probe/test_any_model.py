@@ -18,6 +18,7 @@ NEEDS_A_CALL = {
     "sequential_built_by_a_call",
     "subclassed",
     "subclassed_with_control_flow",
+    "subclassed_with_two_arguments",
     "subclassed_tf_function_and_dict",
     "conv1d_and_lstm_with_states",  # holds a Bidirectional, which holds layers
     "transformer_with_attention_scores",

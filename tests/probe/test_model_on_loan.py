@@ -59,12 +59,19 @@ def _refused(model):
         aw.activations(model, X, layers=["conv9"])
 
 
+def _looked_at(session):
+    session.maps()
+    session._probe.wait()  # what is done in the background leaves nothing either
+    session.predictions()
+
+
 CALLS = {
     "layers": lambda model: aw.layers(model),
     "activations": lambda model: aw.activations(model, X),
     "predict": lambda model: aw.predict(model, X),
     "class_profiles": lambda model: aw.class_profiles(model, X, Y),
-    "Session": lambda model: aw.Session(model, X, Y).maps(),
+    "Session": lambda model: _looked_at(aw.Session(model, X, Y)),
+    "kernels": lambda model: aw.kernels(model, "conv"),
     "explore": lambda model: aw.explore(model, X, Y).close(),
     "a wrong layer": lambda model: _refused(model),
 }

@@ -19,13 +19,13 @@ def shared():
 
 
 def test_calls_are_named_by_path_in_the_order_in_which_they_begin(shared):
-    taps = record(shared, np.ones((2, 3), np.float32)).taps
+    taps = record(shared, [np.ones((2, 3), np.float32)]).taps
     assert [tap.name for tap in taps] == ["", "twice", "twice#1", "sub", "sub/inside", "last"]
 
 
 def test_each_call_has_its_own_output(shared):
     x = np.array([[1.0, -2.0, 0.5]], np.float32)
-    outputs = {tap.name: np.asarray(tap.output) for tap in record(shared, x).taps}
+    outputs = {tap.name: np.asarray(tap.output) for tap in record(shared, [x]).taps}
     twice = shared.get_layer("twice")
     np.testing.assert_allclose(outputs["twice"], twice(x))
     np.testing.assert_allclose(outputs["twice#1"], twice(twice(x)))
@@ -35,7 +35,7 @@ def test_each_call_has_its_own_output(shared):
 def test_a_layer_with_several_outputs_has_a_tap_for_each():
     inputs = keras.Input((4, 2))
     outputs = keras.layers.LSTM(3, return_state=True, name="lstm")(inputs)
-    taps = record(keras.Model(inputs, outputs), np.zeros((1, 4, 2), np.float32)).taps
+    taps = record(keras.Model(inputs, outputs), [np.zeros((1, 4, 2), np.float32)]).taps
     names = [tap.name for tap in taps]
     assert [name for name in names if name.startswith("lstm")][:3] == ["lstm", "lstm:1", "lstm:2"]
 
@@ -51,7 +51,7 @@ def test_nothing_is_left_behind_when_the_model_raises():
     model.layers[0].build((None, 3))
     original = keras.Layer.__call__
     with pytest.raises(RecordingError, match=r"layer .raises. raised FloatingPointError: .*no"):
-        record(model, np.ones((1, 3), np.float32))
+        record(model, [np.ones((1, 3), np.float32)])
     assert keras.Layer.__call__ is original
     assert model.layers[0]._losses == []
 
@@ -67,5 +67,7 @@ def test_calls_on_another_thread_are_not_recorded(shared):
             other.join()
             return inputs
 
-    names = [tap.name for tap in record(keras.Sequential([keras.Input((3,)), Elsewhere()]), x).taps]
+    names = [
+        tap.name for tap in record(keras.Sequential([keras.Input((3,)), Elsewhere()]), [x]).taps
+    ]
     assert len(names) == 2

@@ -246,6 +246,47 @@ def test_what_is_no_model_is_told_in_a_sentence(given, words):
             use(given())
 
 
+class Looking(keras.Model):
+    """Takes whole numbers, and says so nowhere."""
+
+    def __init__(self):
+        super().__init__(name="looking")
+        self.table = self.add_weight(shape=(10, 4))
+        self.last = keras.layers.Dense(3, name="last")
+
+    def call(self, x):
+        return self.last(tf.reduce_mean(tf.gather(self.table, x), axis=1))
+
+
+def test_a_model_that_does_not_tell_what_it_takes_asks_for_samples():
+    model, x = Looking(), np.arange(20).reshape(4, 5) % 10
+    model(x)
+    with pytest.raises(ModelError, match=r"'looking' cannot be run.*give it a few samples with x="):
+        aw.layers(model)
+    assert [info.name for info in aw.layers(model, x)] == ["last"]
+    np.testing.assert_allclose(aw.predict(model, x), model(x), atol=1e-6)
+
+
+def test_a_model_built_for_a_batch_of_one_size_is_read_at_that_size():
+    model = keras.Sequential(
+        [keras.Input(batch_shape=(4, 5, 2)), keras.layers.LSTM(3, stateful=True, name="lstm")]
+    )
+    x = np.random.default_rng(0).normal(size=(8, 5, 2)).astype(np.float32)
+    assert [info.name for info in aw.layers(model)] == ["lstm"]
+    states = [np.asarray(state) for state in model.get_layer("lstm").states]
+    found = aw.activations(model, x, batch_size=4)["lstm"]
+    assert found.shape == (8, 3)
+    np.testing.assert_array_equal(aw.activations(model, x[:4], batch_size=4)["lstm"], found[:4])
+    for before, after in zip(states, model.get_layer("lstm").states, strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_another_backend_is_told(monkeypatch):
+    monkeypatch.setattr(keras.config, "backend", lambda: "jax")
+    with pytest.raises(ModelError, match=r"Keras runs on jax here.*KERAS_BACKEND=tensorflow"):
+        aw.layers(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]))
+
+
 def test_an_output_that_is_text_has_no_units():
     model = _text_output()
     assert "back" not in [info.name for info in aw.layers(model)]
