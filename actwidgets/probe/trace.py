@@ -1,6 +1,6 @@
 """One trace of a model, and compiled slices of it: heads on the same graph."""
 
-import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -37,7 +37,6 @@ class Trace:
         training: bool = False,
         at_each_call: Callable[[], None] | None = None,
     ) -> None:
-        self._lock = threading.Lock()
         self._inputs = inputs
 
         def run(tensors: Sequence[Any], **limits: Any) -> Recording:
@@ -64,8 +63,7 @@ class Trace:
         for name in names:
             self.catalogue.require(name)
         try:
-            with self._lock:  # the graph's outputs are exchanged for a moment
-                return _head_on_graph(self._whole, [self._tensors[name] for name in names])
+            return _head_on_graph(self._whole, [self._tensors[name] for name in names])
         except (ImportError, AttributeError, TypeError):  # TensorFlow's inside has changed
             return self._head_by_tracing(names)
 
@@ -79,25 +77,66 @@ class Trace:
         return tf.function(call, autograph=False).get_concrete_function(*self._inputs.specs)
 
 
+class _Slice:
+    """The part of a traced graph that some outputs need, in the place of the whole graph.
+
+    What lies behind the outputs is not in it, nor are variables that only that reads: each
+    one handed to a function costs half a microsecond a call.
+    """
+
+    def __init__(self, whole: Any, outputs: list[Any]) -> None:
+        graph = whole.graph
+        if graph.deferred_external_captures:
+            raise TypeError("captures by reference are read when the function is called")
+        self._graph, self._needed = graph, _needed_for(outputs)
+        kept = [
+            (capture, each)
+            for capture, each in zip(
+                graph.captures, whole.function_type.captures.items(), strict=True
+            )
+            if capture[1].op in self._needed
+        ]
+        self.captures = [capture for capture, _ in kept]
+        self.capture_types = OrderedDict(each for _, each in kept)
+        self.external_captures = [external for external, _ in self.captures]
+        n_arguments = len(graph.inputs) - len(graph.captures)
+        self.inputs = [*graph.inputs[:n_arguments], *(internal for _, internal in self.captures)]
+        self.outputs, self.structured_outputs = list(outputs), list(outputs)
+        self.control_outputs: list[Any] = []  # or whatever has a state would be run
+
+    def get_operations(self) -> list[Any]:
+        return [each for each in self._graph.get_operations() if each in self._needed]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._graph, name)
+
+
+def _needed_for(outputs: list[Any]) -> set[Any]:
+    """The operations that the values of these tensors depend on."""
+    needed: set[Any] = set()
+    waiting = [output.op for output in outputs]
+    while waiting:
+        operation = waiting.pop()
+        if operation not in needed:
+            needed.add(operation)
+            waiting += [each.op for each in operation.inputs]
+            waiting += operation.control_inputs
+    return needed
+
+
 def _head_on_graph(whole: Any, outputs: list[Any]) -> Head:
     """A head on the graph that is there: no second trace. Uses TensorFlow's private parts."""
     from tensorflow.core.function import trace_type
     from tensorflow.core.function.polymorphism import function_type
     from tensorflow.python.eager.polymorphic_function import concrete_function
 
-    graph = whole.graph
-    kept = graph.outputs, graph.structured_outputs, graph.control_outputs
-    graph.outputs, graph.structured_outputs = list(outputs), list(outputs)
-    graph.control_outputs = []  # or whatever has a state is run, behind the layer too
-    try:
-        signature = function_type.FunctionType(
-            whole.function_type.parameters.values(),
-            whole.function_type.captures,
-            return_annotation=trace_type.from_value(graph.structured_outputs),
-        )
-        return concrete_function.ConcreteFunction.from_func_graph(graph, signature, {})
-    finally:
-        graph.outputs, graph.structured_outputs, graph.control_outputs = kept
+    part = _Slice(whole, outputs)
+    signature = function_type.FunctionType(
+        whole.function_type.parameters.values(),
+        part.capture_types,
+        return_annotation=trace_type.from_value(part.structured_outputs),
+    )
+    return concrete_function.ConcreteFunction.from_func_graph(part, signature, {})
 
 
 def _catalogue(
