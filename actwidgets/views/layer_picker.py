@@ -1,15 +1,16 @@
 """Choose the layer that all views of a session show."""
 
+from functools import cached_property
+
 import ipywidgets as w
 import traitlets as t
 
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.layer_tree import LayerTree
 from actwidgets.session import Selection
-from actwidgets.views._controls import shorten
+from actwidgets.views._layer_lines import flat_lines, tree_lines
 from actwidgets.views.base import View
 
-KIND_LETTERS = 15
-SPACE = "\u00a0"  # browsers fold ordinary spaces in a list
+FILTERED = "What the filter finds is shown, open or not"
 
 
 class LayerPicker(View):
@@ -17,69 +18,125 @@ class LayerPicker(View):
 
     Each line gives name, kind, shape of one sample's output and number of parameters. With
     the list in focus, the arrow keys walk through the layers and all views follow.
+
+    Layers that hold layers, such as a model inside the model, open and close: `opened` names
+    those that are open. The chosen layer is never hidden: choosing it opens what it lies in,
+    and closing what it lies in chooses that.
     """
 
     watched = ("layer",)
     filter = t.Unicode("", help="only layers whose name or kind holds this text").tag(option=True)
     rows = t.Int(8, min=2, help="lines of the list").tag(option=True)
+    letters = t.Int(43, min=30, help="length of a line of a tree; 43 fit into 330 pixels").tag(
+        option=True
+    )
+    opened = t.Tuple(help="names of the containers whose layers are listed").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._title = w.HTML()
         self._filter = self._control(
             "filter",
-            w.Text(placeholder="filter by name or kind", layout={"width": "auto"}),
+            w.Text(placeholder="filter by name or kind", layout={"width": "auto", "flex": "1 1 0"}),
         )
+        self._fold, self._fold_all = (w.Button(layout={"width": "32px"}) for _ in range(2))
+        self._fold.on_click(self._on_user_fold)
+        self._fold_all.on_click(self._on_user_fold_all)
         self._list = w.Select(options=[], layout={"width": "auto"})
         self._list.add_class("aw-list")
         self._list.observe(self._on_user_layer, names="value")
         self._shown: tuple[tuple[str, str], ...] = ()
-        return self._title, self._filter, self._list
+        self._open_around_the_chosen(self.opened)
+        return self._title, w.HBox([self._filter, self._fold, self._fold_all]), self._list
 
     def _render(self, selection: Selection) -> None:
-        layers = self._session.layers
-        words = self.filter.lower().split()
-        found = [
-            layer
-            for layer in layers
-            if all(word in f"{layer.name} {layer.kind}".lower() for word in words)
-        ]
-        options = _lines(found)
-        if options != self._shown:
-            self._shown = options
-            self._list.index = None
-            self._list.options = options
-        self._list.rows = max(2, min(self.rows, len(options)))
-        names = [layer.name for layer in found]
-        self._list.value = selection.layer if selection.layer in names else None
-        self._title.value = (
-            f'<div class="aw-title">Layers <span>{len(found)} of {len(layers)}</span></div>'
+        tree, words = self._tree, self.filter.split()
+        rows = tree.rows(self.opened, words)
+        options = (
+            tree_lines(rows, self.letters)
+            if tree.containers
+            else flat_lines([row.layer for row in rows])
         )
+        with self._list.hold_sync():
+            if options != self._shown:
+                self._shown = options
+                self._list.index = None  # else the first of the new lines is chosen for a moment
+                self._list.options = options
+            n_lines = len(tree.layers if tree.containers else rows)
+            self._list.rows = max(2, min(self.rows, n_lines))
+            names = [row.layer.name for row in rows]
+            self._list.value = selection.layer if selection.layer in names else None
+        n_layers = len(tree.layers)
+        if words or len(rows) == n_layers:
+            counts = f"{len(tree.found(words))} of {n_layers}"
+        else:
+            counts = f"{n_layers} in all, {len(rows)} shown"
+        self._title.value = f'<div class="aw-title">Layers <span>{counts}</span></div>'
+        self._render_buttons(selection.layer, FILTERED if words else "")
+
+    def _render_buttons(self, layer: str, idle: str) -> None:
+        containers, container = self._tree.containers, self._tree.nearest_container(layer)
+        for button in (self._fold, self._fold_all):
+            button.layout.display = None if containers else "none"
+        if containers:
+            opening = container is not None and container not in self.opened
+            outside = "" if container else "The chosen layer lies in no other"
+            _announce(self._fold, "angle", opening, container, idle or outside)
+            _announce(self._fold_all, "angle-double", self.opened != containers, "all", idle)
+
+    @cached_property
+    def _tree(self) -> LayerTree:
+        return LayerTree(self._session.layers)
+
+    def _open_around_the_chosen(self, opened: tuple[str, ...]) -> None:
+        self.opened = (*opened, *self._tree.containers_of(self._session.layer))
+
+    def _on_session(self, change=None) -> None:
+        with self._session.lock, self._guard("could not list the layers"):
+            before, opened = self._tree, self.opened
+            if before.layers != self._session.layers:
+                self._tree = LayerTree(self._session.layers)
+                opened = self._tree.opened_after(before, opened)
+            self._open_around_the_chosen(opened)
+        super()._on_session(change)
+
+    def _on_option(self, change) -> None:
+        if change.name == "opened":
+            with self._guard("could not choose the container"):
+                layer = self._session.layer
+                shown = self._tree.nearest_shown(layer, self.opened)
+                if shown != layer:
+                    self._session.select(layer=shown)
+        super()._on_option(change)
 
     def _on_user_layer(self, change) -> None:
         if change.new is not None:
             with self._guard("could not choose the layer"):
                 self._session.select(layer=change.new)
 
+    def _on_user_fold(self, _button) -> None:
+        with self._guard("could not open or close"):
+            container = self._tree.nearest_container(self._session.layer)
+            if container in self.opened:
+                self.opened = tuple(name for name in self.opened if name != container)
+            elif container is not None:
+                self.opened = (*self.opened, container)
 
-def _lines(layers: list[LayerInfo]) -> tuple[tuple[str, str], ...]:
-    """The list's options: a line of aligned columns, and the name it stands for."""
-    cells = [
-        (
-            layer.name,
-            shorten(layer.kind, KIND_LETTERS),
-            layer.shape_text,
-            f"{layer.n_params:,}" if layer.n_params else "–",
-        )
-        for layer in layers
-    ]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    lines = (
-        "  ".join(
-            cell.rjust(width) if place == 3 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    )
-    return tuple(
-        (line.replace(" ", SPACE), layer.name) for line, layer in zip(lines, layers, strict=True)
-    )
+    def _on_user_fold_all(self, _button) -> None:
+        with self._guard("could not open or close"):
+            containers = self._tree.containers
+            self.opened = () if self.opened == containers else containers
+
+    @t.default("opened")
+    def _opened_at_first(self) -> tuple[str, ...]:
+        return self._tree.opened_at_first()
+
+    @t.validate("opened")
+    def _known_containers(self, proposal) -> tuple[str, ...]:
+        return self._tree.known(proposal.value)
+
+
+def _announce(button: w.Button, icon: str, opening: bool, what: str | None, idle: str) -> None:
+    """Let a button say what it will do, or why it does nothing."""
+    button.icon = f"{icon}-{'down' if opening else 'up'}"
+    button.disabled = bool(idle)
+    button.tooltip = idle or f"{'Open' if opening else 'Close'} {what}"
