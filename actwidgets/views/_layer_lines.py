@@ -40,10 +40,12 @@ def tree_lines(rows: Sequence[Row], letters: int) -> Lines:
     names = [indent + row.label for indent, row in zip(indents, rows, strict=True)]
     shapes = [row.layer.shape_text for row in rows]
     counts = [row.layer.n_params_text for row in rows]
-    kinds = [row.layer.kind for row in rows]
-    room = letters - _widest(shapes) - _widest(counts) - 3
+    room = letters - _widest(shapes) - _widest(counts)
+    whole = _widest(names) + min(KIND_LETTERS, _widest(row.layer.kind for row in rows))
+    gap = "  " if whole + 6 <= room else " "
+    room -= 3 * len(gap)
     kind_letters = max(LEAST_KIND_LETTERS, min(KIND_LETTERS, room - _widest(names)))
-    name_letters = max(LEAST_NAME_LETTERS, room - min(kind_letters, _widest(kinds)))
+    name_letters = max(LEAST_NAME_LETTERS, room - kind_letters)
     cells = [
         (
             indent + abbreviate(row.label, max(1, name_letters - len(indent))),
@@ -53,7 +55,7 @@ def tree_lines(rows: Sequence[Row], letters: int) -> Lines:
         )
         for indent, row, shape, count in zip(indents, rows, shapes, counts, strict=True)
     ]
-    return _aligned(cells, (row.layer.name for row in rows), " ")
+    return _aligned(cells, (row.layer.name for row in rows), gap)
 
 
 def abbreviate(name: str, letters: int) -> str:

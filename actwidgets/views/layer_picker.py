@@ -77,11 +77,10 @@ class LayerPicker(View):
         containers, container = self._tree.containers, self._tree.nearest_container(layer)
         for button in (self._fold, self._fold_all):
             button.layout.display = None if containers else "none"
-        if containers:
-            opening = container is not None and container not in self.opened
-            outside = "" if container else "The chosen layer lies in no other"
-            _announce(self._fold, "angle", opening, container, idle or outside)
-            _announce(self._fold_all, "angle-double", self.opened != containers, "all", idle)
+        opening = container is not None and container not in self.opened
+        outside = "" if container else "The chosen layer lies in no other"
+        _announce(self._fold, "angle", opening, container, idle or outside)
+        _announce(self._fold_all, "angle-double", self.opened != containers, "all", idle)
 
     @cached_property
     def _tree(self) -> LayerTree:
@@ -118,7 +117,7 @@ class LayerPicker(View):
             container = self._tree.nearest_container(self._session.layer)
             if container in self.opened:
                 self.opened = tuple(name for name in self.opened if name != container)
-            elif container is not None:
+            else:
                 self.opened = (*self.opened, container)
 
     def _on_user_fold_all(self, _button) -> None:
