@@ -26,7 +26,7 @@ class Workbench(w.Box):
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        picker, gallery = LayerPicker(session), SampleGallery(session)
+        picker, gallery = LayerPicker(session, letters=47), SampleGallery(session)
         maps, matrix = FeatureMapGrid(session), ClassSimilarityMatrix(session)
         self.views: dict[str, View] = {
             type(view).__name__: view for view in (picker, gallery, maps, matrix)

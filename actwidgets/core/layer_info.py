@@ -35,3 +35,13 @@ class LayerInfo:
         """The shape of one sample's output, e.g. `26×26×32`; `?` for an axis that varies."""
         axes = self.output_shape[1:]
         return "×".join("?" if axis is None else str(axis) for axis in axes) or "scalar"
+
+    @property
+    def n_params_text(self) -> str:
+        """The number of parameters in five letters or fewer: `864`, `410k`, `2.26M`, `–`."""
+        if self.n_params < 10_000:
+            return f"{self.n_params:,}" if self.n_params else "–"
+        digits = f"{self.n_params:.2e}"
+        power = int(digits[5:])
+        figure = float(digits[:4]) * 10 ** (power % 3)
+        return f"{figure:.{2 - power % 3}f}{'kMGTP'[power // 3 - 1]}"

@@ -33,24 +33,6 @@ def shorten(name: str, letters: int) -> str:
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def shorten_middle(name: str, letters: int) -> str:
-    """A name that fits, with … in the middle: what tells names apart is often at the end."""
-    if len(name) <= letters:
-        return name
-    behind = (letters - 1) // 2
-    return f"{name[: letters - 1 - behind]}…{name[len(name) - behind :]}"
-
-
-def compact(count: int) -> str:
-    """A count in at most five letters: 896, 18.5k, 2.36M."""
-    if count < 10_000:
-        return f"{count:,}"
-    for size, letter in ((1e9, "G"), (1e6, "M")):
-        if count >= 0.9995 * size:
-            return f"{count / size:.3g}{letter}"
-    return f"{count / 1e3:.3g}k"
-
-
 def unique_short(names: Sequence[str], letters: int) -> list[str]:
     """Names that fit and still differ: one that would repeat another gets its number."""
     short = [shorten(name, letters) for name in names]

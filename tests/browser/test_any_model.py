@@ -50,12 +50,12 @@ def test_the_depth_slider_shows_another_slice(notebook):
 
 def test_a_sub_model_is_opened_and_closed_and_walked_through_by_keys(notebook):
     assert _lines(notebook)[:3] == [["▾", "body"], ["inner", "Conv3D"], ["deeper", "Conv3D"]]
-    notebook.page.get_by_title("close body", exact=True).click()
-    notebook.page.get_by_title("open body", exact=True).wait_for()
+    notebook.page.get_by_title("Close body", exact=True).click()
+    notebook.page.get_by_title("Open body", exact=True).wait_for()
     assert notebook.evaluate("session.layer") == "body"
     assert [line[0] for line in _lines(notebook)] == ["▸", "pool", "classes"]
-    notebook.page.get_by_title("open body", exact=True).click()
-    notebook.page.get_by_title("close body", exact=True).wait_for()
+    notebook.page.get_by_title("Open body", exact=True).click()
+    notebook.page.get_by_title("Close body", exact=True).wait_for()
     notebook.page.locator(".aw-list select").focus()
     notebook.page.keyboard.press("ArrowDown")
     notebook.page.wait_for_timeout(500)

@@ -1,0 +1,247 @@
+"""Layers that hold layers: the picker as a tree."""
+
+import pytest
+from fakes import FakeProbe, messages, open_widgets, wiretap
+from traitlets import TraitError
+
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.session import Session
+from actwidgets.views._layer_lines import SPACE
+from actwidgets.views.layer_picker import LayerPicker
+
+CONV, BLOCK = "backbone/block/conv", "backbone/block"
+
+
+def _nested(*names):
+    """A probe of 5 units per layer, and no more than the picker needs."""
+
+    class Nested(FakeProbe):
+        layers = tuple(LayerInfo(name, "Dense", (None, 5), 5, 105) for name in names)
+
+    return Nested()
+
+
+@pytest.fixture
+def nested(data):
+    """A session on two levels of containers: `backbone` and the `block` in it."""
+    names = ("first", "backbone", "backbone/conv", BLOCK, CONV, "backbone/pool", "last")
+    return Session(_nested(*names), *data)
+
+
+def _lines(picker):
+    """The names as the list shows them, marks and indentation included."""
+    lines = [line.replace(SPACE, " ") for line, _ in picker._list.options]
+    return [line[: line.index(" Dense")].rstrip() for line in lines]
+
+
+def _chosen(session):
+    seen = []
+    session.observe(lambda change: seen.append(change.new.layer), names="selection")
+    return seen
+
+
+def _click(button):
+    button._handle_custom_msg({"event": "click"}, [])
+
+
+ALL_OPEN = ["  first", "▾ backbone", "    conv", "  ▾ block", "      conv", "    pool", "  last"]
+ALL_CLOSED = ["  first", "▸ backbone", "  last"]
+
+
+def test_a_small_model_is_a_tree_with_everything_open(nested):
+    picker = LayerPicker(nested)
+    assert _lines(picker) == ALL_OPEN
+    assert picker.opened == ("backbone", BLOCK)
+    assert "7 of 7" in picker._title.value
+
+
+def test_a_large_model_opens_only_around_the_chosen_layer(data):
+    names = ("net", "net/block", "net/block/conv", "other", *(f"other/{n}" for n in range(40)))
+    session = Session(_nested(*names), *data, layer="net/block/conv")
+    picker = LayerPicker(session)
+    assert picker.opened == ("net", "net/block")
+    assert _lines(picker) == ["▾ net", "  ▾ block", "      conv", "▸ other"]
+    assert "44 in all, 4 shown" in picker._title.value
+
+
+def test_a_flat_model_has_no_buttons_and_no_indentation(session):
+    picker = LayerPicker(session)
+    assert picker._fold.layout.display == picker._fold_all.layout.display == "none"
+    assert picker._list.options[1][0].startswith("dense")
+    assert picker.opened == ()
+    assert LayerPicker(session, opened=("conv",)).opened == ()
+
+
+def test_the_button_closes_and_opens_the_chosen_container(nested):
+    nested.layer = "backbone"
+    picker, seen = LayerPicker(nested), _chosen(nested)
+    assert (picker._fold.tooltip, picker._fold.icon) == ("Close backbone", "angle-up")
+    _click(picker._fold)
+    assert _lines(picker) == ALL_CLOSED
+    assert (picker._fold.tooltip, picker._fold.icon) == ("Open backbone", "angle-down")
+    _click(picker._fold)
+    assert _lines(picker) == ALL_OPEN
+    assert (picker._list.value, seen) == ("backbone", [])
+
+
+def test_closing_around_the_chosen_layer_chooses_the_container_in_one_step(nested):
+    nested.layer = CONV
+    picker, seen = LayerPicker(nested), _chosen(nested)
+    _click(picker._fold)
+    assert seen == [BLOCK]
+    assert picker._list.value == nested.layer == BLOCK
+    _click(picker._fold)  # opens it again: the button acts on the container itself
+    assert (_lines(picker), seen) == (ALL_OPEN, [BLOCK])
+
+
+def test_the_other_button_closes_and_opens_all(nested):
+    nested.layer = CONV
+    picker, seen = LayerPicker(nested), _chosen(nested)
+    assert picker._fold_all.tooltip == "Close all"
+    _click(picker._fold_all)
+    assert (_lines(picker), picker.opened, seen) == (ALL_CLOSED, (), ["backbone"])
+    assert picker._fold_all.tooltip == "Open all"
+    _click(picker._fold_all)
+    assert (_lines(picker), picker.opened) == (ALL_OPEN, ("backbone", BLOCK))
+    assert seen == ["backbone"]
+
+
+def test_with_some_open_the_other_button_opens_the_rest(nested):
+    picker = LayerPicker(nested, opened=("backbone",))
+    assert picker._fold_all.tooltip == "Open all"
+    _click(picker._fold_all)
+    assert _lines(picker) == ALL_OPEN
+
+
+def test_a_layer_in_no_container_leaves_nothing_to_open(nested):
+    nested.layer = "last"
+    picker = LayerPicker(nested)
+    assert picker._fold.disabled
+    assert not picker._fold_all.disabled
+    nested.layer = "backbone/pool"
+    assert (picker._fold.disabled, picker._fold.tooltip) == (False, "Close backbone")
+    nested.layer = "last"
+    _click(picker._fold)  # as a late click may
+    assert picker.error == ""
+
+
+def test_lines_may_be_longer_in_a_wider_picker(data):
+    session = Session(
+        _nested("net", *(f"net/conv{n}_block{n}_1_depthwise" for n in range(9))), *data
+    )
+    picker = LayerPicker(session)
+    assert "depthwise" not in picker._list.options[1][0]
+    picker.letters = 80
+    assert "conv0_block0_1_depthwise" in picker._list.options[1][0]
+
+
+def test_a_click_on_a_line_is_one_choice_and_sends_nothing_back(nested):
+    nested.layer = CONV
+    picker, seen = LayerPicker(nested), _chosen(nested)
+    wires = wiretap()
+    picker._list.set_state({"index": 3})
+    assert seen == [BLOCK]  # the same button would close the same container: no word of that
+    assert messages(wires) == []
+    picker._list.set_state({"index": 2})
+    assert messages(wires) == [("Button", ["tooltip"])]
+
+
+def test_opening_is_one_message_of_the_list_and_one_for_each_thing_said(nested):
+    nested.layer = "backbone"
+    picker = LayerPicker(nested, opened=())
+    wires = wiretap()
+    _click(picker._fold)
+    assert messages(wires) == [
+        ("Button", ["icon"]),
+        ("Button", ["tooltip"]),
+        ("HTML", ["value"]),
+        ("Select", ["_options_labels", "index"]),
+    ]
+
+
+def test_new_weights_change_nothing_in_the_list(nested):
+    picker = LayerPicker(nested)
+    wires = wiretap()
+    nested.refresh()
+    assert (messages(wires), picker.error) == ([], "")
+
+
+def test_a_layer_chosen_elsewhere_opens_what_it_lies_in(nested):
+    picker = LayerPicker(nested, opened=())
+    seen = _chosen(nested)
+    nested.layer = CONV
+    assert picker.opened == ("backbone", BLOCK)
+    assert (picker._list.value, seen) == (CONV, [CONV])
+
+
+def test_a_new_picker_leaves_the_choice_alone(nested):
+    nested.layer = CONV
+    picker = LayerPicker(nested, opened=())
+    assert nested.layer == picker._list.value == CONV
+    assert picker.opened == ("backbone", BLOCK)
+
+
+def test_opened_may_be_set_from_python(nested):
+    nested.layer = CONV
+    picker, seen = LayerPicker(nested), _chosen(nested)
+    picker.opened = [BLOCK, "nowhere", "last", "backbone"]
+    assert picker.opened == ("backbone", BLOCK)
+    picker.opened = ()
+    assert (_lines(picker), seen) == (ALL_CLOSED, ["backbone"])
+    picker.opened = (BLOCK,)  # open, but in a closed one
+    assert (_lines(picker), picker.opened) == (ALL_CLOSED, (BLOCK,))
+    assert seen == ["backbone"]
+    with pytest.raises(TraitError):
+        picker.opened = "backbone"
+
+
+def test_a_filter_finds_layers_in_closed_containers(nested):
+    picker = LayerPicker(nested, opened=())
+    picker._filter.set_state({"value": "block CONV"})
+    assert _lines(picker) == ["▾ backbone", "  ▾ block", "      conv"]
+    assert "1 of 7" in picker._title.value
+    assert picker._fold.disabled
+    assert picker._fold_all.disabled
+    picker._list.set_state({"index": 2})
+    assert nested.layer == CONV
+    picker._filter.set_state({"value": ""})
+    assert (_lines(picker), picker._list.value) == (ALL_OPEN, CONV)
+    assert not picker._fold_all.disabled
+
+
+def test_what_was_open_stays_open_in_another_model(nested):
+    picker = LayerPicker(nested, opened=("backbone",))
+    seen = _chosen(nested)
+    nested.model = _nested("backbone", BLOCK, CONV, "head", "head/dense")
+    assert picker.opened == ("backbone", "head")
+    assert _lines(picker) == ["▾ backbone", "  ▸ block", "▾ head", "    dense"]
+    assert seen == ["backbone"]  # `first` is gone
+    nested.layer = CONV
+    nested.model = _nested("last", "backbone", BLOCK, CONV)
+    assert (nested.layer, picker._list.value) == (CONV, CONV)
+    nested.model = _nested("flat")
+    assert picker._fold.layout.display == "none"
+    assert (picker.opened, picker.error) == ((), "")
+
+
+def test_a_large_model_with_a_container_around_the_chosen_layer_opens_there(data):
+    session = Session(_nested("gone", "gone/conv", "net/conv"), *data, layer="net/conv")
+    picker, seen = LayerPicker(session), _chosen(session)
+    session.model = _nested("net", "net/conv", *(f"other{n}" for n in range(50)))
+    assert (session.layer, picker.opened, seen) == ("net/conv", ("net",), [])
+
+
+def test_a_hostile_container_stays_text(data):
+    bad = "<img onerror=alert(1)>"
+    picker = LayerPicker(Session(_nested(bad, f"{bad}/{bad}"), *data))
+    assert [name for _, name in picker._list.options] == [bad, f"{bad}/{bad}"]
+    assert "<img" not in picker._title.value
+    assert picker._fold.tooltip == f"Close {bad}"  # an attribute, which the browser does not read
+
+
+def test_closing_a_picker_of_a_tree_gives_every_widget_back(nested):
+    before = open_widgets()
+    picker = LayerPicker(nested)
+    picker.opened = ()
+    picker.close()
+    assert open_widgets() == before
