@@ -15,6 +15,7 @@ import keras
 import numpy as np
 
 from actwidgets.errors import ModelError
+from actwidgets.probe.frameworks import frameworks
 from actwidgets.probe.keras_2_config import NotKnownError, rewritten
 
 _OUR_MODULES = ("keras", "tf_keras", "builtins")
@@ -85,6 +86,7 @@ def _looked_into(path: Path) -> _Stored:
             with zipfile.ZipFile(path) as archive:
                 metadata = json.loads(archive.read("metadata.json"))
                 config = json.loads(archive.read("config.json"))
+            config.pop("compile_config", None)  # the loss and such, which are left out
             return _Stored(config, _major(metadata["keras_version"]), is_zip=True)
         with h5py.File(path) as file:
             if "model_config" not in file.attrs:
@@ -136,12 +138,18 @@ def _refuse_strangers(config: Any, custom: Mapping[str, Any], path: Path) -> Non
         name = part.get("config") if kind == "function" else kind
         package = module.partition(".")[0]
         known = package in _OUR_MODULES and not (package == "builtins" and kind == "function")
-        registered = str(part.get("registered_name") or "").rpartition(">")[2]
-        if not (known or name in custom or registered in custom):
+        registered = str(part.get("registered_name") or "")
+        given = name in custom or registered.rpartition(">")[2] in custom
+        if not (known or given or _is_registered(registered)):
             raise ModelError(
-                f"{path.name} needs {module}.{name}, which is not part of Keras: pass "
-                f"custom_objects={{{str(name)!r}: …}}"
+                f"{path.name} needs {module}.{name}, which is not part of Keras: import the "
+                f"package that registers it, or pass custom_objects={{{str(name)!r}: …}}"
             )
+
+
+def _is_registered(name: str) -> bool:
+    """Whether the caller has made it known to Keras already, by a decorator."""
+    return any(each.saving.get_registered_object(name) is not None for each in frameworks())
 
 
 # --- Keras 2 -----------------------------------------------------------------------------

@@ -276,7 +276,7 @@ def test_a_file_may_not_name_what_is_not_kerass(stranger, version, saved, tmp_pa
     _edit(path, poison)
     with h5py.File(path, "r+") as file:
         file.attrs["keras_version"] = version
-    with pytest.raises(ModelError, match="which is not part of Keras: pass custom_objects"):
+    with pytest.raises(ModelError, match=r"which is not part of Keras: import .*custom_objects="):
         aw.load_model(path)
 
 
@@ -303,6 +303,26 @@ def test_a_class_of_ones_own_is_asked_for_by_name(framework, layer, suffix, tmp_
     with pytest.raises(ModelError, match=rf"{name}.*custom_objects={{'{name}'"):
         aw.load_model(path)
     loaded = aw.load_model(path, custom_objects={name: layer})
+    assert aw.predict(loaded, np.ones((1, 3), np.float32)).tolist() == [[0.5, 0.5, 0.5]]
+
+
+@keras.saving.register_keras_serializable("of_this_test")
+class Registered(Halve):
+    pass
+
+
+def _own_loss(y, predicted):
+    return keras.ops.mean(keras.ops.abs(y - predicted))
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_what_keras_knows_already_is_not_asked_for_nor_is_the_loss(suffix, tmp_path):
+    model = keras.Sequential([keras.Input((3,)), Registered()])
+    model.compile("sgd", _own_loss)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(tmp_path / f"model{suffix}")
+    loaded = aw.load_model(tmp_path / f"model{suffix}")
     assert aw.predict(loaded, np.ones((1, 3), np.float32)).tolist() == [[0.5, 0.5, 0.5]]
 
 
