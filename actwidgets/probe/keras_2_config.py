@@ -109,8 +109,6 @@ def _arguments(kind: str, config: dict[str, Any]) -> dict[str, Any]:
         config["negative_slope"] = config.pop("alpha")
     if kind == "GRU":
         config.setdefault("reset_after", False)  # as it was before there was the argument
-    if isinstance(config.get("axis"), list) and len(config["axis"]) == 1:
-        config["axis"] = config["axis"][0]
     known = _parameters(getattr(keras.layers, kind))
     found = {}
     for name, value in config.items():

@@ -71,3 +71,21 @@ def test_calls_on_another_thread_are_not_recorded(shared):
         tap.name for tap in record(keras.Sequential([keras.Input((3,)), Elsewhere()]), [x]).taps
     ]
     assert len(names) == 2
+
+
+def test_flags_that_a_call_sets_do_not_even_show_while_it_lasts():
+    seen = []
+
+    class Looks(keras.layers.Layer):
+        def call(self, x):
+            seen.append((self._called, model._called) if made else None)
+            return x
+
+    made = []
+    inputs = keras.Input((3,))
+    model = keras.Model(inputs, Looks()(inputs))
+    before = [vars(layer)["_called"] for layer in (model.layers[-1], model)]
+    made.append(model)
+    record(model, [np.ones((1, 3), np.float32)])
+    assert list(seen[-1]) == before
+    assert not model._called

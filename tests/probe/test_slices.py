@@ -186,6 +186,12 @@ def test_another_model_takes_over_and_the_old_slices_are_released(model):
     assert (probe(), trace()) == (None, None)
 
 
+def test_a_class_in_focus_that_the_next_model_does_not_have_is_let_go(model):
+    session = aw.Session(model, X, class_index=2)
+    session.model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="two")])
+    assert (session.class_index, session.class_names) == (None, ("0", "1"))
+
+
 def test_a_model_that_is_refused_leaves_the_one_there_was(model):
     session = aw.Session(model, X, layer="last")
     with pytest.raises(ModelError, match="not built"):
@@ -328,6 +334,6 @@ def test_a_session_says_which_layer_raised_and_goes_on():
     x[1] = np.nan
     probe = KerasProbe(model)
     for _ in range(2):  # eagerly, then compiled
-        with pytest.raises(ModelError, match=r"cannot be run: .*too odd"):
+        with pytest.raises(ModelError, match=r"cannot be run: layer 'odd' raised .*too odd"):
             probe.predictions(x[:2])
     assert probe.activations(["first"], x[:2])["first"].shape == (2, 2)

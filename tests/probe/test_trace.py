@@ -135,3 +135,9 @@ def test_the_public_road_equals_the_private_one(model):
             fast = _run(taken.head((name,)), x)[0]
             slow = _run(taken._head_by_tracing((name,)), x)[0]
             np.testing.assert_array_equal(fast, slow)
+
+
+def test_a_head_is_handed_only_the_variables_that_it_reads(model):
+    taken = _traced(model)
+    assert len(taken.head(("double",)).captured_inputs) == 2
+    assert len(taken.head(("sum", "plus")).captured_inputs) == 6
