@@ -68,7 +68,8 @@ def record(
         model: A built Keras model.
         arguments: What it is called with: tensors, eager or of a graph that is being traced.
         training: Passed on to the model. Nothing it would change is changed.
-        only: Names of taps; the call is left as soon as all of them are there.
+        only: Names of taps; the call is left as soon as all of them are there, and no others
+            are recorded.
         at_each_call: Called before each layer; may wait, or raise to give up.
 
     Only calls on this thread are recorded. `Layer.__call__` and what a call leaves behind on
@@ -130,9 +131,11 @@ class _Calls:
             self._inside_loop = False
             self._path.pop()
             self._callers.pop()
-        self.outputs[name] = (layer, output)
-        self._axes.note(layer, (args, kwargs), output)
-        if self._missing is not None:
+        if self._missing is None:
+            self.outputs[name] = (layer, output)
+            self._axes.note(layer, (args, kwargs), output)
+        elif name in self._missing:  # nothing else is kept: it may be large
+            self.outputs[name] = (layer, output)
             self._missing.discard(name)
             if not self._missing:
                 raise _Enough

@@ -81,7 +81,7 @@ class Slices:
                 self._looked_at.add(key)
                 found = self._look(key, tensors)
                 if warmer and not self._untraceable:
-                    warmer.want(key, self._neighbours(key), tensors)
+                    warmer.want(key, self._neighbours(key), self._one_of(tensors))
                 return found
         head = self._head(key)
         return self._look(key, tensors) if head is None else self._run(key, head, tensors)
@@ -145,6 +145,10 @@ class Slices:
             while len(self._heads) > MAX_HEADS:
                 self._heads.popitem(last=False)
         return head
+
+    def _one_of(self, tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        """As few samples as the model takes: enough to have a slice optimised."""
+        return tensors if self.inputs.batch_size else [each[:1] for each in tensors]
 
     def _neighbours(self, key: Key) -> list[Key]:
         """The layers that an arrow key goes to from here."""

@@ -89,3 +89,8 @@ def test_flags_that_a_call_sets_do_not_even_show_while_it_lasts():
     record(model, [np.ones((1, 3), np.float32)])
     assert list(seen[-1]) == before
     assert not model._called
+
+
+def test_of_the_layers_not_asked_for_nothing_is_kept(shared):
+    taps = record(shared, [np.ones((2, 3), np.float32)], only=["twice#1"]).taps
+    assert [tap.name for tap in taps] == ["twice#1"]
