@@ -18,7 +18,7 @@ from actwidgets.probe.recorder import Recording, RecordingError, record
 from actwidgets.probe.trace import Head, Trace
 from actwidgets.probe.warmer import Warmer
 
-FEW_SAMPLES = 16  # so many are sooner run eagerly than traced
+FEW_SAMPLES = 4  # so many are sooner run eagerly than compiled, whatever the size of the model
 MAX_HEADS = 256  # a head of ResNet50 takes about 0.2 MB
 Key = tuple[str, ...]
 log = logging.getLogger("actwidgets")

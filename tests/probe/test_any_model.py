@@ -59,7 +59,7 @@ def test_layers(name):
 @pytest.mark.parametrize("batch_size", [256, 4])
 def test_activations(name, batch_size):
     case = build(name)
-    # Few samples are run eagerly, many compiled; both are compared with the reference.
+    # A first batch of four is run eagerly, larger ones compiled; both must be right.
     for times in (1, 4):
         found = aw.activations(
             case.model, _repeated(case.x, times), [*case.wanted], batch_size=batch_size
