@@ -1,5 +1,6 @@
 """What the user is looking at, and the model it is looked at through."""
 
+import sys
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,8 +26,8 @@ from actwidgets.errors import DataError, ModelError
 class Session(t.HasTraits):
     """Shared state of all views of one model.
 
-    Set a field directly, or several at once with `select()`. Observe `selection` and
-    `revision`; the single fields are for writing and for `traitlets.link`.
+    Set a field, or several at once with `select()`. Observe `selection` and `revision`; the
+    single fields are for writing and for `traitlets.link`.
 
     Args:
         model: A Keras model, or anything that satisfies `Probe`. It is on loan: unchanged.
@@ -110,8 +111,8 @@ class Session(t.HasTraits):
             probes.stop(before)
             self._forget()
             layer = self.layer if self.layer in self._infos else next(iter(self._infos))
-            known = (self.class_index or 0) < len(self.class_names)
-            class_index = self.class_index if known else None
+            has_class = (self.class_index or 0) < len(self.class_names)
+            class_index = self.class_index if has_class else None
             self._apply(self._resolved({"layer": layer, "class_index": class_index}))
             self.set_trait("revision", self.revision + 1)
 
@@ -145,7 +146,7 @@ class Session(t.HasTraits):
         return n_outputs > 1 or (n_outputs == 1 and self.labels is not None)
 
     def select(self, **choice: Any) -> None:
-        """Change several fields as one step: all of it happens, or none.
+        """Change several fields as one step: all or nothing.
 
         Raises:
             SelectionError: A layer, sample, unit or class that does not exist.
@@ -238,7 +239,7 @@ class Session(t.HasTraits):
         return self.profiles().similarity(self.layer, statistic, metric)
 
     def value_range(self) -> tuple[float, float]:
-        """The smallest and the largest value of the chosen layer read by `profiles`."""
+        """The smallest and the largest value that `profiles` has read of the chosen layer."""
         with self.lock:
             return self._numbers.profile_pass(self.layer, self.threshold).peak_range()
 
@@ -288,14 +289,10 @@ class Session(t.HasTraits):
 
     def _resolved(self, choice: Mapping[str, Any]) -> Selection:
         now = Selection(**{name: getattr(self, name) for name in FIELDS})
-        n_units = {name: info.n_units for name, info in self._infos.items()}
-        return resolve(
-            now,
-            choice,
-            n_units=n_units,
-            n_samples=self.n_samples,
-            n_classes=len(self.class_names),
-        )
+        # Where the number of units varies from sample to sample, any may be chosen.
+        n_units = {name: info.n_units or sys.maxsize for name, info in self._infos.items()}
+        sizes = {"n_samples": self.n_samples, "n_classes": len(self.class_names)}
+        return resolve(now, choice, n_units=n_units, **sizes)
 
     def _apply(self, target: Selection) -> None:
         self._applying = True

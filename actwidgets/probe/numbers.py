@@ -76,7 +76,7 @@ def activations(
             kept[name].append(values)
     if not names or not kept[names[0]]:
         raise DataError("x holds no samples")
-    return {name: np.concatenate(values) for name, values in kept.items()}
+    return {name: _joined(name, values) for name, values in kept.items()}
 
 
 def predict(
@@ -149,7 +149,7 @@ def class_profiles(
         model: A built Keras model.
         x: Samples, as in `activations`; read once, batch by batch.
         y: `(sample,)` class indices or one-hot; `None` where `x` yields `(x, y)` pairs.
-        layers: Names; all layers when omitted.
+        layers: Names; when omitted all layers whose number of units is fixed.
         threshold: A unit fires when its value is above it.
         reduce: For maps, `"any"`: some position fires; `"mean"`: the share that does.
         batch_size: Samples per forward pass, where `x` holds arrays.
@@ -169,6 +169,8 @@ def class_profiles(
     """
     probe = _probe(model, x, head=head)
     names = _layer_names(probe, layers)
+    if layers is None:
+        names = tuple(info.name for info in probe.layers if info.n_units)
     n_classes = count_classes(probe.n_classes, class_names)
     if not n_classes:
         raise DataError("this model's output is not (sample, class): give class_names")
@@ -201,6 +203,17 @@ def _probe(model: Any, x: Any, **options: Any) -> KerasProbe:
     require_model(model)  # before anything is said of x
     like = next((batch for batch, _ in batches.iterate(x, batch_size=1)), None)
     return KerasProbe(model, like, **options)
+
+
+def _joined(name: str, batches_of_values: list[np.ndarray]) -> np.ndarray:
+    shapes = {values.shape[1:] for values in batches_of_values}
+    if len(shapes) > 1:
+        told = ", ".join(map(str, sorted(shapes)))
+        raise ShapeError(
+            f"layer {name!r} puts out samples of different shapes ({told}), which do not go "
+            "into one array: give batches of one length, or ask for fewer samples at a time"
+        )
+    return np.concatenate(batches_of_values)
 
 
 def _layer_names(probe: KerasProbe, layers: Sequence[str] | str | None) -> tuple[str, ...]:

@@ -49,7 +49,7 @@ class FeatureMapGrid(View):
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)
         self._pager = Pager(self._on_user_page)
-        self._units: np.ndarray = np.arange(0)
+        self._n_units, self._units = 0, np.arange(0)
         self._mosaic: Mosaic | None = None
         self._inputs_shown: Any = None
         self._moved_by_user = True
@@ -80,7 +80,8 @@ class FeatureMapGrid(View):
         if 0 in maps.shape:
             self._show_nothing(f"nothing to show for {info.name}: its output is empty")
             return
-        page = Page(self.page, self.units_per_page, maps.shape[-1])
+        self._n_units = maps.shape[-1]
+        page = Page(self.page, self.units_per_page, self._n_units)
         self._units = unit_order(maps, self.order)[page.rows]
         span = value_range(maps, self.scaling)
         width_px = self.width_px - INPUT_PX - 12
@@ -149,9 +150,7 @@ class FeatureMapGrid(View):
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
-            self.page = Page(
-                self.page, self.units_per_page, self._session.layer_info.n_units
-            ).turned(step)
+            self.page = Page(self.page, self.units_per_page, self._n_units).turned(step)
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the unit"):

@@ -213,3 +213,28 @@ def test_quantized_kernels_are_told_in_the_units_of_the_weights():
     before = aw.kernels(model, "dense")
     model.quantize("int8")
     np.testing.assert_allclose(aw.kernels(model, "dense"), before, atol=0.02)
+
+
+def test_layers_whose_length_varies_from_batch_to_batch():
+    words = keras.layers.TextVectorization(name="words")
+    words.adapt(["red coat with a hood", "bag"])
+    model = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            words,
+            keras.layers.Embedding(10, 4, name="tokens"),
+            keras.layers.GlobalAveragePooling1D(name="mean"),
+            keras.layers.Dense(2, name="classes"),
+        ]
+    )
+    x, y = np.array(["red", "bag", "red coat with a hood", "a bag"]), np.array([0, 1, 0, 1])
+    assert aw.activations(model, x, batch_size=4)["tokens"].shape == (4, 5, 4)
+    with pytest.raises(ShapeError, match=r"'words' puts out samples of different shapes \(\(1,"):
+        aw.activations(model, x, batch_size=2)
+    profiles = aw.class_profiles(model, x, y, batch_size=2)
+    assert list(profiles.layers) == ["tokens", "mean", "classes"]
+    assert profiles.counts.tolist() == [2, 2]
+    session = aw.Session(model, x, y, layer="words", sample=2)
+    grid = aw.FeatureMapGrid(session)
+    grid._on_user_click(0, 4)
+    assert (session.unit, grid.error) == (4, "")
