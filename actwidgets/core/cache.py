@@ -31,6 +31,10 @@ class ArrayCache:
                 self.n_bytes -= self._arrays.popitem(last=False)[1].nbytes
         return array
 
+    def __contains__(self, key: Hashable) -> bool:
+        """Whether the array of that key is there."""
+        return key in self._arrays
+
     def clear(self) -> None:
         """Forget everything."""
         self._arrays.clear()

@@ -1,16 +1,21 @@
 """The numbers of one model on one set of samples, kept within a budget of memory.
 
-Thrown away as a whole when weights or data change, so that nothing stale can be left.
+Thrown away as a whole when weights or data are said to have changed, so that nothing stale
+can be left; outputs also where the weights are found to differ.
 """
 
+import time
 from typing import Any
 
+from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats
 from actwidgets.core.cache import ArrayCache
 from actwidgets.core.prediction_table import PredictionTable
 from actwidgets.core.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
+
+LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
 
 
 class ModelNumbers:
@@ -32,13 +37,18 @@ class ModelNumbers:
         self._maps = ArrayCache(budget_bytes // 2)
         self._passes = ProfilePasses(budget_bytes // 2)
         self._predictions = PredictionTable(len(samples), probe.n_classes)
+        self._weights = probes.fingerprint(probe)
+        self._looked_s = time.monotonic()
 
     def maps(self, layer: str, rows: tuple[int, ...]) -> Array:
         """Activations of a layer on some samples, `(sample, …, unit)`, read-only."""
+        if (layer, rows) in self._maps:
+            self._forget_outputs_of_other_weights()
         return self._maps.get((layer, rows), lambda: self._activations(layer, rows))
 
     def predictions(self, rows: Any) -> Floats:
         """The model's output on some samples, `(sample, class)`."""
+        self._forget_outputs_of_other_weights()
         return self._predictions.of(
             rows, lambda missing: self._probe.predictions(self._samples.rows(missing))
         )
@@ -64,6 +74,18 @@ class ModelNumbers:
             )
 
         return self._passes.get(layer, threshold, make)
+
+    def _forget_outputs_of_other_weights(self) -> None:
+        """A model in training changes unannounced: look now and then before showing old values."""
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_EVERY_S:
+            return
+        weights = probes.fingerprint(self._probe)
+        self._looked_s = time.monotonic()
+        if weights != self._weights:
+            self._weights = weights
+            self._maps.clear()
+            self._predictions = PredictionTable(len(self._samples), self._probe.n_classes)
 
     def _activations(self, layer: str, rows: Any) -> Array:
         return self._probe.activations((layer,), self._samples.rows(rows))[layer]

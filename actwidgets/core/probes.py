@@ -46,6 +46,12 @@ def is_stale(probe: Probe) -> bool:
     return tell is not None and bool(tell())
 
 
+def fingerprint(probe: Probe) -> Any:
+    """Something that changes when the weights do; None where the probe does not tell."""
+    tell = getattr(probe, "fingerprint", None)
+    return None if tell is None else tell()
+
+
 def stop(probe: Probe) -> None:
     """Have a probe do nothing more in the background."""
     close = getattr(probe, "close", None)

@@ -8,6 +8,7 @@ import numpy as np
 from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import LayerError
+from actwidgets.probe.frameworks import fingerprint
 from actwidgets.probe.slices import Slices
 
 
@@ -36,6 +37,7 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
+        self._model = model
         self._slices = Slices(model, like, training=training, warm=warm)
         self.layers: tuple[LayerInfo, ...] = self._slices.catalogue.layers
         output = self._slices.catalogue.head(head)
@@ -120,6 +122,10 @@ class KerasProbe:
     def wait(self) -> None:
         """Return when the slices wanted are made."""
         self._slices.wait()
+
+    def fingerprint(self) -> tuple[int, ...]:
+        """Numbers that change when the weights do."""
+        return fingerprint(self._model)
 
     def is_stale(self) -> bool:
         """Whether layers of the model were exchanged, so that it must be read anew."""

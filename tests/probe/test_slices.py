@@ -1,6 +1,7 @@
 """Which road answers when, and what happens when the model is changed."""
 
 import gc
+import time
 import weakref
 
 import keras
@@ -170,6 +171,18 @@ def test_after_refresh_the_session_shows_the_model_as_it_is_now(change, tmp_path
         session._probe.wait()
         session.refresh()
     np.testing.assert_allclose(session.predictions([0, 1, 2]), wanted, atol=1e-6)
+
+
+def test_a_sample_looked_at_again_is_shown_with_the_weights_of_now(model):
+    session = aw.Session(model, X, layer="last")
+    before, predicted = session.maps(), session.predictions([0])
+    model.set_weights([weight + 1 for weight in model.get_weights()])
+    time.sleep(0.3)  # weights are compared four times a second
+    for _ in range(2):
+        np.testing.assert_allclose(session.maps(), model(X[:1]), atol=1e-6)
+        np.testing.assert_allclose(session.predictions([0]), model(X[:1]), atol=1e-6)
+    assert not np.allclose(before, session.maps())
+    assert not np.allclose(predicted, session.predictions([0]))
 
 
 def test_another_model_takes_over_and_the_old_slices_are_released(model):
