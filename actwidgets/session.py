@@ -225,7 +225,7 @@ class Session(t.HasTraits):
         """
         with self.lock:
             threshold = self.threshold
-            profile_pass = self._numbers.profile_pass(self.layer, threshold)
+            profile_pass = self._numbers.profile_pass((self.layer,), threshold)
         if not profile_pass.n_read:
             profile_pass.step()
         if partial and not profile_pass.complete:
@@ -241,7 +241,7 @@ class Session(t.HasTraits):
     def value_range(self) -> tuple[float, float]:
         """The smallest and the largest value that `profiles` has read of the chosen layer."""
         with self.lock:
-            return self._numbers.profile_pass(self.layer, self.threshold).peak_range()
+            return self._numbers.profile_pass((self.layer,), self.threshold).peak_range(self.layer)
 
     def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
         """The first `limit` samples of a class; none where it has none."""

@@ -23,7 +23,7 @@ ALLOWED = {
 }
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "PIL"},
+    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
     "probe": {"numpy", "keras", "tensorflow", "h5py"},
     "background": set(),
     "_traits": {"traitlets"},

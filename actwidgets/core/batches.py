@@ -97,6 +97,11 @@ def _batches_of(x: Any) -> Iterator[Any]:
     if isinstance(x, Mapping):
         found = {name: type(part).__name__ for name, part in x.items()}
         raise DataError(f"x must be a dict of arrays by input; got {found}")
+    if _is_endless(x):
+        raise DataError(
+            "x never ends: say how much of it is meant, for instance with "
+            "dataset.take(number of batches)"
+        )
     if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not isinstance(x, list | tuple):
         return (x[index] for index in range(len(x)))
     if not hasattr(x, "__iter__"):
@@ -111,6 +116,14 @@ def _batches_of(x: Any) -> Iterator[Any]:
             "__iter__ starts anew"
         )
     return iter(x)
+
+
+def _is_endless(x: Any) -> bool:
+    """Whether a `tf.data.Dataset` or a `PyDataset` says that it has no end."""
+    cardinality = getattr(x, "cardinality", None)
+    if callable(cardinality) and int(cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
+        return True
+    return hasattr(x, "num_batches") and x.num_batches is None
 
 
 def _with_labels(batches: Iterator[Any], y: Any) -> Iterator[tuple[Inputs, Any]]:
