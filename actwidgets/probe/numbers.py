@@ -34,7 +34,7 @@ def layers(model: Any, x: Any = None) -> tuple[LayerInfo, ...]:
     Cost: none to speak of for a Functional or Sequential model of plain layers, otherwise
     one trace.
     """
-    return _probe(model, x).layers
+    return probe_of(model, x).layers
 
 
 def activations(
@@ -68,7 +68,7 @@ def activations(
     Cost: one forward pass per batch, to the last layer asked for. Everything is kept: for
     statistics over many samples use `class_profiles`.
     """
-    probe = _probe(model, x, training=training)
+    probe = probe_of(model, x, training=training)
     names = _layer_names(probe, layers)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for batch, _ in batches.iterate(x, batch_size=batch_size):
@@ -104,7 +104,7 @@ def predict(
         ShapeError: Samples of another shape than the model takes.
         DataError: Values that are not numbers, a one-shot iterator, or no samples.
     """
-    probe = _probe(model, x, head=head, training=training)
+    probe = probe_of(model, x, head=head, training=training)
     found = [probe.predictions(batch) for batch, _ in batches.iterate(x, batch_size=batch_size)]
     if not found:
         raise DataError("x holds no samples")
@@ -127,7 +127,7 @@ def kernels(model: Any, layer: str) -> np.ndarray:
         LayerError: The model has no such layer, or it has no kernels.
         ModelError: Not a built Keras model.
     """
-    return _probe(model, None).kernels(layer)
+    return probe_of(model, None).kernels(layer)
 
 
 def class_profiles(
@@ -167,7 +167,7 @@ def class_profiles(
 
     Cost: one forward pass per batch plus the reductions (`core/class_profiles.py`).
     """
-    probe = _probe(model, x, head=head)
+    probe = probe_of(model, x, head=head)
     names = _layer_names(probe, layers)
     if layers is None:
         names = tuple(info.name for info in probe.layers if info.n_units)
@@ -197,7 +197,8 @@ def class_profiles(
     return profiles
 
 
-def _probe(model: Any, x: Any, **options: Any) -> KerasProbe:
+def probe_of(model: Any, x: Any, **options: Any) -> KerasProbe:
+    """A probe of the model, which is shown a sample where it does not tell what it takes."""
     if x is None or getattr(model, "inputs", None):
         return KerasProbe(model, **options)
     require_model(model)  # before anything is said of x
