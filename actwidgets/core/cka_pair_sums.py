@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-import numpy as np
+from scipy.linalg.blas import dger
 
 from actwidgets.core.arrays import Array, Doubles
 from actwidgets.core.cka import centred, row_norms
@@ -131,7 +131,8 @@ class PairSums:
         self.other_weighted = mine[1] + theirs[1]
         self.dots = mine[2] + theirs[2]
         self.products += other.products
-        self.products += np.outer(d.gap * d.weight, e.gap)
+        if self.products.size:  # without a temporary array of this size
+            self.products = dger(d.weight, e.gap, d.gap, a=self.products.T, overwrite_a=True).T
 
     def _moved(
         self, n: int, x_squares: float, y_squares: float, d: Doubles, e: Doubles

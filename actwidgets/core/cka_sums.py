@@ -32,7 +32,7 @@ class CkaSums:
         other_layers: Names of the layers of a second model, for a table of the first model's
             by the second's; `None` compares the layers with themselves.
         memory_budget_bytes: The most that exact sums may take. A batch takes on top of it
-            its activations in float64 and, for a moment, twice the largest pair.
+            its activations in float64 and, for a moment, the largest pair once more.
 
     Raises:
         DataError: No layers, or one twice.
