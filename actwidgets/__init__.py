@@ -22,6 +22,8 @@ _HOMES = {
     "predict": "probe.numbers",
     "class_profiles": "probe.numbers",
     "kernels": "probe.numbers",
+    "cka": "core.cka",
+    "layer_similarity": "probe.representation",
     "ClassProfiles": "core.class_profiles",
     "LayerInfo": "core.layer_info",
     "load_dataset": "datasets",

@@ -75,6 +75,10 @@ class ModelNumbers:
 
         return self._passes.get(layers, threshold, make)
 
+    def resume(self) -> None:
+        """Have cancelled passes go on when they are asked for."""
+        self._passes.resume()
+
     def _forget_outputs_of_other_weights(self) -> None:
         """A model in training changes unannounced: look now and then before showing old values."""
         now_s = time.monotonic()

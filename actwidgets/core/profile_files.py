@@ -4,6 +4,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -58,8 +59,11 @@ def load(path: str | os.PathLike[str]) -> ClassProfiles:
     """
     told = repr(str(path))
     try:
-        with np.load(path, allow_pickle=False) as file:
-            if HEADER not in getattr(file, "files", ()):
+        found = np.load(path, allow_pickle=False)
+        if not isinstance(found, np.lib.npyio.NpzFile):
+            raise DataError(f"{told} holds one array, not class profiles")
+        with found as file:
+            if HEADER not in file.files:
                 raise DataError(f"{told} holds no class profiles: write them with profiles.save()")
             header = json.loads(file[HEADER].tobytes())
             if header.get("format") != FORMAT:
@@ -74,7 +78,15 @@ def load(path: str | os.PathLike[str]) -> ClassProfiles:
         raise DataError(f"there is no file {told}") from failure
     except DataError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, TypeError) as failure:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        TypeError,
+        zlib.error,
+    ) as failure:
         raise DataError(
             f"{told} cannot be read as class profiles: it is cut off, damaged or of something "
             f"else ({failure})"

@@ -202,6 +202,11 @@ class ProfilePasses:
             self._passes.pop(next(iter(self._passes)))
         return known
 
+    def resume(self) -> None:
+        """Have cancelled passes go on when they are asked for."""
+        for each in self._passes.values():
+            each.cancelled = False
+
     def _use(self, layers: Layers) -> None:
         """Put a pass last: the most recently used."""
         self._passes[layers] = self._passes.pop(layers)

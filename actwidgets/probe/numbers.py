@@ -35,7 +35,7 @@ def layers(model: Any, x: Any = None) -> tuple[LayerInfo, ...]:
     Cost: none to speak of for a Functional or Sequential model of plain layers, otherwise
     one trace.
     """
-    return _probe(model, x).layers
+    return probe_of(model, x).layers
 
 
 def activations(
@@ -69,7 +69,7 @@ def activations(
     Cost: one forward pass per batch, to the last layer asked for. Everything is kept: for
     statistics over many samples use `class_profiles`.
     """
-    probe = _probe(model, x, training=training)
+    probe = probe_of(model, x, training=training)
     names = _layer_names(probe, layers)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for batch, _ in batches.iterate(x, batch_size=batch_size):
@@ -105,7 +105,7 @@ def predict(
         ShapeError: Samples of another shape than the model takes.
         DataError: Values that are not numbers, a one-shot iterator, or no samples.
     """
-    probe = _probe(model, x, head=head, training=training)
+    probe = probe_of(model, x, head=head, training=training)
     found = [probe.predictions(batch) for batch, _ in batches.iterate(x, batch_size=batch_size)]
     if not found:
         raise DataError("x holds no samples")
@@ -128,7 +128,7 @@ def kernels(model: Any, layer: str) -> np.ndarray:
         LayerError: The model has no such layer, or it has no kernels.
         ModelError: Not a built Keras model.
     """
-    return _probe(model, None).kernels(layer)
+    return probe_of(model, None).kernels(layer)
 
 
 def class_profiles(
@@ -171,15 +171,15 @@ def class_profiles(
         DataError: Labels outside the classes, a one-shot iterator, no samples, or no such
             statistic.
 
-    An error in mid-stream names the batch, and holds the profiles of the samples before it
-    in its attribute `partial`, marked `complete=False`.
+    An error in mid-stream names the batch. It, or an interrupt, holds the profiles of the
+    samples before it in its attribute `partial`, marked `complete=False`.
 
     Cost: one forward pass per batch, positions folded in the same compiled function, and
     float64 sums over samples and units: for a small CNN 1.3 times the bare forward pass over
     all layers with everything, 1.05 for one dense layer (`tests/benchmarks/profile_pass.py`).
     """
     wanted = Wanted(threshold, reduce, None if statistics is None else tuple(statistics))
-    probe = _probe(model, x, head=head)
+    probe = probe_of(model, x, head=head)
     names = _layer_names(probe, layers)
     if layers is None:
         names = tuple(info.name for info in probe.layers if info.n_units)
@@ -190,16 +190,18 @@ def class_profiles(
     if y is not None:
         y = class_indices(y, n_classes=n_classes)
     builder = ProfileBuilder(names_of_classes, wanted)
-    for number, (batch, labels) in enumerate(batches.iterate(x, y, batch_size=batch_size)):
-        try:
+    number = 0
+    try:
+        for batch, labels in batches.iterate(x, y, batch_size=batch_size):
             _add(builder, probe, names, batch, labels, wanted)
-        except ActwidgetsError as failure:
-            raise _at_batch(failure, number, builder) from failure
-        except KeyboardInterrupt as interrupt:
-            interrupt.partial = builder.profiles(complete=False)  # type: ignore[attr-defined]
-            raise
-        if progress is not None:
-            progress(builder.n_samples)
+            number += 1
+            if progress is not None:
+                progress(builder.n_samples)
+    except ActwidgetsError as failure:
+        raise _at_batch(failure, number, builder) from failure
+    except BaseException as failure:  # an interrupt, or whatever a stream of the user's raises
+        failure.partial = builder.profiles(complete=False)  # type: ignore[attr-defined]
+        raise
     if not builder.n_samples:
         raise DataError("x holds no samples")
     return builder.profiles()
@@ -237,7 +239,8 @@ def _at_batch(failure: ActwidgetsError, number: int, builder: ProfileBuilder) ->
     return told
 
 
-def _probe(model: Any, x: Any, **options: Any) -> KerasProbe:
+def probe_of(model: Any, x: Any, **options: Any) -> KerasProbe:
+    """A probe of the model, which is shown a sample where it does not tell what it takes."""
     if x is None or getattr(model, "inputs", None):
         return KerasProbe(model, **options)
     require_model(model)  # before anything is said of x

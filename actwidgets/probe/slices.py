@@ -97,9 +97,7 @@ class Slices:
             self.catalogue.require(name)
         tensors = self.inputs.tensors(x)
         head = self._head(key, fold)
-        return (
-            fold(self._look(key, tensors)) if head is None else self._run(key, head, tensors)
-        )
+        return fold(self._look(key, tensors)) if head is None else self._run(key, head, tensors)
 
     def close(self) -> None:
         """Make no further slices."""

@@ -8,9 +8,10 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_profiles import STATISTICS, ClassProfiles
+from actwidgets.core.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.images import ContactSheet, rgba_png
-from actwidgets.core.similarity import METRICS, ranking
+from actwidgets.core.similarity import ranking
+from actwidgets.core.unit_statistics import STATISTICS
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, decimals, note, set_slider, show, unique_short
 from actwidgets.views._picture import Picture, cell_of, plain_figure
@@ -194,7 +195,7 @@ class ClassSimilarityMatrix(View):
 
     def _on_reading(self, _change: Any) -> None:
         reading = self._session.reading
-        if reading is None or reading.layer != self._session.layer:
+        if reading is None or self._session.layer not in reading.layers:
             return
         if reading.failure:
             self._show_error(f"could not read all samples: {reading.failure}")

@@ -74,7 +74,7 @@ def _with_header(path, **changes):
     [
         (lambda path: np.savez(path, weights=np.ones(3)), "holds no class profiles"),
         (lambda path: np.savez(path, x=np.array([{}], dtype=object)), "holds no class profiles"),
-        (lambda path: np.save(path, np.ones(3)), "holds no class profiles"),
+        (lambda path: np.save(path, np.ones(3)), "holds one array"),
         (lambda path: path.write_text("PK\x03\x04 or not"), "cannot be read"),
         (lambda path: _with_header(path, version=2), "version 2, and this actwidgets reads up"),
         (lambda path: _with_header(path, format="a recording"), "holds 'a recording'"),
@@ -99,7 +99,7 @@ def test_a_full_disk_leaves_the_file_that_was_there(profiles, tmp_path, monkeypa
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez_compressed", full)
-    with pytest.raises(DataError, match="cannot be written to .*No space left on device"):
+    with pytest.raises(DataError, match=r"cannot be written to .*No space left on device"):
         profiles.save(path)
     assert path.read_bytes() == before
     assert os.listdir(tmp_path) == [path.name]

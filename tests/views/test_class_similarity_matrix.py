@@ -88,7 +88,7 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(probe, x, np.arange(1000) % 3)
-    session._reader.read = lambda profile_pass: None  # as if the rest took its time
+    session._reader.read = lambda *_, **__: None  # as if the rest took its time
     view = ClassSimilarityMatrix(session)
     assert "128 of 1,000 samples so far" in view._note.value
     del session._reader.read
@@ -103,10 +103,10 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
 @pytest.mark.expects_error
 def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.arange(1000) % 3)
-    start, session._reader.read = session._reader.read, lambda profile_pass: None
+    start, session._reader.read = session._reader.read, lambda *_, **__: None
     view = ClassSimilarityMatrix(session)
     probe.fails_on = ("conv",)
-    start(session._numbers.profile_pass("conv", 0.0))
+    start(session._numbers.profile_pass(("conv",), 0.0))
     session.wait()
     assert "could not read all samples: FloatingPointError" in view.error
     assert view._pictures.layout.height is None
