@@ -7,6 +7,7 @@ from typing import Any
 import traitlets as t
 
 from actwidgets._traits import Index, Indices
+from actwidgets.background import Reading as Reading
 from actwidgets.core import probes
 from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo

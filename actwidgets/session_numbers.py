@@ -204,8 +204,7 @@ class SessionNumbers(t.HasTraits):
         for each in left:
             each.cancelled = True
         if left:
-            last = left[-1]
-            self._report(Reading(last.layers, last.n_read, last.n_samples, cancelled=True))
+            self._report(_cancelled(left[-1]))
 
     def resume(self) -> None:
         """Go on with the passes that were cancelled, as soon as a view asks for them."""
@@ -255,6 +254,7 @@ class SessionNumbers(t.HasTraits):
         if profile_pass.complete:
             return self._kept(layers, profile_pass.profiles(threshold))
         if profile_pass.cancelled:
+            self._report(_cancelled(profile_pass))  # whatever was read since
             before = self._complete.get(layers)
             return profile_pass.profiles(threshold) if before is None else before
 
@@ -277,6 +277,10 @@ class SessionNumbers(t.HasTraits):
     def _report(self, reading: Reading) -> None:
         with self.lock:
             self.set_trait("reading", reading)
+
+
+def _cancelled(left: Pass) -> Reading:
+    return Reading(left.layers, left.n_read, left.n_samples, cancelled=True)
 
 
 def _has_units(info: LayerInfo) -> bool:

@@ -15,7 +15,7 @@ ALLOWED = {
     "background": {"core"},
     "_traits": set(),
     "session_numbers": {"errors", "core", "background"},
-    "session": {"errors", "core", "session_numbers", "_traits"},
+    "session": {"errors", "core", "background", "session_numbers", "_traits"},
     "views": {"errors", "core", "session", "_traits"},
     "datasets": {"errors", "probe"},
     "app": {"errors", "core", "probe", "session", "views"},

@@ -74,3 +74,23 @@ def rows_of(classes: Sequence[int | str] | None, class_names: Sequence[str]) -> 
         else:
             raise DataError(f"no class {each!r}; there are {', '.join(class_names)}")
     return np.array(rows, np.int64)
+
+
+def nearest_pairs(matrix: ArrayLike, limit: int) -> Integers:
+    """The pairs of different classes that are nearest to each other.
+
+    Args:
+        matrix: `(class, class)` distances, symmetric; NaN is no distance.
+        limit: How many pairs at most.
+
+    Returns:
+        `(pair, 2)` int64, the lower index first, the nearest pair first.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    rows, columns = np.triu_indices(len(matrix), 1)
+    far = matrix[rows, columns]
+    known = np.flatnonzero(~np.isnan(far))
+    if len(known) > limit:
+        known = known[np.argpartition(far[known], limit - 1)[:limit]]
+    best = known[np.argsort(far[known], kind="stable")]
+    return np.stack([rows[best], columns[best]], axis=1).astype(np.int64)

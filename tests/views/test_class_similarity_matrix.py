@@ -21,7 +21,7 @@ def test_the_matrix_is_the_sessions(session, view):
     wanted = session.profiles().similarity("dense").astype(np.float32)
     assert wanted[0, 1] > 0
     np.testing.assert_array_equal(view.matrix.color, wanted)
-    assert view._colours.max == pytest.approx(np.nanmax(wanted))
+    assert view._cells.colours.max == pytest.approx(np.nanmax(wanted))
 
 
 def test_statistic_and_metric_are_live(session, view):
@@ -68,7 +68,7 @@ def test_a_click_chooses_the_class_of_the_row(session, view):
 def test_below_follow_the_classes_nearest_first_with_real_samples(session, view):
     session.select(class_index=1, threshold=20.0)
     matrix = session.profiles().similarity("dense")
-    assert view._order.tolist() == [1, 0, 2]  # itself, then shirt; a bag has no samples
+    assert view._ranked.order.tolist() == [[1, 0, 2]]  # itself, then shirt; a bag has no samples
     texts = view._ranked.words.text.tolist()
     assert texts[:4] == ["coat", "0.000", "shirt", f"{matrix[1, 0]:.3f}"]
     view._ranked.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
@@ -139,7 +139,7 @@ def test_one_class_is_nothing_to_compare(data):
 def test_names_that_are_cut_short_still_differ(data):
     names = ("a very long class name 1", "a very long class name 2", "c")
     view = ClassSimilarityMatrix(Session(FakeProbe(), *data, class_names=names))
-    assert len(set(view._names)) == 3
+    assert len(set(view._cells._names)) == 3
 
 
 def test_hostile_class_names_stay_text(data):
