@@ -16,6 +16,8 @@ _HOMES = {
     "SampleGallery": "views.sample_gallery",
     "FeatureMapGrid": "views.feature_map_grid",
     "ClassSimilarityMatrix": "views.class_similarity_matrix",
+    "ClassRanking": "views.class_ranking",
+    "LayerStrip": "views.layer_strip",
     "KernelGrid": "views.kernel_grid",
     "layers": "probe.numbers",
     "activations": "probe.numbers",

@@ -157,6 +157,16 @@ class SessionNumbers(t.HasTraits):
             profile_pass.step()
         return self._kept(profile_pass.layers, profile_pass.profiles(threshold))
 
+    def missing_for_classes(self, *, every_layer: bool = False) -> str:
+        """Why classes cannot be compared, in the chosen layer or in any: "" where they can."""
+        if self.labels is None:
+            return "this needs labels"
+        if len(self.class_names) < 2:
+            return "this needs two classes or more"
+        if every_layer:
+            return "" if any(map(_has_units, self._infos.values())) else "all outputs are empty"
+        return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
+
     def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
         return self.profiles().similarity(self.layer, statistic, metric)

@@ -17,13 +17,14 @@ TREE_PX = 84
 
 
 class ClassCells(w.HBox):
-    """Up to 60 classes by the same: the nearer two are, the darker their cell.
+    """Up to 60 classes at a time by the same: the nearer two are, the darker their cell.
 
     Args:
         class_names: Of all classes.
         width_px: Of the matrix with its names.
         on_click: Called with the classes of row and column.
         on_hover: Likewise.
+        shows_all: Whether it always shows all of them, in whatever order.
     """
 
     def __init__(
@@ -32,15 +33,19 @@ class ClassCells(w.HBox):
         width_px: int,
         on_click: Callable[[int, int], None],
         on_hover: Callable[[int, int], None],
+        *,
+        shows_all: bool = True,
     ) -> None:
         self._names = unique_short(class_names, 12)
         self._order: tuple[int, ...] = ()
+        self._all = shows_all
+        first = self._names if shows_all and len(self._names) > 1 else ["", " "]
         self._rows, self._columns = bq.OrdinalScale(reverse=True), bq.OrdinalScale()
         self.colours = bq.ColorScale(colors=[NEAR, FAR], min=0, max=1)
         self.matrix = bq.GridHeatMap(
-            color=np.zeros((2, 2), np.float32),
-            row=["", " "],
-            column=["", " "],
+            color=np.zeros((len(first), len(first)), np.float32),
+            row=first,
+            column=first,
             scales={"row": self._rows, "column": self._columns, "color": self.colours},
             stroke="rgba(0,0,0,0)",
             null_color="#9e9e9e",
@@ -91,14 +96,17 @@ class ClassCells(w.HBox):
             order: Indices of the classes to show, two or more, in the order to show them in.
             joins: `(join, 4, 2)` place and height of the tree's lines, or None for no tree.
         """
-        highest = float(np.nanmax(matrix)) if np.isfinite(matrix).any() else 0.0
-        self.colours.max = highest if highest > 0 else 1.0
         shown = matrix[np.ix_(order, order)].astype(np.float32)
+        highest = float(np.nanmax(shown)) if np.isfinite(shown).any() else 0.0
+        self.colours.max = highest if highest > 0 else 1.0
         same = tuple(order) == self._order
         if not same:
             self._order = tuple(int(index) for index in order)
             names = [self._names[index] for index in order]
-            self._rows.domain = self._columns.domain = names
+            if self._all:
+                # bqplot keeps the order of names that stay the same, unless it is told one;
+                # told one, it has no place for a name that is not in it yet.
+                self._rows.domain, self._columns.domain = names[::-1], names
             self._across.num_ticks = self._down.num_ticks = len(order)
         with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
             if len(order) <= VALUES_UP_TO:

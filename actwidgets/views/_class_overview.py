@@ -43,7 +43,7 @@ class ClassOverview(w.VBox):
     ) -> None:
         self._class_names, self._on_class = list(class_names), on_class
         self._order = np.arange(len(class_names))
-        self._first = 0
+        self._first, self._width_px = 0, width_px
         self._matrix: np.ndarray | None = None
         self._codes: bytes | None = None
         self.search = w.Combobox(
@@ -59,7 +59,7 @@ class ClassOverview(w.VBox):
         self.whole = Picture()
         self.whole.on_click(self._on_user_block)
         self._told = w.HTML()
-        self.cells = ClassCells(class_names, width_px, on_click, on_hover)
+        self.cells = ClassCells(class_names, width_px, on_click, on_hover, shows_all=False)
         self._showing = False
         super().__init__(
             children=(
@@ -82,7 +82,7 @@ class ClassOverview(w.VBox):
         side = n_classes * scale
         if codes.tobytes() != self._codes:
             self._codes = codes.tobytes()
-            shown_px = max(side, SIDE_PX) if side < 2 * SIDE_PX else 2 * SIDE_PX
+            shown_px = min(side, self._width_px)
             self.whole.set_size(shown_px, shown_px)
             edges = np.linspace(0, n_classes, min(BLOCKS, n_classes) + 1)
             self.whole.set_cells(edges, edges)

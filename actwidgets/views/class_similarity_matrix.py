@@ -23,7 +23,7 @@ from actwidgets.views._pass_view import PassView
 CELLS_UP_TO = 60  # classes; beyond, a picture of the whole and a part of it enlarged
 HISTOGRAMS_UP_TO = 100  # classes whose histograms are compared while somebody waits
 RANKED = 10  # classes below the matrix
-ORDERS = ("class", "clustered", "nearest to the chosen")
+ORDERS = ("class", "clustered", "nearest first")
 
 
 class ClassSimilarityMatrix(PassView):
@@ -86,7 +86,7 @@ class ClassSimilarityMatrix(PassView):
             f'<div class="aw-title">Class similarity '
             f"<span>{html.escape(selection.layer)}</span></div>"
         )
-        missing = self._missing()
+        missing = session.missing_for_classes()
         if missing:
             self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
             show(self._pictures, False)
@@ -106,15 +106,6 @@ class ClassSimilarityMatrix(PassView):
         self._paint_matrix(matrix, selection.class_index)
         self._paint_ranked(matrix, selection.class_index)
         show(self._pictures, True)
-
-    def _missing(self) -> str:
-        """Why there is nothing to show, or nothing."""
-        session = self._session
-        if session.labels is None:
-            return "this needs labels"
-        if len(session.class_names) < 2:
-            return "this needs two classes or more"
-        return "its output is empty" if 0 in session.layer_info.output_shape else ""
 
     def _paint_matrix(self, matrix: np.ndarray, class_index: int | None) -> None:
         self._matrix = matrix

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
+from actwidgets.core.class_order import nearest_pairs
 from actwidgets.core.profile_builder import ProfileBuilder, Wanted
 from actwidgets.core.sample_summary import summarise
 from actwidgets.errors import DataError, LayerError, ShapeError
@@ -305,3 +306,10 @@ def test_a_table_has_a_row_for_each_class_and_unit():
     row = table[(table["class"] == "coat") & (table["unit"] == 1)].iloc[0]
     assert (row["count"], row["firing_rate"], row["mean"], row["max"]) == (2, 1, 5, 7)
     assert len(table) == 6
+
+
+def test_nearest_pairs_are_those_of_a_sorted_list():
+    matrix = np.abs(np.subtract.outer(*[np.array([0.0, 5, 6, 20, 21.5])] * 2))
+    matrix[4] = matrix[:, 4] = np.nan
+    assert nearest_pairs(matrix, 3).tolist() == [[1, 2], [0, 1], [0, 2]]
+    assert len(nearest_pairs(matrix, 99)) == 6
