@@ -102,8 +102,9 @@ def _batches_of(x: Any) -> Iterator[Any]:
             "x never ends: say how much of it is meant, for instance with "
             "dataset.take(number of batches)"
         )
-    if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not isinstance(x, list | tuple):
-        return (x[index] for index in range(len(x)))
+    n_batches = _count_batches(x)
+    if n_batches is not None:
+        return (x[index] for index in range(n_batches))
     if not hasattr(x, "__iter__"):
         raise DataError(
             f"x must be an array, a list or dict of arrays, or a re-iterable of batches; "
@@ -123,7 +124,22 @@ def _is_endless(x: Any) -> bool:
     cardinality = getattr(x, "cardinality", None)
     if callable(cardinality) and int(cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
         return True
-    return hasattr(x, "num_batches") and x.num_batches is None
+    try:
+        return x.num_batches is None
+    except (AttributeError, NotImplementedError, TypeError):
+        return False
+
+
+def _count_batches(x: Any) -> int | None:
+    """How many batches are had from `x` by index, or None where it is walked through."""
+    if isinstance(x, list | tuple) or not hasattr(x, "__getitem__"):
+        return None
+    if hasattr(x, "__len__"):
+        return len(x)
+    try:
+        return int(x.num_batches)  # as a PyDataset tells it
+    except (AttributeError, NotImplementedError, TypeError):
+        return None
 
 
 def _with_labels(batches: Iterator[Any], y: Any) -> Iterator[tuple[Inputs, Any]]:

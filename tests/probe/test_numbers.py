@@ -175,6 +175,28 @@ def test_an_interrupt_or_a_failing_loader_leaves_what_was_gathered(model, data, 
     assert caught.value.partial.n_samples == 10
 
 
+class _ByIndex(keras.utils.PyDataset):
+    """Batches of ten by index; so many, or without an end."""
+
+    def __init__(self, data, n_batches):
+        super().__init__()
+        self._data, self._n_batches = data, n_batches
+
+    @property
+    def num_batches(self):
+        return self._n_batches
+
+    def __getitem__(self, index):
+        return tuple(part[index * 10 : index * 10 + 10] for part in self._data)
+
+
+def test_a_data_set_by_index_tells_how_many_batches_it_has(model, data):
+    found = aw.class_profiles(model, _ByIndex(data, 3), layers="dense")
+    assert found.n_samples == 30
+    with pytest.raises(DataError, match="x never ends"):
+        aw.class_profiles(model, _ByIndex(data, None), layers="dense")
+
+
 def test_a_stream_without_an_end_is_refused(model, data):
 
     endless = tf.data.Dataset.from_tensor_slices(data).batch(8).repeat()
