@@ -5,6 +5,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import traitlets as t
 
 from actwidgets.background import BackgroundReader, Pass, Reading
@@ -22,6 +23,7 @@ from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.outcomes import predicted_classes
 from actwidgets.core.probes import Probe
 from actwidgets.core.profile_pass import Layers, ProfilePass
+from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
@@ -75,6 +77,11 @@ class SessionNumbers(t.HasTraits):
         """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8."""
         shown = self.samples if rows is None else known_rows(rows, self.n_samples)
         return self._samples.pictures(shown)
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """Rows and columns of the image input as the model takes it; () where it is none."""
+        return self._samples.picture_shape
 
     # --- forward passes ------------------------------------------------------------------
 
@@ -167,6 +174,12 @@ class SessionNumbers(t.HasTraits):
             return "" if any(map(_has_units, self._infos.values())) else "all outputs are empty"
         return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
 
+    def missing_for_units(self) -> str:
+        """Why units of the chosen layer cannot be told by class: "" where they can."""
+        if self.labels is None:
+            return "this needs labels"
+        return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
+
     def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
         return self.profiles().similarity(self.layer, statistic, metric)
@@ -207,6 +220,30 @@ class SessionNumbers(t.HasTraits):
         with self.lock:
             rows, values = self._pass().top(self.layer, self.unit)
         return rows[:limit], values[:limit]
+
+    def receptive_field(self) -> ReceptiveField | None:
+        """The part of the input that a position of the chosen layer's map sees.
+
+        None where it sees everything, or where that cannot be told.
+        """
+        with self.lock:
+            return probes.receptive_field(self._probe, self.layer)
+
+    def peak_positions(self, rows: Sequence[int]) -> Integers:
+        """Where on its map the chosen unit has its largest value.
+
+        Returns:
+            `(sample, axis)` int64: an index for each axis of positions, in the order of
+            `rows`; no axes for a layer without maps.
+
+        Cost: a forward pass over the rows.
+        """
+        maps = self.maps(rows)
+        values = np.nan_to_num(maps[..., self.unit], nan=-np.inf)
+        flat = values.reshape(len(values), -1).argmax(axis=1)
+        return np.stack(np.unravel_index(flat, values.shape[1:] or (1,)), axis=1)[
+            :, : values.ndim - 1
+        ]
 
     def cancel(self) -> None:
         """Read no further. What was read stays, marked as partial; `resume` goes on."""

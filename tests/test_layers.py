@@ -28,7 +28,7 @@ OUTSIDE = {
     "probe": {"numpy", "keras", "tensorflow", "h5py"},
     "background": set(),
     "_traits": {"traitlets"},
-    "session_numbers": {"traitlets"},
+    "session_numbers": {"numpy", "traitlets"},
     "session": {"numpy", "traitlets"},
     "views": {"numpy", "traitlets", "ipywidgets", "bqplot"},
     "datasets": {"numpy", "sklearn"},

@@ -80,6 +80,26 @@ def text_pictures(texts: Sequence[Any], side: int = 60) -> Pixels:
     return pictures
 
 
+def framed_box(pixels: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
+    """A copy of a picture with a frame inside a box.
+
+    Args:
+        pixels: `(row, column, 3)` uint8.
+        rows: First row of the box, and the one behind its last.
+        columns: Likewise.
+
+    Returns:
+        The same shape. The frame is a pixel wide, more on a large picture, so that it is
+        still seen where that is shown small.
+    """
+    framed = pixels.copy()
+    width = max(1, max(pixels.shape[:2]) // 56)
+    box = framed[slice(*rows), slice(*columns)]
+    for edge in (box[:width], box[-width:], box[:, :width], box[:, -width:]):
+        edge[...] = FRAME_COLOUR
+    return framed
+
+
 def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     """One picture in a box of `height` x `width`, with its proportions, in the middle.
 

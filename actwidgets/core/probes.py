@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
 
@@ -63,6 +64,12 @@ def summaries(
         return fold(layers, x, above=above, low=low)
     outputs = probe.activations(layers, x)
     return {name: summarise(outputs[name], above) for name in layers}
+
+
+def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
+    """The part of the input that a position of a layer's map sees; None where not known."""
+    tell = getattr(probe, "receptive_field", None)
+    return None if tell is None else tell(layer)
 
 
 def is_stale(probe: Probe) -> bool:

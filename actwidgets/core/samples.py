@@ -74,6 +74,12 @@ class Samples:
         """The inputs of some samples, in the structure of `x`."""
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """Rows and columns of the image input; () where the samples are no images."""
+        shape = self._picture.shape
+        return tuple(shape[1:3]) if is_image(shape) and not self._is_text else ()
+
     def images(self, rows: Sequence[int]) -> Array:
         """The image input of some samples, as given: `(sample, row, column, channel)`."""
         return np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])

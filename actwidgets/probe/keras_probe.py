@@ -7,6 +7,7 @@ import numpy as np
 
 from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
 from actwidgets.probe.fold import Fold
@@ -130,6 +131,16 @@ class KerasProbe:
         elif mode not in (None, "float8"):
             raise LayerError(f"layer {layer!r} is quantized to {mode}: its kernels cannot be read")
         return as_kernels(values, kind)
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """The part of the input that a position of a layer's map sees; None for all of it.
+
+        Raises:
+            LayerError: The model has no such layer, or it cannot be shown.
+
+        Cost: a trace of the model, where there is none yet.
+        """
+        return self._slices.receptive_field(layer)
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.

@@ -9,6 +9,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.catalogue import Catalogue, describe, is_models_own
 from actwidgets.probe.fold import Fold
@@ -98,6 +99,16 @@ class Slices:
         tensors = self.inputs.tensors(x)
         head = self._head(key, fold)
         return fold(self._look(key, tensors)) if head is None else self._run(key, head, tensors)
+
+    def receptive_field(self, name: str) -> ReceptiveField | None:
+        """What a position of a layer's map sees of the input; None for everything.
+
+        Raises:
+            LayerError: The model has no such layer, or it cannot be shown.
+        """
+        self.catalogue.require(name)
+        trace = self._traced()
+        return None if trace is None else trace.receptive_field(name)
 
     def close(self) -> None:
         """Make no further slices."""

@@ -6,8 +6,10 @@ from typing import Any
 
 import tensorflow as tf
 
+from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.probe.catalogue import Catalogue, Output, describe
 from actwidgets.probe.inputs import Inputs
+from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
 from actwidgets.probe.recorder import Recording, record
 
 Head = Callable[..., Sequence[tf.Tensor]]
@@ -50,10 +52,25 @@ class Trace:
         recordings: list[Recording] = []
         self._run = run
         self._whole = tf.function(call, autograph=False).get_concrete_function(*inputs.specs)
+        self._fields: dict[Any, Fields] | None = None
         self._tensors = {tap.name: tap.output for tap in recordings[0].taps}
         self.catalogue = _catalogue(
             recordings[0], self._whole.graph, model, (None, inputs.batch_size)
         )
+
+    def receptive_field(self, name: str) -> ReceptiveField | None:
+        """What a position of a layer's map sees of the input; None for everything.
+
+        Known for models with one input.
+        """
+        output, tensor = self.catalogue.require(name), self._tensors[name]
+        graph, specs = self._whole.graph, self._inputs.specs
+        if len(specs) != 1 or tensor.graph is not graph:
+            return None
+        if self._fields is None:
+            self._fields = receptive_fields(graph, graph.inputs[0])
+        fields = self._fields.get(tensor.ref(), {})
+        return field_of(fields, len(output.shape), output.unit_axis)
 
     def head(self, names: Sequence[str], fold: Transform | None = None) -> Head:
         """Make a compiled function from input tensors to the outputs of these layers.

@@ -20,6 +20,12 @@ SHEET = """<style>
   background: rgba(217, 83, 79, .12); }
 .aw-view select { color: var(--jp-ui-font-color1, #212121); }
 .aw-list select { font: 11px/16px var(--jp-code-font-family, monospace); padding: 2px 4px; }
+.aw-table { font: 12px/17px var(--jp-ui-font-family, sans-serif); border-collapse: collapse;
+  color: var(--jp-ui-font-color1, #212121); margin: 2px 0 4px 8px; }
+.aw-table th { font-weight: 400; text-align: right; padding: 0 10px 0 4px;
+  color: var(--jp-ui-font-color2, #616161); }
+.aw-table td { text-align: right; padding: 0 10px; font-variant-numeric: tabular-nums; }
+.aw-table tr.aw-chosen { background: rgba(63, 167, 160, .22); }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot .plotarea_background { fill: transparent; }

@@ -1,0 +1,119 @@
+"""The samples that drive the chosen unit most, and what it saw of them."""
+
+import html
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.images import ContactSheet, framed_box, rgba_png
+from actwidgets.session import Selection
+from actwidgets.views._controls import note, shorten, show
+from actwidgets.views._pass_view import PassView
+from actwidgets.views._picture import Picture
+from actwidgets.views._style import NEUTRAL
+
+LETTERS = 10
+
+
+class TopSamples(PassView):
+    """The samples with the largest values of the chosen unit, the largest first.
+
+    In a layer with maps a frame marks the part of the picture that the unit sees at the
+    position of its largest value, its receptive field, where that is not the whole picture.
+    A click chooses the sample.
+    """
+
+    watched = ("layer", "unit", "sample", "samples")
+    columns = t.Int(8, min=1, help="pictures in a row").tag(option=True)
+    rows = t.Int(2, min=1, max=3, help="rows of pictures").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._sheet = Picture(with_words=True)
+        self._sheet.on_click(self._on_user_click)
+        self._sheet.on_hover(self._on_user_hover)
+        self._rows: np.ndarray = np.zeros(0, int)
+        self._values: np.ndarray = np.zeros(0)
+        self._drawn: Any = None
+        self._picture = w.VBox([self._sheet, self._readout])
+        return self._title, self._note, self._picture
+
+    def _render(self, selection: Selection) -> None:
+        session = self._session
+        self._title.value = (
+            f'<div class="aw-title">What drives unit {selection.unit} most '
+            f"<span>{html.escape(selection.layer)}</span></div>"
+        )
+        missing = session.missing_for_units()
+        if missing:
+            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
+            show(self._picture, False)
+            return
+        profiles = session.profiles(partial=True)
+        rows, self._values = session.top_samples(self.columns * self.rows)
+        self._rows = rows
+        field = self._field()
+        text = self._read_text(profiles.n_samples, complete=profiles.complete)
+        if len(rows) and self._values[0] == self._values[-1]:
+            text += "; it has the same value on all of these"
+        elif field is not None and len(rows):
+            text += f"; framed: the {' x '.join(map(str, field.size))} pixels that it sees there"
+        self._note.value = note(text if len(rows) else f"{text}; it has no value on any")
+        frames = tuple(3 if row == selection.sample else 0 for row in rows)
+        drawn = tuple(rows), frames, selection.layer, selection.unit, session.revision, self.columns
+        if drawn != self._drawn:
+            self._paint(rows, frames, field)
+            self._drawn = drawn
+        show(self._picture, bool(len(rows)))
+
+    def _field(self) -> Any:
+        """What a position sees of the picture, where pictures are the samples as they are."""
+        field = self._session.receptive_field()
+        shape = self._session.pictures([0]).shape[1:3]
+        axes = () if field is None else tuple(each.axis for each in field.axes)
+        return field if axes == (1, 2) and self._session.picture_shape == shape else None
+
+    def _paint(self, rows: np.ndarray, frames: tuple[int, ...], field: Any) -> None:
+        if not len(rows):
+            return
+        session = self._session
+        sheet = ContactSheet(self.columns, -(-len(rows) // self.columns))
+        pictures = list(session.pictures(rows))
+        if field is not None and self._values[0] > self._values[-1]:
+            places = session.peak_positions(rows)
+            pictures = [
+                framed_box(picture, *field.box(place, picture.shape[:2]))
+                for picture, place in zip(pictures, places, strict=True)
+            ]
+        self._sheet.set_size(sheet.height_px, sheet.width_px)
+        self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
+        self._sheet.show(rgba_png(sheet.compose(pictures, frames)))
+        labels, names = session.labels, session.class_names
+        places, texts = [], []
+        for place, (row, value) in enumerate(zip(rows, self._values, strict=True)):
+            line, column = divmod(place, self.columns)
+            x, top = (column + 0.5) * sheet.cell_width_px, line * sheet.cell_height_px + 65
+            places += [(x, top + 8), (x, top + 20)]
+            texts += [shorten(names[labels[row]], LETTERS), f"{value:.3g}"]
+        self._sheet.set_words(places, texts, [NEUTRAL] * len(texts))
+
+    def _place(self, row: int, column: int) -> int | None:
+        place = row * self.columns + column
+        return place if place < len(self._rows) else None
+
+    def _on_user_click(self, row: int, column: int) -> None:
+        with self._guard("could not choose the sample"):
+            place = self._place(row, column)
+            if place is not None:
+                self._session.select(sample=int(self._rows[place]))
+
+    def _on_user_hover(self, row: int, column: int) -> None:
+        with self._session.lock, self._guard("could not read the value"):
+            place, session = self._place(row, column), self._session
+            if place is None:
+                return
+            sample = int(self._rows[place])
+            name = session.class_names[session.labels[sample]]
+            self._readout.value = note(f"sample {sample:,}, {name}: {self._values[place]:.4g}")

@@ -1,0 +1,163 @@
+"""What the chosen unit does for each class: box plots, and the range in figures."""
+
+import html
+from typing import Any
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.arrays import finite_range
+from actwidgets.core.box_statistics import BoxStatistics
+from actwidgets.session import Selection
+from actwidgets.views._controls import note, show, unique_short
+from actwidgets.views._pass_view import PassView
+from actwidgets.views._picture import plain_figure
+from actwidgets.views._style import NEUTRAL
+
+CLASSES_UP_TO = 30
+COLUMNS = ("samples", "lowest", "quartile", "median", "quartile", "highest")
+
+
+class UnitBoxPlot(PassView):
+    """Box plots of the chosen unit by class, and a table of its range.
+
+    A box runs from quartile to quartile, with the median in it; whiskers end at the last
+    value within 1.5 times its height, and dots are values beyond (of each class the farthest
+    40). For a layer with maps, a sample's value is the largest at any position. A click on a
+    box chooses the class.
+    """
+
+    watched = ("layer", "unit", "class_index")
+    width_px = t.Int(560, min=200, help="width of the plot").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._table = w.HTML(), w.HTML(), w.HTML()
+        self._names = unique_short(self._session.class_names, 12)
+        self._classes: np.ndarray = np.arange(0)
+        self._across = bq.OrdinalScale(domain=self._names[:CLASSES_UP_TO])
+        self._values = bq.LinearScale()
+        scales = {"x": self._across, "y": self._values}
+        self.boxes = bq.Boxplot(
+            x=[],
+            y=np.zeros((0, 5)),
+            scales=scales,
+            stroke=NEUTRAL,
+            box_fill_color="#8cc9c4",
+            auto_detect_outliers=False,  # it gets the five numbers of each box
+            interactions={"click": "select"},
+        )
+        self.boxes.observe(self._on_user_box, names="selected")
+        self.outliers = bq.Scatter(
+            x=[], y=[], scales=scales, colors=[NEUTRAL], default_size=9, default_opacities=[0.5]
+        )
+        small = {"font-size": "11px"}
+        axes = [
+            bq.Axis(
+                scale=self._across,
+                tick_rotate=-40,
+                tick_style={"text-anchor": "end", **small},
+                grid_lines="none",
+            ),
+            bq.Axis(
+                scale=self._values,
+                orientation="vertical",
+                tick_style=small,
+                grid_color="rgba(128,128,128,.18)",
+            ),
+        ]
+        width, height = f"{self.width_px}px", f"{round(self.width_px * 0.5)}px"
+        figure = plain_figure(
+            [self.outliers, self.boxes],
+            axes=axes,
+            margin={"top": 10, "bottom": 64, "left": 56, "right": 12},
+            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+        )
+        self._picture = w.VBox([figure, self._table])
+        return self._title, self._note, self._picture
+
+    def _render(self, selection: Selection) -> None:
+        session = self._session
+        self._title.value = (
+            f'<div class="aw-title">Unit {selection.unit} by class '
+            f"<span>{html.escape(selection.layer)}</span></div>"
+        )
+        missing = session.missing_for_units()
+        if missing:
+            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
+            show(self._picture, False)
+            return
+        profiles = session.profiles(partial=True)
+        boxes = session.unit_boxes()
+        self._note.value = note(self._describe(boxes, profiles.complete))
+        self._paint(boxes)
+        self._table.value = _table(boxes, session.class_names, selection.class_index)
+        show(self._picture, True)
+
+    def _paint(self, boxes: BoxStatistics) -> None:
+        known = np.flatnonzero(np.isfinite(boxes.fives).all(axis=1))
+        if len(known) > CLASSES_UP_TO:
+            highest = np.argsort(-boxes.fives[known, 2], kind="stable")
+            known = known[highest[:CLASSES_UP_TO]]
+        names = [self._names[index] for index in known]
+        if len(self._names) > CLASSES_UP_TO:
+            self._across.domain = names
+        self._classes = known
+        low, high = finite_range(np.concatenate([boxes.low[known], boxes.high[known]]))
+        margin = 0.04 * (high - low) or 0.5
+        with self._values.hold_sync():
+            self._values.min, self._values.max = low - margin, high + margin
+        with self.boxes.hold_sync(), self.boxes.hold_trait_notifications():
+            self.boxes.x, self.boxes.y = names, boxes.fives[known]
+        beyond = [
+            (self._names[index], value)
+            for index in known
+            for value in boxes.outliers[index]
+            if np.isfinite(value)
+        ]
+        if beyond or len(self.outliers.x):
+            with self.outliers.hold_sync(), self.outliers.hold_trait_notifications():
+                self.outliers.x = [name for name, _ in beyond]
+                self.outliers.y = [value for _, value in beyond]
+
+    def _describe(self, boxes: BoxStatistics, complete: bool) -> str:
+        text = self._read_text(int(boxes.counts.sum()), complete=complete)
+        if len(self._session.layer_info.output_shape) > 2:
+            text += "; the largest value on each map"
+        if boxes.error:
+            text += f"; from histograms, quartiles within {boxes.error:.2g}"
+        n_beyond = int(boxes.n_outliers.sum())
+        if n_beyond:
+            n_drawn = sum(map(len, boxes.outliers))
+            text += f"; {n_drawn:,} of {n_beyond:,} values beyond the whiskers"
+        if (boxes.counts > 0).sum() > CLASSES_UP_TO:
+            text += f"; the {CLASSES_UP_TO} classes with the highest medians"
+        return text
+
+    def _on_user_box(self, change: Any) -> None:
+        with self._guard("could not choose the class"):
+            if change.new is not None and len(change.new):
+                place = int(change.new[-1])
+                if place < len(self._classes):
+                    self._session.select(class_index=int(self._classes[place]))
+
+
+def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | None) -> str:
+    """The range of each class as a table; the class of the largest value stands out."""
+    known = np.where(np.isnan(boxes.high), -np.inf, boxes.high)
+    largest = int(np.argmax(known)) if len(np.unique(known)) > 1 else None
+    lines = [f"<tr><th></th>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr>"]
+    rows = range(len(class_names))
+    if len(class_names) > CLASSES_UP_TO:
+        rows = np.argsort(-known, kind="stable")[:CLASSES_UP_TO]
+    for index in rows:
+        figures = (boxes.low[index], *boxes.fives[index, 1:4], boxes.high[index])
+        cells = [f"{boxes.counts[index]:,}"]
+        cells += ["–" if np.isnan(each) else f"{each:.3g}" for each in figures]
+        if index == largest:
+            cells[-1] = f"<b>{cells[-1]}</b>"
+        kind = ' class="aw-chosen"' if index == chosen else ""
+        name = html.escape(class_names[index])
+        lines.append(f"<tr{kind}><th>{name}</th>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
+    return f'<table class="aw-table">{"".join(lines)}</table>'

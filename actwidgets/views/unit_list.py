@@ -1,0 +1,98 @@
+"""Units that stand out: dead, saturated, or selective for one class; with the evidence."""
+
+import html
+from collections import Counter
+from typing import Any
+
+import ipywidgets as w
+import traitlets as t
+
+from actwidgets.core.unit_findings import UnitFinding
+from actwidgets.session import Selection
+from actwidgets.views._controls import note, show
+from actwidgets.views._pass_view import PassView
+
+LINES_UP_TO = 200
+
+
+class UnitList(PassView):
+    """The units of the chosen layer that are dead, saturated or selective for a class.
+
+    Each line tells what it rests on: on how many samples a dead unit was never above the
+    threshold, and how often it may fire all the same; how far a selective unit prefers its
+    class. Choosing a line chooses the unit.
+    """
+
+    watched = ("layer", "unit", "threshold")
+    lines = t.Int(8, min=2, help="lines on show").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note = w.HTML(), w.HTML()
+        self._list = w.Select(layout={"width": "auto"})
+        self._list.add_class("aw-list")
+        self._list.observe(self._on_user_line, names="index")
+        self._findings: tuple[UnitFinding, ...] = ()
+        self._showing = False
+        self._picture = w.VBox([self._list])
+        return self._title, self._note, self._picture
+
+    def _render(self, selection: Selection) -> None:
+        session = self._session
+        self._title.value = (
+            f'<div class="aw-title">Units that stand out '
+            f"<span>{html.escape(selection.layer)}</span></div>"
+        )
+        missing = session.missing_for_units()
+        if missing:
+            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
+            show(self._picture, False)
+            return
+        profiles = session.profiles(partial=True)
+        findings = profiles.unit_findings(selection.layer)
+        self._findings = findings[:LINES_UP_TO]
+        n_units = profiles.sums[selection.layer].fired.shape[1]
+        read = self._read_text(profiles.n_samples, complete=profiles.complete)
+        self._note.value = note(f"{_counted(findings, n_units)}; {read}")
+        self._show_lines(selection, profiles.threshold)
+        show(self._picture, bool(findings))
+
+    def _show_lines(self, selection: Selection, threshold: float) -> None:
+        names = self._session.class_names
+        lines = tuple(_line(each, names, threshold) for each in self._findings)
+        units = [each.unit for each in self._findings]
+        index = units.index(selection.unit) if selection.unit in units else None
+        self._showing = True
+        try:
+            self._list.rows = self.lines
+            if lines != self._list.options:
+                self._list.options = lines
+            self._list.index = index
+        finally:
+            self._showing = False
+
+    def _on_user_line(self, change: Any) -> None:
+        with self._guard("could not choose the unit"):
+            if not self._showing and change.new is not None:
+                self._session.select(unit=self._findings[change.new].unit)
+
+
+def _line(finding: UnitFinding, class_names: tuple[str, ...], threshold: float) -> str:
+    """One finding and its evidence, as a line of text."""
+    unit, n_samples = f"{finding.unit:>5}", f"{finding.n_samples:,} samples"
+    if finding.kind == "dead":
+        told = f"dead: above {threshold:g} on none of {n_samples}; it fires on <{finding.bound:.2%}"
+    elif finding.kind == "saturated":
+        rate = 1 - finding.bound
+        told = f"saturated: above {threshold:g} on all of {n_samples}; it fires on >{rate:.2%}"
+    else:
+        assert finding.class_index is not None
+        name = class_names[finding.class_index]
+        told = f"selective for {name}: index {finding.selectivity:.2f} on {n_samples}"
+    return f"{unit}  {told}".replace(" ", "\u00a0")
+
+
+def _counted(findings: tuple[UnitFinding, ...], n_units: int) -> str:
+    counts = Counter(each.kind for each in findings)
+    text = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("dead", "saturated", "selective"))
+    text = f"{text} of {n_units:,} units"
+    return text if len(findings) <= LINES_UP_TO else f"{text}, the first {LINES_UP_TO} below"

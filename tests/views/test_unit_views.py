@@ -1,0 +1,187 @@
+"""The views of one unit: box plot, top samples, units that stand out."""
+
+import io
+
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, wiretap
+from PIL import Image
+
+from actwidgets.core.colormaps import FRAME_COLOUR
+from actwidgets.core.receptive_field import AxisField, ReceptiveField
+from actwidgets.session import Session
+from actwidgets.views.top_samples import TopSamples
+from actwidgets.views.unit_box_plot import UnitBoxPlot
+from actwidgets.views.unit_list import UnitList
+
+NAMES = ("<b>shirt", "coat", "bag")
+
+
+def _event(event, key, row, column):
+    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
+
+
+class _Probe(FakeProbe):
+    """Its dense layer has a dead unit, a saturated one and one for coats; its maps a corner."""
+
+    def activations(self, layers, x):
+        first = np.asarray(x)[:, 0, 0, 0]
+        dense = np.zeros((len(x), 5), np.float32)
+        dense[:, 1] = 1 + first
+        dense[:, 2] = first % 2 * (first + 1)
+        dense[:, 3] = np.where(first == 0, np.nan, first)
+        maps = np.zeros((len(x), 4, 6, 20), np.float32)
+        maps[:, 3, 5] = first[:, None]
+        return {"conv": maps, "dense": dense}
+
+    def receptive_field(self, layer):
+        axes = (AxisField(1, 3, 1, 0), AxisField(2, 3, 1, 0))
+        return ReceptiveField(axes) if layer == "conv" else None
+
+
+@pytest.fixture
+def session(data):
+    return Session(_Probe(), *data, class_names=NAMES, layer="dense", unit=1)
+
+
+# --- box plot ----------------------------------------------------------------------------
+
+
+def test_boxes_are_numpys_quartiles_and_empty_classes_have_none(session):
+    view = UnitBoxPlot(session)
+    values = np.arange(1.0, 31)
+    assert list(view.boxes.x) == list(NAMES[:2])
+    for index in range(2):
+        mine = values[index::2]
+        wanted = [mine.min(), *np.percentile(mine, [25, 50, 75]), mine.max()]
+        np.testing.assert_allclose(view.boxes.y[index], wanted)
+    assert view._values.min < 1
+    assert view._values.max > 30
+    assert "30 samples" in view._note.value
+
+
+def test_the_table_tells_the_range_of_each_class_escaped(session):
+    table = UnitBoxPlot(session)._table.value
+    assert "<th>&lt;b&gt;shirt</th><td>15</td><td>1</td><td>8</td><td>15</td><td>22</td>" in table
+    assert "<td><b>30</b></td>" in table  # the largest of all
+    assert "<th>bag</th><td>0</td><td>–</td>" in table
+
+
+def test_outliers_are_drawn_and_counted(data):
+    x, y = data
+    x[0, 0, 0, 0] = 500.0
+    view = UnitBoxPlot(Session(_Probe(), x, y, class_names=NAMES, layer="dense", unit=1))
+    assert list(view.outliers.y) == [501.0]
+    assert "1 of 1 values beyond the whiskers" in view._note.value
+    view.session.unit = 0
+    assert list(view.outliers.y) == []
+
+
+def test_another_unit_is_a_message_for_each_mark(session):
+    UnitBoxPlot(session)
+    wires = wiretap()
+    session.unit = 2
+    kinds = [name for name, _ in messages(wires)]
+    assert sorted(set(kinds)) == ["Boxplot", "HTML", "LinearScale"]
+    assert kinds.count("Boxplot") == 1
+    assert kinds.count("LinearScale") == 1
+
+
+def test_a_click_on_a_box_chooses_the_class(session):
+    view = UnitBoxPlot(session)
+    view.boxes.selected = [1]
+    assert session.class_index == 1
+    assert '<tr class="aw-chosen"><th>coat' in view._table.value
+
+
+def test_nan_is_left_out_of_the_boxes(session):
+    session.unit = 3
+    view = UnitBoxPlot(session)
+    assert "29 samples" in view._note.value
+    assert view.boxes.y[0][0] == 2  # sample 0 is a shirt without a value
+
+
+def test_of_very_many_classes_those_with_the_highest_medians(data):
+    class Many(_Probe):
+        n_classes = 45
+
+    x = np.zeros((90, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(90)
+    view = UnitBoxPlot(Session(Many(), x, np.arange(90) // 2, layer="dense", unit=1))
+    assert view.boxes.x[0] == "44"
+    assert len(view.boxes.x) == 30
+    assert view._across.domain == list(view.boxes.x)
+    assert "the 30 classes with the highest medians" in view._note.value
+
+
+# --- top samples -------------------------------------------------------------------------
+
+
+def test_the_samples_with_the_largest_values_come_first(session):
+    view = TopSamples(session)
+    assert view._rows.tolist() == list(range(29, 13, -1))
+    assert view._sheet.words.text.tolist()[:4] == ["coat", "30", "<b>shirt", "29"]
+
+
+def test_a_click_chooses_the_sample(session):
+    view = TopSamples(session)
+    view._sheet.cells._handle_custom_msgs(None, _event("element_click", "data", 1, 0))
+    assert session.sample == 21
+    view._sheet.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))
+    assert "sample 29, coat: 30" in view._readout.value
+
+
+def test_what_the_unit_sees_is_framed(session):
+    view = TopSamples(session)
+    assert "framed" not in view._note.value
+    session.select(layer="conv", unit=0)
+    assert "framed: the 3 x 3 pixels that it sees there" in view._note.value
+    picture = np.asarray(Image.open(io.BytesIO(view._sheet.image.image.value)).convert("RGB"))
+    framed = (picture[:70, 70:140] == FRAME_COLOUR).all(axis=2)  # the second: not in focus
+    rows, columns = np.nonzero(framed)
+    # Pictures are 6x8, enlarged seven times: rows 3 to 5 and columns 5 to 7.
+    assert rows.max() - rows.min() + 1 == 21
+    assert columns.max() - columns.min() + 1 == 21
+    assert columns.min() > 35
+
+
+def test_a_unit_that_does_the_same_on_all_says_so(session):
+    session.unit = 0
+    assert "the same value on all of these" in TopSamples(session)._note.value
+
+
+# --- units that stand out ----------------------------------------------------------------
+
+
+def test_each_finding_has_its_evidence_and_chooses_its_unit(session):
+    view = UnitList(session)
+    lines = [line.replace("\u00a0", " ").strip() for line in view._list.options]
+    assert lines == [
+        "0  dead: above 0 on none of 30 samples; it fires on <10.00%",
+        "4  dead: above 0 on none of 30 samples; it fires on <10.00%",
+        "1  saturated: above 0 on all of 30 samples; it fires on >90.00%",
+        "2  selective for coat: index 1.00 on 30 samples",
+    ]
+    assert "2 dead, 1 saturated, 1 selective of 5 units; 30 samples" in view._note.value
+    assert view._list.index == 2
+    view._list.index = 3
+    assert session.unit == 2
+    session.unit = 3  # not among them
+    assert view._list.index is None
+
+
+def test_the_threshold_decides_what_is_dead(session):
+    view = UnitList(session)
+    session.threshold = 100.0
+    assert "5 dead, 0 saturated, 0 selective" in view._note.value
+
+
+@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])
+def test_without_labels_or_output_there_is_nothing_to_show(kind, data):
+    session = Session(_Probe(), data[0])
+    view = kind(session)
+    assert view.error == ""
+    assert "this needs labels" in view._note.value
+    empty = kind(Session(_Probe(), *data, layer="empty"))
+    assert empty.error == ""
+    assert "its output is empty" in empty._note.value
