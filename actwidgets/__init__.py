@@ -21,6 +21,7 @@ _HOMES = {
     "UnitBoxPlot": "views.unit_box_plot",
     "TopSamples": "views.top_samples",
     "UnitList": "views.unit_list",
+    "LayerSimilarity": "views.layer_similarity",
     "KernelGrid": "views.kernel_grid",
     "layers": "probe.numbers",
     "activations": "probe.numbers",

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
 REPORT_INTERVAL_S = 0.25  # how often pictures of a partial result are worth redrawing
@@ -15,6 +15,7 @@ GIVE_WAY_S = 0.15  # no batch is begun this soon after the user moved something
 class Pass(Protocol):
     """Something that reads all samples step by step."""
 
+    what: str  # what it gathers
     layers: tuple[str, ...]
     cancelled: bool
 
@@ -39,6 +40,7 @@ class Reading:
     """How far a pass over the samples has come.
 
     Attributes:
+        what: What is gathered: "profiles" of classes or "representations" of layers.
         layers: The layers that it reads.
         n_read: Samples read so far.
         n_samples: Samples in all.
@@ -47,6 +49,7 @@ class Reading:
         cancelled: Whether somebody stopped it.
     """
 
+    what: str
     layers: tuple[str, ...]
     n_read: int
     n_samples: int
@@ -74,6 +77,11 @@ class Reading:
         """How long the rest will take at this rate; infinite where it cannot be told yet."""
         rate = self.per_second
         return (self.n_samples - self.n_read) / rate if rate else float("inf")
+
+
+def reading_of(current: Pass, **more: Any) -> Reading:
+    """How far a pass has come."""
+    return Reading(current.what, current.layers, current.n_read, current.n_samples, **more)
 
 
 class BackgroundReader:
@@ -169,4 +177,4 @@ class BackgroundReader:
                 self._wanted.remove(current)
             if failure or current.complete:
                 self._seconds.pop(current, None)
-        self._report(Reading(current.layers, current.n_read, current.n_samples, seconds, failure))
+        self._report(reading_of(current, seconds=seconds, failure=failure))

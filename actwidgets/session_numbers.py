@@ -2,13 +2,14 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 import traitlets as t
 
-from actwidgets.background import BackgroundReader, Pass, Reading
+from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
 from actwidgets.core.box_statistics import (
@@ -19,15 +20,18 @@ from actwidgets.core.box_statistics import (
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.images import Pixels
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.layer_similarity import LayerSimilarityTable
 from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.outcomes import predicted_classes
 from actwidgets.core.probes import Probe
 from actwidgets.core.profile_pass import Layers, ProfilePass
 from actwidgets.core.receptive_field import ReceptiveField
+from actwidgets.core.representation_pass import ENOUGH, RepresentationPass
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 
+REPRESENTED = 2000  # samples by which layers are compared
 COMPLETE_KEPT = 8  # results of passes, for when a later one is cancelled
 
 
@@ -221,6 +225,39 @@ class SessionNumbers(t.HasTraits):
             rows, values = self._pass().top(self.layer, self.unit)
         return rows[:limit], values[:limit]
 
+    def layer_similarity(
+        self,
+        *,
+        other: "SessionNumbers | None" = None,
+        positions: Literal["mean", "flat"] = "mean",
+        partial: bool = False,
+    ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
+        """Debiased linear CKA of every layer with every other; see `aw.layer_similarity`.
+
+        Args:
+            other: A session over the same samples whose model's layers are the columns.
+            positions: What of a map counts: the mean of each unit, or every position.
+            partial: As in `profiles`.
+
+        Returns:
+            The table of the first 2,000 samples, or None of fewer than 4; and the layers that
+            were left out because they put out NaN or infinity.
+
+        Raises:
+            DataError: The other session holds another number of samples.
+        """
+        with self.lock:
+            wanted = self._representation_pass(other, positions)
+        if wanted.n_read < min(ENOUGH, wanted.n_samples):
+            wanted.step()
+        if wanted.cancelled:
+            self._report(reading_of(wanted, cancelled=True))
+        elif partial and not wanted.complete:
+            self._read_on(wanted)
+        while not (partial or wanted.complete):
+            wanted.step()
+        return wanted.table(), wanted.left_out
+
     def receptive_field(self) -> ReceptiveField | None:
         """The part of the input that a position of the chosen layer's map sees.
 
@@ -251,17 +288,16 @@ class SessionNumbers(t.HasTraits):
         for each in left:
             each.cancelled = True
         if left:
-            self._report(_cancelled(left[-1]))
+            self._report(reading_of(left[-1], cancelled=True))
 
     def resume(self) -> None:
         """Go on with the passes that were cancelled, as soon as a view asks for them."""
         with self.lock:
             self._numbers.resume()
+            for each in self._representations.values():
+                each.cancelled = False
             if self.reading is not None and self.reading.cancelled:
-                reading = self.reading
-                self.set_trait(
-                    "reading", Reading(reading.layers, reading.n_read, reading.n_samples)
-                )
+                self.set_trait("reading", replace(self.reading, cancelled=False))
 
     def wait(self) -> None:
         """Return when the passes under way, if there are any, are finished.
@@ -286,6 +322,7 @@ class SessionNumbers(t.HasTraits):
         self._reader.cancel()
         if everything:
             self._complete.clear()
+        self._representations: dict[Any, RepresentationPass] = {}
         self._numbers = ModelNumbers(
             self._probe, self._samples, self.class_names, self.memory_budget_bytes
         )
@@ -293,24 +330,62 @@ class SessionNumbers(t.HasTraits):
     def _pass(self, every_layer: bool = False) -> ProfilePass:
         layers: Layers = (self.layer,)
         if every_layer:
-            layers = tuple(info.name for info in self._infos.values() if _has_units(info))
+            layers = self._layers_with_units()
         return self._numbers.profile_pass(layers, self.threshold)
+
+    def _representation_pass(
+        self, other: "SessionNumbers | None", positions: str
+    ) -> RepresentationPass:
+        if other is not None and other.n_samples != self.n_samples:
+            raise DataError(
+                f"sessions must hold the same samples; they hold {self.n_samples:,} and "
+                f"{other.n_samples:,}"
+            )
+        revision = None if other is None else (id(other), getattr(other, "revision", 0))
+        key = revision, positions
+        if key not in self._representations:
+            self._representations[key] = RepresentationPass(
+                self._layers_with_units(),
+                lambda layers, rows: self._features(layers, rows, positions),
+                other_layers=None if other is None else other._layers_with_units(),
+                other_outputs=None
+                if other is None
+                else lambda layers, rows: other._features(layers, rows, positions),
+                n_samples=min(self.n_samples, REPRESENTED),
+                budget_bytes=self.memory_budget_bytes // 4,
+            )
+        return self._representations[key]
+
+    def _features(self, layers: Layers, rows: range, positions: str) -> Mapping[str, Array]:
+        x = self._samples.rows(rows)
+        if positions == "mean":
+            summaries = probes.summaries(self._probe, layers, x, low=False)
+            return {name: each.mean for name, each in summaries.items()}
+        outputs = self._probe.activations(layers, x)
+        return {name: outputs[name].reshape(len(outputs[name]), -1) for name in layers}
+
+    def _layers_with_units(self) -> Layers:
+        return tuple(info.name for info in self._infos.values() if _has_units(info))
 
     def _so_far(self, profile_pass: ProfilePass, threshold: float) -> ClassProfiles:
         layers = profile_pass.layers
         if profile_pass.complete:
             return self._kept(layers, profile_pass.profiles(threshold))
         if profile_pass.cancelled:
-            self._report(_cancelled(profile_pass))  # whatever was read since
+            self._report(reading_of(profile_pass, cancelled=True))  # whatever was read since
             before = self._complete.get(layers)
             return profile_pass.profiles(threshold) if before is None else before
 
-        def is_left(other: Pass) -> bool:
-            """Only one single layer is looked at; all of them wait behind it."""
-            return len(other.layers) == len(layers)
-
-        self._reader.read(profile_pass, instead_of=is_left)
+        self._read_on(profile_pass)
         return profile_pass.profiles(threshold)
+
+    def _read_on(self, wanted: Pass) -> None:
+        """Have a pass finished, in the place of the one before of its kind."""
+
+        def is_left(other: Pass) -> bool:
+            return (other.what, len(other.layers)) == (wanted.what, len(wanted.layers))
+
+        self._reader.read(wanted, instead_of=is_left)
 
     def _kept(self, layers: Layers, profiles: ClassProfiles) -> ClassProfiles:
         """Remember a complete result, where it is small enough."""
@@ -324,10 +399,6 @@ class SessionNumbers(t.HasTraits):
     def _report(self, reading: Reading) -> None:
         with self.lock:
             self.set_trait("reading", reading)
-
-
-def _cancelled(left: Pass) -> Reading:
-    return Reading(left.layers, left.n_read, left.n_samples, cancelled=True)
 
 
 def _has_units(info: LayerInfo) -> bool:

@@ -9,6 +9,7 @@ class _Pass:
     """A pass of ten samples whose steps wait until the test lets them go."""
 
     def __init__(self, layer, fails=False):
+        self.what = "profiles"
         self.layers, self.n_read, self.n_samples, self.fails = (layer,), 0, 10, fails
         self.cancelled = False
         self.begun, self.go = threading.Event(), threading.Event()
@@ -70,10 +71,10 @@ def test_a_pass_that_is_not_replaced_is_finished_afterwards(reader, reports):
 
 
 def test_rate_and_time_left_are_told():
-    reading = Reading(("conv",), 50, 200, seconds=2.0)
+    reading = Reading("profiles", ("conv",), 50, 200, seconds=2.0)
     assert (reading.per_second, reading.seconds_left) == (25.0, 6.0)
     assert reading.under_way
-    unknown = Reading(("conv",), 0, 200)
+    unknown = Reading("profiles", ("conv",), 0, 200)
     assert (unknown.per_second, unknown.seconds_left) == (0.0, float("inf"))
 
 

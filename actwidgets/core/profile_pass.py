@@ -40,6 +40,8 @@ class ProfilePass:
         batch_size: Samples per step.
     """
 
+    what = "profiles"
+
     def __init__(
         self,
         layers: Layers,

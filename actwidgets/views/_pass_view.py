@@ -28,7 +28,7 @@ class PassView(View):
 
     def _follows(self, reading: Reading) -> bool:
         """Whether this is a pass that the view shows."""
-        return reading.layers == (self._session.layer,)
+        return (reading.what, reading.layers) == ("profiles", (self._session.layer,))
 
     def _on_reading(self, _change: Any) -> None:
         reading = self._session.reading

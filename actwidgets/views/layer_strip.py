@@ -132,7 +132,8 @@ class LayerStrip(PassView):
         return text + "; each matrix on a scale of its own"
 
     def _follows(self, reading: Reading) -> bool:
-        return len(reading.layers) > 1 or len(self._session.layers) == 1
+        every_layer = len(reading.layers) > 1 or len(self._session.layers) == 1
+        return reading.what == "profiles" and every_layer
 
     def _tile(self, row: int, column: int) -> str | None:
         place = row * min(self.columns, len(self._layers)) + column

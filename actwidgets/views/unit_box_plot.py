@@ -50,7 +50,7 @@ class UnitBoxPlot(PassView):
         )
         self.boxes.observe(self._on_user_box, names="selected")
         self.outliers = bq.Scatter(
-            x=[], y=[], scales=scales, colors=[NEUTRAL], default_size=9, default_opacities=[0.5]
+            x=[], y=[], scales=scales, colors=[NEUTRAL], default_size=9, opacities=[0.5]
         )
         small = {"font-size": "11px"}
         axes = [

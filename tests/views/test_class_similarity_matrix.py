@@ -189,7 +189,7 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     read, session._reader.read = session._reader.read, lambda *_, **__: None
     view = ClassSimilarityMatrix(session)
     wanted = session._numbers.profile_pass(("conv",), 0.0)
-    session._report(Reading(("conv",), 128, 1000, seconds=2.0))
+    session._report(Reading("profiles", ("conv",), 128, 1000, seconds=2.0))
     line = view._progress
     assert line.layout.display is None
     assert "128 of 1,000 samples, 64 a second, 14 s left" in line.words.value
