@@ -22,6 +22,7 @@ _HOMES = {
     "predict": "probe.numbers",
     "class_profiles": "probe.numbers",
     "kernels": "probe.numbers",
+    "Partitions": "probe.partitions",
     "ClassProfiles": "core.class_profiles",
     "LayerInfo": "core.layer_info",
     "load_dataset": "datasets",

@@ -142,6 +142,7 @@ def class_profiles(
     class_names: Sequence[str] | None = None,
     *,
     head: str | int | None = None,
+    client: Any = None,
 ) -> ClassProfiles:
     """How often, and how strongly, each unit fires for each class.
 
@@ -156,6 +157,8 @@ def class_profiles(
         progress: Called after each batch with the number of samples read so far.
         class_names: One per class, for messages and pictures.
         head: Which of several outputs tells the number of classes; the first by default.
+        client: A `dask.distributed.Client`, whose workers then do it; `x` may be a Dask array
+            or `Partitions` too. docs/cluster.md tells how.
 
     Returns:
         `ClassProfiles`; its state is O(classes x units), whatever the number of samples.
@@ -167,6 +170,12 @@ def class_profiles(
 
     Cost: one forward pass per batch plus the reductions (`core/class_profiles.py`).
     """
+    if client is not None:
+        from actwidgets.probe.cluster import profiles_on_cluster  # Dask is an extra
+
+        options = {"layers": layers, "threshold": threshold, "reduce": reduce, "head": head}
+        options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
+        return profiles_on_cluster(client, model, x, y, **options)
     probe = _probe(model, x, head=head)
     names = _layer_names(probe, layers)
     if layers is None:
@@ -198,6 +207,8 @@ def class_profiles(
 
 
 def _probe(model: Any, x: Any, **options: Any) -> KerasProbe:
+    if isinstance(model, KerasProbe):  # as a worker keeps one for all its partitions
+        return model
     if x is None or getattr(model, "inputs", None):
         return KerasProbe(model, **options)
     require_model(model)  # before anything is said of x
