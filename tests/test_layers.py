@@ -66,7 +66,7 @@ def test_imports_point_the_right_way(path):
         ("actwidgets", {"tensorflow", "keras", "bqplot", "ipywidgets", "numpy"}),
         ("actwidgets.session", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
         ("actwidgets.views.feature_map_grid", {"tensorflow", "keras"}),
-        ("actwidgets.probe.cluster_tasks", {"tensorflow", "keras", "dask", "scipy"}),
+        ("actwidgets.probe.cluster_tasks", {"tensorflow", "keras", "dask"}),
         ("actwidgets.app", {"tensorflow", "keras"}),
         ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
     ],

@@ -2,14 +2,14 @@
 
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.errors import DataError, ModelError
-from actwidgets.probe import cluster_tasks as tasks
-from actwidgets.probe.cluster_run import Run, packed_loader, result_of
+from actwidgets.probe.cluster_run import Run, do, packed_loader, result_of
 from actwidgets.probe.frameworks import require_model
 from actwidgets.probe.inputs import inputs_of
 from actwidgets.probe.keras_probe import KerasProbe
@@ -86,7 +86,7 @@ def _require_client(client: Any) -> None:
         raise DataError(f"client must be a dask.distributed.Client; got {type(client).__name__}")
     if client.asynchronous:
         raise DataError("client is asynchronous: make one without asynchronous=True")
-    if client.status != "running":
+    if client.status in ("closing", "closed"):
         raise DataError(f"client is {client.status}: make a new Client")
 
 
@@ -111,12 +111,9 @@ def _example(client: Any, model: Any, parts: Parts) -> Any:
         blank = [tensor.numpy() for tensor in declared.blank(n_samples)]
         return blank if len(blank) > 1 else blank[0]
     for index in range(len(parts)):  # ask a worker
-        found = result_of(
-            client.submit(
-                tasks.first_sample, parts.place(index), packed_loader(parts, index), pure=False
-            ),
-            parts,
-        )
+        key = (f"actwidgets-first-{uuid4().hex}", index)
+        arguments = "first_sample", parts.place(index), packed_loader(parts, index)
+        found = result_of(client.submit(do, *arguments, key=key), parts)
         if found is not None:
             return found
     raise DataError("x holds no samples")

@@ -2,7 +2,6 @@
 
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -44,7 +43,7 @@ class Run:
         # One task rather than scattered data: the scheduler can make it anew when its holder
         # dies. It is large once, so Dask's advice about large tasks does not apply.
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
-            self._parcel = self._submit("model", 0, tasks.itself, parcel)
+            self._parcel = self._submit("model", 0, "itself", vars(parcel))
         self._submitted = self._merged = self._n_samples = 0
         self._counts: dict[Any, Any] = {}
         self._branches: deque[tuple[int, Any]] = deque()
@@ -69,10 +68,15 @@ class Run:
         return total
 
     def cancel(self) -> None:
-        """Have the cluster forget all tasks; those that run go on to their end."""
-        with suppress(Exception):  # the cluster may be gone, which is then why
-            branches_left = [future for _, future in self._branches]
-            self._client.cancel([self._parcel, *self._counts.values(), *branches_left])
+        """Have the cluster forget all tasks; those that run go on to their end.
+
+        Nobody wants them any more, which is enough. `Client.cancel` would break the connection:
+        the scheduler (2026.8) takes it ill when it meets a merge of which no future is held.
+        """
+        branches = [future for _, future in self._branches]
+        for future in (self._parcel, *self._counts.values(), *branches):
+            future.release()
+        self._finished.clear()
 
     def _submit_more(self) -> None:
         if self._submitted == len(self._parts):
@@ -89,7 +93,7 @@ class Run:
     def _submit_branch(self, indices: range) -> None:
         states = self._states(indices)
         for index, state in zip(indices, states, strict=True):
-            count = self._submit("count", index, tasks.n_samples, state, priority=10)
+            count = self._submit("count", index, "n_samples", state, priority=10)
             self._counts[count.key] = count
         self._finished.update(list(self._counts.values())[-len(states) :])
         level = 0
@@ -100,7 +104,7 @@ class Run:
                 self._submit(
                     name,
                     indices[start],
-                    tasks.merged,
+                    "merged",
                     place,
                     *states[start : start + FAN_IN],
                     priority=10,
@@ -116,7 +120,7 @@ class Run:
             chunks = self._parts.compute(self._client, indices, priority=-1, retries=RETRIES)
             return [
                 self._submit(
-                    "profile", index, tasks.profile_samples, self._parcel, place(index), *chunk
+                    "profile", index, "profile_samples", self._parcel, place(index), *chunk
                 )
                 for index, chunk in zip(indices, chunks, strict=True)
             ]
@@ -124,7 +128,7 @@ class Run:
             self._submit(
                 "profile",
                 index,
-                tasks.profile_loader,
+                "profile_loader",
                 self._parcel,
                 place(index),
                 packed_loader(self._parts, index),
@@ -132,14 +136,24 @@ class Run:
             for index in indices
         ]
 
-    def _submit(
-        self, name: str, index: int, task: Callable[..., Any], *arguments: Any, **options: Any
-    ) -> Any:
+    def _submit(self, name: str, index: int, task: str, *arguments: Any, **options: Any) -> Any:
         key = (self._name.format(name), index)
-        return self._client.submit(task, *arguments, key=key, retries=RETRIES, **options)
+        return self._client.submit(do, task, *arguments, key=key, retries=RETRIES, **options)
 
     def _result(self, future: Any) -> Any:
         return result_of(future, self._parts)
+
+
+def do(task: str, *arguments: Any) -> Any:
+    """Do a task of `cluster_tasks` on a worker."""
+    from importlib import import_module
+
+    return getattr(import_module("actwidgets.probe.cluster_tasks"), task)(*arguments)
+
+
+# Goes along whole, as functions of a notebook do. A scheduler fails, and a worker dies, that
+# reads a task of a package which it lacks; inside of the task it can be told.
+do.__module__ = "__main__"
 
 
 def result_of(future: Any, parts: Parts) -> Any:
@@ -150,18 +164,20 @@ def result_of(future: Any, parts: Parts) -> Any:
     """
     from distributed import CancelledError, KilledWorker
 
+    name, index = future.key
+    place = parts.place(index) if "merge" not in name else "a merge of partitions"
     try:
         return future.result()
     except ActwidgetsError:
         raise
     except KilledWorker as error:
-        place = parts.place(error.task[1]) if "profile" in error.task[0] else "a task"
+        place = parts.place(error.task[1]) if "profile" in error.task[0] else place
         raise DataError(
             f"{place}: {error.allowed_failures + 1} workers died of it, one after the other; "
             "most often they need more memory, or smaller partitions"
         ) from error
     except ImportError as error:
-        raise ModelError(missing(error)) from error
+        raise ModelError(f"{place}: {missing(error)}") from error
     except CancelledError as error:
         raise DataError("the cluster went away, or somebody cancelled the work") from error
     except Exception as error:  # of Dask itself, which has many

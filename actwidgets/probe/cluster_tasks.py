@@ -1,11 +1,12 @@
 """What workers do for class profiles: pure functions of a model and the samples of a partition.
 
+A parcel comes as a dict: a worker without this package can hold that, and tell what it lacks.
 Schedulers import this module too, so it loads neither TensorFlow nor Dask.
 """
 
 import logging
 import pickle
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,15 +25,15 @@ def itself(thing: Any) -> Any:
     return thing
 
 
-def profile_loader(parcel: Parcel, place: str, packed_loader: bytes) -> Any:
+def profile_loader(parcel: Mapping[str, Any], place: str, packed_loader: bytes) -> Any:
     """The profiles of what a loader reads; None where there are no samples."""
     with _named(place):
-        open_parcel(parcel)  # before the samples are read, which may take long
+        open_parcel(Parcel(**parcel))  # before the samples are read, which may take long
         x, y = read(pickle.loads(packed_loader))
         return _profiles(parcel, x, y)
 
 
-def profile_samples(parcel: Parcel, place: str, x: Any, y: Any) -> Any:
+def profile_samples(parcel: Mapping[str, Any], place: str, x: Any, y: Any) -> Any:
     """The profiles of samples `(sample, …)` and their labels; None where there are none."""
     with _named(place):
         return _profiles(parcel, x, y)
@@ -63,13 +64,13 @@ def merged(place: str, *states: Any) -> Any:
         return total
 
 
-def _profiles(parcel: Parcel, x: Any, y: Any) -> Any:
-    probe = open_parcel(parcel)
+def _profiles(parcel: Mapping[str, Any], x: Any, y: Any) -> Any:
+    probe = open_parcel(Parcel(**parcel))
     if is_empty(x):
         return None
     from actwidgets.probe.numbers import class_profiles
 
-    return class_profiles(probe, x, y, **parcel.options)
+    return class_profiles(probe, x, y, **parcel["options"])
 
 
 @contextmanager

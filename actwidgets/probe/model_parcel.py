@@ -1,6 +1,6 @@
 """A model on its way to the workers of a cluster, and its being rebuilt there, once each.
 
-Schedulers import this module too, so it loads neither TensorFlow nor Keras by itself.
+Keras is imported late: where a worker lacks it, that is told in a sentence.
 """
 
 import pickle
@@ -87,18 +87,15 @@ def open_parcel(parcel: Parcel) -> Any:
 def _unpacked(parcel: Parcel) -> Any:
     try:
         framework = import_module(parcel.framework)
-        from actwidgets.probe.keras_probe import KerasProbe
+        here = _versions(parcel.framework)
     except ImportError as error:
         raise ModelError(missing(error)) from error
-    here = _versions(parcel.framework)
     if here != parcel.versions:
-        told = ", ".join(
-            f"{name} {here[name]} ({wanted})" for name, wanted in parcel.versions.items()
-        )
-        raise ModelError(
-            f"a worker has {told}: install the versions in brackets, as the client has"
-        )
+        told = ", ".join(f"{name} {here[name]} ({its})" for name, its in parcel.versions.items())
+        raise ModelError(f"a worker has {told}: install the versions in brackets, the client's")
     try:
+        from actwidgets.probe.keras_probe import KerasProbe
+
         own_objects, packed, names, like, head = pickle.loads(parcel.contents)
         with framework.saving.custom_object_scope(own_objects):
             model = pickle.loads(packed)

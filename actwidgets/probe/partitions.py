@@ -1,7 +1,4 @@
-"""Loaders of partitions: samples that workers read by themselves.
-
-Schedulers import this module too, so it loads neither TensorFlow nor Dask.
-"""
+"""Loaders of partitions: samples that workers read by themselves."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
