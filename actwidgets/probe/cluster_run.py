@@ -58,7 +58,7 @@ class Run:
                 self._n_samples += self._result(future)
                 if self._progress is not None:
                     self._progress(self._n_samples)
-            while self._branches and self._branches[0][1].done():
+            while self._is_next_ready():
                 end, branch = self._branches.popleft()
                 total = tasks.merged("all partitions", total, self._result(branch))
                 self._merged = end
@@ -66,6 +66,12 @@ class Run:
         if total is None:
             raise DataError("x holds no samples")
         return total
+
+    def _is_next_ready(self) -> bool:
+        """Whether to merge a branch: a failure is told by the partition that it came of."""
+        if not self._branches or not self._branches[0][1].done():
+            return False
+        return not any(index < self._branches[0][0] for _, index in self._counts)
 
     def cancel(self) -> None:
         """Have the cluster forget all tasks; those that run go on to their end.
@@ -81,6 +87,16 @@ class Run:
     def _submit_more(self) -> None:
         if self._submitted == len(self._parts):
             return
+        try:
+            self._fill_window()
+        except ActwidgetsError:
+            raise
+        except Exception as error:  # of Dask itself, which has many
+            raise DataError(
+                f"the cluster takes no more work: {type(error).__name__}: {first_line(error)}"
+            ) from error
+
+    def _fill_window(self) -> None:
         n_threads = sum(self._client.nthreads().values())
         in_memory = self._parts.in_memory
         window = 2 * n_threads + 16 if in_memory else 4 * n_threads + 1000
@@ -180,10 +196,8 @@ def result_of(future: Any, parts: Parts) -> Any:
         raise ModelError(f"{place}: {missing(error)}") from error
     except CancelledError as error:
         raise DataError("the cluster went away, or somebody cancelled the work") from error
-    except Exception as error:  # of Dask itself, which has many
-        raise DataError(
-            f"the cluster failed: {type(error).__name__}: {first_line(error)}"
-        ) from error
+    except Exception as error:  # of Dask itself, or of what a chunk is computed from
+        raise DataError(f"{place}: {type(error).__name__}: {first_line(error)}") from error
 
 
 def packed_loader(parts: Parts, index: int) -> bytes:

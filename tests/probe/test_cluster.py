@@ -244,6 +244,18 @@ def test_a_file_that_lacks_its_labels(client, model, tmp_path):
         aw.class_profiles(model, aw.Partitions([tmp_path / "a.npz"]), client=client)
 
 
+def test_a_chunk_that_cannot_be_computed_is_named(client, model):
+    def fail_at_the_end(x, block_info=None):
+        if block_info[0]["chunk-location"][0] == 2:
+            raise ValueError("no such\nimages")
+        return x
+
+    x = da.zeros((30, 8, 8, 1), chunks=(10, 8, 8, 1), dtype=np.float32)
+    x = x.map_blocks(fail_at_the_end, dtype=x.dtype, meta=np.zeros((0,) * 4, np.float32))
+    with pytest.raises(DataError, match=r"^partition 2 \(samples 20 to 29\): ValueError: no such$"):
+        aw.class_profiles(model, x, np.zeros(30, int), client=client)
+
+
 def test_maps_that_do_not_merge_name_their_partitions(client):
     inputs = keras.Input((None, 2))
     maps = keras.layers.Conv1D(3, 1, name="maps")(inputs)
