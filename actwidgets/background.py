@@ -1,34 +1,83 @@
-"""Finish a profile pass on a thread of its own, giving way to whoever moves a slider."""
+"""Finish a pass over the samples on a thread of its own, giving way to whoever moves a slider."""
 
 import atexit
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from actwidgets.core.profile_pass import ProfilePass
+from typing import Protocol
+from weakref import WeakKeyDictionary
 
 REPORT_INTERVAL_S = 0.25  # how often pictures of a partial result are worth redrawing
 GIVE_WAY_S = 0.15  # no batch is begun this soon after the user moved something
 
 
+class Pass(Protocol):
+    """Something that reads all samples step by step."""
+
+    layers: tuple[str, ...]
+    cancelled: bool
+
+    @property
+    def n_read(self) -> int:
+        """How many samples have been read."""
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples the whole pass reads."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has been read."""
+
+    def step(self) -> None:
+        """Read one more batch."""
+
+
 @dataclass(frozen=True)
 class Reading:
-    """How far a pass over the samples has come."""
+    """How far a pass over the samples has come.
 
-    layer: str
+    Attributes:
+        layers: The layers that it reads.
+        n_read: Samples read so far.
+        n_samples: Samples in all.
+        seconds: How long it has been reading, the time in which it gave way included.
+        failure: Why it ended before its time, or "".
+        cancelled: Whether somebody stopped it.
+    """
+
+    layers: tuple[str, ...]
     n_read: int
     n_samples: int
+    seconds: float = 0.0
     failure: str = ""
+    cancelled: bool = False
 
     @property
     def complete(self) -> bool:
         """Whether every sample has been read."""
         return self.n_read >= self.n_samples
 
+    @property
+    def under_way(self) -> bool:
+        """Whether there is more to come."""
+        return not (self.complete or self.cancelled or self.failure)
+
+    @property
+    def per_second(self) -> float:
+        """Samples a second; 0 where none can be told yet."""
+        return self.n_read / self.seconds if self.seconds > 0 else 0.0
+
+    @property
+    def seconds_left(self) -> float:
+        """How long the rest will take at this rate; infinite where it cannot be told yet."""
+        rate = self.per_second
+        return (self.n_samples - self.n_read) / rate if rate else float("inf")
+
 
 class BackgroundReader:
-    """Runs one pass at a time; another one asked for takes its place.
+    """Finishes passes one after another, the one that was asked for last before the others.
 
     Args:
         report: Called on the reader's thread with a `Reading`, now and then and at the end.
@@ -36,15 +85,24 @@ class BackgroundReader:
 
     def __init__(self, report: Callable[[Reading], None]) -> None:
         self._report = report
-        self._wanted: ProfilePass | None = None
+        self._wanted: list[Pass] = []  # the next last
+        self._seconds: WeakKeyDictionary[Pass, float] = WeakKeyDictionary()
         self._last_touch_s = 0.0
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
 
-    def read(self, profile_pass: ProfilePass) -> None:
-        """See to it that this pass is finished, and none other."""
+    def read(self, wanted: Pass, *, instead_of: Callable[[Pass], bool] | None = None) -> None:
+        """See to it that this pass is finished, before those asked for earlier.
+
+        Args:
+            wanted: The pass.
+            instead_of: Says of a pass that is waiting or under way whether to leave it.
+        """
         with self._lock:
-            self._wanted = profile_pass
+            left = self._wanted if instead_of is None else []
+            if instead_of is not None:
+                left = [each for each in self._wanted if not instead_of(each)]
+            self._wanted = [*(each for each in left if each is not wanted), wanted]
             if self._thread is None:
                 self._thread = threading.Thread(
                     target=self._run, name="actwidgets reader", daemon=True
@@ -56,10 +114,12 @@ class BackgroundReader:
         """Say that the user is moving something: the reader gives way for a moment."""
         self._last_touch_s = time.monotonic()
 
-    def cancel(self) -> None:
-        """Begin no further batch, and report nothing more. Does not wait."""
+    def cancel(self) -> list[Pass]:
+        """Begin no further batch, and report nothing more; tell what was left. Does not wait."""
         with self._lock:
-            self._wanted = None
+            left, self._wanted = self._wanted, []
+            self._seconds.clear()
+        return left
 
     def stop(self) -> None:
         """Begin no further batch, and wait for the one under way."""
@@ -72,34 +132,41 @@ class BackgroundReader:
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _next(self) -> ProfilePass | None:
+    def _next(self) -> Pass | None:
         with self._lock:
-            if self._wanted is None or self._wanted.complete:
-                self._wanted = self._thread = None
+            self._wanted = [each for each in self._wanted if not each.complete]
+            if not self._wanted:
+                self._thread = None
                 atexit.unregister(self.stop)
-            return self._wanted
+                return None
+            return self._wanted[-1]
 
     def _run(self) -> None:
-        reported_s = time.monotonic()
+        reported_s = begun_s = time.monotonic()
         while (current := self._next()) is not None:
-            since_touch_s = time.monotonic() - self._last_touch_s
+            since_touch_s = begun_s - self._last_touch_s
+            failure = ""
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)
-                continue
-            failure = ""
-            try:
-                current.step()
-            except Exception as error:  # noqa: BLE001  a thread's exception would be lost
-                failure = f"{type(error).__name__}: {error}"
-            now_s = time.monotonic()
-            if failure or current.complete or now_s - reported_s > REPORT_INTERVAL_S:
-                reported_s = now_s
-                self._tell(current, failure)
+            else:
+                try:
+                    current.step()
+                except Exception as error:  # noqa: BLE001  a thread's exception would be lost
+                    failure = f"{type(error).__name__}: {error}"
+            ended_s = time.monotonic()
+            seconds = self._seconds.get(current, 0.0) + ended_s - begun_s
+            self._seconds[current] = seconds
+            begun_s = ended_s
+            if failure or current.complete or ended_s - reported_s > REPORT_INTERVAL_S:
+                reported_s = ended_s
+                self._tell(current, seconds, failure)
 
-    def _tell(self, current: ProfilePass, failure: str) -> None:
+    def _tell(self, current: Pass, seconds: float, failure: str) -> None:
         with self._lock:
-            if self._wanted is not current:  # another one took its place meanwhile
+            if current not in self._wanted:  # left meanwhile
                 return
             if failure:
-                self._wanted = None
-        self._report(Reading(current.layer, current.n_read, current.n_samples, failure))
+                self._wanted.remove(current)
+            if failure or current.complete:
+                self._seconds.pop(current, None)
+        self._report(Reading(current.layers, current.n_read, current.n_samples, seconds, failure))

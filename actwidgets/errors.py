@@ -1,10 +1,18 @@
 """The kinds of failure a caller may want to tell apart."""
 
+from typing import Any
+
 from traitlets import TraitError
 
 
 class ActwidgetsError(Exception):
-    """Base of everything this package raises on purpose."""
+    """Base of everything this package raises on purpose.
+
+    Attributes:
+        partial: What a pass over samples had gathered when it failed, or None.
+    """
+
+    partial: Any = None
 
 
 class ShapeError(ActwidgetsError, ValueError):

@@ -1,29 +1,24 @@
 """What the user is looking at, and the model it is looked at through."""
 
 import sys
-import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import traitlets as t
 
 from actwidgets._traits import Index, Indices
-from actwidgets.background import BackgroundReader, Reading
+from actwidgets.background import Reading as Reading
 from actwidgets.core import probes
-from actwidgets.core.arrays import Array, Doubles, Floats, Integers
-from actwidgets.core.class_profiles import ClassProfiles
-from actwidgets.core.images import Pixels
 from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.model_numbers import ModelNumbers
-from actwidgets.core.outcomes import predicted_classes
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
-from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
-from actwidgets.errors import DataError, ModelError
+from actwidgets.core.selection import FIELDS, Selection, resolve
+from actwidgets.errors import ModelError
+from actwidgets.session_numbers import SessionNumbers
 
 
-class Session(t.HasTraits):
+class Session(SessionNumbers):
     """Shared state of all views of one model.
 
     Set a field, or several at once with `select()`. Observe `selection` and `revision`; the
@@ -56,11 +51,8 @@ class Session(t.HasTraits):
     threshold = t.Float(0.0, help="a unit fires when its value is above it")
     selection = t.Instance(Selection, read_only=True, help="all fields as one value")
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
-    reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
 
     _model: Any
-    _probe: Probe
-    _infos: dict[str, LayerInfo]
 
     def __init__(
         self,
@@ -75,16 +67,12 @@ class Session(t.HasTraits):
         max_samples: int = 2000,
         **choice: Any,
     ) -> None:
-        self.lock = threading.RLock()
-        self.memory_budget_bytes = memory_budget_bytes
         self._applying = True  # no validation before there is something to validate against
         self._options: dict[str, Any] = {"head": head, "training": training}
-        self._samples = Samples(x, y, max_samples=max_samples)
         self._given_names = class_names
+        super().__init__(Samples(x, y, max_samples=max_samples), memory_budget_bytes)
         self._read(model)
-        self._reader = BackgroundReader(self._report)
         self._forget()
-        super().__init__()
         self.layer = next(iter(self._infos))
         self._apply(self._resolved(choice))
 
@@ -109,7 +97,7 @@ class Session(t.HasTraits):
             before = self._probe
             self._read(model)
             probes.stop(before)
-            self._forget()
+            self._forget(everything=True)
             layer = self.layer if self.layer in self._infos else next(iter(self._infos))
             has_class = (self.class_index or 0) < len(self.class_names)
             class_index = self.class_index if has_class else None
@@ -125,25 +113,6 @@ class Session(t.HasTraits):
     def layer_info(self) -> LayerInfo:
         """The layer in view."""
         return self._infos[self.layer]
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples there are."""
-        return len(self._samples)
-
-    @property
-    def labels(self) -> Integers | None:
-        """`(sample,)` int64 class indices, or None where no labels were given."""
-        return self._samples.labels
-
-    @property
-    def predicts_classes(self) -> bool:
-        """Whether the model tells classes apart: a value for each, or one for two of them.
-
-        A single output without labels may as well be a regression: it predicts no class.
-        """
-        n_outputs = self._probe.n_classes
-        return n_outputs > 1 or (n_outputs == 1 and self.labels is not None)
 
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all or nothing.
@@ -163,98 +132,6 @@ class Session(t.HasTraits):
                 return
             self._forget()
             self.set_trait("revision", self.revision + 1)
-
-    # --- the numbers behind the pictures -------------------------------------------------
-
-    def pictures(self, rows: Sequence[int] | None = None) -> Pixels:
-        """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8."""
-        shown = self.samples if rows is None else known_rows(rows, self.n_samples)
-        return self._samples.pictures(shown)
-
-    def maps(self) -> Array:
-        """Activations of the chosen layer on `samples`.
-
-        Returns:
-            `(sample, …, unit)` float32, read-only, in the order of `samples`.
-
-        Cost: one forward pass to that layer, unless it was asked for before.
-        """
-        with self.lock:
-            self._reader.touch()
-            return self._numbers.maps(self.layer, self.samples)
-
-    def kernels(self) -> Array:
-        """The weights of the chosen layer: `(row, column, in_channel, out_channel)` float32.
-
-        Raises:
-            LayerError: The layer has no kernels.
-        """
-        with self.lock:
-            return probes.kernels(self._probe, self.layer)
-
-    def predictions(self, rows: Sequence[int] | None = None) -> Floats:
-        """The model's output on `rows`, or on all samples: `(sample, class)` float32.
-
-        Raises:
-            DataError: The model's output is not `(sample, class)`.
-
-        Cost: a forward pass for the rows that were not asked for before.
-        """
-        if not self.predicts_classes:
-            raise DataError("this model's output is not one value per class: no predictions")
-        with self.lock:
-            rows = range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
-            return self._numbers.predictions(rows)
-
-    def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
-        """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
-        return predicted_classes(self.predictions(rows))
-
-    def profiles(self, *, partial: bool = False) -> ClassProfiles:
-        """Class profiles of the chosen layer at the chosen threshold, over all samples.
-
-        Args:
-            partial: Return at once with what has been read so far, at least one batch, and
-                read on in the background; `reading` tells how far it is.
-
-        Raises:
-            DataError: The session has no labels.
-
-        Cost: one pass over the samples per layer. Another threshold then costs a comparison
-        per sample and unit, while the peaks fit into a quarter of the memory budget.
-        """
-        with self.lock:
-            threshold = self.threshold
-            profile_pass = self._numbers.profile_pass(self.layer, threshold)
-        if not profile_pass.n_read:
-            profile_pass.step()
-        if partial and not profile_pass.complete:
-            self._reader.read(profile_pass)
-        while not (partial or profile_pass.complete):
-            profile_pass.step()
-        return profile_pass.profiles(threshold)
-
-    def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
-        """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
-        return self.profiles().similarity(self.layer, statistic, metric)
-
-    def value_range(self) -> tuple[float, float]:
-        """The smallest and the largest value that `profiles` has read of the chosen layer."""
-        with self.lock:
-            return self._numbers.profile_pass(self.layer, self.threshold).peak_range()
-
-    def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
-        """The first `limit` samples of a class; none where it has none."""
-        return self._samples.of_class(class_index, limit)
-
-    def wait(self) -> None:
-        """Return when the pass under way, if there is one, is finished."""
-        self._reader.wait()
-
-    def close(self) -> None:
-        """Stop reading in the background. The session goes on working."""
-        self._reader.stop()
-        probes.stop(self._probe)
 
     # --- how it is kept consistent -------------------------------------------------------
 
@@ -276,16 +153,6 @@ class Session(t.HasTraits):
         self._samples.read_labels(n_classes)
         self._model, self._probe, self.class_names = model, probe, class_names
         self._infos = {info.name: info for info in probe.layers}
-
-    def _forget(self) -> None:
-        self._reader.cancel()
-        self._numbers = ModelNumbers(
-            self._probe, self._samples, self.class_names, self.memory_budget_bytes
-        )
-
-    def _report(self, reading: Reading) -> None:
-        with self.lock:
-            self.set_trait("reading", reading)
 
     def _resolved(self, choice: Mapping[str, Any]) -> Selection:
         now = Selection(**{name: getattr(self, name) for name in FIELDS})

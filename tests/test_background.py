@@ -2,14 +2,15 @@ import threading
 
 import pytest
 
-from actwidgets.background import BackgroundReader
+from actwidgets.background import BackgroundReader, Reading
 
 
 class _Pass:
     """A pass of ten samples whose steps wait until the test lets them go."""
 
     def __init__(self, layer, fails=False):
-        self.layer, self.n_read, self.n_samples, self.fails = layer, 0, 10, fails
+        self.layers, self.n_read, self.n_samples, self.fails = (layer,), 0, 10, fails
+        self.cancelled = False
         self.begun, self.go = threading.Event(), threading.Event()
 
     @property
@@ -42,19 +43,38 @@ def test_a_pass_is_read_to_its_end_and_told(reader, reports):
     reader.read(wanted)
     reader.wait()
     assert wanted.complete
-    assert (reports[-1].layer, reports[-1].n_read, reports[-1].complete) == ("conv", 10, True)
+    assert (reports[-1].layers, reports[-1].n_read, reports[-1].complete) == (("conv",), 10, True)
 
 
 def test_another_pass_takes_the_place_of_the_one_under_way_and_only_it_is_told(reader, reports):
     first, second = _Pass("conv", fails=True), _Pass("dense")
     reader.read(first)
     assert first.begun.wait(10)
-    reader.read(second)
+    reader.read(second, instead_of=lambda _: True)
     first.go.set()
     second.go.set()
     reader.wait()
     assert first.n_read == 0
-    assert {report.layer for report in reports} == {"dense"}
+    assert {report.layers for report in reports} == {("dense",)}
+
+
+def test_a_pass_that_is_not_replaced_is_finished_afterwards(reader, reports):
+    first, second = _Pass("conv"), _Pass("dense")
+    reader.read(first)
+    assert first.begun.wait(10)
+    reader.read(second)
+    first.go.set()
+    second.go.set()
+    reader.wait()
+    assert [each.layers for each in reports if each.complete] == [("dense",), ("conv",)]
+
+
+def test_rate_and_time_left_are_told():
+    reading = Reading(("conv",), 50, 200, seconds=2.0)
+    assert (reading.per_second, reading.seconds_left) == (25.0, 6.0)
+    assert reading.under_way
+    unknown = Reading(("conv",), 0, 200)
+    assert (unknown.per_second, unknown.seconds_left) == (0.0, float("inf"))
 
 
 def test_a_cancelled_pass_goes_no_further_and_is_not_told(reader, reports):
@@ -82,4 +102,4 @@ def test_it_can_be_asked_again_after_it_has_ended(reader, reports):
         wanted.go.set()
         reader.read(wanted)
         reader.wait()
-    assert [report.layer for report in reports if report.complete] == ["conv", "dense"]
+    assert [report.layers for report in reports if report.complete] == [("conv",), ("dense",)]

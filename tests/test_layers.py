@@ -14,7 +14,8 @@ ALLOWED = {
     "probe": {"errors", "core"},
     "background": {"core"},
     "_traits": set(),
-    "session": {"errors", "core", "background", "_traits"},
+    "session_numbers": {"errors", "core", "background"},
+    "session": {"errors", "core", "background", "session_numbers", "_traits"},
     "views": {"errors", "core", "session", "_traits"},
     "datasets": {"errors", "probe"},
     "app": {"errors", "core", "probe", "session", "views"},
@@ -23,10 +24,11 @@ ALLOWED = {
 }
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "PIL"},
+    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "background": set(),
     "_traits": {"traitlets"},
+    "session_numbers": {"traitlets"},
     "session": {"numpy", "traitlets"},
     "views": {"numpy", "traitlets", "ipywidgets", "bqplot"},
     "datasets": {"numpy", "sklearn"},

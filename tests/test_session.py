@@ -140,14 +140,17 @@ def test_the_profiles_of_a_layer_follow_the_threshold_without_another_pass(sessi
     assert len(probe.calls) == n_calls
 
 
-def test_a_budget_too_small_for_peaks_costs_a_pass_but_not_the_truth(probe, data):
+def test_a_budget_too_small_for_peaks_leaves_histograms_and_their_error_is_told(probe, data):
     session = Session(probe, *data, memory_budget_bytes=100, layer="dense")
     plenty = Session(probe, *data, layer="dense")
     for threshold in (0.0, 10.0, 25.0):
         session.threshold = plenty.threshold = threshold
-        np.testing.assert_array_equal(
-            session.profiles().firing_rate["dense"], plenty.profiles().firing_rate["dense"]
-        )
+        sketched, exact = session.profiles(), plenty.profiles()
+        off = np.abs(sketched.firing_rate["dense"] - exact.firing_rate["dense"])
+        assert np.nanmax(off) <= sketched.firing_error
+        assert exact.firing_error == 0
+        assert (sketched.firing_error == 0) == (threshold in (0.0, 10.0))  # edges of bins
+    assert [call for call in probe.calls if call[0] == ("dense",)] == [(("dense",), 30)] * 2
 
 
 def test_partial_profiles_become_whole_in_the_background(probe):
@@ -157,7 +160,7 @@ def test_partial_profiles_become_whole_in_the_background(probe):
     assert session.profiles(partial=True).n_samples == 128
     session.wait()
     assert readings[-1].complete
-    assert readings[-1].layer == "conv"
+    assert readings[-1].layers == ("conv",)
     assert session.profiles(partial=True).n_samples == 1000
 
 
@@ -240,3 +243,88 @@ def test_what_cannot_be_shown_is_refused(probe, data, change, error, words):
     arguments = {"x": data[0], "y": data[1], **change}
     with pytest.raises(error, match=words):
         Session(probe, **arguments)
+
+
+@pytest.fixture
+def slow(probe):
+    """A session of 1,000 samples whose reader reads when it is told to."""
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(1000)
+    session = Session(probe, x, np.arange(1000) % 3, layer="dense")
+    read = session._reader.read
+    session._reader.read = lambda *args, **options: session._asked.append((args, options))
+    session._asked, session._start = [], lambda: [read(*a, **o) for a, o in session._asked]
+    return session
+
+
+def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
+    assert slow.profiles(partial=True).n_samples == 128
+    gate, step = threading.Event(), slow._numbers.profile_pass(("dense",), 0.0).step
+    slow._numbers.profile_pass(("dense",), 0.0).step = lambda: gate.wait(10) and step()
+    slow._start()
+    slow.cancel()
+    gate.set()
+    slow.wait()
+    assert slow.reading.cancelled
+    assert not slow.reading.under_way
+    partial = slow.profiles(partial=True)
+    assert not partial.complete
+    assert partial.n_samples <= 256
+    assert len(slow._asked) == 1  # nobody reads on unasked
+    slow.resume()
+    assert not slow.reading.cancelled
+    slow.profiles(partial=True)
+    slow._start()
+    slow.wait()
+    assert slow.profiles(partial=True).complete
+
+
+def test_after_a_cancel_the_last_complete_result_is_given(slow):
+    before = slow.profiles()
+    slow.refresh()
+    assert slow.profiles(partial=True).n_samples == 128
+    slow._numbers.profile_pass(("dense",), 0.0).cancelled = True
+    assert slow.profiles(partial=True) is before
+    assert slow.reading.cancelled
+
+
+def test_one_pass_reads_every_layer_and_then_serves_each(slow, probe):
+    profiles = slow.profiles(every_layer=True)
+    assert profiles.layers == ("conv", "dense")  # an empty output has nothing to tell
+    probe.calls.clear()
+    for layer in profiles.layers:
+        slow.layer = layer
+        np.testing.assert_array_equal(
+            slow.profiles().firing_rate[layer], profiles.firing_rate[layer]
+        )
+    slow.threshold = 77.0
+    assert slow.profiles().firing_error == 0
+    assert probe.calls == []
+
+
+def test_boxes_and_top_samples_of_the_chosen_unit(slow):
+    slow.profiles()
+    slow.select(unit=2)
+    boxes = slow.unit_boxes()
+    values = np.arange(1000.0) * 3
+    for index in range(3):
+        wanted = np.percentile(values[np.arange(1000) % 3 == index], [25, 50, 75])
+        np.testing.assert_allclose(boxes.fives[index, 1:4], wanted)
+    assert boxes.error == 0
+    rows, found = slow.top_samples(3)
+    assert rows.tolist() == [999, 998, 997]
+    assert found.tolist() == [2997, 2994, 2991]
+
+
+def test_beyond_the_budget_boxes_are_sketched_and_top_samples_are_still_exact(probe):
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(1000)
+    session = Session(probe, x, np.arange(1000) % 3, layer="dense", memory_budget_bytes=100)
+    session.select(unit=2)
+    session.profiles()
+    boxes, values = session.unit_boxes(), np.arange(1000.0) * 3
+    for index in range(3):
+        wanted = np.percentile(values[np.arange(1000) % 3 == index], [25, 50, 75])
+        assert np.abs(boxes.fives[index, 1:4] - wanted).max() <= boxes.error + 3
+    assert 0 < boxes.error < 2997 / 8
+    assert session.top_samples(3)[0].tolist() == [999, 998, 997]

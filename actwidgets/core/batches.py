@@ -100,8 +100,14 @@ def _batches_of(x: Any) -> Iterator[Any]:
     if isinstance(x, Mapping):
         found = {name: type(part).__name__ for name, part in x.items()}
         raise DataError(f"x must be a dict of arrays by input; got {found}")
-    if hasattr(x, "__getitem__") and hasattr(x, "__len__") and not isinstance(x, list | tuple):
-        return (x[index] for index in range(len(x)))
+    if _is_endless(x):
+        raise DataError(
+            "x never ends: say how much of it is meant, for instance with "
+            "dataset.take(number of batches)"
+        )
+    n_batches = _count_batches(x)
+    if n_batches is not None:
+        return (x[index] for index in range(n_batches))
     if not hasattr(x, "__iter__"):
         raise DataError(
             f"x must be an array, a list or dict of arrays, or a re-iterable of batches; "
@@ -114,6 +120,29 @@ def _batches_of(x: Any) -> Iterator[Any]:
             "__iter__ starts anew"
         )
     return iter(x)
+
+
+def _is_endless(x: Any) -> bool:
+    """Whether a `tf.data.Dataset` or a `PyDataset` says that it has no end."""
+    cardinality = getattr(x, "cardinality", None)
+    if callable(cardinality) and int(cardinality()) == -1:  # tf.data.INFINITE_CARDINALITY
+        return True
+    try:
+        return x.num_batches is None
+    except (AttributeError, NotImplementedError, TypeError):
+        return False
+
+
+def _count_batches(x: Any) -> int | None:
+    """How many batches are had from `x` by index, or None where it is walked through."""
+    if isinstance(x, list | tuple) or not hasattr(x, "__getitem__"):
+        return None
+    if hasattr(x, "__len__"):
+        return len(x)
+    try:
+        return int(x.num_batches)  # as a PyDataset tells it
+    except (AttributeError, NotImplementedError, TypeError):
+        return None
 
 
 def _with_labels(batches: Iterator[Any], y: Any) -> Iterator[tuple[Inputs, Any]]:

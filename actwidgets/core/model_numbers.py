@@ -53,8 +53,8 @@ class ModelNumbers:
             rows, lambda missing: self._probe.predictions(self._samples.rows(missing))
         )
 
-    def profile_pass(self, layer: str, threshold: float) -> ProfilePass:
-        """The pass over all samples for a layer, as far as it has come.
+    def profile_pass(self, layers: tuple[str, ...], threshold: float) -> ProfilePass:
+        """The pass over all samples for some layers, as far as it has come.
 
         Raises:
             DataError: There are no labels.
@@ -65,15 +65,19 @@ class ModelNumbers:
 
         def make(budget_bytes: int) -> ProfilePass:
             return ProfilePass(
-                layer,
-                lambda rows: self._activations(layer, rows),
+                layers,
+                lambda rows: probes.summaries(self._probe, layers, self._samples.rows(rows)),
                 labels,
                 self._class_names,
                 threshold=threshold,
                 budget_bytes=budget_bytes,
             )
 
-        return self._passes.get(layer, threshold, make)
+        return self._passes.get(layers, threshold, make)
+
+    def resume(self) -> None:
+        """Have cancelled passes go on when they are asked for."""
+        self._passes.resume()
 
     def _forget_outputs_of_other_weights(self) -> None:
         """A model in training changes unannounced: look now and then before showing old values."""

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
 
 
@@ -38,6 +39,30 @@ def kernels(probe: Probe, layer: str) -> Array:
     if tell is None:
         raise LayerError("this probe does not tell the weights of a layer")
     return tell(layer)
+
+
+def summaries(
+    probe: Probe,
+    layers: Sequence[str],
+    x: Any,
+    *,
+    above: float | None = None,
+    low: bool = True,
+) -> Mapping[str, SampleSummary]:
+    """What layers put out for each sample of one batch, with positions folded away.
+
+    Args:
+        probe: Folds them itself, or gives whole outputs.
+        layers: Names of the layers.
+        x: One batch.
+        above: Count the positions above this; None counts none.
+        low: Whether the smallest values are wanted.
+    """
+    fold = getattr(probe, "summaries", None)
+    if fold is not None:
+        return fold(layers, x, above=above, low=low)
+    outputs = probe.activations(layers, x)
+    return {name: summarise(outputs[name], above) for name in layers}
 
 
 def is_stale(probe: Probe) -> bool:

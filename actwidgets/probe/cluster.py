@@ -48,7 +48,8 @@ def profiles_on_cluster(
     Raises:
         LayerError, ShapeError, DataError, ModelError: As `class_profiles`; or a worker that
             failed, with the partition it was at. What can be known beforehand is told before
-            anything is sent. On any failure, ctrl-C too, all tasks are cancelled.
+            anything is sent. On any failure, ctrl-C too, all tasks are cancelled; what was
+            merged by then, of the first `n_partitions`, is in the error's `partial`.
     """
     _require_client(client)
     from actwidgets.probe.numbers import class_profiles  # which imports this module

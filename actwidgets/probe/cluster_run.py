@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -45,27 +46,38 @@ class Run:
         with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1 PB"}):
             self._parcel = self._submit("model", 0, "itself", vars(parcel))
         self._submitted = self._merged = self._n_samples = 0
+        self._total: ClassProfiles | None = None
         self._counts: dict[Any, Any] = {}
         self._branches: deque[tuple[int, Any]] = deque()
         self._finished = as_completed(loop=client.loop)
 
     def finish(self) -> ClassProfiles:
-        """The profiles of all partitions."""
-        total = None
-        self._submit_more()
-        for future in self._finished:
-            if self._counts.pop(future.key, None) is not None:
-                self._n_samples += self._result(future)
-                if self._progress is not None:
-                    self._progress(self._n_samples)
-            while self._is_next_ready():
-                end, branch = self._branches.popleft()
-                total = tasks.merged("all partitions", total, self._result(branch))
-                self._merged = end
+        """The profiles of all partitions.
+
+        A failure, or an interrupt, holds those of the first `n_partitions` in its attribute
+        `partial`, marked `complete=False`, where so many were merged.
+        """
+        try:
             self._submit_more()
-        if total is None:
+            for future in self._finished:
+                if self._counts.pop(future.key, None) is not None:
+                    self._n_samples += self._result(future)
+                    if self._progress is not None:
+                        self._progress(self._n_samples)
+                while self._is_next_ready():
+                    end, branch = self._branches.popleft()
+                    state = self._result(branch)
+                    self._total = tasks.merged("all partitions", self._total, state)
+                    self._merged = end
+                self._submit_more()
+        except BaseException as failure:
+            if self._total is not None:
+                failure.partial = replace(self._total, complete=False)  # type: ignore[attr-defined]
+                failure.n_partitions = self._merged  # type: ignore[attr-defined]
+            raise
+        if self._total is None:
             raise DataError("x holds no samples")
-        return total
+        return self._total
 
     def _is_next_ready(self) -> bool:
         """Whether to merge a branch: a failure is told by the partition that it came of."""
@@ -136,7 +148,7 @@ class Run:
             chunks = self._parts.compute(self._client, indices, priority=-1, retries=RETRIES)
             return [
                 self._submit(
-                    "profile", index, "profile_samples", self._parcel, place(index), *chunk
+                    "profile", index, "profile_samples", place(index), self._parcel, *chunk
                 )
                 for index, chunk in zip(indices, chunks, strict=True)
             ]
@@ -145,8 +157,8 @@ class Run:
                 "profile",
                 index,
                 "profile_loader",
-                self._parcel,
                 place(index),
+                self._parcel,
                 packed_loader(self._parts, index),
             )
             for index in indices

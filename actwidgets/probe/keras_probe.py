@@ -7,7 +7,9 @@ import numpy as np
 
 from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
+from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
 from actwidgets.probe.slices import Slices
 
@@ -72,6 +74,34 @@ class KerasProbe:
             name: np.moveaxis(values, axis, -1) if (axis := require(name).unit_axis) > 0 else values
             for name, values in self.outputs(layers, x).items()
         }
+
+    def summaries(
+        self, layers: Sequence[str], x: Any, *, above: float | None = None, low: bool = True
+    ) -> dict[str, SampleSummary]:
+        """What layers put out for each sample of one batch, positions folded away.
+
+        The folding is part of the compiled forward pass, but where a value is NaN or
+        infinite: then the layer's whole output is looked at.
+
+        Args:
+            layers: Names, as in `self.layers`.
+            x: One batch.
+            above: Count the positions above this; None counts none.
+            low: Whether the smallest values are wanted.
+
+        Raises: as `outputs`.
+        """
+        axes = tuple(
+            (len(output.shape), output.unit_axis)
+            for output in map(self._slices.catalogue.require, layers)
+        )
+        fold = Fold(axes, above, low)
+        found = dict(zip(layers, fold.read(self._slices.folded(layers, x, fold)), strict=True))
+        odd = [name for name, summary in found.items() if summary is None]
+        if odd:
+            whole = self.activations(odd, x)
+            found |= {name: summarise(whole[name], above) for name in odd}
+        return {name: summary for name, summary in found.items() if summary is not None}
 
     def predictions(self, x: Any) -> np.ndarray:
         """The chosen output of the model on one batch, float32."""

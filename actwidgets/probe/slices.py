@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.catalogue import Catalogue, describe, is_models_own
+from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import require_model, same_structure, structure
 from actwidgets.probe.inputs import inputs_of
 from actwidgets.probe.outline import outline
@@ -54,7 +55,7 @@ class Slices:
         self._untraceable: Exception | None = None
         self._tracing = threading.Lock()
         self._keeping = threading.Lock()
-        self._heads: OrderedDict[Key, Head] = OrderedDict()
+        self._heads: OrderedDict[tuple[Key, Fold | None], Head] = OrderedDict()
         self._looked_at: set[Key] = set()
         self._warmer = Warmer(self._make_ahead) if warm else None
         self.catalogue = outline(model) or self._catalogue_of_a_call(like)
@@ -85,6 +86,18 @@ class Slices:
                 return found
         head = self._head(key)
         return self._look(key, tensors) if head is None else self._run(key, head, tensors)
+
+    def folded(self, names: Sequence[str], x: Any, fold: Fold) -> list[tf.Tensor]:
+        """What `fold` makes of the outputs of layers on one batch, in the same forward pass.
+
+        Raises: as `outputs`.
+        """
+        key = tuple(names)
+        for name in key:
+            self.catalogue.require(name)
+        tensors = self.inputs.tensors(x)
+        head = self._head(key, fold)
+        return fold(self._look(key, tensors)) if head is None else self._run(key, head, tensors)
 
     def close(self) -> None:
         """Make no further slices."""
@@ -119,12 +132,12 @@ class Slices:
             words = " ".join(failure.message.split())
             raise ModelError(f"model {self._model.name!r} cannot be run: {words}") from failure
 
-    def _head(self, key: Key) -> Head | None:
+    def _head(self, key: Key, fold: Fold | None = None) -> Head | None:
         """A compiled slice, made if need be; None where the model cannot be traced."""
         trace = self._traced()
         if trace is None:
             return None
-        return self._kept(key) or self._keep(key, trace.head(key))
+        return self._kept(key, fold) or self._keep(key, trace.head(key, fold), fold)
 
     def _make_ahead(self, key: Key, tensors: Sequence[tf.Tensor]) -> None:
         if self._kept(key) is None and (trace := self._traced()) is not None:
@@ -132,16 +145,16 @@ class Slices:
             self._run(key, head, tensors)  # TensorFlow optimises a graph when it is first run
             self._keep(key, head)
 
-    def _kept(self, key: Key) -> Head | None:
+    def _kept(self, key: Key, fold: Fold | None = None) -> Head | None:
         with self._keeping:
-            if key in self._heads:
-                self._heads.move_to_end(key)
-            return self._heads.get(key)
+            if (key, fold) in self._heads:
+                self._heads.move_to_end((key, fold))
+            return self._heads.get((key, fold))
 
-    def _keep(self, key: Key, head: Head) -> Head:
+    def _keep(self, key: Key, head: Head, fold: Fold | None = None) -> Head:
         with self._keeping:
-            self._heads[key] = head
-            self._heads.move_to_end(key)
+            self._heads[key, fold] = head
+            self._heads.move_to_end((key, fold))
             while len(self._heads) > MAX_HEADS:
                 self._heads.popitem(last=False)
         return head

@@ -11,6 +11,7 @@ from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import Recording, record
 
 Head = Callable[..., Sequence[tf.Tensor]]
+Transform = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 
 
 class Trace:
@@ -54,8 +55,12 @@ class Trace:
             recordings[0], self._whole.graph, model, (None, inputs.batch_size)
         )
 
-    def head(self, names: Sequence[str]) -> Head:
+    def head(self, names: Sequence[str], fold: Transform | None = None) -> Head:
         """Make a compiled function from input tensors to the outputs of these layers.
+
+        Args:
+            names: The layers.
+            fold: What to make of their outputs in the same function.
 
         Raises:
             LayerError: The model has no such layer, or it cannot be shown.
@@ -63,16 +68,17 @@ class Trace:
         for name in names:
             self.catalogue.require(name)
         try:
-            return _head_on_graph(self._whole, [self._tensors[name] for name in names])
+            return _head_on_graph(self._whole, [self._tensors[name] for name in names], fold)
         except (ImportError, AttributeError, TypeError):  # TensorFlow's inside has changed
-            return self._head_by_tracing(names)
+            return self._head_by_tracing(names, fold)
 
-    def _head_by_tracing(self, names: Sequence[str]) -> Head:
+    def _head_by_tracing(self, names: Sequence[str], fold: Transform | None = None) -> Head:
         """The same by the public road: a trace per head, to the last of its layers."""
 
         def call(*tensors: Any) -> Any:
             taps = {tap.name: tap.output for tap in self._run(tensors, only=names).taps}
-            return [taps[name] for name in names]
+            outputs = [taps[name] for name in names]
+            return outputs if fold is None else fold(outputs)
 
         return tf.function(call, autograph=False).get_concrete_function(*self._inputs.specs)
 
@@ -124,12 +130,15 @@ def _needed_for(outputs: list[Any]) -> set[Any]:
     return needed
 
 
-def _head_on_graph(whole: Any, outputs: list[Any]) -> Head:
+def _head_on_graph(whole: Any, outputs: list[Any], fold: Transform | None) -> Head:
     """A head on the graph that is there: no second trace. Uses TensorFlow's private parts."""
     from tensorflow.core.function import trace_type
     from tensorflow.core.function.polymorphism import function_type
     from tensorflow.python.eager.polymorphic_function import concrete_function
 
+    if fold is not None:
+        with whole.graph.as_default():
+            outputs = fold(outputs)
     part = _Slice(whole, outputs)
     signature = function_type.FunctionType(
         whole.function_type.parameters.values(),

@@ -18,6 +18,14 @@ def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdo
     )
 
 
+def words(names: Sequence[str]) -> list[tuple[str, str]]:
+    """Names of options as a reader sees them, each with itself."""
+    return [
+        (name.replace("_", " ").replace("mean abs diff", "mean |difference|"), name)
+        for name in names
+    ]
+
+
 def note(text: str) -> str:
     """A line of ordinary words, as HTML; the text is escaped."""
     return f'<div class="aw-note">{html.escape(text, quote=True)}</div>' if text else "&nbsp;"

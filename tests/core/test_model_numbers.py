@@ -57,10 +57,10 @@ def test_predictions_are_made_for_rows_not_known(probe):
 
 def test_a_pass_reads_all_samples_and_is_kept(probe):
     numbers = _numbers(probe)
-    reading = numbers.profile_pass("conv", 4.5)
+    reading = numbers.profile_pass(("conv",), 4.5)
     reading.step()
     assert reading.complete
-    profiles = numbers.profile_pass("conv", 4.5).profiles(4.5)
+    profiles = numbers.profile_pass(("conv",), 4.5).profiles(4.5)
     assert profiles.firing_rate["conv"].tolist() == [[1 / 3, 2 / 3], [2 / 3, 2 / 3]]
     assert profiles.class_names == ("a", "b")
     assert probe.asked == [("conv", 6)]
@@ -68,7 +68,7 @@ def test_a_pass_reads_all_samples_and_is_kept(probe):
 
 def test_a_pass_needs_labels(probe):
     with pytest.raises(DataError, match="given no y"):
-        _numbers(probe, y=None).profile_pass("conv", 0.0)
+        _numbers(probe, y=None).profile_pass(("conv",), 0.0)
 
 
 def test_without_a_budget_every_number_is_right_and_none_is_kept(probe):
@@ -76,4 +76,4 @@ def test_without_a_budget_every_number_is_right_and_none_is_kept(probe):
     for _ in range(2):
         assert numbers.maps("conv", (0,)).tolist() == [[0, 1]]
     assert len(probe.asked) == 2
-    assert not numbers.profile_pass("conv", 0.0).n_bytes
+    assert not numbers.profile_pass(("conv",), 0.0).n_bytes

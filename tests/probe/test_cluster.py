@@ -71,6 +71,10 @@ def test_arrays_go_in_slices_and_progress_is_told(client, model, data, wanted):
     told = []
     found = aw.class_profiles(model, *data, batch_size=BATCH, client=client, progress=told.append)
     _assert_same(found, wanted)
+    assert found.complete
+    np.testing.assert_array_equal(
+        *(each.similarity("dense", metric="jensen_shannon") for each in (found, wanted))
+    )
     assert len(told) == 15
     assert told == sorted(told)
     assert told[-1] == 1000
@@ -113,9 +117,13 @@ def test_a_memory_map_and_every_option(client, model, data, tmp_path):
         "batch_size": 100,
         "class_names": [f"<{index}>" for index in range(10)],
         "head": "predictions",
+        "statistics": ["mean", "std"],
     }
     found = aw.class_profiles(model, mapped, data[1], client=client, **options)
-    _assert_same(found, aw.class_profiles(model, *data, **options))
+    single = aw.class_profiles(model, *data, **options)
+    assert found.gathered("dense") == single.gathered("dense")
+    np.testing.assert_array_equal(found.firing_rate["conv_1"], single.firing_rate["conv_1"])
+    np.testing.assert_allclose(found.std["dense"], single.std["dense"], rtol=1e-12)
     assert (found.threshold, found.reduce) == (0.25, "mean")
 
 
@@ -236,6 +244,22 @@ def test_a_bad_partition_is_named(client, model, data, loader, error, words):
     with pytest.raises(error, match=f"^partition 2.*{words}") as raised:
         aw.class_profiles(model, parts, layers="dense", client=client)
     assert "\n" not in str(raised.value)
+
+
+def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypatch):
+    monkeypatch.setattr("actwidgets.probe.cluster_run.PER_BRANCH", 2)
+    batches = [(data[0][:20], data[1][:20]), (np.zeros((3, 8, 8, 1)), [0, 1, 11])]
+
+    def late():
+        time.sleep(1)  # so that what comes before it is merged
+        return batches
+
+    parts = aw.Partitions([*_loaders(data, 500), late])
+    with pytest.raises(DataError, match=r"^partition 2, after 20 samples: y holds 11") as raised:
+        aw.class_profiles(model, parts, layers="dense", batch_size=BATCH, client=client)
+    partial = raised.value.partial
+    assert (raised.value.n_partitions, partial.n_samples, partial.complete) == (2, 1000, False)
+    assert "partial" not in str(raised.value)
 
 
 def test_a_file_that_lacks_its_labels(client, model, tmp_path):

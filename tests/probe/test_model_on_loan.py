@@ -72,6 +72,7 @@ CALLS = {
     "class_profiles": lambda model: aw.class_profiles(model, X, Y),
     "Session": lambda model: _looked_at(aw.Session(model, X, Y)),
     "kernels": lambda model: aw.kernels(model, "conv"),
+    "layer_similarity": lambda model: aw.layer_similarity(model, X, model),
     "explore": lambda model: aw.explore(model, X, Y).close(),
     "a wrong layer": lambda model: _refused(model),
 }

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, wiretap
 
-from actwidgets.session import Session
+from actwidgets.session import Reading, Session
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 
 
@@ -21,7 +21,7 @@ def test_the_matrix_is_the_sessions(session, view):
     wanted = session.profiles().similarity("dense").astype(np.float32)
     assert wanted[0, 1] > 0
     np.testing.assert_array_equal(view.matrix.color, wanted)
-    assert view._colours.max == pytest.approx(np.nanmax(wanted))
+    assert view._cells.colours.max == pytest.approx(np.nanmax(wanted))
 
 
 def test_statistic_and_metric_are_live(session, view):
@@ -68,7 +68,7 @@ def test_a_click_chooses_the_class_of_the_row(session, view):
 def test_below_follow_the_classes_nearest_first_with_real_samples(session, view):
     session.select(class_index=1, threshold=20.0)
     matrix = session.profiles().similarity("dense")
-    assert view._order.tolist() == [1, 0, 2]  # itself, then shirt; a bag has no samples
+    assert view._ranked.order.tolist() == [[1, 0, 2]]  # itself, then shirt; a bag has no samples
     texts = view._ranked.words.text.tolist()
     assert texts[:4] == ["coat", "0.000", "shirt", f"{matrix[1, 0]:.3f}"]
     view._ranked.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
@@ -88,7 +88,7 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(probe, x, np.arange(1000) % 3)
-    session._reader.read = lambda profile_pass: None  # as if the rest took its time
+    session._reader.read = lambda *_, **__: None  # as if the rest took its time
     view = ClassSimilarityMatrix(session)
     assert "128 of 1,000 samples so far" in view._note.value
     del session._reader.read
@@ -103,10 +103,10 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
 @pytest.mark.expects_error
 def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.arange(1000) % 3)
-    start, session._reader.read = session._reader.read, lambda profile_pass: None
+    start, session._reader.read = session._reader.read, lambda *_, **__: None
     view = ClassSimilarityMatrix(session)
     probe.fails_on = ("conv",)
-    start(session._numbers.profile_pass("conv", 0.0))
+    start(session._numbers.profile_pass(("conv",), 0.0))
     session.wait()
     assert "could not read all samples: FloatingPointError" in view.error
     assert view._pictures.layout.height is None
@@ -139,7 +139,7 @@ def test_one_class_is_nothing_to_compare(data):
 def test_names_that_are_cut_short_still_differ(data):
     names = ("a very long class name 1", "a very long class name 2", "c")
     view = ClassSimilarityMatrix(Session(FakeProbe(), *data, class_names=names))
-    assert len(set(view._names)) == 3
+    assert len(set(view._cells._names)) == 3
 
 
 def test_hostile_class_names_stay_text(data):
@@ -148,3 +148,110 @@ def test_hostile_class_names_stay_text(data):
     view = ClassSimilarityMatrix(session)
     assert "<img" not in view._ranked_title.value
     assert "<img" not in view._note.value
+
+
+def test_clustered_the_tree_stands_beside_and_cells_keep_their_values(session, view):
+    session.threshold = 20.0
+    view.order = "clustered"
+    tree = session.profiles().clustering("dense")
+    matrix = session.profiles().similarity("dense").astype(np.float32)
+    np.testing.assert_array_equal(view.matrix.color, matrix[np.ix_(tree.order, tree.order)])
+    wanted = [session.class_names[index] for index in tree.order]
+    assert list(view.matrix.row) == wanted
+    assert view._cells._rows.domain == wanted[::-1]
+    assert view._cells._beside.layout.width != "0px"
+    assert view._cells.tree.y.shape == (2, 4)  # one join, twice: bqplot drops axes of length 1
+    view.matrix._handle_custom_msgs(None, _event("element_click", "data", 2, 0))
+    assert session.class_index == tree.order[2]
+    view.order = "class"
+    assert view._cells._beside.layout.width == "0px"
+    np.testing.assert_array_equal(view.matrix.color, matrix)
+
+
+def test_nearest_first_begins_with_the_chosen_class(session, view):
+    session.select(threshold=20.0, class_index=1)
+    view.order = "nearest first"
+    assert list(view.matrix.row) == ["coat", "shirt", "bag"]
+
+
+def test_histograms_are_compared_whatever_the_threshold(session, view):
+    for metric in ("jensen_shannon", "overlap"):
+        view.metric = metric
+        wanted = session.profiles().similarity("dense", metric=metric)
+        np.testing.assert_allclose(view.matrix.color, wanted.astype(np.float32))
+        assert view._threshold.disabled
+
+
+def test_a_pass_can_be_cancelled_and_resumed(probe):
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(1000)
+    session = Session(probe, x, np.arange(1000) % 3)
+    read, session._reader.read = session._reader.read, lambda *_, **__: None
+    view = ClassSimilarityMatrix(session)
+    wanted = session._numbers.profile_pass(("conv",), 0.0)
+    session._report(Reading(("conv",), 128, 1000, seconds=2.0))
+    line = view._progress
+    assert line.layout.display is None
+    assert "128 of 1,000 samples, 64 a second, 14 s left" in line.words.value
+    assert line.bar.value == pytest.approx(0.128)
+    session._reader._wanted = [wanted]  # as if it were under way
+    line.button.click()
+    assert session.reading.cancelled
+    assert line.button.description == "Resume"
+    assert "128 of 1,000 samples so far" in view._note.value
+    session._reader.read = read
+    line.button.click()
+    session.wait()
+    assert line.layout.display == "none"
+    assert "1,000 samples" in view._note.value
+
+
+def test_after_a_cancel_the_picture_is_the_last_complete_one(session, view, probe):
+    before = session.profiles().similarity("dense").astype(np.float32)
+    session._reader.read = lambda *_, **__: None
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(1000)
+    session._samples.__init__(x, np.arange(1000) % 3, n_classes=3)
+    session.refresh()
+    assert "128 of 1,000 samples so far" in view._note.value
+    session._reader._wanted = [session._numbers.profile_pass(("dense",), 0.0)]
+    session.cancel()
+    np.testing.assert_array_equal(view.matrix.color, before)
+    assert "30 samples, read before; the new pass was cancelled" in view._note.value
+
+
+class _Many(FakeProbe):
+    n_classes = 200
+
+
+@pytest.fixture
+def many():
+    x = np.zeros((400, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(400)
+    names = [f"<i>{index}" for index in range(200)]
+    return Session(_Many(), x, np.arange(400) % 200, class_names=names, layer="dense")
+
+
+def test_many_classes_are_pixels_and_a_window_of_cells(many):
+    view = ClassSimilarityMatrix(many, statistic="mean", metric="euclidean")
+    assert np.asarray(view.matrix.color).shape == (24, 24)
+    assert view._overview.whole.cells.color.size < 2000
+    many.class_index = 150
+    assert "139–162" in view._overview._told.value
+    assert "<i>150" in list(view.matrix.row)
+    view._overview.search.value = "<i>7"
+    assert many.class_index == 7
+    view._overview.whole.cells._handle_custom_msgs(None, _event("element_click", "data", 39, 3))
+    assert many.class_index >= 195
+    matrix = many.profiles().similarity("dense", "mean", "euclidean")
+    shown = [int(name[3:]) for name in view.matrix.row]
+    np.testing.assert_allclose(view.matrix.color, matrix[np.ix_(shown, shown)].astype(np.float32))
+    first = view._overview.pairs.options[0]
+    nearest = np.min(matrix + np.diag(np.full(200, np.inf)))
+    assert float(first.split()[0]) == pytest.approx(nearest, abs=1e-4)
+
+
+@pytest.mark.expects_error
+def test_histograms_of_very_many_classes_are_left_to_the_session(many):
+    view = ClassSimilarityMatrix(many, metric="jensen_shannon")
+    assert "takes minutes: call session.profiles().similarity" in view.error

@@ -1,0 +1,141 @@
+"""A matrix of classes as cells with figures, names at its sides and a tree beside it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+
+from actwidgets.views._controls import decimals, unique_short
+from actwidgets.views._picture import cell_of, plain_figure
+from actwidgets.views._style import NEUTRAL
+
+NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
+VALUES_UP_TO = 12  # more classes than that leave no room for figures
+TREE_PX = 84
+
+
+class ClassCells(w.HBox):
+    """Up to 60 classes at a time by the same: the nearer two are, the darker their cell.
+
+    Args:
+        class_names: Of all classes.
+        width_px: Of the matrix with its names.
+        on_click: Called with the classes of row and column.
+        on_hover: Likewise.
+        shows_all: Whether it always shows all of them, in whatever order.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        width_px: int,
+        on_click: Callable[[int, int], None],
+        on_hover: Callable[[int, int], None],
+        *,
+        shows_all: bool = True,
+    ) -> None:
+        self._names = unique_short(class_names, 12)
+        self._order: tuple[int, ...] = ()
+        self._all = shows_all
+        first = self._names if shows_all and len(self._names) > 1 else ["", " "]
+        self._rows, self._columns = bq.OrdinalScale(reverse=True), bq.OrdinalScale()
+        self.colours = bq.ColorScale(colors=[NEAR, FAR], min=0, max=1)
+        self.matrix = bq.GridHeatMap(
+            color=np.zeros((len(first), len(first)), np.float32),
+            row=first,
+            column=first,
+            scales={"row": self._rows, "column": self._columns, "color": self.colours},
+            stroke="rgba(0,0,0,0)",
+            null_color="#9e9e9e",
+            font_style={"font-size": "10px", "fill": "black"},
+        )
+        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(event)))
+        self.matrix.on_hover(lambda _mark, event: on_hover(*self._classes(event)))
+        small = {"font-size": "11px"}
+        self._across = bq.Axis(
+            scale=self._columns,
+            side="bottom",
+            tick_rotate=-40,
+            tick_style={"text-anchor": "end", **small},
+            grid_lines="none",
+        )
+        self._down = bq.Axis(scale=self._rows, side="left", tick_style=small, grid_lines="none")
+        height_px = round(width_px * 0.86)
+        self._figure = plain_figure(
+            [self.matrix],
+            axes=[self._across, self._down],
+            margin={"top": 4, "bottom": 64, "left": 92, "right": 8},
+            layout=_size(width_px, height_px),
+        )
+        self._heights = bq.LinearScale(min=0, max=1)
+        self._places = bq.LinearScale(min=0, max=1, reverse=True)
+        self.tree = bq.Lines(
+            x=np.zeros((2, 4)),
+            y=np.zeros((2, 4)),
+            scales={"x": self._heights, "y": self._places},
+            colors=[NEUTRAL],
+            stroke_width=1,
+        )
+        tree_figure = plain_figure(
+            [self.tree],
+            scale_x=self._heights,
+            scale_y=self._places,
+            margin={"top": 4, "bottom": 64, "left": 2, "right": 4},
+            layout=_size(TREE_PX, height_px),
+        )
+        self._beside = w.Box([tree_figure], layout={"width": "0px", "overflow": "hidden"})
+        super().__init__(children=(self._figure, self._beside))
+
+    def show(self, matrix: np.ndarray, order: np.ndarray, joins: np.ndarray | None) -> None:
+        """Show some classes.
+
+        Args:
+            matrix: `(class, class)` distances of all classes.
+            order: Indices of the classes to show, two or more, in the order to show them in.
+            joins: `(join, 4, 2)` place and height of the tree's lines, or None for no tree.
+        """
+        shown = matrix[np.ix_(order, order)].astype(np.float32)
+        highest = float(np.nanmax(shown)) if np.isfinite(shown).any() else 0.0
+        self.colours.max = highest if highest > 0 else 1.0
+        same = tuple(order) == self._order
+        if not same:
+            self._order = tuple(int(index) for index in order)
+            names = [self._names[index] for index in order]
+            if self._all:
+                # bqplot keeps the order of names that stay the same, unless it is told one;
+                # told one, it has no place for a name that is not in it yet.
+                self._rows.domain, self._columns.domain = names[::-1], names
+            self._across.num_ticks = self._down.num_ticks = len(order)
+        with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
+            if len(order) <= VALUES_UP_TO:
+                self.matrix.display_format = f".{decimals(highest)}f"
+            elif self.matrix.display_format is not None:
+                self.matrix.display_format = None
+            self.matrix.color = shown
+            if not same:
+                self.matrix.row = self.matrix.column = names
+        self._show_tree(joins, len(order))
+
+    def _show_tree(self, joins: np.ndarray | None, n_classes: int) -> None:
+        self._beside.layout.width = "0px" if joins is None else f"{TREE_PX}px"
+        if joins is None or not len(joins):
+            return
+        lines = joins if len(joins) > 1 else np.repeat(joins, 2, axis=0)  # bqplot drops axes of 1
+        self._places.min, self._places.max = -0.5, n_classes - 0.5
+        self._heights.max = max(float(joins[:, :, 1].max()) * 1.04, 1e-12)
+        with self.tree.hold_sync(), self.tree.hold_trait_notifications():
+            self.tree.x, self.tree.y = lines[:, :, 1], lines[:, :, 0]
+
+    def _classes(self, event: Any) -> tuple[int, int]:
+        row, column = cell_of(event)
+        return self._order[row], self._order[column]
+
+
+def _size(width_px: int, height_px: int) -> dict[str, str]:
+    return {
+        f"{least}{side}": f"{length}px"
+        for side, length in (("width", width_px), ("height", height_px))
+        for least in ("", "min_")
+    }

@@ -1,0 +1,160 @@
+"""How alike the classes are to every layer, side by side, and how well each parts them."""
+
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.colormaps import palette
+from actwidgets.core.images import palette_png
+from actwidgets.core.matrix_strip import MatrixStrip
+from actwidgets.core.paging import Page
+from actwidgets.core.similarity import METRICS
+from actwidgets.core.unit_statistics import STATISTICS
+from actwidgets.session import Reading, Selection
+from actwidgets.views._controls import choice, note, show, unique_short, words
+from actwidgets.views._pager import Pager
+from actwidgets.views._pass_view import PassView
+from actwidgets.views._picture import Picture
+from actwidgets.views._style import NEUTRAL
+
+ALL = -1
+PER_PAGE = 24  # layers
+
+
+class LayerStrip(PassView):
+    """The class similarity matrix of every layer as a small picture.
+
+    Below each stands Fisher's ratio, the scatter between the classes over the scatter within
+    them: the longer the bar, the better the layer parts the classes, or the two that are
+    chosen. A click chooses the layer. All layers are read in one pass, in the background.
+    """
+
+    watched = ("layer", "threshold")
+    statistic = t.Enum(STATISTICS, "mean", help="what describes a class").tag(option=True)
+    metric = t.Enum(tuple(METRICS), "euclidean", help="how classes differ").tag(option=True)
+    first = t.Int(ALL, help="one of two classes to part; -1 for all").tag(option=True)
+    second = t.Int(ALL, help="the other of them; -1 for all others").tag(option=True)
+    columns = t.Int(8, min=1, help="layers in a row").tag(option=True)
+    page = t.Int(0, min=0, help="which of the pages of layers").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        names = list(enumerate(self._session.class_names))
+        classes = [("all classes", ALL), *((name, index) for index, name in names)]
+        controls = w.HBox(
+            [
+                self._control("first", choice("parting", classes, "190px")),
+                self._control("second", choice("from", classes, "170px")),
+                self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
+                self._control("metric", choice("metric", words(tuple(METRICS)), "190px")),
+            ],
+            layout={"flex_flow": "row wrap"},
+        )
+        self._picture = Picture(with_words=True)
+        self._picture.on_click(self._on_user_tile)
+        self._picture.on_hover(self._on_user_hover)
+        self._pager = Pager(self._on_user_page)
+        self._layers: tuple[str, ...] = ()
+        self._ratios: dict[str, float] = {}
+        self._numbers: Any = None
+        self._box = w.VBox([self._picture, self._pager, self._readout])
+        return self._title, controls, self._note, self._box
+
+    def _render(self, selection: Selection) -> None:
+        session = self._session
+        self._title.value = '<div class="aw-title">Classes in every layer</div>'
+        missing = session.missing_for_classes(every_layer=True)
+        if missing:
+            self._note.value = note(f"nothing to show: {missing}")
+            show(self._box, False)
+            return
+        profiles = session.profiles(partial=True, every_layer=True)
+        page = Page(self.page, PER_PAGE, len(profiles.layers))
+        self._layers = profiles.layers[page.rows]
+        matrices = self._work_out(profiles)
+        columns = min(self.columns, len(self._layers))
+        strip = MatrixStrip(len(self._layers), columns)
+        layer = selection.layer
+        framed = self._layers.index(layer) if layer in self._layers else None
+        ratios = [self._ratios[name] for name in self._layers]
+        self._picture.set_size(strip.height, strip.width)
+        self._picture.set_cells(
+            np.arange(strip.rows + 1) * strip.cell_height,
+            np.arange(columns + 1) * strip.cell_width,
+        )
+        self._picture.show(palette_png(strip.draw(matrices, ratios, framed), palette("nearness")))
+        self._write(strip, ratios)
+        self._pager.show(page, page.text("layers"))
+        self._note.value = note(self._describe(profiles))
+        show(self._box, True)
+
+    def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
+        """The matrices on show; nothing is worked out again where only the frame moves."""
+        wanted = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
+        if self._numbers is None or self._numbers[0] != wanted:
+            matrices = [
+                profiles.similarity(name, self.statistic, self.metric) for name in self._layers
+            ]
+            self._ratios = {
+                name: profiles.fisher_ratio(name, self._parted()) for name in self._layers
+            }
+            self._numbers = wanted, profiles, matrices  # kept, so that its id stays its own
+        return self._numbers[2]
+
+    def _parted(self) -> tuple[int, ...] | None:
+        """The classes whose ratio is shown: two of them, or all."""
+        if self.first == ALL or self.second in (ALL, self.first):
+            return None
+        return self.first, self.second
+
+    def _write(self, strip: MatrixStrip, ratios: list[float]) -> None:
+        places, texts = [], []
+        for tile, (name, ratio) in enumerate(
+            zip(unique_short(self._layers, 13), ratios, strict=True)
+        ):
+            top, left = strip.corner(tile)
+            middle = left + strip.side / 2
+            places += [(middle, top - 9), (middle, top + strip.side + 22)]
+            texts += [name, "–" if np.isnan(ratio) else f"{ratio:.3g}"]
+        self._picture.set_words(places, texts, [NEUTRAL] * len(texts))
+
+    def _describe(self, profiles: ClassProfiles) -> str:
+        names, parted = self._session.class_names, self._parted()
+        what = "all classes" if parted is None else " and ".join(names[index] for index in parted)
+        read = self._read_text(profiles.n_samples, complete=profiles.complete)
+        best = max(profiles.layers, key=lambda name: _known(self._ratios.get(name)))
+        text = f"{read}; Fisher's ratio of {what} below each layer"
+        if len(profiles.layers) == len(self._layers) and _known(self._ratios.get(best)) >= 0:
+            text += f", largest in {best}"
+        return text + "; each matrix on a scale of its own"
+
+    def _follows(self, reading: Reading) -> bool:
+        return len(reading.layers) > 1 or len(self._session.layers) == 1
+
+    def _tile(self, row: int, column: int) -> str | None:
+        place = row * min(self.columns, len(self._layers)) + column
+        return self._layers[place] if place < len(self._layers) else None
+
+    def _on_user_tile(self, row: int, column: int) -> None:
+        with self._guard("could not choose the layer"):
+            name = self._tile(row, column)
+            if name is not None:
+                self._session.select(layer=name)
+
+    def _on_user_hover(self, row: int, column: int) -> None:
+        with self._session.lock, self._guard("could not read the value"):
+            name = self._tile(row, column)
+            told = "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
+            self._readout.value = note(told)
+
+    def _on_user_page(self, step: int) -> None:
+        with self._guard("could not turn the page"):
+            n_layers = len(self._session.profiles(partial=True, every_layer=True).layers)
+            self.page = Page(self.page, PER_PAGE, n_layers).turned(step)
+
+
+def _known(ratio: float | None) -> float:
+    return -1.0 if ratio is None or np.isnan(ratio) else ratio

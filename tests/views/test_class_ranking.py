@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, wiretap
+
+from actwidgets.session import Session
+from actwidgets.views.class_ranking import ClassRanking
+
+
+@pytest.fixture
+def view(session):
+    session.select(layer="dense", threshold=20.0)
+    return ClassRanking(session)
+
+
+def _click(view, row, column):
+    event = {"event": "element_click", "data": {"rowNum": row, "columnNum": column, "color": 0}}
+    view._sheet.cells._handle_custom_msgs(None, event)
+
+
+def test_each_row_is_a_class_and_then_the_nearest(session, view):
+    profiles = session.profiles()
+    np.testing.assert_array_equal(view._sheet.order, profiles.ranking("dense"))
+    matrix = profiles.similarity("dense")
+    texts = view._sheet.words.text.tolist()
+    assert texts[:4] == ["shirt", "0.000", "coat", f"{matrix[0, 1]:.3f}"]
+    assert "30 samples" in view._note.value
+
+
+def test_a_click_chooses_the_class_of_the_picture(session, view):
+    _click(view, 1, 1)
+    assert session.class_index == 0
+
+
+def test_statistic_and_metric_are_live(session, view):
+    view.statistic, view.metric = "mean", "cosine"
+    np.testing.assert_array_equal(
+        view._sheet.order, session.profiles().ranking("dense", "mean", "cosine")
+    )
+
+
+def test_pictures_are_sent_only_where_the_order_changes(session, view):
+    wires = wiretap()
+    session.threshold = 21.0
+    assert {name for name, _ in messages(wires)} <= {"Label", "HTML"}
+
+
+def test_classes_beyond_a_page_are_turned_to(data):
+    class Many(FakeProbe):
+        n_classes = 25
+
+    session = Session(Many(), *data, layer="dense")
+    view = ClassRanking(session)
+    assert view._sheet.order.shape == (10, 10)
+    assert "10 of 25 classes, 1–10, the 10 nearest to each" in view._pager.words.value
+    view._pager.forth.click()
+    view._pager.forth.click()
+    np.testing.assert_array_equal(view._sheet.order[:, 0], np.arange(20, 25))
+
+
+def test_without_labels_there_is_nothing_to_show(probe, data):
+    view = ClassRanking(Session(probe, data[0]))
+    assert view.error == ""
+    assert "nothing to show for conv: this needs labels" in view._note.value

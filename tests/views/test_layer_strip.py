@@ -1,0 +1,84 @@
+import io
+
+import numpy as np
+import pytest
+from fakes import FakeProbe
+from PIL import Image
+
+from actwidgets.core.colormaps import FRAME, palette
+from actwidgets.session import Session
+from actwidgets.views.layer_strip import LayerStrip
+
+
+class _Growing(FakeProbe):
+    """The deeper of its two layers parts the second class from the first, the other does not."""
+
+    def activations(self, layers, x):
+        noise = np.random.default_rng(0).normal(size=(len(x), 4, 6, 20)).astype(np.float32)
+        parted = (np.asarray(x)[:, 0, 0, 0].astype(int) % 2)[:, None] * 10 + noise[:, 0, 0, :5]
+        return {"conv": noise, "dense": parted}
+
+
+@pytest.fixture
+def session(data):
+    return Session(_Growing(), *data, class_names=("shirt", "coat", "<b>bag"))
+
+
+def _event(event, key, row, column):
+    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
+
+
+def _pixels(view):
+    return np.asarray(Image.open(io.BytesIO(view._picture.image.image.value)).convert("RGBA"))
+
+
+def test_every_layer_has_its_ratio_and_the_best_is_named(session):
+    view = LayerStrip(session)
+    profiles = session.profiles(every_layer=True)
+    assert view._layers == ("conv", "dense")  # an empty output has nothing to show
+    wanted = [profiles.fisher_ratio(name) for name in view._layers]
+    assert wanted[1] > 10 > wanted[0]
+    texts = view._picture.words.text.tolist()
+    assert texts == ["conv", f"{wanted[0]:.3g}", "dense", f"{wanted[1]:.3g}"]
+    assert "largest in dense" in view._note.value
+
+
+def test_two_classes_can_be_parted(session):
+    view = LayerStrip(session, first=0, second=1)
+    wanted = session.profiles(every_layer=True).fisher_ratio("dense", (0, 1))
+    assert view._picture.words.text.tolist()[3] == f"{wanted:.3g}"
+    assert "Fisher&#x27;s ratio of shirt and coat" in view._note.value
+    view.second = 2  # no samples: no ratio, and no failure
+    assert view._picture.words.text.tolist()[3] == "–"
+    assert "&lt;b&gt;bag" in view._note.value
+
+
+def test_a_click_chooses_the_layer_and_frames_it(session):
+    view = LayerStrip(session)
+    frame = tuple(palette("nearness")[FRAME])
+    before = (_pixels(view)[..., :3] == frame).all(axis=2)
+    view._picture.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
+    assert session.layer == "dense"
+    after = (_pixels(view)[..., :3] == frame).all(axis=2)
+    assert before[:, :80].any()
+    assert not after[:, :80].any()
+    assert after[:, 90:].any()
+
+
+def test_moving_the_layer_works_nothing_out_again(session, monkeypatch):
+    view = LayerStrip(session)
+    monkeypatch.setattr(type(session.profiles()), "similarity", None)
+    session.layer = "dense"
+    assert view.error == ""
+
+
+def test_the_mouse_tells_the_ratio(session):
+    view = LayerStrip(session)
+    view._picture.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))
+    assert "conv: Fisher&#x27;s ratio" in view._readout.value
+
+
+def test_without_labels_there_is_nothing_to_show(data):
+    view = LayerStrip(Session(FakeProbe(), data[0]))
+    assert view.error == ""
+    assert "nothing to show: this needs labels" in view._note.value
