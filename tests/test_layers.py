@@ -25,7 +25,7 @@ ALLOWED = {
 OUTSIDE = {
     "errors": {"traitlets"},
     "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
-    "probe": {"numpy", "keras", "tensorflow", "h5py"},
+    "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "background": set(),
     "_traits": {"traitlets"},
     "session_numbers": {"numpy", "traitlets"},
@@ -68,6 +68,7 @@ def test_imports_point_the_right_way(path):
         ("actwidgets", {"tensorflow", "keras", "bqplot", "ipywidgets", "numpy"}),
         ("actwidgets.session", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
         ("actwidgets.views.feature_map_grid", {"tensorflow", "keras"}),
+        ("actwidgets.probe.cluster_tasks", {"tensorflow", "keras", "dask"}),
         ("actwidgets.app", {"tensorflow", "keras"}),
         ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
     ],

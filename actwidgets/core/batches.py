@@ -1,6 +1,6 @@
 """Walk over samples in batches, whatever holds them: arrays, data sets, re-iterables."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -50,11 +50,14 @@ def count_samples(x: Inputs, *, name: str = "x") -> int:
 
 def take(x: Inputs, rows: Any) -> Inputs:
     """The samples `rows` (a slice, or indices) of every array in `x`."""
+    return like(x, lambda part: part[rows])
+
+
+def like(x: Inputs, change: Callable[[Any], Any]) -> Inputs:
+    """The same structure with every array changed."""
     if isinstance(x, Mapping):
-        return {name: part[rows] for name, part in x.items()}
-    if isinstance(x, list | tuple):
-        return [part[rows] for part in x]
-    return x[rows]
+        return {name: change(part) for name, part in x.items()}
+    return [change(part) for part in x] if isinstance(x, list | tuple) else change(x)
 
 
 def join(batches: list[Inputs]) -> Inputs:

@@ -144,6 +144,7 @@ def class_profiles(
     *,
     statistics: Sequence[str] | None = None,
     head: str | int | None = None,
+    client: Any = None,
 ) -> ClassProfiles:
     """How often, and how strongly, each unit fires for each class.
 
@@ -161,6 +162,8 @@ def class_profiles(
             "histogram"; firing rates always are. All when omitted, but histograms only of
             layers with up to 2^16 pairs of a class and a unit.
         head: Which of several outputs tells the number of classes; the first by default.
+        client: A `dask.distributed.Client`, whose workers then do it; `x` may be a Dask array
+            or `Partitions` too. docs/cluster.md tells how.
 
     Returns:
         `ClassProfiles`; its state is O(classes x units), whatever the number of samples.
@@ -178,6 +181,13 @@ def class_profiles(
     float64 sums over samples and units: for a small CNN 1.3 times the bare forward pass over
     all layers with everything, 1.05 for one dense layer (`tests/benchmarks/profile_pass.py`).
     """
+    if client is not None:
+        from actwidgets.probe.cluster import profiles_on_cluster  # Dask is an extra
+
+        options = {"layers": layers, "threshold": threshold, "reduce": reduce, "head": head}
+        options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
+        options |= {"statistics": statistics}
+        return profiles_on_cluster(client, model, x, y, **options)
     wanted = Wanted(threshold, reduce, None if statistics is None else tuple(statistics))
     probe = probe_of(model, x, head=head)
     names = _layer_names(probe, layers)
@@ -241,6 +251,8 @@ def _at_batch(failure: ActwidgetsError, number: int, builder: ProfileBuilder) ->
 
 def probe_of(model: Any, x: Any, **options: Any) -> KerasProbe:
     """A probe of the model, which is shown a sample where it does not tell what it takes."""
+    if isinstance(model, KerasProbe):  # as a worker keeps one for all its partitions
+        return model
     if x is None or getattr(model, "inputs", None):
         return KerasProbe(model, **options)
     require_model(model)  # before anything is said of x
