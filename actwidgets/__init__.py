@@ -28,7 +28,7 @@ _HOMES = {
     "predict": "probe.numbers",
     "class_profiles": "probe.numbers",
     "kernels": "probe.numbers",
-    "Partitions": "probe.partitions",
+    "Partitions": "probe.cluster.partitions",
     "cka": "core.cka",
     "layer_similarity": "probe.representation",
     "ClassProfiles": "core.class_profiles",

@@ -15,10 +15,10 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
-from actwidgets.session_numbers import SessionNumbers
+from actwidgets.session_passes import SessionPasses
 
 
-class Session(SessionNumbers):
+class Session(SessionPasses):
     """Shared state of all views of one model.
 
     Set a field, or several at once with `select()`. Observe `selection` and `revision`; the

@@ -182,7 +182,7 @@ def class_profiles(
     all layers with everything, 1.05 for one dense layer (`tests/benchmarks/profile_pass.py`).
     """
     if client is not None:
-        from actwidgets.probe.cluster import profiles_on_cluster  # Dask is an extra
+        from actwidgets.probe.cluster.profiles import profiles_on_cluster  # Dask is an extra
 
         options = {"layers": layers, "threshold": threshold, "reduce": reduce, "head": head}
         options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
@@ -208,6 +208,8 @@ def class_profiles(
             if progress is not None:
                 progress(builder.n_samples)
     except ActwidgetsError as failure:
+        if not builder.n_samples:
+            raise
         raise _at_batch(failure, number, builder) from failure
     except BaseException as failure:  # an interrupt, or whatever a stream of the user's raises
         failure.partial = builder.profiles(complete=False)  # type: ignore[attr-defined]
@@ -239,8 +241,6 @@ def _add(
 
 def _at_batch(failure: ActwidgetsError, number: int, builder: ProfileBuilder) -> ActwidgetsError:
     """The same failure with the batch named and what was gathered before it at hand."""
-    if not builder.n_samples:
-        return failure
     told = type(failure)(
         f"batch {number}, after {builder.n_samples:,} samples: {failure}; "
         "what was gathered before is in this error's .partial"

@@ -7,7 +7,7 @@ import numpy as np
 from actwidgets.core import batches
 from actwidgets.core.labels import class_indices
 from actwidgets.errors import DataError, ShapeError
-from actwidgets.probe.partitions import Loader, Partitions
+from actwidgets.probe.cluster.partitions import Loader, Partitions
 
 SLICE_BYTES = 8_000_000  # Dask complains about tasks of more than 10 MB
 N_SLICES = 64  # at least, where there are as many batches: a slow worker then matters little

@@ -9,12 +9,12 @@ import numpy as np
 from actwidgets.core import batches
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.errors import DataError, ModelError
-from actwidgets.probe.cluster_run import Run, do, packed_loader, result_of
+from actwidgets.probe.cluster.model_parcel import pack_model
+from actwidgets.probe.cluster.run import Run, do, packed_loader, result_of
+from actwidgets.probe.cluster.sample_parts import ChunkParts, Parts, SliceParts, parts_of
 from actwidgets.probe.frameworks import require_model
 from actwidgets.probe.inputs import inputs_of
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.model_parcel import pack_model
-from actwidgets.probe.sample_parts import ChunkParts, Parts, SliceParts, parts_of
 
 
 def profiles_on_cluster(

@@ -8,9 +8,9 @@ from uuid import uuid4
 
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.errors import ActwidgetsError, DataError, ModelError
-from actwidgets.probe import cluster_tasks as tasks
-from actwidgets.probe.model_parcel import Parcel, first_line, missing
-from actwidgets.probe.sample_parts import ChunkParts, Parts
+from actwidgets.probe.cluster import tasks
+from actwidgets.probe.cluster.model_parcel import Parcel, first_line, missing
+from actwidgets.probe.cluster.sample_parts import ChunkParts, Parts
 
 FAN_IN = 8  # states that one task merges
 # Partitions whose merged state the client fetches. More of them mean fewer bytes to the client
@@ -173,10 +173,10 @@ class Run:
 
 
 def do(task: str, *arguments: Any) -> Any:
-    """Do a task of `cluster_tasks` on a worker."""
+    """Do a task of `tasks.py` on a worker."""
     from importlib import import_module
 
-    return getattr(import_module("actwidgets.probe.cluster_tasks"), task)(*arguments)
+    return getattr(import_module("actwidgets.probe.cluster.tasks"), task)(*arguments)
 
 
 # Goes along whole, as functions of a notebook do. A scheduler fails, and a worker dies, that

@@ -13,8 +13,8 @@ import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.errors import ActwidgetsError, DataError, ModelError
-from actwidgets.probe.model_parcel import Parcel, first_line, missing, open_parcel
-from actwidgets.probe.partitions import is_empty, read
+from actwidgets.probe.cluster.model_parcel import Parcel, first_line, missing, open_parcel
+from actwidgets.probe.cluster.partitions import is_empty, read
 
 log = logging.getLogger("actwidgets")
 
