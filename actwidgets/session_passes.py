@@ -19,6 +19,7 @@ from actwidgets.core.box_statistics import (
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.layer_similarity import LayerSimilarityTable
+from actwidgets.core.profile_builder import state_bytes
 from actwidgets.core.profile_pass import Layers, ProfilePass
 from actwidgets.core.representation_pass import ENOUGH, RepresentationPass
 from actwidgets.core.samples import Samples
@@ -53,7 +54,8 @@ class SessionPasses(SessionNumbers):
                 read on in the background; `reading` tells how far it is. After `cancel`, the
                 last complete result where there is one, of whatever weights.
             every_layer: Of all layers whose number of units is fixed, in one pass, instead
-                of the chosen one.
+                of the chosen one; without the largest where the sums of all would take more
+                than half the memory budget.
 
         Raises:
             DataError: The session has no labels.
@@ -209,7 +211,7 @@ class SessionPasses(SessionNumbers):
     def _pass(self, every_layer: bool = False) -> ProfilePass:
         layers: Layers = (self.layer,)
         if every_layer:
-            layers = self._layers_with_units()
+            layers = self._layers_that_fit()
         return self._numbers.profile_pass(layers, self.threshold)
 
     def _representation_pass(
@@ -245,6 +247,16 @@ class SessionPasses(SessionNumbers):
             }
         outputs = self._probe.activations(layers, x)
         return {name: outputs[name].reshape(len(outputs[name]), -1) for name in layers}
+
+    def _layers_that_fit(self) -> Layers:
+        """All layers, but for the largest where their sums would go beyond the budget."""
+        left = self.memory_budget_bytes // 2  # half: while it is read it is copied
+        kept: set[str] = set()
+        for name in sorted(self._layers_with_units(), key=lambda name: self._infos[name].n_units):
+            left -= state_bytes(len(self.class_names), self._infos[name].n_units)
+            if left >= 0 or not kept:
+                kept.add(name)
+        return tuple(name for name in self._layers_with_units() if name in kept)
 
     def _layers_with_units(self) -> Layers:
         return tuple(info.name for info in self._infos.values() if _has_units(info))

@@ -328,3 +328,23 @@ def test_beyond_the_budget_boxes_are_sketched_and_top_samples_are_still_exact(pr
         assert np.abs(boxes.fives[index, 1:4] - wanted).max() <= boxes.error + 3
     assert 0 < boxes.error < 2997 / 8
     assert session.top_samples(3)[0].tolist() == [999, 998, 997]
+
+
+def test_layers_whose_sums_go_beyond_the_budget_are_left_out_of_the_pass_over_all(probe, data):
+    per_pair = 3 * (40 + 900)  # bytes of a unit with three classes
+    session = Session(probe, *data, memory_budget_bytes=2 * per_pair * 10)
+    assert session.profiles(every_layer=True).layers == ("dense",)  # 5 units, and 20 do not fit
+    assert session.profiles().layers == ("conv",)  # one at a time they all do
+
+
+def test_an_interrupt_while_one_waits_cancels_the_pass(slow):
+    slow.profiles(partial=True)
+    slow._reader._wanted = [slow._numbers.profile_pass(("dense",), 0.0)]
+
+    def interrupted():
+        raise KeyboardInterrupt
+
+    slow._reader.wait = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        slow.wait()
+    assert slow.reading.cancelled

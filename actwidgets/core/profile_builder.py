@@ -53,6 +53,12 @@ class Wanted:
         return self.statistics is None or any(each in self.statistics for each in statistics)
 
 
+def state_bytes(n_classes: int, n_units: int) -> int:
+    """What the sums of a layer take about, everything gathered that is by default."""
+    pairs = n_classes * n_units
+    return pairs * (40 + (900 if pairs <= HISTOGRAMS_UP_TO else 0))
+
+
 class ProfileBuilder:
     """Profiles in the making; `add` changes them, `profiles` gives what stands so far.
 

@@ -32,14 +32,14 @@ def save(profiles: ClassProfiles, path: str | os.PathLike[str]) -> None:
     header, arrays = _as_arrays(profiles)
     target = Path(path)
     text = json.dumps({"format": FORMAT, "version": VERSION, **header})
-    kept = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
+    kept: dict[str, Any] = {HEADER: np.frombuffer(text.encode(), np.uint8), **arrays}
     scratch = None
     try:
         with tempfile.NamedTemporaryFile(
             dir=target.parent, prefix=f".{target.name}.", delete=False
         ) as file:
             scratch = Path(file.name)
-            np.savez_compressed(file, allow_pickle=False, **kept)
+            np.savez_compressed(file, **kept)  # numbers all of them: nothing is pickled
             file.flush()
             os.fsync(file.fileno())
         scratch.chmod(0o666 & ~_umask())

@@ -193,9 +193,9 @@ class ProfilePasses:
             make: From the bytes it may keep to a new pass, called where there is none.
         """
         for found in self._passes.values():
-            if found.complete and set(layers) <= set(found.layers) and found.can_answer(threshold):
+            if found.complete and found.n_bytes and set(layers) <= set(found.layers):
                 self._use(found.layers)
-                return found
+                return found  # with its peaks it can answer exactly for any threshold
         known = self._passes.get(layers)
         if known is None or not known.can_answer(threshold):
             known = self._passes[layers] = make(self._budget_bytes // 2)

@@ -129,6 +129,9 @@ class LayerStrip(PassView):
         text = f"{read}; Fisher's ratio of {what} below each layer"
         if len(profiles.layers) == len(self._layers) and _known(self._ratios.get(best)) >= 0:
             text += f", largest in {best}"
+        n_left = sum(bool(info.n_units) for info in self._session.layers) - len(profiles.layers)
+        if n_left > 0:
+            text += f"; {n_left} layers left out: empty, or too large for the memory budget"
         return text + "; each matrix on a scale of its own"
 
     def _follows(self, reading: Reading) -> bool:
