@@ -56,13 +56,14 @@ class UnitBoxPlot(PassView):
         axes = [
             bq.Axis(
                 scale=self._across,
+                side="bottom",
                 tick_rotate=-40,
                 tick_style={"text-anchor": "end", **small},
                 grid_lines="none",
             ),
             bq.Axis(
                 scale=self._values,
-                orientation="vertical",
+                side="left",
                 tick_style=small,
                 grid_color="rgba(128,128,128,.18)",
             ),
