@@ -10,7 +10,7 @@ def fisher_ratio(mean: ArrayLike, std: ArrayLike, n_samples: ArrayLike) -> float
     """Scatter between the classes over scatter within them, `trace(S_B) / trace(S_W)`.
 
     Args:
-        mean: `(class, unit)`; NaN for a class without samples, which is left out.
+        mean: `(class, unit)`; NaN where there is no sample, which is left out.
         std: `(class, unit)`, ddof 0.
         n_samples: `(class, unit)` samples behind each mean.
 
@@ -23,7 +23,7 @@ def fisher_ratio(mean: ArrayLike, std: ArrayLike, n_samples: ArrayLike) -> float
     Fukunaga 1990, "Introduction to statistical pattern recognition", section 10.2.
     """
     means: Doubles = np.asarray(mean, np.float64)
-    weights: Doubles = np.where(np.isnan(means), 0, np.asarray(n_samples, np.float64))
+    weights: Doubles = np.asarray(n_samples, np.float64)
     if np.count_nonzero(weights.any(axis=1)) < 2:
         return float("nan")
     means = np.where(np.isnan(means), 0, means)

@@ -166,6 +166,15 @@ def test_variance_survives_a_large_mean():
     assert profiles.std["layer"][0, 0] == pytest.approx(values.std(), rel=1e-6)
 
 
+def test_what_is_merged_with_a_part_is_a_part():
+    builder = ProfileBuilder(NAMES)
+    builder.add({"layer": summarise(np.ones((1, 2)))}, np.array([0]))
+    part, whole = builder.profiles(complete=False), builder.profiles()
+    assert whole.merge(whole).complete
+    assert not whole.merge(part).complete
+    assert not part.merge(whole).complete
+
+
 def test_profiles_that_differ_do_not_merge():
     one, other = (_profiles(np.ones((1, 2)), np.array([0]), threshold=t) for t in (0, 1))
     with pytest.raises(DataError, match=r"different threshold do not merge: 0\.0, 1\.0"):
@@ -292,6 +301,9 @@ def test_clustering_puts_like_beside_like():
     assert abs(list(tree.order).index(0) - list(tree.order).index(2)) == 1
     assert tree.joins.shape == (2, 4, 2)
     assert tree.joins[0, :, 1].max() == pytest.approx(0.1)
+    # Average linkage: the last join is as high as its two distances are on average.
+    matrix = _profiles(values, np.arange(9) % 3).similarity("layer", "mean", "euclidean")
+    assert tree.joins[1, :, 1].max() == pytest.approx((matrix[0, 1] + matrix[1, 2]) / 2)
     lonely = _profiles(values[:2], [0, 1]).clustering("layer", "mean", "euclidean")
     assert lonely.order.tolist()[2] == 2  # no samples: last, and not in the tree
     assert len(lonely.joins) == 1

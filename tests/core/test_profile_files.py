@@ -1,5 +1,6 @@
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -102,6 +103,20 @@ def test_a_full_disk_leaves_the_file_that_was_there(profiles, tmp_path, monkeypa
     with pytest.raises(DataError, match=r"cannot be written to .*No space left on device"):
         profiles.save(path)
     assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == [path.name]
+
+
+def test_the_file_is_put_in_its_place_in_one_step(profiles, tmp_path, monkeypatch):
+    path = tmp_path / "profiles.npz"
+    path.write_bytes(b"before")
+
+    def interrupted(*_args):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Path, "replace", interrupted)
+    with pytest.raises(DataError, match="cannot be written"):
+        profiles.save(path)
+    assert path.read_bytes() == b"before"
     assert os.listdir(tmp_path) == [path.name]
 
 
