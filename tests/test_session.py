@@ -337,6 +337,18 @@ def test_layers_whose_sums_go_beyond_the_budget_are_left_out_of_the_pass_over_al
     assert session.profiles().layers == ("conv",)  # one at a time they all do
 
 
+def test_of_single_layers_only_the_one_looked_at_is_read_and_all_of_them_behind_it(slow):
+    slow._reader.read = type(slow._reader).read.__get__(slow._reader)
+    slow._reader._thread = threading.current_thread()  # nobody reads
+    for choice in ({"every_layer": True}, {}):
+        slow.profiles(partial=True, **choice)
+    slow.layer = "conv"
+    slow.profiles(partial=True)
+    wanted = [each.layers for each in slow._reader._wanted]
+    assert wanted == [("conv", "dense"), ("conv",)]  # the last is read first
+    slow._reader._thread = None
+
+
 def test_an_interrupt_while_one_waits_cancels_the_pass(slow):
     slow.profiles(partial=True)
     slow._reader._wanted = [slow._numbers.profile_pass(("dense",), 0.0)]

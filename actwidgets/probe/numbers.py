@@ -152,7 +152,8 @@ def class_profiles(
         model: A built Keras model.
         x: Samples, as in `activations`; read once, batch by batch.
         y: `(sample,)` class indices or one-hot; `None` where `x` yields `(x, y)` pairs.
-        layers: Names; when omitted all layers whose number of units is fixed.
+        layers: Names; when omitted all layers whose number of units is fixed and whose
+            output is not empty.
         threshold: A unit fires when its value is above it.
         reduce: For maps, `"any"`: some position fires; `"mean"`: the share that does.
         batch_size: Samples per forward pass, where `x` holds arrays.
@@ -192,7 +193,9 @@ def class_profiles(
     probe = probe_of(model, x, head=head)
     names = _layer_names(probe, layers)
     if layers is None:
-        names = tuple(info.name for info in probe.layers if info.n_units)
+        names = tuple(
+            info.name for info in probe.layers if info.n_units and 0 not in info.output_shape
+        )
     n_classes = count_classes(probe.n_classes, class_names)
     if not n_classes:
         raise DataError("this model's output is not (sample, class): give class_names")

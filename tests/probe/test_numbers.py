@@ -123,6 +123,27 @@ def test_folding_positions_does_not_depend_on_the_batch():
             )
 
 
+def test_a_layer_without_positions_is_left_out_and_refused_by_name():
+    inputs = keras.Input((4, 4, 2))
+    kept = keras.layers.ReLU(name="maps")(inputs)
+    empty = keras.layers.Lambda(lambda maps: maps[:, :0], name="empty")(kept)
+    both = [keras.layers.Dense(2)(kept[:, 0, 0]), empty]
+    model, x = keras.Model(inputs, both), np.ones((3, 4, 4, 2), np.float32)
+    assert "empty" not in aw.class_profiles(model, x, [0, 1, 1]).layers
+    with pytest.raises(ShapeError, match="no positions"):
+        aw.class_profiles(model, x, [0, 1, 1], layers="empty")
+
+
+@pytest.mark.parametrize("layer", ["conv", "dense"])
+def test_shares_of_positions_are_those_above_the_threshold(model, data, layer):
+    x, y = data
+    profiles = aw.class_profiles(model, x, y, layers=layer, threshold=0.3, reduce="mean")
+    values = aw.activations(model, x, layers=layer)[layer]
+    for index in range(3):
+        mine = values[y == index].reshape(-1, values.shape[-1])
+        np.testing.assert_allclose(profiles.firing_rate[layer][index], (mine > 0.3).mean(axis=0))
+
+
 def test_nan_and_infinity_are_told_as_of_the_whole_output():
     inputs = keras.Input((3, 4, 2))
     model = keras.Model(
