@@ -63,7 +63,7 @@ MODELS = {
     "even kernels of the same size": lambda: _chain(
         _conv(4, padding="same", strides=2),
         layers.AveragePooling2D(2, padding="same"),
-        _conv(2, padding="same"),
+        _conv(4, padding="same"),
     ),
     "dilated": lambda: _chain(_conv(3, dilation_rate=2), _conv(3, padding="same", dilation_rate=3)),
     "separable": lambda: _chain(layers.SeparableConv2D(3, 3), layers.DepthwiseConv2D(3, strides=2)),
