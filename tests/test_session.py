@@ -157,7 +157,7 @@ def test_partial_profiles_become_whole_in_the_background(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     session = Session(probe, x, np.zeros(1000, int))
     readings = _record(session, "reading")
-    assert session.profiles(partial=True).n_samples == 128
+    assert session.profiles(partial=True).n_samples == 64
     session.wait()
     assert readings[-1].complete
     assert readings[-1].layers == ("conv",)
@@ -258,7 +258,7 @@ def slow(probe):
 
 
 def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
-    assert slow.profiles(partial=True).n_samples == 128
+    assert slow.profiles(partial=True).n_samples == 64
     gate, step = threading.Event(), slow._numbers.profile_pass(("dense",), 0.0).step
     slow._numbers.profile_pass(("dense",), 0.0).step = lambda: gate.wait(10) and step()
     slow._start()
@@ -269,7 +269,7 @@ def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
     assert not slow.reading.under_way
     partial = slow.profiles(partial=True)
     assert not partial.complete
-    assert partial.n_samples <= 256
+    assert partial.n_samples <= 128
     assert len(slow._asked) == 1  # nobody reads on unasked
     slow.resume()
     assert not slow.reading.cancelled
@@ -282,7 +282,7 @@ def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
 def test_after_a_cancel_the_last_complete_result_is_given(slow):
     before = slow.profiles()
     slow.refresh()
-    assert slow.profiles(partial=True).n_samples == 128
+    assert slow.profiles(partial=True).n_samples == 64
     slow._numbers.profile_pass(("dense",), 0.0).cancelled = True
     assert slow.profiles(partial=True) is before
     assert slow.reading.cancelled

@@ -51,7 +51,7 @@ class ProfilePass:
         *,
         threshold: float,
         budget_bytes: int,
-        batch_size: int = 128,
+        batch_size: int = 64,
     ) -> None:
         self.layers = layers
         self.cancelled = False  # set by whoever cancels it, so that nobody reads on unasked

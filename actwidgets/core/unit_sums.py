@@ -34,9 +34,10 @@ class Groups:
     @classmethod
     def of(cls, labels: Integers) -> "Groups":
         """The groups of a batch with these class indices."""
-        order = np.argsort(labels, kind="stable")
-        present, starts, sizes = np.unique(labels[order], return_index=True, return_counts=True)
-        return cls(order, present, starts, sizes.astype(np.int64))
+        counts = np.bincount(labels)
+        present = np.flatnonzero(counts)
+        sizes = counts[present].astype(np.int64)
+        return cls(np.argsort(labels, kind="stable"), present, np.cumsum(sizes) - sizes, sizes)
 
     def total(self, ordered: Array, dtype: Any = None) -> Array:
         """`(class present, unit)`: the sum of each group's rows, which are in `order`."""

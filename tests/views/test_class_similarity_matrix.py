@@ -90,7 +90,7 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
     session = Session(probe, x, np.arange(1000) % 3)
     session._reader.read = lambda *_, **__: None  # as if the rest took its time
     view = ClassSimilarityMatrix(session)
-    assert "128 of 1,000 samples so far" in view._note.value
+    assert "64 of 1,000 samples so far" in view._note.value
     del session._reader.read
     session.refresh()
     session.wait()
@@ -198,7 +198,7 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     line.button.click()
     assert session.reading.cancelled
     assert line.button.description == "Resume"
-    assert "128 of 1,000 samples so far" in view._note.value
+    assert "64 of 1,000 samples so far" in view._note.value
     session._reader.read = read
     line.button.click()
     session.wait()
@@ -213,7 +213,7 @@ def test_after_a_cancel_the_picture_is_the_last_complete_one(session, view, prob
     x[:, 0, 0, 0] = np.arange(1000)
     session._samples.__init__(x, np.arange(1000) % 3, n_classes=3)
     session.refresh()
-    assert "128 of 1,000 samples so far" in view._note.value
+    assert "64 of 1,000 samples so far" in view._note.value
     session._reader._wanted = [session._numbers.profile_pass(("dense",), 0.0)]
     session.cancel()
     np.testing.assert_array_equal(view.matrix.color, before)
