@@ -107,7 +107,9 @@ def test_of_very_many_classes_those_with_the_highest_medians(data):
 
     x = np.zeros((90, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(90)
-    view = UnitBoxPlot(Session(Many(), x, np.arange(90) // 2, layer="dense", unit=1))
+    session = Session(Many(), x, np.arange(90) // 2, layer="dense", unit=1)
+    session.profiles()
+    view = UnitBoxPlot(session)
     assert view.boxes.x[0] == "44"
     assert len(view.boxes.x) == 30
     assert view._across.domain == list(view.boxes.x)
