@@ -19,7 +19,7 @@ BATCH = 64
 
 def _cluster(n_workers):
     return LocalCluster(
-        n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=":0"
+        n_workers=n_workers, threads_per_worker=1, processes=True, dashboard_address=None
     )
 
 
