@@ -21,7 +21,7 @@ class ClassCells(w.HBox):
 
     Args:
         class_names: Of all classes.
-        width_px: Of the matrix with its names.
+        width_px: Of the matrix with its names and its tree.
         on_click: Called with the classes of row and column.
         on_hover: Likewise.
         shows_all: Whether it always shows all of them, in whatever order.
@@ -36,7 +36,7 @@ class ClassCells(w.HBox):
         *,
         shows_all: bool = True,
     ) -> None:
-        self._names = unique_short(class_names, 12)
+        self._names, self._width_px = unique_short(class_names, 12), width_px
         self._order: tuple[int, ...] = ()
         self._all = shows_all
         first = self._names if shows_all and len(self._names) > 1 else ["", " "]
@@ -119,7 +119,11 @@ class ClassCells(w.HBox):
         self._show_tree(joins, len(order))
 
     def _show_tree(self, joins: np.ndarray | None, n_classes: int) -> None:
-        self._beside.layout.width = "0px" if joins is None else f"{TREE_PX}px"
+        beside_px = 0 if joins is None else TREE_PX
+        self._beside.layout.width = f"{beside_px}px"
+        width = f"{self._width_px - beside_px}px"  # the tree takes its room from the matrix
+        with self._figure.layout.hold_sync():
+            self._figure.layout.width = self._figure.layout.min_width = width
         if joins is None or not len(joins):
             return
         lines = joins if len(joins) > 1 else np.repeat(joins, 2, axis=0)  # bqplot drops axes of 1

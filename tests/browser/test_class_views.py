@@ -68,7 +68,7 @@ def test_a_click_in_the_clustered_matrix_chooses_the_class_that_stands_there(not
     assert [name for _, name in places[:10]] == order  # down; those across lie lower
     cells = notebook.page.locator(".bqplot .heatmapcell")
     boxes = [cells.nth(index).bounding_box() for index in range(cells.count())]
-    boxes = [box for box in boxes if box and 34 < box["width"] < 60]
+    boxes = [box for box in boxes if box and 31 < box["width"] < 60 and box["height"] > 33]
     first = min(boxes, key=lambda box: (box["y"], box["x"]))
     last = max(boxes, key=lambda box: (box["y"], box["x"]))
     for box, wanted in ((last, order[-1]), (first, order[0])):
