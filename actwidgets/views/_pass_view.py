@@ -4,7 +4,9 @@ from typing import Any
 
 import ipywidgets as w
 
-from actwidgets.session import Reading
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.session import Reading, Selection
+from actwidgets.views._controls import note, show
 from actwidgets.views._progress import ProgressLine
 from actwidgets.views.base import View
 
@@ -13,8 +15,14 @@ class PassView(View):
     """A view of what a pass over all samples gathers: partial until it is through.
 
     It is repainted as the pass goes on, and carries a line that tells how far it is and
-    stops it. Subclasses say in `_follows` which passes are theirs.
+    stops it. Subclasses make `_title`, `_note` and `_picture` in `_build_picture`, and write
+    `_heading` and `_draw`.
     """
+
+    every_layer = False  # whether the pass is over all layers, or the chosen one
+    _title: w.HTML
+    _note: w.HTML
+    _picture: w.Box
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._progress = ProgressLine(self._session.cancel, self._session.resume)
@@ -25,6 +33,29 @@ class PassView(View):
     def _build_picture(self) -> tuple[w.Widget, ...]:
         """Return the child widgets, the title first; as `_build` of a plain view."""
         raise NotImplementedError
+
+    def _heading(self, selection: Selection) -> str:
+        """The title, as HTML: names in it are escaped."""
+        raise NotImplementedError
+
+    def _missing(self) -> str:
+        """Why there is nothing to show, or ""."""
+        return self._session.missing_for_units()
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
+        """Make the children show what has been read; say whether there is a picture of it."""
+        raise NotImplementedError
+
+    def _render(self, selection: Selection) -> None:
+        self._title.value = f'<div class="aw-title">{self._heading(selection)}</div>'
+        missing = self._missing()
+        if missing:
+            where = "" if self.every_layer else f" for {selection.layer}"
+            self._note.value = note(f"nothing to show{where}: {missing}")
+            show(self._picture, False)
+            return
+        profiles = self._session.profiles(partial=True, every_layer=self.every_layer)
+        show(self._picture, self._draw(selection, profiles))
 
     def _follows(self, reading: Reading) -> bool:
         """Whether this is a pass that the view shows."""

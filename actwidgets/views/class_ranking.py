@@ -6,12 +6,12 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_profiles import METRICS
+from actwidgets.core.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.paging import Page
 from actwidgets.core.similarity import ranking
 from actwidgets.core.unit_statistics import STATISTICS
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, show, words
+from actwidgets.views._controls import choice, note, words
 from actwidgets.views._exemplar_sheet import ExemplarSheet
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
@@ -45,18 +45,13 @@ class ClassRanking(PassView):
         self._picture = w.VBox([self._sheet, self._pager])
         return self._title, controls, self._note, self._picture
 
-    def _render(self, selection: Selection) -> None:
-        session = self._session
-        self._title.value = (
-            f'<div class="aw-title">Classes by likeness '
-            f"<span>{html.escape(selection.layer)}</span></div>"
-        )
-        missing = session.missing_for_classes()
-        if missing:
-            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            show(self._picture, False)
-            return
-        profiles = session.profiles(partial=True)
+    def _heading(self, selection: Selection) -> str:
+        return f"Classes by likeness <span>{html.escape(selection.layer)}</span>"
+
+    def _missing(self) -> str:
+        return self._session.missing_for_classes()
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         matrix = profiles.similarity(selection.layer, self.statistic, self.metric)
         order = ranking(matrix)
         page = Page(self.page, self.rows, len(matrix))
@@ -64,7 +59,7 @@ class ClassRanking(PassView):
         self._sheet.show_classes(shown, np.take_along_axis(matrix[page.rows], shown, axis=1))
         self._pager.show(page, f"{page.text('classes')}, the {shown.shape[1]} nearest to each")
         self._note.value = note(self._read_text(profiles.n_samples, complete=profiles.complete))
-        show(self._picture, True)
+        return True
 
     def _on_user_class(self, class_index: int) -> None:
         with self._guard("could not choose the class"):

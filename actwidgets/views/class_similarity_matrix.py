@@ -16,7 +16,7 @@ from actwidgets.errors import DataError
 from actwidgets.session import Selection
 from actwidgets.views._class_cells import ClassCells
 from actwidgets.views._class_overview import ClassOverview
-from actwidgets.views._controls import choice, note, set_slider, show, words
+from actwidgets.views._controls import choice, note, set_slider, words
 from actwidgets.views._exemplar_sheet import ExemplarSheet
 from actwidgets.views._pass_view import PassView
 
@@ -77,21 +77,17 @@ class ClassSimilarityMatrix(PassView):
         self.matrix = self._cells.matrix
         self._ranked_title = w.HTML()
         self._ranked = ExemplarSheet(self._session, self._choose, exemplars=3)
-        self._pictures = w.VBox([shown, self._readout, self._ranked_title, self._ranked])
-        return self._title, controls, self._note, self._pictures
+        self._picture = w.VBox([shown, self._readout, self._ranked_title, self._ranked])
+        return self._title, controls, self._note, self._picture
 
-    def _render(self, selection: Selection) -> None:
+    def _heading(self, selection: Selection) -> str:
+        return f"Class similarity <span>{html.escape(selection.layer)}</span>"
+
+    def _missing(self) -> str:
+        return self._session.missing_for_classes()
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
-        self._title.value = (
-            f'<div class="aw-title">Class similarity '
-            f"<span>{html.escape(selection.layer)}</span></div>"
-        )
-        missing = session.missing_for_classes()
-        if missing:
-            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            show(self._pictures, False)
-            return
-        profiles = session.profiles(partial=True)
         if self.metric in OF_HISTOGRAMS and len(session.class_names) > HISTOGRAMS_UP_TO:
             raise DataError(
                 f"{self.metric} of more than {HISTOGRAMS_UP_TO} classes takes minutes: "
@@ -105,7 +101,7 @@ class ClassSimilarityMatrix(PassView):
         self._note.value = note(self._describe(profiles, matrix))
         self._paint_matrix(matrix, selection.class_index)
         self._paint_ranked(matrix, selection.class_index)
-        show(self._pictures, True)
+        return True
 
     def _paint_matrix(self, matrix: np.ndarray, class_index: int | None) -> None:
         self._matrix = matrix

@@ -14,7 +14,7 @@ from actwidgets.core.paging import Page
 from actwidgets.core.similarity import METRICS
 from actwidgets.core.unit_statistics import STATISTICS
 from actwidgets.session import Reading, Selection
-from actwidgets.views._controls import choice, note, show, unique_short, words
+from actwidgets.views._controls import choice, note, unique_short, words
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
@@ -32,6 +32,7 @@ class LayerStrip(PassView):
     chosen. A click chooses the layer. All layers are read in one pass, in the background.
     """
 
+    every_layer = True
     watched = ("layer", "threshold")
     statistic = t.Enum(STATISTICS, "mean", help="what describes a class").tag(option=True)
     metric = t.Enum(tuple(METRICS), "euclidean", help="how classes differ").tag(option=True)
@@ -53,25 +54,23 @@ class LayerStrip(PassView):
             ],
             layout={"flex_flow": "row wrap"},
         )
-        self._picture = Picture(with_words=True)
-        self._picture.on_click(self._on_user_tile)
-        self._picture.on_hover(self._on_user_hover)
+        self._strip = Picture(with_words=True)
+        self._strip.on_click(self._on_user_tile)
+        self._strip.on_hover(self._on_user_hover)
         self._pager = Pager(self._on_user_page)
         self._layers: tuple[str, ...] = ()
         self._ratios: dict[str, float] = {}
         self._numbers: Any = None
-        self._box = w.VBox([self._picture, self._pager, self._readout])
-        return self._title, controls, self._note, self._box
+        self._picture = w.VBox([self._strip, self._pager, self._readout])
+        return self._title, controls, self._note, self._picture
 
-    def _render(self, selection: Selection) -> None:
-        session = self._session
-        self._title.value = '<div class="aw-title">Classes in every layer</div>'
-        missing = session.missing_for_classes(every_layer=True)
-        if missing:
-            self._note.value = note(f"nothing to show: {missing}")
-            show(self._box, False)
-            return
-        profiles = session.profiles(partial=True, every_layer=True)
+    def _heading(self, selection: Selection) -> str:
+        return "Classes in every layer"
+
+    def _missing(self) -> str:
+        return self._session.missing_for_classes(every_layer=True)
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         page = Page(self.page, PER_PAGE, len(profiles.layers))
         self._layers = profiles.layers[page.rows]
         matrices = self._work_out(profiles)
@@ -80,16 +79,16 @@ class LayerStrip(PassView):
         layer = selection.layer
         framed = self._layers.index(layer) if layer in self._layers else None
         ratios = [self._ratios[name] for name in self._layers]
-        self._picture.set_size(strip.height, strip.width)
-        self._picture.set_cells(
+        self._strip.set_size(strip.height, strip.width)
+        self._strip.set_cells(
             np.arange(strip.rows + 1) * strip.cell_height,
             np.arange(columns + 1) * strip.cell_width,
         )
-        self._picture.show(palette_png(strip.draw(matrices, ratios, framed), palette("nearness")))
+        self._strip.show(palette_png(strip.draw(matrices, ratios, framed), palette("nearness")))
         self._write(strip, ratios)
         self._pager.show(page, page.text("layers"))
         self._note.value = note(self._describe(profiles))
-        show(self._box, True)
+        return True
 
     def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
         """The matrices on show; nothing is worked out again where only the frame moves."""
@@ -119,7 +118,7 @@ class LayerStrip(PassView):
             middle = left + strip.side / 2
             places += [(middle, top - 9), (middle, top + strip.side + 22)]
             texts += [name, "–" if np.isnan(ratio) else f"{ratio:.3g}"]
-        self._picture.set_words(places, texts, [NEUTRAL] * len(texts))
+        self._strip.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _describe(self, profiles: ClassProfiles) -> str:
         names, parted = self._session.class_names, self._parted()
@@ -135,8 +134,8 @@ class LayerStrip(PassView):
         return text + "; each matrix on a scale of its own"
 
     def _follows(self, reading: Reading) -> bool:
-        every_layer = len(reading.layers) > 1 or len(self._session.layers) == 1
-        return reading.what == "profiles" and every_layer
+        several = len(reading.layers) > 1 or reading.layers == self._layers
+        return reading.what == "profiles" and several
 
     def _tile(self, row: int, column: int) -> str | None:
         place = row * min(self.columns, len(self._layers)) + column

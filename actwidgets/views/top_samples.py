@@ -7,9 +7,10 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.images import ContactSheet, framed_box, rgba_png
 from actwidgets.session import Selection
-from actwidgets.views._controls import note, shorten, show
+from actwidgets.views._controls import note, shorten
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL
@@ -40,18 +41,12 @@ class TopSamples(PassView):
         self._picture = w.VBox([self._sheet, self._readout])
         return self._title, self._note, self._picture
 
-    def _render(self, selection: Selection) -> None:
+    def _heading(self, selection: Selection) -> str:
+        layer = html.escape(selection.layer)
+        return f"What drives unit {selection.unit} most <span>{layer}</span>"
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
-        self._title.value = (
-            f'<div class="aw-title">What drives unit {selection.unit} most '
-            f"<span>{html.escape(selection.layer)}</span></div>"
-        )
-        missing = session.missing_for_units()
-        if missing:
-            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            show(self._picture, False)
-            return
-        profiles = session.profiles(partial=True)
         rows, self._values = session.top_samples(self.columns * self.rows)
         self._rows = rows
         field = self._field()
@@ -66,7 +61,7 @@ class TopSamples(PassView):
         if drawn != self._drawn:
             self._paint(rows, frames, field)
             self._drawn = drawn
-        show(self._picture, bool(len(rows)))
+        return bool(len(rows))
 
     def _field(self) -> Any:
         """What a position sees of the picture, where pictures are the samples as they are."""

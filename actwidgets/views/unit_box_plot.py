@@ -10,8 +10,9 @@ import traitlets as t
 
 from actwidgets.core.arrays import finite_range
 from actwidgets.core.box_statistics import BoxStatistics
+from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.session import Selection
-from actwidgets.views._controls import note, show, unique_short
+from actwidgets.views._controls import note, unique_short
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import plain_figure
 from actwidgets.views._style import NEUTRAL
@@ -78,23 +79,16 @@ class UnitBoxPlot(PassView):
         self._picture = w.VBox([figure, self._table])
         return self._title, self._note, self._picture
 
-    def _render(self, selection: Selection) -> None:
+    def _heading(self, selection: Selection) -> str:
+        return f"Unit {selection.unit} by class <span>{html.escape(selection.layer)}</span>"
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
-        self._title.value = (
-            f'<div class="aw-title">Unit {selection.unit} by class '
-            f"<span>{html.escape(selection.layer)}</span></div>"
-        )
-        missing = session.missing_for_units()
-        if missing:
-            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            show(self._picture, False)
-            return
-        profiles = session.profiles(partial=True)
         boxes = session.unit_boxes()
         self._note.value = note(self._describe(boxes, profiles.complete))
         self._paint(boxes)
         self._table.value = _table(boxes, session.class_names, selection.class_index)
-        show(self._picture, True)
+        return True
 
     def _paint(self, boxes: BoxStatistics) -> None:
         known = np.flatnonzero(np.isfinite(boxes.fives).all(axis=1))

@@ -7,9 +7,10 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
+from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.unit_findings import UnitFinding
 from actwidgets.session import Selection
-from actwidgets.views._controls import note, show
+from actwidgets.views._controls import note
 from actwidgets.views._pass_view import PassView
 
 LINES_UP_TO = 200
@@ -36,25 +37,17 @@ class UnitList(PassView):
         self._picture = w.VBox([self._list])
         return self._title, self._note, self._picture
 
-    def _render(self, selection: Selection) -> None:
-        session = self._session
-        self._title.value = (
-            f'<div class="aw-title">Units that stand out '
-            f"<span>{html.escape(selection.layer)}</span></div>"
-        )
-        missing = session.missing_for_units()
-        if missing:
-            self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            show(self._picture, False)
-            return
-        profiles = session.profiles(partial=True)
+    def _heading(self, selection: Selection) -> str:
+        return f"Units that stand out <span>{html.escape(selection.layer)}</span>"
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         findings = profiles.unit_findings(selection.layer)
         self._findings = findings[:LINES_UP_TO]
         n_units = profiles.sums[selection.layer].fired.shape[1]
         read = self._read_text(profiles.n_samples, complete=profiles.complete)
         self._note.value = note(f"{_counted(findings, n_units)}; {read}")
         self._show_lines(selection, profiles.threshold)
-        show(self._picture, bool(findings))
+        return bool(findings)
 
     def _show_lines(self, selection: Selection, threshold: float) -> None:
         names = self._session.class_names

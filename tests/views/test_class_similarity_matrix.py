@@ -109,7 +109,7 @@ def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     start(session._numbers.profile_pass(("conv",), 0.0))
     session.wait()
     assert "could not read all samples: FloatingPointError" in view.error
-    assert view._pictures.layout.height is None
+    assert view._picture.layout.height is None
 
 
 def test_without_labels_there_is_nothing_to_show(probe, data):
@@ -123,7 +123,7 @@ def test_an_empty_output_is_nothing_to_compare(session, view):
     assert view.error == ""
     assert "nothing to show for empty: its output is empty" in view._note.value
     session.layer = "dense"
-    assert view._pictures.layout.height is None
+    assert view._picture.layout.height is None
 
 
 def test_one_class_is_nothing_to_compare(data):

@@ -29,7 +29,7 @@ def _event(event, key, row, column):
 
 
 def _pixels(view):
-    return np.asarray(Image.open(io.BytesIO(view._picture.image.image.value)).convert("RGBA"))
+    return np.asarray(Image.open(io.BytesIO(view._strip.image.image.value)).convert("RGBA"))
 
 
 def test_every_layer_has_its_ratio_and_the_best_is_named(session):
@@ -38,7 +38,7 @@ def test_every_layer_has_its_ratio_and_the_best_is_named(session):
     assert view._layers == ("conv", "dense")  # an empty output has nothing to show
     wanted = [profiles.fisher_ratio(name) for name in view._layers]
     assert wanted[1] > 10 > wanted[0]
-    texts = view._picture.words.text.tolist()
+    texts = view._strip.words.text.tolist()
     assert texts == ["conv", f"{wanted[0]:.3g}", "dense", f"{wanted[1]:.3g}"]
     assert "largest in dense" in view._note.value
 
@@ -46,10 +46,10 @@ def test_every_layer_has_its_ratio_and_the_best_is_named(session):
 def test_two_classes_can_be_parted(session):
     view = LayerStrip(session, first=0, second=1)
     wanted = session.profiles(every_layer=True).fisher_ratio("dense", (0, 1))
-    assert view._picture.words.text.tolist()[3] == f"{wanted:.3g}"
+    assert view._strip.words.text.tolist()[3] == f"{wanted:.3g}"
     assert "Fisher&#x27;s ratio of shirt and coat" in view._note.value
     view.second = 2  # no samples: no ratio, and no failure
-    assert view._picture.words.text.tolist()[3] == "–"
+    assert view._strip.words.text.tolist()[3] == "–"
     assert "&lt;b&gt;bag" in view._note.value
 
 
@@ -57,7 +57,7 @@ def test_a_click_chooses_the_layer_and_frames_it(session):
     view = LayerStrip(session)
     frame = tuple(palette("nearness")[FRAME])
     before = (_pixels(view)[..., :3] == frame).all(axis=2)
-    view._picture.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
+    view._strip.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
     assert session.layer == "dense"
     after = (_pixels(view)[..., :3] == frame).all(axis=2)
     assert before[:, :80].any()
@@ -74,7 +74,7 @@ def test_moving_the_layer_works_nothing_out_again(session, monkeypatch):
 
 def test_the_mouse_tells_the_ratio(session):
     view = LayerStrip(session)
-    view._picture.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))
+    view._strip.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))
     assert "conv: Fisher&#x27;s ratio" in view._readout.value
 
 
