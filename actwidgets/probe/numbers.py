@@ -142,7 +142,7 @@ def class_profiles(
     progress: Callable[[int], None] | None = None,
     class_names: Sequence[str] | None = None,
     *,
-    statistics: Sequence[str] | None = None,
+    statistics: Sequence[str] | str | None = None,
     head: str | int | None = None,
     client: Any = None,
 ) -> ClassProfiles:
@@ -189,7 +189,10 @@ def class_profiles(
         options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
         options |= {"statistics": statistics}
         return profiles_on_cluster(client, model, x, y, **options)
-    wanted = Wanted(threshold, reduce, None if statistics is None else tuple(statistics))
+    names_of_statistics = (statistics,) if isinstance(statistics, str) else statistics
+    wanted = Wanted(
+        threshold, reduce, None if names_of_statistics is None else tuple(names_of_statistics)
+    )
     probe = probe_of(model, x, head=head)
     names = _layer_names(probe, layers)
     if layers is None:

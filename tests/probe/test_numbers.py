@@ -123,6 +123,11 @@ def test_folding_positions_does_not_depend_on_the_batch():
             )
 
 
+def test_a_single_statistic_may_stand_for_itself(model, data):
+    found = aw.class_profiles(model, *data, layers="dense", statistics="mean")
+    assert found.gathered("dense") == ("firing_rate", "mean", "std")
+
+
 def test_a_layer_without_positions_is_left_out_and_refused_by_name():
     inputs = keras.Input((4, 4, 2))
     kept = keras.layers.ReLU(name="maps")(inputs)
