@@ -65,6 +65,9 @@ MODELS = {
         layers.AveragePooling2D(2, padding="same"),
         _conv(4, padding="same"),
     ),
+    "strides that do not divide": lambda: _chain(
+        _conv(3, padding="same", strides=(2, 3)), _conv(2)
+    ),
     "dilated": lambda: _chain(_conv(3, dilation_rate=2), _conv(3, padding="same", dilation_rate=3)),
     "separable": lambda: _chain(layers.SeparableConv2D(3, 3), layers.DepthwiseConv2D(3, strides=2)),
     "padded by a layer": lambda: _chain(
@@ -143,6 +146,13 @@ def test_what_mixes_all_positions_sees_everything():
     probe = KerasProbe(keras.Model(inputs, dense))
     for name in ("pool", "gated", "flat", "dense"):
         assert probe.receptive_field(name) is None
+
+
+def test_a_map_that_is_stretched_over_another_sees_all_along_that_axis():
+    inputs = keras.Input(SHAPE)
+    strip = layers.Conv2D(2, (SHAPE[0], 1))(inputs)  # one row, added to each of the others
+    added = layers.Activation("tanh", name="last")(strip + layers.Conv2D(2, 1)(inputs))
+    assert KerasProbe(keras.Model(inputs, added)).receptive_field("last") is None
 
 
 def test_two_inputs_are_not_told_apart():
