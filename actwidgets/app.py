@@ -11,6 +11,7 @@ from actwidgets.views.base import View
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.views.layer_strip import LayerStrip
 from actwidgets.views.sample_gallery import SampleGallery
 
 WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
@@ -28,15 +29,16 @@ class Workbench(w.Box):
         self.session = session
         picker, gallery = LayerPicker(session, letters=47), SampleGallery(session)
         maps, matrix = FeatureMapGrid(session), ClassSimilarityMatrix(session)
-        self.views: dict[str, View] = {
-            type(view).__name__: view for view in (picker, gallery, maps, matrix)
-        }
-        for view, width in ((picker, 360), (gallery, 306), (maps, 584), (matrix, 540)):
+        strip = LayerStrip(session, columns=6)
+        widths = {picker: 360, gallery: 306, maps: 584, strip: 584, matrix: 540}
+        self.views: dict[str, View] = {type(view).__name__: view for view in widths}
+        for view, width in widths.items():
             view.layout.width = f"{width}px"
         # What chooses, and what shows. Beside each other the second takes all that is left;
         # on a narrow page each has the whole width, and its views lie side by side.
         choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 362px"})
-        showing = w.Box([maps, matrix], layout=WRAPPING | {"flex": "9999 1 590px"})
+        layers = w.VBox([maps, strip], layout={"width": "584px"})
+        showing = w.Box([layers, matrix], layout=WRAPPING | {"flex": "9999 1 590px"})
         super().__init__(children=(choosing, showing), layout=WRAPPING | {"width": "100%"})
 
     @property
@@ -75,8 +77,9 @@ def explore(
         **options: Further arguments of `Session`, such as the first `layer` or `sample`.
 
     Returns:
-        A widget with a layer picker, a sample gallery, feature maps and the similarity of
-        the classes, linked through its `.session`. `close()` gives every widget back.
+        A widget with a layer picker, a sample gallery, feature maps, the similarity of the
+        classes and how well every layer parts them, linked through its `.session`. `close()`
+        gives every widget back.
 
     Raises:
         ModelError: A model that cannot be read.
@@ -84,7 +87,8 @@ def explore(
         DataError: No samples, labels outside the classes, class names that do not fit.
         SelectionError: A first selection that does not exist.
 
-    Cost: one trace of the model, and one pass over the samples in the background.
+    Cost: one trace of the model, and a pass over the samples in the background, first of the
+    chosen layer, then of all of them.
     """
     if y is not None:
         options.setdefault("class_index", 0)

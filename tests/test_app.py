@@ -36,7 +36,12 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
 
     monkeypatch.setattr(View, "_repaint", counted)
     app.views["LayerPicker"]._list.set_state({"index": 1})
-    assert sorted(painted) == ["ClassSimilarityMatrix", "FeatureMapGrid", "LayerPicker"]
+    assert sorted(painted) == [
+        "ClassSimilarityMatrix",
+        "FeatureMapGrid",
+        "LayerPicker",
+        "LayerStrip",
+    ]
     painted.clear()
     app.views["SampleGallery"]._slider.set_state({"value": 4})
     assert painted == ["FeatureMapGrid"]
