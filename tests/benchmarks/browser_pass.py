@@ -9,14 +9,8 @@ forward pass of the reader, not its waiting. Prints ratios to the idle median.
 
 import statistics
 import sys
-import tempfile
-from pathlib import Path
 
-from playwright.sync_api import sync_playwright
-
-from tests.benchmarks.browser_tick import MAPS, MODEL, TICK
-from tests.browser.lab import CHROMIUM_OPTIONS, Lab, Server
-from tests.setup_browser import find_browser
+from tests.benchmarks.browser_tick import MAPS, MODEL, TICK, in_browser
 
 BLOCKS, KEYS, PAUSE_MS = 6, 20, 400
 VIEWS = """
@@ -37,21 +31,7 @@ w.VBox([tick_slider, grid, strip])
 
 def main():
     """Measure and print; return the exit code."""
-    browser_path = find_browser()
-    if browser_path is None:
-        sys.stderr.write("no browser; run tests/setup_browser.py first\n")
-        return 1
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
-        server = Server(Path(folder) / "lab")
-        try:
-            browser = playwright.chromium.launch(
-                executable_path=browser_path, args=list(CHROMIUM_OPTIONS)
-            )
-            _report(*_measure(Lab(server, browser)))
-            browser.close()
-        finally:
-            server.stop()
-    return 0
+    return in_browser(lambda lab: _report(*_measure(lab)))
 
 
 def _measure(lab):

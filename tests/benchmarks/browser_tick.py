@@ -102,6 +102,11 @@ MAPS = ".bqplot svg:has(image) image"
 
 def main():
     """Measure and print; return the exit code."""
+    return in_browser(lambda lab: _report(_measure(lab)))
+
+
+def in_browser(measure):
+    """Call `measure(lab)` with JupyterLab in a real browser; return the exit code."""
     browser_path = find_browser()
     if browser_path is None:
         sys.stderr.write("no browser; run tests/setup_browser.py first\n")
@@ -112,7 +117,7 @@ def main():
             browser = playwright.chromium.launch(
                 executable_path=browser_path, args=list(CHROMIUM_OPTIONS)
             )
-            _report(_measure(Lab(server, browser)))
+            measure(Lab(server, browser))
             browser.close()
         finally:
             server.stop()
