@@ -7,7 +7,6 @@ import numpy as np
 import tensorflow as tf
 
 from actwidgets.core.sample_summary import SampleSummary
-from actwidgets.errors import ShapeError
 
 
 @dataclass(frozen=True)
@@ -38,11 +37,9 @@ class Fold:
     def read(self, tensors: Sequence[tf.Tensor]) -> list[SampleSummary | None]:
         """What the folded tensors say of each layer.
 
-        None where a value is NaN or infinite: what becomes of it is for
-        `core.sample_summary` to say, which needs the layer's whole output.
-
-        Raises:
-            ShapeError: Maps without positions.
+        None where a value is NaN or infinite, or there are no positions to take a mean of:
+        what becomes of that is for `core.sample_summary` to say, which needs the layer's
+        whole output.
         """
         values = iter([tensor.numpy() for tensor in tensors])
         return [self._summary(values, _positions(*axes)) for axes in self.axes]
@@ -69,8 +66,6 @@ class Fold:
             low = next(values) if self.low else None
         if self.above is not None:
             n_above = next(values) if positions else mean > np.float32(self.above)
-        if n_positions == 0:
-            raise ShapeError("a layer's maps have no positions for these samples")
         if not np.isfinite(mean).all():
             return None
         n_above = None if n_above is None else n_above.astype(np.int64)
