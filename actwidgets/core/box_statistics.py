@@ -40,6 +40,9 @@ class BoxStatistics:
 def box_statistics(values: ArrayLike, labels: Integers, n_classes: int) -> BoxStatistics:
     """Exact box statistics; quartiles are those of `numpy.percentile`.
 
+    Infinite values count as any other: a quartile may be infinite, or NaN where it lies
+    between two infinities.
+
     Args:
         values: `(sample,)`; NaN is left out.
         labels: `(sample,)` class indices.
@@ -55,16 +58,17 @@ def box_statistics(values: ArrayLike, labels: Integers, n_classes: int) -> BoxSt
         counts[index] = len(mine)
         beyond = mine[:0]
         if len(mine):
-            first, middle, third = np.percentile(mine, [25, 50, 75])
-            reach = WHISKERS * (third - first)
-            inside = mine[(mine >= first - reach) & (mine <= third + reach)]
-            ends = (inside[0], inside[-1]) if len(inside) else (first, third)
-            fives[index] = ends[0], first, middle, third, ends[1]
-            low[index], high[index] = mine[0], mine[-1]
-            beyond = mine[(mine < ends[0]) | (mine > ends[1])]
-            n_outliers[index] = len(beyond)
-            far = np.argsort(-np.abs(beyond - middle), kind="stable")[:OUTLIERS]
-            beyond = beyond[far]
+            with np.errstate(invalid="ignore"):  # infinite values
+                first, middle, third = np.percentile(mine, [25, 50, 75])
+                reach = WHISKERS * (third - first)
+                inside = mine[(mine >= first - reach) & (mine <= third + reach)]
+                ends = (inside[0], inside[-1]) if len(inside) else (first, third)
+                fives[index] = ends[0], first, middle, third, ends[1]
+                low[index], high[index] = mine[0], mine[-1]
+                beyond = mine[(mine < ends[0]) | (mine > ends[1])]
+                n_outliers[index] = len(beyond)
+                far = np.argsort(-np.abs(beyond - middle), kind="stable")[:OUTLIERS]
+                beyond = beyond[far]
         outliers.append(beyond)
     return BoxStatistics(counts, fives, low, high, tuple(outliers), n_outliers)
 
@@ -72,8 +76,9 @@ def box_statistics(values: ArrayLike, labels: Integers, n_classes: int) -> BoxSt
 def sketched_box_statistics(sums: UnitSums, unit: int) -> BoxStatistics:
     """Box statistics from the histogram, where the values themselves are not kept.
 
-    Outliers are not told apart; `error` bounds what the quartiles may be off, which is half a
-    bin or so, a sixteenth of the value.
+    Outliers are not told apart. A quartile is the value at its rank, rounded down, as that of
+    `numpy.percentile(method="lower")`; `error` bounds what it may be off, which is half a bin
+    or so, a sixteenth of the value.
 
     Raises:
         DataError: No histogram was gathered.
@@ -84,7 +89,13 @@ def sketched_box_statistics(sums: UnitSums, unit: int) -> BoxStatistics:
     found = [bins.quantile(share) for share in (0, 0.25, 0.5, 0.75, 1)]
     estimates = np.stack([each[0][:, 0] for each in found], axis=1)
     errors = [np.fmax(est - low, high - est)[:, 0] for est, low, high in found[1:4]]
-    low, high = found[0][0][:, 0], sums.high[:, unit]
+    # The largest value is known, and without maps the smallest: no estimate lies beyond.
+    high = sums.high[:, unit]
+    estimates = np.fmin(estimates, high[:, None])
+    low = estimates[:, 0]
+    if sums.n_positions == 1 and sums.low is not None:
+        low = sums.low[:, unit]
+        estimates = np.fmax(estimates, low[:, None])
     reach = WHISKERS * (estimates[:, 3] - estimates[:, 1])
     fives = estimates.copy()
     fives[:, 0] = np.fmax(low, estimates[:, 1] - reach)
