@@ -91,7 +91,7 @@ class UnitBoxPlot(PassView):
         return True
 
     def _paint(self, boxes: BoxStatistics) -> None:
-        known = np.flatnonzero(np.isfinite(boxes.fives).all(axis=1))
+        known = np.flatnonzero(_has_box(boxes))
         if len(known) > CLASSES_UP_TO:
             highest = np.argsort(-boxes.fives[known, 2], kind="stable")
             known = known[highest[:CLASSES_UP_TO]]
@@ -99,7 +99,8 @@ class UnitBoxPlot(PassView):
         if len(self._names) > CLASSES_UP_TO:
             self._across.domain = names
         self._classes = known
-        low, high = finite_range(np.concatenate([boxes.low[known], boxes.high[known]]))
+        ends = (boxes.low[known], boxes.high[known], boxes.fives[known].ravel())
+        low, high = finite_range(np.concatenate(ends))
         margin = 0.04 * (high - low) or 0.5
         with self._values.hold_sync():
             self._values.min, self._values.max = low - margin, high + margin
@@ -124,9 +125,13 @@ class UnitBoxPlot(PassView):
             text += f"; from histograms, quartiles within {boxes.error:.2g}"
         n_beyond = int(boxes.n_outliers.sum())
         if n_beyond:
-            n_drawn = sum(map(len, boxes.outliers))
+            n_drawn = sum(np.isfinite(each).sum() for each in boxes.outliers)
             text += f"; {n_drawn:,} of {n_beyond:,} values beyond the whiskers"
-        if (boxes.counts > 0).sum() > CLASSES_UP_TO:
+        n_without = int(((boxes.counts > 0) & ~_has_box(boxes)).sum())
+        if n_without:
+            classes = "class" if n_without == 1 else "classes"
+            text += f"; no box for {n_without:,} {classes} with infinite quartiles"
+        if _has_box(boxes).sum() > CLASSES_UP_TO:
             text += f"; the {CLASSES_UP_TO} classes with the highest medians"
         return text
 
@@ -136,6 +141,11 @@ class UnitBoxPlot(PassView):
                 place = int(change.new[-1])
                 if place < len(self._classes):
                     self._session.select(class_index=int(self._classes[place]))
+
+
+def _has_box(boxes: BoxStatistics) -> np.ndarray:
+    """`(class,)` bool: whether a class has values, and no infinity among its five numbers."""
+    return np.isfinite(boxes.fives).all(axis=1)
 
 
 def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | None) -> str:

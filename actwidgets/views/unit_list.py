@@ -53,7 +53,9 @@ class UnitList(PassView):
         names = self._session.class_names
         lines = tuple(_line(each, names, threshold) for each in self._findings)
         units = [each.unit for each in self._findings]
-        index = units.index(selection.unit) if selection.unit in units else None
+        index = self._list.index  # a unit may stand in two lines: the chosen one stays
+        if index is None or units[index : index + 1] != [selection.unit]:
+            index = units.index(selection.unit) if selection.unit in units else None
         self._showing = True
         try:
             self._list.rows = self.lines

@@ -4,12 +4,12 @@ import io
 
 import numpy as np
 import pytest
-from fakes import FakeProbe, messages, wiretap
+from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
 from actwidgets.core.colormaps import FRAME_COLOUR
 from actwidgets.core.receptive_field import AxisField, ReceptiveField
-from actwidgets.session import Session
+from actwidgets.session import Reading, Session
 from actwidgets.views.top_samples import TopSamples
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 from actwidgets.views.unit_list import UnitList
@@ -116,6 +116,26 @@ def test_of_very_many_classes_those_with_the_highest_medians(data):
     assert "the 30 classes with the highest medians" in view._note.value
 
 
+def test_infinite_values_move_no_box_out_of_sight_and_are_told(data):
+    class Infinite(_Probe):
+        def activations(self, layers, x):
+            found = super().activations(layers, x)
+            first = np.asarray(x)[:, 0, 0, 0]
+            found["dense"][first == 5, 2] = np.inf
+            found["dense"][first % 2 == 0, 1] = np.inf
+            return found
+
+    session = Session(Infinite(), *data, class_names=NAMES, layer="dense", unit=2)
+    view = UnitBoxPlot(session)
+    assert list(view.boxes.x) == list(NAMES[:2])
+    assert view._values.max > view.boxes.y.max()
+    assert list(view.outliers.y) == []
+    assert "0 of 1 values beyond the whiskers" in view._note.value
+    session.unit = 1  # every shirt is infinite
+    assert list(view.boxes.x) == ["coat"]
+    assert "no box for 1 class with infinite quartiles" in view._note.value
+
+
 # --- top samples -------------------------------------------------------------------------
 
 
@@ -172,6 +192,37 @@ def test_each_finding_has_its_evidence_and_chooses_its_unit(session):
     assert view._list.index is None
 
 
+def test_a_unit_with_two_findings_may_be_chosen_by_either(data):
+    class Both(_Probe):
+        def activations(self, layers, x):
+            found = super().activations(layers, x)
+            found["dense"][:, 2] = np.where(np.asarray(x)[:, 0, 0, 0] % 2, 10, 0.1)
+            return found
+
+    session = Session(Both(), *data, class_names=NAMES, layer="dense")
+    view = UnitList(session)
+    last = len(view._list.options) - 1
+    view._list.index = last
+    assert (session.unit, view._list.index) == (2, last)
+    view._list.index = last - 1
+    assert (session.unit, view._list.index) == (2, last - 1)
+    session.unit = 1
+    session.unit = 2
+    assert view._list.index == last - 1  # the first of the two
+
+
+def test_no_more_than_200_lines(data):
+    class Silent(_Probe):
+        def activations(self, layers, x):
+            return {**super().activations(layers, x), "dense": np.zeros((len(x), 300), np.float32)}
+
+    session = Session(Silent(), *data, class_names=NAMES)
+    session.layer = "dense"
+    view = UnitList(session)
+    assert len(view._list.options) == 200
+    assert "300 dead, 0 saturated, 0 selective of 300 units, the first 200" in view._note.value
+
+
 def test_the_threshold_decides_what_is_dead(session):
     view = UnitList(session)
     session.threshold = 100.0
@@ -187,3 +238,33 @@ def test_without_labels_or_output_there_is_nothing_to_show(kind, data):
     empty = kind(Session(_Probe(), *data, layer="empty"))
     assert empty.error == ""
     assert "its output is empty" in empty._note.value
+
+
+@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])
+def test_a_partial_picture_says_so_and_is_completed(kind):
+    x = np.zeros((1000, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(1000)
+    session = Session(_Probe(), x, np.arange(1000) % 3, class_names=NAMES, layer="dense", unit=1)
+    session._reader.read = lambda *_, **__: None  # as if the rest took its time
+    view = kind(session)
+    assert "64 of 1,000 samples so far" in view._note.value
+    session._report(Reading("profiles", ("dense",), 128, 1000, seconds=2.0))
+    assert view._progress.layout.display is None
+    del session._reader.read
+    session.refresh()
+    session.wait()
+    assert "1,000 samples" in view._note.value
+    assert "so far" not in view._note.value
+    assert view._progress.layout.display == "none"
+
+
+@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])
+def test_closing_gives_every_widget_back_and_stops_watching(kind, session):
+    before = set(open_widgets())
+    view = kind(session)
+    session.select(layer="conv", unit=3)
+    view.close(), view.close()
+    assert set(open_widgets()) == before
+    session.layer = "dense"
+    session._report(Reading("profiles", ("dense",), 30, 30, seconds=1.0))
+    assert view.error == ""
