@@ -11,6 +11,7 @@ from actwidgets.core.paging import Page
 from actwidgets.core.similarity import ranking
 from actwidgets.core.unit_statistics import STATISTICS
 from actwidgets.session import Selection
+from actwidgets.views._class_distances import class_distances
 from actwidgets.views._controls import choice, note, words
 from actwidgets.views._exemplar_sheet import ExemplarSheet
 from actwidgets.views._pager import Pager
@@ -24,7 +25,7 @@ class ClassRanking(PassView):
     others, the nearest first, each with its distance. A click chooses a class.
     """
 
-    watched = ("layer", "class_index", "threshold")
+    watched = ("layer", "threshold")
     statistic = t.Enum(STATISTICS, "firing_rate", help="what describes a class").tag(option=True)
     metric = t.Enum(METRICS, "mean_abs_diff", help="how classes differ").tag(option=True)
     rows = t.Int(10, min=1, help="classes on a page").tag(option=True)
@@ -52,7 +53,7 @@ class ClassRanking(PassView):
         return self._session.missing_for_classes()
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
-        matrix = profiles.similarity(selection.layer, self.statistic, self.metric)
+        matrix = class_distances(profiles, selection.layer, self.statistic, self.metric)
         order = ranking(matrix)
         page = Page(self.page, self.rows, len(matrix))
         shown = order[page.rows, : self.places]

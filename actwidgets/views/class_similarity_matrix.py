@@ -12,16 +12,15 @@ from actwidgets.core.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.similarity import ranking
 from actwidgets.core.unit_statistics import STATISTICS
 from actwidgets.core.value_bins import METRICS as OF_HISTOGRAMS
-from actwidgets.errors import DataError
 from actwidgets.session import Selection
 from actwidgets.views._class_cells import ClassCells
+from actwidgets.views._class_distances import class_distances
 from actwidgets.views._class_overview import ClassOverview
 from actwidgets.views._controls import choice, note, set_slider, words
 from actwidgets.views._exemplar_sheet import ExemplarSheet
 from actwidgets.views._pass_view import PassView
 
 CELLS_UP_TO = 60  # classes; beyond, a picture of the whole and a part of it enlarged
-HISTOGRAMS_UP_TO = 100  # classes whose histograms are compared while somebody waits
 RANKED = 10  # classes below the matrix
 ORDERS = ("class", "clustered", "nearest first")
 
@@ -88,12 +87,7 @@ class ClassSimilarityMatrix(PassView):
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
-        if self.metric in OF_HISTOGRAMS and len(session.class_names) > HISTOGRAMS_UP_TO:
-            raise DataError(
-                f"{self.metric} of more than {HISTOGRAMS_UP_TO} classes takes minutes: "
-                "call session.profiles().similarity(…) for it"
-            )
-        matrix = profiles.similarity(selection.layer, self.statistic, self.metric)
+        matrix = class_distances(profiles, selection.layer, self.statistic, self.metric)
         by_firing = self.statistic == "firing_rate" and self.metric not in OF_HISTOGRAMS
         self._threshold.disabled = not by_firing
         low, high = session.value_range()

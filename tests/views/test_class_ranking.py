@@ -61,3 +61,18 @@ def test_without_labels_there_is_nothing_to_show(probe, data):
     view = ClassRanking(Session(probe, data[0]))
     assert view.error == ""
     assert "nothing to show for conv: this needs labels" in view._note.value
+
+
+@pytest.mark.expects_error
+def test_histograms_of_very_many_classes_are_not_compared_while_somebody_waits(data):
+    class Many(FakeProbe):
+        n_classes = 101
+
+    view = ClassRanking(Session(Many(), *data, layer="dense"), metric="overlap")
+    assert "overlap of more than 100 classes takes minutes" in view.error
+
+
+def test_choosing_a_class_draws_nothing_anew(session, view):
+    wires = wiretap()
+    session.class_index = 1
+    assert messages(wires) == []
