@@ -9,16 +9,17 @@ import traitlets as t
 from actwidgets._traits import Index, Indices
 from actwidgets.background import Reading as Reading
 from actwidgets.core import probes
+from actwidgets.core.disturbance import UNDISTURBED
 from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
-from actwidgets.session_passes import SessionPasses
+from actwidgets.session_predictions import SessionPredictions
 
 
-class Session(SessionPasses):
+class Session(SessionPredictions):
     """Shared state of all views of one model.
 
     Set a field, or several at once with `select()`. Observe `selection` and `revision`; the
@@ -49,6 +50,8 @@ class Session(SessionPasses):
     unit = Index(0, help="channel of the layer in focus")
     class_index = Index(None, allow_none=True, help="class in focus, or None")
     threshold = t.Float(0.0, help="a unit fires when its value is above it")
+    disturbance = t.Any(UNDISTURBED, help="what is done to the pictures of `samples`")
+    ablations = t.Any((), help="what is done to units of the model before it predicts")
     selection = t.Instance(Selection, read_only=True, help="all fields as one value")
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
 

@@ -33,6 +33,8 @@ class SessionNumbers(t.HasTraits):
     samples: Any
     unit: Any
     threshold: Any
+    disturbance: Any
+    ablations: Any
     _probe: Probe
     _infos: dict[str, LayerInfo]
 
@@ -59,9 +61,13 @@ class SessionNumbers(t.HasTraits):
         return self._samples.of_class(class_index, limit)
 
     def pictures(self, rows: Sequence[int] | None = None) -> Pixels:
-        """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8."""
-        shown = self.samples if rows is None else known_rows(rows, self.n_samples)
-        return self._samples.pictures(shown)
+        """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8.
+
+        Of `samples`, which are on show, disturbed as the selection has it.
+        """
+        if rows is None:
+            return self._samples.pictures(self.samples, self.disturbance)
+        return self._samples.pictures(known_rows(rows, self.n_samples))
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
@@ -70,8 +76,13 @@ class SessionNumbers(t.HasTraits):
 
     # --- forward passes ------------------------------------------------------------------
 
-    def maps(self, rows: Sequence[int] | None = None) -> Array:
+    def maps(self, rows: Sequence[int] | None = None, *, limit: int | None = None) -> Array:
         """Activations of the chosen layer on `rows`, or on `samples`.
+
+        Args:
+            rows: Rows of the data, as they were given. `samples` by default, which are on
+                show: with the disturbance and the ablations of the selection.
+            limit: How many samples at most.
 
         Returns:
             `(sample, …, unit)` float32, read-only, in the order of the rows.
@@ -80,8 +91,10 @@ class SessionNumbers(t.HasTraits):
         """
         with self.lock:
             self._give_way()
-            shown = self.samples if rows is None else known_rows(rows, self.n_samples)
-            return self._numbers.maps(self.layer, tuple(shown))
+            if rows is None:
+                shown = self.samples[:limit]
+                return self._numbers.maps(self.layer, shown, self.disturbance, self.ablations)
+            return self._numbers.maps(self.layer, known_rows(rows, self.n_samples)[:limit])
 
     def kernels(self) -> Array:
         """The weights of the chosen layer: `(row, column, in_channel, out_channel)` float32.
@@ -101,23 +114,57 @@ class SessionNumbers(t.HasTraits):
         n_outputs = self._probe.n_classes
         return n_outputs > 1 or (n_outputs == 1 and self.labels is not None)
 
-    def predictions(self, rows: Sequence[int] | None = None) -> Floats:
+    def missing_for_predictions(self) -> str:
+        """Why the model predicts no classes: "" where it does."""
+        if self.predicts_classes:
+            return ""
+        if self._probe.n_classes == 1:
+            return "the model puts out one number, and without labels that may be a regression"
+        return "the model's output is not one value per class"
+
+    def predictions(self, rows: Sequence[int] | None = None, *, ablated: bool = True) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.
+
+        Args:
+            rows: Rows of the data, as they were given; all of them by default.
+            ablated: Whether the ablations of the selection are in force.
 
         Raises:
             DataError: The model's output is not `(sample, class)`.
 
         Cost: a forward pass for the rows that were not asked for before.
         """
-        if not self.predicts_classes:
-            raise DataError("this model's output is not one value per class: no predictions")
+        self._require_classes()
         with self.lock:
             rows = range(self.n_samples) if rows is None else known_rows(rows, self.n_samples)
-            return self._numbers.predictions(rows)
+            return self._numbers.predictions(rows, self.ablations if ablated else ())
+
+    def predictions_on_show(self, *, limit: int | None = None) -> Array:
+        """The same of `samples`, with the disturbance and the ablations of the selection.
+
+        Args:
+            limit: How many samples at most.
+
+        Returns:
+            `(sample, class)` float32, read-only, in the order of `samples`.
+
+        Raises:
+            DataError: The model's output is not `(sample, class)`.
+        """
+        self._require_classes()
+        with self.lock:
+            self._give_way()
+            return self._numbers.predictions_on_show(
+                self.samples[:limit], self.disturbance, self.ablations
+            )
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
         return predicted_classes(self.predictions(rows))
+
+    def _require_classes(self) -> None:
+        if missing := self.missing_for_predictions():
+            raise DataError(f"no predictions: {missing}")
 
     def receptive_field(self) -> ReceptiveField | None:
         """The part of the input that a position of the chosen layer's map sees.

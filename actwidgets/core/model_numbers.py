@@ -8,14 +8,18 @@ import time
 from typing import Any
 
 from actwidgets.core import probes
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.altered_model import AlteredModel
 from actwidgets.core.arrays import Array, Floats
 from actwidgets.core.cache import ArrayCache
-from actwidgets.core.prediction_table import PredictionTable
+from actwidgets.core.disturbance import UNDISTURBED, Disturbance
+from actwidgets.core.prediction_pass import PredictionPass
 from actwidgets.core.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
 
 LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
+Ablations = tuple[Ablation, ...]
 
 
 class ModelNumbers:
@@ -34,24 +38,55 @@ class ModelNumbers:
         self._probe = probe
         self._samples = samples
         self._class_names = class_names
-        self._maps = ArrayCache(budget_bytes // 2)
+        self._outputs = ArrayCache(budget_bytes // 2)
         self._passes = ProfilePasses(budget_bytes // 2)
-        self._predictions = PredictionTable(len(samples), probe.n_classes)
+        self._models: dict[Ablations, AlteredModel] = {}
         self._weights = probes.fingerprint(probe)
         self._looked_s = time.monotonic()
 
-    def maps(self, layer: str, rows: tuple[int, ...]) -> Array:
+    def maps(
+        self,
+        layer: str,
+        rows: tuple[int, ...],
+        disturbance: Disturbance = UNDISTURBED,
+        ablations: Ablations = (),
+    ) -> Array:
         """Activations of a layer on some samples, `(sample, …, unit)`, read-only."""
-        if (layer, rows) in self._maps:
+        key = layer, rows, disturbance, ablations
+        if key in self._outputs:
             self._forget_outputs_of_other_weights()
-        return self._maps.get((layer, rows), lambda: self._activations(layer, rows))
+        return self._outputs.get(
+            key,
+            lambda: self._model(ablations).probe.activations(
+                (layer,), self._samples.disturbed(rows, disturbance)
+            )[layer],
+        )
 
-    def predictions(self, rows: Any) -> Floats:
+    def predictions_on_show(
+        self, rows: tuple[int, ...], disturbance: Disturbance, ablations: Ablations
+    ) -> Array:
+        """The model's output on some samples as they are shown, `(sample, class)`, read-only."""
+        if disturbance.changes_nothing:
+            return self.predictions(rows, ablations)
+        key = "", rows, disturbance, ablations
+        if key in self._outputs:
+            self._forget_outputs_of_other_weights()
+        return self._outputs.get(
+            key,
+            lambda: self._model(ablations).probe.predictions(
+                self._samples.disturbed(rows, disturbance)
+            ),
+        )
+
+    def predictions(self, rows: Any, ablations: Ablations = ()) -> Floats:
         """The model's output on some samples, `(sample, class)`."""
         self._forget_outputs_of_other_weights()
-        return self._predictions.of(
-            rows, lambda missing: self._probe.predictions(self._samples.rows(missing))
-        )
+        return self._model(ablations).prediction_pass.predictions(rows)
+
+    def prediction_pass(self, ablations: Ablations = ()) -> PredictionPass:
+        """The pass that predicts all samples, as far as it has come."""
+        self._forget_outputs_of_other_weights()
+        return self._model(ablations).prediction_pass
 
     def profile_pass(self, layers: tuple[str, ...], threshold: float) -> ProfilePass:
         """The pass over all samples for some layers, as far as it has come.
@@ -78,6 +113,19 @@ class ModelNumbers:
     def resume(self) -> None:
         """Have cancelled passes go on when they are asked for."""
         self._passes.resume()
+        for each in self._models.values():
+            each.prediction_pass.cancelled = False
+
+    def _model(self, ablations: Ablations) -> AlteredModel:
+        """The model as it is, or as it is with ablations; the last ones are kept."""
+        if ablations not in self._models:
+            for other in [each for each in self._models if each and ablations]:
+                del self._models[other]  # a slider leaves a trail of them
+            before = self._models.get(())
+            self._models[ablations] = AlteredModel(
+                self._probe, self._samples, ablations, before.unit_means if before else {}
+            )
+        return self._models[ablations]
 
     def _forget_outputs_of_other_weights(self) -> None:
         """A model in training changes unannounced: look now and then before showing old values."""
@@ -88,8 +136,5 @@ class ModelNumbers:
         self._looked_s = time.monotonic()
         if weights != self._weights:
             self._weights = weights
-            self._maps.clear()
-            self._predictions = PredictionTable(len(self._samples), self._probe.n_classes)
-
-    def _activations(self, layer: str, rows: Any) -> Array:
-        return self._probe.activations((layer,), self._samples.rows(rows))[layer]
+            self._outputs.clear()
+            self._models.clear()

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
+from actwidgets.core.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.sample_summary import SampleSummary, summarise
-from actwidgets.errors import LayerError
+from actwidgets.errors import LayerError, ModelError
 
 
 @runtime_checkable
@@ -70,6 +71,21 @@ def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
     """The part of the input that a position of a layer's map sees; None where not known."""
     tell = getattr(probe, "receptive_field", None)
     return None if tell is None else tell(layer)
+
+
+def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
+    """The same model with the outputs of some layers altered; itself where there are none.
+
+    Raises:
+        ModelError: The probe cannot alter what layers put out.
+        LayerError: No such layer, or one that cannot be altered.
+    """
+    if not edits:
+        return probe
+    alter = getattr(probe, "edited", None)
+    if alter is None:
+        raise ModelError("this probe cannot alter what layers put out")
+    return alter(edits)
 
 
 def is_stale(probe: Probe) -> bool:

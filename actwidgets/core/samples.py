@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import Array, finite_range
+from actwidgets.core.disturbance import Disturbance, disturb
 from actwidgets.core.images import Pixels, is_image, text_pictures, to_rgb
 from actwidgets.core.labels import class_indices
 from actwidgets.errors import DataError, ShapeError
@@ -74,6 +75,17 @@ class Samples:
         """The inputs of some samples, in the structure of `x`."""
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
+    def disturbed(self, rows: ArrayLike, disturbance: Disturbance) -> Any:
+        """The same with the image input disturbed; without one, as they are."""
+        inputs = self.rows(rows)
+        if disturbance.changes_nothing or not self.picture_shape:
+            return inputs
+        place = next(at for at, part in enumerate(batches.parts(self.x)) if part is self._picture)
+        given = np.asarray(batches.parts(inputs)[place])
+        images = given.reshape(len(given), *self.picture_shape, -1)
+        changed = disturb(images, disturbance, self._low, self._high)
+        return batches.with_part(inputs, place, changed.reshape(given.shape))
+
     @property
     def picture_shape(self) -> tuple[int, ...]:
         """Rows and columns of the image input; () where the samples are no images."""
@@ -84,14 +96,18 @@ class Samples:
         """The image input of some samples, as given: `(sample, row, column, channel)`."""
         return np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
 
-    def pictures(self, rows: Sequence[int]) -> Pixels:
+    def pictures(self, rows: Sequence[int], disturbance: Disturbance | None = None) -> Pixels:
         """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples.
 
         Samples that hold nothing but text are written out.
         """
+        images = self.images(rows)
         if self._is_text:
-            return text_pictures(list(self.images(rows).reshape(len(rows), -1)[:, 0]))
-        return to_rgb(self.images(rows), self._low, self._high)
+            return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
+        if disturbance is not None and self.picture_shape:
+            whole = images.reshape(*images.shape[:3], -1)
+            images = disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+        return to_rgb(images, self._low, self._high)
 
     def of_class(self, class_index: int, limit: int) -> tuple[int, ...]:
         """The first `limit` samples of a class; none where there are no labels."""

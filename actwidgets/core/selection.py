@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.disturbance import UNDISTURBED, Disturbance
 from actwidgets.errors import SelectionError
 
 
@@ -21,6 +23,8 @@ class Selection:
         unit: Channel of the layer in focus.
         class_index: Class in focus, or None.
         threshold: A unit fires when its value is above it.
+        disturbance: What is done to the pictures of the samples on show.
+        ablations: What is done to units of the model before it predicts.
     """
 
     layer: str
@@ -29,6 +33,8 @@ class Selection:
     unit: int = 0
     class_index: int | None = None
     threshold: float = 0.0
+    disturbance: Disturbance = UNDISTURBED
+    ablations: tuple[Ablation, ...] = ()
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
@@ -46,7 +52,7 @@ def resolve(
 
     A unit that the new layer does not have becomes 0. A sample in focus that is not among
     the rows on show takes the place of the first; rows without the sample in focus move the
-    focus to the first of them.
+    focus to the first of them. Ablations of units that a new model does not have go.
 
     Args:
         now: The selection before.
@@ -76,6 +82,8 @@ def resolve(
         unit=_unit(choice, wanted, n_units[layer]),
         class_index=_class_index(wanted["class_index"], n_classes),
         threshold=_number(wanted["threshold"]),
+        disturbance=_disturbance(wanted["disturbance"]),
+        ablations=_ablations(choice, wanted["ablations"], n_units),
     )
 
 
@@ -115,6 +123,36 @@ def _samples(
 
 def _class_index(value: Any, n_classes: int) -> int | None:
     return None if value is None else _known("class", value, n_classes, ", or None")
+
+
+def _disturbance(value: Any) -> Disturbance:
+    if value is None:
+        return UNDISTURBED
+    if not isinstance(value, Disturbance):
+        raise SelectionError(f"disturbance must be a Disturbance, or None; got {value!r}")
+    return value
+
+
+def _ablations(
+    choice: Mapping[str, Any], value: Any, n_units: Mapping[str, int]
+) -> tuple[Ablation, ...]:
+    given = (value,) if isinstance(value, Ablation) else tuple(value or ())
+    if "ablations" not in choice:
+        return tuple(
+            each for each in given if max(each.units, default=-1) < n_units.get(each.layer, 0)
+        )
+    taken: set[tuple[str, int]] = set()
+    for each in given:
+        if not isinstance(each, Ablation):
+            raise SelectionError(f"ablations must be several Ablation; got {each!r}")
+        if each.layer not in n_units:
+            raise SelectionError(f"no layer {each.layer!r}; this model has {', '.join(n_units)}")
+        for unit in each.units:
+            _known("unit", unit, n_units[each.layer], f" of layer {each.layer!r}")
+            if (each.layer, unit) in taken:
+                raise SelectionError(f"unit {unit} of layer {each.layer!r} is ablated twice")
+            taken.add((each.layer, unit))
+    return tuple(each for each in given if each.units)
 
 
 def _known(name: str, value: Any, count: int, where: str = "") -> int:

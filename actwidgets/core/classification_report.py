@@ -1,0 +1,108 @@
+"""Precision, recall and F1 by class, as scikit-learn defines them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from sklearn.metrics import precision_recall_fscore_support
+
+from actwidgets.core.arrays import Doubles, Integers
+
+COLUMNS = ("precision", "recall", "f1-score", "support")
+
+
+@dataclass(frozen=True)
+class Averages:
+    """Precision, recall and F1 averaged over the classes.
+
+    Attributes:
+        precision: Averaged precision.
+        recall: Averaged recall.
+        f1: The averaged F1 of the classes, not the F1 of the averages.
+    """
+
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, eq=False)
+class ClassificationReport:
+    """How well each class is told from the others.
+
+    Attributes:
+        class_names: One per class.
+        precision: `(class,)` float64: share of the samples predicted as the class that are of
+            it; 0, as scikit-learn has it, where none was predicted.
+        recall: `(class,)` float64: share of the samples of the class that were predicted as
+            it; 0 where there are none.
+        f1: `(class,)` float64: harmonic mean of the two; 0 where both are.
+        support: `(class,)` int64: samples of the class.
+        n_predicted: `(class,)` int64: samples predicted as the class.
+        accuracy: Share of all samples; NaN of no samples.
+        macro: Averages in which every class counts the same, those without samples too.
+        weighted: Averages in which every class counts by its support.
+    """
+
+    class_names: tuple[str, ...]
+    precision: Doubles
+    recall: Doubles
+    f1: Doubles
+    support: Integers
+    n_predicted: Integers
+    accuracy: float
+    macro: Averages
+    weighted: Averages
+
+    def to_dataframe(self) -> pd.DataFrame:
+        """A row per class, then `accuracy`, `macro avg` and `weighted avg`."""
+        total = int(self.support.sum())
+        lines = [
+            (name, *figures)
+            for name, *figures in zip(
+                self.class_names, self.precision, self.recall, self.f1, self.support, strict=True
+            )
+        ]
+        lines.append(("accuracy", self.accuracy, self.accuracy, self.accuracy, total))
+        for name, each in (("macro avg", self.macro), ("weighted avg", self.weighted)):
+            lines.append((name, each.precision, each.recall, each.f1, total))
+        table = pd.DataFrame(lines, columns=["class", *COLUMNS])
+        return table.set_index("class")
+
+
+def classification_report(
+    labels: ArrayLike, predicted: ArrayLike, class_names: tuple[str, ...]
+) -> ClassificationReport:
+    """Tell how well each class is recognised.
+
+    Args:
+        labels: `(sample,)` true class indices.
+        predicted: `(sample,)` predicted class indices.
+        class_names: One per class.
+    """
+    labels, predicted = np.asarray(labels, np.int64), np.asarray(predicted, np.int64)
+    n_classes = len(class_names)
+    if not len(labels):
+        nothing = np.zeros(n_classes)
+        none, no = np.zeros(n_classes, np.int64), Averages(*[float("nan")] * 3)
+        return ClassificationReport(
+            class_names, nothing, nothing, nothing, none, none, float("nan"), no, no
+        )
+    options = {"labels": list(range(n_classes)), "zero_division": 0.0}
+    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, **options)
+    averages = []
+    for kind in ("macro", "weighted"):
+        *figures, _ = precision_recall_fscore_support(labels, predicted, average=kind, **options)
+        averages.append(Averages(*map(float, figures)))
+    return ClassificationReport(
+        class_names=class_names,
+        precision=precision,
+        recall=recall,
+        f1=f1,
+        support=np.asarray(support, np.int64),
+        n_predicted=np.bincount(predicted, minlength=n_classes).astype(np.int64),
+        accuracy=float(np.mean(labels == predicted)),
+        macro=averages[0],
+        weighted=averages[1],
+    )

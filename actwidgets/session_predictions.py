@@ -1,0 +1,76 @@
+"""What a session's model predicts of all samples: right, wrong, and taken for what."""
+
+from typing import Any
+
+from actwidgets.background import reading_of
+from actwidgets.core.class_scores import ClassScores, class_scores
+from actwidgets.core.classification_report import ClassificationReport
+from actwidgets.core.confusion import Confusion, confusion
+from actwidgets.core.outcomes import predicted_classes
+from actwidgets.errors import DataError
+from actwidgets.session_passes import SessionPasses
+
+
+class SessionPredictions(SessionPasses):
+    """Confusion matrix, classification report and scores, with ablations in force."""
+
+    def missing_for_confusion(self) -> str:
+        """Why right and wrong cannot be told: "" where they can."""
+        if self.missing_for_predictions():
+            return self.missing_for_predictions()
+        return "this needs labels" if self.labels is None else ""
+
+    def confusion(self, *, partial: bool = False, ablated: bool = True) -> Confusion:
+        """True and predicted classes of all samples, and what follows from them.
+
+        Args:
+            partial: Return at once with what has been predicted so far, at least a thousand
+                samples, and go on in the background; `reading` tells how far it is.
+            ablated: Whether the ablations of the selection are in force.
+
+        Raises:
+            DataError: The session has no labels, or the model predicts no classes.
+
+        Cost: one pass over the samples that have not been predicted.
+        """
+        if missing := self.missing_for_confusion():
+            raise DataError(f"no confusion matrix: {missing}")
+        with self.lock:
+            wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
+        if not wanted.n_read or not partial:
+            wanted.step()
+        while not (partial or wanted.complete):
+            wanted.step()
+        if wanted.cancelled:
+            self._report(reading_of(wanted, cancelled=True))
+        elif not wanted.complete:
+            self._read_on(wanted)
+        assert self.labels is not None
+        rows = wanted.known
+        outputs = wanted.predictions(rows)
+        return confusion(
+            self.labels[rows],
+            predicted_classes(outputs),
+            self.class_names,
+            rows=rows,
+            n_samples=self.n_samples,
+        )
+
+    def classification_report(self) -> ClassificationReport:
+        """Precision, recall, F1 and support by class, over all samples."""
+        return self.confusion().report
+
+    def scores(self, *, limit: int | None = None) -> ClassScores:
+        """What the model says of each of `samples`, and how sure it is.
+
+        As they are on show: with the disturbance and the ablations of the selection.
+
+        Args:
+            limit: How many samples at most.
+
+        Raises:
+            DataError: The model predicts no classes.
+        """
+        outputs = self.predictions_on_show(limit=limit)
+        rows: Any = list(self.samples[:limit])
+        return class_scores(outputs, None if self.labels is None else self.labels[rows])
