@@ -23,6 +23,7 @@ _HOMES = {
     "UnitList": "views.unit_list",
     "LayerSimilarity": "views.layer_similarity",
     "KernelGrid": "views.kernel_grid",
+    "ConfusionMatrix": "views.confusion_matrix",
     "layers": "probe.numbers",
     "activations": "probe.numbers",
     "predict": "probe.numbers",

@@ -1,12 +1,14 @@
 """What a session's model predicts of all samples: right, wrong, and taken for what."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from actwidgets.background import reading_of
+from actwidgets.core.arrays import Integers
 from actwidgets.core.class_scores import ClassScores, class_scores
 from actwidgets.core.classification_report import ClassificationReport
 from actwidgets.core.confusion import Confusion, confusion
 from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
 
@@ -35,9 +37,28 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
+        assert self.labels is not None
+        rows = self.predicted_rows(partial=partial, ablated=ablated)
+        return confusion(
+            self.labels[rows],
+            predicted_classes(self.predictions(rows.tolist(), ablated=ablated)),
+            self.class_names,
+            rows=rows,
+            n_samples=self.n_samples,
+        )
+
+    def predicted_rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
+        """Rows of the samples that have been predicted: all of them, or those so far.
+
+        Args: as `confusion`.
+
+        Raises:
+            DataError: The model predicts no classes.
+        """
+        self._require_classes()
         with self.lock:
             wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
-        if not wanted.n_read or not partial:
+        if not wanted.n_read:
             wanted.step()
         while not (partial or wanted.complete):
             wanted.step()
@@ -45,32 +66,27 @@ class SessionPredictions(SessionPasses):
             self._report(reading_of(wanted, cancelled=True))
         elif not wanted.complete:
             self._read_on(wanted)
-        assert self.labels is not None
-        rows = wanted.known
-        outputs = wanted.predictions(rows)
-        return confusion(
-            self.labels[rows],
-            predicted_classes(outputs),
-            self.class_names,
-            rows=rows,
-            n_samples=self.n_samples,
-        )
+        return wanted.known
 
     def classification_report(self) -> ClassificationReport:
         """Precision, recall, F1 and support by class, over all samples."""
         return self.confusion().report
 
-    def scores(self, *, limit: int | None = None) -> ClassScores:
-        """What the model says of each of `samples`, and how sure it is.
-
-        As they are on show: with the disturbance and the ablations of the selection.
+    def scores(self, rows: Sequence[int] | None = None, *, limit: int | None = None) -> ClassScores:
+        """What the model says of each of `rows`, or of `samples`, and how sure it is.
 
         Args:
+            rows: Rows of the data, as they were given. `samples` by default, which are on
+                show: with the disturbance of the selection.
             limit: How many samples at most.
 
         Raises:
             DataError: The model predicts no classes.
         """
-        outputs = self.predictions_on_show(limit=limit)
-        rows: Any = list(self.samples[:limit])
-        return class_scores(outputs, None if self.labels is None else self.labels[rows])
+        if rows is None:
+            shown, outputs = self.samples[:limit], self.predictions_on_show(limit=limit)
+        else:
+            shown = known_rows(rows, self.n_samples)[:limit]
+            outputs = self.predictions(shown)
+        labels = None if self.labels is None else self.labels[list(shown)]
+        return class_scores(outputs, labels)

@@ -25,6 +25,7 @@ SHEET = """<style>
 .aw-table th { font-weight: 400; text-align: right; padding: 0 10px 0 4px;
   color: var(--jp-ui-font-color2, #616161); }
 .aw-table td { text-align: right; padding: 0 10px; font-variant-numeric: tabular-nums; }
+.aw-table tr.aw-rule > * { border-top: 1px solid rgba(128, 128, 128, .4); padding-top: 2px; }
 .aw-table tr.aw-chosen { background: rgba(63, 167, 160, .22); }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); }
