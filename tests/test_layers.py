@@ -32,7 +32,7 @@ OUTSIDE = {
     "_traits": {"traitlets"},
     "session_numbers": {"numpy", "traitlets"},
     "session_passes": {"numpy", "traitlets"},
-    "session_predictions": set(),
+    "session_predictions": {"numpy"},
     "session": {"numpy", "traitlets"},
     "views": {"numpy", "traitlets", "ipywidgets", "bqplot"},
     "datasets": {"numpy", "sklearn"},

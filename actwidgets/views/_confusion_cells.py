@@ -133,8 +133,10 @@ class ConfusionCells(w.Box):
             if text
         ]
         with self.figures.hold_sync(), self.figures.hold_trait_notifications():
-            for name, values in zip(("x", "y", "text", "colors"), zip(*words), strict=False):
-                setattr(self.figures, name, list(values))
+            self.figures.x = [x for x, _, _, _ in words]
+            self.figures.y = [y for _, y, _, _ in words]
+            self.figures.text = [text for _, _, text, _ in words]
+            self.figures.colors = [ink for _, _, _, ink in words] or [INK]
 
     def _classes(self, event: object) -> tuple[int | None, int | None]:
         row, column = cell_of(event)

@@ -27,6 +27,8 @@ SHEET = """<style>
 .aw-table td { text-align: right; padding: 0 10px; font-variant-numeric: tabular-nums; }
 .aw-table tr.aw-rule > * { border-top: 1px solid rgba(128, 128, 128, .4); padding-top: 2px; }
 .aw-table tr.aw-chosen { background: rgba(63, 167, 160, .22); }
+.aw-view button.aw-crumb { border-radius: 12px; padding: 0 10px; font-size: 12px;
+  background: rgba(63, 167, 160, .18); color: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot .plotarea_background { fill: transparent; }
