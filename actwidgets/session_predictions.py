@@ -94,7 +94,9 @@ class SessionPredictions(SessionPasses):
         """Precision, recall, F1 and support by class, over all samples."""
         return self.confusion().report
 
-    def scores(self, rows: Sequence[int] | None = None, *, limit: int | None = None) -> ClassScores:
+    def scores(
+        self, rows: Sequence[int] | None = None, *, limit: int | None = None, ablated: bool = True
+    ) -> ClassScores:
         """What the model says of each of `rows`, or of `samples`, and how sure it is.
 
         Args:

@@ -20,7 +20,8 @@ class Crumb:
     Attributes:
         kind: The field of the selection.
         text: What was chosen, in words; not escaped.
-        clear: The fields that take it back, for `session.select(**clear)`.
+        clear: The fields that take it back, for `session.select(**dict(clear))`; of several
+            samples the one that is in focus stays.
     """
 
     kind: str

@@ -68,7 +68,9 @@ class PassView(View):
         reading = self._session.reading
         if reading is None or not self._follows(reading):
             return
-        if reading.failure:
+        if not self.watching:
+            self._painted = None  # there is more to show by then
+        elif reading.failure:
             self._progress.show(None)
             self._show_error(f"could not read all samples: {reading.failure}")
         else:

@@ -6,11 +6,11 @@ import numpy as np
 
 from actwidgets.core.images import rgba_png
 from actwidgets.views._picture import Picture
-from actwidgets.views._style import NEUTRAL
 
 TILE_PX = 26
 ROWS_UP_TO = 8
-ON, OFF, FOCUS = (63, 167, 160, 70), (217, 83, 79, 210), (255, 127, 14, 255)
+ON, OFF, FOCUS = (207, 231, 228, 255), (217, 83, 79, 255), (255, 127, 14, 255)
+ON_INK, OFF_INK = "#2b4a47", "#ffffff"
 
 
 class UnitTiles(Picture):
@@ -59,7 +59,7 @@ class UnitTiles(Picture):
                 tile[2:-3, 2:-3] = 0
             tile[2:-3, 2:-3] = OFF if unit in filled else ON
             places.append(((column + 0.5) * TILE_PX - 0.5, (row + 0.5) * TILE_PX - 0.5))
-            colours.append("#ffffff" if unit in filled else NEUTRAL)
+            colours.append(OFF_INK if unit in filled else ON_INK)
         self.set_size(*picture.shape[:2])
         self.set_cells(np.arange(n_rows + 1) * TILE_PX, np.arange(self._columns + 1) * TILE_PX)
         self.show(rgba_png(picture))

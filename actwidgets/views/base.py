@@ -27,6 +27,7 @@ class View(w.VBox):
 
     watched: tuple[str, ...] = ()
     error = t.Unicode("", read_only=True, help="last failure; empty when all is well")
+    watching = t.Bool(True, help="whether changes are painted; those missed are, once it is again")
 
     def __init__(self, session: Session, **options: Any) -> None:
         unknown = sorted(set(options) - set(self.trait_names()))
@@ -49,6 +50,7 @@ class View(w.VBox):
         )
         session.observe(self._on_session, names=WATCHED)
         self._subscribed = True
+        self.observe(self._on_session, names="watching")
         settings = list(self.traits(option=True))
         if settings:
             self.observe(self._on_option, names=settings)
@@ -80,6 +82,8 @@ class View(w.VBox):
         return widget
 
     def _on_session(self, _change: Any = None) -> None:
+        if not self.watching:
+            return
         selection = self._session.selection
         shown = [getattr(selection, name) for name in self.watched]
         if [*shown, self._session.revision] != self._painted:

@@ -16,10 +16,10 @@ TOLD_UP_TO = 256  # samples whose classes are looked at
 
 
 class Breadcrumbs(View):
-    """One line: layer, unit and sample in focus, and what else is chosen, each with a ×."""
+    """One line: the layer and the unit in focus, and what else is chosen, each with a ×."""
 
     watched = (
-        *("layer", "sample", "samples", "unit", "class_index"),
+        *("layer", "samples", "unit", "class_index"),
         *("threshold", "disturbance", "ablations"),
     )
 
@@ -49,7 +49,7 @@ class Breadcrumbs(View):
     def _render(self, selection: Selection) -> None:
         session = self._session
         unit = f" · unit {selection.unit}" if session.layer_info.n_units != 1 else ""
-        where = f"{selection.layer}{unit} · sample {selection.sample}"
+        where = f"{selection.layer}{unit}"
         self._where.value = f'<div class="aw-title">{html.escape(where)}</div>'
         self._crumbs = {crumb.kind: crumb for crumb in crumbs(*self._told(selection))}
         for kind, button in self.buttons.items():
@@ -75,9 +75,14 @@ class Breadcrumbs(View):
     def _on_user_crumb(self, kind: str) -> None:
         with self._guard("could not take the choice back"):
             if kind in self._crumbs:
-                self._session.select(**dict(self._crumbs[kind].clear))
+                self._take_back(self._crumbs[kind])
 
     def _on_user_clear(self, _button: w.Button) -> None:
         with self._guard("could not take the choices back"):
-            fields = [pair for crumb in self._crumbs.values() for pair in crumb.clear]
-            self._session.select(**dict(fields))
+            self._take_back(*self._crumbs.values())
+
+    def _take_back(self, *taken: Crumb) -> None:
+        fields = {name: value for crumb in taken for name, value in crumb.clear}
+        if "samples" in fields:
+            fields["samples"] = (self._session.sample,)
+        self._session.select(**fields)
