@@ -84,7 +84,7 @@ def kernel_colours(pictures: ArrayLike, reach: float | None = None) -> Pixels:
     if not pictures.ndim or pictures.shape[0] != 3:
         raise ShapeError(f"colours need three channels in front; got shape {pictures.shape}")
     weights = np.moveaxis(pictures, 0, -1).astype(np.float64)
-    lost: NDArray[np.bool_] = ~np.isfinite(weights).all(axis=-1)
+    lost = np.asarray(~np.isfinite(weights).all(axis=-1))
     reach = max(map(abs, finite_range(weights))) if reach is None else reach
     shares = (
         np.where(lost[..., np.newaxis], 0, weights) / reach if reach > 0 else np.zeros_like(weights)
