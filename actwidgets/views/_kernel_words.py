@@ -27,6 +27,11 @@ def subtitle(kind: str, shape: Sequence[int]) -> str:
     return f"{kind} · {size}, {n_channels:,} to {n_kernels:,} channels"
 
 
+def input_noun(kind: str, input_shape: Sequence[int] | None) -> str:
+    """What one of the inputs of a layer's kernels is called."""
+    return "input" if kind == "Dense" and not input_shape else "input channel"
+
+
 def described(
     kind: str,
     n_inputs: int,
@@ -49,10 +54,12 @@ def described(
     parts = []
     if input_shape:
         lengths = input_shape[:-1] if input_shape[-1] == 1 else input_shape
+        if len(input_shape) == 3 and lengths[0] == 1:  # a sequence
+            lengths = lengths[1:]
         parts.append(f"each unit's {n_inputs:,} weights as {' x '.join(map(str, lengths))}")
     if mode == AVERAGE:
         n_channels = input_shape[-1] if input_shape else n_inputs
-        parts.append(f"mean over {n_channels:,} input channels")
+        parts.append(f"mean over {n_channels:,} {input_noun(kind, input_shape)}s")
     parts.append(f"RGB: grey is 0, ±{span.high:.3g}" if mode == RGB else str(span))
     if averaged > 1:
         across = f"{averaged}" if "1D" in kind else f"{averaged}×{averaged}"
@@ -60,7 +67,7 @@ def described(
     if "1D" in kind:
         parts.append("time runs to the right")
     if not kernels_are_units(kind):
-        parts.append("these are mixed into units by further weights")
+        parts.append("the layer mixes them into its units")
     return "; ".join(parts)
 
 

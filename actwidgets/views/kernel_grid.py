@@ -30,7 +30,7 @@ from actwidgets.errors import LayerError
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._depth_slider import DepthSlider
-from actwidgets.views._kernel_words import described, readout, subtitle
+from actwidgets.views._kernel_words import described, input_noun, readout, subtitle
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
 from actwidgets.views.base import View
@@ -67,13 +67,14 @@ class KernelGrid(View):
         self._picture.on_hover(self._on_user_hover)
         self._unit_pager = Pager(self._on_user_unit_page)
         self._channel_pager = Pager(self._on_user_channel_page)
+        self._unit_pager.layout.margin = self._channel_pager.layout.margin = "0 8px 0 0"
         self._slices = DepthSlider(self._on_user_depth)
-        self._modes = choice("show", MODES)
+        self._modes = choice("show", MODES, "170px")
         self._modes.observe(self._on_user_mode, names="value")
         self._moved_by_user = True
         self._mosaic: Mosaic | None = None
         self._weights = np.zeros((0, 1, 1, 0), np.float32)
-        self._shown_mode, self._n_channels = EACH, 0
+        self._shown_mode, self._n_channels, self._noun = EACH, 0, ""
         self._units, self._channels = Page(0, 1, 0), Page(0, 1, 0)
         self._focus = self._session.layer, self._session.unit
         if not self.page:
@@ -120,8 +121,9 @@ class KernelGrid(View):
             self._readout.value = "&nbsp;"  # the mouse was over something else
         self._weights = weights
         averaged = self._paint(mode, span)
-        self._unit_pager.show(self._units, self._units.text("units"))
-        self._channel_pager.show(self._channels, self._channels.text("input channels"))
+        self._unit_pager.show(self._units, self._units.text(f"{self._kernel_noun()}s"))
+        self._noun = input_noun(info.kind, input_shape)
+        self._channel_pager.show(self._channels, self._channels.text(f"{self._noun}s"))
         self._channel_pager.layout.display = None if n_blocks > 1 else "none"
         self._note.value = note(
             described(
@@ -168,6 +170,9 @@ class KernelGrid(View):
 
     def _has_units(self) -> bool:
         return kernels_are_units(self._session.layer_info.kind)
+
+    def _kernel_noun(self) -> str:
+        return "unit" if self._has_units() else "kernel"
 
     def _show_modes(self, modes: tuple[str, ...]) -> str:
         """Offer the modes that apply; return the one to show."""
@@ -236,13 +241,12 @@ class KernelGrid(View):
                 self._readout.value = note(self._told(*chosen))
 
     def _told(self, block: int, kernel: int) -> str:
-        unit = self._units.rows.start + kernel
-        name = f"unit {unit}" if self._has_units() else f"kernel {unit}"
+        name = f"{self._kernel_noun()} {self._units.rows.start + kernel}"
         weights = self._weights[..., kernel]
         if self._shown_mode == RGB:
             return readout(name, dict(zip(("red", "green", "blue"), weights, strict=True)))
         if self._shown_mode == AVERAGE:
-            name = f"mean over {self._n_channels:,} input channels, {name}"
+            name = f"mean over {self._n_channels:,} {self._noun}s, {name}"
         elif self._n_channels > 1:
-            name = f"input channel {self._channels.rows.start + block}, {name}"
+            name = f"{self._noun} {self._channels.rows.start + block}, {name}"
         return readout(name, {"": weights[block]})
