@@ -9,9 +9,14 @@ import ipywidgets as w
 class DepthSlider(w.IntSlider):
     """Calls `chosen(slice)` when somebody moves it; hidden where there is no depth."""
 
-    def __init__(self, chosen: Callable[[int], None]) -> None:
+    def __init__(self, description: str, chosen: Callable[[int], None]) -> None:
         self._placed = 0
-        super().__init__(description="depth", max=0, layout={"display": "none"})
+        super().__init__(
+            description=description,
+            max=0,
+            layout={"display": "none"},
+            style={"description_width": "initial"},
+        )
 
         def moved(change: Any) -> None:
             if change.new != self._placed:

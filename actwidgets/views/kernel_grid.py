@@ -68,7 +68,7 @@ class KernelGrid(View):
         self._unit_pager = Pager(self._on_user_unit_page)
         self._channel_pager = Pager(self._on_user_channel_page)
         self._unit_pager.layout.margin = self._channel_pager.layout.margin = "0 8px 0 0"
-        self._slices = DepthSlider(self._on_user_depth)
+        self._slices = DepthSlider("kernel depth", self._on_user_depth)
         self._modes = choice("show", MODES, "170px")
         self._modes.observe(self._on_user_mode, names="value")
         self._moved_by_user = True

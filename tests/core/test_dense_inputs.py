@@ -89,7 +89,13 @@ def test_layers_of_a_sub_model_follow_what_lies_before_it():
         pytest.param([("conv", "Conv2D", 4, 6, 4), FLAT, FLAT, DENSE], id="flattened twice"),
         pytest.param([("conv", "Conv2D", 4, 6, 4), DENSE], id="not flattened"),
         pytest.param([("a:1", "Split", 4, 6, 4), FLAT, DENSE], id="one of several outputs"),
-        pytest.param([FLAT, ("dense", "Dense", 4, 10)], id="dense layer over positions"),
+        pytest.param(
+            [("conv", "Conv2D", 4, 6, 4), FLAT, ("dense", "Dense", 4, 10)], id="over positions"
+        ),
+        pytest.param(
+            [("conv", "Conv2D", 4, 6, 4), ("drop", "Dropout", 2, 12, 4), FLAT, DENSE],
+            id="no chain",
+        ),
         pytest.param([("conv", "Conv2D", 4, 6, 4), FLAT, ("dense", "EinsumDense", 10)], id="kind"),
         pytest.param([("conv", "Conv2D", 4, 6, 4), FLAT, ("other", "Dense", 10)], id="no layer"),
     ],

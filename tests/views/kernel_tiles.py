@@ -23,7 +23,7 @@ SHAPES = {
 
 
 class Several(FakeProbe):
-    """A layer of every kind that has kernels of its own; seeded weights."""
+    """Layers of every kind, with seeded weights."""
 
     layers = (
         LayerInfo("colour", "Conv2D", (None, 4, 6, 100), 100, 0),
@@ -41,10 +41,13 @@ class Several(FakeProbe):
         if layer not in SHAPES:
             raise LayerError("no kernels")
         generator = np.random.default_rng(len(layer))
-        return generator.normal(size=SHAPES[layer]).astype(np.float32)
+        weights = generator.normal(size=SHAPES[layer]).astype(np.float32)
+        weights.flat[-1] = 5  # the largest: of the last unit, in the last slice
+        return weights
 
 
 def tile(grid, channel, unit):
+    """The pixels of a kernel, as positions on the page."""
     mosaic = grid._mosaic
     row, column = divmod(unit, mosaic.columns)
     top = int(mosaic.row_edges[channel * mosaic.rows_per_sample + row]) + mosaic.margin
@@ -54,6 +57,7 @@ def tile(grid, channel, unit):
 
 
 def shown(widget):
+    """Whether somebody sees it."""
     return widget.layout.display is None
 
 

@@ -33,7 +33,7 @@ def test_the_average_is_one_block_of_means(several):
 
 
 def test_three_channels_are_colours_with_grey_at_zero_on_one_scale(several):
-    grid = KernelGrid(several, mode="RGB", units_per_page=8)
+    grid = KernelGrid(several, mode="RGB", units_per_page=8, scaling="per map")
     kernels = several.kernels()
     reach = np.abs(kernels).max()  # of all units, not of the page
     assert f"RGB: grey is 0, ±{reach:.3g}<" in grid._note.value
@@ -86,6 +86,7 @@ def test_the_slider_goes_through_the_depth_of_a_volume_on_one_scale(several):
     kernels = several.kernels()
     assert shown(grid._slices)
     assert (grid._slices.max, grid._slices.value, grid.depth) == (3, 2, None)
+    assert np.abs(kernels[2]).max() < 5
     before = grid._note.value
     assert f"to {np.abs(kernels).max():.3g}<" in before
     grid._slices.set_state({"value": 0})
