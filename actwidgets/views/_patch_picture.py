@@ -14,8 +14,8 @@ from actwidgets.views._picture import Picture
 
 SMALL = 128  # pixels; pictures up to there are shown with hard edges
 SHEET = f"""<style>
-.aw-patch .selector .selection {{ fill-opacity: 0; stroke: {css_colour(FRAME_COLOUR)};
-  stroke-width: 2px; shape-rendering: crispEdges; }}
+.aw-patch .bqplot > svg .brushintsel .selection {{ fill-opacity: 0;
+  stroke: {css_colour(FRAME_COLOUR)}; stroke-width: 2px; shape-rendering: crispEdges; }}
 .aw-patch.aw-small image {{ image-rendering: pixelated; }}
 </style>"""
 Patch = tuple[int, int, int, int]

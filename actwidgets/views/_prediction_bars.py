@@ -31,7 +31,9 @@ def sentence(
 ) -> str:
     """`ankle boot 0.98 → sandal 0.61`, as HTML; without `changed` the first half only."""
     told = [
-        _coloured(f"{names[predicted]} {_figure(sure)}", predicted, true)
+        "not a number"
+        if np.isnan(sure)
+        else _coloured(f"{names[predicted]} {sure:.2f}", predicted, true)
         for predicted, sure in zip(shift.predicted, shift.confidence, strict=True)
     ]
     return f'<div class="aw-says">{" → ".join(told if changed else told[:1])}</div>'
@@ -47,7 +49,7 @@ def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
     for index, before, now in zip(shift.classes, shift.before, shift.now, strict=True):
         name = html.escape(names[index], quote=True)
         colour = NOW
-        if index == shift.predicted[1]:
+        if index == shift.predicted[1] and not np.isnan(now):
             colour = CHOSEN if true is None else RIGHT if index == true else WRONG
         kind, told = (
             (' class="aw-true"', f"{name}: the true class") if index == true else ("", name)
@@ -74,7 +76,7 @@ def _coloured(text: str, predicted: int, true: int | None) -> str:
 
 
 def _figure(value: float) -> str:
-    return "not a number" if np.isnan(value) else f"{value:.2f}"
+    return "–" if np.isnan(value) else f"{value:.2f}"
 
 
 def _width(share: float) -> str:

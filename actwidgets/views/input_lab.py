@@ -25,7 +25,7 @@ SLIDERS = (
     ("patch_value", "patch grey", 0.0, 1.0, 0.01, ".0%"),
 )
 SHIFTS = (("shift_down", "down, px"), ("shift_right", "right, px"))
-HINT = "drag over the picture to hide a part of it"
+HINT = "drag over it to hide a part"
 
 
 class InputLab(View):
@@ -136,20 +136,22 @@ class InputLab(View):
         return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
 
     def _on_user_slider(self, field: str, value: float) -> None:
-        with self._guard(f"could not set {field}"):
-            disturbance = self._session.disturbance
-            if value != getattr(disturbance, field):
-                self._session.select(disturbance=replace(disturbance, **{field: value}))
+        if value != getattr(self._session.disturbance, field):
+            self._disturb(**{field: value})
 
     def _on_user_patch(self, patch: Patch | None) -> None:
-        with self._guard("could not move the patch"):
-            disturbance = self._session.disturbance
-            if patch != disturbance.patch:
-                self._session.select(disturbance=replace(disturbance, patch=patch))
+        if patch != self._session.disturbance.patch:
+            self._disturb(patch=patch)
 
     def _on_user_reset(self, _button: Any) -> None:
-        with self._guard("could not reset"):
-            self._session.select(disturbance=UNDISTURBED)
+        self._disturb(**vars(UNDISTURBED))
+
+    def _disturb(self, **fields: Any) -> None:
+        with self._guard("could not disturb the samples"):
+            self._session.select(disturbance=replace(self._session.disturbance, **fields))
+            failed = self.error  # of drawing, within: this guard must not take it back
+        if failed:
+            self._show_error(failed)
 
 
 def _button(words: str, tooltip: str, act: Any) -> w.Button:
@@ -169,4 +171,4 @@ def _title(selection: Selection, shape: tuple[int, ...]) -> str:
 
 def _place(patch: Patch) -> str:
     top, left, height, width = patch
-    return f"{height}×{width} pixels hidden, from row {top}, column {left}"
+    return f"{height}×{width} hidden, row {top}, column {left}"
