@@ -1,12 +1,17 @@
 """Disturb images: light, noise, blur, position, and a patch that hides a part of them."""
 
-from dataclasses import dataclass, fields, replace
+import math
+import operator
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import ndimage
 
 from actwidgets.core.arrays import Array, Doubles, require_axes
+from actwidgets.core.image_motion import moved
 from actwidgets.errors import DataError
 
 
@@ -25,6 +30,10 @@ class Disturbance:
         patch: `(top, left, height, width)` in pixels of a part that is hidden, or None.
         patch_value: What hides it, as a share of the range: 0 black, 1 white.
         seed: Of the noise: the same seed, the same noise.
+
+    Raises:
+        DataError: What is not a finite number, a negative contrast, noise, blur or seed, a patch
+            that is not made of whole pixels or has none, a patch value outside 0..1.
     """
 
     brightness: float = 0.0
@@ -39,22 +48,16 @@ class Disturbance:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuse what is no number, or none that can be.
-
-        Raises:
-            DataError: Not finite, a negative noise or blur, a patch without pixels.
-        """
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name != "patch" and not np.isfinite(value):
-                raise DataError(f"{field.name} must be a finite number; got {value}")
+        """Check what was given; numbers become `float`, the patch a tuple of `int`."""
+        for name in _NUMBERS:
+            object.__setattr__(self, name, _number(name, getattr(self, name)))
         for name in ("contrast", "noise", "blur"):
             if getattr(self, name) < 0:
                 raise DataError(f"{name} must be 0 or more; got {getattr(self, name)}")
-        if self.patch is not None and (len(self.patch) != 4 or min(self.patch[2:]) < 1):
-            raise DataError(
-                f"patch must be (top, left, height, width) of a pixel or more; got {self.patch}"
-            )
+        if not 0 <= self.patch_value <= 1:
+            raise DataError(f"patch_value must be in 0..1; got {self.patch_value}")
+        object.__setattr__(self, "patch", _patch(self.patch))
+        object.__setattr__(self, "seed", _seed(self.seed))
 
     @property
     def changes_nothing(self) -> bool:
@@ -62,7 +65,10 @@ class Disturbance:
         return replace(self, seed=0, patch_value=0.5) == UNDISTURBED
 
 
-UNDISTURBED = Disturbance()
+_NUMBERS = (
+    *("brightness", "contrast", "noise", "blur", "rotation", "shift_down", "shift_right"),
+    "patch_value",
+)
 
 
 def disturb(images: ArrayLike, disturbance: Disturbance, low: float, high: float) -> Array:
@@ -78,48 +84,104 @@ def disturb(images: ArrayLike, disturbance: Disturbance, low: float, high: float
         high: The largest: white.
 
     Returns:
-        The same shape and dtype; values within `low..high`, rounded where the dtype is an
-        integer's, and the images themselves where nothing changes. NaN spreads as far as the
-        blur or the turning reaches.
+        The same shape and dtype, and the images themselves where nothing changes. Light and
+        noise leave values within `low..high`; of images of one value, where there is no range,
+        they change nothing. Values are rounded where the dtype is an integer's. NaN spreads as
+        far as the blur or the turning reaches, and never to another sample.
 
-    Cost: about 0.1 ms for a 32 x 32 image with everything on.
+    Raises:
+        ShapeError: Not four axes.
+
+    Cost: about 0.3 ms for a 32 x 32 image with everything on, 20 ms for 224 x 224 in colour.
     """
     images = require_axes(images, ("sample", "row", "column", "channel"), name="images")
     if disturbance.changes_nothing:
         return images
     span = float(high) - float(low)
-    values = _moved(images.astype(np.float64), disturbance)
+    shift = disturbance.shift_down, disturbance.shift_right
+    values = moved(images.astype(np.float64), disturbance.rotation, shift)
     if disturbance.blur:
         sigma = (0, disturbance.blur, disturbance.blur, 0)
         values = ndimage.gaussian_filter(values, sigma, mode="nearest")
-    middle = low + span / 2
-    values = middle + (values - middle) * disturbance.contrast + disturbance.brightness * span
-    if disturbance.noise:
-        # One draw for all samples: whichever are looked at together, each has the same noise.
-        draw = np.random.default_rng(disturbance.seed).standard_normal(values.shape[1:])
-        values = values + draw * disturbance.noise * span
-    values = np.clip(values, low, high)
+    values = _lit(values, disturbance, float(low), float(high))
     if disturbance.patch is not None:
         top, left, height, width = disturbance.patch
         rows = slice(max(top, 0), max(top + height, 0))
         columns = slice(max(left, 0), max(left + width, 0))
         values[:, rows, columns] = low + disturbance.patch_value * span
-    if np.issubdtype(images.dtype, np.integer):
-        values = values.round()
-    return values.astype(images.dtype)
+    return (values.round() if images.dtype.kind in "biu" else values).astype(images.dtype)
 
 
-def _moved(values: Doubles, disturbance: Disturbance) -> Doubles:
-    """Turned about the middle, then shifted; bilinear, and the pixels at the edge repeated."""
-    shift = np.array([disturbance.shift_down, disturbance.shift_right])
-    if not (disturbance.rotation or shift.any()):
+def patch_between(
+    rows: Sequence[float], columns: Sequence[float], shape: Sequence[int]
+) -> tuple[int, int, int, int]:
+    """The patch of whole pixels nearest to a rectangle.
+
+    Args:
+        rows: The upper and the lower edge, in pixels from the top, in any order.
+        columns: The left and the right edge likewise.
+        shape: Rows and columns of the picture, in which the patch stays.
+
+    Returns:
+        `(top, left, height, width)`, a pixel or more in height and width. A rectangle that is
+        moved keeps its size.
+    """
+    top, height = _whole(rows, shape[0])
+    left, width = _whole(columns, shape[1])
+    return top, left, height, width
+
+
+def _whole(edges: Sequence[float], length: int) -> tuple[int, int]:
+    first, last = sorted(float(edge) for edge in edges)
+    size = min(max(math.floor(last - first + 0.5), 1), length)
+    return min(max(math.floor(first + 0.5), 0), length - size), size
+
+
+def _lit(values: Doubles, disturbance: Disturbance, low: float, high: float) -> Doubles:
+    """Contrast, brightness and noise, within the range."""
+    if not (disturbance.brightness or disturbance.noise or disturbance.contrast != 1):
         return values
-    angle = np.deg2rad(disturbance.rotation)
-    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
-    middle = (np.array(values.shape[1:3]) - 1) / 2
-    # Where each pixel comes from: back by the shift, then turned back about the middle.
-    matrix, offset = np.eye(4), np.zeros(4)
-    matrix[1:3, 1:3] = turn
-    offset[1:3] = middle - turn @ (middle + shift)
-    moved: Doubles = ndimage.affine_transform(values, matrix, offset, order=1, mode="nearest")
-    return moved
+    span, middle = high - low, low + (high - low) / 2
+    values = middle + (values - middle) * disturbance.contrast + disturbance.brightness * span
+    if disturbance.noise:
+        # One draw for all samples: whichever are looked at together, each has the same noise.
+        draw = np.random.default_rng(disturbance.seed).standard_normal(values.shape[1:])
+        values = values + draw * disturbance.noise * span
+    return np.clip(values, low, high)
+
+
+def _number(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise DataError(f"{name} must be a number; got {value!r}") from None
+    if not math.isfinite(number):
+        raise DataError(f"{name} must be a finite number; got {number}")
+    return number
+
+
+def _patch(value: Any) -> tuple[int, int, int, int] | None:
+    if value is None:
+        return None
+    try:
+        top, left, height, width = (operator.index(each) for each in value)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"patch must be (top, left, height, width) in whole pixels; got {value!r}"
+        ) from None
+    if min(height, width) < 1:
+        raise DataError(f"patch must be a pixel or more high and wide; got {value!r}")
+    return top, left, height, width
+
+
+def _seed(value: Any) -> int:
+    try:
+        seed = operator.index(value)
+    except TypeError:
+        seed = -1
+    if seed < 0:
+        raise DataError(f"seed must be a whole number of 0 or more; got {value!r}")
+    return seed
+
+
+UNDISTURBED = Disturbance()

@@ -95,9 +95,12 @@ class Samples:
             return inputs
         place = next(at for at, part in enumerate(batches.parts(self.x)) if part is self._picture)
         given = np.asarray(batches.parts(inputs)[place])
-        images = given.reshape(len(given), *self.picture_shape, -1)
-        changed = disturb(images, disturbance, self._low, self._high)
-        return batches.with_part(inputs, place, changed.reshape(given.shape))
+        return batches.with_part(inputs, place, self._disturb(given, disturbance))
+
+    def _disturb(self, images: Array, disturbance: Disturbance) -> Array:
+        """Images of the same shape, which may have no channel axis."""
+        whole = images if images.ndim == 4 else images[..., None]
+        return disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
@@ -121,8 +124,7 @@ class Samples:
         if self._is_text:
             return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
         if disturbance is not None and self.picture_shape:
-            whole = images.reshape(*images.shape[:3], -1)
-            images = disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+            images = self._disturb(images, disturbance)
         return to_rgb(images, self._low, self._high)
 
     def of_class(self, class_index: int, limit: int) -> tuple[int, ...]:

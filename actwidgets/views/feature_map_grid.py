@@ -29,13 +29,15 @@ class FeatureMapGrid(View):
 
     Layers without positions (dense ones) show one cell per unit, sequences a strip per unit
     in which time runs to the right, volumes one slice at a time. The mouse over a map tells
-    its unit and values; a click chooses the unit, which is framed.
+    its unit and values; a click chooses the unit, which is framed. Of many samples on show the
+    first are drawn, as they are disturbed.
     """
 
-    watched = ("layer", "samples", "unit")
+    watched = ("layer", "samples", "unit", "disturbance", "ablations")
     scaling = t.Enum(SCALINGS, "per layer", help="what one colour scale covers").tag(option=True)
     colours = t.Enum(NAMES, "viridis", help="colour map").tag(option=True)
     order = t.Enum(tuple(ORDERS), "index", help="how units are sorted").tag(option=True)
+    max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
     units_per_page = t.Int(32, min=1, help="units on show at a time").tag(option=True)
     depth = Index(None, allow_none=True, help="slice of a volume; the middle one where None").tag(
         option=True
@@ -74,7 +76,7 @@ class FeatureMapGrid(View):
             f'<div class="aw-title">Feature maps <span>{html.escape(info.name)} · '
             f"{html.escape(info.kind)} · {info.shape_text}</span></div>"
         )
-        outputs = self._session.maps()
+        outputs = self._outputs()
         self._show_depth(outputs)
         maps = self._maps_of(outputs)
         if 0 in maps.shape:
@@ -99,12 +101,16 @@ class FeatureMapGrid(View):
         self._maps.show(palette_png(picture, palette(self.colours)))
         self._show_inputs(selection, plan)
         self._pager.show(page, page.text("units"))
-        self._note.value = note(_describe(span, averaged, outputs.ndim))
+        text = _describe(span, averaged, outputs.ndim)
+        if len(outputs) < len(selection.samples):
+            text += f"; {len(outputs):,} of {len(selection.samples):,} samples"
+        self._note.value = note(text)
         show(self._pictures, True)
 
     def _show_inputs(self, selection: Selection, plan: MosaicPlan) -> None:
         """The input of each sample, beside the first row of its maps."""
-        wanted = selection.samples, plan, self._session.revision
+        samples = selection.samples[: self.max_samples]
+        wanted = samples, selection.disturbance, plan, self._session.revision
         if wanted == self._inputs_shown:
             return
         count = plan.mosaic.n_samples
@@ -114,8 +120,15 @@ class FeatureMapGrid(View):
         sheet = ContactSheet(1, count, side, side + 2, cell)
         self._inputs.set_size(sheet.height_px, sheet.width_px)
         self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
-        self._inputs.show(rgba_png(sheet.compose(list(self._session.pictures()), [0] * count)))
+        # With explicit rows the session tells the pictures as they were given.
+        rows = samples if selection.disturbance.changes_nothing else None
+        pictures = self._session.pictures(rows)[:count]
+        self._inputs.show(rgba_png(sheet.compose(list(pictures), [0] * count)))
         self._inputs_shown = wanted
+
+    def _outputs(self) -> np.ndarray:
+        """What the layer makes of the samples that are drawn."""
+        return self._session.maps(limit=self.max_samples)
 
     def _maps_of(self, outputs: np.ndarray) -> np.ndarray:
         """Maps of the layer; of a volume the slice that the slider stands at."""
@@ -163,7 +176,7 @@ class FeatureMapGrid(View):
             chosen = self._at(row, column)
             if chosen:
                 place = self._session.samples.index(chosen[0])
-                outputs = self._session.maps()
+                outputs = self._outputs()
                 values = self._maps_of(outputs)[place, :, :, chosen[1]]
                 self._readout.value = note(_tell(values, *chosen, outputs.ndim))
 

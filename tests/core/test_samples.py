@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from actwidgets.core.disturbance import Disturbance
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, ShapeError
 
@@ -192,3 +193,59 @@ def test_of_several_inputs_an_image_comes_before_a_guess_but_not_before_a_shape(
 def test_an_image_shape_that_does_not_fit_is_refused_before_labels_are_read(x, shape, error, words):
     with pytest.raises(error, match=words):
         Samples(x, [99, 99], n_classes=2, image_shape=shape)
+
+
+# --- disturbed ---------------------------------------------------------------------------
+
+DARKER = Disturbance(brightness=-0.25)
+IMAGES = np.linspace(0, 1, 3 * 4 * 5).reshape(3, 4, 5)
+DARK = np.maximum(IMAGES - 0.25, 0)
+
+
+def test_images_with_and_without_a_channel_axis_are_disturbed():
+    for x, wanted in ((IMAGES, DARK), (IMAGES[..., None], DARK[..., None])):
+        samples = Samples(x, None, n_classes=2)
+        found = samples.disturbed((2, 0), DARKER)
+        np.testing.assert_allclose(found, wanted[[2, 0]])
+        np.testing.assert_array_equal(samples.x, x)
+        pixels = samples.pictures([2, 0], DARKER)[..., 0]
+        np.testing.assert_array_equal(pixels, (DARK[[2, 0]] * 255 + 0.5).astype(np.uint8))
+
+
+@pytest.mark.parametrize("as_what", [list, tuple, dict])
+def test_of_several_inputs_the_image_is_disturbed_and_no_other(as_what):
+    words, numbers = np.array(["a", "b", "c"]), np.arange(6.0).reshape(3, 2)
+    parts = {"text": words, "image": IMAGES[..., None], "more": numbers}
+    x = parts if as_what is dict else as_what(parts.values())
+    found = Samples(x, None, n_classes=2).disturbed((2, 0), DARKER)
+    text, image, more = found.values() if as_what is dict else found
+    assert text.tolist() == ["c", "a"]
+    np.testing.assert_allclose(image, DARK[[2, 0]][..., None])
+    np.testing.assert_array_equal(more, numbers[[2, 0]])
+
+
+def test_an_array_that_is_given_twice_is_disturbed_once():
+    found = Samples([IMAGES, IMAGES], None, n_classes=2).disturbed((1,), DARKER)
+    np.testing.assert_allclose(found[0], DARK[[1]])
+    np.testing.assert_array_equal(found[1], IMAGES[[1]])
+
+
+@pytest.mark.parametrize(
+    "x", [X, np.zeros((3, 4, 5, 6)), np.zeros((3, 2, 4, 5, 1)), np.array(["red coat", "bag", "c"])]
+)
+def test_what_is_no_image_is_left_alone(x):
+    samples = Samples(x, None, n_classes=2)
+    assert samples.picture_shape == ()
+    np.testing.assert_array_equal(samples.disturbed((1, 2), DARKER), x[[1, 2]])
+    np.testing.assert_array_equal(samples.pictures([1], DARKER), samples.pictures([1]))
+
+
+def test_the_range_of_light_is_that_of_all_samples_and_whole_numbers_stay_whole():
+    x = np.array([[10, 20], [30, 110]], np.uint8).reshape(2, 1, 2, 1)
+    found = Samples(x, None, n_classes=2).disturbed((0,), Disturbance(brightness=0.5))
+    assert found.dtype == np.uint8
+    assert found.ravel().tolist() == [60, 70]
+
+
+def test_no_rows_are_no_images():
+    assert Samples(IMAGES, None, n_classes=2).disturbed((), DARKER).shape == (0, 4, 5)

@@ -6,7 +6,9 @@ import traitlets as t
 from fakes import FakeProbe, messages, wiretap
 from PIL import Image
 
+from actwidgets.core.ablation import Ablation
 from actwidgets.core.colormaps import FRAME_COLOUR, NAN_COLOUR, palette
+from actwidgets.core.disturbance import Disturbance
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
@@ -172,6 +174,63 @@ def test_new_weights_are_seen_after_refresh(session, probe):
     session.refresh()
     assert "from 6 to 120" in grid._note.value
     assert grid._note.value != before
+
+
+# --- disturbed and many samples ----------------------------------------------------------
+
+
+def test_a_disturbance_changes_maps_and_inputs_in_one_tick(session, probe):
+    session.samples = (3, 6)
+    grid = FeatureMapGrid(session)
+    wires, probe.calls[:] = wiretap(), []
+    session.disturbance = Disturbance(brightness=0.5)  # by 14.5 of 0..29
+    assert probe.calls == [(("conv",), 2)]
+    sent = [name for name, _ in messages(wires)]
+    assert sent.count("Image") == 4
+    assert sent.count("HTML") == 1
+    code = round((20.5 * 10 - 17.5) / (20.5 * 20 - 17.5) * 249)
+    assert (_tile(grid, 1, 9)[..., :3] == palette("viridis")[code]).all()
+    assert "from 17.5 to 410" in grid._note.value
+    levels = np.unique(_pixels(grid._inputs)[..., 0])
+    shown = np.unique(session.pictures()[..., 0])
+    assert set(shown) <= set(levels)  # the pictures as they are disturbed
+    for wire in wires.values():
+        wire.sent.clear()
+    session.disturbance = Disturbance(brightness=0.5)
+    assert messages(wires) == []
+
+
+def test_ablated_units_are_seen(data):
+    class Ablated(FakeProbe):
+        def edited(self, edits):
+            found = FakeProbe()
+            found.activations = lambda layers, x: {
+                name: values * edits[name].factor.astype(np.float32) if name in edits else values
+                for name, values in FakeProbe().activations(layers, x).items()
+            }
+            return found
+
+    session = Session(Ablated(), *data, sample=3)
+    grid = FeatureMapGrid(session)
+    assert "from 3 to 60" in grid._note.value
+    session.ablations = (Ablation("conv", (19,)),)
+    assert "from 0 to 57" in grid._note.value
+
+
+def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
+    session.samples = tuple(range(29, -1, -1))
+    probe.calls.clear()
+    grid = FeatureMapGrid(session)
+    assert probe.calls == [(("conv",), 8)]
+    assert grid._mosaic.n_samples == 8
+    assert "8 of 30 samples" in grid._note.value
+    grid._on_user_hover(7 * grid._mosaic.rows_per_sample, 0)
+    assert "sample 22, unit 0" in grid._readout.value
+    session.disturbance = Disturbance(brightness=0.1)
+    assert grid._mosaic.n_samples == 8
+    grid.max_samples = 40
+    assert "samples" not in grid._note.value
+    assert grid._mosaic.n_samples == 30
 
 
 def test_an_option_that_does_not_exist_is_refused(session):

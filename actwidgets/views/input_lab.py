@@ -1,0 +1,174 @@
+"""Disturb the samples on show, and see what becomes of the prediction."""
+
+from dataclasses import replace
+from typing import Any
+
+import ipywidgets as w
+import traitlets as t
+
+from actwidgets.core.disturbance import UNDISTURBED
+from actwidgets.core.prediction_shift import prediction_shift
+from actwidgets.errors import DataError
+from actwidgets.session import Selection
+from actwidgets.views import _prediction_bars as said
+from actwidgets.views._controls import note, set_slider, show
+from actwidgets.views._patch_picture import Patch, PatchPicture
+from actwidgets.views.base import View
+
+# Field, words, lowest, highest, step, format.
+SLIDERS = (
+    ("brightness", "brightness", -1.0, 1.0, 0.01, "+.0%"),
+    ("contrast", "contrast ×", 0.0, 3.0, 0.05, ".2f"),
+    ("noise", "noise", 0.0, 0.5, 0.005, ".1%"),
+    ("blur", "blur, px", 0.0, 5.0, 0.1, ".1f"),
+    ("rotation", "rotation, °", -180.0, 180.0, 1.0, "+.0f"),
+    ("patch_value", "patch grey", 0.0, 1.0, 0.01, ".0%"),
+)
+SHIFTS = (("shift_down", "down, px"), ("shift_right", "right, px"))
+HINT = "drag over it to hide a part"
+
+
+class InputLab(View):
+    """Brightness, contrast, noise, blur, rotation, shift, and a patch drawn with the mouse.
+
+    They hold for all samples on show; the picture is that of the one in focus. Beside it the
+    most probable classes: what the model says now, and as a thin grey line what it says of the
+    sample as it was given. The true class is bold.
+    """
+
+    watched = ("sample", "samples", "disturbance", "ablations")
+    max_classes = t.Int(10, min=1, help="classes on show at most").tag(option=True)
+    picture_px = t.Int(240, min=40, help="longer side of the picture").tag(option=True)
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        shape = self._session.picture_shape
+        self._title, self._note, self._says, self._where = w.HTML(), w.HTML(), w.HTML(), w.HTML()
+        self._picture = PatchPicture(shape or (1, 1), self.picture_px, self._on_user_patch)
+        self._sliders = {
+            field: self._slider(field, words, low, high, step, form)
+            for field, words, low, high, step, form in SLIDERS
+        }
+        for (field, words), length in zip(SHIFTS, shape or (1, 1), strict=True):
+            reach = float(max(1, length // 2))
+            self._sliders[field] = self._slider(field, words, -reach, reach, 0.5, "+.1f")
+        self._reset = _button("Reset", "as the samples were given", self._on_user_reset)
+        self._unhide = _button("Remove patch", "hide nothing", lambda _: self._on_user_patch(None))
+        column = {"width": f"{self.picture_px}px", "margin": "0 18px 0 0", "overflow": "hidden"}
+        picture = w.VBox([self._picture, self._where], layout=column | {"flex": "0 0 auto"})
+        says = w.VBox([self._says], layout={"flex": "1 1 240px", "min_width": "220px"})
+        order = ("brightness", "rotation", "contrast", "shift_down", "noise", "shift_right")
+        order = (*order, "blur", "patch_value")
+        sliders = w.GridBox(
+            [self._sliders[field] for field in order],
+            layout={
+                "grid_template_columns": "repeat(auto-fit, minmax(250px, 1fr))",
+                "grid_gap": "0 16px",
+                "margin": "8px 0 0",
+            },
+        )
+        self._frame = w.VBox(
+            [
+                w.HBox([picture, says], layout={"align_items": "flex-start"}),
+                sliders,
+                w.HBox([self._reset, self._unhide], layout={"margin": "6px 0 0"}),
+            ]
+        )
+        return w.HTML(said.SHEET, layout={"display": "none"}), self._title, self._frame, self._note
+
+    def _slider(
+        self, field: str, words: str, low: float, high: float, step: float, form: str
+    ) -> w.FloatSlider:
+        value = getattr(UNDISTURBED, field)
+        slider = w.FloatSlider(
+            value=value,
+            min=low,
+            max=high,
+            step=step,
+            description=words,
+            readout_format=form,
+            layout={"width": "auto"},
+            style={"description_width": "76px"},
+        )
+        slider.observe(lambda change: self._on_user_slider(field, change.new), names="value")
+        return slider
+
+    def _render(self, selection: Selection) -> None:
+        shape = self._session.picture_shape
+        place = selection.samples.index(selection.sample)
+        self._title.value = _title(selection, shape)
+        self._note.value = "" if shape else note("nothing to show: the samples are no images")
+        show(self._frame, bool(shape))
+        if not shape:
+            return
+        disturbance = selection.disturbance
+        for field, slider in self._sliders.items():
+            set_slider(slider, slider.min, slider.max, getattr(disturbance, field))
+        self._picture.show(self._session.pictures()[place], disturbance.patch)
+        self._where.value = note(HINT if disturbance.patch is None else _place(disturbance.patch))
+        self._reset.disabled = disturbance == UNDISTURBED
+        self._unhide.disabled = disturbance.patch is None
+        self._says.value = self._what_is_said(selection, place)
+
+    def _what_is_said(self, selection: Selection, place: int) -> str:
+        """The prediction before and now, as HTML; why there is none, where there is none."""
+        session = self._session
+        changed = not selection.disturbance.changes_nothing
+        if missing := session.missing_for_predictions():
+            # The session tells classes only; of a regression its numbers know the value.
+            if session._probe.n_classes != 1:
+                return note(f"no predictions: {missing}")
+            numbers, shown = session._numbers, selection.samples[: place + 1]
+            value = numbers.predictions((selection.sample,), selection.ablations)[0]
+            by_now = numbers.predictions_on_show(shown, selection.disturbance, selection.ablations)[
+                place
+            ]
+            return said.values_sentence(value.item(), by_now.item(), changed=changed)
+        before = session.predictions([selection.sample])[0]
+        now = session.predictions_on_show(limit=place + 1)[place]
+        true = None if session.labels is None else int(session.labels[selection.sample])
+        try:
+            shift = prediction_shift(before, now, true_class=true, limit=self.max_classes)
+        except DataError:  # one output that is no probability
+            return said.values_sentence(before.item(), now.item(), changed=changed)
+        names = session.class_names
+        told = said.sentence(shift, names, true, changed=changed) + said.bars(shift, names, true)
+        left = shift.n_classes - len(shift.classes)
+        return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
+
+    def _on_user_slider(self, field: str, value: float) -> None:
+        if value != getattr(self._session.disturbance, field):
+            self._disturb(**{field: value})
+
+    def _on_user_patch(self, patch: Patch | None) -> None:
+        if patch != self._session.disturbance.patch:
+            self._disturb(patch=patch)
+
+    def _on_user_reset(self, _button: Any) -> None:
+        self._disturb(**vars(UNDISTURBED))
+
+    def _disturb(self, **fields: Any) -> None:
+        with self._guard("could not disturb the samples"):
+            self._session.select(disturbance=replace(self._session.disturbance, **fields))
+            failed = self.error  # of drawing, within: this guard must not take it back
+        if failed:
+            self._show_error(failed)
+
+
+def _button(words: str, tooltip: str, act: Any) -> w.Button:
+    button = w.Button(description=words, tooltip=tooltip, layout={"width": "auto"})
+    button.on_click(act)
+    return button
+
+
+def _title(selection: Selection, shape: tuple[int, ...]) -> str:
+    told = f"sample {selection.sample}"
+    if len(selection.samples) > 1:
+        told += f", one of {len(selection.samples):,} on show"
+    if shape:
+        told += f" · {shape[0]}×{shape[1]} pixels"
+    return f'<div class="aw-title">Input lab <span>{told}</span></div>'
+
+
+def _place(patch: Patch) -> str:
+    top, left, height, width = patch
+    return f"{height}×{width} hidden, row {top}, column {left}"
