@@ -27,6 +27,7 @@ _HOMES = {
     "PredictionTable": "views.prediction_table",
     "ClassCounts": "views.class_counts",
     "UnitAblation": "views.unit_ablation",
+    "InputLab": "views.input_lab",
     "Breadcrumbs": "views.breadcrumbs",
     "Ablation": "core.ablation",
     "Disturbance": "core.disturbance",

@@ -14,6 +14,7 @@ from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.feature_map_grid import FeatureMapGrid
+from actwidgets.views.input_lab import InputLab
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
 from actwidgets.views.layer_strip import LayerStrip
@@ -87,7 +88,7 @@ class Workbench(w.VBox):
         )
 
     def _interventions(self) -> tuple[w.Widget, list[View]]:
-        return self._page([(UnitAblation, 590)])
+        return self._page([(UnitAblation, 584)], [(InputLab, 540)])
 
     @property
     def error(self) -> str:
