@@ -44,6 +44,8 @@ def _view(notebook, title):
 
 
 def _click(figure, x, y):
+    figure.scroll_into_view_if_needed()
+    figure.page.wait_for_timeout(500)  # bqplot lays out what comes into sight after 0.3 s
     figure.click(position={"x": x, "y": y})
 
 
@@ -125,7 +127,6 @@ def test_a_click_on_a_map_is_followed_by_box_plot_and_kernel_and_one_on_a_kernel
 def test_a_tile_switches_a_unit_off_and_matrix_and_accuracy_follow(notebook):
     notebook.execute("session.layer = 'dense'")
     notebook.page.get_by_text("32 of 32 units").first.wait_for()
-    notebook.page.wait_for_timeout(500)  # two rows of tiles now: the figure grows
     _click(_view(notebook, "Unit ablation").locator(".bqplot").first, 13, 13)
     _wait_for(notebook, "[list(each.units) for each in session.ablations]", [[0]])
     notebook.page.get_by_text("with ablated units").wait_for()
