@@ -50,6 +50,7 @@ class Samples:
             self.read_labels(n_classes)
         self._picture = _picture_part(self.x)
         self._is_text = _is_text(self._picture)
+        self._kept: tuple[Disturbance, Array, Array] | None = None
         if not self._is_text:
             self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
 
@@ -85,9 +86,18 @@ class Samples:
         return batches.with_part(inputs, place, self._disturb(given, disturbance))
 
     def _disturb(self, images: Array, disturbance: Disturbance) -> Array:
-        """Images of the same shape, which may have no channel axis."""
+        """Images of the same shape, which may have no channel axis; read-only.
+
+        The last ones are kept: maps, predictions and pictures all ask for the same.
+        """
+        kept = self._kept
+        if kept and kept[0] == disturbance and np.array_equal(kept[1], images):
+            return kept[2]
         whole = images if images.ndim == 4 else images[..., None]
-        return disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+        found = disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+        found.flags.writeable = False
+        self._kept = disturbance, images, found
+        return found
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
@@ -107,7 +117,7 @@ class Samples:
         images = self.images(rows)
         if self._is_text:
             return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
-        if disturbance is not None and self.picture_shape:
+        if disturbance is not None and not disturbance.changes_nothing and self.picture_shape:
             images = self._disturb(images, disturbance)
         return to_rgb(images, self._low, self._high)
 

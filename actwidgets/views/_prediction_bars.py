@@ -80,4 +80,4 @@ def _figure(value: float) -> str:
 
 
 def _width(share: float) -> str:
-    return f"{100 * min(max(float(np.nan_to_num(share)), 0.0), 1.0):.1f}"
+    return f"{0.0 if np.isnan(share) else 100 * share:.1f}"
