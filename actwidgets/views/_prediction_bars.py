@@ -22,7 +22,7 @@ SHEET = """<style>
 .aw-bars td:last-child { width: 42px; text-align: right; font-variant-numeric: tabular-nums; }
 .aw-bars b, .aw-bars i { display: block; min-width: 1px; }
 .aw-bars b { height: 10px; }
-.aw-bars i { height: 3px; background: var(--jp-ui-font-color3, #9e9e9e); opacity: .7; }
+.aw-bars i { height: 3px; background: var(--jp-ui-font-color2, #757575); opacity: .6; }
 </style>"""
 
 
