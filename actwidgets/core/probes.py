@@ -8,7 +8,7 @@ from actwidgets.core.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.sample_summary import SampleSummary, summarise
-from actwidgets.errors import LayerError, ModelError
+from actwidgets.errors import LayerError
 
 
 @runtime_checkable
@@ -67,25 +67,33 @@ def summaries(
     return {name: summarise(outputs[name], above) for name in layers}
 
 
+def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
+    """The same model with the outputs of some layers altered on their way to the rest.
+
+    Args:
+        probe: Of the model; it stays as it is, and so does the model.
+        edits: By name of layer.
+
+    Returns:
+        A probe whose activations and predictions follow the edits; `probe` for no edits.
+
+    Raises:
+        LayerError: The probe cannot run its model with layers edited, there is no such
+            layer, or it cannot be edited.
+        ShapeError: An edit for another number of units.
+    """
+    if not edits:
+        return probe
+    edit = getattr(probe, "edited", None)
+    if edit is None:
+        raise LayerError("this probe cannot run its model with the outputs of layers edited")
+    return edit(edits)
+
+
 def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
     """The part of the input that a position of a layer's map sees; None where not known."""
     tell = getattr(probe, "receptive_field", None)
     return None if tell is None else tell(layer)
-
-
-def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
-    """The same model with the outputs of some layers altered; itself where there are none.
-
-    Raises:
-        ModelError: The probe cannot alter what layers put out.
-        LayerError: No such layer, or one that cannot be altered.
-    """
-    if not edits:
-        return probe
-    alter = getattr(probe, "edited", None)
-    if alter is None:
-        raise ModelError("this probe cannot alter what layers put out")
-    return alter(edits)
 
 
 def is_stale(probe: Probe) -> bool:
