@@ -95,8 +95,9 @@ class Samples:
         if disturbance.changes_nothing or not self.picture_shape:
             return inputs
         place = next(at for at, part in enumerate(batches.parts(self.x)) if part is self._picture)
-        given = np.asarray(batches.parts(inputs)[place])
-        return batches.with_part(inputs, place, self._disturb(given, disturbance))
+        given = batches.parts(inputs)[place]  # which may be vectors that are pictures
+        images = self._disturb(self.images(rows), disturbance)
+        return batches.with_part(inputs, place, images.reshape(given.shape))
 
     def _disturb(self, images: Array, disturbance: Disturbance) -> Array:
         """Images of the same shape, which may have no channel axis; read-only.
@@ -120,7 +121,7 @@ class Samples:
         shape = self._picture.shape
         return tuple(shape[1:3]) if is_image(shape) and not self._is_text else ()
 
-    def images(self, rows: Sequence[int]) -> Array:
+    def images(self, rows: ArrayLike) -> Array:
         """The image input of some samples, values as given: `(sample, row, column[, channel])`."""
         images = np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
         return images.reshape(len(images), *self._image_shape) if self._image_shape else images
