@@ -72,8 +72,8 @@ class CloudSide(w.VBox):
         self.cloud.label = f"nothing to show for {name}"
 
     def colour(self, colours: PointColours, rows: np.ndarray) -> None:
-        """Colour the points, by colours of all of `rows`."""
-        if self.shown is not None:
+        """Colour the points, by colours of all of `rows`; nothing where they are not among them."""
+        if self.shown is not None and np.isin(self.shown.rows, rows).all():
             places = np.searchsorted(rows, self.shown.rows)
             self.cloud.colour(colours.codes[places], colours.palette, rising=colours.rising)
 

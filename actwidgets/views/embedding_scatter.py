@@ -71,9 +71,8 @@ class EmbeddingScatter(View):
         self.input, self.layer = (CloudSide(self.size_px, **callbacks) for _ in range(2))
         self._waiting = False
         self._embeddings.observe(self._on_reading, names="reading")
-        sides = w.HBox(
-            [self.input, self.layer], layout={"flex_flow": "row wrap", "grid_gap": "16px"}
-        )
+        wrapping = {"flex_flow": "row wrap", "grid_gap": "16px"}
+        sides = w.HBox([self.input, self.layer], layout=wrapping)
         sheet = w.HTML(LEGEND_SHEET, layout={"display": "none"})
         return self._title, self._controls(), status, self._legend, sides, sheet
 
@@ -122,9 +121,8 @@ class EmbeddingScatter(View):
         if colouring is not None:
             self._legend.value = colouring[1]
         drawn = f"{len(rows):,} of {n_samples:,}" if len(rows) < n_samples else f"{n_samples:,}"
-        self._title.value = (
-            f'<div class="aw-title">Samples as points <span>{drawn} samples</span></div>'
-        )
+        told = f"Samples as points <span>{drawn} samples</span>"
+        self._title.value = f'<div class="aw-title">{told}</div>'
 
     def _show_side(
         self,
@@ -143,9 +141,9 @@ class EmbeddingScatter(View):
                 return
             found = self._points(of)
             self._waiting |= found is None or colouring is None
-            if found is not None and (colouring is not None or side.shown is None):
+            if found is not None:
                 side.show(found, name, self.input.shown if side is self.layer else None)
-            if colouring is not None and found is not None:
+            if colouring is not None:
                 side.colour(colouring[0], rows)
             side.emphasise(selection.samples, selection.sample)
         if found is not None and found.features:
