@@ -1,14 +1,10 @@
 """Samples of a session as points in the plane, and the numbers that colour them."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
-import traitlets as t
 
-from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.embedding import METHODS, Embedding, even_rows
@@ -18,14 +14,13 @@ from actwidgets.core.embedding_sources import missing_of_input, of_input, of_lay
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.outcomes import predicted_classes
 from actwidgets.errors import DataError, LayerError
+from actwidgets.session_jobs import KEPT, SessionJobs
 from actwidgets.session_passes import SessionPasses
 
 INPUT = "input"
-KEPT = 24  # pictures and colours: each is small
-AnyPass = TypeVar("AnyPass", bound=GatheringPass)
 
 
-class Embeddings(t.HasTraits):
+class Embeddings(SessionJobs):
     """Pictures of a session's samples as points; `session.embeddings` is one.
 
     What was made is kept until weights or data change. Background work runs on a thread of
@@ -35,17 +30,9 @@ class Embeddings(t.HasTraits):
         session: Whose samples and layers are laid out.
     """
 
-    reading = t.Instance(Reading, allow_none=True, read_only=True, help="a picture being made")
-
     def __init__(self, session: SessionPasses) -> None:
-        self._session = session
-        self._reader = BackgroundReader(self._report)
-        self._passes: OrderedDict[Hashable, GatheringPass] = OrderedDict()
-        self._wishes: dict[str, Hashable] = {}
         self._arranged: OrderedDict[tuple[object, ...], tuple[Floats, str]] = OrderedDict()
-        self._revision = _revision(session)
-        super().__init__()
-        session.observe(self._give_way, names="selection")
+        super().__init__(session)
 
     # --- what can be had -----------------------------------------------------------------
 
@@ -184,48 +171,6 @@ class Embeddings(t.HasTraits):
             return None
         return wanted.values()[:, unit if fits else 0]
 
-    # --- how it is stopped ---------------------------------------------------------------
-
-    def cancel(self) -> None:
-        """Make no further picture; what was made stays, and `resume` goes on."""
-        left = self._reader.cancel()
-        for each in left:
-            _stop(each)
-        if left:
-            self._report(reading_of(left[-1], cancelled=True))
-
-    def resume(self) -> None:
-        """Go on with what was cancelled or failed, as soon as a view asks for it."""
-        with self._session.lock:
-            for each in self._passes.values():
-                each.resume()
-            if self.reading is not None:
-                self.set_trait("reading", replace(self.reading, cancelled=False, failure=""))
-
-    def leave(self, place: str) -> None:
-        """Say that nobody at a place asks for anything any more."""
-        with self._session.lock:
-            self._wishes.pop(place, None)
-            self._leave_unwanted()
-
-    def wait(self) -> None:
-        """Return when the pictures under way, if there are any, are made.
-
-        A kernel interrupt while this waits cancels them.
-        """
-        try:
-            self._reader.wait()
-        except KeyboardInterrupt:
-            self.cancel()
-            raise
-
-    def close(self) -> None:
-        """Stop working in the background."""
-        self._session.unobserve(self._give_way, names="selection")
-        for each in self._reader.cancel():
-            _stop(each)
-        self._reader.stop()
-
     # --- how it is kept ------------------------------------------------------------------
 
     def _check(self, of: str, method: str) -> None:
@@ -243,66 +188,9 @@ class Embeddings(t.HasTraits):
             raise LayerError(f"no layer {layer!r}; this model has {', '.join(infos)}")
         return infos[layer]
 
-    def _pass(self, key: Hashable, make: Callable[[], AnyPass]) -> AnyPass:
-        """What answers a wish, kept or new."""
-        revision = _revision(self._session)
-        if revision != self._revision:
-            for each in self._reader.cancel():
-                _stop(each)
-            self._passes.clear()
-            self._revision = revision
-        found: Any = self._passes.get(key)
-        if found is None:
-            found = self._passes[key] = make()
-        self._passes.move_to_end(key)
-        while len(self._passes) > KEPT:
-            self._passes.popitem(last=False)[1].stop()
+    def _embedding_pass(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
         while len(self._arranged) > KEPT:
             self._arranged.popitem(last=False)
-        return found
-
-    def _leave_unwanted(self) -> None:
-        """Stop and drop what is under way and nobody asks for any more."""
-        unwanted = [
-            key
-            for key, each in self._passes.items()
-            if not each.complete and key not in self._wishes.values()
-        ]
-        if not unwanted:
-            return
-        under_way = self._reader.cancel()
-        left = [self._passes.pop(key) for key in unwanted]
-        for each in left:
-            each.stop()
-        for other in under_way:
-            if not any(other is each for each in left):
-                self._reader.read(other)
-
-    def _advance(self, wanted: GatheringPass, key: Hashable, partial: bool, place: str) -> None:
-        """Have a pass made: here and now, or in the background."""
-        if partial and self._wishes.get(place) != key:
-            with self._session.lock:
-                self._wishes[place] = key
-                self._leave_unwanted()
-        if wanted.complete:
-            return
-        if not partial:
-            wanted.resume()
-            try:
-                while not wanted.complete:
-                    wanted.step()
-            except BaseException:
-                wanted.stop()
-                raise
-            return
-        if wanted.failure:
-            raise DataError(wanted.failure)
-        if wanted.cancelled:
-            self._report(reading_of(wanted, cancelled=True))
-        else:
-            self._reader.read(wanted)
-
-    def _embedding_pass(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
         session, rows = self._session, self.rows(n_points)
         budget = session.memory_budget_bytes // 4
         if of == INPUT:
@@ -313,23 +201,7 @@ class Embeddings(t.HasTraits):
             of, rows, source.read, source.layout, note=source.note, arranged=self._arranged
         )
 
-    def _give_way(self, _change: Any) -> None:
-        self._reader.touch()
-
-    def _report(self, reading: Reading) -> None:
-        with self._session.lock:
-            self.set_trait("reading", reading)
-
-
-def _stop(one: Pass) -> None:
-    if isinstance(one, GatheringPass):
-        one.stop()
-
 
 def _pair(features: Any) -> tuple[int, int]:
     first, second = features
     return int(first), int(second)
-
-
-def _revision(session: SessionPasses) -> int:
-    return getattr(session, "revision", 0)

@@ -257,7 +257,7 @@ class EmbeddingScatter(View):
         session, lines = self._session, [f"sample {row:,}"]
         label = None if session.labels is None else int(session.labels[row])
         if label is not None:
-            lines.append(session.class_names[label])
+            lines.append(f"is {session.class_names[label]}")
         if session.predicts_classes:
             predicted = int(session.predicted_classes([row])[0])
             highest = float(session.predictions([row]).max())
