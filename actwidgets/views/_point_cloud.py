@@ -8,6 +8,7 @@ import anywidget
 import numpy as np
 import traitlets as t
 
+HERE = Path(__file__).parent
 PLAIN, CHOSEN, IN_FOCUS = 0, 1, 2  # what a point may be in the mask
 
 
@@ -24,8 +25,8 @@ class PointCloud(anywidget.AnyWidget):
         on_hover: Called with the point under the mouse, -1 for none; answers with `show_card`.
     """
 
-    _esm = Path(__file__).with_name("_point_cloud.js")
-    _css = Path(__file__).with_name("_point_cloud.css")
+    _esm = "".join((HERE / f"_point_{part}.js").read_text("utf-8") for part in ("places", "cloud"))
+    _css = HERE / "_point_cloud.css"
 
     points = t.Bytes(b"", help="(point, 2) float32").tag(sync=True)
     codes = t.Bytes(b"", help="(point,) uint8 places in the palette").tag(sync=True)
