@@ -72,7 +72,6 @@ class SessionJobs(t.HasTraits):
 
     def close(self) -> None:
         """Stop working in the background."""
-        self._session.unobserve(self._give_way, names="selection")
         for each in self._reader.cancel():
             _stop(each)
         self._reader.stop()
@@ -132,7 +131,8 @@ class SessionJobs(t.HasTraits):
         if wanted.failure:
             raise DataError(wanted.failure)
         if wanted.cancelled:
-            self._report(reading_of(wanted, cancelled=True))
+            if self.reading is None or not self.reading.cancelled:
+                self._report(reading_of(wanted, cancelled=True))
         else:
             self._reader.read(wanted)
 

@@ -26,7 +26,7 @@ class PointCloud(anywidget.AnyWidget):
     """
 
     _esm = "".join((HERE / f"_point_{part}.js").read_text("utf-8") for part in ("places", "cloud"))
-    _css = HERE / "_point_cloud.css"
+    _css = (HERE / "_point_cloud.css").read_text("utf-8")  # anywidget keeps what it gives a path
 
     points = t.Bytes(b"", help="(point, 2) float32").tag(sync=True)
     codes = t.Bytes(b"", help="(point,) uint8 places in the palette").tag(sync=True)

@@ -208,12 +208,7 @@ class EmbeddingScatter(View):
     # --- what others say -----------------------------------------------------------------
 
     def _on_reading(self, _change: Any) -> None:
-        reading = self._embeddings.reading
-        if reading is None or not self._waiting:
-            return
-        if reading.under_way:
-            self._show_progress()
-        else:
+        if self._waiting:
             self._repaint()
 
     def _repaint(self) -> None:
