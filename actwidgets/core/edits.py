@@ -1,5 +1,6 @@
 """What becomes of a layer's output, unit by unit, before the rest of a model sees it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,10 +44,31 @@ class Edit:
         object.__setattr__(self, "factor", factor)
         object.__setattr__(self, "offset", offset)
 
+    def then(self, other: "Edit") -> "Edit":
+        """This edit, and another one of what it gives.
+
+        Raises:
+            ShapeError: For another number of units.
+            DataError: The product is too large for float32.
+        """
+        if other.n_units != self.n_units:
+            raise ShapeError(
+                f"an edit of {other.n_units} units cannot follow one of {self.n_units}"
+            )
+        factor = self.factor.astype(np.float64)
+        offset = self.offset.astype(np.float64)
+        return Edit(other.factor * factor, other.factor * offset + other.offset)
+
     @property
     def n_units(self) -> int:
         """The number of units that the edit is for."""
         return len(self.factor)
+
+
+def combined(first: Mapping[str, Edit], then: Mapping[str, Edit]) -> dict[str, Edit]:
+    """Edits by layer, where those of layers that both name follow one another."""
+    both = {name: first[name].then(then[name]) for name in first.keys() & then.keys()}
+    return {**first, **then, **both}
 
 
 def _per_unit(values: ArrayLike, name: str) -> Floats:

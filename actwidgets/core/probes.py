@@ -67,6 +67,29 @@ def summaries(
     return {name: summarise(outputs[name], above) for name in layers}
 
 
+def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
+    """The same model with the outputs of some layers altered on their way to the rest.
+
+    Args:
+        probe: Of the model; it stays as it is, and so does the model.
+        edits: By name of layer.
+
+    Returns:
+        A probe whose activations and predictions follow the edits; `probe` for no edits.
+
+    Raises:
+        LayerError: The probe cannot run its model with layers edited, there is no such
+            layer, or it cannot be edited.
+        ShapeError: An edit for another number of units.
+    """
+    if not edits:
+        return probe
+    edit = getattr(probe, "edited", None)
+    if edit is None:
+        raise LayerError("this probe cannot run its model with the outputs of layers edited")
+    return edit(edits)
+
+
 def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
     """The part of the input that a position of a layer's map sees; None where not known."""
     tell = getattr(probe, "receptive_field", None)

@@ -21,6 +21,7 @@ class Output:
         shape: Batch axis first.
         unit_axis: The axis along which the units lie.
         refused: Why it cannot be shown, as the rest of a sentence; empty where it can.
+        dtype: Of its values; empty where it cannot be shown.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Output:
     shape: tuple[int | None, ...]
     unit_axis: int
     refused: str = ""
+    dtype: str = ""
 
 
 class Catalogue:
@@ -110,7 +112,7 @@ def describe(
         refused = "puts out text, not numbers"
     elif not shape or shape[0] not in sample_axis:
         refused = f"puts out {shape}, which has no sample axis"
-    return Output(name, layer, (None, *shape[1:]), unit_axis, refused)
+    return Output(name, layer, (None, *shape[1:]), unit_axis, refused, _dtype_name(tensor))
 
 
 def is_models_own(name: str) -> bool:

@@ -1,7 +1,7 @@
 """What a model takes: how many arrays, of which shapes and kinds, under which names."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -31,6 +31,11 @@ class Inputs:
     structure: Any
     spread: bool = False
     batch_size: int | None = None
+
+    @property
+    def signature(self) -> tuple[tf.TensorSpec, ...]:
+        """The kinds of the tensors that `tensors` gives."""
+        return self.specs
 
     def arguments(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
         """What the model is called with: one structure of tensors, or several arguments."""
@@ -65,6 +70,14 @@ class Inputs:
             part if tf.is_tensor(part) and part.dtype == spec.dtype else _tensor(part, spec.dtype)
             for part, spec in zip(self._ordered(x), self.specs, strict=True)
         ]
+
+    def one_of(self, tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
+        """As few samples as the model takes: enough to have a slice optimised."""
+        return tensors if self.batch_size else [each[:1] for each in tensors]
+
+    def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any] | None:
+        """What becomes of outputs of layers, for `record`: nothing."""
+        return None
 
     def blank(self, n_samples: int) -> list[tf.Tensor]:
         """Samples made of zeros; an axis that may have any length has 8."""

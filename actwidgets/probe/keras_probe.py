@@ -1,15 +1,18 @@
 """A Keras model as a session sees it: layers, and forward passes over batches."""
 
-from collections.abc import Sequence
+import copy
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from actwidgets.core.edits import Edit, combined
 from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
+from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
 from actwidgets.probe.slices import Slices
@@ -41,9 +44,11 @@ class KerasProbe:
         warm: bool = False,
     ) -> None:
         self._model = model
-        self._slices = Slices(model, like, training=training, warm=warm)
-        self.layers: tuple[LayerInfo, ...] = self._slices.catalogue.layers
-        output = self._slices.catalogue.head(head)
+        slices = Slices(model, like, training=training, warm=warm)
+        self._slices: Slices | EditedSlices = slices
+        self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()
+        self.layers: tuple[LayerInfo, ...] = slices.catalogue.layers
+        output = slices.catalogue.head(head)
         self._head = output.name
         shape = output.shape
         is_table = len(shape) == 2 and shape[1] is not None and not output.refused
@@ -107,6 +112,35 @@ class KerasProbe:
     def predictions(self, x: Any) -> np.ndarray:
         """The chosen output of the model on one batch, float32."""
         return _floats(self._slices.outputs((self._head,), x)[0])
+
+    def edited(self, edits: Mapping[str, Edit]) -> "KerasProbe":
+        """The same model with the outputs of some layers altered on their way to the rest.
+
+        Activations of an edited layer are the altered ones, later layers and predictions
+        follow, earlier layers are as they were. Weights are read live.
+
+        Args:
+            edits: By name of layer; the call `shared#1` alone is edited, and of an output of
+                several tensors `lstm:1` alone.
+
+        Returns:
+            Another probe, which closes with this one; this one itself for no edits. Edits of
+            an edited probe come behind those that it has.
+
+        Raises:
+            LayerError: No such layer, or one that cannot be shown; values that are not
+                floating-point; a number of units that varies.
+            ShapeError: An edit for another number of units.
+
+        Cost: little. Forward passes cost what they do without edits, and one trace for each
+        new set of edited layers; other numbers for the same layers need none.
+        """
+        if not edits:
+            return self
+        probe = copy.copy(self)
+        probe._edits = combined(self._edits, edits)
+        probe._slices = self._edited_traces.edited(probe._edits)
+        return probe
 
     def kernels(self, layer: str) -> np.ndarray:
         """The weights of a layer as they are now.
@@ -173,8 +207,10 @@ class KerasProbe:
         return self._slices.is_stale()
 
     def close(self) -> None:
-        """Make no further slices in the background."""
+        """Make no further slices in the background, nor may edited probes of it."""
         self._slices.close()
+        if not self._edits:
+            self._edited_traces.close()
 
 
 def _floats(tensor: Any) -> np.ndarray:

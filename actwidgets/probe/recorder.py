@@ -61,6 +61,7 @@ def record(
     training: bool = False,
     only: Collection[str] | None = None,
     at_each_call: Callable[[], None] | None = None,
+    change: Callable[[str, Any], Any] | None = None,
 ) -> Recording:
     """Call a built model once and return what its layers put out, by path.
 
@@ -71,6 +72,7 @@ def record(
         only: Names of taps; the call is left as soon as all of them are there, and no others
             are recorded.
         at_each_call: Called before each layer; may wait, or raise to give up.
+        change: Called with the name of each call and its output; gives what takes its place.
 
     Only calls on this thread are recorded. `Layer.__call__` and what a call leaves behind on
     the layers are put back, also when the model raises.
@@ -78,7 +80,7 @@ def record(
     Raises:
         RecordingError: The model raised; says which layer.
     """
-    calls = _Calls(only, at_each_call)
+    calls = _Calls(only, at_each_call, change)
 
     def call() -> None:
         with _recording_to(calls), suppress(_Enough):
@@ -102,13 +104,16 @@ class _Calls:
     """Names the calls below the outermost one by path, in the order in which they begin."""
 
     def __init__(
-        self, only: Collection[str] | None, at_each_call: Callable[[], None] | None
+        self,
+        only: Collection[str] | None,
+        at_each_call: Callable[[], None] | None,
+        change: Callable[[str, Any], Any] | None,
     ) -> None:
         self.outputs: dict[str, tuple[Any, Any]] = {}
         self.failed_in: str | None = None
         self._axes = UnitAxes()
         self._missing = None if only is None else {re.sub(r":\d+$", "", name) for name in only}
-        self._at_each_call = at_each_call
+        self._at_each_call, self._change = at_each_call, change
         self._path: list[str] = []
         self._callers: list[Any] = []
         self._counts: Counter[tuple[str, ...]] = Counter()
@@ -124,6 +129,7 @@ class _Calls:
         self._inside_loop = is_recurrent(layer)
         try:
             output = call(layer, *args, **kwargs)
+            output = output if self._change is None else self._change(name, output)
         except Exception:
             self.failed_in = name if self.failed_in is None else self.failed_in
             raise

@@ -1,5 +1,6 @@
 """Outputs of a model's layers, by the fastest road that is open."""
 
+import copy
 import logging
 import threading
 from collections import OrderedDict
@@ -14,7 +15,7 @@ from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.catalogue import Catalogue, describe, is_models_own
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import require_model, same_structure, structure
-from actwidgets.probe.inputs import inputs_of
+from actwidgets.probe.inputs import Inputs, inputs_of
 from actwidgets.probe.outline import outline
 from actwidgets.probe.recorder import Recording, RecordingError, record
 from actwidgets.probe.trace import Head, Trace
@@ -52,14 +53,24 @@ class Slices:
         self._structure = structure(model)
         self._model, self._training = model, training
         self.inputs = inputs_of(model, like)
-        self._trace: Trace | None = None
         self._untraceable: Exception | None = None
+        self._begin(warm)
+        self.catalogue = outline(model) or self._catalogue_of_a_call(like)
+
+    def _begin(self, warm: bool) -> None:
+        self._trace: Trace | None = None
         self._tracing = threading.Lock()
         self._keeping = threading.Lock()
         self._heads: OrderedDict[tuple[Key, Fold | None], Head] = OrderedDict()
         self._looked_at: set[Key] = set()
         self._warmer = Warmer(self._make_ahead) if warm else None
-        self.catalogue = outline(model) or self._catalogue_of_a_call(like)
+
+    def taking(self, inputs: Inputs) -> "Slices":
+        """The same model and layers with other inputs, and a trace and slices of their own."""
+        other = copy.copy(self)
+        other.inputs = inputs
+        other._begin(warm=self._warmer is not None)
+        return other
 
     def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
         """Outputs of layers on one batch, in one forward pass that ends at the last of them.
@@ -83,7 +94,7 @@ class Slices:
                 self._looked_at.add(key)
                 found = self._look(key, tensors)
                 if warmer and not self._untraceable:
-                    warmer.want(key, self._neighbours(key), self._one_of(tensors))
+                    warmer.want(key, self._neighbours(key), self.inputs.one_of(tensors))
                 return found
         head = self._head(key)
         return self._look(key, tensors) if head is None else self._run(key, head, tensors)
@@ -170,10 +181,6 @@ class Slices:
                 self._heads.popitem(last=False)
         return head
 
-    def _one_of(self, tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """As few samples as the model takes: enough to have a slice optimised."""
-        return tensors if self.inputs.batch_size else [each[:1] for each in tensors]
-
     def _neighbours(self, key: Key) -> list[Key]:
         """The layers that an arrow key goes to from here."""
         names = [info.name for info in self.catalogue.layers]
@@ -202,7 +209,11 @@ class Slices:
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> Recording:
         try:
             return record(
-                self._model, self.inputs.arguments(tensors), training=self._training, only=only
+                self._model,
+                self.inputs.arguments(tensors),
+                training=self._training,
+                only=only,
+                change=self.inputs.change(tensors),
             )
         except RecordingError as failure:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure

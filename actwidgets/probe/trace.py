@@ -43,7 +43,8 @@ class Trace:
         self._inputs = inputs
 
         def run(tensors: Sequence[Any], **limits: Any) -> Recording:
-            return record(model, inputs.arguments(tensors), training=training, **limits)
+            arguments, change = inputs.arguments(tensors), inputs.change(tensors)
+            return record(model, arguments, training=training, change=change, **limits)
 
         def call(*tensors: Any) -> Any:
             recordings.append(run(tensors, at_each_call=at_each_call))
@@ -51,7 +52,7 @@ class Trace:
 
         recordings: list[Recording] = []
         self._run = run
-        self._whole = tf.function(call, autograph=False).get_concrete_function(*inputs.specs)
+        self._whole = tf.function(call, autograph=False).get_concrete_function(*inputs.signature)
         self._fields: dict[Any, Fields] | None = None
         self._tensors = {tap.name: tap.output for tap in recordings[0].taps}
         self.catalogue = _catalogue(
@@ -97,7 +98,7 @@ class Trace:
             outputs = [taps[name] for name in names]
             return outputs if fold is None else fold(outputs)
 
-        return tf.function(call, autograph=False).get_concrete_function(*self._inputs.specs)
+        return tf.function(call, autograph=False).get_concrete_function(*self._inputs.signature)
 
 
 class _Slice:

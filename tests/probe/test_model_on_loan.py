@@ -9,7 +9,9 @@ import tensorflow as tf
 from model_zoo import CASES, N_CLASSES, N_SAMPLES
 
 import actwidgets as aw
+from actwidgets.core.edits import Edit
 from actwidgets.errors import ModelError
+from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
 _COMPILED = type(tf.function(lambda: None))
@@ -65,6 +67,14 @@ def _looked_at(session):
     session.predictions()
 
 
+def _edited(model):
+    probe = KerasProbe(model)
+    for info in probe.layers:
+        found = probe.edited({info.name: Edit(np.zeros(info.n_units), np.ones(info.n_units))})
+        found.predictions(X[:1]), found.predictions(X)
+        found.activations([info.name], X)
+
+
 CALLS = {
     "layers": lambda model: aw.layers(model),
     "activations": lambda model: aw.activations(model, X),
@@ -74,6 +84,7 @@ CALLS = {
     "kernels": lambda model: aw.kernels(model, "conv"),
     "layer_similarity": lambda model: aw.layer_similarity(model, X, model),
     "explore": lambda model: aw.explore(model, X, Y).close(),
+    "edited": lambda model: _edited(model),
     "a wrong layer": lambda model: _refused(model),
 }
 
