@@ -150,7 +150,6 @@ class Session(SessionPredictions):
         """Stop reading in the background. The session goes on working."""
         if self._importance is not None:
             self._importance.close()
-            self._importance = None
         super().close()
 
     # --- how it is kept consistent -------------------------------------------------------

@@ -1,7 +1,6 @@
 """Which units of the chosen layer carry the class: measured when somebody asks for it."""
 
 from collections import OrderedDict
-from dataclasses import replace
 from typing import Any
 
 import traitlets as t
@@ -40,9 +39,15 @@ class Importance(t.HasTraits):
         self._session = session
         self._passes: OrderedDict[Key, ImportancePass] = OrderedDict()
         self._reader = BackgroundReader(self._report)
+        self._asked_last: Key | None = None
         self._measured_with: Any = None
         super().__init__()
         session.observe(self._on_revision, names="revision")
+
+    @property
+    def of(self) -> Key | None:
+        """The layer and the class that `reading` is about; None where there was none."""
+        return self._asked_last
 
     def missing(self) -> str:
         """Why units of the chosen layer cannot be measured: "" where they can."""
@@ -80,7 +85,7 @@ class Importance(t.HasTraits):
             while len(self._passes) > KEPT:
                 self._passes.popitem(last=False)
         if partial:
-            self._read_on(wanted)
+            self._read_on(key, wanted)
             return wanted.table()
         try:
             while not wanted.complete:
@@ -112,13 +117,12 @@ class Importance(t.HasTraits):
         """Go on with what was cancelled for the chosen layer and class."""
         with self._session.lock:
             self._drop_what_is_old()
-            wanted = self._passes.get(self._key())
+            key = self._key()
+            wanted = self._passes.get(key)
             if wanted is None or not wanted.cancelled:
                 return
             wanted.cancelled = False
-            if self.reading is not None and self.reading.cancelled:
-                self.set_trait("reading", replace(self.reading, cancelled=False))
-        self._read_on(wanted)
+        self._read_on(key, wanted)
 
     def wait(self) -> None:
         """Return when nothing is measured any more. A kernel interrupt meanwhile cancels it."""
@@ -129,8 +133,7 @@ class Importance(t.HasTraits):
             raise
 
     def close(self) -> None:
-        """Stop measuring, and stop watching the session. What is known stays known."""
-        self._session.unobserve(self._on_revision, names="revision")
+        """Stop measuring, and wait for the piece under way. What is known stays known."""
         self._reader.stop()
 
     # --- how it is kept ------------------------------------------------------------------
@@ -165,11 +168,14 @@ class Importance(t.HasTraits):
             budget_bytes=session.memory_budget_bytes // 4,
         )
 
-    def _read_on(self, wanted: ImportancePass) -> None:
-        if wanted.cancelled:
-            self._report(reading_of(wanted, cancelled=True))
-        elif not wanted.complete:
+    def _read_on(self, key: Key, wanted: ImportancePass) -> None:
+        """Have a measurement finished, in the place of any other; say at once that it is begun."""
+        if wanted.complete:
+            return
+        self._asked_last = key
+        if not wanted.cancelled:
             self._reader.read(wanted, instead_of=lambda _: True)
+        self._report(reading_of(wanted, cancelled=wanted.cancelled))
 
     def _drop_what_is_old(self) -> None:
         """Forget what was measured with other weights, samples or labels."""
