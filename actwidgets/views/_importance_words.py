@@ -18,6 +18,7 @@ DOING = {"reading": "reading samples", "forest": "growing the forest"} | {
     "mutual_information": "mutual information",
     "ablation": "switching units off",
 }
+MINUS = "\u2212"
 HEAD = "position:absolute;white-space:nowrap;color:var(--jp-ui-font-color1,#212121)"
 FAINT = "color:var(--jp-ui-font-color2,#616161)"
 
@@ -48,7 +49,7 @@ def figures(table: ImportanceTable, measure: str, units: Sequence[int]) -> list[
     places = min(decimals(highest), 2)
     unknown = "–" if table.complete else ""
     return [
-        unknown if np.isnan(values[unit]) else f"{values[unit]:.{places}f}".replace("-", "−")
+        unknown if np.isnan(values[unit]) else f"{values[unit]:.{places}f}".replace("-", MINUS)
         for unit in units
     ]
 

@@ -29,7 +29,8 @@ class MeasureBars(w.VBox):
     def __init__(self, n_panels: int, width_px: int, on_row: Callable[[int], None]) -> None:
         self.n_panels, self._width_px = n_panels, width_px
         self.header = w.HTML()
-        self._rows = bq.OrdinalScale(reverse=True)
+        self._rows = bq.OrdinalScale(reverse=True, domain=[0])
+        self._down = bq.LinearScale(min=0, max=1, reverse=True)
         self._across = bq.LinearScale(min=-LABELS, max=n_panels)
         scales = {"x": self._rows, "y": self._across}
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
@@ -39,7 +40,7 @@ class MeasureBars(w.VBox):
             for panel in range(n_panels)
         ]
         words = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
-        words |= {"scales": {"x": self._across, "y": self._rows}, "colors": [NEUTRAL]}
+        words |= {"scales": {"x": self._across, "y": self._down}, "colors": [NEUTRAL]}
         self.names = bq.Label(align="end", **words)
         self.figures = bq.Label(align="start", **words)
         for mark in (self.bands, *self.bars):
@@ -62,46 +63,47 @@ class MeasureBars(w.VBox):
         """Show other rows.
 
         Args:
-            names: One per row, the first on top; they must differ.
+            names: One per row, the first on top.
             chosen: The row that stands out.
             panels: Of each measure: where zero lies, where the bars end, both in 0..1, and
                 what is written behind each bar.
         """
-        names = list(names)
-        self._set_height(len(names))
-        if self._rows.domain != names:
-            self._rows.domain = names
-        lit = [0.2 if row == chosen else 0.0 for row in range(len(names))]
-        colours = [CHOSEN if row == chosen else BAR for row in range(len(names))]
+        n_rows = len(names)
+        rows = np.arange(n_rows, dtype=np.float32)
+        if n_rows > len(self._rows.domain):  # a row outside the domain would have no place
+            self._set_rows(n_rows)
+        colours = [CHOSEN if row == chosen else BAR for row in range(n_rows)]
         with self.bands.hold_sync(), self.bands.hold_trait_notifications():
-            self.bands.x = names
-            self.bands.y = np.full(len(names), float(self.n_panels))
-            self.bands.opacities = lit
+            self.bands.x, self.bands.y = rows, np.full(n_rows, float(self.n_panels))
+            self.bands.opacities = [0.2 if row == chosen else 0.0 for row in range(n_rows)]
         places, texts = [], []
         for panel, (zero, ends, told) in enumerate(panels):
             bars = self.bars[panel]
             with bars.hold_sync(), bars.hold_trait_notifications():
                 bars.base = panel + BARS * zero
-                bars.x, bars.y = names, panel + BARS * np.asarray(ends)
+                bars.x, bars.y = rows, panel + BARS * np.asarray(ends)
                 bars.colors = colours
             places += list(panel + BARS * np.maximum(ends, zero) + 0.02)
             texts += list(told)
-        self._write(self.names, np.full(len(names), -0.03), names, names)
-        self._write(self.figures, np.array(places), names * len(panels), texts)
+        if n_rows < len(self._rows.domain):
+            self._set_rows(n_rows)
+        middles = (rows + 0.5) / n_rows
+        _write(self.names, np.full(n_rows, -0.03), middles, names)
+        _write(self.figures, np.array(places), np.tile(middles, len(panels)), texts)
 
-    def _write(
-        self, label: bq.Label, x: np.ndarray, rows: Sequence[str], texts: Sequence[str]
-    ) -> None:
-        with label.hold_sync(), label.hold_trait_notifications():
-            label.x, label.y = x, list(rows)
-            label.text = np.array(texts, dtype=str)
+    def _set_rows(self, n_rows: int) -> None:
+        self._rows.domain = list(range(n_rows))
+        self._set_height(n_rows)
 
     def _set_height(self, n_rows: int) -> None:
-        height = f"{max(n_rows, 1) * ROW_PX}px"
         layout = self._figure.layout
-        if layout.height != height:
-            with layout.hold_sync():
-                layout.height = layout.min_height = height
+        with layout.hold_sync():
+            layout.height = layout.min_height = f"{n_rows * ROW_PX}px"
+
+
+def _write(label: bq.Label, x: np.ndarray, y: np.ndarray, texts: Sequence[str]) -> None:
+    with label.hold_sync(), label.hold_trait_notifications():
+        label.x, label.y, label.text = x, y, np.array(texts, dtype=str)
 
 
 def _row_of(event: Any) -> int:
