@@ -1,45 +1,93 @@
 """The workbench: all views of one session, laid out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
 
+from actwidgets.comparison import Comparison
 from actwidgets.session import Session
 from actwidgets.views._closing import close_all
+from actwidgets.views._pages import Pages
 from actwidgets.views.base import View
+from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.feature_map_grid import FeatureMapGrid
+from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
 from actwidgets.views.layer_strip import LayerStrip
+from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.top_samples import TopSamples
+from actwidgets.views.unit_ablation import UnitAblation
+from actwidgets.views.unit_box_plot import UnitBoxPlot
+from actwidgets.views.unit_list import UnitList
 
 WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
 
 
-class Workbench(w.Box):
-    """The views of one session side by side; they wrap where the page is narrow.
+class Workbench(w.VBox):
+    """The views of one session: what chooses to the left, what shows behind tabs.
 
     Attributes:
         session: What all of them show.
-        views: The views, by class name.
+        views: The views made so far, by class name; those behind a tab once it was opened.
+        pages: The tabs; `pages.turn_to("units")` turns to one.
     """
 
     def __init__(self, session: Session) -> None:
         self.session = session
-        picker, gallery = LayerPicker(session, letters=47), SampleGallery(session)
-        maps, matrix = FeatureMapGrid(session), ClassSimilarityMatrix(session)
-        strip = LayerStrip(session, columns=6)
-        widths = {picker: 360, gallery: 306, maps: 584, strip: 584, matrix: 540}
-        self.views: dict[str, View] = {type(view).__name__: view for view in widths}
-        for view, width in widths.items():
-            view.layout.width = f"{width}px"
+        self.views: dict[str, View] = {}
+        crumbs = self._add(Breadcrumbs(session), None)
+        picker = self._add(LayerPicker(session, letters=47), 360)
+        gallery = self._add(SampleGallery(session), 306)
+        self.pages = Pages(
+            {
+                "layers": self._layers,
+                "predictions": self._predictions,
+                "units": self._units,
+                "interventions": self._interventions,
+            },
+            lambda views: None,
+        )
+        self.pages.layout.flex = "9999 1 600px"
         # What chooses, and what shows. Beside each other the second takes all that is left;
         # on a narrow page each has the whole width, and its views lie side by side.
         choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 362px"})
-        layers = w.VBox([maps, strip], layout={"width": "584px"})
-        showing = w.Box([layers, matrix], layout=WRAPPING | {"flex": "9999 1 590px"})
-        super().__init__(children=(choosing, showing), layout=WRAPPING | {"width": "100%"})
+        below = w.Box([choosing, self.pages], layout=WRAPPING | {"width": "100%"})
+        super().__init__(children=(crumbs, below), layout={"width": "100%"})
+
+    def _add(self, view: View, width: int | None) -> View:
+        if width:
+            view.layout.width = f"{width}px"
+        self.views[type(view).__name__] = view
+        return view
+
+    def _page(self, *columns: Sequence[tuple[type[View], int]]) -> tuple[w.Widget, list[View]]:
+        """Columns of views side by side, which wrap; each view with its width."""
+        views, boxes = [], []
+        for column in columns:
+            made = [self._add(kind(self.session), width) for kind, width in column]
+            boxes.append(w.VBox(made, layout={"width": f"{max(each for _, each in column)}px"}))
+            views += made
+        return w.Box(boxes, layout=WRAPPING), views
+
+    def _layers(self) -> tuple[w.Widget, list[View]]:
+        return self._page(
+            [(FeatureMapGrid, 584), (LayerStrip, 584)], [(ClassSimilarityMatrix, 540)]
+        )
+
+    def _predictions(self) -> tuple[w.Widget, list[View]]:
+        return self._page([(ConfusionMatrix, 950), (PredictionTable, 700)])
+
+    def _units(self) -> tuple[w.Widget, list[View]]:
+        return self._page(
+            [(UnitBoxPlot, 584), (KernelGrid, 584)], [(TopSamples, 584), (UnitList, 584)]
+        )
+
+    def _interventions(self) -> tuple[w.Widget, list[View]]:
+        return self._page([(UnitAblation, 590)])
 
     @property
     def error(self) -> str:
@@ -66,20 +114,21 @@ def explore(
     *,
     class_names: Sequence[str] | None = None,
     **options: Any,
-) -> Workbench:
-    """Look into a model: the whole workbench in one line.
+) -> Workbench | Comparison:
+    """Look into a model: the whole workbench in one line. Or into several, side by side.
 
     Args:
-        model: A built Keras model. It is on loan: nothing about it is changed.
+        model: A built Keras model. It is on loan: nothing about it is changed. Or several by
+            name, `{"before": model, "after": other}`, which see the same samples.
         x: Samples `(sample, …)`, as the model takes them.
         y: `(sample,)` class indices or one-hot; optional.
         class_names: One per class; optional.
         **options: Further arguments of `Session`, such as the first `layer` or `sample`.
 
     Returns:
-        A widget with a layer picker, a sample gallery, feature maps, the similarity of the
-        classes and how well every layer parts them, linked through its `.session`. `close()`
-        gives every widget back.
+        A widget with a layer picker, a sample gallery, and behind tabs the views of layers,
+        predictions, units and interventions, linked through its `.session`; of several models
+        a `Comparison`, with `.sessions`. `close()` gives every widget back.
 
     Raises:
         ModelError: A model that cannot be read.
@@ -87,9 +136,15 @@ def explore(
         DataError: No samples, labels outside the classes, class names that do not fit.
         SelectionError: A first selection that does not exist.
 
-    Cost: one trace of the model, and a pass over the samples in the background, first of the
+    Cost: one trace of each model, and a pass over the samples in the background, first of the
     chosen layer, then of all of them.
     """
     if y is not None:
         options.setdefault("class_index", 0)
+    if isinstance(model, Mapping):
+        sessions = {
+            name: Session(each, x, y, class_names=class_names, **options)
+            for name, each in model.items()
+        }
+        return Comparison(sessions)
     return Workbench(Session(model, x, y, class_names=class_names, **options))

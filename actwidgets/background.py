@@ -141,13 +141,16 @@ class BackgroundReader:
             thread.join()
 
     def _next(self) -> Pass | None:
-        with self._lock:
-            self._wanted = [each for each in self._wanted if not each.complete]
-            if not self._wanted:
-                self._thread = None
-                atexit.unregister(self.stop)
-                return None
-            return self._wanted[-1]
+        while True:
+            with self._lock:
+                done = [each for each in self._wanted if each.complete]
+                if not done:
+                    if not self._wanted:
+                        self._thread = None
+                        atexit.unregister(self.stop)
+                        return None
+                    return self._wanted[-1]
+            self._tell(done[-1], self._seconds.get(done[-1], 0.0), "")  # others finished it
 
     def _run(self) -> None:
         reported_s = begun_s = time.monotonic()
@@ -173,8 +176,7 @@ class BackgroundReader:
         with self._lock:
             if current not in self._wanted:  # left meanwhile
                 return
-            if failure:
-                self._wanted.remove(current)
             if failure or current.complete:
+                self._wanted.remove(current)
                 self._seconds.pop(current, None)
         self._report(reading_of(current, seconds=seconds, failure=failure))

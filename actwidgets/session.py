@@ -36,12 +36,16 @@ class Session(SessionPredictions):
         training: Whether layers such as dropout act as they do in training.
         memory_budget_bytes: What cached arrays and kept peaks may take, about.
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
+        image_shape: `(rows, columns)` or `(rows, columns, channels)` of samples given as
+            vectors, for their pictures only. None takes a length that is the square of 8 or
+            more for a square grey picture, () takes none.
         **choice: The first selection: `layer`, `sample`, …
 
     Raises:
         ModelError: A model that cannot be read.
         ShapeError: Samples or labels of the wrong shape or number.
-        DataError: No samples, labels outside the classes, class names that do not fit.
+        DataError: No samples, labels outside the classes, class names that do not fit, an
+            `image_shape` that is none.
         SelectionError: A first selection that does not exist.
     """
 
@@ -70,12 +74,14 @@ class Session(SessionPredictions):
         training: bool = False,
         memory_budget_bytes: int = 512 * 2**20,
         max_samples: int = 2000,
+        image_shape: Sequence[int] | None = None,
         **choice: Any,
     ) -> None:
         self._applying = True  # no validation before there is something to validate against
         self._options: dict[str, Any] = {"head": head, "training": training}
         self._given_names = class_names
-        super().__init__(Samples(x, y, max_samples=max_samples), memory_budget_bytes)
+        kept = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
+        super().__init__(kept, memory_budget_bytes)
         self._read(model)
         self._forget()
         self.layer = next(iter(self._infos))

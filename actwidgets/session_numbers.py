@@ -174,6 +174,19 @@ class SessionNumbers(t.HasTraits):
         with self.lock:
             return probes.receptive_field(self._probe, self.layer)
 
+    def peak_values(self, rows: Sequence[int]) -> Floats:
+        """The largest value of the chosen unit on each of `rows`, `(sample,)` float32.
+
+        On a map at any position; NaN where there is a value that is not a number and no other.
+
+        Cost: a forward pass over the rows.
+        """
+        if not len(rows):
+            return np.zeros(0, np.float32)
+        values = self.maps(rows)[..., self.unit].reshape(len(rows), -1)
+        peaks: Floats = np.fmax.reduce(values, axis=1)
+        return peaks
+
     def peak_positions(self, rows: Sequence[int]) -> Integers:
         """Where on its map the chosen unit has its largest value.
 

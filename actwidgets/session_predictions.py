@@ -1,14 +1,22 @@
 """What a session's model predicts of all samples: right, wrong, and taken for what."""
 
-from typing import Any
+import time
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import ArrayLike
 
 from actwidgets.background import reading_of
+from actwidgets.core.arrays import Integers
 from actwidgets.core.class_scores import ClassScores, class_scores
 from actwidgets.core.classification_report import ClassificationReport
 from actwidgets.core.confusion import Confusion, confusion
 from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
+
+AT_ONCE_S = 0.03  # nobody notices so long a wait: a small model predicts thousands of samples in it
 
 
 class SessionPredictions(SessionPasses):
@@ -24,8 +32,8 @@ class SessionPredictions(SessionPasses):
         """True and predicted classes of all samples, and what follows from them.
 
         Args:
-            partial: Return at once with what has been predicted so far, at least a thousand
-                samples, and go on in the background; `reading` tells how far it is.
+            partial: Return at once with what has been predicted so far, at least one batch,
+                and go on in the background; `reading` tells how far it is.
             ablated: Whether the ablations of the selection are in force.
 
         Raises:
@@ -35,42 +43,75 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
+        rows = self.predicted_rows(partial=partial, ablated=ablated)
+        return self.confusion_of(rows, ablated=ablated)
+
+    def confusion_of(self, rows: ArrayLike, *, ablated: bool = True) -> Confusion:
+        """The same of some samples.
+
+        Args:
+            rows: `(sample,)` rows of the data.
+            ablated: Whether the ablations of the selection are in force.
+
+        Raises: as `confusion`.
+        """
+        if missing := self.missing_for_confusion():
+            raise DataError(f"no confusion matrix: {missing}")
+        assert self.labels is not None
+        chosen = np.asarray(rows, np.int64)
+        return confusion(
+            self.labels[chosen],
+            predicted_classes(self.predictions(chosen.tolist(), ablated=ablated)),
+            self.class_names,
+            rows=chosen,
+            n_samples=self.n_samples,
+        )
+
+    def predicted_rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
+        """Rows of the samples that have been predicted: all of them, or those so far.
+
+        Args: as `confusion`.
+
+        Raises:
+            DataError: The model predicts no classes.
+        """
+        self._require_classes()
         with self.lock:
             wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
-        if not wanted.n_read or not partial:
-            wanted.step()
-        while not (partial or wanted.complete):
+        begun_s = time.monotonic()
+        while not wanted.complete:
+            enough = partial and (wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S)
+            if enough and wanted.n_read:
+                break
             wanted.step()
         if wanted.cancelled:
             self._report(reading_of(wanted, cancelled=True))
         elif not wanted.complete:
             self._read_on(wanted)
-        assert self.labels is not None
-        rows = wanted.known
-        outputs = wanted.predictions(rows)
-        return confusion(
-            self.labels[rows],
-            predicted_classes(outputs),
-            self.class_names,
-            rows=rows,
-            n_samples=self.n_samples,
-        )
+        return wanted.known
 
     def classification_report(self) -> ClassificationReport:
         """Precision, recall, F1 and support by class, over all samples."""
         return self.confusion().report
 
-    def scores(self, *, limit: int | None = None) -> ClassScores:
-        """What the model says of each of `samples`, and how sure it is.
-
-        As they are on show: with the disturbance and the ablations of the selection.
+    def scores(
+        self, rows: Sequence[int] | None = None, *, limit: int | None = None, ablated: bool = True
+    ) -> ClassScores:
+        """What the model says of each of `rows`, or of `samples`, and how sure it is.
 
         Args:
+            rows: Rows of the data, as they were given. `samples` by default, which are on
+                show: with the disturbance of the selection.
             limit: How many samples at most.
+            ablated: Of `rows`: whether the ablations of the selection are in force.
 
         Raises:
             DataError: The model predicts no classes.
         """
-        outputs = self.predictions_on_show(limit=limit)
-        rows: Any = list(self.samples[:limit])
-        return class_scores(outputs, None if self.labels is None else self.labels[rows])
+        if rows is None:
+            shown, outputs = self.samples[:limit], self.predictions_on_show(limit=limit)
+        else:
+            shown = known_rows(rows, self.n_samples)[:limit]
+            outputs = self.predictions(shown, ablated=ablated)
+        labels = None if self.labels is None else self.labels[list(shown)]
+        return class_scores(outputs, labels)

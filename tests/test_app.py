@@ -37,6 +37,7 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
     monkeypatch.setattr(View, "_repaint", counted)
     app.views["LayerPicker"]._list.set_state({"index": 1})
     assert sorted(painted) == [
+        "Breadcrumbs",
         "ClassSimilarityMatrix",
         "FeatureMapGrid",
         "LayerPicker",
@@ -44,9 +45,51 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
     ]
     painted.clear()
     app.views["SampleGallery"]._slider.set_state({"value": 4})
-    assert painted == ["FeatureMapGrid"]
+    assert painted == ["Breadcrumbs", "FeatureMapGrid"]
     app.views["SampleGallery"]._turning.join(10)  # the thumbnails follow when it rests
-    assert painted == ["FeatureMapGrid", "SampleGallery"]
+    assert painted == ["Breadcrumbs", "FeatureMapGrid", "SampleGallery"]
+
+
+def test_what_is_behind_a_tab_is_made_when_it_is_opened_and_costs_nothing_behind_another(data):
+    app = aw.explore(FakeProbe(), *data)
+    assert "ConfusionMatrix" not in app.views
+    app.pages.turn_to("predictions")
+    confusion, maps = app.views["ConfusionMatrix"], app.views["FeatureMapGrid"]
+    assert (confusion.watching, maps.watching) == (True, False)
+    before = maps._title.value
+    app.session.select(layer="dense", class_index=1)
+    assert maps._title.value == before
+    app.pages.set_state({"selected_index": 0})
+    assert "dense" in maps._title.value
+    assert app.views["ConfusionMatrix"] is confusion
+    for title in app.pages.titles:
+        app.pages.turn_to(title)
+    assert app.error == ""
+
+
+def test_several_models_are_compared_side_by_side(data):
+    class Other(FakeProbe):
+        layers = FakeProbe.layers[1:]
+
+    before = open_widgets()
+    app = aw.explore({"<b>new": FakeProbe(), "old": Other()}, *data, layer="dense")
+    new, old = app.sessions.values()
+    for title in app.pages.titles:
+        app.pages.turn_to(title)
+    new.select(sample=3, samples=(3, 5), unit=2)
+    assert (old.samples, old.unit) == ((3, 5), 2)
+    old.class_index = 2
+    assert new.class_index == 2
+    new.layer = "conv"
+    assert old.layer == "dense"
+    app.pages.turn_to("layers")
+    assert any("no layer conv here: dense is shown" in each.value for each in app._notes["old"])
+    assert not any(each.value for each in app._notes["<b>new"])
+    assert app.error == ""
+    new.layer = "dense"
+    assert not any(each.value for each in app._notes["old"])
+    app.close(), app.close()
+    assert open_widgets() == before
 
 
 def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data):

@@ -47,6 +47,26 @@ class Ablation:
         object.__setattr__(self, "scale", _scale(self.scale))
 
 
+def replaced(
+    ablations: tuple[Ablation, ...],
+    layer: str,
+    units: tuple[int, ...],
+    scale: float = 0.0,
+    fill: Fill = "zero",
+) -> tuple[Ablation, ...]:
+    """Ablations in which one layer's are exchanged for another set of units.
+
+    Args:
+        ablations: Those before; of other layers they stay.
+        layer: The layer.
+        units: Its units that are altered from now on; none for none.
+        scale: Of all of them.
+        fill: Likewise.
+    """
+    others = tuple(each for each in ablations if each.layer != layer)
+    return (*others, Ablation(layer, units, scale, fill)) if units else others
+
+
 def edit_of(ablation: Ablation, n_units: int, means: ArrayLike | None = None) -> Edit:
     """What an ablation does to the output of its layer.
 

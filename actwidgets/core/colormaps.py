@@ -28,6 +28,7 @@ _STEPS = {
     "blue-red": "053061 2166ac 4393c3 92c5de d1e5f0 f7f7f7 fddbc7 f4a582 d6604d b2182b 67001f",
 }
 NAMES = tuple(_STEPS)
+_STEPS["likelihood"] = "f4f1ea 8ccac4 1f7f78"  # black figures on the low end, white on the high
 _STEPS["nearness"] = "3fa7a0 f4f1ea"  # of matrices: black figures can be read on both ends
 
 

@@ -115,6 +115,25 @@ class Confusion:
                 pairs.append(ConfusedPair(int(true), int(predicted), count, share))
         return tuple(pairs)
 
+    def mixed_up(self, class_index: int | None, limit: int) -> Integers:
+        """The classes that a class is mixed up with, itself first.
+
+        Args:
+            class_index: The class; None for those with the most mistakes of all.
+            limit: How many classes at most.
+
+        Returns:
+            `(class,)` int64; classes without mistakes come last, in their own order.
+        """
+        wrong = self.counts.copy()
+        np.fill_diagonal(wrong, 0)
+        if class_index is None:
+            mistakes = wrong.sum(axis=0) + wrong.sum(axis=1)
+        else:
+            mistakes = wrong[class_index] + wrong[:, class_index]
+            mistakes[class_index] = np.iinfo(np.int64).max
+        return np.argsort(-mistakes, kind="stable")[:limit]
+
     def samples(self, true: int | None = None, predicted: int | None = None) -> tuple[int, ...]:
         """Rows of the data in a cell, in a row (`true` alone) or in a column of the matrix."""
         keep = np.ones(len(self.rows), bool)

@@ -95,36 +95,44 @@ class ImportancePass:
         self._found = {measure: np.full(n_units, np.nan) for measure in MEASURES}
         self._measured: Integers = np.arange(n_measured)
         self._accuracy = self._baseline = self._majority = float("nan")
-        self._stage = "reading"
+        self._piece_s: dict[str, float] = {}
+        self._stage, self._ended = "reading", False
         self._stepping = threading.Lock()
         self._work = self._measure()
 
     @property
     def n_read(self) -> int:
-        """How many pieces of work are done."""
-        return sum(self._done.values())
+        """How many pieces of work are done; the last one only when all is known."""
+        return self.n_samples if self._ended else min(sum(self._done.values()), self.n_samples - 1)
 
     @property
     def n_samples(self) -> int:
-        """How many pieces of work there are."""
-        return sum(self._pieces.values())
+        """How many pieces of work there are, and one for the end."""
+        return sum(self._pieces.values()) + 1
 
     @property
     def complete(self) -> bool:
         """Whether nothing is to come."""
-        return self.n_read >= self.n_samples
+        return self._ended
 
     def step(self) -> None:
         """Do one more piece; nothing where all is done. Any thread may call it.
 
-        Whatever the model raises ends the pass: its table stays what it was.
+        Whatever the model raises passes through; the pass cannot go on after that.
         """
         with self._stepping:
             begun_s = time.perf_counter()
-            self._stage = next(self._work, self._stage)
-            self._seconds[self._stage] += time.perf_counter() - begun_s
-            if self.complete:
+            stage = next(self._work, None)
+            if stage is None:
+                self._ended = True
                 self._values.forget()
+                return
+            seconds = time.perf_counter() - begun_s
+            if self._seconds[stage]:  # the first of a kind has something to load or to compile
+                before_s = self._piece_s.get(stage, seconds)
+                self._piece_s[stage] = 0.8 * before_s + 0.2 * seconds
+            self._stage = stage
+            self._seconds[stage] += seconds
 
     def table(self) -> ImportanceTable:
         """What is known so far; copies. Does not wait for the piece under way."""
@@ -151,12 +159,10 @@ class ImportancePass:
         )
 
     def _seconds_left(self) -> float:
-        left = 0.0
-        for stage, pieces in self._pieces.items():
-            done = self._done[stage]
-            each_s = self._seconds[stage] / done if done else GUESS_S
-            left += (pieces - done) * each_s
-        return left
+        return sum(
+            (pieces - self._done[stage]) * self._piece_s.get(stage, GUESS_S)
+            for stage, pieces in self._pieces.items()
+        )
 
     # --- the work, a piece at a time: each yields the stage that it belongs to ----------------
 
@@ -166,7 +172,7 @@ class ImportancePass:
         yield from self._grow_forest()
         yield from self._inform()
         yield from self._ablate()
-        self._done = dict(self._pieces)
+        self._done = dict(self._pieces)  # also what there was nothing to do for
 
     def _piece(self, stage: str, count: int = 1) -> str:
         self._done[stage] += count

@@ -20,6 +20,16 @@ N_AXES = {"Dense": 2, "Conv1D": 3, "Conv2D": 4, "Conv3D": 5} | {
 }
 
 
+def sees_one_channel(kind: str) -> bool:
+    """Whether each kernel of such a layer sees one input channel, a different one in turn."""
+    return kind in _CHANNEL_BY_CHANNEL
+
+
+def kernels_are_units(kind: str) -> bool:
+    """Whether each kernel makes a unit. Those of separable layers are mixed into units."""
+    return not kind.startswith("Separable")
+
+
 def as_kernels(weights: ArrayLike, kind: str) -> NDArray[Any]:
     """Give the weights of a layer the axes `(row, column, in_channel, out_channel)`.
 

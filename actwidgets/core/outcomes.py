@@ -1,5 +1,7 @@
 """Which samples a model gets right, and which wrong."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -35,6 +37,7 @@ def filter_rows(
     *,
     class_index: int | None = None,
     outcome: str = "all",
+    among: Sequence[int] | None = None,
 ) -> NDArray[np.intp]:
     """The samples of one class, with the outcome asked for, in order.
 
@@ -44,14 +47,16 @@ def filter_rows(
         predictions: `(sample, class)`; only read where `outcome` needs it.
         class_index: Only samples of this true class; None for all.
         outcome: `"all"`, `"right"` or `"wrong"`.
+        among: Only these rows, in this order; None for all.
 
     Raises:
         DataError: No such outcome, or a filter without the labels or predictions it needs.
     """
     if outcome not in OUTCOMES:
         raise DataError(f"no outcome {outcome!r}; there are {', '.join(OUTCOMES)}")
+    rows = np.arange(n_samples) if among is None else np.asarray(among, np.intp)
     if class_index is None and outcome == "all":
-        return np.arange(n_samples)
+        return rows
     if labels is None:
         raise DataError("samples can be filtered by class or outcome only where y is given")
     keep = np.ones(n_samples, bool) if class_index is None else labels == class_index
@@ -61,4 +66,4 @@ def filter_rows(
                 f"samples can be filtered by {outcome!r} only where predictions are given"
             )
         keep = keep & ((predicted_classes(predictions) == labels) == (outcome == "right"))
-    return np.flatnonzero(keep)
+    return rows[keep[rows]]

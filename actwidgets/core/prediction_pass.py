@@ -8,7 +8,7 @@ import numpy as np
 from actwidgets.core.arrays import Floats, Integers
 from actwidgets.core.prediction_table import PredictionTable
 
-STEP = 1024  # samples: small enough to stop between two, large enough to cost no more
+STEP = 256  # samples: small enough to stop between two, large enough to cost no more
 
 
 class PredictionPass:

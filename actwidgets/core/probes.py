@@ -8,7 +8,7 @@ from actwidgets.core.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.sample_summary import SampleSummary, summarise
-from actwidgets.errors import LayerError, ModelError
+from actwidgets.errors import LayerError
 
 
 @runtime_checkable
@@ -94,21 +94,6 @@ def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
     """The part of the input that a position of a layer's map sees; None where not known."""
     tell = getattr(probe, "receptive_field", None)
     return None if tell is None else tell(layer)
-
-
-def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
-    """The same model with the outputs of some layers altered; itself where there are none.
-
-    Raises:
-        ModelError: The probe cannot alter what layers put out.
-        LayerError: No such layer, or one that cannot be altered.
-    """
-    if not edits:
-        return probe
-    alter = getattr(probe, "edited", None)
-    if alter is None:
-        raise ModelError("this probe cannot alter what layers put out")
-    return alter(edits)
 
 
 def is_stale(probe: Probe) -> bool:

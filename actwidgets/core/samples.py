@@ -11,6 +11,7 @@ from actwidgets.core.arrays import Array, finite_range
 from actwidgets.core.disturbance import Disturbance, disturb
 from actwidgets.core.images import Pixels, is_image, text_pictures, to_rgb
 from actwidgets.core.labels import class_indices
+from actwidgets.core.picture_inputs import checked_image_shape, holds_text, picture_input
 from actwidgets.errors import DataError, ShapeError
 
 _RANGE_SAMPLES = 1000  # enough to know the range of pixel values
@@ -25,15 +26,27 @@ class Samples:
         n_classes: Labels must lie in `0..n_classes-1`. None where that is not known yet:
             `read_labels` tells it later.
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
+        image_shape: `(rows, columns)` or `(rows, columns, channels)`, row by row, of the
+            pictures that samples given as vectors are. None takes vectors whose length is the
+            square of 8 or more for square grey pictures, () takes none for pictures. They are
+            shown so; `x` and `rows` stay vectors.
 
     Raises:
-        DataError: No samples, a one-shot iterator, labels outside the classes.
-        ShapeError: Lengths that differ.
+        DataError: No samples, a one-shot iterator, labels outside the classes, an
+            `image_shape` that is none or has no vectors to be about.
+        ShapeError: Lengths that differ, that of `image_shape` and the vectors' included.
     """
 
     def __init__(
-        self, x: Any, y: Any, *, n_classes: int | None = None, max_samples: int = 2000
+        self,
+        x: Any,
+        y: Any,
+        *,
+        n_classes: int | None = None,
+        max_samples: int = 2000,
+        image_shape: Sequence[int] | None = None,
     ) -> None:
+        image_shape = checked_image_shape(image_shape)
         if x is None:
             raise DataError("a session needs samples to show: give x")
         if isinstance(x, list | tuple) and x and not (batches.is_arrays(x) or _is_batch(x[0])):
@@ -44,12 +57,12 @@ class Samples:
         self._n_samples = batches.count_samples(x)
         if not self._n_samples:
             raise DataError("x holds no samples; a session needs at least one")
+        self._picture, self._image_shape = picture_input(self.x, image_shape)
+        self._is_text = holds_text(self._picture)
         self.labels: NDArray[np.int64] | None = None
         self._y = y
         if n_classes is not None:
             self.read_labels(n_classes)
-        self._picture = _picture_part(self.x)
-        self._is_text = _is_text(self._picture)
         if not self._is_text:
             self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
 
@@ -88,13 +101,16 @@ class Samples:
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
-        """Rows and columns of the image input; () where the samples are no images."""
+        """Rows and columns of the pictures, vectors' included; () where samples are no images."""
+        if self._image_shape:
+            return self._image_shape[:2]
         shape = self._picture.shape
         return tuple(shape[1:3]) if is_image(shape) and not self._is_text else ()
 
     def images(self, rows: Sequence[int]) -> Array:
-        """The image input of some samples, as given: `(sample, row, column, channel)`."""
-        return np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
+        """The image input of some samples, values as given: `(sample, row, column[, channel])`."""
+        images = np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
+        return images.reshape(len(images), *self._image_shape) if self._image_shape else images
 
     def pictures(self, rows: Sequence[int], disturbance: Disturbance | None = None) -> Pixels:
         """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples.
@@ -123,18 +139,6 @@ def _indexable(x: Any) -> Any:
     if isinstance(x, list | tuple):
         return [_indexable(part) for part in x]
     return x.numpy() if hasattr(x, "numpy") else x
-
-
-def _picture_part(x: Any) -> Any:
-    """The first input that is an image, else the first that holds numbers, else the first."""
-    parts = batches.parts(x)
-    numbers = [part for part in parts if not _is_text(part)]
-    images = [part for part in numbers if is_image(tuple(part.shape))]
-    return [*images, *numbers, *parts][0]
-
-
-def _is_text(part: Any) -> bool:
-    return np.dtype(part.dtype).kind in "OSU"
 
 
 def _is_batch(item: Any) -> bool:

@@ -31,7 +31,7 @@ def header(table: ImportanceTable, by: str, lefts_px: Sequence[int], width_px: i
         "mutual_information": "nats",
         "ablation": f"points of {lost} lost",
     }
-    cells = []
+    cells = [f'<div style="{HEAD};left:2px"><b>Unit</b></div>']
     for measure, left in zip(MEASURES, lefts_px, strict=True):
         mark = " ▾" if measure == by else ""
         cells.append(
@@ -92,7 +92,7 @@ def _found(table: ImportanceTable, measure: str) -> str:
     if not table.n_units or np.isnan(table.of(measure)).all():
         return "not known" if table.complete else "not yet"
     if measure == "forest":
-        text = f"{seconds} for {table.n_trees} trees on {table.n_finite:,} samples"
+        text = f"{seconds} for {_counted(table.n_trees, 'tree')} on {table.n_finite:,} samples"
         if not np.isnan(table.out_of_bag_accuracy):
             text += (
                 f"; out of the bag right on {table.out_of_bag_accuracy:.1%}, where the most "
@@ -100,7 +100,7 @@ def _found(table: ImportanceTable, measure: str) -> str:
             )
         return text
     n_known = int((~np.isnan(table.of(measure)[table.measured])).sum())
-    units = f"{n_known} units" if n_known > 1 else "1 unit"
+    units = _counted(n_known, "unit")
     if measure == "mutual_information":
         return f"{seconds} for {units} on {table.n_finite:,} samples"
     name = "accuracy" if table.class_name is None else "recall"
@@ -108,3 +108,7 @@ def _found(table: ImportanceTable, measure: str) -> str:
         f"{seconds} for {units} on {table.n_ablated:,} samples; {name} {table.baseline:.1%} with "
         f"all units; one sample is {100 / table.n_ablated:.2g} points"
     )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"

@@ -11,7 +11,7 @@ from actwidgets.views._picture import CLEAR, plain_figure
 from actwidgets.views._style import NEUTRAL
 
 ROW_PX = 18
-LABELS = 0.2  # width of the column of names, a panel being 1
+LABELS = 0.24  # width of the column of names, a panel being 1
 BARS = 0.7  # of a panel; the rest is for the figure behind the bar
 BAR, CHOSEN = "#3fa7a0", "#e08a2e"
 BAND = "#3fa7a0"
@@ -29,14 +29,14 @@ class MeasureBars(w.VBox):
     def __init__(self, n_panels: int, width_px: int, on_row: Callable[[int], None]) -> None:
         self.n_panels, self._width_px = n_panels, width_px
         self.header = w.HTML()
-        self._rows = bq.OrdinalScale(reverse=True, domain=[0])
+        self._rows = bq.OrdinalScale(domain=[0])
         self._down = bq.LinearScale(min=0, max=1, reverse=True)
         self._across = bq.LinearScale(min=-LABELS, max=n_panels)
         scales = {"x": self._rows, "y": self._across}
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
         self.bands = bq.Bars(scales=scales, y=[], base=-LABELS, padding=0.0, colors=[BAND], **flat)
         self.bars = [
-            bq.Bars(scales=scales, y=[], base=float(panel), padding=0.0, colors=[BAR], **flat)
+            bq.Bars(scales=scales, y=[], base=float(panel), padding=0.22, colors=[BAR], **flat)
             for panel in range(n_panels)
         ]
         words = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
@@ -46,6 +46,7 @@ class MeasureBars(w.VBox):
         for mark in (self.bands, *self.bars):
             mark.on_element_click(lambda _mark, event: on_row(_row_of(event)))
         self._figure = plain_figure([self.bands, *self.bars, self.names, self.figures])
+        self._figure.display_toolbar = False  # it would lie over the rows
         self._figure.layout.width = self._figure.layout.min_width = f"{width_px}px"
         self._set_height(1)
         super().__init__(children=(self.header, self._figure))

@@ -4,7 +4,6 @@ from typing import Any
 
 import ipywidgets as w
 
-from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import note, show
 from actwidgets.views._progress import ProgressLine
@@ -16,10 +15,11 @@ class PassView(View):
 
     It is repainted as the pass goes on, and carries a line that tells how far it is and
     stops it. Subclasses make `_title`, `_note` and `_picture` in `_build_picture`, and write
-    `_heading` and `_draw`.
+    `_heading` and `_draw`; where it is not class profiles that they show, also `_gathered`,
+    `_follows` and `_missing`.
     """
 
-    every_layer = False  # whether the pass is over all layers, or the chosen one
+    every_layer = False  # whether it tells of all of the model, or of the chosen layer
     _title: w.HTML
     _note: w.HTML
     _picture: w.Box
@@ -42,7 +42,11 @@ class PassView(View):
         """Why there is nothing to show, or ""."""
         return self._session.missing_for_units()
 
-    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
+    def _gathered(self) -> Any:
+        """What has been read so far; asking for it has the rest read in the background."""
+        return self._session.profiles(partial=True, every_layer=self.every_layer)
+
+    def _draw(self, selection: Selection, gathered: Any) -> bool:
         """Make the children show what has been read; say whether there is a picture of it."""
         raise NotImplementedError
 
@@ -54,8 +58,7 @@ class PassView(View):
             self._note.value = note(f"nothing to show{where}: {missing}")
             show(self._picture, False)
             return
-        profiles = self._session.profiles(partial=True, every_layer=self.every_layer)
-        show(self._picture, self._draw(selection, profiles))
+        show(self._picture, self._draw(selection, self._gathered()))
 
     def _follows(self, reading: Reading) -> bool:
         """Whether this is a pass that the view shows."""
@@ -65,7 +68,9 @@ class PassView(View):
         reading = self._session.reading
         if reading is None or not self._follows(reading):
             return
-        if reading.failure:
+        if not self.watching:
+            self._painted = None  # there is more to show by then
+        elif reading.failure:
             self._progress.show(None)
             self._show_error(f"could not read all samples: {reading.failure}")
         else:

@@ -25,7 +25,13 @@ SHEET = """<style>
 .aw-table th { font-weight: 400; text-align: right; padding: 0 10px 0 4px;
   color: var(--jp-ui-font-color2, #616161); }
 .aw-table td { text-align: right; padding: 0 10px; font-variant-numeric: tabular-nums; }
+.aw-table tr.aw-rule > * { border-top: 1px solid rgba(128, 128, 128, .4); padding-top: 2px; }
 .aw-table tr.aw-chosen { background: rgba(63, 167, 160, .22); }
+.aw-model { font-size: 14px; margin: 4px 0 0 2px; }
+.jupyter-widgets.aw-pages > .widget-tab-contents { padding: 6px 0 0 6px; border: 0;
+  overflow: visible; }
+.aw-view button.aw-crumb { border-radius: 12px; padding: 0 10px; font-size: 12px;
+  background: rgba(63, 167, 160, .18); color: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot .plotarea_background { fill: transparent; }

@@ -15,6 +15,7 @@ from actwidgets.views._style import KEYS, SHEET
 
 log = logging.getLogger(__name__)
 WATCHED = ("selection", "revision")
+DRAWING = "could not draw"
 
 
 class View(w.VBox):
@@ -27,6 +28,7 @@ class View(w.VBox):
 
     watched: tuple[str, ...] = ()
     error = t.Unicode("", read_only=True, help="last failure; empty when all is well")
+    watching = t.Bool(True, help="whether changes are painted; those missed are, once it is again")
 
     def __init__(self, session: Session, **options: Any) -> None:
         unknown = sorted(set(options) - set(self.trait_names()))
@@ -39,6 +41,7 @@ class View(w.VBox):
         self._session = session
         self._painted: Any = None
         self._subscribed = False
+        self._n_failures, self._failed = 0, ""
         self._banner = w.HTML(layout={"display": "none"})
         super().__init__(**options)
         self.add_class("aw-view")
@@ -49,6 +52,7 @@ class View(w.VBox):
         )
         session.observe(self._on_session, names=WATCHED)
         self._subscribed = True
+        self.observe(self._on_session, names="watching")
         settings = list(self.traits(option=True))
         if settings:
             self.observe(self._on_option, names=settings)
@@ -80,6 +84,8 @@ class View(w.VBox):
         return widget
 
     def _on_session(self, _change: Any = None) -> None:
+        if not self.watching:
+            return
         selection = self._session.selection
         shown = [getattr(selection, name) for name in self.watched]
         if [*shown, self._session.revision] != self._painted:
@@ -89,7 +95,7 @@ class View(w.VBox):
         self._repaint()
 
     def _repaint(self) -> None:
-        with self._session.lock, self._guard("could not draw"):
+        with self._session.lock, self._guard(DRAWING):
             selection = self._session.selection
             shown = [getattr(selection, name) for name in self.watched]
             self._painted = None  # a failure leaves nothing painted
@@ -98,14 +104,20 @@ class View(w.VBox):
 
     @contextmanager
     def _guard(self, doing: str) -> Iterator[None]:
-        """Report a failure in the banner, so that the other views go on."""
+        """Report a failure in the banner, so that the other views go on.
+
+        It goes when the same succeeds, or when a new picture is drawn.
+        """
+        n_failures = self._n_failures
         try:
             yield
         except Exception as failure:
             log.exception("%s %s", type(self).__name__, doing)
+            self._n_failures, self._failed = self._n_failures + 1, doing
             self._show_error(f"{doing}: {failure}")
         else:
-            self._show_error("")
+            if self._n_failures == n_failures and doing in (DRAWING, self._failed):
+                self._show_error("")
 
     def _show_error(self, text: str) -> None:
         if text == self.error:

@@ -7,15 +7,30 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets._traits import Index
 from actwidgets.core.arrays import as_maps
 from actwidgets.core.colormaps import NAMES, palette
-from actwidgets.core.colour_codes import SCALINGS, colour_codes, value_range
-from actwidgets.core.images import palette_png
-from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, enlarge, plan_mosaic, shrink
+from actwidgets.core.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
+from actwidgets.core.colour_mosaic import colour_mosaic
+from actwidgets.core.dense_inputs import dense_input_shape
+from actwidgets.core.images import palette_png, rgba_png
+from actwidgets.core.kernel_pictures import (
+    AVERAGE,
+    EACH,
+    MODES,
+    RGB,
+    kernel_colours,
+    kernel_pictures,
+    modes_of,
+)
+from actwidgets.core.kernels import kernels_are_units
+from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, MosaicPlan, enlarge, plan_mosaic, shrink
 from actwidgets.core.paging import Page
 from actwidgets.errors import LayerError
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show
+from actwidgets.views._depth_slider import DepthSlider
+from actwidgets.views._kernel_words import described, input_noun, readout, subtitle
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
 from actwidgets.views.base import View
@@ -24,17 +39,25 @@ from actwidgets.views.base import View
 class KernelGrid(View):
     """Kernels as heat maps: a block per input channel downwards, and in it a tile per unit.
 
-    One scale for all, as far below zero as above, so that grey is zero everywhere. The mouse
-    over a kernel tells its weights; a click chooses the unit, which is framed.
+    Or one block: their mean over input channels, or colours where there are three of them.
+    The weights of a dense layer behind a picture or a flattened map have its rows and
+    columns. One scale for all, as far below zero as above, so that grey is zero everywhere.
+    The mouse over a kernel tells its weights; a click chooses the unit, which is framed.
     """
 
     watched = ("layer", "unit")
+    mode = t.Enum(MODES, EACH, help="how input channels are shown, where so they can").tag(
+        option=True
+    )
     scaling = t.Enum(SCALINGS, "symmetric", help="what one colour scale covers").tag(option=True)
     colours = t.Enum(NAMES, "blue-red", help="colour map").tag(option=True)
     units_per_page = t.Int(64, min=1, help="units on show at a time").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
     channels_per_page = t.Int(4, min=1, help="input channels on show").tag(option=True)
     channel_page = t.Int(0, min=0, help="which of the pages of channels").tag(option=True)
+    depth = Index(None, allow_none=True, help="slice of a volume; the middle one where None").tag(
+        option=True
+    )
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
@@ -44,98 +67,186 @@ class KernelGrid(View):
         self._picture.on_hover(self._on_user_hover)
         self._unit_pager = Pager(self._on_user_unit_page)
         self._channel_pager = Pager(self._on_user_channel_page)
+        self._unit_pager.layout.margin = self._channel_pager.layout.margin = "0 8px 0 0"
+        self._slices = DepthSlider("kernel depth", self._on_user_depth)
+        self._modes = choice("show", MODES, "170px")
+        self._modes.observe(self._on_user_mode, names="value")
+        self._moved_by_user = True
         self._mosaic: Mosaic | None = None
         self._weights = np.zeros((0, 1, 1, 0), np.float32)
-        self._first = 0, 0  # channel and unit on show
-        controls = w.HBox(
+        self._shown_mode, self._n_channels, self._noun = EACH, 0, ""
+        self._units, self._channels = Page(0, 1, 0), Page(0, 1, 0)
+        self._focus = self._session.layer, self._session.unit
+        if not self.page:
+            self._turn_to_focus()
+        self._scales = w.HBox(
             [
                 self._control("scaling", choice("scale", SCALINGS)),
                 self._control("colours", choice("colours", NAMES)),
-                self._unit_pager,
-                self._channel_pager,
-            ],
+            ]
+        )
+        self._controls = w.HBox(
+            [self._modes, self._scales, self._unit_pager, self._channel_pager, self._slices],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
         self._frame = w.HBox([self._picture], layout={"overflow": "auto"})
-        return self._title, controls, self._frame, self._note, self._readout
+        return self._title, self._controls, self._frame, self._note, self._readout
 
     def _render(self, selection: Selection) -> None:
         info = self._session.layer_info
-        name = html.escape(info.name)
         try:
             kernels = self._session.kernels()
         except LayerError as failure:
-            self._title.value = f'<div class="aw-title">Kernels <span>{name}</span></div>'
-            self._note.value = note(f"nothing to show for {info.name}: {failure}")
-            self._mosaic = None
-            show(self._frame, False)
+            self._show_nothing(info.name, failure)
             return
-        *_, n_channels, n_units = kernels.shape
-        size = "×".join(map(str, kernels.shape[:-2]))
         self._title.value = (
-            f'<div class="aw-title">Kernels <span>{name} · {html.escape(info.kind)} · '
-            f"{size}, {n_channels} to {n_units} channels</span></div>"
+            f'<div class="aw-title">Kernels <span>{html.escape(info.name)} · '
+            f"{html.escape(subtitle(info.kind, kernels.shape))}</span></div>"
         )
-        # One block for each input channel, as maps of one sample each; of volumes the middle.
-        maps = as_maps(np.moveaxis(kernels, -2, 0))
-        span = value_range(maps, self.scaling)
-        units, channels = self._pages(n_units, n_channels)
-        self._first = channels.rows.start, units.rows.start
-        self._weights = maps[channels.rows, :, :, units.rows]
-        shown, averaged = shrink(self._weights, MAX_TILE_PX)
-        plan = plan_mosaic(len(shown), shown.shape[-1], *shown.shape[1:3], width_px=self.width_px)
-        mosaic = self._mosaic = plan.mosaic
-        picture = mosaic.assemble(enlarge(colour_codes(shown, span), *plan.enlarged))
-        if units.rows.start <= selection.unit < units.rows.stop:
-            mosaic.draw_frame(picture, selection.unit - units.rows.start)
-        self._picture.set_size(plan.height_px, plan.width_px)
-        self._picture.set_cells(mosaic.row_edges, mosaic.column_edges)
-        self._picture.show(palette_png(picture, palette(self.colours)))
-        self._unit_pager.show(units, units.text("units"))
-        self._channel_pager.show(channels, channels.text("input channels"))
-        middle = "; the middle slice of each" if kernels.ndim == 5 else ""
-        shrunk = f", {averaged}×{averaged} weights to a pixel" if averaged > 1 else ""
-        self._note.value = note(f"{span}{shrunk}{middle}")
+        input_shape = dense_input_shape(
+            self._session.layers, info.name, kernels.shape[-2], self._session.picture_shape
+        )
+        self._n_channels = input_shape[-1] if input_shape else kernels.shape[-2]
+        mode = self._show_modes(modes_of(self._n_channels))
+        pictures = kernel_pictures(kernels, mode, input_shape)
+        span = value_range(pictures, "symmetric" if mode == RGB else self.scaling)
+        n_slices = pictures.shape[1] if pictures.ndim == 5 else None
+        maps = as_maps(pictures, self._slices.show(n_slices, self.depth))
+        self._units = Page(self.page, self.units_per_page, maps.shape[-1])
+        n_blocks = 1 if mode == RGB else len(maps)
+        self._channels = Page(self.channel_page, self.channels_per_page, n_blocks)
+        blocks = slice(None) if mode == RGB else self._channels.rows
+        weights = maps[blocks, :, :, self._units.rows]
+        if not np.array_equal(weights, self._weights):
+            self._readout.value = "&nbsp;"  # the mouse was over something else
+        self._weights = weights
+        averaged = self._paint(mode, span)
+        self._unit_pager.show(self._units, self._units.text(f"{self._kernel_noun()}s"))
+        self._noun = input_noun(info.kind, input_shape)
+        self._channel_pager.show(self._channels, self._channels.text(f"{self._noun}s"))
+        self._channel_pager.layout.display = None if n_blocks > 1 else "none"
+        self._note.value = note(
+            described(
+                info.kind,
+                kernels.shape[-2],
+                input_shape,
+                mode=mode,
+                span=span,
+                averaged=averaged,
+            )
+        )
         show(self._frame, True)
+        self._controls.layout.display = None
 
-    def _pages(self, n_units: int, n_channels: int) -> tuple[Page, Page]:
-        return (
-            Page(self.page, self.units_per_page, n_units),
-            Page(self.channel_page, self.channels_per_page, n_channels),
-        )
+    def _paint(self, mode: str, span: ValueRange) -> int:
+        """Show the weights on this page; return how many are averaged to a pixel's side."""
+        longest = self.width_px - 2 if self._weights.shape[1] == 1 else MAX_TILE_PX
+        shown, averaged = shrink(self._weights, longest)
+        n_blocks = 1 if mode == RGB else len(shown)
+        plan = plan_mosaic(n_blocks, shown.shape[-1], *shown.shape[1:3], width_px=self.width_px)
+        mosaic = self._mosaic = plan.mosaic
+        framed = self._framed()
+        if mode == RGB:
+            tiles = enlarge(kernel_colours(shown, span.high)[None], *plan.enlarged)
+            png = rgba_png(colour_mosaic(mosaic, tiles, framed))
+        else:
+            picture = mosaic.assemble(enlarge(colour_codes(shown, span), *plan.enlarged))
+            if framed is not None:
+                mosaic.draw_frame(picture, framed)
+            png = palette_png(picture, palette(self.colours))
+        self._place(plan)
+        self._picture.show(png)
+        return averaged
+
+    def _place(self, plan: MosaicPlan) -> None:
+        self._picture.set_size(plan.height_px, plan.width_px)
+        self._picture.set_cells(plan.mosaic.row_edges, plan.mosaic.column_edges)
+
+    def _framed(self) -> int | None:
+        """The chosen unit as a position on this page, where it is on it."""
+        place = self._session.unit - self._units.rows.start
+        on_page = 0 <= place < self._units.rows.stop - self._units.rows.start
+        return place if on_page and self._has_units() else None
+
+    def _has_units(self) -> bool:
+        return kernels_are_units(self._session.layer_info.kind)
+
+    def _kernel_noun(self) -> str:
+        return "unit" if self._has_units() else "kernel"
+
+    def _show_modes(self, modes: tuple[str, ...]) -> str:
+        """Offer the modes that apply; return the one to show."""
+        mode = self.mode if self.mode in modes else EACH
+        self._modes.layout.display = None if len(modes) > 1 else "none"
+        self._scales.layout.display = "none" if mode == RGB else None
+        self._moved_by_user = False
+        if self._modes.options != modes:
+            self._modes.index = None
+            self._modes.options = modes
+        self._modes.value = self._shown_mode = mode
+        self._moved_by_user = True
+        return mode
+
+    def _show_nothing(self, name: str, why: LayerError) -> None:
+        self._title.value = f'<div class="aw-title">Kernels <span>{html.escape(name)}</span></div>'
+        self._note.value = note(f"nothing to show for {name}: {why}")
+        self._readout.value = "&nbsp;"
+        self._mosaic = None
+        show(self._frame, False)
+        self._controls.layout.display = "none"
+
+    def _turn_to_focus(self) -> None:
+        """Go to the page of the chosen unit."""
+        if self._has_units():
+            self.page = self._session.unit // self.units_per_page
+
+    def _on_session(self, change: Any = None) -> None:
+        focus = self._session.layer, self._session.unit
+        if focus != self._focus:  # a page that somebody turned to stays until they choose
+            self._focus = focus
+            self._turn_to_focus()
+        super()._on_session(change)
 
     def _at(self, row: int, column: int) -> tuple[int, int] | None:
-        """Channel and unit under a cell, as positions on this page."""
+        """Block and kernel under a cell, as positions on this page."""
         return self._mosaic.at(row, column) if self._mosaic else None
 
-    def _turn(self, option: str, which: int, step: int) -> None:
-        with self._guard("could not turn the page"):
-            *_, n_channels, n_units = self._session.kernels().shape
-            setattr(self, option, self._pages(n_units, n_channels)[which].turned(step))
-
     def _on_user_unit_page(self, step: int) -> None:
-        self._turn("page", 0, step)
+        with self._guard("could not turn the page"):
+            self.page = self._units.turned(step)
 
     def _on_user_channel_page(self, step: int) -> None:
-        self._turn("channel_page", 1, step)
+        with self._guard("could not turn the page"):
+            self.channel_page = self._channels.turned(step)
+
+    def _on_user_depth(self, depth: int) -> None:
+        with self._guard("could not choose the slice"):
+            self.depth = depth
+
+    def _on_user_mode(self, change: Any) -> None:
+        with self._session.lock, self._guard("could not choose what is shown"):
+            if self._moved_by_user and change.new is not None:
+                self.mode = change.new
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the unit"):
             chosen = self._at(row, column)
-            if chosen:
-                self._session.select(unit=self._first[1] + chosen[1])
+            if chosen and self._has_units():
+                self._session.select(unit=self._units.rows.start + chosen[1])
 
     def _on_user_hover(self, row: int, column: int) -> None:
         with self._session.lock, self._guard("could not read the weights"):
             chosen = self._at(row, column)
             if chosen:
-                weights = _tell(self._weights[chosen[0], :, :, chosen[1]])
-                channel, unit = self._first[0] + chosen[0], self._first[1] + chosen[1]
-                self._readout.value = note(f"input channel {channel}, unit {unit}: {weights}")
+                self._readout.value = note(self._told(*chosen))
 
-
-def _tell(weights: Any) -> str:
-    """Small kernels number by number, large ones in short."""
-    if weights.size <= 9:
-        return " / ".join(" ".join(f"{value:.2f}" for value in row) for row in weights)
-    return f"mean {weights.mean():.3g}, from {weights.min():.3g} to {weights.max():.3g}"
+    def _told(self, block: int, kernel: int) -> str:
+        name = f"{self._kernel_noun()} {self._units.rows.start + kernel}"
+        weights = self._weights[..., kernel]
+        if self._shown_mode == RGB:
+            return readout(name, dict(zip(("red", "green", "blue"), weights, strict=True)))
+        if self._shown_mode == AVERAGE:
+            name = f"mean over {self._n_channels:,} {self._noun}s, {name}"
+        elif self._n_channels > 1:
+            name = f"{self._noun} {self._channels.rows.start + block}, {name}"
+        return readout(name, {"": weights[block]})

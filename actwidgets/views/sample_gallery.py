@@ -28,13 +28,15 @@ class SampleGallery(View):
 
     Below each sample stands its prediction: behind ✓ where it is right, behind ✗ and with
     the true class below it where it is wrong. A click chooses a sample, or with `several`
-    adds it and takes it away again; the sample in focus has the thicker frame.
+    adds it and takes it away again; the sample in focus has the thicker frame. Where another
+    view, or a program, chooses several samples, the gallery shows those alone.
     """
 
-    watched = ("sample", "samples")
+    watched = ("sample", "samples", "ablations")
     class_filter = t.Int(ALL, help="only samples of this class; -1 for all").tag(option=True)
     outcome = t.Enum(OUTCOMES, "all", help="only right or wrong predictions").tag(option=True)
     several = t.Bool(False, help="a click adds to the choice").tag(option=True)
+    only_chosen = t.Bool(False, help="only the samples that are chosen").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
     columns = t.Int(4, min=1, help="thumbnails in a row").tag(option=True)
     rows = t.Int(3, min=1, help="rows of thumbnails").tag(option=True)
@@ -66,8 +68,16 @@ class SampleGallery(View):
             tooltip="a click adds to the choice, or takes away from it",
             layout={"width": "72px"},
         )
+        self._only = w.ToggleButton(
+            description="chosen",
+            tooltip="only the samples that are chosen",
+            layout={"width": "72px"},
+        )
+        toggles = w.HBox(
+            [self._control("only_chosen", self._only), self._control("several", several)]
+        )
         below = w.HBox(
-            [self._pager, self._control("several", several)],
+            [self._pager, toggles],
             layout={"justify_content": "space-between", "align_items": "center"},
         )
         self._filters.layout.display = None if session.labels is not None else "none"
@@ -76,6 +86,8 @@ class SampleGallery(View):
         self._moved_s, self._closing = 0.0, threading.Event()
         self._filtered: Any = None
         self._drawn: Any = None
+        self._known: tuple[int, ...] = session.samples
+        self._choosing = False
         return self._title, self._slider, self._filters, self._picture, below, self._readout
 
     def _render(self, selection: Selection) -> None:
@@ -87,7 +99,7 @@ class SampleGallery(View):
         frames = tuple(
             3 if row == selection.sample else int(row in selection.samples) * 2 for row in rows
         )
-        drawn = tuple(rows), frames, session.revision, self.columns, self.rows
+        drawn = tuple(rows), frames, session.revision, self.columns, self.rows, selection.ablations
         if drawn == self._drawn:
             return
         sheet = ContactSheet(self.columns, self.rows)
@@ -96,14 +108,14 @@ class SampleGallery(View):
         self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows)), frames)))
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
-        self._title.value = (
-            f'<div class="aw-title">Samples <span>{session.n_samples:,}</span></div>'
-        )
+        self._title.value = f'<div class="aw-title">Samples <span>{self._counted()}</span></div>'
         self._drawn = drawn
 
     def _filter(self) -> None:
         session = self._session
-        wanted = self.class_filter, self.outcome, session.revision
+        chosen = session.samples if self.only_chosen else None
+        altered = session.ablations if needs_predictions(self.outcome) else ()
+        wanted = self.class_filter, self.outcome, session.revision, chosen, altered
         if wanted != self._filtered:
             predictions = session.predictions() if needs_predictions(self.outcome) else None
             self._rows = filter_rows(
@@ -112,8 +124,13 @@ class SampleGallery(View):
                 predictions,
                 class_index=None if self.class_filter == ALL else self.class_filter,
                 outcome=self.outcome,
+                among=chosen,
             )
             self._filtered = wanted
+
+    def _counted(self) -> str:
+        n_samples = f"{self._session.n_samples:,}"
+        return f"{len(self._rows):,} chosen of {n_samples}" if self.only_chosen else n_samples
 
     def _page(self) -> Page:
         return Page(self.page, self.columns * self.rows, len(self._rows))
@@ -151,13 +168,29 @@ class SampleGallery(View):
         shown = self._rows[self._page().rows]
         return int(shown[place]) if column < self.columns and place < len(shown) else None
 
+    def _show_what_was_chosen(self) -> None:
+        """Where others chose several samples, show those; where one, all again."""
+        samples = self._session.samples
+        if samples != self._known:
+            self._known = samples
+            if not self._choosing:
+                self.only_chosen = len(samples) > 1
+
+    def _select(self, **choice: Any) -> None:
+        self._choosing = True
+        try:
+            self._session.select(**choice)
+        finally:
+            self._choosing = False
+
     def _on_session(self, change: Any = None) -> None:
+        self._show_what_was_chosen()
         if self._turning is None:  # while the slider moves, the thumbnails wait
             self._turn_to_focus()
             super()._on_session(change)
 
     def _on_option(self, change: Any) -> None:
-        if change.name in ("class_filter", "outcome") and self.page:
+        if change.name in ("class_filter", "outcome", "only_chosen") and self.page:
             self.page = 0  # repaints, with the new filter
         else:
             super()._on_option(change)
@@ -170,7 +203,7 @@ class SampleGallery(View):
             if self._turning is None:  # one thread for a whole drag, not one for each tick
                 self._turning = threading.Thread(target=self._turn_when_it_rests, daemon=True)
                 self._turning.start()
-            self._session.select(sample=change.new)
+            self._select(sample=change.new)
 
     def _turn_when_it_rests(self) -> None:
         while (left_s := self._moved_s + TURN_AFTER_S - time.monotonic()) > 0:
@@ -185,14 +218,15 @@ class SampleGallery(View):
             chosen = self._row_at(row, column)
             if chosen is None:
                 return
-            if not self.several:
-                self._session.select(sample=chosen, samples=(chosen,))
-                return
             samples = self._session.samples
-            if chosen not in samples:
-                self._session.select(sample=chosen, samples=(*samples, chosen))
-            elif len(samples) > 1:
-                self._session.select(samples=tuple(each for each in samples if each != chosen))
+            if self.several and chosen in samples and len(samples) > 1:
+                self._select(samples=tuple(each for each in samples if each != chosen))
+            elif self.several and chosen not in samples:
+                self._select(sample=chosen, samples=(*samples, chosen))
+            elif self.only_chosen:
+                self._select(sample=chosen)
+            elif not self.several:
+                self._select(sample=chosen, samples=(chosen,))
 
     def _on_user_hover(self, row: int, column: int) -> None:
         with self._session.lock, self._guard("could not read the sample"):

@@ -18,6 +18,8 @@ from actwidgets.views._picture import plain_figure
 from actwidgets.views._style import NEUTRAL
 
 CLASSES_UP_TO = 30
+CHOSEN_UP_TO = 100  # samples that are dots
+CHOSEN = "#ef8a4c"
 COLUMNS = ("samples", "lowest", "quartile", "median", "quartile", "highest")
 
 
@@ -26,11 +28,12 @@ class UnitBoxPlot(PassView):
 
     A box runs from quartile to quartile, with the median in it; whiskers end at the last
     value within 1.5 times its height, and dots are values beyond (of each class the farthest
-    40). For a layer with maps, a sample's value is the largest at any position. A click on a
-    box chooses the class.
+    40). For a layer with maps, a sample's value is the largest at any position. The chosen
+    samples, where there are several, are dots of another colour. A click on a box chooses the
+    class.
     """
 
-    watched = ("layer", "unit", "class_index")
+    watched = ("layer", "unit", "class_index", "samples")
     width_px = t.Int(560, min=200, help="width of the plot").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -53,6 +56,9 @@ class UnitBoxPlot(PassView):
         self.outliers = bq.Scatter(
             x=[], y=[], scales=scales, colors=[NEUTRAL], default_size=9, opacities=[0.5]
         )
+        self.chosen = bq.Scatter(
+            x=[], y=[], scales=scales, colors=[CHOSEN], default_size=26, opacities=[0.75]
+        )
         small = {"font-size": "11px"}
         axes = [
             bq.Axis(
@@ -71,7 +77,7 @@ class UnitBoxPlot(PassView):
         ]
         width, height = f"{self.width_px}px", f"{round(self.width_px * 0.5)}px"
         figure = plain_figure(
-            [self.outliers, self.boxes],
+            [self.outliers, self.boxes, self.chosen],
             axes=axes,
             margin={"top": 10, "bottom": 64, "left": 56, "right": 12},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
@@ -87,6 +93,7 @@ class UnitBoxPlot(PassView):
         boxes = session.unit_boxes()
         self._note.value = note(self._describe(boxes, profiles.complete))
         self._paint(boxes)
+        self._paint_chosen(selection)
         self._table.value = _table(boxes, session.class_names, selection.class_index)
         return True
 
@@ -117,6 +124,21 @@ class UnitBoxPlot(PassView):
                 self.outliers.x = [name for name, _ in beyond]
                 self.outliers.y = [value for _, value in beyond]
 
+    def _paint_chosen(self, selection: Selection) -> None:
+        rows = selection.samples[:CHOSEN_UP_TO] if len(selection.samples) > 1 else ()
+        shown = set(self._classes.tolist())
+        labels = self._session.labels
+        assert labels is not None
+        dots = [
+            (self._names[labels[row]], value)
+            for row, value in zip(rows, self._session.peak_values(rows).tolist(), strict=True)
+            if labels[row] in shown and np.isfinite(value)
+        ]
+        if dots or len(self.chosen.x):
+            with self.chosen.hold_sync(), self.chosen.hold_trait_notifications():
+                self.chosen.x = [name for name, _ in dots]
+                self.chosen.y = [value for _, value in dots]
+
     def _describe(self, boxes: BoxStatistics, complete: bool) -> str:
         text = self._read_text(int(boxes.counts.sum()), complete=complete)
         if len(self._session.layer_info.output_shape) > 2:
@@ -127,6 +149,10 @@ class UnitBoxPlot(PassView):
         if n_beyond:
             n_drawn = sum(np.isfinite(each).sum() for each in boxes.outliers)
             text += f"; {n_drawn:,} of {n_beyond:,} values beyond the whiskers"
+        n_chosen = len(self._session.samples)
+        if n_chosen > 1:
+            first = f"the first {CHOSEN_UP_TO} of " if n_chosen > CHOSEN_UP_TO else ""
+            text += f"; dots: {first}{n_chosen:,} chosen samples"
         n_without = int(((boxes.counts > 0) & ~_has_box(boxes)).sum())
         if n_without:
             classes = "class" if n_without == 1 else "classes"

@@ -10,7 +10,7 @@ import traitlets as t
 from actwidgets.core.bar_ends import bar_ends
 from actwidgets.core.unit_importance import MEASURES, ImportanceTable
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note
+from actwidgets.views._controls import choice, note, show
 from actwidgets.views._importance_words import (
     TITLES,
     account,
@@ -25,7 +25,10 @@ from actwidgets.views.base import View
 
 ROWS_UP_TO = 30
 OLD = "aw-importance-old"
-STYLE = f"<style>.{OLD} {{ opacity: .35; pointer-events: none; }}</style>"
+STYLE = f"""<style>.{OLD} {{ opacity: .35; pointer-events: none; }}
+.aw-measures .bqplot .zeroLine {{ stroke: rgba(128, 128, 128, .55); pointer-events: none; }}
+.aw-measures .bqplot .mark:first-of-type .zeroLine {{ display: none; }}
+.aw-measures .bqplot .bargroup {{ cursor: pointer; }}</style>"""
 
 
 class UnitImportance(View):
@@ -66,9 +69,10 @@ class UnitImportance(View):
         self._progress = ProgressLine(self._importance.cancel, self._importance.resume)
         self._bars = MeasureBars(len(MEASURES), self.width_px, self._on_user_row)
         self._picture = w.VBox(
-            [self._bars, self._account],
-            layout={"display": "none", "max_width": f"{self.width_px}px"},
+            [self._bars, self._account], layout={"max_width": f"{self.width_px}px"}
         )
+        show(self._picture, False)
+        self._bars.add_class("aw-measures")
         self._importance.observe(self._on_reading, names="reading")
         style = w.HTML(STYLE, layout={"display": "none"})
         return self._title, self._progress, controls, self._note, self._picture, style
@@ -88,14 +92,14 @@ class UnitImportance(View):
         if missing:
             self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
             self._fade(True)
-            self._picture.layout.display = "none"
+            show(self._picture, False)
         elif table is None or not any(table.known(measure) for measure in MEASURES):
             self._fade(True)
             self._note.value = note(self._nothing_yet(what, table))
         else:
             self._draw(selection, table)
             self._fade(False)
-            self._picture.layout.display = None
+            show(self._picture, True)
 
     def _draw(self, selection: Selection, table: ImportanceTable) -> None:
         by = self.by  # until that is known, by what is known first
@@ -108,7 +112,7 @@ class UnitImportance(View):
             panels.append((zero, ends[self._shown], figures(table, measure, self._shown)))
         chosen = np.flatnonzero(self._shown == selection.unit)
         self._bars.show(
-            [f"unit {unit}" for unit in self._shown], chosen[0] if chosen.size else None, panels
+            [str(unit) for unit in self._shown], chosen[0] if chosen.size else None, panels
         )
         lefts = [self._bars.left_px(panel) for panel in range(len(MEASURES))]
         self._bars.header.value = header(table, by, lefts, self.width_px)

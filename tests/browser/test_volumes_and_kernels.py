@@ -9,7 +9,7 @@ import keras, numpy as np, actwidgets as aw
 layers = keras.layers
 body = keras.Sequential([
     keras.Input((10, 12, 14, 1)),
-    layers.Conv3D(4, 3, activation="relu", name="inner"),
+    layers.Conv3D(3, 3, activation="relu", name="inner"),
     layers.Conv3D(6, 3, activation="relu", name="deeper"),
 ], name="body")
 model = keras.Sequential([
@@ -24,7 +24,7 @@ import ipywidgets
 grid, picker, kernels = aw.FeatureMapGrid(session), aw.LayerPicker(session), aw.KernelGrid(session)
 ipywidgets.VBox([picker, grid, kernels])
 """
-MAPS = 1  # behind the picture of the input
+MAPS, KERNELS = 1, 2  # behind the picture of the input
 
 
 @pytest.fixture(scope="module")
@@ -81,4 +81,30 @@ def test_a_click_on_a_kernel_chooses_its_unit_everywhere(notebook):
     notebook.execute("session.layer = 'pool'")
     notebook.page.get_by_text("nothing to show for pool: layer 'pool' has no kernels").wait_for()
     assert notebook.evaluate("kernels.error") == ""
+    notebook.assert_no_errors()
+
+
+def test_kernels_are_averaged_coloured_and_walked_through_by_hand(notebook):
+    notebook.execute("session.select(layer='body/deeper', unit=0)")
+    page, image = notebook.page, notebook.images().nth(KERNELS)
+    page.get_by_text("3 of 3 input channels").wait_for()
+    modes = page.locator(".widget-dropdown", has=page.get_by_text("show", exact=True))
+    before = notebook.pixels(image)
+    modes.locator("select").select_option(label="average")
+    page.get_by_text("mean over 3 input channels").wait_for()
+    average = notebook.wait_for_other_pixels(before, image)
+    assert average.shape[0] < before.shape[0]
+    modes.locator("select").select_option(label="RGB")
+    page.get_by_text("RGB: grey is 0, ±").wait_for()
+    notebook.wait_for_other_pixels(average, image)
+    notebook.execute(
+        "from actwidgets.core.kernel_pictures import kernel_colours, kernel_pictures\n"
+        "told = kernel_colours(kernel_pictures(session.kernels(), 'RGB'))[2, 1, 1, 5].tolist()"
+    )
+    middle = notebook.pixels(image)
+    notebook.drag("kernel depth", to=1.0)
+    last = notebook.wait_for_other_pixels(middle, image)
+    assert notebook.evaluate("kernels.depth") == 2
+    height, width = last.shape[0], last.shape[1] // 6
+    assert last[height // 2, 5 * width + width // 2].tolist() == [*notebook.evaluate("told"), 255]
     notebook.assert_no_errors()

@@ -116,3 +116,79 @@ def test_samples_of_text_are_written_out_and_an_image_beside_them_comes_first():
         {"text": np.array(["a", "b"]), "image": np.ones((2, 4, 5, 1))}, None, n_classes=2
     )
     assert both.pictures([1]).shape == (1, 4, 5, 3)
+
+
+# --- vectors that are pictures -----------------------------------------------------------
+
+VECTORS = np.arange(2 * 120, dtype=np.float32).reshape(2, 120)
+
+
+def test_a_vector_with_a_shape_is_shown_as_a_picture_and_stays_a_vector():
+    samples = Samples(VECTORS, None, image_shape=(10, 12))
+    assert samples.picture_shape == (10, 12)
+    np.testing.assert_array_equal(samples.images([1]), VECTORS[1:].reshape(1, 10, 12))
+    assert samples.pictures([0, 1]).shape == (2, 10, 12, 3)
+    assert samples.pictures([1])[0, 9, 11].tolist() == [255, 255, 255]
+    assert samples.x is VECTORS
+    assert samples.rows([1]).shape == (1, 120)
+
+
+def test_the_last_axis_of_an_image_shape_is_colours():
+    samples = Samples(VECTORS, None, image_shape=[np.int64(5), 8, 3])
+    assert samples.picture_shape == (5, 8)
+    np.testing.assert_array_equal(samples.images([0])[0, 0], VECTORS[0, :24].reshape(8, 3))
+    bright = (VECTORS[1, -3:] / VECTORS.max() * 255 + 0.5).astype(int)
+    assert samples.pictures([1])[0, 4, 7].tolist() == bright.tolist()
+
+
+@pytest.mark.parametrize(
+    ("length", "shape"), [(784, (28, 28)), (64, (8, 8)), (49, ()), (65, ()), (2, ()), (0, ())]
+)
+def test_a_vector_of_square_length_is_taken_for_a_square_picture(length, shape):
+    samples = Samples(np.ones((3, length)), None)
+    assert samples.picture_shape == shape
+    if shape:
+        assert samples.pictures([2]).shape == (1, *shape, 3)
+
+
+def test_an_empty_image_shape_takes_no_vector_for_a_picture():
+    samples = Samples(np.ones((3, 784)), None, image_shape=())
+    assert samples.picture_shape == ()
+    assert samples.images([0]).shape == (1, 784)
+
+
+def test_what_is_no_vector_is_not_folded():
+    assert Samples(np.ones((3, 64, 5)), None).images([0]).shape == (1, 64, 5)
+    assert Samples(np.array([["a"] * 64]), None).picture_shape == ()
+    assert Samples(np.ones(64), None).images([0]).shape == (1,)
+
+
+def test_of_several_inputs_an_image_comes_before_a_guess_but_not_before_a_shape():
+    x = {"image": np.zeros((2, 6, 7)), "code": np.zeros((2, 64)), "pixels": VECTORS}
+    assert Samples(x, None).picture_shape == (6, 7)
+    assert Samples(x, None, image_shape=(12, 10)).picture_shape == (12, 10)
+    assert Samples([VECTORS[:, :5], VECTORS[:, :64]], None).picture_shape == ()
+
+
+@pytest.mark.parametrize(
+    ("x", "shape", "error", "words"),
+    [
+        (
+            VECTORS,
+            (10, 10),
+            ShapeError,
+            r"\(10, 10\) holds 100 values, but the vectors .* have 120",
+        ),
+        (VECTORS, (10, 12, 3), ShapeError, "holds 360 values"),
+        (np.ones((2, 4, 5)), (4, 5), DataError, r"vectors; x has \(2, 4, 5\)"),
+        (np.array(["a", "b"]), (4, 5), DataError, "x has text"),
+        (VECTORS, (120,), DataError, r"\(rows, columns\), .*; got \(120,\)"),
+        (VECTORS, (10.0, 12), DataError, "got"),
+        (VECTORS, (-10, -12), DataError, "got"),
+        (VECTORS, 28, DataError, "got 28"),
+        (VECTORS, (1, 10, 12, 1), DataError, "got"),
+    ],
+)
+def test_an_image_shape_that_does_not_fit_is_refused_before_labels_are_read(x, shape, error, words):
+    with pytest.raises(error, match=words):
+        Samples(x, [99, 99], n_classes=2, image_shape=shape)

@@ -3,6 +3,7 @@ import io
 import numpy as np
 import pytest
 from fakes import FakeProbe, messages, wiretap
+from kernel_tiles import Several, tile
 from PIL import Image
 
 from actwidgets.core.colormaps import FRAME_COLOUR, palette
@@ -22,17 +23,13 @@ class WithKernels(FakeProbe):
 
 
 @pytest.fixture
+def several(data):
+    return Session(Several(), *data)
+
+
+@pytest.fixture
 def session(data):
     return Session(WithKernels(), *data)
-
-
-def _tile(grid, channel, unit):
-    mosaic = grid._mosaic
-    row, column = divmod(unit, mosaic.columns)
-    top = int(mosaic.row_edges[channel * mosaic.rows_per_sample + row]) + mosaic.margin
-    left = int(mosaic.column_edges[column]) + mosaic.margin
-    picture = np.asarray(Image.open(io.BytesIO(grid._picture.image.image.value)).convert("RGB"))
-    return picture[top : top + mosaic.tile_height, left : left + mosaic.tile_width]
 
 
 def test_each_kernel_has_the_colour_of_its_weight_on_one_symmetric_scale(session):
@@ -42,7 +39,7 @@ def test_each_kernel_has_the_colour_of_its_weight_on_one_symmetric_scale(session
     assert "2×3, 6 to 20 channels" in grid._title.value
     for channel, unit in ((0, 1), (3, 1), (3, 19), (1, 7)):
         code = round((10 * channel + unit - 30 + 39) / 78 * 249)
-        assert (_tile(grid, channel, unit) == colours[code]).all()
+        assert (tile(grid, channel, unit) == colours[code]).all()
 
 
 def test_channels_and_units_are_shown_in_pages_on_the_same_scale(session):
@@ -89,3 +86,55 @@ def test_another_sample_sends_nothing(session):
     wires = wiretap()
     session.sample = 4
     assert messages(wires) == []
+
+
+# --- pages -------------------------------------------------------------------------------
+
+
+def test_choosing_a_unit_elsewhere_turns_to_its_page_and_turning_pages_stays(several):
+    grid = KernelGrid(several, units_per_page=16)
+    several.unit = 40
+    assert grid.page == 2
+    grid._unit_pager.back.click()
+    assert grid.page == 1
+    several.sample = 3
+    several.refresh()
+    grid.colours = "grey"
+    assert grid.page == 1
+    several.unit = 41
+    assert grid.page == 2
+    several.layer = "grey"
+    assert (several.unit, grid.page) == (0, 0)
+
+
+def test_a_grid_opens_where_the_chosen_unit_is_unless_told_otherwise(several):
+    several.unit = 70
+    assert KernelGrid(several, units_per_page=16).page == 4
+    assert KernelGrid(several, units_per_page=16, page=1).page == 1
+
+
+def test_a_unit_on_another_page_is_painted_once(several, monkeypatch):
+    grid = KernelGrid(several, units_per_page=16)
+    painted = []
+    show = grid._picture.show
+    monkeypatch.setattr(grid._picture, "show", lambda png: (painted.append(png), show(png)))
+    several.unit = 40
+    assert len(painted) == 1
+    several.unit = 41
+    assert len(painted) == 2
+
+
+def test_another_unit_on_the_page_sends_its_picture_only(several):
+    KernelGrid(several, mode="RGB")
+    wires = wiretap()
+    several.unit = 1
+    assert messages(wires) == [("Image", []), ("Image", ["image"])]  # the bytes apart
+
+
+def test_what_was_read_under_the_mouse_goes_with_the_kernels(several):
+    grid = KernelGrid(several)
+    grid._on_user_hover(0, 1)
+    several.unit = 1
+    assert "unit 1: " in grid._readout.value
+    several.layer = "grey"
+    assert grid._readout.value == "&nbsp;"

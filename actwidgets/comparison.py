@@ -1,0 +1,126 @@
+"""Several models side by side on the same samples."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import ipywidgets as w
+
+from actwidgets.linked_sessions import LinkedSessions
+from actwidgets.session import Session
+from actwidgets.views._closing import close_all
+from actwidgets.views._controls import note
+from actwidgets.views._pages import Page, Pages
+from actwidgets.views.base import View
+from actwidgets.views.breadcrumbs import Breadcrumbs
+from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.feature_map_grid import FeatureMapGrid
+from actwidgets.views.kernel_grid import KernelGrid
+from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.views.layer_similarity import LayerSimilarity
+from actwidgets.views.prediction_table import PredictionTable
+from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.unit_box_plot import UnitBoxPlot
+
+WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
+COLUMN_PX = 600
+PAGES: dict[str, tuple[type[View], ...]] = {
+    "layers": (FeatureMapGrid, ClassSimilarityMatrix),
+    "predictions": (ConfusionMatrix, PredictionTable),
+    "units": (UnitBoxPlot, KernelGrid),
+}
+
+
+class Comparison(w.VBox):
+    """Two models or more, a column each; layers, samples, units and classes are chosen for all.
+
+    Layers are matched by name; a model that has no layer of that name keeps the one it shows,
+    and its column says so.
+
+    Args:
+        sessions: By name of the model, over the same samples.
+
+    Attributes:
+        sessions: The sessions, by name.
+        views: The views made so far: "before: FeatureMapGrid", …
+        pages: The tabs; `pages.turn_to("units")` turns to one.
+
+    Raises:
+        DataError: Fewer than two sessions, or other numbers of samples.
+    """
+
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
+        self._linked = LinkedSessions(sessions)
+        self.sessions = self._linked.sessions
+        self.views: dict[str, View] = {}
+        first, session = next(iter(self.sessions.items()))
+        crumbs = self._add(first, Breadcrumbs(session))
+        picker = self._add(first, LayerPicker(session, letters=47))
+        gallery = self._add(first, SampleGallery(session))
+        picker.layout.width, gallery.layout.width = "360px", "306px"
+        self._notes: dict[str, list[w.HTML]] = {name: [] for name in self.sessions}
+        pages = {title: self._columns(kinds) for title, kinds in PAGES.items()}
+        self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)
+        self.pages.layout.flex = "9999 1 600px"
+        self._linked.observe(lambda _change: self._tell(), names="unmatched")
+        choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 362px"})
+        below = w.Box([choosing, self.pages], layout=WRAPPING | {"width": "100%"})
+        super().__init__(children=(crumbs, below), layout={"width": "100%"})
+
+    @property
+    def error(self) -> str:
+        """The last failure of each view that has one; empty when all is well."""
+        return "; ".join(f"{name}: {view.error}" for name, view in self.views.items() if view.error)
+
+    def _add(self, name: str, view: View) -> View:
+        self.views[f"{name}: {type(view).__name__}"] = view
+        return view
+
+    def _columns(self, kinds: Sequence[type[View]]) -> Page:
+        def make() -> tuple[w.Widget, list[View]]:
+            views, columns = [], []
+            for name, session in self.sessions.items():
+                title = f'<div class="aw-title aw-model">{html.escape(name)}</div>'
+                told = w.HTML()
+                self._notes[name].append(told)
+                made = [self._add(name, kind(session)) for kind in kinds]
+                columns.append(
+                    w.VBox([w.HTML(title), told, *made], layout={"width": f"{COLUMN_PX}px"})
+                )
+                views += made
+            return w.Box(columns, layout=WRAPPING), views
+
+        return make
+
+    def _layer_by_layer(self) -> tuple[w.Widget, list[View]]:
+        """How alike each layer of the first model is to those of each other one."""
+        first, *others = self.sessions
+        views = []
+        for name in others:
+            view = LayerSimilarity(self.sessions[first], self.sessions[name])
+            self.views[f"{first} and {name}: LayerSimilarity"] = view
+            views.append(view)
+        return w.Box(views, layout=WRAPPING), views
+
+    def _tell(self, _views: Sequence[View] = ()) -> None:
+        for name, notes in self._notes.items():
+            lacking = self._linked.unmatched.get(name)
+            shown = self.sessions[name].layer
+            text = f"no layer {lacking} here: {shown} is shown" if lacking else ""
+            for each in notes:
+                each.value = note(text) if text else ""
+
+    def close(self) -> None:
+        """Close all views and give back every widget. Safe to call twice."""
+        views = getattr(self, "views", {})
+        for view in views.values():
+            view.close()
+        close_all(self.children)
+        self.children = ()
+        if views:
+            self._linked.close()
+            for session in self.sessions.values():
+                session.close()
+            self.views = {}
+        super().close()
+        self.layout.close()

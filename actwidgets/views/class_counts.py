@@ -1,0 +1,115 @@
+"""How many samples there are of each class, in each split of the data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.class_counts import class_counts
+from actwidgets.session import Selection, Session
+from actwidgets.views._controls import note, show, unique_short
+from actwidgets.views._picture import plain_figure
+from actwidgets.views.base import View
+
+COLOURS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
+CLASSES_UP_TO = 40
+
+
+class ClassCounts(View):
+    """Bars of samples by class, a colour for each split; a click on a bar chooses the class.
+
+    Args:
+        session: Whose labels are counted where no splits are given.
+        splits: Labels by name of the split: `{"train": y_train, "test": y_test}`; class
+            indices or one-hot.
+        **options: Of the view.
+
+    Raises:
+        DataError: Labels outside the classes.
+    """
+
+    watched = ("class_index",)
+    width_px = t.Int(560, min=200, help="width of the plot").tag(option=True)
+
+    def __init__(
+        self, session: Session, splits: Mapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        if splits is None:
+            splits = {} if session.labels is None else {"samples": session.labels}
+        self._counts = {
+            name: class_counts(labels, len(session.class_names)) for name, labels in splits.items()
+        }
+        super().__init__(session, **options)
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        self._title, self._note = w.HTML('<div class="aw-title">Samples by class</div>'), w.HTML()
+        names = unique_short(self._session.class_names, 12)
+        table = np.array([*self._counts.values()] or [[0] * len(names)], float)
+        # Of very many classes those with the most samples.
+        most = np.argsort(-table.sum(axis=0), kind="stable")[:CLASSES_UP_TO]
+        self._classes = np.sort(most)
+        across = bq.OrdinalScale()
+        values = bq.LinearScale(min=0, max=1.04 * max(table.max(), 1))
+        small = {"font-size": "11px"}
+        self.bars = bq.Bars(
+            x=[names[index] for index in self._classes],
+            y=table[:, self._classes],
+            scales={"x": across, "y": values},
+            colors=list(COLOURS),
+            type="grouped",
+            labels=list(self._counts),
+            display_legend=len(self._counts) > 1,
+            interactions={"click": "select"},
+        )
+        self.bars.observe(self._on_user_bar, names="selected")
+        axes = [
+            bq.Axis(
+                scale=across,
+                side="bottom",
+                tick_rotate=-40,
+                tick_style={"text-anchor": "end", **small},
+                grid_lines="none",
+            ),
+            bq.Axis(
+                scale=values,
+                side="left",
+                tick_style=small,
+                grid_color="rgba(128,128,128,.18)",
+            ),
+        ]
+        width, height = f"{self.width_px}px", f"{round(self.width_px * 0.46)}px"
+        figure = plain_figure(
+            [self.bars],
+            axes=axes,
+            margin={"top": 10, "bottom": 64, "left": 56, "right": 12},
+            legend_location="top-right",
+            legend_style={"stroke-width": 0, "fill": "none"},
+            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+        )
+        self._picture = w.VBox([figure])
+        return self._title, self._note, self._picture
+
+    def _render(self, selection: Selection) -> None:
+        show(self._picture, bool(self._counts))
+        if not self._counts:
+            self._note.value = note("nothing to show: this needs labels")
+            return
+        told = [f"{name} {counts.sum():,}" for name, counts in self._counts.items()]
+        empty = int((sum(self._counts.values()) == 0).sum())
+        if empty:
+            told.append(f"{empty:,} of {len(self._session.class_names):,} classes without samples")
+        if len(self._classes) < len(self._session.class_names):
+            told.append(f"the {len(self._classes)} largest classes")
+        if selection.class_index is not None:
+            name = self._session.class_names[selection.class_index]
+            each = (f"{counts[selection.class_index]:,}" for counts in self._counts.values())
+            told.append(f"{name}: {' and '.join(each)}")
+        self._note.value = note("; ".join(told))
+
+    def _on_user_bar(self, change: Any) -> None:
+        with self._guard("could not choose the class"):
+            if change.new is not None and len(change.new):
+                self._session.select(class_index=int(self._classes[int(change.new[-1])]))

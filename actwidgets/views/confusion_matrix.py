@@ -1,0 +1,149 @@
+"""Which classes the model takes for which, and the report that belongs to it."""
+
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.confusion import NORMALISED, ConfusedPair, Confusion
+from actwidgets.session import Selection
+from actwidgets.views._confusion_cells import ConfusionCells
+from actwidgets.views._controls import choice, note, shorten
+from actwidgets.views._prediction_view import PredictionView
+from actwidgets.views._report_table import report_table
+
+CELLS_UP_TO = 40  # classes; of more, some
+PART = 24
+PAIRS = 100
+LETTERS = 18
+
+
+class ConfusionMatrix(PredictionView):
+    """Counts or shares of true against predicted classes; a click chooses the samples behind.
+
+    A click on a cell chooses its samples for all views, one at the side those of a whole row
+    or column. The pairs that are taken for one another most are listed, and beside them stand
+    precision, recall and F1 of each class as scikit-learn defines them.
+
+    Of more than 40 classes those are shown that the chosen class is mixed up with, or those
+    with the most mistakes.
+    """
+
+    watched = ("class_index", "ablations")
+    normalised = t.Enum(NORMALISED, "counts", help="what the cells hold").tag(option=True)
+    width_px = t.Int(520, min=240, help="width of the matrix").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        names = self._session.class_names
+        self._confusion: Confusion | None = None
+        self._pairs: tuple[ConfusedPair, ...] = ()
+        self._cells = ConfusionCells(names, self.width_px, self._on_user_cell, self._on_user_hover)
+        self.matrix = self._cells.matrix
+        ways = [("counts", "counts"), *((f"share of the {each}", each) for each in NORMALISED[1:])]
+        controls = w.HBox(
+            [self._control("normalised", choice("show", ways, "180px"))],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        self._search = w.Combobox(
+            options=list(names),
+            placeholder="find a class",
+            ensure_option=False,
+            layout={"width": "210px", "display": None if len(names) > CELLS_UP_TO else "none"},
+        )
+        self._search.observe(self._on_user_search, names="value")
+        self._report = w.HTML()
+        self.pairs = w.Select(rows=7, layout={"width": "352px"})
+        self.pairs.add_class("aw-list")
+        self.pairs.observe(self._on_user_pair, names="index")
+        self._pairs_title = w.HTML()
+        self._listing = False
+        beside = w.VBox([self._report, self._pairs_title, self.pairs])
+        self._picture = w.HBox(
+            [w.VBox([self._search, self._cells, self._readout]), beside],
+            layout={"flex_flow": "row wrap", "align_items": "flex-start"},
+        )
+        return self._title, controls, self._note, self._picture
+
+    def _heading(self, selection: Selection) -> str:
+        altered = " with ablated units" if selection.ablations else ""
+        return f"Confusion matrix <span>true down, predicted across{altered}</span>"
+
+    def _draw(self, selection: Selection, confusion: Confusion) -> bool:
+        self._confusion = confusion
+        report = confusion.report
+        recall = np.where(report.support > 0, report.recall, np.nan)
+        precision = np.where(report.n_predicted > 0, report.precision, np.nan)
+        order = self._order(confusion, selection.class_index)
+        self._cells.show(confusion.normalised(self.normalised), order, recall, precision)
+        self._report.value = report_table(report, selection.class_index)
+        self._list_pairs(confusion.worst_pairs(PAIRS))
+        text = self._read_text(len(confusion.rows), complete=confusion.complete)
+        text += f", accuracy {confusion.accuracy:.4f}"
+        if len(order) < len(confusion.class_names):
+            text += f"; {len(order)} of {len(confusion.class_names):,} classes"
+        self._note.value = note(text)
+        return True
+
+    def _order(self, confusion: Confusion, class_index: int | None) -> np.ndarray:
+        if len(confusion.class_names) <= CELLS_UP_TO:
+            return np.arange(len(confusion.class_names))
+        return confusion.mixed_up(class_index, PART)
+
+    def _list_pairs(self, pairs: tuple[ConfusedPair, ...]) -> None:
+        if pairs == self._pairs:
+            return
+        names = [shorten(name, LETTERS) for name in self._session.class_names]
+        self._pairs = pairs
+        self._listing = True
+        try:
+            self.pairs.options = [
+                f"{each.count:5,}  {each.share:6.1%}  {names[each.true]} → {names[each.predicted]}"
+                for each in pairs
+            ]
+            self.pairs.index = None
+        finally:
+            self._listing = False
+        told = "taken for another most, of the samples of the class" if pairs else "no mistakes"
+        self._pairs_title.value = note(told)
+
+    def _choose(self, true: int | None, predicted: int | None) -> None:
+        """Choose the samples of a cell, a row or a column."""
+        if self._confusion is None:
+            return
+        rows = self._confusion.samples(true, predicted)
+        if not rows:
+            self._readout.value = note(self._tell(true, predicted))
+            return
+        class_index = predicted if true is None else true
+        self._session.select(samples=rows, sample=rows[0], class_index=class_index)
+
+    def _tell(self, true: int | None, predicted: int | None) -> str:
+        assert self._confusion is not None
+        names, count = self._session.class_names, len(self._confusion.samples(true, predicted))
+        samples = f"{count:,} sample" + ("s" if count != 1 else "")
+        of_class = "" if true is None else f" of {names[true]}"
+        return (
+            samples + of_class + (f" taken for {names[predicted]}" if predicted is not None else "")
+        )
+
+    def _on_user_cell(self, true: int | None, predicted: int | None) -> None:
+        with self._guard("could not choose the samples"):
+            self._choose(true, predicted)
+
+    def _on_user_pair(self, _change: Any) -> None:
+        with self._guard("could not choose the samples"):
+            if not self._listing and self.pairs.index is not None:
+                pair = self._pairs[self.pairs.index]
+                self._choose(pair.true, pair.predicted)
+
+    def _on_user_search(self, change: Any) -> None:
+        with self._guard("could not choose the class"):
+            if change.new in self._session.class_names:
+                self._session.select(class_index=self._session.class_names.index(change.new))
+
+    def _on_user_hover(self, true: int | None, predicted: int | None) -> None:
+        with self._guard("could not read the cell"):
+            if self._confusion is not None:
+                self._readout.value = note(self._tell(true, predicted))

@@ -1,0 +1,224 @@
+"""What the model holds of the chosen samples, class by class, and how sure it is."""
+
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.class_scores import SORTED_BY, ClassScores
+from actwidgets.core.colormaps import palette
+from actwidgets.core.images import palette_png
+from actwidgets.core.paging import Page
+from actwidgets.core.probability_sheet import HEAD_PX, ProbabilitySheet, shown_classes
+from actwidgets.session import Reading, Selection
+from actwidgets.views._controls import choice, note, shorten, unique_short
+from actwidgets.views._pager import Pager
+from actwidgets.views._pass_view import PassView
+from actwidgets.views._picture import Picture
+from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
+
+SCOPES = ("auto", "chosen", "all")
+OF_ALL = 4_000_000  # probabilities that are sorted where all samples are shown
+DARK, LIGHT = "#1b1b1b", "#ffffff"
+KINDS = {
+    "probabilities": "",
+    "shares": "the outputs do not sum to one: the loss is of their shares of the sum",
+    "scores": "the outputs are no probabilities: confidence, margin and loss are of their softmax",
+}
+
+
+class PredictionTable(PassView):
+    """Class probabilities of samples as a coloured table; a click chooses the sample.
+
+    A line per sample: what it is, what it is taken for, each class's probability, the
+    confidence, the margin to the next class and the loss. Sorted by one of these the doubtful
+    or the worst come first. Shown are the chosen samples where there are several, with the
+    disturbance and the ablations in force, and else all of them.
+    """
+
+    every_layer = True
+    watched = ("sample", "samples", "disturbance", "ablations")
+    scope = t.Enum(SCOPES, "auto", help="which samples have a line").tag(option=True)
+    sort = t.Enum(SORTED_BY, "row", help="what the lines are sorted by").tag(option=True)
+    lines = t.Int(20, min=1, help="samples on a page").tag(option=True)
+    page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._sheet = Picture(with_words=True)
+        self._sheet.on_click(self._on_user_click)
+        self._sheet.on_hover(self._on_user_hover)
+        self._pager = Pager(self._on_user_page)
+        self._rows: np.ndarray = np.arange(0)  # of the data, in the order of the table
+        self._scores: ClassScores | None = None
+        self._columns: np.ndarray = np.arange(0)
+        self._names = unique_short(self._session.class_names, 9)
+        scopes = [("the chosen, or all", "auto"), ("the chosen", "chosen"), ("all", "all")]
+        self._sort = choice("sort", self._orders(), "150px")
+        controls = w.HBox(
+            [
+                self._control("scope", choice("samples", scopes, "190px")),
+                self._control("sort", self._sort),
+                self._pager,
+            ],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+        self._picture = w.VBox([self._sheet, self._readout], layout={"overflow": "auto"})
+        return self._title, controls, self._note, self._picture
+
+    def _orders(self) -> tuple[str, ...]:
+        return SORTED_BY if self._session.labels is not None else SORTED_BY[:-1]
+
+    def _heading(self, selection: Selection) -> str:
+        n_shown = len(selection.samples) if self._of_chosen(selection) else self._session.n_samples
+        return f"Predictions <span>{n_shown:,} samples</span>"
+
+    def _missing(self) -> str:
+        return self._session.missing_for_predictions()
+
+    def _follows(self, reading: Reading) -> bool:
+        return reading.what == "predictions" and not self._of_chosen(self._session.selection)
+
+    def _of_chosen(self, selection: Selection) -> bool:
+        return self.scope == "chosen" or (self.scope == "auto" and len(selection.samples) > 1)
+
+    def _gathered(self) -> tuple[np.ndarray, ClassScores]:
+        session = self._session
+        if self._of_chosen(session.selection):
+            return np.array(session.samples), session.scores()
+        limit = max(OF_ALL // len(session.class_names), self.lines)
+        rows = session.predicted_rows(partial=True)[:limit]
+        return rows, session.scores(rows.tolist())
+
+    def _draw(self, selection: Selection, gathered: tuple[np.ndarray, ClassScores]) -> bool:
+        found, scores = gathered
+        order = scores.order(self.sort)
+        page = Page(self.page, self.lines, len(order))
+        self._rows, self._scores = found[order], scores
+        self._on_page = order[page.rows]
+        self._columns = shown_classes(scores.values[self._on_page])
+        sheet = ProbabilitySheet(len(self._on_page), len(self._columns))
+        self._sheet.set_size(sheet.height_px, sheet.width_px)
+        self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
+        shares = self._shares(scores)
+        self._sheet.show(palette_png(sheet.codes(shares), palette("likelihood")))
+        self._write(sheet, shares, found, selection.sample)
+        self._pager.show(page, page.span_text())
+        self._note.value = note(self._describe(len(found), scores))
+        return True
+
+    def _shares(self, scores: ClassScores) -> np.ndarray:
+        """What colours the cells, 0..1: scores without bounds by where they lie in their line."""
+        values = scores.values[np.ix_(self._on_page, self._columns)]
+        if scores.kind != "scores":
+            return values
+        low = np.nanmin(values, axis=1, keepdims=True, initial=np.inf)
+        high = np.nanmax(values, axis=1, keepdims=True, initial=-np.inf)
+        return (values - low) / np.where(high > low, high - low, 1.0)
+
+    def _write(
+        self, sheet: ProbabilitySheet, shares: np.ndarray, found: np.ndarray, focus: int
+    ) -> None:
+        words: list[tuple[float, float, str, str]] = []
+        right = sheet.width_px - sheet.right_px
+        for place, index in enumerate(self._columns):
+            up = HEAD_PX - (12 if place % 2 else 28)  # in two lines, so that names have room
+            words.append((sheet.class_middle(place), up, self._names[index], NEUTRAL))
+        for place, name in enumerate(("confid.", "margin", "loss")):
+            words.append((right + 26 + 46 * place, HEAD_PX - 12, name, NEUTRAL))
+        for line, index in enumerate(self._on_page):
+            words += self._words_of(sheet, line, int(index), shares[line], found, focus)
+        places = [(x, y) for x, y, _, _ in words]
+        texts, colours = [each[2] for each in words], [each[3] for each in words]
+        self._sheet.set_words(places, texts, colours)
+
+    def _words_of(
+        self,
+        sheet: ProbabilitySheet,
+        line: int,
+        index: int,
+        shares: np.ndarray,
+        found: np.ndarray,
+        focus: int,
+    ) -> list[tuple[float, float, str, str]]:
+        scores, middle = self._scores, sheet.middle(line)
+        assert scores is not None
+        row, right = int(found[index]), sheet.width_px - sheet.right_px
+        told, colour = self._verdict(row, int(scores.predicted[index]))
+        mark = "▸ " if row == focus else ""
+        words = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, told, colour)]
+        for place, share in enumerate(shares):
+            text = _figure(float(scores.values[index, self._columns[place]]))
+            ink = LIGHT if share > 0.55 else DARK
+            words.append((sheet.class_middle(place), middle, text, ink))
+        for place, figures in enumerate((scores.confidence, scores.margin, scores.loss)):
+            value = float(figures[index])
+            text = "–" if np.isnan(value) else f"{value:.3f}"
+            words.append((right + 26 + 46 * place, middle, text, NEUTRAL))
+        return words
+
+    def _verdict(self, row: int, predicted: int) -> tuple[str, str]:
+        names, labels = self._session.class_names, self._session.labels
+        if labels is None:
+            return f"→ {shorten(names[predicted], 16)}", NEUTRAL
+        if labels[row] == predicted:
+            return f"✓ {shorten(names[predicted], 16)}", RIGHT
+        return f"{shorten(names[labels[row]], 8)} ✗ {shorten(names[predicted], 8)}", WRONG
+
+    def _describe(self, n_found: int, scores: ClassScores) -> str:
+        told = []
+        n_samples = self._session.n_samples
+        if not self._of_chosen(self._session.selection) and n_found < n_samples:
+            told.append(f"the first {n_found:,} of {n_samples:,} samples")
+        if len(self._columns) < scores.values.shape[1]:
+            told.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
+        if KINDS[scores.kind]:
+            told.append(KINDS[scores.kind])
+        return "; ".join(told)
+
+    def _row_at(self, line: int) -> int | None:
+        if not 0 <= line < len(self._on_page):
+            return None
+        start = Page(self.page, self.lines, len(self._rows)).rows.start
+        return int(self._rows[start + line])
+
+    def _on_option(self, change: Any) -> None:
+        if change.name in ("sort", "scope") and self.page:
+            self.page = 0  # repaints, in the new order
+        else:
+            super()._on_option(change)
+
+    def _on_user_click(self, row: int, _column: int) -> None:
+        with self._guard("could not choose the sample"):
+            chosen = self._row_at(row - 1)
+            if chosen is None:
+                return
+            if chosen in self._session.samples:
+                self._session.select(sample=chosen)
+            else:
+                self._session.select(sample=chosen, samples=(chosen,))
+
+    def _on_user_hover(self, row: int, column: int) -> None:
+        with self._session.lock, self._guard("could not read the sample"):
+            chosen = self._row_at(row - 1)
+            if chosen is None or self._scores is None:
+                return
+            told = f"sample {chosen}"
+            if 1 <= column <= len(self._columns):
+                index = self._columns[column - 1]
+                value = self._scores.values[self._on_page[row - 1], index]
+                told += f", {self._session.class_names[index]}: {value:.6g}"
+            self._readout.value = note(told)
+
+    def _on_user_page(self, step: int) -> None:
+        with self._guard("could not turn the page"):
+            self.page = Page(self.page, self.lines, len(self._rows)).turned(step)
+
+
+def _figure(value: float) -> str:
+    if np.isnan(value):
+        return "nan"
+    if 0 <= value <= 1:
+        return "" if value < 0.005 else f"{value:.2f}"[value < 0.995 :]
+    return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"

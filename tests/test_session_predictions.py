@@ -1,0 +1,208 @@
+"""What a session's model predicts of all samples, as it is and with units ablated."""
+
+import numpy as np
+import pytest
+from fakes import FakeProbe
+
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.prediction_pass import STEP
+from actwidgets.errors import DataError, LayerError, SelectionError
+from actwidgets.session import Session
+
+
+class _Editable(FakeProbe):
+    """Predicts from the first unit of its dense layer, which may be edited."""
+
+    def __init__(self, edits=None):
+        super().__init__()
+        self.edits, self.made = edits or {}, []
+
+    def edited(self, edits):
+        self.made.append(edits)
+        probe = type(self)(edits)
+        probe.calls, probe.made = self.calls, self.made
+        return probe
+
+    def activations(self, layers, x):
+        found = super().activations(layers, x)
+        return {
+            name: values * self.edits[name].factor + self.edits[name].offset
+            if name in self.edits
+            else values
+            for name, values in found.items()
+        }
+
+    def predictions(self, x):
+        first = self.activations(("dense",), x)["dense"][:, 0].round().astype(int) % 3
+        return np.eye(3, dtype=np.float32)[first]
+
+
+@pytest.fixture
+def session(data):
+    return Session(_Editable(), *data, class_names=("shirt", "coat", "bag"))
+
+
+def test_confusion_and_report_are_of_all_samples(session):
+    found = session.confusion()
+    assert found.complete
+    predicted = np.arange(30) % 3
+    np.testing.assert_array_equal(found.predicted, predicted)
+    assert found.accuracy == np.mean(predicted == np.arange(30) % 2)
+    assert session.classification_report().support.tolist() == [15, 15, 0]
+    assert session.confusion_of([3, 4]).labels.tolist() == [1, 0]
+
+
+def test_a_partial_result_is_finished_in_the_background(data):
+    n_samples = 6 * STEP
+    x = np.zeros((n_samples, 6, 8, 1), np.float32)
+    session = Session(_Editable(), x, np.zeros(n_samples, int))
+    readings = []
+    session.observe(lambda change: readings.append(change.new), names="reading")
+    first = session.confusion(partial=True)
+    session.wait()
+    assert session.confusion(partial=True).complete
+    if not first.complete:  # it may have been that fast
+        assert readings[-1].what == "predictions"
+        assert readings[-1].complete
+
+
+def test_a_cancelled_pass_goes_no_further_until_it_is_resumed(monkeypatch):
+    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 0.0)
+    n_samples = 40 * STEP
+    session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
+    session._give_way()
+    assert len(session.confusion(partial=True).rows) == STEP
+    session.cancel()
+    session.wait()
+    assert not session.confusion(partial=True).complete
+    assert session.reading.cancelled
+    session.resume()
+    session.confusion(partial=True)
+    session.wait()
+    assert session.confusion(partial=True).complete
+
+
+def test_a_pass_that_others_finish_is_reported_as_complete(monkeypatch):
+    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 0.0)
+    n_samples = 20 * STEP
+    session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
+    session._give_way()
+    session.confusion(partial=True)
+    session.predictions()
+    session.wait()
+    assert session.reading.complete
+
+
+def test_ablations_change_predictions_and_nothing_else(session):
+    plain = session.predictions().copy()
+    maps = session.maps([1, 2]).copy()
+    session.layer = "dense"
+    session.ablations = (Ablation("dense", (0,)),)
+    assert session.predictions().argmax(axis=1).tolist() == [0] * 30
+    assert session.confusion().counts.tolist() == [[15, 0, 0], [15, 0, 0], [0, 0, 0]]
+    np.testing.assert_array_equal(session.predictions(ablated=False), plain)
+    assert session.maps()[0, 0] == 0  # of what is on show
+    session.samples = (4,)
+    assert session.maps().tolist() == [[0, 8, 12, 16, 20]]
+    assert session.maps([4]).tolist() == [[4, 8, 12, 16, 20]]  # of the data as given
+    session.ablations = ()
+    np.testing.assert_array_equal(session.predictions(), plain)
+    session.layer = "conv"
+    np.testing.assert_array_equal(session.maps([1, 2]), maps)
+
+
+def test_a_unit_may_be_held_at_its_mean_and_two_ablations_share_a_layer(session):
+    session.select(layer="dense", samples=(29,))
+    session.ablations = [Ablation("dense", (0,), fill="mean"), Ablation("dense", (4,), scale=2.0)]
+    np.testing.assert_allclose(session.maps(), [[14.5, 58, 87, 116, 290]])
+
+
+def test_a_disturbance_is_of_the_samples_on_show(session):
+    session.samples = (6,)
+    plain, picture = session.maps().copy(), session.pictures().copy()
+    session.disturbance = Disturbance(brightness=-1.0)
+    assert session.maps().max() == 0
+    assert not session.pictures().any()
+    assert session.predictions_on_show().argmax() == 0
+    np.testing.assert_array_equal(session.maps([6]), plain)
+    np.testing.assert_array_equal(session.pictures([6]), picture)
+    session.disturbance = None
+    np.testing.assert_array_equal(session.maps(), plain)
+
+
+def test_scores_are_of_what_is_on_show_or_of_rows(session):
+    session.select(samples=(3, 4), ablations=(Ablation("dense", (0,)),))
+    assert session.scores().predicted.tolist() == [0, 0]
+    assert session.scores([3, 4], ablated=False).predicted.tolist() == [0, 1]
+    assert session.scores(limit=1).confidence.tolist() == [1.0]
+    np.testing.assert_allclose(session.scores().loss, [-np.log(1e-7), 0], atol=1e-6)
+
+
+def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
+    session.ablations = Ablation("dense", (1,))
+    assert session.ablations == (Ablation("dense", (1,)),)
+    for wrong, message in [
+        (Ablation("sense", (0,)), "no layer 'sense'"),
+        (Ablation("dense", (5,)), r"unit 5 is outside 0\.\.4"),
+        ((Ablation("dense", (1,)), Ablation("dense", (2, 1))), "ablated twice"),
+        ("dense", "must be several Ablation"),
+    ]:
+        with pytest.raises(SelectionError, match=message):
+            session.ablations = wrong
+    with pytest.raises(SelectionError, match="must be a Disturbance"):
+        session.disturbance = 0.5
+    assert session.ablations == (Ablation("dense", (1,)),)
+    session.ablations = (Ablation("dense", ()),)
+    assert session.ablations == ()
+
+
+def test_another_model_takes_over_the_ablations_that_fit(session):
+    class Smaller(_Editable):
+        layers = FakeProbe.layers[:1]
+
+    session.ablations = (Ablation("conv", (3,)), Ablation("dense", (1,)))
+    session.model = Smaller()
+    assert session.ablations == (Ablation("conv", (3,)),)
+
+
+def test_a_slider_makes_no_second_pass_for_what_it_has_seen(session):
+    session.ablations = (Ablation("dense", (0,), scale=0.5),)
+    session.predictions()
+    session._probe.calls.clear()
+    session.predictions()
+    assert session._probe.calls == []
+
+
+def test_without_labels_or_classes_it_says_why(data):
+    session = Session(_Editable(), data[0])
+    assert session.missing_for_confusion() == "this needs labels"
+    with pytest.raises(DataError, match="no confusion matrix: this needs labels"):
+        session.confusion()
+
+    class Regression(_Editable):
+        n_classes = 1
+
+    session = Session(Regression(), data[0])
+    assert "may be a regression" in session.missing_for_confusion()
+    with pytest.raises(DataError, match="no predictions: the model puts out one number"):
+        session.predictions()
+
+    class Maps(_Editable):
+        n_classes = 0
+
+    session = Session(Maps(), data[0], data[1], class_names=("a", "b"))
+    with pytest.raises(DataError, match="not one value per class"):
+        session.confusion()
+
+
+def test_a_probe_that_cannot_be_edited_says_so(data):
+    plain = Session(FakeProbe(), *data, ablations=(Ablation("dense", (0,)),))
+    with pytest.raises(LayerError, match="cannot run its model with"):
+        plain.predictions()
+
+
+def test_the_peak_of_a_unit_on_some_rows(session):
+    session.select(layer="conv", unit=2)
+    assert session.peak_values([1, 5]).tolist() == [3, 15]
+    assert session.peak_values([]).shape == (0,)

@@ -1,0 +1,74 @@
+"""What the tests of kernels share: a layer of every kind, and how to read a tile."""
+
+import io
+import re
+
+import numpy as np
+from fakes import FakeProbe
+from PIL import Image
+
+from actwidgets.core.colormaps import palette
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.errors import LayerError
+
+SHAPES = {
+    "colour": (2, 3, 3, 100),
+    "grey": (2, 3, 1, 5),
+    "volume": (4, 2, 3, 2, 5),
+    "series": (1, 6, 2, 5),
+    "separable": (2, 3, 1, 6),
+    "hidden": (1, 1, 24, 7),
+    "out": (1, 1, 7, 3),
+}
+
+
+class Several(FakeProbe):
+    """Layers of every kind, with seeded weights."""
+
+    layers = (
+        LayerInfo("colour", "Conv2D", (None, 4, 6, 100), 100, 0),
+        LayerInfo("grey", "Conv2D", (None, 4, 6, 5), 5, 0),
+        LayerInfo("volume", "Conv3D", (None, 2, 2, 2, 5), 5, 0),
+        LayerInfo("series", "Conv1D", (None, 4, 5), 5, 0),
+        LayerInfo("separable", "SeparableConv2D", (None, 4, 6, 5), 5, 0),
+        LayerInfo("pool", "MaxPooling2D", (None, 2, 3, 4), 4, 0),
+        LayerInfo("flatten", "Flatten", (None, 24), 24, 0),
+        LayerInfo("hidden", "Dense", (None, 7), 7, 0),
+        LayerInfo("out", "Dense", (None, 3), 3, 0),
+    )
+
+    def kernels(self, layer):
+        if layer not in SHAPES:
+            raise LayerError("no kernels")
+        generator = np.random.default_rng(len(layer))
+        weights = generator.normal(size=SHAPES[layer]).astype(np.float32)
+        weights.flat[-1] = 5  # the largest: of the last unit, in the last slice
+        return weights
+
+
+def tile(grid, channel, unit):
+    """The pixels of a kernel, as positions on the page."""
+    mosaic = grid._mosaic
+    row, column = divmod(unit, mosaic.columns)
+    top = int(mosaic.row_edges[channel * mosaic.rows_per_sample + row]) + mosaic.margin
+    left = int(mosaic.column_edges[column]) + mosaic.margin
+    picture = np.asarray(Image.open(io.BytesIO(grid._picture.image.image.value)).convert("RGB"))
+    return picture[top : top + mosaic.tile_height, left : left + mosaic.tile_width]
+
+
+def shown(widget):
+    """Whether somebody sees it."""
+    return widget.layout.display is None
+
+
+def shown_colours(grid, weights):
+    """Colours of `(row, column)` weights on the symmetric scale that the note tells."""
+    reach = float(re.search(r"colours from \S+ to ([\d.]+)", grid._note.value)[1])
+    codes = ((weights + reach) / (2 * reach) * 249 + 0.5).astype(int).clip(0, 249)
+    return palette("blue-red")[codes].astype(int)
+
+
+def pixels(grid, block, unit, shape):
+    """A tile with its enlargement undone: one pixel for each weight."""
+    found = tile(grid, block, unit)
+    return found[:: found.shape[0] // shape[0], :: found.shape[1] // shape[1]].astype(int)

@@ -1,0 +1,291 @@
+"""Views of predictions: confusion matrix, table, counts; and breadcrumbs over all of it."""
+
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, open_widgets, wiretap
+
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.disturbance import Disturbance
+from actwidgets.errors import DataError
+from actwidgets.session import Session
+from actwidgets.views.breadcrumbs import Breadcrumbs
+from actwidgets.views.class_counts import ClassCounts
+from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.prediction_table import PredictionTable
+from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.unit_box_plot import UnitBoxPlot
+
+NAMES = ("<b>shirt", "coat", "bag")
+
+
+class Sigmoid(FakeProbe):
+    n_classes = 1
+
+    def predictions(self, x):
+        return np.asarray(x)[:, 0, 0, :1] / 40
+
+
+class Many(FakeProbe):
+    n_classes = 1000
+
+    def predictions(self, x):
+        return np.eye(1000, dtype=np.float32)[np.asarray(x)[:, 0, 0, 0].astype(int) * 7 % 1000]
+
+
+@pytest.fixture
+def session(probe, data):
+    return Session(probe, *data, class_names=NAMES)
+
+
+def _click(mark, row, column):
+    event = {"event": "element_click", "data": {"rowNum": row, "columnNum": column, "color": 0}}
+    mark._handle_custom_msgs(None, event)
+
+
+def _figures(view):
+    marks = view._cells.figures
+    places = zip(marks.y, marks.x, strict=True)
+    return dict(zip(places, marks.text, strict=True))
+
+
+# --- confusion matrix --------------------------------------------------------------------
+
+
+def test_cells_hold_the_counts_and_the_sides_recall_and_precision(session):
+    view = ConfusionMatrix(session)
+    figures = _figures(view)
+    assert figures["<b>shirt", "<b>shirt"] == "5"
+    assert figures["coat", "bag"] == "5"
+    assert figures["<b>shirt", "recall"] == ".33"
+    assert figures["bag", "recall"] == "–"
+    assert figures["precision", "coat"] == ".50"
+    assert "30 samples, accuracy 0.3333" in view._note.value
+    view.normalised = "row"
+    figures = _figures(view)
+    assert figures["coat", "bag"] == ".33"
+
+
+def test_a_click_on_a_cell_a_row_or_a_column_chooses_its_samples(session):
+    view = ConfusionMatrix(session)
+    _click(view.matrix, 0, 1)
+    assert session.samples == (4, 10, 16, 22, 28)
+    assert session.class_index == 0
+    _click(view.matrix, 1, 3)
+    assert session.samples == tuple(range(1, 30, 2))
+    _click(view.matrix, 3, 2)
+    assert session.samples == tuple(range(2, 30, 3))
+    assert session.class_index == 2
+    _click(view.matrix, 2, 0)  # nothing there
+    assert session.samples == tuple(range(2, 30, 3))
+    assert "0 samples of bag taken for &lt;b&gt;shirt" in view._readout.value
+
+
+def test_the_worst_pairs_are_listed_and_choose_theirs(session):
+    view = ConfusionMatrix(session)
+    assert [" ".join(line.split()) for line in view.pairs.options[:2]] == [
+        "5 33.3% <b>shirt → coat",
+        "5 33.3% <b>shirt → bag",
+    ]
+    view.pairs.set_state({"index": 1})
+    assert session.samples == (2, 8, 14, 20, 26)
+
+
+def test_the_report_is_escaped_and_marks_the_class(session):
+    view = ConfusionMatrix(session)
+    session.class_index = 1
+    assert "<th>&lt;b&gt;shirt</th><td>0.500</td><td>0.333</td>" in view._report.value
+    assert '<tr class="aw-chosen"><th>coat</th>' in view._report.value
+    assert "<th>bag</th><td>0.000</td><td>–</td><td>0.000</td><td>0</td>" in view._report.value
+
+
+def test_another_unit_or_sample_does_not_touch_it_and_ablations_are_one_message_a_mark(session):
+    ConfusionMatrix(session)
+    wires = wiretap()
+    session.select(unit=3, sample=4, layer="dense")
+    assert messages(wires) == []
+
+
+def test_of_a_thousand_classes_some_are_shown(data):
+    x, _ = data
+    session = Session(Many(), x, np.arange(30))
+    view = ConfusionMatrix(session)
+    assert len(view._cells._shown) == 24
+    assert "24 of 1,000 classes" in view._note.value
+    assert "30 of 1,000 classes, lowest F1 first" in view._report.value
+    view._search.set_state({"value": "203"})  # 29 is taken for it
+    assert session.class_index == 203
+    assert view._cells._shown[:2] == (203, 29)
+
+
+def test_a_single_sigmoid_has_two_classes(data):
+    view = ConfusionMatrix(Session(Sigmoid(), *data, class_names=("no", "yes")))
+    assert "accuracy" in view._note.value
+    assert view._confusion.counts.sum() == 30
+    table = PredictionTable(view.session, scope="all")
+    assert table._columns.tolist() == [0, 1]
+    assert ".88" in table._sheet.words.text.tolist()
+
+
+@pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable])
+def test_where_no_classes_are_predicted_there_is_nothing_to_show(kind, data):
+    view = kind(Session(Sigmoid(), data[0]))
+    assert "nothing to show: the model puts out one number" in view._note.value
+    assert view.error == ""
+
+
+def test_without_labels_the_table_works_and_the_matrix_says_why_not(data):
+    session = Session(FakeProbe(), data[0], class_names=NAMES)
+    assert "nothing to show: this needs labels" in ConfusionMatrix(session)._note.value
+    table = PredictionTable(session)
+    assert "→ coat" in table._sheet.words.text.tolist()
+    assert "loss" not in table._sort.options
+
+
+# --- table of probabilities --------------------------------------------------------------
+
+
+def test_the_table_is_of_the_chosen_samples_where_there_are_several(session):
+    view = PredictionTable(session)
+    assert "30 samples" in view._title.value
+    session.samples = (4, 5, 9)
+    assert view._rows.tolist() == [4, 5, 9]
+    words = view._sheet.words.text.tolist()
+    assert "▸ 4" in words
+    assert "coat ✗ bag" in words
+    assert words.count("1.00") == 3
+    view.scope = "all"
+    assert len(view._rows) == 30
+
+
+def test_sorted_by_loss_the_worst_come_first_and_a_click_chooses(session):
+    view = PredictionTable(session, sort="loss", lines=5, page=1)
+    wrong = [row for row in range(30) if row % 2 != row % 3]
+    assert view._rows[:20].tolist() == wrong
+    _click(view._sheet.cells, 2, 0)
+    assert session.samples == (wrong[6],)
+    view.sort = "row"
+    assert view.page == 0
+    _click(view._sheet.cells, 0, 0)  # the head
+    assert session.sample == wrong[6]
+
+
+def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
+    session.samples = (4, 5, 9)
+    view = PredictionTable(session)
+    _click(view._sheet.cells, 3, 2)
+    assert (session.sample, session.samples) == (9, (4, 5, 9))
+    view._sheet.cells._handle_custom_msgs(
+        None, {"event": "hover", "point": {"rowNum": 1, "columnNum": 2, "color": 0}}
+    )
+    assert "sample 4, coat: 1" in view._readout.value
+
+
+def test_the_table_follows_a_disturbance(session):
+    session.samples = (4, 5)
+    view = PredictionTable(session)
+    session.disturbance = Disturbance(brightness=-1)
+    assert view._scores.predicted.tolist() == [0, 0]
+
+
+def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
+    class Logits(FakeProbe):
+        def predictions(self, x):
+            return super().predictions(x) * 12 - 4
+
+    view = PredictionTable(Session(Logits(), *data, class_names=NAMES, samples=(1, 2)))
+    assert "the outputs are no probabilities" in view._note.value
+    assert view._sheet.words.text.tolist().count("8.0") == 2
+
+
+def test_of_a_thousand_classes_the_table_shows_those_that_hold_most(data):
+    view = PredictionTable(Session(Many(), data[0], samples=(1, 2)))
+    assert {7, 14} <= set(view._columns.tolist())
+    assert "12 of 1,000 classes" in view._note.value
+
+
+# --- counts, breadcrumbs, and what follows a choice --------------------------------------
+
+
+def test_each_split_has_its_bars_and_a_click_chooses_the_class(session):
+    view = ClassCounts(session, {"train": [0, 0, 2], "test": np.eye(3)[[1]]})
+    assert view.bars.y.tolist() == [[2, 0, 1], [0, 1, 0]]
+    assert view.bars.labels == ["train", "test"]
+    assert "train 3; test 1" in view._note.value
+    view.bars.selected = [2]
+    assert session.class_index == 2
+    assert "bag: 1 and 0" in view._note.value
+    assert "15 of" not in ClassCounts(session)._note.value
+    with pytest.raises(DataError, match="y holds 3"):
+        ClassCounts(session, {"train": [3]})
+
+
+def test_counts_without_labels_say_so(data):
+    view = ClassCounts(Session(FakeProbe(), data[0]))
+    assert "this needs labels" in view._note.value
+
+
+def test_breadcrumbs_tell_what_is_selected_and_take_it_back(session):
+    view = Breadcrumbs(session)
+    assert "conv · unit 0" in view._where.value
+    assert view.clear.layout.display == "none"
+    session.select(samples=(4, 10), class_index=1, disturbance=Disturbance(noise=0.1), unit=3)
+    assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
+    assert view.buttons["disturbance"].layout.display is None
+    view.buttons["class_index"].click()
+    assert session.class_index is None
+    assert view.buttons["class_index"].layout.display == "none"
+    session.sample = 10
+    view.clear.click()
+    assert (session.samples, session.disturbance.noise) == ((10,), 0.0)
+    assert session.unit == 3
+
+
+def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(session):
+    view = SampleGallery(session)
+    session.samples = (20, 4, 9)
+    assert view.only_chosen
+    assert view._rows.tolist() == [20, 4, 9]
+    assert "3 chosen of 30" in view._title.value
+    _click(view._picture.cells, 0, 1)
+    assert (session.sample, session.samples) == (4, (20, 4, 9))
+    view.outcome = "wrong"
+    assert view._rows.tolist() == [20, 4, 9]
+    session.samples = (5,)
+    assert not view.only_chosen
+    view.outcome = "all"
+    view.set_trait("several", True)
+    _click(view._picture.cells, 0, 0)
+    assert not view.only_chosen  # chosen here: there is nothing new to show
+
+
+def test_the_captions_of_the_gallery_follow_ablations(data):
+    class Editable(FakeProbe):
+        def edited(self, edits):
+            other = type(self)()
+            other.predictions = lambda x: np.eye(3, dtype=np.float32)[[2] * len(x)]
+            return other
+
+    session = Session(Editable(), *data, class_names=NAMES)
+    view = SampleGallery(session)
+    session.ablations = (Ablation("dense", (0,)),)
+    assert view._picture.words.text.tolist()[:2] == ["✗ bag", "is <b>shirt"]
+
+
+def test_the_chosen_samples_are_dots_over_the_boxes(session):
+    session.layer = "dense"
+    view = UnitBoxPlot(session)
+    assert len(view.chosen.x) == 0
+    session.samples = (4, 9)
+    assert list(view.chosen.x) == ["<b>shirt", "coat"]
+    assert list(view.chosen.y) == [4, 9]
+    assert "dots: 2 chosen samples" in view._note.value
+    session.samples = (4,)
+    assert len(view.chosen.x) == 0
+
+
+@pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable, ClassCounts, Breadcrumbs])
+def test_closing_gives_every_widget_back(kind, session):
+    before = open_widgets()
+    view = kind(session)
+    view.close(), view.close()
+    assert open_widgets() == before

@@ -1,0 +1,133 @@
+"""Units switched off by a click, and what is told of it."""
+
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, open_widgets, wiretap
+
+from actwidgets.core.ablation import Ablation
+from actwidgets.session import Session
+from actwidgets.views.unit_ablation import UnitAblation
+
+NAMES = ("<b>shirt", "coat", "bag")
+
+
+class _Editable(FakeProbe):
+    """Predicts class 0 where unit 0 of the dense layer is off, else as before."""
+
+    factor = 1.0
+
+    def edited(self, edits):
+        other = type(self)()
+        other.factor = edits["dense"].factor[0] if "dense" in edits else 1.0
+        return other
+
+    def predictions(self, x):
+        return super().predictions(np.asarray(x) * self.factor)
+
+
+@pytest.fixture
+def session(data):
+    return Session(_Editable(), *data, class_names=NAMES, layer="dense")
+
+
+def _tile(view, column, row=0):
+    event = {"event": "element_click", "data": {"rowNum": row, "columnNum": column, "color": 0}}
+    view._tiles.cells._handle_custom_msgs(None, event)
+
+
+def test_a_click_switches_a_unit_off_and_on_again(session):
+    view = UnitAblation(session)
+    assert "0 units altered here" in view._told.value
+    _tile(view, 0)
+    assert session.ablations == (Ablation("dense", (0,)),)
+    assert "accuracy 0.3333 → 0.5000" in view._told.value
+    assert "1 unit altered here, 20 of 30 predictions differ" in view._told.value
+    np.testing.assert_allclose(view.recall.y, [[1 / 3, 1 / 3], [1, 0]])
+    assert list(view.recall.x) == ["<b>shirt", "coat"]
+    _tile(view, 3)
+    assert session.ablations == (Ablation("dense", (0, 3)),)
+    assert session.unit == 3
+    _tile(view, 0)
+    _tile(view, 3)
+    assert session.ablations == ()
+    _tile(view, 7)  # no such unit
+    assert session.ablations == ()
+
+
+def test_the_sample_in_focus_is_told_escaped(session):
+    session.sample = 1
+    view = UnitAblation(session)
+    _tile(view, 0)
+    assert "sample 1: coat 1.00 → &lt;b&gt;shirt 1.00" in view._told.value
+
+
+def test_slider_and_fill_change_what_is_off_and_follow_the_session(session):
+    view = UnitAblation(session)
+    view.scale = 0.5
+    assert session.ablations == ()
+    view._only.click()
+    assert session.ablations == (Ablation("dense", (0,), scale=0.5),)
+    view.scale = 1.0
+    assert session.ablations == (Ablation("dense", (0,), scale=1.0),)
+    assert "accuracy 0.3333 → 0.3333" in view._told.value
+    view.fill = "mean"
+    assert session.ablations == (Ablation("dense", (0,), scale=1.0, fill="mean"),)
+    session.ablations = (Ablation("dense", (2,), scale=0.25),)
+    assert (view.scale, view.fill) == (0.25, "zero")
+    view._none.click()
+    assert session.ablations == ()
+
+
+def test_ablations_of_other_layers_stay(session):
+    view = UnitAblation(session)
+    _tile(view, 1)
+    session.layer = "conv"
+    _tile(view, 4)
+    assert session.ablations == (Ablation("dense", (1,)), Ablation("conv", (4,)))
+    assert "1 unit altered here" in view._told.value
+
+
+def test_a_move_of_the_slider_is_a_message_for_each_mark(session):
+    view = UnitAblation(session)
+    _tile(view, 0)
+    session.wait()
+    wires = wiretap()
+    view.scale = 0.4
+    kinds = [name for name, _ in messages(wires)]
+    assert kinds.count("Bars") == 1
+    assert kinds.count("Image") == 0  # the tiles are the same
+    assert set(kinds) <= {"Bars", "HTML", "FloatSlider", "UnitAblation", "Layout"}
+
+
+def test_many_units_are_pages_of_tiles(data):
+    class Wide(_Editable):
+        layers = (FakeProbe.layers[1].__class__("dense", "Dense", (None, 400), 400, 0),)
+
+    view = UnitAblation(Session(Wide(), *data, class_names=NAMES))
+    assert f"{view._tiles.capacity} of 400" in view._pager.words.value
+    view.page = 1
+    _tile(view, 0)
+    assert view.session.ablations == (Ablation("dense", (view._tiles.capacity,)),)
+
+
+def test_without_labels_there_is_nothing_to_compare(data):
+    view = UnitAblation(Session(_Editable(), data[0]))
+    assert "nothing to show for conv: this needs labels" in view._note.value
+    assert view.error == ""
+
+
+@pytest.mark.expects_error
+def test_a_model_that_cannot_be_edited_is_one_sentence(data):
+    session = Session(FakeProbe(), *data, class_names=NAMES)
+    view = UnitAblation(session)
+    _tile(view, 0)
+    assert "cannot run its model" in view.error
+    session.ablations = ()
+    assert view.error == ""
+
+
+def test_closing_gives_every_widget_back(session):
+    before = open_widgets()
+    view = UnitAblation(session)
+    view.close()
+    assert open_widgets() == before
