@@ -49,6 +49,7 @@ class ImportancePass:
         class_name: How it is called.
         without_ablation: Why there is no `predict`, as a sentence.
         budget_bytes: What the values may take; of a very wide layer fewer samples are read.
+        n_trees: Trees of the forest.
 
     Cost: one forward pass to the layer over at most 2,000 samples, some 15 ms for each of a
     hundred trees and for each unit at ten classes, and one whole forward pass over the
@@ -67,6 +68,7 @@ class ImportancePass:
         class_name: str | None = None,
         without_ablation: str = "",
         budget_bytes: int = 128 * 2**20,
+        n_trees: int = TREES,
     ) -> None:
         self.what, self.cancelled = "importance", False
         self.layers: tuple[str, ...] = (layer,)
@@ -85,7 +87,7 @@ class ImportancePass:
         n_batches = math.ceil(len(self._ablated) / BATCH_SIZE)
         self._pieces = {
             "reading": math.ceil(len(rows) / BATCH_SIZE),
-            "forest": TREES,
+            "forest": n_trees,
             "mutual_information": n_measured,
             "ablation": (n_measured + 1) * n_batches if predict else 0,
         }
@@ -210,9 +212,8 @@ class ImportancePass:
     def _grow_forest(self) -> Iterator[str]:
         values, labels = self._values.of(self._measured), self._labels[self._values.finite]
         if not len(labels):
-            self._done["forest"] = TREES
             return
-        forest = GrowingForest(values, labels)
+        forest = GrowingForest(values, labels, self._pieces["forest"])
         while forest.n_grown < forest.n_trees:
             forest.grow()
             found = self._found["forest"].copy()
@@ -227,7 +228,7 @@ class ImportancePass:
             values = self._values.of([unit])[:, 0]
             self._found["mutual_information"][unit] = mutual_information(values, labels)
             yield self._piece("mutual_information")
-        if len(labels) and np.isnan(self._found["mutual_information"][self._measured]).all():
+        if len(labels) and np.isnan(self._found["mutual_information"][self._measured]).any():
             self._notes.append("No mutual information: it needs two samples of two classes.")
 
     def _ablate(self) -> Iterator[str]:

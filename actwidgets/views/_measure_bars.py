@@ -11,7 +11,8 @@ from actwidgets.views._picture import CLEAR, plain_figure
 from actwidgets.views._style import NEUTRAL
 
 ROW_PX = 18
-LABELS = 0.24  # width of the column of names, a panel being 1
+GAP = 0.22  # between bars, of a row
+LABELS = 0.2  # width of the column of names, a panel being 1
 BARS = 0.7  # of a panel; the rest is for the figure behind the bar
 BAR, CHOSEN = "#3fa7a0", "#e08a2e"
 BAND = "#3fa7a0"
@@ -36,7 +37,7 @@ class MeasureBars(w.VBox):
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
         self.bands = bq.Bars(scales=scales, y=[], base=-LABELS, padding=0.0, colors=[BAND], **flat)
         self.bars = [
-            bq.Bars(scales=scales, y=[], base=float(panel), padding=0.22, colors=[BAR], **flat)
+            bq.Bars(scales=scales, y=[], base=float(panel), padding=GAP, colors=[BAR], **flat)
             for panel in range(n_panels)
         ]
         words = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
@@ -88,12 +89,12 @@ class MeasureBars(w.VBox):
             texts += list(told)
         if n_rows < len(self._rows.domain):
             self._set_rows(n_rows)
-        middles = (rows + 0.5) / n_rows
+        middles = (rows + (1 + GAP) / 2) / (n_rows + GAP)  # a gap above the first bar, too
         _write(self.names, np.full(n_rows, -0.03), middles, names)
         _write(self.figures, np.array(places), np.tile(middles, len(panels)), texts)
 
     def _set_rows(self, n_rows: int) -> None:
-        self._rows.domain = list(range(n_rows))
+        self._rows.domain = list(range(n_rows))[::-1]  # bqplot begins at the bottom
         self._set_height(n_rows)
 
     def _set_height(self, n_rows: int) -> None:
@@ -108,4 +109,4 @@ def _write(label: bq.Label, x: np.ndarray, y: np.ndarray, texts: Sequence[str]) 
 
 
 def _row_of(event: Any) -> int:
-    return int(event["index"])
+    return int(event["data"]["index"])

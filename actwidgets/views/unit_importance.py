@@ -150,6 +150,9 @@ class UnitImportance(View):
         self._button.layout.display = None if shown else "none"
 
     def _on_reading(self, _change: Any) -> None:
+        if not self.watching:
+            self._painted = None  # there is more to show by then
+            return
         reading = self._importance.reading
         self._repaint()
         if reading is not None and reading.failure:
