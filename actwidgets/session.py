@@ -17,6 +17,7 @@ from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
 from actwidgets.session_embeddings import Embeddings
+from actwidgets.session_importance import Importance
 from actwidgets.session_predictions import SessionPredictions
 
 
@@ -62,6 +63,7 @@ class Session(SessionPredictions):
 
     _model: Any
     _embeddings: Embeddings | None = None
+    _importance: Importance | None = None
 
     def __init__(
         self,
@@ -133,6 +135,14 @@ class Session(SessionPredictions):
                 self._embeddings = Embeddings(self)
             return self._embeddings
 
+    @property
+    def importance(self) -> Importance:
+        """Which units of the chosen layer carry the class; measured when asked for."""
+        with self.lock:
+            if self._importance is None:
+                self._importance = Importance(self)
+            return self._importance
+
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all or nothing.
 
@@ -156,6 +166,8 @@ class Session(SessionPredictions):
         """Stop reading in the background. The session goes on working."""
         if self._embeddings is not None:
             self._embeddings.close()
+        if self._importance is not None:
+            self._importance.close()
         super().close()
 
     # --- how it is kept consistent -------------------------------------------------------
