@@ -4,14 +4,12 @@ import time
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from actwidgets.background import reading_of
 from actwidgets.core.arrays import Integers
 from actwidgets.core.class_scores import ClassScores, class_scores
 from actwidgets.core.classification_report import ClassificationReport
-from actwidgets.core.confusion import Confusion, confusion
-from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.confusion import Confusion
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
@@ -46,7 +44,7 @@ class SessionPredictions(SessionPasses):
         rows = self.predicted_rows(partial=partial, ablated=ablated)
         return self.confusion_of(rows, ablated=ablated)
 
-    def confusion_of(self, rows: ArrayLike, *, ablated: bool = True) -> Confusion:
+    def confusion_of(self, rows: Sequence[int] | Integers, *, ablated: bool = True) -> Confusion:
         """The same of some samples.
 
         Args:
@@ -57,15 +55,9 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
-        assert self.labels is not None
-        chosen = np.asarray(rows, np.int64)
-        return confusion(
-            self.labels[chosen],
-            predicted_classes(self.predictions(chosen.tolist(), ablated=ablated)),
-            self.class_names,
-            rows=chosen,
-            n_samples=self.n_samples,
-        )
+        chosen = np.array(known_rows(rows, self.n_samples), np.int64)
+        with self.lock:
+            return self._numbers.confusion(chosen, self.ablations if ablated else ())
 
     def predicted_rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
         """Rows of the samples that have been predicted: all of them, or those so far.

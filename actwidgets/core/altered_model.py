@@ -8,7 +8,9 @@ import numpy as np
 from actwidgets.core import probes
 from actwidgets.core.ablation import Ablation, edit_of
 from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.confusion import Confusion
 from actwidgets.core.edits import Edit
+from actwidgets.core.outcomes import predicted_classes
 from actwidgets.core.prediction_pass import PredictionPass, spread
 from actwidgets.core.prediction_table import BATCH_SIZE, PredictionTable
 from actwidgets.core.samples import Samples
@@ -44,6 +46,18 @@ class AlteredModel:
             self.probe = probes.edited(probe, self._edits(probe, ablations))
         table = PredictionTable(len(samples), probe.n_classes)
         self.prediction_pass = PredictionPass(table, self._predict)
+        self._confusion: tuple[bytes, Confusion] | None = None
+
+    def confusion(self, rows: Integers, class_names: tuple[str, ...]) -> Confusion:
+        """True and predicted classes of some samples that have labels; the last one is kept."""
+        key = rows.tobytes()
+        if self._confusion is None or self._confusion[0] != key:
+            labels = self._samples.labels
+            assert labels is not None
+            predicted = predicted_classes(self.prediction_pass.predictions(rows))
+            found = Confusion(labels[rows], predicted, rows, class_names, len(self._samples))
+            self._confusion = key, found
+        return self._confusion[1]
 
     def _predict(self, rows: Integers) -> Array:
         return self.probe.predictions(self._samples.rows(rows))

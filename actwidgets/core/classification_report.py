@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import precision_recall_fscore_support
 
 from actwidgets.core.arrays import Doubles, Integers
 
@@ -80,29 +79,48 @@ def classification_report(
         labels: `(sample,)` true class indices.
         predicted: `(sample,)` predicted class indices.
         class_names: One per class.
+
+    Raises:
+        ShapeError: Not as many predictions as labels.
+        DataError: Classes outside the names.
     """
-    labels, predicted = np.asarray(labels, np.int64), np.asarray(predicted, np.int64)
-    n_classes = len(class_names)
-    if not len(labels):
-        nothing = np.zeros(n_classes)
-        none, no = np.zeros(n_classes, np.int64), Averages(*[float("nan")] * 3)
-        return ClassificationReport(
-            class_names, nothing, nothing, nothing, none, none, float("nan"), no, no
-        )
-    options = {"labels": list(range(n_classes)), "zero_division": 0.0}
-    precision, recall, f1, support = precision_recall_fscore_support(labels, predicted, **options)
-    averages = []
-    for kind in ("macro", "weighted"):
-        *figures, _ = precision_recall_fscore_support(labels, predicted, average=kind, **options)
-        averages.append(Averages(*map(float, figures)))
+    from actwidgets.core.confusion import confusion  # which makes reports of its own
+
+    return confusion(labels, predicted, class_names).report
+
+
+def report_of_counts(counts: Integers, class_names: tuple[str, ...]) -> ClassificationReport:
+    """The same from a confusion matrix.
+
+    Counted here rather than by scikit-learn, whose report takes as long as the forward passes
+    of a small model; the tests hold it to be the same.
+
+    Args:
+        counts: `(class, class)`: row the true class, column the predicted one.
+        class_names: One per class.
+    """
+    right, support, n_predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
+    precision, recall = _share(right, n_predicted), _share(right, support)
+    f1 = _share(2 * right, n_predicted + support)
+    n_samples = int(support.sum())
+    each = (precision, recall, f1)
+    if n_samples:
+        macro = Averages(*(float(figures.mean()) for figures in each))
+        weighted = Averages(*(float(figures @ support / n_samples) for figures in each))
+    else:
+        macro = weighted = Averages(*[float("nan")] * 3)
     return ClassificationReport(
         class_names=class_names,
         precision=precision,
         recall=recall,
         f1=f1,
-        support=np.asarray(support, np.int64),
-        n_predicted=np.bincount(predicted, minlength=n_classes).astype(np.int64),
-        accuracy=float(np.mean(labels == predicted)),
-        macro=averages[0],
-        weighted=averages[1],
+        support=support,
+        n_predicted=n_predicted,
+        accuracy=float(right.sum() / n_samples) if n_samples else float("nan"),
+        macro=macro,
+        weighted=weighted,
     )
+
+
+def _share(part: Integers, whole: Integers) -> Doubles:
+    return np.divide(part, whole, out=np.zeros(len(whole)), where=whole > 0)

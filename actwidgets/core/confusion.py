@@ -6,10 +6,9 @@ from functools import cached_property
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
-from sklearn.metrics import confusion_matrix
 
 from actwidgets.core.arrays import Doubles, Integers
-from actwidgets.core.classification_report import ClassificationReport, classification_report
+from actwidgets.core.classification_report import ClassificationReport, report_of_counts
 from actwidgets.core.labels import class_indices
 from actwidgets.errors import DataError, ShapeError
 
@@ -59,10 +58,10 @@ class Confusion:
     @cached_property
     def counts(self) -> Integers:
         """`(class, class)` int64: row the true class, column the predicted one."""
-        if not len(self.labels):  # scikit-learn refuses to count nothing
-            return np.zeros((len(self.class_names),) * 2, np.int64)
-        classes = range(len(self.class_names))
-        return np.asarray(confusion_matrix(self.labels, self.predicted, labels=list(classes)))
+        n_classes = len(self.class_names)
+        cells = self.labels * n_classes + self.predicted
+        counts = np.bincount(cells, minlength=n_classes * n_classes).astype(np.int64)
+        return counts.reshape(n_classes, n_classes)
 
     @property
     def accuracy(self) -> float:
@@ -72,7 +71,7 @@ class Confusion:
     @cached_property
     def report(self) -> ClassificationReport:
         """Precision, recall and F1 of each class, and their averages."""
-        return classification_report(self.labels, self.predicted, self.class_names)
+        return report_of_counts(self.counts, self.class_names)
 
     def normalised(self, by: str) -> Doubles:
         """The counts as shares.

@@ -10,8 +10,9 @@ from typing import Any
 from actwidgets.core import probes
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.altered_model import AlteredModel
-from actwidgets.core.arrays import Array, Floats
+from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.cache import ArrayCache
+from actwidgets.core.confusion import Confusion
 from actwidgets.core.disturbance import UNDISTURBED, Disturbance
 from actwidgets.core.prediction_pass import PredictionPass
 from actwidgets.core.profile_pass import ProfilePass, ProfilePasses
@@ -82,6 +83,11 @@ class ModelNumbers:
         """The model's output on some samples, `(sample, class)`."""
         self._forget_outputs_of_other_weights()
         return self._model(ablations).prediction_pass.predictions(rows)
+
+    def confusion(self, rows: Integers, ablations: Ablations = ()) -> Confusion:
+        """True and predicted classes of some samples; there are labels."""
+        self._forget_outputs_of_other_weights()
+        return self._model(ablations).confusion(rows, self._class_names)
 
     def prediction_pass(self, ablations: Ablations = ()) -> PredictionPass:
         """The pass that predicts all samples, as far as it has come."""

@@ -1,5 +1,6 @@
 """Predict all samples step by step, so that what is known so far can be shown."""
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 from actwidgets.core.arrays import Floats, Integers
 from actwidgets.core.prediction_table import PredictionTable
 
-STEP = 256  # samples: small enough to stop between two, large enough to cost no more
+STEP = 256  # samples at first; of a fast model more, so that Python is no great part of it
+LARGEST_STEP = 4096
+FAST_S = 0.01  # a step that takes less is followed by one twice as large
 
 
 class PredictionPass:
@@ -25,6 +28,7 @@ class PredictionPass:
     def __init__(self, table: PredictionTable, predict: Callable[[Integers], Any]) -> None:
         self.table, self._predict = table, predict
         self.cancelled = False
+        self._step = STEP
 
     @property
     def n_read(self) -> int:
@@ -52,7 +56,10 @@ class PredictionPass:
 
     def step(self) -> None:
         """Predict the next samples that are not known yet."""
-        self.predictions(self.table.missing(STEP))
+        begun_s = time.monotonic()
+        self.table.of(self.table.missing(self._step), self._predict, self._step)
+        if time.monotonic() - begun_s < FAST_S:
+            self._step = min(2 * self._step, LARGEST_STEP)
 
 
 def spread(n_samples: int, limit: int) -> Integers:

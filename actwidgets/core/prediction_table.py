@@ -36,12 +36,14 @@ class PredictionTable:
         """The first rows that have not been predicted."""
         return np.flatnonzero(~self._is_known)[:limit]
 
-    def of(self, rows: ArrayLike, predict: Callable[[Integers], Any]) -> Floats:
+    def of(
+        self, rows: ArrayLike, predict: Callable[[Integers], Any], batch_size: int = BATCH_SIZE
+    ) -> Floats:
         """The predictions of `rows`, a copy; `predict` is called for those not yet known."""
         wanted = np.asarray(rows, dtype=np.intp)
         missing = np.unique(wanted[~self._is_known[wanted]])
-        for start in range(0, len(missing), BATCH_SIZE):
-            batch = missing[start : start + BATCH_SIZE]
+        for start in range(0, len(missing), batch_size):
+            batch = missing[start : start + batch_size]
             self._values[batch] = predict(batch)
             self._is_known[batch] = True
         return self._values[wanted]

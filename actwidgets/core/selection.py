@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.disturbance import UNDISTURBED, Disturbance
@@ -87,12 +88,20 @@ def resolve(
     )
 
 
-def known_rows(rows: Sequence[int], n_samples: int) -> tuple[int, ...]:
+def known_rows(rows: Sequence[int] | NDArray[Any], n_samples: int) -> tuple[int, ...]:
     """The rows as a tuple of int, after checking that they exist.
 
     Raises:
         SelectionError: A row outside `0..n_samples-1`, or not an integer.
     """
+    if isinstance(rows, range | np.ndarray) and len(rows) > 1:  # very many, most often
+        array = np.asarray(rows)
+        if (
+            array.ndim == 1
+            and array.dtype.kind in "iu"
+            and 0 <= array.min() <= array.max() < n_samples
+        ):
+            return tuple(array.tolist())
     return tuple(_known("sample", row, n_samples) for row in rows)
 
 
