@@ -25,6 +25,8 @@ from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 from actwidgets.views.unit_list import UnitList
 
+PADDING_PX = 22  # of a view
+FITTED = (UnitBoxPlot, KernelGrid)  # made as wide as their column
 WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
 
 
@@ -69,7 +71,10 @@ class Workbench(w.VBox):
         """Columns of views side by side, which wrap; each view with its width."""
         views, boxes = [], []
         for column in columns:
-            made = [self._add(kind(self.session), width) for kind, width in column]
+            made = []
+            for kind, width in column:
+                options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
+                made.append(self._add(kind(self.session, **options), width))
             boxes.append(w.VBox(made, layout={"width": f"{max(each for _, each in column)}px"}))
             views += made
         return w.Box(boxes, layout=WRAPPING), views
@@ -84,7 +89,7 @@ class Workbench(w.VBox):
 
     def _units(self) -> tuple[w.Widget, list[View]]:
         return self._page(
-            [(UnitBoxPlot, 584), (KernelGrid, 584)], [(TopSamples, 584), (UnitList, 584)]
+            [(UnitBoxPlot, 552), (KernelGrid, 552)], [(TopSamples, 584), (UnitList, 584)]
         )
 
     def _interventions(self) -> tuple[w.Widget, list[View]]:

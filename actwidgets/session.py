@@ -16,6 +16,8 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
+from actwidgets.session_embeddings import Embeddings
+from actwidgets.session_importance import Importance
 from actwidgets.session_predictions import SessionPredictions
 
 
@@ -60,6 +62,8 @@ class Session(SessionPredictions):
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
 
     _model: Any
+    _embeddings: Embeddings | None = None
+    _importance: Importance | None = None
 
     def __init__(
         self,
@@ -123,6 +127,22 @@ class Session(SessionPredictions):
         """The layer in view."""
         return self._infos[self.layer]
 
+    @property
+    def embeddings(self) -> Embeddings:
+        """Samples as points in the plane: by their input, or by what a layer makes of them."""
+        with self.lock:
+            if self._embeddings is None:
+                self._embeddings = Embeddings(self)
+            return self._embeddings
+
+    @property
+    def importance(self) -> Importance:
+        """Which units of the chosen layer carry the class; measured when asked for."""
+        with self.lock:
+            if self._importance is None:
+                self._importance = Importance(self)
+            return self._importance
+
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all or nothing.
 
@@ -141,6 +161,14 @@ class Session(SessionPredictions):
                 return
             self._forget()
             self.set_trait("revision", self.revision + 1)
+
+    def close(self) -> None:
+        """Stop reading in the background. The session goes on working."""
+        if self._embeddings is not None:
+            self._embeddings.close()
+        if self._importance is not None:
+            self._importance.close()
+        super().close()
 
     # --- how it is kept consistent -------------------------------------------------------
 

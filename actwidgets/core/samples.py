@@ -63,6 +63,7 @@ class Samples:
         self._y = y
         if n_classes is not None:
             self.read_labels(n_classes)
+        self._kept: tuple[Disturbance, Array, Array] | None = None
         if not self._is_text:
             self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
 
@@ -94,13 +95,23 @@ class Samples:
         if disturbance.changes_nothing or not self.picture_shape:
             return inputs
         place = next(at for at, part in enumerate(batches.parts(self.x)) if part is self._picture)
-        given = np.asarray(batches.parts(inputs)[place])
-        return batches.with_part(inputs, place, self._disturb(given, disturbance))
+        given = batches.parts(inputs)[place]  # which may be vectors that are pictures
+        images = self._disturb(self.images(rows), disturbance)
+        return batches.with_part(inputs, place, images.reshape(given.shape))
 
     def _disturb(self, images: Array, disturbance: Disturbance) -> Array:
-        """Images of the same shape, which may have no channel axis."""
+        """Images of the same shape, which may have no channel axis; read-only.
+
+        The last ones are kept: maps, predictions and pictures all ask for the same.
+        """
+        kept = self._kept
+        if kept and kept[0] == disturbance and np.array_equal(kept[1], images):
+            return kept[2]
         whole = images if images.ndim == 4 else images[..., None]
-        return disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+        found = disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+        found.flags.writeable = False
+        self._kept = disturbance, images, found
+        return found
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
@@ -110,7 +121,7 @@ class Samples:
         shape = self._picture.shape
         return tuple(shape[1:3]) if is_image(shape) and not self._is_text else ()
 
-    def images(self, rows: Sequence[int]) -> Array:
+    def images(self, rows: ArrayLike) -> Array:
         """The image input of some samples, values as given: `(sample, row, column[, channel])`."""
         images = np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
         return images.reshape(len(images), *self._image_shape) if self._image_shape else images
@@ -123,7 +134,7 @@ class Samples:
         images = self.images(rows)
         if self._is_text:
             return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
-        if disturbance is not None and self.picture_shape:
+        if disturbance is not None and not disturbance.changes_nothing and self.picture_shape:
             images = self._disturb(images, disturbance)
         return to_rgb(images, self._low, self._high)
 

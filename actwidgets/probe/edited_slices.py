@@ -18,7 +18,7 @@ from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import element_name
 from actwidgets.probe.slices import Slices
 
-MAX_TRACES = 8  # each is one more trace of the whole model
+MAX_TRACES = 8  # one of ResNet50 takes about 25 MB
 
 
 class _Edited(NamedTuple):

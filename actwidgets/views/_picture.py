@@ -25,8 +25,9 @@ class Picture(w.Box):
     """
 
     def __init__(self, *, with_words: bool = False) -> None:
-        self._x = bq.LinearScale(min=0, max=1)
-        self._y = bq.LinearScale(min=0, max=1, reverse=True)
+        # Without padding: words would have bqplot leave a margin, and cells lie beside pixels.
+        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
+        self._y = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
         self._images = (w.Image(), w.Image())
         scales = {"x": self._x, "y": self._y}
         self.image = bq.Image(image=self._images[0], scales=scales, x=(0, 1), y=(0, 1))

@@ -22,7 +22,7 @@ SHEET = """<style>
 .aw-bars td:last-child { width: 42px; text-align: right; font-variant-numeric: tabular-nums; }
 .aw-bars b, .aw-bars i { display: block; min-width: 1px; }
 .aw-bars b { height: 10px; }
-.aw-bars i { height: 3px; background: var(--jp-ui-font-color3, #9e9e9e); opacity: .7; }
+.aw-bars i { height: 3px; background: var(--jp-ui-font-color2, #757575); opacity: .6; }
 </style>"""
 
 
@@ -80,4 +80,4 @@ def _figure(value: float) -> str:
 
 
 def _width(share: float) -> str:
-    return f"{100 * min(max(float(np.nan_to_num(share)), 0.0), 1.0):.1f}"
+    return f"{0.0 if np.isnan(share) else 100 * share:.1f}"

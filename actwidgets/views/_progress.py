@@ -31,14 +31,19 @@ class ProgressLine(w.HBox):
             layout={"align_items": "center", "display": "none", "min_height": "28px"},
         )
 
-    def show(self, reading: Reading | None) -> None:
-        """Tell how far a reading is; None, or one that is done, hides the line."""
+    def show(self, reading: Reading | None, told: str | None = None) -> None:
+        """Tell how far a reading is; None, or one that is done, hides the line.
+
+        Args:
+            reading: How far it is.
+            told: The same in words, where it does not count samples.
+        """
         if reading is None or reading.complete or reading.failure:
             self.layout.display = "none"
             return
         self._under_way = reading.under_way
         self.bar.value = reading.n_read / reading.n_samples
-        self.words.value = note(_told(reading))
+        self.words.value = note(_told(reading) if told is None else told)
         self.button.description = "Cancel" if reading.under_way else "Resume"
         self.layout.display = None
 
@@ -52,10 +57,11 @@ def _told(reading: Reading) -> str:
         return f"{text}, cancelled"
     if not reading.per_second:
         return text
-    return f"{text}, {reading.per_second:,.0f} a second, {_duration(reading.seconds_left)} left"
+    return f"{text}, {reading.per_second:,.0f} a second, {duration(reading.seconds_left)} left"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A length of time in words, as exactly as anybody wants to know it."""
     if seconds < 90:
         return f"{math.ceil(seconds)} s"
     minutes = seconds / 60

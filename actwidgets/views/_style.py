@@ -33,7 +33,7 @@ SHEET = """<style>
 .aw-view button.aw-crumb { border-radius: 12px; padding: 0 10px; font-size: 12px;
   background: rgba(63, 167, 160, .18); color: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot { background: transparent; }
-.aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); }
+.aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); pointer-events: none; }
 .aw-view .bqplot .plotarea_background { fill: transparent; }
 .aw-labels .bqplot .label { font-family: var(--jp-ui-font-family, sans-serif); }
 .aw-view .bqplot .heatmapcell { cursor: pointer; }

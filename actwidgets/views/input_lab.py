@@ -149,9 +149,6 @@ class InputLab(View):
     def _disturb(self, **fields: Any) -> None:
         with self._guard("could not disturb the samples"):
             self._session.select(disturbance=replace(self._session.disturbance, **fields))
-            failed = self.error  # of drawing, within: this guard must not take it back
-        if failed:
-            self._show_error(failed)
 
 
 def _button(words: str, tooltip: str, act: Any) -> w.Button:

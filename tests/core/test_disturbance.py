@@ -74,6 +74,12 @@ def test_whole_numbers_are_rounded_and_kept_in_their_range():
     assert found.ravel().tolist() == [26, 126, 126, 255]  # halves to the even one
 
 
+def test_of_true_and_false_what_is_above_a_half_is_true():
+    images = np.array([True, False, False, False]).reshape(1, 1, 4, 1)
+    found = disturb(images, Disturbance(shift_right=0.4), 0, 1)
+    assert found.ravel().tolist() == [True, False, False, False]  # 1, 0.4, 0, 0
+
+
 def test_noise_has_the_standard_deviation_asked_for_and_a_seed():
     images = np.full((1, 200, 300, 1), 5.0)
     found = disturb(images, Disturbance(noise=0.05), 0, 10) - images
@@ -183,7 +189,15 @@ def test_what_is_turned_is_shifted_afterwards():
     "patch",
     [
         *((0, 0, 1, 1), (2, 3, 2, 4), (0, 0, 6, 9)),
-        *((-2, -1, 4, 3), (4, 7, 10, 10), (-5, 2, 5, 3), (6, 0, 2, 2), (0, 9, 3, 3)),
+        *(
+            (-2, -1, 4, 3),
+            (4, 7, 10, 10),
+            (-5, 2, 5, 3),
+            (-9, 2, 4, 3),
+            (2, -13, 3, 4),
+            (6, 0, 2, 2),
+            (0, 9, 3, 3),
+        ),
     ],
 )
 def test_a_patch_hides_its_pixels_and_no_other(patch):
@@ -238,6 +252,14 @@ def test_a_pixel_that_is_not_a_number_stays_one_and_in_its_sample():
         found = np.isnan(disturb(images, one, 0, 1))[..., 0]
         assert not found[0].any()
         assert {(int(row), int(column)) for row, column in np.argwhere(found[1])} == wanted
+
+
+def test_a_pixel_that_is_not_a_number_is_not_taken_where_it_has_no_share():
+    images = np.zeros((1, 7, 7, 1))
+    images[0, 3, 4] = images[0, 4, 3] = np.nan  # beside the middle, which stays in its place
+    found = np.isnan(disturb(images, Disturbance(rotation=45), 0, 1))[0, :, :, 0]
+    assert found.any()
+    assert not found[3, 3]
 
 
 @pytest.mark.filterwarnings("error")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.disturbance import Disturbance, disturb
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, ShapeError
 
@@ -249,3 +249,35 @@ def test_the_range_of_light_is_that_of_all_samples_and_whole_numbers_stay_whole(
 
 def test_no_rows_are_no_images():
     assert Samples(IMAGES, None, n_classes=2).disturbed((), DARKER).shape == (0, 4, 5)
+
+
+def test_what_maps_predictions_and_pictures_ask_for_is_worked_out_once(monkeypatch):
+    calls = []
+    monkeypatch.setattr(
+        "actwidgets.core.samples.disturb", lambda *args: calls.append(args) or disturb(*args)
+    )
+    x = IMAGES.copy()
+    samples = Samples(x, None, n_classes=2)
+    first = samples.disturbed((2, 0), DARKER)
+    samples.disturbed((2, 0), DARKER)
+    samples.pictures([2, 0], DARKER)
+    assert len(calls) == 1
+    with pytest.raises(ValueError, match="read-only"):
+        first[:] = 0
+    samples.disturbed((0, 2), DARKER)
+    samples.disturbed((0, 2), Disturbance(brightness=0.25))
+    assert len(calls) == 3
+    x[0] = 1  # somebody writes to the data
+    assert samples.disturbed((0, 2), Disturbance(brightness=0.25))[0].min() == 1
+
+
+def test_vectors_that_are_pictures_are_disturbed_as_such_and_stay_vectors():
+    images = np.linspace(0, 1, 2 * 8 * 8).reshape(2, 8, 8)
+    down = Disturbance(shift_down=1)
+    samples = Samples(images.reshape(2, 64), None, n_classes=2)
+    found = samples.disturbed((1, 0), down)
+    assert found.shape == (2, 64)
+    wanted = images[[1, 0]][:, [0, 0, 1, 2, 3, 4, 5, 6]]
+    np.testing.assert_allclose(found, wanted.reshape(2, 64))
+    pixels = samples.pictures([1, 0], down)[..., 0]
+    np.testing.assert_array_equal(pixels, (wanted * 255 + 0.5).astype(np.uint8))

@@ -3,13 +3,13 @@
 import keras
 import numpy as np
 import pytest
-from edit_truth import altered, build, edit_for
+from edit_truth import altered, build, by_both_roads, edit_for
 from model_zoo import images
 
 from actwidgets.core.edits import Edit
 from actwidgets.core.probes import Probe, edited, fingerprint, is_stale, kernels, summaries
 from actwidgets.errors import LayerError, ShapeError
-from actwidgets.probe import edited_slices
+from actwidgets.probe import edited_slices, trace
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.slices import FEW_SAMPLES
 
@@ -116,7 +116,7 @@ def test_a_slice_made_in_the_background_takes_over():
         wanted = model.get_layer("last")(altered(model.get_layer("first")(x), edit_for(4, seed)))
         np.testing.assert_allclose(found.predictions(x), wanted, atol=1e-6)
         found.wait()
-    assert Counting.n_calls == 2  # eager, then traced behind
+        assert Counting.n_calls == 2  # eager, then traced behind
     probe.close()
     assert found._slices._edited._warmer is None
 
@@ -135,6 +135,24 @@ def test_traces_are_bounded_and_those_let_go_still_answer(monkeypatch):
     probes = [probe.edited(each) for each in ({"first": off["first"]}, {"last": off["last"]}, off)]
     assert [each.predictions(x)[0, 0] for each in probes] == [0, 9, 9]
     assert len(probe._edited_traces._kept) == 2
+
+
+def test_a_unit_switched_off_is_off_also_where_it_is_not_finite():
+    model = keras.Sequential([keras.Input((2,)), layers.Lambda(lambda x: 1 / x, name="inverse")])
+    x = np.tile(np.array([[0, 1], [np.nan, 0]], np.float32), (3, 1))
+    found = by_both_roads(KerasProbe(model), {"inverse": Edit([0, 1], [7, 0])}, x)
+    np.testing.assert_allclose(found[:2], [[7, 1], [7, np.inf]], rtol=1e-6)
+
+
+def test_the_public_road_is_edited_too(monkeypatch):
+    def broken(*_):
+        raise AttributeError("TensorFlow has changed")
+
+    monkeypatch.setattr(trace, "_head_on_graph", broken)
+    model, x, edit = _counted(), images(3), edit_for(4)
+    found = by_both_roads(KerasProbe(model), {"first": edit}, x)
+    wanted = model.get_layer("last")(altered(model.get_layer("first")(x), edit))
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
 
 
 # --- what is refused ---------------------------------------------------------------------

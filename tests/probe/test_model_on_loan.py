@@ -9,6 +9,7 @@ import tensorflow as tf
 from model_zoo import CASES, N_CLASSES, N_SAMPLES
 
 import actwidgets as aw
+from actwidgets.core import batches
 from actwidgets.core.edits import Edit
 from actwidgets.errors import ModelError
 from actwidgets.probe.keras_probe import KerasProbe
@@ -67,12 +68,15 @@ def _looked_at(session):
     session.predictions()
 
 
-def _edited(model):
-    probe = KerasProbe(model)
-    for info in probe.layers:
-        found = probe.edited({info.name: Edit(np.zeros(info.n_units), np.ones(info.n_units))})
-        found.predictions(X[:1]), found.predictions(X)
-        found.activations([info.name], X)
+def _edited(model, x=X, layers=("conv", "norm", "drop")):
+    """Eagerly and compiled; one after the other and all at once."""
+    probe = KerasProbe(model, x)
+    n_units = {info.name: info.n_units for info in probe.layers}
+    edits = {name: Edit(np.zeros(n_units[name]), np.ones(n_units[name])) for name in layers}
+    for chosen in ([*edits][:1], [*edits]):
+        found = probe.edited({name: edits[name] for name in chosen})
+        found.predictions(batches.take(x, np.arange(2)))
+        found.predictions(x), found.activations([chosen[0]], x)
 
 
 CALLS = {
@@ -84,7 +88,7 @@ CALLS = {
     "kernels": lambda model: aw.kernels(model, "conv"),
     "layer_similarity": lambda model: aw.layer_similarity(model, X, model),
     "explore": lambda model: aw.explore(model, X, Y).close(),
-    "edited": lambda model: _edited(model),
+    "edited": _edited,
     "a wrong layer": lambda model: _refused(model),
 }
 
@@ -108,6 +112,7 @@ def test_models_of_every_kind_are_left_as_they_were(kind):
     aw.activations(case.model, case.x, [*case.wanted], training=True)
     aw.predict(case.model, case.x, head=case.options.get("head"))
     aw.class_profiles(case.model, case.x, y, batch_size=4, head=case.options.get("head"))
+    _edited(case.model, case.x, case.wanted)
     app = aw.explore(case.model, case.x, y, **case.options)
     app.session._probe.wait()
     app.session.layer = app.session.layers[-1].name

@@ -373,6 +373,23 @@ def test_samples_that_are_no_images_are_nothing_to_show(x):
     assert lab.error == ""
 
 
+def test_vectors_that_are_pictures_are_disturbed_too():
+    class Vectors(FakeProbe):
+        def check(self, x):
+            pass
+
+        def predictions(self, x):
+            assert x.shape[1:] == (64,)
+            return np.eye(3, dtype=np.float32)[(x[:, 0] > 0.5).astype(int)]
+
+    session = Session(Vectors(), np.eye(4, 64, 1), class_names=("dark", "light", "none"))
+    lab = InputLab(session)
+    _drag(lab, (0, 2), (0, 3), brushing=False)
+    session.disturbance = Disturbance(patch=session.disturbance.patch, patch_value=1)
+    assert _sentence(lab) == "dark 1.00 → light 1.00"
+    assert (_pixels(lab) == 255).all(axis=2).sum() == 6
+
+
 def test_of_several_inputs_the_image_is_disturbed(data):
     class Two(FakeProbe):
         def check(self, x):

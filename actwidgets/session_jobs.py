@@ -1,0 +1,153 @@
+"""What is being made for a session in the background, for whom, and how it is stopped."""
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import replace
+from typing import Any, TypeVar
+
+import traitlets as t
+
+from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
+from actwidgets.core.embedding_pass import GatheringPass
+from actwidgets.errors import DataError
+from actwidgets.session_passes import SessionPasses
+
+KEPT = 24  # results: each is small
+AnyPass = TypeVar("AnyPass", bound=GatheringPass)
+
+
+class SessionJobs(t.HasTraits):
+    """Passes that views wish for, kept until weights or data change.
+
+    Each wish has a place; at the same place the next one takes its room, and what nobody
+    wishes for any more is left.
+
+    Args:
+        session: Whose samples are read.
+    """
+
+    reading = t.Instance(Reading, allow_none=True, read_only=True, help="what is being made")
+
+    def __init__(self, session: SessionPasses) -> None:
+        self._session = session
+        self._reader = BackgroundReader(self._report)
+        self._passes: OrderedDict[Hashable, GatheringPass] = OrderedDict()
+        self._wishes: dict[str, Hashable] = {}
+        self._revision = _revision(session)
+        super().__init__()
+        session.observe(self._give_way, names="selection")
+
+    def cancel(self) -> None:
+        """Make no further picture; what was made stays, and `resume` goes on."""
+        left = self._reader.cancel()
+        for each in left:
+            _stop(each)
+        if left:
+            self._report(reading_of(left[-1], cancelled=True))
+
+    def resume(self) -> None:
+        """Go on with what was cancelled or failed, as soon as a view asks for it."""
+        with self._session.lock:
+            for each in self._passes.values():
+                each.resume()
+            if self.reading is not None:
+                self.set_trait("reading", replace(self.reading, cancelled=False, failure=""))
+
+    def leave(self, place: str) -> None:
+        """Say that nobody at a place asks for anything any more."""
+        with self._session.lock:
+            self._wishes.pop(place, None)
+            self._leave_unwanted()
+
+    def wait(self) -> None:
+        """Return when the pictures under way, if there are any, are made.
+
+        A kernel interrupt while this waits cancels them.
+        """
+        try:
+            self._reader.wait()
+        except KeyboardInterrupt:
+            self.cancel()
+            raise
+
+    def close(self) -> None:
+        """Stop working in the background."""
+        for each in self._reader.cancel():
+            _stop(each)
+        self._reader.stop()
+
+    # --- how they are kept ---------------------------------------------------------------
+
+    def _pass(self, key: Hashable, make: Callable[[], AnyPass]) -> AnyPass:
+        """What answers a wish, kept or new."""
+        revision = _revision(self._session)
+        if revision != self._revision:
+            for each in self._reader.cancel():
+                _stop(each)
+            self._passes.clear()
+            self._revision = revision
+        found: Any = self._passes.get(key)
+        if found is None:
+            found = self._passes[key] = make()
+        self._passes.move_to_end(key)
+        while len(self._passes) > KEPT:
+            self._passes.popitem(last=False)[1].stop()
+        return found
+
+    def _leave_unwanted(self) -> None:
+        """Stop and drop what is under way and nobody asks for any more."""
+        unwanted = [
+            key
+            for key, each in self._passes.items()
+            if not each.complete and key not in self._wishes.values()
+        ]
+        if not unwanted:
+            return
+        under_way = self._reader.cancel()
+        left = [self._passes.pop(key) for key in unwanted]
+        for each in left:
+            each.stop()
+        for other in under_way:
+            if not any(other is each for each in left):
+                self._reader.read(other)
+
+    def _advance(self, wanted: GatheringPass, key: Hashable, partial: bool, place: str) -> None:
+        """Have a pass made: here and now, or in the background."""
+        if partial and self._wishes.get(place) != key:
+            with self._session.lock:
+                self._wishes[place] = key
+                self._leave_unwanted()
+        if wanted.complete:
+            return
+        if not partial:
+            wanted.resume()
+            try:
+                while not wanted.complete:
+                    wanted.step()
+            except BaseException:
+                wanted.stop()
+                raise
+            return
+        if wanted.failure:
+            raise DataError(wanted.failure)
+        if wanted.cancelled:
+            if self.reading is None or not self.reading.cancelled:
+                self._report(reading_of(wanted, cancelled=True))
+        else:
+            self._reader.read(wanted)
+
+    def _give_way(self, _change: Any) -> None:
+        self._reader.touch()
+
+    def _report(self, reading: Reading) -> None:
+        with self._session.lock:
+            self.set_trait("reading", reading)
+
+
+def _stop(one: Pass) -> None:
+    if isinstance(one, GatheringPass):
+        one.stop()
+
+
+def _revision(session: SessionPasses) -> int:
+    return getattr(session, "revision", 0)

@@ -1,0 +1,156 @@
+"""The input lab: a slider and a patch under the mouse move picture, maps and prediction."""
+
+import numpy as np
+import pytest
+
+SETUP = """
+import ipywidgets, actwidgets as aw
+from actwidgets.core.disturbance import Disturbance
+from actwidgets.views.input_lab import InputLab
+
+data = aw.load_dataset("digits")
+session = aw.Session(
+    aw.demo_model(), data.x_test, data.y_test, class_names=data.class_names, layer="conv_1"
+)
+"""
+CELL = """
+view, grid = InputLab(session), aw.FeatureMapGrid(session)
+ipywidgets.VBox([view, grid])
+"""
+PICTURE, INPUT, MAPS = range(3)  # in the order of the page
+
+
+@pytest.fixture(scope="module")
+def page(lab):
+    notebook = lab.new(SETUP, CELL, height=1600)
+    notebook.run_all()
+    notebook.page.locator(".bqplot .brushintsel .overlay").wait_for(state="attached")
+    return notebook
+
+
+@pytest.fixture
+def notebook(page):
+    page.execute("session.disturbance = None")
+    _settle(page)
+    return page
+
+
+def _settle(notebook):
+    notebook.page.wait_for_timeout(500)
+
+
+def _told(notebook):
+    return notebook.page.locator(".aw-says").text_content()
+
+
+def _patch(notebook):
+    return notebook.evaluate("session.disturbance.patch")
+
+
+def _drag(notebook, start, end, *, release=True):
+    """Press the mouse at a pixel `(row, column)` of the input and move to another."""
+    figure = notebook.images().nth(PICTURE)
+    figure.scroll_into_view_if_needed()
+    box = figure.bounding_box()
+    rows, columns = notebook.evaluate("session.picture_shape")
+
+    def place(row, column):
+        return (
+            box["x"] + column / columns * box["width"],
+            box["y"] + row / rows * box["height"],
+        )
+
+    mouse = notebook.page.mouse
+    mouse.move(*place(*start))
+    mouse.down()
+    mouse.move(*place(*end), steps=8)
+    if release:
+        mouse.up()
+    _settle(notebook)
+
+
+def _rectangle(notebook):
+    """Where the rectangle lies: top, left, height and width in pixels of the input."""
+    found = notebook.page.locator(".bqplot .brushintsel").evaluate(
+        """brush => {
+            const whole = brush.querySelector('.overlay').getBBox();
+            const {x, y, width, height} = brush.querySelector('.selection').getBBox();
+            return [y / whole.height, x / whole.width, height / whole.height, width / whole.width];
+        }"""
+    )
+    rows, columns = notebook.evaluate("session.picture_shape")
+    return np.array(found) * [rows, columns, rows, columns]
+
+
+def test_the_brightness_slider_changes_picture_maps_and_input(notebook):
+    before = [notebook.pixels(notebook.images().nth(place)) for place in (PICTURE, INPUT, MAPS)]
+    notebook.drag("brightness", to=0.8)
+    for place, pixels in zip((PICTURE, INPUT, MAPS), before, strict=True):
+        notebook.wait_for_other_pixels(pixels, notebook.images().nth(place))
+    _settle(notebook)
+    brightness = notebook.evaluate("session.disturbance.brightness")
+    assert 0.4 < brightness < 0.8
+    lightest = notebook.pixels(notebook.images().nth(PICTURE))[..., :3].min()
+    assert abs(int(lightest) - brightness * 255) <= 1
+    notebook.assert_no_errors()
+
+
+def test_a_patch_is_drawn_and_moved_with_the_mouse_and_everything_follows(notebook):
+    before = [notebook.pixels(notebook.images().nth(place)) for place in (PICTURE, INPUT, MAPS)]
+    told = _told(notebook)
+    _drag(notebook, (1.1, 1.9), (5.2, 6.1), release=False)
+    assert _patch(notebook) == [1, 2, 4, 4]
+    for place, pixels in zip((PICTURE, INPUT, MAPS), before, strict=True):
+        notebook.wait_for_other_pixels(pixels, notebook.images().nth(place))
+    assert "→" in _told(notebook)
+    assert _told(notebook).startswith(told)
+    notebook.page.mouse.up()
+    _settle(notebook)
+    np.testing.assert_allclose(_rectangle(notebook), [1, 2, 4, 4], atol=0.02)  # whole pixels
+    drawn = notebook.pixels(notebook.images().nth(MAPS))
+    _drag(notebook, (3, 4), (5, 3))
+    assert _patch(notebook) == [3, 1, 4, 4]
+    np.testing.assert_allclose(_rectangle(notebook), [3, 1, 4, 4], atol=0.02)
+    notebook.wait_for_other_pixels(drawn, notebook.images().nth(MAPS))
+    pixels = notebook.pixels(notebook.images().nth(PICTURE))[3:7, 1:5, :3].astype(int)
+    assert (abs(pixels - 128) <= 1).all()
+    notebook.assert_no_errors()
+
+
+def test_dragging_beside_it_draws_another_and_a_click_takes_it_away(notebook):
+    _drag(notebook, (0, 0), (3, 2))
+    assert _patch(notebook) == [0, 0, 3, 2]
+    _drag(notebook, (5, 4), (7, 7))
+    assert _patch(notebook) == [5, 4, 2, 3]
+    _drag(notebook, (1, 1), (1, 1))
+    assert _patch(notebook) is None
+    assert "→" not in _told(notebook)
+    notebook.assert_no_errors()
+
+
+def test_the_prediction_can_be_pushed_over(notebook):
+    notebook.execute("session.disturbance = Disturbance(rotation=180, brightness=0.4)")
+    _settle(notebook)
+    scores = notebook.evaluate(
+        "[float(session.predictions([session.sample]).max()), "
+        "int(session.predicted_classes([session.sample])[0]), "
+        "float(session.scores().confidence[0]), int(session.scores().predicted[0])]"
+    )
+    assert _told(notebook) == f"{scores[1]} {scores[0]:.2f} → {scores[3]} {scores[2]:.2f}"
+    bars = notebook.page.locator(".aw-bars td b")
+    widths = [bars.nth(index).bounding_box()["width"] for index in range(bars.count())]
+    assert int(np.argmax(widths)) == scores[3]
+    notebook.assert_no_errors()
+
+
+def test_what_python_sets_moves_sliders_and_rectangle_and_reset_takes_all_back(notebook):
+    notebook.execute("session.disturbance = Disturbance(noise=0.25, patch=(2, 3, 4, 5))")
+    _settle(notebook)
+    np.testing.assert_allclose(_rectangle(notebook), [2, 3, 4, 5], atol=0.02)
+    assert notebook.slider("noise").locator(".widget-readout").text_content() == "25.0%"
+    notebook.page.get_by_role("button", name="Reset").click()
+    _settle(notebook)
+    assert notebook.evaluate("session.disturbance == Disturbance()")
+    assert not notebook.page.locator(".bqplot .brushintsel .selection").is_visible()
+    assert notebook.slider("noise").locator(".widget-readout").text_content() == "0.0%"
+    notebook.assert_no_errors()
