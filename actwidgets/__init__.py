@@ -26,6 +26,8 @@ _HOMES = {
     "ConfusionMatrix": "views.confusion_matrix",
     "PredictionTable": "views.prediction_table",
     "ClassCounts": "views.class_counts",
+    "EmbeddingScatter": "views.embedding_scatter",
+    "UnitImportance": "views.unit_importance",
     "UnitAblation": "views.unit_ablation",
     "InputLab": "views.input_lab",
     "Breadcrumbs": "views.breadcrumbs",

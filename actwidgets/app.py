@@ -13,6 +13,7 @@ from actwidgets.views.base import View
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.embedding_scatter import EmbeddingScatter
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from actwidgets.views.kernel_grid import KernelGrid
@@ -23,6 +24,7 @@ from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.top_samples import TopSamples
 from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
+from actwidgets.views.unit_importance import UnitImportance
 from actwidgets.views.unit_list import UnitList
 
 PADDING_PX = 22  # of a view
@@ -85,11 +87,13 @@ class Workbench(w.VBox):
         )
 
     def _predictions(self) -> tuple[w.Widget, list[View]]:
-        return self._page([(ConfusionMatrix, 950), (PredictionTable, 700)])
+        return self._page([(ConfusionMatrix, 950), (EmbeddingScatter, 740), (PredictionTable, 700)])
 
     def _units(self) -> tuple[w.Widget, list[View]]:
         return self._page(
-            [(UnitBoxPlot, 552), (KernelGrid, 552)], [(TopSamples, 584), (UnitList, 584)]
+            [(UnitBoxPlot, 552), (KernelGrid, 552)],
+            [(TopSamples, 584), (UnitList, 584)],
+            [(UnitImportance, 790)],
         )
 
     def _interventions(self) -> tuple[w.Widget, list[View]]:

@@ -60,18 +60,23 @@ class SessionNumbers(t.HasTraits):
         """The first `limit` samples of a class; none where it has none."""
         return self._samples.of_class(class_index, limit)
 
-    def pictures(self, rows: Sequence[int] | None = None) -> Pixels:
+    def pictures(
+        self, rows: Sequence[int] | None = None, *, as_shown: bool | None = None
+    ) -> Pixels:
         """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8.
 
-        Of `samples`, which are on show, disturbed as the selection has it.
+        Args:
+            rows: Rows of the data; `samples` by default.
+            as_shown: Whether disturbed as the selection has it; by default where they are
+                `samples`, which are on show.
         """
-        if rows is None:
-            return self._samples.pictures(self.samples, self.disturbance)
-        return self._samples.pictures(known_rows(rows, self.n_samples))
+        disturbance = self.disturbance if self._as_shown(rows, as_shown) else None
+        shown = self.samples if rows is None else known_rows(rows, self.n_samples)
+        return self._samples.pictures(shown, disturbance)
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
-        """Rows and columns of the image input as the model takes it; () where it is none."""
+        """Rows and columns of the image input, of a vector that is one too; () where none is."""
         return self._samples.picture_shape
 
     # --- forward passes ------------------------------------------------------------------
@@ -104,6 +109,11 @@ class SessionNumbers(t.HasTraits):
         """
         with self.lock:
             return probes.kernels(self._probe, self.layer)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many values the model puts out per sample; 0 where that is no vector."""
+        return self._probe.n_classes
 
     @property
     def predicts_classes(self) -> bool:
@@ -152,15 +162,37 @@ class SessionNumbers(t.HasTraits):
             DataError: The model's output is not `(sample, class)`.
         """
         self._require_classes()
+        return self.outputs(self.samples[:limit], as_shown=True)
+
+    def outputs(self, rows: Sequence[int], *, as_shown: bool = False) -> Array:
+        """What the model puts out, whether or not it tells classes apart.
+
+        Args:
+            rows: Rows of the data.
+            as_shown: Whether with the disturbance of the selection. Its ablations are in force
+                either way.
+
+        Returns:
+            `(sample, output)` float32, read-only where as shown.
+
+        Raises:
+            DataError: The model's output is no vector per sample.
+        """
+        if not self._probe.n_classes:
+            raise DataError("the model's output is not one vector per sample")
         with self.lock:
             self._give_way()
-            return self._numbers.predictions_on_show(
-                self.samples[:limit], self.disturbance, self.ablations
-            )
+            known = known_rows(rows, self.n_samples)
+            if not as_shown:
+                return self._numbers.predictions(known, self.ablations)
+            return self._numbers.predictions_on_show(known, self.disturbance, self.ablations)
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
         return predicted_classes(self.predictions(rows))
+
+    def _as_shown(self, rows: Sequence[int] | None, as_shown: bool | None) -> bool:
+        return rows is None if as_shown is None else as_shown
 
     def _require_classes(self) -> None:
         if missing := self.missing_for_predictions():

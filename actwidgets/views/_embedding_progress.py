@@ -1,19 +1,15 @@
 """How far a picture of points is, in its own words."""
 
 from actwidgets.session import Reading
-from actwidgets.views._controls import note
-from actwidgets.views._progress import ProgressLine, _duration
+from actwidgets.views._progress import ProgressLine, duration
 
 
 class EmbeddingProgress(ProgressLine):
     """A bar, what is being done, how long still, and a button that stops it."""
 
-    def show(self, reading: Reading | None) -> None:
+    def show(self, reading: Reading | None, told: str | None = None) -> None:
         """Tell how far a picture is; None, or one that is made, hides the line."""
-        with self.words.hold_sync():
-            super().show(reading)
-            if reading is not None:
-                self.words.value = note(_told(reading))
+        super().show(reading, _told(reading) if told is None and reading else told)
 
 
 def _told(reading: Reading) -> str:
@@ -21,4 +17,4 @@ def _told(reading: Reading) -> str:
         return f"{reading.what}: cancelled"
     if not reading.per_second:
         return reading.what
-    return f"{reading.what}, about {_duration(reading.seconds_left)} left"
+    return f"{reading.what}, about {duration(reading.seconds_left)} left"

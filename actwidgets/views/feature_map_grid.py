@@ -120,9 +120,7 @@ class FeatureMapGrid(View):
         sheet = ContactSheet(1, count, side, side + 2, cell)
         self._inputs.set_size(sheet.height_px, sheet.width_px)
         self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
-        # With explicit rows the session tells the pictures as they were given.
-        rows = samples if selection.disturbance.changes_nothing else None
-        pictures = self._session.pictures(rows)[:count]
+        pictures = self._session.pictures(samples, as_shown=True)
         self._inputs.show(rgba_png(sheet.compose(list(pictures), [0] * count)))
         self._inputs_shown = wanted
 

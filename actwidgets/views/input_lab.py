@@ -94,7 +94,6 @@ class InputLab(View):
 
     def _render(self, selection: Selection) -> None:
         shape = self._session.picture_shape
-        place = selection.samples.index(selection.sample)
         self._title.value = _title(selection, shape)
         self._note.value = "" if shape else note("nothing to show: the samples are no images")
         show(self._frame, bool(shape))
@@ -103,28 +102,23 @@ class InputLab(View):
         disturbance = selection.disturbance
         for field, slider in self._sliders.items():
             set_slider(slider, slider.min, slider.max, getattr(disturbance, field))
-        self._picture.show(self._session.pictures()[place], disturbance.patch)
+        picture = self._session.pictures([selection.sample], as_shown=True)[0]
+        self._picture.show(picture, disturbance.patch)
         self._where.value = note(HINT if disturbance.patch is None else _place(disturbance.patch))
         self._reset.disabled = disturbance == UNDISTURBED
         self._unhide.disabled = disturbance.patch is None
-        self._says.value = self._what_is_said(selection, place)
+        self._says.value = self._what_is_said(selection)
 
-    def _what_is_said(self, selection: Selection, place: int) -> str:
+    def _what_is_said(self, selection: Selection) -> str:
         """The prediction before and now, as HTML; why there is none, where there is none."""
         session = self._session
         changed = not selection.disturbance.changes_nothing
         if missing := session.missing_for_predictions():
-            # The session tells classes only; of a regression its numbers know the value.
-            if session._probe.n_classes != 1:
+            if session.n_outputs != 1:
                 return note(f"no predictions: {missing}")
-            numbers, shown = session._numbers, selection.samples[: place + 1]
-            value = numbers.predictions((selection.sample,), selection.ablations)[0]
-            by_now = numbers.predictions_on_show(shown, selection.disturbance, selection.ablations)[
-                place
-            ]
-            return said.values_sentence(value.item(), by_now.item(), changed=changed)
-        before = session.predictions([selection.sample])[0]
-        now = session.predictions_on_show(limit=place + 1)[place]
+            before, now = self._before_and_now(selection)
+            return said.values_sentence(before.item(), now.item(), changed=changed)
+        before, now = self._before_and_now(selection)
         true = None if session.labels is None else int(session.labels[selection.sample])
         try:
             shift = prediction_shift(before, now, true_class=true, limit=self.max_classes)
@@ -134,6 +128,11 @@ class InputLab(View):
         told = said.sentence(shift, names, true, changed=changed) + said.bars(shift, names, true)
         left = shift.n_classes - len(shift.classes)
         return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
+
+    def _before_and_now(self, selection: Selection) -> tuple[Any, Any]:
+        """What the model puts out of the sample in focus, as it was given and as it is shown."""
+        focus = [selection.sample]
+        return self._session.outputs(focus)[0], self._session.outputs(focus, as_shown=True)[0]
 
     def _on_user_slider(self, field: str, value: float) -> None:
         if value != getattr(self._session.disturbance, field):
