@@ -23,7 +23,8 @@ from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 
 WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
-COLUMN_PX = 600
+COLUMN_PX = 560
+PADDING_PX = 24  # of a view and its frame
 PAGES: dict[str, tuple[type[View], ...]] = {
     "layers": (FeatureMapGrid, ClassSimilarityMatrix),
     "predictions": (ConfusionMatrix, PredictionTable),
@@ -83,7 +84,7 @@ class Comparison(w.VBox):
                 title = f'<div class="aw-title aw-model">{html.escape(name)}</div>'
                 told = w.HTML()
                 self._notes[name].append(told)
-                made = [self._add(name, kind(session)) for kind in kinds]
+                made = [self._add(name, kind(session, **_fitted(kind))) for kind in kinds]
                 columns.append(
                     w.VBox([w.HTML(title), told, *made], layout={"width": f"{COLUMN_PX}px"})
                 )
@@ -124,3 +125,9 @@ class Comparison(w.VBox):
             self.views = {}
         super().close()
         self.layout.close()
+
+
+def _fitted(kind: type[View]) -> dict[str, int]:
+    """What makes a view as wide as its column, where it can be told."""
+    fits = "width_px" in kind.class_trait_names()
+    return {"width_px": COLUMN_PX - PADDING_PX} if fits else {}

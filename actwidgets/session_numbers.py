@@ -164,13 +164,15 @@ class SessionNumbers(t.HasTraits):
         self._require_classes()
         return self.outputs(self.samples[:limit], as_shown=True)
 
-    def outputs(self, rows: Sequence[int], *, as_shown: bool = False) -> Array:
+    def outputs(
+        self, rows: Sequence[int], *, as_shown: bool = False, ablated: bool = True
+    ) -> Array:
         """What the model puts out, whether or not it tells classes apart.
 
         Args:
             rows: Rows of the data.
-            as_shown: Whether with the disturbance of the selection. Its ablations are in force
-                either way.
+            as_shown: Whether with the disturbance of the selection.
+            ablated: Whether with its ablations.
 
         Returns:
             `(sample, output)` float32, read-only where as shown.
@@ -183,9 +185,10 @@ class SessionNumbers(t.HasTraits):
         with self.lock:
             self._give_way()
             known = known_rows(rows, self.n_samples)
+            ablations = self.ablations if ablated else ()
             if not as_shown:
-                return self._numbers.predictions(known, self.ablations)
-            return self._numbers.predictions_on_show(known, self.disturbance, self.ablations)
+                return self._numbers.predictions(known, ablations)
+            return self._numbers.predictions_on_show(known, self.disturbance, ablations)
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""

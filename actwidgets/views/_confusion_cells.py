@@ -63,7 +63,7 @@ class ConfusionCells(w.Box):
             scale=self._columns,
             side="bottom",
             label="predicted",
-            label_offset="54px",
+            label_offset="70px",
             tick_rotate=-40,
             tick_style={"text-anchor": "end", **small},
             grid_lines="none",
@@ -72,7 +72,7 @@ class ConfusionCells(w.Box):
             scale=self._rows,
             side="left",
             label="true",
-            label_offset="82px",
+            label_offset="96px",
             tick_style=small,
             grid_lines="none",
         )
@@ -80,7 +80,7 @@ class ConfusionCells(w.Box):
         figure = plain_figure(
             [self.matrix, self.figures],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": 76, "left": 100, "right": 8},
+            margin={"top": 4, "bottom": 90, "left": 112, "right": 8},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
         super().__init__(children=(figure,))

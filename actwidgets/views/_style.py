@@ -36,7 +36,7 @@ SHEET = """<style>
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); pointer-events: none; }
 .aw-view .bqplot .plotarea_background { fill: transparent; }
 .aw-labels .bqplot .label { font-family: var(--jp-ui-font-family, sans-serif); }
-.aw-view .bqplot .heatmapcell { cursor: pointer; }
+.aw-view .bqplot .heatmapcell { cursor: pointer; fill: #c8c8c8; } /* where it has no value */
 </style>"""
 
 # JupyterLab takes the arrow keys of whatever has the focus in a notebook to walk through the

@@ -92,7 +92,7 @@ class ConfusionMatrix(PredictionView):
         return confusion.mixed_up(class_index, PART)
 
     def _list_pairs(self, pairs: tuple[ConfusedPair, ...]) -> None:
-        if pairs == self._pairs:
+        if pairs == self._pairs and self._pairs_title.value:
             return
         names = [shorten(name, LETTERS) for name in self._session.class_names]
         self._pairs = pairs
@@ -107,6 +107,7 @@ class ConfusionMatrix(PredictionView):
             self._listing = False
         told = "taken for another most, of the samples of the class" if pairs else "no mistakes"
         self._pairs_title.value = note(told)
+        self.pairs.layout.display = None if pairs else "none"
 
     def _choose(self, true: int | None, predicted: int | None) -> None:
         """Choose the samples of a cell, a row or a column."""

@@ -19,6 +19,7 @@ from actwidgets.views._prediction_view import PredictionView
 from actwidgets.views._unit_tiles import UnitTiles
 
 CLASSES_UP_TO = 30
+SHOWN_UP_TO = 256  # samples on show whose outputs are averaged, of a regression
 
 
 class UnitAblation(PredictionView):
@@ -66,8 +67,8 @@ class UnitAblation(PredictionView):
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
-        self._picture = w.VBox([self._told, self._build_recall()])
-        return self._title, controls, self._tiles, self._note, self._picture
+        self._picture = w.VBox([self._build_recall()])
+        return self._title, controls, self._tiles, self._note, self._told, self._picture
 
     def _build_recall(self) -> bq.Figure:
         self._names = unique_short(self._session.class_names, 12)
@@ -123,6 +124,7 @@ class UnitAblation(PredictionView):
         page = Page(self.page, self._tiles.capacity, n_units)
         self._tiles.display(page.rows, self._mine(selection), selection.unit)
         self._pager.show(page, page.text("units"))
+        self._told.value = self._without_labels(selection) if self._missing() else ""
         super()._render(selection)
 
     def _draw(self, selection: Selection, confusion: Confusion) -> bool:
@@ -155,6 +157,23 @@ class UnitAblation(PredictionView):
             f"{changed:,} of {len(now.rows):,} predictions differ"
         )
         return f'<div class="aw-note">{told}{self._of_focus(selection)}</div>'
+
+    def _without_labels(self, selection: Selection) -> str:
+        """What can be told where right and wrong cannot, as HTML."""
+        session = self._session
+        if not session.missing_for_predictions():
+            told = "without labels the prediction of the sample in focus is what can be told"
+            return f'<div class="aw-note">{told}{self._of_focus(selection)}</div>'
+        if not session.n_outputs or not session.layer_info.n_units:
+            return ""
+        rows = selection.samples[:SHOWN_UP_TO]
+        before, now = (session.outputs(rows, ablated=ablated) for ablated in (False, True))
+        place = rows.index(selection.sample) if selection.sample in rows else 0
+        first = f"sample {rows[place]}: {before[place, 0]:.4g} → {now[place, 0]:.4g}"
+        if len(rows) > 1:
+            first += f"; {len(rows):,} samples on show: {before[:, 0].mean():.4g} → "
+            first += f"{now[:, 0].mean():.4g} on average"
+        return note(first)
 
     def _of_focus(self, selection: Selection) -> str:
         """What becomes of the sample in focus, in words."""

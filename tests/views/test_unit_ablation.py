@@ -113,6 +113,23 @@ def test_many_units_are_pages_of_tiles(data):
 def test_without_labels_there_is_nothing_to_compare(data):
     view = UnitAblation(Session(_Editable(), data[0]))
     assert "nothing to show for conv: this needs labels" in view._note.value
+    view.session.select(layer="dense", sample=1)
+    _tile(view, 0)
+    assert "sample 1: 1 1.00 → 0 1.00" in view._told.value
+    assert view.error == ""
+
+
+def test_of_a_regression_the_values_are_told(data):
+    class Regression(_Editable):
+        n_classes = 1
+
+        def predictions(self, x):
+            return np.asarray(x)[:, 0, 0, :1] * self.factor
+
+    view = UnitAblation(Session(Regression(), data[0], layer="dense", samples=(4, 8)))
+    _tile(view, 0)
+    assert "may be a regression" in view._note.value
+    assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in view._told.value
     assert view.error == ""
 
 
