@@ -31,7 +31,8 @@ class MeasureBars(w.VBox):
         self.n_panels, self._width_px = n_panels, width_px
         self.header = w.HTML()
         self._rows = bq.OrdinalScale(domain=[0])
-        self._down = bq.LinearScale(min=0, max=1, reverse=True)
+        # Padded, as bqplot does for the height of words, these would drift from the bars.
+        self._down = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
         self._across = bq.LinearScale(min=-LABELS, max=n_panels)
         scales = {"x": self._rows, "y": self._across}
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
@@ -89,7 +90,7 @@ class MeasureBars(w.VBox):
             texts += list(told)
         if n_rows < len(self._rows.domain):
             self._set_rows(n_rows)
-        middles = (rows + (1 + GAP) / 2) / (n_rows + GAP)  # a gap above the first bar, too
+        middles = (rows + 0.5) / n_rows
         _write(self.names, np.full(n_rows, -0.03), middles, names)
         _write(self.figures, np.array(places), np.tile(middles, len(panels)), texts)
 
