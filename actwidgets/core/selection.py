@@ -37,6 +37,11 @@ class Selection:
     disturbance: Disturbance = UNDISTURBED
     ablations: tuple[Ablation, ...] = ()
 
+    @property
+    def several(self) -> tuple[int, ...]:
+        """The rows on show where they are several; none where it is the one in focus alone."""
+        return self.samples if len(self.samples) > 1 else ()
+
 
 FIELDS = tuple(field.name for field in fields(Selection))
 

@@ -21,9 +21,9 @@ DRAWING = "could not draw"
 class View(w.VBox):
     """A picture of a session.
 
-    Subclasses write `_build` and `_render`, and name in `watched` the fields of the
-    selection that they show: other changes do not repaint them. Traits tagged `option=True`
-    are the view's own settings; they may be given as keywords, and setting one repaints.
+    Subclasses write `_build` and `_render`, and name in `watched` what of the selection they
+    show: other changes do not repaint them. Traits tagged `option=True` are the view's own
+    settings; they may be given as keywords, and setting one repaints.
     """
 
     watched: tuple[str, ...] = ()
@@ -71,6 +71,10 @@ class View(w.VBox):
         """Make the children show `selection` and the options. May be called at any time."""
         raise NotImplementedError
 
+    def _seen_in(self, selection: Selection) -> list[Any]:
+        """What of a selection the picture depends on."""
+        return [getattr(selection, name) for name in self.watched]
+
     def _control(self, option: str, widget: w.Widget) -> w.Widget:
         """Let a child widget set an option of this view, and follow it."""
 
@@ -86,9 +90,7 @@ class View(w.VBox):
     def _on_session(self, _change: Any = None) -> None:
         if not self.watching:
             return
-        selection = self._session.selection
-        shown = [getattr(selection, name) for name in self.watched]
-        if [*shown, self._session.revision] != self._painted:
+        if [*self._seen_in(self._session.selection), self._session.revision] != self._painted:
             self._repaint()
 
     def _on_option(self, _change: Any) -> None:
@@ -97,10 +99,9 @@ class View(w.VBox):
     def _repaint(self) -> None:
         with self._session.lock, self._guard(DRAWING):
             selection = self._session.selection
-            shown = [getattr(selection, name) for name in self.watched]
             self._painted = None  # a failure leaves nothing painted
             self._render(selection)
-            self._painted = [*shown, self._session.revision]
+            self._painted = [*self._seen_in(selection), self._session.revision]
 
     @contextmanager
     def _guard(self, doing: str) -> Iterator[None]:

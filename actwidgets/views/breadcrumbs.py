@@ -19,7 +19,7 @@ class Breadcrumbs(View):
     """One line: the layer and the unit in focus, and what else is chosen, each with a ×."""
 
     watched = (
-        *("layer", "samples", "unit", "class_index"),
+        *("layer", "several", "unit", "class_index"),
         *("threshold", "disturbance", "ablations"),
     )
 

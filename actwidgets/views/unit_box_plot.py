@@ -33,7 +33,7 @@ class UnitBoxPlot(PassView):
     class.
     """
 
-    watched = ("layer", "unit", "class_index", "samples")
+    watched = ("layer", "unit", "class_index", "several")
     width_px = t.Int(560, min=200, help="width of the plot").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -125,7 +125,7 @@ class UnitBoxPlot(PassView):
                 self.outliers.y = [value for _, value in beyond]
 
     def _paint_chosen(self, selection: Selection) -> None:
-        rows = selection.samples[:CHOSEN_UP_TO] if len(selection.samples) > 1 else ()
+        rows = selection.several[:CHOSEN_UP_TO]
         shown = set(self._classes.tolist())
         labels = self._session.labels
         assert labels is not None
@@ -149,8 +149,8 @@ class UnitBoxPlot(PassView):
         if n_beyond:
             n_drawn = sum(np.isfinite(each).sum() for each in boxes.outliers)
             text += f"; {n_drawn:,} of {n_beyond:,} values beyond the whiskers"
-        n_chosen = len(self._session.samples)
-        if n_chosen > 1:
+        n_chosen = len(self._session.selection.several)
+        if n_chosen:
             first = f"the first {CHOSEN_UP_TO} of " if n_chosen > CHOSEN_UP_TO else ""
             text += f"; dots: {first}{n_chosen:,} chosen samples"
         n_without = int(((boxes.counts > 0) & ~_has_box(boxes)).sum())
