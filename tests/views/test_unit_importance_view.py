@@ -110,7 +110,7 @@ def test_another_class_is_not_measured_and_the_last_picture_fades(session, probe
     assert _visible(view._button)
     assert list(view._bars.names.text) == before
     assert len(probe.log) == n_runs
-    _click(view, 2)  # of a picture that is not of this
+    _click(view, before.index("3"))  # of a picture that is not of this
     assert session.unit == 0
     session.class_index = None
     assert OLD not in view._picture._dom_classes
@@ -249,5 +249,7 @@ def test_closing_gives_everything_back(session):
     view = _measured(UnitImportance(session))
     view.close()
     assert set(open_widgets()) <= before
+    watching = session.importance._trait_notifiers["reading"]["change"]
+    assert view._on_reading not in watching
     session.importance.get()
     view.close()
