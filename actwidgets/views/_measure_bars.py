@@ -91,7 +91,7 @@ class MeasureBars(w.VBox):
             texts += list(told)
         if n_rows < len(self._rows.domain):
             self._set_rows(n_rows)
-        middles = (rows + (1 + GAP) / 2) / (n_rows + GAP)  # a gap above the first bar, too
+        middles = (rows + (1 - GAP) / 2) / (n_rows - GAP)  # no gap before the first bar
         _write(self.names, np.full(n_rows, -0.03), middles, names)
         _write(self.figures, np.array(places), np.tile(middles, len(panels)), texts)
 

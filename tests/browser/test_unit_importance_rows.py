@@ -32,6 +32,12 @@ def test_the_button_measures_and_bars_are_as_long_as_their_values(notebook):
     bars = notebook.page.locator(".aw-measures svg g:has(> .bargroup)")
     boxes = bars.nth(2).locator("rect.bar")  # behind the bands and the forest
     lengths = [boxes.nth(row).bounding_box()["width"] for row in range(len(values))]
+    words = notebook.page.locator(".aw-measures svg text")
+    apart = []
+    for row in (0, 15, 29):  # what is written stands beside its bar, from top to bottom
+        bar, word = boxes.nth(row).bounding_box(), words.nth(row).bounding_box()
+        apart.append(bar["y"] + bar["height"] / 2 - word["y"] - word["height"] / 2)
+    assert max(apart) - min(apart) < 1.5
     assert len(values) == 30
     for length, value in zip(lengths, values, strict=True):
         assert abs(length - value * max(lengths) / max(values)) < 2

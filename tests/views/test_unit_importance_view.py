@@ -69,7 +69,7 @@ def test_the_rows_are_the_units_in_order_with_their_figures(session):
     assert view._bars.names.text[0] == str(CARRIES)
     ends = view._bars.bars[2].y
     assert ends[0] == ends.max()
-    assert view._bars.figures.text[2 * N_UNITS] == "50"
+    assert view._bars.figures.text[2 * N_UNITS] == "50.0"
     assert "6 units, by ablation effect; 300 samples." in view._note.value
     assert "Ablation effect ▾" in view._bars.header.value
 
