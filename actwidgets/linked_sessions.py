@@ -1,6 +1,6 @@
 """Sessions over the same samples that look at the same: layers are matched by name."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import traitlets as t
@@ -37,13 +37,14 @@ class LinkedSessions(t.HasTraits):
         for session in self.sessions.values():
             session.observe(self._on_selection, names="selection")
         first = next(iter(self.sessions.values()))
-        self._follow(first, first.selection)
+        self._follow(first, first.selection, FIELDS)
 
     def _on_selection(self, change: Any) -> None:
         if not self._following:
-            self._follow(change.owner, change.new)
+            fields = [n for n in FIELDS if getattr(change.old, n) != getattr(change.new, n)]
+            self._follow(change.owner, change.new, fields)
 
-    def _follow(self, leader: Session, selection: Selection) -> None:
+    def _follow(self, leader: Session, selection: Selection, fields: Sequence[str]) -> None:
         self._following = True
         unmatched = {}
         try:
@@ -52,7 +53,7 @@ class LinkedSessions(t.HasTraits):
                     continue
                 if selection.layer not in {info.name for info in session.layers}:
                     unmatched[name] = selection.layer
-                _take_over(session, selection)
+                _take_over(session, selection, fields)
         finally:
             self._following = False
         self.set_trait("unmatched", unmatched)
@@ -65,9 +66,9 @@ class LinkedSessions(t.HasTraits):
                 session.unobserve(self._on_selection, names="selection")
 
 
-def _take_over(session: Session, selection: Selection) -> None:
-    """Choose all that a session's model has, field by field where not all goes at once."""
-    wanted = {name: getattr(selection, name) for name in FIELDS}
+def _take_over(session: Session, selection: Selection, changed: Sequence[str]) -> None:
+    """Choose what has changed and a session's model has, field by field where not all goes."""
+    wanted = {name: getattr(selection, name) for name in changed}
     try:
         session.select(**wanted)
         return
@@ -76,6 +77,6 @@ def _take_over(session: Session, selection: Selection) -> None:
     with session.hold_trait_notifications():
         for fields in (("layer", "unit"), ("sample", "samples"), *((name,) for name in FIELDS[4:])):
             try:
-                session.select(**{name: wanted[name] for name in fields})
+                session.select(**{name: wanted[name] for name in fields if name in wanted})
             except SelectionError:  # this model has no such layer, unit, class
                 continue

@@ -22,8 +22,10 @@ class _Gated(PlantedProbe):
     def __init__(self):
         super().__init__()
         self.begun, self.go = threading.Event(), threading.Event()
+        self.n_read = 0
 
     def activations(self, layers, x):
+        self.n_read += len(x)
         self.begun.set()
         assert self.go.wait(10)
         return super().activations(layers, x)
@@ -156,6 +158,7 @@ def test_another_measurement_takes_the_place_of_one_under_way():
     probe.go.set()
     session.importance.wait()
     assert session.importance.known().complete
+    assert probe.n_read == 64 + 300  # the piece under way, and no more of that
     session.class_index = None
     assert session.importance.known() is None
 

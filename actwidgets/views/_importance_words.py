@@ -46,7 +46,7 @@ def figures(table: ImportanceTable, measure: str, units: Sequence[int]) -> list[
     """The values behind the bars; nothing where one is not known yet, – where it never is."""
     values = table.of(measure) * (1 if measure == "mutual_information" else 100)
     highest = float(np.nanmax(np.abs(values), initial=0.0))
-    places = min(decimals(highest), 2)
+    places = min(decimals(highest) + (measure == "ablation"), 2)  # one sample is to be seen
     unknown = "–" if table.complete else ""
     return [
         unknown if np.isnan(values[unit]) else f"{values[unit]:.{places}f}".replace("-", MINUS)

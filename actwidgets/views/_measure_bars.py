@@ -36,7 +36,9 @@ class MeasureBars(w.VBox):
         self._across = bq.LinearScale(min=-LABELS, max=n_panels)
         scales = {"x": self._rows, "y": self._across}
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
-        self.bands = bq.Bars(scales=scales, y=[], base=-LABELS, padding=0.0, colors=[BAND], **flat)
+        self.bands = bq.Bars(
+            scales=scales, y=[], base=-2 * LABELS, padding=0.0, colors=[BAND], **flat
+        )
         self.bars = [
             bq.Bars(scales=scales, y=[], base=float(panel), padding=GAP, colors=[BAR], **flat)
             for panel in range(n_panels)

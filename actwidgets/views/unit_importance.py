@@ -27,7 +27,6 @@ ROWS_UP_TO = 30
 OLD = "aw-importance-old"
 STYLE = f"""<style>.{OLD} {{ opacity: .35; pointer-events: none; }}
 .aw-measures .bqplot .zeroLine {{ stroke: rgba(128, 128, 128, .55); pointer-events: none; }}
-.aw-measures .bqplot .mark:first-of-type .zeroLine {{ display: none; }}
 .aw-measures .bqplot .bargroup {{ cursor: pointer; }}</style>"""
 
 

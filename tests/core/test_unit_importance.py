@@ -85,6 +85,28 @@ def test_a_dead_unit_has_0_by_every_measure_and_costs_no_pass():
     assert [CARRIES] in [units for _, units in probe.log]
 
 
+def test_a_unit_that_is_never_above_0_is_not_dead():
+    probe = PlantedProbe()
+    x, labels = planted_samples()
+    x[:, DEAD] = -np.abs(x[:, 0])
+    x[0, DEAD] = 0
+    x[:, 0] = np.where(labels, 0, -1)  # 0 is the largest, of a map perhaps
+    maps = np.stack([x, 0 * x], axis=1)[:, :, None]
+    wanted = ImportancePass(
+        "<units>",
+        x.shape[1],
+        lambda rows: summarise(maps[rows]),
+        labels,
+        lambda edit, rows: probes.edited(probe, {"<units>": edit}).predictions(x[rows]),
+        n_trees=25,
+    )
+    while not wanted.complete:
+        wanted.step()
+    run = [units for _, units in probe.log]
+    assert [DEAD] in run
+    assert [0] in run
+
+
 def test_a_constant_unit_tells_nothing_but_may_be_needed():
     x, labels = planted_samples()
     x[:, CARRIES] = 1.0  # the model now says the second class of every sample
@@ -105,6 +127,21 @@ def test_the_forest_grown_tree_by_tree_is_scikit_learns():
     whole = RandomForestClassifier(100, random_state=0, oob_score=True).fit(x, labels)
     np.testing.assert_array_equal(forest.importance, whole.feature_importances_)
     assert forest.out_of_bag_accuracy == whole.oob_score_
+
+
+def test_the_information_of_a_unit_is_scikit_learns_of_that_unit_alone():
+    x, labels = planted_samples()
+    x[:, 0] += labels
+    x = np.maximum(x, 0)  # many values tie, and noise parts them
+    for unit in (0, CARRIES):
+        plain = mutual_info_classif(x[:, [unit]], labels, random_state=0)
+        assert mutual_information(x[:, unit], labels) == plain[0]
+
+
+def test_a_constant_tells_nothing_where_scikit_learn_finds_noise():
+    x, labels = np.full((30, 1), 1.0), np.arange(30) % 5
+    assert mutual_info_classif(x, labels, random_state=0)[0] > 0.1
+    assert mutual_information(x[:, 0], labels) == 0
 
 
 @pytest.mark.keras

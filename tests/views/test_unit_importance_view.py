@@ -69,7 +69,7 @@ def test_the_rows_are_the_units_in_order_with_their_figures(session):
     assert view._bars.names.text[0] == str(CARRIES)
     ends = view._bars.bars[2].y
     assert ends[0] == ends.max()
-    assert view._bars.figures.text[2 * N_UNITS] == "50"
+    assert view._bars.figures.text[2 * N_UNITS] == "50.0"
     assert "6 units, by ablation effect; 300 samples." in view._note.value
     assert "Ablation effect ▾" in view._bars.header.value
 
@@ -110,7 +110,7 @@ def test_another_class_is_not_measured_and_the_last_picture_fades(session, probe
     assert _visible(view._button)
     assert list(view._bars.names.text) == before
     assert len(probe.log) == n_runs
-    _click(view, 2)  # of a picture that is not of this
+    _click(view, before.index("3"))  # of a picture that is not of this
     assert session.unit == 0
     session.class_index = None
     assert OLD not in view._picture._dom_classes
@@ -249,5 +249,7 @@ def test_closing_gives_everything_back(session):
     view = _measured(UnitImportance(session))
     view.close()
     assert set(open_widgets()) <= before
+    watching = session.importance._trait_notifiers["reading"]["change"]
+    assert view._on_reading not in watching
     session.importance.get()
     view.close()
