@@ -140,7 +140,7 @@ def test_a_refresh_keeps_the_picture_from_turning(session):
         sign = 1
 
         def activations(self, layers, x):
-            flat = x.reshape(len(x), -1)[:, :5] * (self.sign, 1, self.sign, 1, 1)
+            flat = x.reshape(len(x), -1)[:, :5] * self.sign
             return {"dense": flat.astype(np.float32)}
 
     session = Session(Turned(), session._samples.x, layer="dense")
