@@ -7,7 +7,7 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._controls import decimals, unique_short
+from actwidgets.views._controls import class_ticks, decimals, unique_short
 from actwidgets.views._picture import cell_of, plain_figure
 from actwidgets.views._style import NEUTRAL
 
@@ -57,8 +57,7 @@ class ClassCells(w.HBox):
         self._across = bq.Axis(
             scale=self._columns,
             side="bottom",
-            tick_rotate=-40,
-            tick_style={"text-anchor": "end", **small},
+            **class_ticks(self._names),
             grid_lines="none",
         )
         self._down = bq.Axis(scale=self._rows, side="left", tick_style=small, grid_lines="none")

@@ -6,7 +6,7 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._controls import unique_short
+from actwidgets.views._controls import class_ticks, unique_short
 from actwidgets.views._picture import cell_of, plain_figure
 
 RIGHT_FILL, PAPER, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"
@@ -64,8 +64,7 @@ class ConfusionCells(w.Box):
             side="bottom",
             label="predicted",
             label_offset="70px",
-            tick_rotate=-40,
-            tick_style={"text-anchor": "end", **small},
+            **class_ticks(self._names),
             grid_lines="none",
         )
         self._down = bq.Axis(

@@ -7,6 +7,8 @@ from typing import Any
 
 import ipywidgets as w
 
+STRAIGHT_UP_TO = 3  # letters of a name that needs no slant
+
 
 def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
     """A list to choose from, with its label."""
@@ -48,6 +50,14 @@ def unique_short(names: Sequence[str], letters: int) -> list[str]:
         name if short.count(name) == 1 else f"{shorten(name, letters - 4)} {place}"
         for place, name in enumerate(short)
     ]
+
+
+def class_ticks(names: Sequence[str]) -> dict[str, Any]:
+    """How an axis below a plot writes the names of classes: slanted where they are long."""
+    small = {"font-size": "11px"}
+    if max((len(name) for name in names), default=0) <= STRAIGHT_UP_TO:
+        return {"tick_style": small}
+    return {"tick_rotate": -40, "tick_style": {"text-anchor": "end", **small}}
 
 
 def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> None:

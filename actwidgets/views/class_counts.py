@@ -1,5 +1,7 @@
 """How many samples there are of each class, in each split of the data."""
 
+import html
+import itertools
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,7 +12,7 @@ import traitlets as t
 
 from actwidgets.core.class_counts import class_counts
 from actwidgets.session import Selection, Session
-from actwidgets.views._controls import note, show, unique_short
+from actwidgets.views._controls import class_ticks, note, show, unique_short
 from actwidgets.views._picture import plain_figure
 from actwidgets.views.base import View
 
@@ -61,7 +63,6 @@ class ClassCounts(View):
             colors=list(COLOURS),
             type="grouped",
             labels=list(self._counts),
-            display_legend=len(self._counts) > 1,
             interactions={"click": "select"},
         )
         self.bars.observe(self._on_user_bar, names="selected")
@@ -69,8 +70,7 @@ class ClassCounts(View):
             bq.Axis(
                 scale=across,
                 side="bottom",
-                tick_rotate=-40,
-                tick_style={"text-anchor": "end", **small},
+                **class_ticks(names),
                 grid_lines="none",
             ),
             bq.Axis(
@@ -85,8 +85,6 @@ class ClassCounts(View):
             [self.bars],
             axes=axes,
             margin={"top": 10, "bottom": 64, "left": 56, "right": 12},
-            legend_location="top-right",
-            legend_style={"stroke-width": 0, "fill": "none"},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
         self._picture = w.VBox([figure])
@@ -107,7 +105,18 @@ class ClassCounts(View):
             name = self._session.class_names[selection.class_index]
             each = (f"{counts[selection.class_index]:,}" for counts in self._counts.values())
             told.append(f"{name}: {' and '.join(each)}")
-        self._note.value = note("; ".join(told))
+        self._note.value = note("; ".join(told)) + self._legend()
+
+    def _legend(self) -> str:
+        """What the colours mean, as HTML: above the bars, where it hides none."""
+        if len(self._counts) < 2:
+            return ""
+        colours = itertools.cycle(COLOURS)
+        marks = (
+            f'<span style="color:{colour}">■</span> {html.escape(name)}'
+            for name, colour in zip(self._counts, colours, strict=False)
+        )
+        return f'<div class="aw-note">{" &nbsp; ".join(marks)}</div>'
 
     def _on_user_bar(self, change: Any) -> None:
         with self._guard("could not choose the class"):

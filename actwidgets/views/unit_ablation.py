@@ -12,7 +12,7 @@ from actwidgets.core.ablation import Ablation, Fill, replaced
 from actwidgets.core.confusion import Confusion
 from actwidgets.core.paging import Page
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, unique_short
+from actwidgets.views._controls import choice, class_ticks, note, unique_short
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import plain_figure
 from actwidgets.views._prediction_view import PredictionView
@@ -88,8 +88,7 @@ class UnitAblation(PredictionView):
             bq.Axis(
                 scale=self._across,
                 side="bottom",
-                tick_rotate=-40,
-                tick_style={"text-anchor": "end", **small},
+                **class_ticks(self._names),
                 grid_lines="none",
             ),
             bq.Axis(

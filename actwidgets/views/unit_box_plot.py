@@ -12,7 +12,7 @@ from actwidgets.core.arrays import finite_range
 from actwidgets.core.box_statistics import BoxStatistics
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.session import Selection
-from actwidgets.views._controls import note, unique_short
+from actwidgets.views._controls import class_ticks, note, unique_short
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import plain_figure
 from actwidgets.views._style import NEUTRAL
@@ -64,8 +64,7 @@ class UnitBoxPlot(PassView):
             bq.Axis(
                 scale=self._across,
                 side="bottom",
-                tick_rotate=-40,
-                tick_style={"text-anchor": "end", **small},
+                **class_ticks(self._names),
                 grid_lines="none",
             ),
             bq.Axis(
