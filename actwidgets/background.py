@@ -87,6 +87,8 @@ def reading_of(current: Pass, **more: Any) -> Reading:
 class BackgroundReader:
     """Finishes passes one after another, the one that was asked for last before the others.
 
+    A pass with a true attribute `is_slow` comes behind all that have none.
+
     Args:
         report: Called on the reader's thread with a `Reading`, now and then and at the end.
     """
@@ -149,7 +151,8 @@ class BackgroundReader:
                         self._thread = None
                         atexit.unregister(self.stop)
                         return None
-                    return self._wanted[-1]
+                    quick = [each for each in self._wanted if not getattr(each, "is_slow", False)]
+                    return (quick or self._wanted)[-1]
             self._tell(done[-1], self._seconds.get(done[-1], 0.0), "")  # others finished it
 
     def _run(self) -> None:

@@ -104,3 +104,17 @@ def test_it_can_be_asked_again_after_it_has_ended(reader, reports):
         reader.read(wanted)
         reader.wait()
     assert [report.layers for report in reports if report.complete] == [("conv",), ("dense",)]
+
+
+def test_a_slow_pass_lets_the_others_go_before_it(reader, reports):
+    first, slow, quick = _Pass("first"), _Pass("slow"), _Pass("quick")
+    slow.is_slow = True
+    reader.read(first)
+    assert first.begun.wait(10)
+    reader.read(quick)
+    reader.read(slow)
+    for each in (first, quick, slow):
+        each.go.set()
+    reader.wait()
+    done = [report.layers[0] for report in reports if report.complete]
+    assert done == ["quick", "first", "slow"]

@@ -145,6 +145,7 @@ class EmbeddingPass(GatheringPass):
     ) -> None:
         super().__init__(f"reading {of}", of, rows, read)
         self._of, self._layout, self._note, self._arranged = of, layout, note, arranged
+        self.is_slow = layout.method in ("tsne", "umap")  # others need not wait for it
         self._embedding: Embedding | None = None
         self._share = 0.0  # of arranging
         self._process: EmbeddingProcess | None = None
@@ -169,7 +170,7 @@ class EmbeddingPass(GatheringPass):
 
     @property
     def _n_arranging(self) -> int:
-        return _ARRANGING * len(self.rows) if self._layout.method in ("tsne", "umap") else 1
+        return _ARRANGING * len(self.rows) if self.is_slow else 1
 
     def stop(self) -> None:
         """Do no more until `resume`, and end at once what is under way."""

@@ -9,7 +9,7 @@ from actwidgets.core.arrays import Doubles, Integers
 from actwidgets.core.colormaps import GAP, TOP
 
 LINE_PX = 20  # of a sample
-HEAD_PX = 54  # of the names above
+HEAD_PX = 40  # of the names above
 CLASSES_UP_TO = 12
 
 

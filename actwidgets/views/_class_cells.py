@@ -7,7 +7,7 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._controls import class_ticks, decimals, unique_short
+from actwidgets.views._controls import below_px, class_ticks, decimals, unique_short
 from actwidgets.views._picture import cell_of, plain_figure
 from actwidgets.views._style import NEUTRAL
 
@@ -65,7 +65,7 @@ class ClassCells(w.HBox):
         self._figure = plain_figure(
             [self.matrix],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": 64, "left": 92, "right": 8},
+            margin={"top": 4, "bottom": below_px(self._names), "left": 92, "right": 8},
             layout=_size(width_px, height_px),
         )
         self._heights = bq.LinearScale(min=0, max=1)
@@ -81,7 +81,7 @@ class ClassCells(w.HBox):
             [self.tree],
             scale_x=self._heights,
             scale_y=self._places,
-            margin={"top": 4, "bottom": 64, "left": 2, "right": 4},
+            margin={"top": 4, "bottom": below_px(self._names), "left": 2, "right": 4},
             layout=_size(TREE_PX, height_px),
         )
         self._beside = w.Box([tree_figure], layout={"width": "0px", "overflow": "hidden"})

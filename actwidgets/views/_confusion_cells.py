@@ -6,7 +6,7 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._controls import class_ticks, unique_short
+from actwidgets.views._controls import below_px, class_ticks, unique_short
 from actwidgets.views._picture import cell_of, plain_figure
 
 RIGHT_FILL, PAPER, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"
@@ -63,7 +63,7 @@ class ConfusionCells(w.Box):
             scale=self._columns,
             side="bottom",
             label="predicted",
-            label_offset="70px",
+            label_offset=f"{below_px(self._names) + 8}px",
             **class_ticks(self._names),
             grid_lines="none",
         )
@@ -79,7 +79,7 @@ class ConfusionCells(w.Box):
         figure = plain_figure(
             [self.matrix, self.figures],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": 90, "left": 112, "right": 8},
+            margin={"top": 4, "bottom": below_px(self._names) + 24, "left": 112, "right": 8},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
         super().__init__(children=(figure,))

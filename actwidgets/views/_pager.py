@@ -17,7 +17,7 @@ class Pager(w.HBox):
         self.forth = w.Button(icon="chevron-right", tooltip="next page", layout=size)
         self.back.on_click(lambda _button: turn(-1))
         self.forth.on_click(lambda _button: turn(1))
-        self.words = w.HTML()
+        self.words = w.HTML(layout={"min_width": "max-content"})
         super().__init__(
             children=(self.back, self.words, self.forth), layout={"align_items": "center"}
         )

@@ -12,7 +12,7 @@ import traitlets as t
 
 from actwidgets.core.class_counts import class_counts
 from actwidgets.session import Selection, Session
-from actwidgets.views._controls import class_ticks, note, show, unique_short
+from actwidgets.views._controls import below_px, class_ticks, note, show, unique_short
 from actwidgets.views._picture import plain_figure
 from actwidgets.views.base import View
 
@@ -84,7 +84,7 @@ class ClassCounts(View):
         figure = plain_figure(
             [self.bars],
             axes=axes,
-            margin={"top": 10, "bottom": 64, "left": 56, "right": 12},
+            margin={"top": 10, "bottom": below_px(names), "left": 56, "right": 12},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
         self._picture = w.VBox([figure])

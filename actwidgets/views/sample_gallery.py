@@ -66,12 +66,12 @@ class SampleGallery(View):
         several = w.ToggleButton(
             description="several",
             tooltip="a click adds to the choice, or takes away from it",
-            layout={"width": "62px"},
+            layout={"width": "70px"},
         )
         self._only = w.ToggleButton(
             description="chosen",
             tooltip="only the samples that are chosen",
-            layout={"width": "62px"},
+            layout={"width": "70px"},
         )
         toggles = w.HBox(
             [self._control("only_chosen", self._only), self._control("several", several)]

@@ -12,7 +12,7 @@ from actwidgets.core.ablation import Ablation, Fill, replaced
 from actwidgets.core.confusion import Confusion
 from actwidgets.core.paging import Page
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, class_ticks, note, unique_short
+from actwidgets.views._controls import below_px, choice, class_ticks, note, unique_short
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import plain_figure
 from actwidgets.views._prediction_view import PredictionView
@@ -105,7 +105,7 @@ class UnitAblation(PredictionView):
         return plain_figure(
             [self.recall],
             axes=axes,
-            margin={"top": 8, "bottom": 56, "left": 56, "right": 12},
+            margin={"top": 8, "bottom": below_px(self._names), "left": 56, "right": 12},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
 

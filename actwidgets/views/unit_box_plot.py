@@ -12,7 +12,7 @@ from actwidgets.core.arrays import finite_range
 from actwidgets.core.box_statistics import BoxStatistics
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.session import Selection
-from actwidgets.views._controls import class_ticks, note, unique_short
+from actwidgets.views._controls import below_px, class_ticks, note, unique_short
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import plain_figure
 from actwidgets.views._style import NEUTRAL
@@ -78,7 +78,7 @@ class UnitBoxPlot(PassView):
         figure = plain_figure(
             [self.outliers, self.boxes, self.chosen],
             axes=axes,
-            margin={"top": 10, "bottom": 64, "left": 56, "right": 12},
+            margin={"top": 10, "bottom": below_px(self._names), "left": 56, "right": 12},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
         self._picture = w.VBox([figure, self._table])

@@ -139,7 +139,7 @@ def test_a_tile_switches_a_unit_off_and_matrix_and_accuracy_follow(notebook):
 def test_a_line_of_the_table_is_the_sample_in_focus(notebook):
     notebook.execute("session.samples = [3, 5, 8]")
     notebook.page.get_by_text("▸ 3").wait_for()
-    _click(_view(notebook, "Predictions").locator(".bqplot").first, 60, 54 + 20 + 10)
+    _click(_view(notebook, "Predictions").locator(".bqplot").first, 60, 40 + 20 + 10)
     _wait_for(notebook, "session.sample", 5)
     notebook.page.get_by_text("▸ 5").wait_for()
     assert notebook.evaluate("list(session.samples)") == [3, 5, 8]
