@@ -34,8 +34,8 @@ SHEET = """<style>
   background: rgba(63, 167, 160, .18); color: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); pointer-events: none; }
-.aw-view .bqplot text.axislabel { fill: var(--jp-ui-font-color2, #616161); font-size: 12px;
-  font-weight: 400; }
+.aw-view .bqplot .axislabel { fill: var(--jp-ui-font-color2, #616161) !important; font-size: 12px;
+  font-weight: 400; } /* bqplot has it orange in the dark */
 .aw-view .bqplot .plotarea_background { fill: transparent; }
 .aw-labels .bqplot .label { font-family: var(--jp-ui-font-family, sans-serif); }
 .aw-view .bqplot .heatmapcell { cursor: pointer; fill: #c8c8c8; } /* where it has no value */
