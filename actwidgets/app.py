@@ -7,8 +7,8 @@ import ipywidgets as w
 
 from actwidgets.comparison import Comparison
 from actwidgets.session import Session
-from actwidgets.views._closing import close_all
 from actwidgets.views._pages import Pages
+from actwidgets.views._view_box import WRAPPING, ViewBox
 from actwidgets.views.base import View
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
@@ -29,10 +29,9 @@ from actwidgets.views.unit_list import UnitList
 
 PADDING_PX = 22  # of a view
 FITTED = (UnitBoxPlot, KernelGrid)  # made as wide as their column
-WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
 
 
-class Workbench(w.VBox):
+class Workbench(ViewBox):
     """The views of one session: what chooses to the left, what shows behind tabs.
 
     Attributes:
@@ -56,12 +55,7 @@ class Workbench(w.VBox):
             },
             lambda views: None,
         )
-        self.pages.layout.flex = "9999 1 600px"
-        # What chooses, and what shows. Beside each other the second takes all that is left;
-        # on a narrow page each has the whole width, and its views lie side by side.
-        choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 362px"})
-        below = w.Box([choosing, self.pages], layout=WRAPPING | {"width": "100%"})
-        super().__init__(children=(crumbs, below), layout={"width": "100%"})
+        super().__init__(crumbs, [picker, gallery], self.pages)
 
     def _add(self, view: View, width: int | None) -> View:
         if width:
@@ -99,22 +93,8 @@ class Workbench(w.VBox):
     def _interventions(self) -> tuple[w.Widget, list[View]]:
         return self._page([(UnitAblation, 584)], [(InputLab, 540)])
 
-    @property
-    def error(self) -> str:
-        """The last failure of each view that has one; empty when all is well."""
-        return "; ".join(f"{name}: {view.error}" for name, view in self.views.items() if view.error)
-
-    def close(self) -> None:
-        """Close all views and give back every widget. Safe to call twice."""
-        views = getattr(self, "views", {})
-        for view in views.values():
-            view.close()
-        close_all(self.children)
-        self.children = ()
-        if views:
-            self.session.close()
-        super().close()
-        self.layout.close()
+    def _sessions(self) -> list[Session]:
+        return [self.session]
 
 
 def explore(

@@ -136,11 +136,21 @@ class BackgroundReader:
         self.cancel()
         self.wait()
 
-    def wait(self) -> None:
-        """Return when there is nothing left to read."""
+    def wait(self, on_interrupt: Callable[[], None] | None = None) -> None:
+        """Return when there is nothing left to read.
+
+        Args:
+            on_interrupt: Called where a kernel interrupt ends the waiting.
+        """
         thread = self._thread
-        if thread is not None and thread is not threading.current_thread():
+        if thread is None or thread is threading.current_thread():
+            return
+        try:
             thread.join()
+        except KeyboardInterrupt:
+            if on_interrupt:
+                on_interrupt()
+            raise
 
     def _next(self) -> Pass | None:
         while True:

@@ -7,9 +7,9 @@ import ipywidgets as w
 
 from actwidgets.linked_sessions import LinkedSessions
 from actwidgets.session import Session
-from actwidgets.views._closing import close_all
 from actwidgets.views._controls import note
 from actwidgets.views._pages import Page, Pages
+from actwidgets.views._view_box import WRAPPING, ViewBox
 from actwidgets.views.base import View
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
@@ -22,7 +22,6 @@ from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 
-WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
 COLUMN_PX = 560
 PADDING_PX = 24  # of a view and its frame
 PAGES: dict[str, tuple[type[View], ...]] = {
@@ -32,7 +31,7 @@ PAGES: dict[str, tuple[type[View], ...]] = {
 }
 
 
-class Comparison(w.VBox):
+class Comparison(ViewBox):
     """Two models or more, a column each; layers, samples, units and classes are chosen for all.
 
     Layers are matched by name; a model that has no layer of that name keeps the one it shows,
@@ -62,16 +61,8 @@ class Comparison(w.VBox):
         self._notes: dict[str, list[w.HTML]] = {name: [] for name in self.sessions}
         pages = {title: self._columns(kinds) for title, kinds in PAGES.items()}
         self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)
-        self.pages.layout.flex = "9999 1 600px"
         self._linked.observe(lambda _change: self._tell(), names="unmatched")
-        choosing = w.Box([picker, gallery], layout=WRAPPING | {"flex": "1 1 362px"})
-        below = w.Box([choosing, self.pages], layout=WRAPPING | {"width": "100%"})
-        super().__init__(children=(crumbs, below), layout={"width": "100%"})
-
-    @property
-    def error(self) -> str:
-        """The last failure of each view that has one; empty when all is well."""
-        return "; ".join(f"{name}: {view.error}" for name, view in self.views.items() if view.error)
+        super().__init__(crumbs, [picker, gallery], self.pages)
 
     def _add(self, name: str, view: View) -> View:
         self.views[f"{name}: {type(view).__name__}"] = view
@@ -111,20 +102,9 @@ class Comparison(w.VBox):
             for each in notes:
                 each.value = note(text) if text else ""
 
-    def close(self) -> None:
-        """Close all views and give back every widget. Safe to call twice."""
-        views = getattr(self, "views", {})
-        for view in views.values():
-            view.close()
-        close_all(self.children)
-        self.children = ()
-        if views:
-            self._linked.close()
-            for session in self.sessions.values():
-                session.close()
-            self.views = {}
-        super().close()
-        self.layout.close()
+    def _sessions(self) -> list[Session]:
+        self._linked.close()
+        return list(self.sessions.values())
 
 
 def _fitted(kind: type[View]) -> dict[str, int]:

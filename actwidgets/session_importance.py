@@ -126,11 +126,7 @@ class Importance(t.HasTraits):
 
     def wait(self) -> None:
         """Return when nothing is measured any more. A kernel interrupt meanwhile cancels it."""
-        try:
-            self._reader.wait()
-        except KeyboardInterrupt:
-            self.cancel()
-            raise
+        self._reader.wait(self.cancel)
 
     def close(self) -> None:
         """Stop measuring, and wait for the piece under way. What is known stays known."""

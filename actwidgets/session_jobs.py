@@ -64,11 +64,7 @@ class SessionJobs(t.HasTraits):
 
         A kernel interrupt while this waits cancels them.
         """
-        try:
-            self._reader.wait()
-        except KeyboardInterrupt:
-            self.cancel()
-            raise
+        self._reader.wait(self.cancel)
 
     def close(self) -> None:
         """Stop working in the background."""

@@ -187,11 +187,7 @@ class SessionPasses(SessionNumbers):
 
         A kernel interrupt while this waits cancels them.
         """
-        try:
-            self._reader.wait()
-        except KeyboardInterrupt:
-            self.cancel()
-            raise
+        self._reader.wait(self.cancel)
 
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""

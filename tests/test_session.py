@@ -1,4 +1,5 @@
 import threading
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -356,7 +357,8 @@ def test_an_interrupt_while_one_waits_cancels_the_pass(slow):
     def interrupted():
         raise KeyboardInterrupt
 
-    slow._reader.wait = interrupted
+    thread, slow._reader._thread = slow._reader._thread, SimpleNamespace(join=interrupted)
     with pytest.raises(KeyboardInterrupt):
         slow.wait()
+    slow._reader._thread = thread
     assert slow.reading.cancelled

@@ -7,7 +7,8 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._controls import below_px, class_ticks, decimals, unique_short
+from actwidgets.views._class_figure import below_px, class_ticks
+from actwidgets.views._controls import decimals, unique_short
 from actwidgets.views._picture import cell_of, plain_figure
 from actwidgets.views._style import NEUTRAL
 

@@ -6,7 +6,8 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._controls import below_px, class_ticks, unique_short
+from actwidgets.views._class_figure import below_px, class_ticks
+from actwidgets.views._controls import unique_short
 from actwidgets.views._picture import cell_of, plain_figure
 
 RIGHT_FILL, PAPER, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"

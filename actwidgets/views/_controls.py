@@ -7,8 +7,6 @@ from typing import Any
 
 import ipywidgets as w
 
-STRAIGHT_UP_TO = 3  # letters of a name that needs no slant
-
 
 def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
     """A list to choose from, with its label."""
@@ -50,23 +48,6 @@ def unique_short(names: Sequence[str], letters: int) -> list[str]:
         name if short.count(name) == 1 else f"{shorten(name, letters - 4)} {place}"
         for place, name in enumerate(short)
     ]
-
-
-def class_ticks(names: Sequence[str]) -> dict[str, Any]:
-    """How an axis below a plot writes the names of classes: slanted where they are long."""
-    small = {"font-size": "11px"}
-    if _are_short(names):
-        return {"tick_style": small}
-    return {"tick_rotate": -40, "tick_style": {"text-anchor": "end", **small}}
-
-
-def below_px(names: Sequence[str]) -> int:
-    """Room for them below a plot."""
-    return 26 if _are_short(names) else 64
-
-
-def _are_short(names: Sequence[str]) -> bool:
-    return max((len(name) for name in names), default=0) <= STRAIGHT_UP_TO
 
 
 def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> None:

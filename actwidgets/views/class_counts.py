@@ -12,8 +12,8 @@ import traitlets as t
 
 from actwidgets.core.class_counts import class_counts
 from actwidgets.session import Selection, Session
-from actwidgets.views._controls import below_px, class_ticks, note, show, unique_short
-from actwidgets.views._picture import plain_figure
+from actwidgets.views._class_figure import class_figure
+from actwidgets.views._controls import note, show, unique_short
 from actwidgets.views.base import View
 
 COLOURS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
@@ -55,7 +55,6 @@ class ClassCounts(View):
         self._classes = np.sort(most)
         across = bq.OrdinalScale()
         values = bq.LinearScale(min=0, max=1.04 * max(table.max(), 1))
-        small = {"font-size": "11px"}
         self.bars = bq.Bars(
             x=[names[index] for index in self._classes],
             y=table[:, self._classes],
@@ -66,26 +65,12 @@ class ClassCounts(View):
             interactions={"click": "select"},
         )
         self.bars.observe(self._on_user_bar, names="selected")
-        axes = [
-            bq.Axis(
-                scale=across,
-                side="bottom",
-                **class_ticks(names),
-                grid_lines="none",
-            ),
-            bq.Axis(
-                scale=values,
-                side="left",
-                tick_style=small,
-                grid_color="rgba(128,128,128,.18)",
-            ),
-        ]
-        width, height = f"{self.width_px}px", f"{round(self.width_px * 0.46)}px"
-        figure = plain_figure(
+        figure = class_figure(
             [self.bars],
-            axes=axes,
-            margin={"top": 10, "bottom": below_px(names), "left": 56, "right": 12},
-            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+            self.bars.scales,
+            names,
+            width_px=self.width_px,
+            height_share=0.46,
         )
         self._picture = w.VBox([figure])
         return self._title, self._note, self._picture

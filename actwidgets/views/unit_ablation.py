@@ -12,9 +12,9 @@ from actwidgets.core.ablation import Ablation, Fill, replaced
 from actwidgets.core.confusion import Confusion
 from actwidgets.core.paging import Page
 from actwidgets.session import Selection
-from actwidgets.views._controls import below_px, choice, class_ticks, note, unique_short
+from actwidgets.views._class_figure import class_figure
+from actwidgets.views._controls import choice, note, unique_short
 from actwidgets.views._pager import Pager
-from actwidgets.views._picture import plain_figure
 from actwidgets.views._prediction_view import PredictionView
 from actwidgets.views._unit_tiles import UnitTiles
 
@@ -83,30 +83,13 @@ class UnitAblation(PredictionView):
             labels=["before", "now"],
             display_legend=False,
         )
-        small = {"font-size": "11px"}
-        axes = [
-            bq.Axis(
-                scale=self._across,
-                side="bottom",
-                **class_ticks(self._names),
-                grid_lines="none",
-            ),
-            bq.Axis(
-                scale=scales["y"],
-                side="left",
-                label="recall",
-                label_offset="38px",
-                tick_style=small,
-                num_ticks=5,
-                grid_color="rgba(128,128,128,.18)",
-            ),
-        ]
-        width, height = f"{self.width_px}px", f"{round(self.width_px * 0.34)}px"
-        return plain_figure(
+        return class_figure(
             [self.recall],
-            axes=axes,
-            margin={"top": 8, "bottom": below_px(self._names), "left": 56, "right": 12},
-            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+            scales,
+            self._names,
+            width_px=self.width_px,
+            height_share=0.34,
+            label="recall",
         )
 
     def _heading(self, selection: Selection) -> str:

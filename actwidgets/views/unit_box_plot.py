@@ -12,9 +12,9 @@ from actwidgets.core.arrays import finite_range
 from actwidgets.core.box_statistics import BoxStatistics
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.session import Selection
-from actwidgets.views._controls import below_px, class_ticks, note, unique_short
+from actwidgets.views._class_figure import class_figure
+from actwidgets.views._controls import note, unique_short
 from actwidgets.views._pass_view import PassView
-from actwidgets.views._picture import plain_figure
 from actwidgets.views._style import NEUTRAL
 
 CLASSES_UP_TO = 30
@@ -59,27 +59,12 @@ class UnitBoxPlot(PassView):
         self.chosen = bq.Scatter(
             x=[], y=[], scales=scales, colors=[CHOSEN], default_size=26, opacities=[0.75]
         )
-        small = {"font-size": "11px"}
-        axes = [
-            bq.Axis(
-                scale=self._across,
-                side="bottom",
-                **class_ticks(self._names),
-                grid_lines="none",
-            ),
-            bq.Axis(
-                scale=self._values,
-                side="left",
-                tick_style=small,
-                grid_color="rgba(128,128,128,.18)",
-            ),
-        ]
-        width, height = f"{self.width_px}px", f"{round(self.width_px * 0.5)}px"
-        figure = plain_figure(
+        figure = class_figure(
             [self.outliers, self.boxes, self.chosen],
-            axes=axes,
-            margin={"top": 10, "bottom": below_px(self._names), "left": 56, "right": 12},
-            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+            scales,
+            self._names,
+            width_px=self.width_px,
+            height_share=0.5,
         )
         self._picture = w.VBox([figure, self._table])
         return self._title, self._note, self._picture

@@ -21,7 +21,7 @@ import numpy as np
 
 import actwidgets as aw
 from actwidgets.core.ablation import Ablation
-from tests.benchmarks.browser_tick import ECHO, MAPS, TICK, _report, in_browser
+from tests.benchmarks.browser_tick import ECHO, MAPS, _report, in_browser, key_times
 from tests.benchmarks.edited_tick import _floor
 
 KEYS, WARM_UP = 40, 5
@@ -86,16 +86,7 @@ def _in_browser(lab):
         "bare echo, slider to label": ("echo", ".echo-label"),
         "scale, to the maps": ("scale", "#our-maps"),
     }
-    times = {name: [] for name in ways}
-    for number in range(KEYS + WARM_UP):
-        for name, (description, target) in ways.items():
-            handle = notebook.slider(description).locator(".noUi-handle").element_handle()
-            taken = notebook.page.evaluate(TICK, [handle, target])
-            notebook.page.wait_for_timeout(100)
-            if number >= WARM_UP:
-                times[name].append(taken)
-    notebook.assert_no_errors()
-    _report(times)
+    _report(key_times(notebook, ways, KEYS, WARM_UP))
 
 
 def main():

@@ -124,6 +124,30 @@ def in_browser(measure):
     return 0
 
 
+def key_times(notebook, ways, rounds, warm_up, pause_ms=100):
+    """Milliseconds from a slider's key to what it changes, way by way in turn.
+
+    Args:
+        notebook: Where the sliders are.
+        ways: By name: the slider's description, a selector of what changes, and, where there
+            are fewer than `rounds`, how many times.
+        rounds: How many times.
+        warm_up: Rounds before, which do not count.
+        pause_ms: Between two keys.
+    """
+    times = {name: [] for name in ways}
+    for number in range(rounds + warm_up):
+        for name, (description, target, *fewer) in ways.items():
+            if number < warm_up + (fewer[0] if fewer else rounds):
+                handle = notebook.slider(description).locator(".noUi-handle").element_handle()
+                taken = notebook.page.evaluate(TICK, [handle, target])
+                notebook.page.wait_for_timeout(pause_ms)
+                if number >= warm_up:
+                    times[name].append(taken)
+    notebook.assert_no_errors()
+    return times
+
+
 def _measure(lab):
     notebook = lab.new(ECHO, MODEL, OURS, BENCH, NOTEBOOK, height=3000)
     notebook.run_all()
@@ -132,22 +156,12 @@ def _measure(lab):
     page.evaluate(f"document.querySelectorAll('.ours {MAPS}')[1].id = 'ours-maps'")
     page.evaluate(f"document.querySelectorAll('.bench {MAPS}')[2].id = 'bench-maps'")
     ways = {
-        "bare echo, slider to label": ("echo", ".echo-label", ROUNDS),
-        "FeatureMapGrid, 64 maps": ("ours", "#ours-maps", ROUNDS),
-        "explore, the whole workbench": ("sample", "#bench-maps", ROUNDS),
+        "bare echo, slider to label": ("echo", ".echo-label"),
+        "FeatureMapGrid, 64 maps": ("ours", "#ours-maps"),
+        "explore, the whole workbench": ("sample", "#bench-maps"),
         "the notebook's way, 64 axes": ("notebook", ".notebook-picture", SLOW_ROUNDS),
     }
-    times = {name: [] for name in ways}
-    for number in range(ROUNDS + WARM_UP):
-        for name, (description, target, rounds) in ways.items():
-            if number < WARM_UP + rounds:
-                handle = notebook.slider(description).locator(".noUi-handle").element_handle()
-                taken = page.evaluate(TICK, [handle, target])
-                page.wait_for_timeout(60)
-                if number >= WARM_UP:
-                    times[name].append(taken)
-    notebook.assert_no_errors()
-    return times
+    return key_times(notebook, ways, ROUNDS, WARM_UP, pause_ms=60)
 
 
 def _report(times):

@@ -20,7 +20,7 @@ import actwidgets as aw
 from actwidgets.core.disturbance import Disturbance
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
-from tests.benchmarks.browser_tick import ECHO, MAPS, MODEL, TICK, _report, in_browser
+from tests.benchmarks.browser_tick import ECHO, MAPS, MODEL, _report, in_browser, key_times
 from tests.benchmarks.tick import _bare_slice, _Clock, _fashion, _setter
 
 KEYS, WARM_UP = 60, 5
@@ -87,16 +87,7 @@ def _in_browser(lab):
         "brightness, to the picture": ("brightness", "#lab-picture"),
         "rotation, to 64 maps": ("rotation, °", "#ours-maps"),
     }
-    times = {name: [] for name in ways}
-    for number in range(KEYS + WARM_UP):
-        for name, (description, target) in ways.items():
-            handle = notebook.slider(description).locator(".noUi-handle").element_handle()
-            taken = page.evaluate(TICK, [handle, target])
-            page.wait_for_timeout(100)
-            if number >= WARM_UP:
-                times[name].append(taken)
-    notebook.assert_no_errors()
-    _report(times)
+    _report(key_times(notebook, ways, KEYS, WARM_UP))
 
 
 def main():
