@@ -71,7 +71,8 @@ class InputLab(View):
                 w.HBox([picture, says], layout={"align_items": "flex-start"}),
                 sliders,
                 w.HBox([self._reset, self._unhide], layout={"margin": "6px 0 0"}),
-            ]
+            ],
+            layout={"max_width": "640px"},  # alone in a cell it has all of the page
         )
         return w.HTML(said.SHEET, layout={"display": "none"}), self._title, self._frame, self._note
 

@@ -47,7 +47,7 @@ class SampleGallery(View):
         self._slider = w.IntSlider(
             description="sample",
             max=session.n_samples - 1,
-            layout={"width": "auto"},
+            layout={"width": "auto", "max_width": f"{max(70 * self.columns, 280)}px"},
             style={"description_width": "52px"},
         )
         self._slider.observe(self._on_user_slider, names="value")
@@ -80,6 +80,7 @@ class SampleGallery(View):
             [self._pager, toggles],
             layout={"justify_content": "space-between", "align_items": "center"},
         )
+        below.layout.max_width = f"{max(70 * self.columns, 306)}px"
         self._filters.layout.display = None if session.labels is not None else "none"
         self._rows = np.arange(session.n_samples)
         self._turning: threading.Thread | None = None
