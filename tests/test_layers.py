@@ -83,7 +83,10 @@ def test_imports_point_the_right_way(path):
     ("module", "unwanted"),
     [
         ("actwidgets", {"tensorflow", "keras", "bqplot", "ipywidgets", "numpy"}),
-        ("actwidgets.session", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
+        (
+            "actwidgets.session",
+            {"tensorflow", "keras", "bqplot", "ipywidgets", "sklearn", "pandas", "scipy.ndimage"},
+        ),
         ("actwidgets.views.feature_map_grid", {"tensorflow", "keras"}),
         ("actwidgets.probe.cluster.tasks", {"tensorflow", "keras", "dask"}),
         ("actwidgets.app", {"tensorflow", "keras"}),

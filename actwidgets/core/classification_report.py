@@ -1,12 +1,15 @@
 """Precision, recall and F1 by class, as scikit-learn defines them."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import Doubles, Integers
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 COLUMNS = ("precision", "recall", "f1-score", "support")
 
@@ -54,8 +57,10 @@ class ClassificationReport:
     macro: Averages
     weighted: Averages
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """A row per class, then `accuracy`, `macro avg` and `weighted avg`."""
+        import pandas as pd  # takes a while to load
+
         total = int(self.support.sum())
         lines = [
             (name, *figures)

@@ -2,15 +2,18 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import Doubles, Integers
 from actwidgets.core.classification_report import ClassificationReport, report_of_counts
 from actwidgets.core.labels import class_indices
 from actwidgets.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NORMALISED = ("counts", "row", "column", "all")
 
@@ -142,8 +145,10 @@ class Confusion:
             keep &= self.predicted == predicted
         return tuple(self.rows[keep].tolist())
 
-    def to_dataframe(self, by: str = "counts") -> pd.DataFrame:
+    def to_dataframe(self, by: str = "counts") -> "pd.DataFrame":
         """The matrix with class names: true classes down, predicted ones across."""
+        import pandas as pd  # takes a while to load
+
         names = list(self.class_names)
         values = self.counts if by == "counts" else self.normalised(by)
         return pd.DataFrame(

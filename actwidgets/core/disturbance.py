@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy import ndimage
 
 from actwidgets.core.arrays import Array, Doubles, require_axes
 from actwidgets.core.image_motion import moved
@@ -101,6 +100,8 @@ def disturb(images: ArrayLike, disturbance: Disturbance, low: float, high: float
     shift = disturbance.shift_down, disturbance.shift_right
     values = moved(images.astype(np.float64), disturbance.rotation, shift)
     if disturbance.blur:
+        from scipy import ndimage  # takes a while to load, and most sessions disturb nothing
+
         sigma = (0, disturbance.blur, disturbance.blur, 0)
         values = ndimage.gaussian_filter(values, sigma, mode="nearest")
     values = _lit(values, disturbance, float(low), float(high))

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.linalg import orthogonal_procrustes
-from sklearn.decomposition import PCA
 
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers, require_axes
 from actwidgets.errors import DataError
@@ -78,6 +77,8 @@ def pca(features: ArrayLike, n_components: int = 2) -> tuple[Floats, Doubles]:
     if not scale:
         return scores, shares
     solver = "covariance_eigh" if n_features <= _EXACT_UP_TO else "randomized"
+    from sklearn.decomposition import PCA  # takes seconds to load
+
     model = PCA(n_found, svd_solver=solver, iterated_power=7, random_state=0)
     found = model.fit_transform(centred).astype(np.float64) * scale
     scores[:, :n_found] = np.clip(found, -_LARGEST, _LARGEST)

@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from actwidgets.core.arrays import Doubles, Integers
 from actwidgets.errors import DataError
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 MEASURES = ("forest", "mutual_information", "ablation")
 UNITS_UP_TO = 256  # units that are measured; beyond it those that vary most
@@ -127,7 +130,9 @@ class ImportanceTable:
             return np.arange(self.n_units)
         return np.argsort(-self.of(by), kind="stable").astype(np.int64)  # numpy puts NaN last
 
-    def to_dataframe(self) -> pd.DataFrame:
+    def to_dataframe(self) -> "pd.DataFrame":
         """One row per unit, one column per measure."""
+        import pandas as pd  # takes a while to load
+
         columns = {measure: self.of(measure) for measure in MEASURES}
         return pd.DataFrame(columns, index=pd.RangeIndex(self.n_units, name="unit"))
