@@ -9,7 +9,7 @@ import traitlets as t
 from actwidgets._traits import Index, Indices
 from actwidgets.background import Reading as Reading
 from actwidgets.core import probes
-from actwidgets.core.disturbance import UNDISTURBED
+from actwidgets.core.interventions.disturbance import UNDISTURBED
 from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.probes import Probe

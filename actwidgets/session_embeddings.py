@@ -7,12 +7,12 @@ import numpy as np
 
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
-from actwidgets.core.embedding import METHODS, Embedding, even_rows
-from actwidgets.core.embedding_pass import EmbeddingPass, GatheringPass, Layout
-from actwidgets.core.embedding_process import has_umap
-from actwidgets.core.embedding_sources import missing_of_input, of_input, of_layer
+from actwidgets.core.embeddings.embedding import METHODS, Embedding, even_rows
+from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass, Layout
+from actwidgets.core.embeddings.embedding_process import has_umap
+from actwidgets.core.embeddings.embedding_sources import missing_of_input, of_input, of_layer
 from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.predictions.outcomes import predicted_classes
 from actwidgets.errors import DataError, LayerError
 from actwidgets.session_jobs import KEPT, SessionJobs
 from actwidgets.session_passes import SessionPasses

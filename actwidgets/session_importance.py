@@ -8,10 +8,10 @@ import traitlets as t
 from actwidgets.background import BackgroundReader, Reading, reading_of
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Integers
-from actwidgets.core.edits import Edit
-from actwidgets.core.importance_pass import ImportancePass
-from actwidgets.core.sample_summary import SampleSummary
-from actwidgets.core.unit_importance import ImportanceTable
+from actwidgets.core.importance.importance_pass import ImportancePass
+from actwidgets.core.importance.unit_importance import ImportanceTable
+from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.profiles.sample_summary import SampleSummary
 from actwidgets.errors import DataError
 from actwidgets.session_predictions import SessionPredictions
 

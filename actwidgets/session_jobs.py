@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import traitlets as t
 
 from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
-from actwidgets.core.embedding_pass import GatheringPass
+from actwidgets.core.embeddings.embedding_pass import GatheringPass
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
 

@@ -9,10 +9,10 @@ import traitlets as t
 
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
-from actwidgets.core.images import Pixels
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.model_numbers import ModelNumbers
-from actwidgets.core.outcomes import predicted_classes
+from actwidgets.core.pictures.images import Pixels
+from actwidgets.core.predictions.outcomes import predicted_classes
 from actwidgets.core.probes import Probe
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.samples import Samples

@@ -11,17 +11,17 @@ import traitlets as t
 from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
-from actwidgets.core.box_statistics import (
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.profiles.box_statistics import (
     BoxStatistics,
     box_statistics,
     sketched_box_statistics,
 )
-from actwidgets.core.class_profiles import ClassProfiles
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.layer_similarity import LayerSimilarityTable
-from actwidgets.core.profile_builder import state_bytes
-from actwidgets.core.profile_pass import Layers, ProfilePass
-from actwidgets.core.representation_pass import ENOUGH, RepresentationPass
+from actwidgets.core.profiles.class_profiles import ClassProfiles
+from actwidgets.core.profiles.profile_builder import state_bytes
+from actwidgets.core.profiles.profile_pass import Layers, ProfilePass
+from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
+from actwidgets.core.representations.representation_pass import ENOUGH, RepresentationPass
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
 from actwidgets.session_numbers import SessionNumbers

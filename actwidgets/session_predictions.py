@@ -7,9 +7,9 @@ import numpy as np
 
 from actwidgets.background import reading_of
 from actwidgets.core.arrays import Integers
-from actwidgets.core.class_scores import ClassScores, class_scores
-from actwidgets.core.classification_report import ClassificationReport
-from actwidgets.core.confusion import Confusion
+from actwidgets.core.predictions.class_scores import ClassScores, class_scores
+from actwidgets.core.predictions.classification_report import ClassificationReport
+from actwidgets.core.predictions.confusion import Confusion
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses

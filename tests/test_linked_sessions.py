@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.ablation import Ablation
+from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import DataError
 from actwidgets.linked_sessions import LinkedSessions

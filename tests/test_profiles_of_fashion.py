@@ -9,7 +9,7 @@ from fashion_cnn import build
 from real_data import require_data
 
 import actwidgets as aw
-from actwidgets.core.sample_summary import summarise
+from actwidgets.core.profiles.sample_summary import summarise
 
 pytestmark = pytest.mark.keras
 BATCH = 250  # divides everything, so that all ways run the same batches

@@ -8,8 +8,8 @@ import pytest
 from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
 from actwidgets import session_importance
-from actwidgets.core.importance_pass import ImportancePass
-from actwidgets.core.unit_importance import MEASURES
+from actwidgets.core.importance.importance_pass import ImportancePass
+from actwidgets.core.importance.unit_importance import MEASURES
 from actwidgets.errors import DataError
 from actwidgets.session import Session
 
@@ -190,7 +190,7 @@ def test_closing_the_session_stops_it():
 
 
 def test_ablations_of_the_session_are_not_in_force(session):
-    from actwidgets.core.ablation import Ablation
+    from actwidgets.core.interventions.ablation import Ablation
 
     whole = session.importance.get()
     other = Session(PlantedProbe(), *planted_samples(), class_names=("a", "b"))

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.ablation import Ablation
-from actwidgets.core.disturbance import Disturbance
-from actwidgets.core.prediction_pass import STEP
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.predictions.prediction_pass import STEP
 from actwidgets.errors import DataError, LayerError, SelectionError
 from actwidgets.session import Session
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
-from actwidgets.core.ablation import Ablation
-from actwidgets.core.disturbance import UNDISTURBED, Disturbance
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.core.selection import Selection
 
 ROWS_NAMED = 3

@@ -8,14 +8,14 @@ import time
 from typing import Any
 
 from actwidgets.core import probes
-from actwidgets.core.ablation import Ablation
-from actwidgets.core.altered_model import AlteredModel
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.cache import ArrayCache
-from actwidgets.core.confusion import Confusion
-from actwidgets.core.disturbance import UNDISTURBED, Disturbance
-from actwidgets.core.prediction_pass import PredictionPass
-from actwidgets.core.profile_pass import ProfilePass, ProfilePasses
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.altered_model import AlteredModel
+from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
+from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.prediction_pass import PredictionPass
+from actwidgets.core.profiles.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
 

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
-from actwidgets.core.edits import Edit
+from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
-from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
 
 

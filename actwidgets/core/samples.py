@@ -8,10 +8,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import Array, finite_range
-from actwidgets.core.disturbance import Disturbance, disturb
-from actwidgets.core.images import Pixels, is_image, text_pictures, to_rgb
+from actwidgets.core.interventions.disturbance import Disturbance, disturb
 from actwidgets.core.labels import class_indices
-from actwidgets.core.picture_inputs import checked_image_shape, holds_text, picture_input
+from actwidgets.core.pictures.images import Pixels, is_image, text_pictures, to_rgb
+from actwidgets.core.pictures.picture_inputs import checked_image_shape, holds_text, picture_input
 from actwidgets.errors import DataError, ShapeError
 
 _RANGE_SAMPLES = 1000  # enough to know the range of pixel values

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actwidgets.core.ablation import Ablation
-from actwidgets.core.disturbance import UNDISTURBED, Disturbance
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.errors import SelectionError
 
 

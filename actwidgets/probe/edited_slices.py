@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.core.edits import Edit
+from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.errors import LayerError, ShapeError
 from actwidgets.probe.catalogue import Catalogue, Output, is_models_own

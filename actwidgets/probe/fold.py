@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.core.sample_summary import SampleSummary
+from actwidgets.core.profiles.sample_summary import SampleSummary
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Fold:
         """What the folded tensors say of each layer.
 
         None where a value is NaN or infinite, or there are no positions to take a mean of:
-        what becomes of that is for `core.sample_summary` to say, which needs the layer's
+        what becomes of that is for `core.profiles.sample_summary` to say, which needs the layer's
         whole output.
         """
         values = iter([tensor.numpy() for tensor in tensors])

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from actwidgets.core.edits import Edit, combined
+from actwidgets.core.interventions.edits import Edit, combined
 from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
-from actwidgets.core.sample_summary import SampleSummary, summarise
 from actwidgets.errors import LayerError
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold

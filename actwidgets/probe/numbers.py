@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.labels import checked_class_names, class_indices, count_classes
 from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.profile_builder import ProfileBuilder, Wanted
-from actwidgets.core.unit_sums import Reduce
+from actwidgets.core.profiles.class_profiles import ClassProfiles
+from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
+from actwidgets.core.profiles.unit_sums import Reduce
 from actwidgets.errors import ActwidgetsError, DataError, ShapeError
 from actwidgets.probe.frameworks import require_model
 from actwidgets.probe.keras_probe import KerasProbe

@@ -6,9 +6,9 @@ from typing import Any, Literal
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.cka import position_means
-from actwidgets.core.cka_sums import DEFAULT_BUDGET_BYTES, CkaSums
-from actwidgets.core.layer_similarity import LayerSimilarityTable
+from actwidgets.core.representations.cka import position_means
+from actwidgets.core.representations.cka_sums import DEFAULT_BUDGET_BYTES, CkaSums
+from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
 from actwidgets.errors import DataError
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.numbers import probe_of

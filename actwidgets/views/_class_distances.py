@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from actwidgets.core.class_profiles import ClassProfiles
-from actwidgets.core.value_bins import METRICS as OF_HISTOGRAMS
+from actwidgets.core.profiles.class_profiles import ClassProfiles
+from actwidgets.core.profiles.value_bins import METRICS as OF_HISTOGRAMS
 from actwidgets.errors import DataError
 
 HISTOGRAMS_UP_TO = 100  # classes whose histograms are compared while somebody waits

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.core.class_order import nearest_pairs
-from actwidgets.core.colormaps import palette
-from actwidgets.core.colour_codes import ValueRange, colour_codes
-from actwidgets.core.images import palette_png
+from actwidgets.core.pictures.colormaps import palette
+from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
+from actwidgets.core.pictures.images import palette_png
+from actwidgets.core.profiles.class_order import nearest_pairs
 from actwidgets.views._class_cells import ClassCells
 from actwidgets.views._controls import note, shorten
 from actwidgets.views._picture import Picture

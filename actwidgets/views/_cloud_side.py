@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.core.embedding import Embedding, align
-from actwidgets.core.point_colours import PointColours
+from actwidgets.core.embeddings.embedding import Embedding, align
+from actwidgets.core.embeddings.point_colours import PointColours
 from actwidgets.views._controls import note
 from actwidgets.views._point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from actwidgets.core.images import ContactSheet, rgba_png
+from actwidgets.core.pictures.images import ContactSheet, rgba_png
 from actwidgets.session import Session
 from actwidgets.views._controls import unique_short
 from actwidgets.views._picture import Picture

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actwidgets.core.unit_importance import MEASURES, ImportanceTable
+from actwidgets.core.importance.unit_importance import MEASURES, ImportanceTable
 from actwidgets.views._controls import decimals
 from actwidgets.views._progress import duration
 

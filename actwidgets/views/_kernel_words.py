@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from actwidgets.core.colour_codes import ValueRange
-from actwidgets.core.kernel_pictures import AVERAGE, RGB
 from actwidgets.core.kernels import kernels_are_units, sees_one_channel
+from actwidgets.core.pictures.colour_codes import ValueRange
+from actwidgets.core.pictures.kernel_pictures import AVERAGE, RGB
 
 WRITTEN_OUT = 9  # weights; of more the mean and the ends are told
 

@@ -7,9 +7,9 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.core.colormaps import FRAME_COLOUR, css_colour
-from actwidgets.core.disturbance import patch_between
-from actwidgets.core.images import Pixels, fit, rgba_png
+from actwidgets.core.interventions.disturbance import patch_between
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR, css_colour
+from actwidgets.core.pictures.images import Pixels, fit, rgba_png
 from actwidgets.views._picture import Picture
 
 SMALL = 128  # pixels; pictures up to there are shown with hard edges

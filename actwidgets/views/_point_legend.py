@@ -4,8 +4,8 @@ import html
 from collections.abc import Sequence
 
 from actwidgets.core.arrays import Integers
-from actwidgets.core.colormaps import TOP, css_colour
-from actwidgets.core.point_colours import PointColours, most_frequent
+from actwidgets.core.embeddings.point_colours import PointColours, most_frequent
+from actwidgets.core.pictures.colormaps import TOP, css_colour
 from actwidgets.views._controls import shorten
 
 NAMES_UP_TO = 12

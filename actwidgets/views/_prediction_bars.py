@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actwidgets.core.prediction_shift import PredictionShift
+from actwidgets.core.predictions.prediction_shift import PredictionShift
 from actwidgets.views._style import RIGHT, WRONG
 
 NOW, CHOSEN = "#8cc9c4", "#3fa7a0"

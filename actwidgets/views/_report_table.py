@@ -4,7 +4,7 @@ import html
 
 import numpy as np
 
-from actwidgets.core.classification_report import COLUMNS, ClassificationReport
+from actwidgets.core.predictions.classification_report import COLUMNS, ClassificationReport
 
 ROWS = 30
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from actwidgets.core.images import rgba_png
+from actwidgets.core.pictures.images import rgba_png
 from actwidgets.views._picture import Picture
 
 TILE_PX = 26

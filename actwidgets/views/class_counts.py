@@ -10,7 +10,7 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_counts import class_counts
+from actwidgets.core.predictions.class_counts import class_counts
 from actwidgets.session import Selection, Session
 from actwidgets.views._class_figure import class_figure
 from actwidgets.views._controls import note, show, unique_short

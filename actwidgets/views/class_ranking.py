@@ -6,10 +6,10 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.paging import Page
-from actwidgets.core.similarity import ranking
-from actwidgets.core.unit_statistics import STATISTICS
+from actwidgets.core.profiles.class_profiles import METRICS, ClassProfiles
+from actwidgets.core.profiles.similarity import ranking
+from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.session import Selection
 from actwidgets.views._class_distances import class_distances
 from actwidgets.views._controls import choice, note, words

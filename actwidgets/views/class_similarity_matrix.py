@@ -7,11 +7,11 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_order import cluster
-from actwidgets.core.class_profiles import METRICS, ClassProfiles
-from actwidgets.core.similarity import ranking
-from actwidgets.core.unit_statistics import STATISTICS
-from actwidgets.core.value_bins import METRICS as OF_HISTOGRAMS
+from actwidgets.core.profiles.class_order import cluster
+from actwidgets.core.profiles.class_profiles import METRICS, ClassProfiles
+from actwidgets.core.profiles.similarity import ranking
+from actwidgets.core.profiles.unit_statistics import STATISTICS
+from actwidgets.core.profiles.value_bins import METRICS as OF_HISTOGRAMS
 from actwidgets.session import Selection
 from actwidgets.views._class_cells import ClassCells
 from actwidgets.views._class_distances import class_distances

@@ -6,7 +6,7 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.confusion import NORMALISED, ConfusedPair, Confusion
+from actwidgets.core.predictions.confusion import NORMALISED, ConfusedPair, Confusion
 from actwidgets.session import Selection
 from actwidgets.views._confusion_cells import ConfusionCells
 from actwidgets.views._controls import choice, note, shorten

@@ -5,15 +5,15 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
-from actwidgets.core.embedding import MAX_POINTS, METHODS, Embedding
-from actwidgets.core.images import fit, rgba_png
-from actwidgets.core.point_colours import (
+from actwidgets.core.embeddings.embedding import MAX_POINTS, METHODS, Embedding
+from actwidgets.core.embeddings.point_colours import (
     PointColours,
     by_class,
     by_outcome,
     by_value,
     in_one_colour,
 )
+from actwidgets.core.pictures.images import fit, rgba_png
 from actwidgets.session import Selection
 from actwidgets.views._cloud_side import CloudSide
 from actwidgets.views._controls import choice, note

@@ -9,11 +9,18 @@ import traitlets as t
 
 from actwidgets._traits import Index
 from actwidgets.core.arrays import as_maps
-from actwidgets.core.colormaps import NAMES, palette
-from actwidgets.core.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
-from actwidgets.core.images import ContactSheet, palette_png, rgba_png
-from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, MosaicPlan, enlarge, plan_mosaic, shrink
 from actwidgets.core.paging import Page
+from actwidgets.core.pictures.colormaps import NAMES, palette
+from actwidgets.core.pictures.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
+from actwidgets.core.pictures.images import ContactSheet, palette_png, rgba_png
+from actwidgets.core.pictures.mosaic import (
+    MAX_TILE_PX,
+    Mosaic,
+    MosaicPlan,
+    enlarge,
+    plan_mosaic,
+    shrink,
+)
 from actwidgets.core.unit_order import ORDERS, unit_order
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show

@@ -6,8 +6,8 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
-from actwidgets.core.disturbance import UNDISTURBED
-from actwidgets.core.prediction_shift import prediction_shift
+from actwidgets.core.interventions.disturbance import UNDISTURBED
+from actwidgets.core.predictions.prediction_shift import prediction_shift
 from actwidgets.errors import DataError
 from actwidgets.session import Selection
 from actwidgets.views import _prediction_bars as said

@@ -9,12 +9,14 @@ import traitlets as t
 
 from actwidgets._traits import Index
 from actwidgets.core.arrays import as_maps
-from actwidgets.core.colormaps import NAMES, palette
-from actwidgets.core.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
-from actwidgets.core.colour_mosaic import colour_mosaic
-from actwidgets.core.dense_inputs import dense_input_shape
-from actwidgets.core.images import palette_png, rgba_png
-from actwidgets.core.kernel_pictures import (
+from actwidgets.core.kernels import kernels_are_units
+from actwidgets.core.paging import Page
+from actwidgets.core.pictures.colormaps import NAMES, palette
+from actwidgets.core.pictures.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
+from actwidgets.core.pictures.colour_mosaic import colour_mosaic
+from actwidgets.core.pictures.dense_inputs import dense_input_shape
+from actwidgets.core.pictures.images import palette_png, rgba_png
+from actwidgets.core.pictures.kernel_pictures import (
     AVERAGE,
     EACH,
     MODES,
@@ -23,9 +25,14 @@ from actwidgets.core.kernel_pictures import (
     kernel_pictures,
     modes_of,
 )
-from actwidgets.core.kernels import kernels_are_units
-from actwidgets.core.mosaic import MAX_TILE_PX, Mosaic, MosaicPlan, enlarge, plan_mosaic, shrink
-from actwidgets.core.paging import Page
+from actwidgets.core.pictures.mosaic import (
+    MAX_TILE_PX,
+    Mosaic,
+    MosaicPlan,
+    enlarge,
+    plan_mosaic,
+    shrink,
+)
 from actwidgets.errors import LayerError
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show

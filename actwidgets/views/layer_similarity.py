@@ -6,10 +6,10 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.colormaps import FRAME, GAP, palette
-from actwidgets.core.colour_codes import ValueRange, colour_codes
-from actwidgets.core.images import palette_png
-from actwidgets.core.layer_similarity import LayerSimilarityTable
+from actwidgets.core.pictures.colormaps import FRAME, GAP, palette
+from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
+from actwidgets.core.pictures.images import palette_png
+from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
 from actwidgets.session import Reading, Selection, Session
 from actwidgets.views._controls import choice, note, show, unique_short
 from actwidgets.views._pass_view import PassView

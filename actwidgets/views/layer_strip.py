@@ -6,13 +6,13 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_profiles import ClassProfiles
-from actwidgets.core.colormaps import palette
-from actwidgets.core.images import palette_png
-from actwidgets.core.matrix_strip import MatrixStrip
 from actwidgets.core.paging import Page
-from actwidgets.core.similarity import METRICS
-from actwidgets.core.unit_statistics import STATISTICS
+from actwidgets.core.pictures.colormaps import palette
+from actwidgets.core.pictures.images import palette_png
+from actwidgets.core.pictures.matrix_strip import MatrixStrip
+from actwidgets.core.profiles.class_profiles import ClassProfiles
+from actwidgets.core.profiles.similarity import METRICS
+from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import choice, note, unique_short, words
 from actwidgets.views._pager import Pager

@@ -6,11 +6,11 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_scores import SORTED_BY, ClassScores
-from actwidgets.core.colormaps import palette
-from actwidgets.core.images import palette_png
 from actwidgets.core.paging import Page
-from actwidgets.core.probability_sheet import HEAD_PX, ProbabilitySheet, shown_classes
+from actwidgets.core.pictures.colormaps import palette
+from actwidgets.core.pictures.images import palette_png
+from actwidgets.core.pictures.probability_sheet import HEAD_PX, ProbabilitySheet, shown_classes
+from actwidgets.core.predictions.class_scores import SORTED_BY, ClassScores
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import choice, note, shorten, unique_short
 from actwidgets.views._pager import Pager

@@ -8,9 +8,9 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.images import ContactSheet, rgba_png
-from actwidgets.core.outcomes import OUTCOMES, filter_rows, needs_predictions
 from actwidgets.core.paging import Page
+from actwidgets.core.pictures.images import ContactSheet, rgba_png
+from actwidgets.core.predictions.outcomes import OUTCOMES, filter_rows, needs_predictions
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, shorten
 from actwidgets.views._pager import Pager

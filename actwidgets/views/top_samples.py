@@ -7,8 +7,8 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.class_profiles import ClassProfiles
-from actwidgets.core.images import ContactSheet, framed_box, rgba_png
+from actwidgets.core.pictures.images import ContactSheet, framed_box, rgba_png
+from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.session import Selection
 from actwidgets.views._controls import note, shorten
 from actwidgets.views._pass_view import PassView

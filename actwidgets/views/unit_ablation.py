@@ -8,9 +8,9 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.ablation import Ablation, Fill, replaced
-from actwidgets.core.confusion import Confusion
+from actwidgets.core.interventions.ablation import Ablation, Fill, replaced
 from actwidgets.core.paging import Page
+from actwidgets.core.predictions.confusion import Confusion
 from actwidgets.session import Selection
 from actwidgets.views._class_figure import class_figure
 from actwidgets.views._controls import choice, note, unique_short

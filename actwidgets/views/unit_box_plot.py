@@ -9,8 +9,8 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core.arrays import finite_range
-from actwidgets.core.box_statistics import BoxStatistics
-from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.profiles.box_statistics import BoxStatistics
+from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.session import Selection
 from actwidgets.views._class_figure import class_figure
 from actwidgets.views._controls import note, unique_short

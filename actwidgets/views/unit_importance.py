@@ -7,8 +7,8 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.bar_ends import bar_ends
-from actwidgets.core.unit_importance import MEASURES, ImportanceTable
+from actwidgets.core.importance.bar_ends import bar_ends
+from actwidgets.core.importance.unit_importance import MEASURES, ImportanceTable
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._importance_words import (

@@ -7,8 +7,8 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
-from actwidgets.core.class_profiles import ClassProfiles
-from actwidgets.core.unit_findings import UnitFinding
+from actwidgets.core.profiles.class_profiles import ClassProfiles
+from actwidgets.core.profiles.unit_findings import UnitFinding
 from actwidgets.session import Selection
 from actwidgets.views._controls import note
 from actwidgets.views._pass_view import PassView

@@ -17,7 +17,7 @@ import sys
 import ipywidgets as w
 
 import actwidgets as aw
-from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from tests.benchmarks.browser_tick import ECHO, MAPS, MODEL, _report, in_browser, key_times

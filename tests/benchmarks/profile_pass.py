@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.profile_builder import ProfileBuilder, Wanted
+from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
 from actwidgets.probe.keras_probe import KerasProbe
 from tests import fashion_cnn
 from tests.real_data import data_folder

@@ -45,7 +45,7 @@ def button(name, make):
     return w.VBox([slider, box])
 """
 OURS = """
-from actwidgets.core.point_colours import by_class
+from actwidgets.core.embeddings.point_colours import by_class
 from actwidgets.views._point_cloud import CHOSEN, PointCloud
 
 def ours():

@@ -5,7 +5,7 @@ import pytest
 
 SETUP = """
 import ipywidgets, actwidgets as aw
-from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.views.input_lab import InputLab
 
 data = aw.load_dataset("digits")

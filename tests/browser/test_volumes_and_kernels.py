@@ -98,7 +98,7 @@ def test_kernels_are_averaged_coloured_and_walked_through_by_hand(notebook):
     page.get_by_text("RGB: grey is 0, ±").wait_for()
     notebook.wait_for_other_pixels(average, image)
     notebook.execute(
-        "from actwidgets.core.kernel_pictures import kernel_colours, kernel_pictures\n"
+        "from actwidgets.core.pictures.kernel_pictures import kernel_colours, kernel_pictures\n"
         "told = kernel_colours(kernel_pictures(session.kernels(), 'RGB'))[2, 1, 1, 5].tolist()"
     )
     middle = notebook.pixels(image)

@@ -1,8 +1,8 @@
 """What is selected in words, and how it is taken back."""
 
-from actwidgets.core.ablation import Ablation
 from actwidgets.core.crumbs import ablation_text, crumbs, disturbance_text
-from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.core.selection import Selection
 
 NAMES = ("shirt", "coat")

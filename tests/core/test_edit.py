@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.edits import Edit, combined
+from actwidgets.core.interventions.edits import Edit, combined
 from actwidgets.core.probes import edited
 from actwidgets.errors import DataError, LayerError, ShapeError
 

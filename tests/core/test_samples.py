@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.disturbance import Disturbance, disturb
+from actwidgets.core.interventions.disturbance import Disturbance, disturb
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, ShapeError
 

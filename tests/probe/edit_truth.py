@@ -4,7 +4,7 @@ import numpy as np
 from model_zoo import CASES
 
 from actwidgets.core import batches
-from actwidgets.core.edits import Edit
+from actwidgets.core.interventions.edits import Edit
 from actwidgets.probe.edited_slices import EditedTraces
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.slices import FEW_SAMPLES

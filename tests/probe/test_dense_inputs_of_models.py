@@ -6,8 +6,8 @@ import pytest
 from real_data import require_model
 
 import actwidgets as aw
-from actwidgets.core.dense_inputs import dense_input_shape
-from actwidgets.core.kernel_pictures import kernel_colours, kernel_pictures
+from actwidgets.core.pictures.dense_inputs import dense_input_shape
+from actwidgets.core.pictures.kernel_pictures import kernel_colours, kernel_pictures
 
 pytestmark = pytest.mark.keras
 layers = keras.layers

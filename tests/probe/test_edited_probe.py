@@ -6,7 +6,7 @@ import pytest
 from edit_truth import altered, build, by_both_roads, edit_for
 from model_zoo import images
 
-from actwidgets.core.edits import Edit
+from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.probes import Probe, edited, fingerprint, is_stale, kernels, summaries
 from actwidgets.errors import LayerError, ShapeError
 from actwidgets.probe import edited_slices, trace

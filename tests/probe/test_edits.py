@@ -9,7 +9,7 @@ import tensorflow as tf
 from edit_truth import altered, build, by_both_roads, edit_for
 from model_zoo import CASES, images
 
-from actwidgets.core.edits import Edit
+from actwidgets.core.interventions.edits import Edit
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras

@@ -7,8 +7,8 @@ import numpy as np
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.colormaps import palette
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.pictures.colormaps import palette
 from actwidgets.errors import LayerError
 
 SHAPES = {

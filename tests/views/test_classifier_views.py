@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
-from actwidgets.core.ablation import Ablation
-from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.errors import DataError
 from actwidgets.session import Session
 from actwidgets.views.breadcrumbs import Breadcrumbs

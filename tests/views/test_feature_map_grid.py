@@ -6,10 +6,10 @@ import traitlets as t
 from fakes import FakeProbe, messages, wiretap
 from PIL import Image
 
-from actwidgets.core.ablation import Ablation
-from actwidgets.core.colormaps import FRAME_COLOUR, NAN_COLOUR, palette
-from actwidgets.core.disturbance import Disturbance
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR, palette
 from actwidgets.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 

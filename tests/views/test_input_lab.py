@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
-from actwidgets.core.disturbance import UNDISTURBED, Disturbance
+from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
@@ -261,7 +261,7 @@ def test_before_means_without_the_disturbance_and_with_the_ablations(data):
             found.predictions = lambda x: FakeProbe().predictions(x)[:, [2, 0, 1]]
             return found
 
-    from actwidgets.core.ablation import Ablation
+    from actwidgets.core.interventions.ablation import Ablation
 
     session = Session(Ablated(), *data, class_names=("shirt", "coat", "bag"), sample=3)
     lab = InputLab(session)

@@ -6,7 +6,7 @@ from fakes import FakeProbe, messages, wiretap
 from kernel_tiles import Several, tile
 from PIL import Image
 
-from actwidgets.core.colormaps import FRAME_COLOUR, palette
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR, palette
 from actwidgets.errors import LayerError
 from actwidgets.session import Session
 from actwidgets.views.kernel_grid import KernelGrid

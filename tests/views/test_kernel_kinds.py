@@ -8,8 +8,8 @@ from fakes import FakeProbe
 from kernel_tiles import Several, pixels, shown, shown_colours, tile
 from PIL import Image
 
-from actwidgets.core.colormaps import FRAME_COLOUR, NAN_COLOUR
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR
 from actwidgets.session import Session
 from actwidgets.views.kernel_grid import KernelGrid
 

@@ -5,9 +5,9 @@ import pytest
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.cka import cka
-from actwidgets.core.colormaps import FRAME, palette
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.pictures.colormaps import FRAME, palette
+from actwidgets.core.representations.cka import cka
 from actwidgets.session import Session
 from actwidgets.views.layer_similarity import LayerSimilarity
 

@@ -5,7 +5,7 @@ import pytest
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.colormaps import FRAME, palette
+from actwidgets.core.pictures.colormaps import FRAME, palette
 from actwidgets.session import Session
 from actwidgets.views.layer_strip import LayerStrip
 

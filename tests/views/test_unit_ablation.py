@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
-from actwidgets.core.ablation import Ablation
+from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.session import Session
 from actwidgets.views.unit_ablation import UnitAblation
 

@@ -8,7 +8,7 @@ from fakes import messages, open_widgets, wiretap
 from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
 from actwidgets import session_importance
-from actwidgets.core.importance_pass import ImportancePass
+from actwidgets.core.importance.importance_pass import ImportancePass
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import DataError
 from actwidgets.session import Session

@@ -7,7 +7,7 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
-from actwidgets.core.colormaps import FRAME_COLOUR
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR
 from actwidgets.core.receptive_field import AxisField, ReceptiveField
 from actwidgets.session import Reading, Session
 from actwidgets.views.top_samples import TopSamples

@@ -7,7 +7,7 @@ from uuid import uuid4
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.errors import DataError, ModelError
 from actwidgets.probe.cluster.model_parcel import pack_model
 from actwidgets.probe.cluster.run import Run, do, packed_loader, result_of

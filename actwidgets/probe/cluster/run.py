@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
-from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.errors import ActwidgetsError, DataError, ModelError
 from actwidgets.probe.cluster import tasks
 from actwidgets.probe.cluster.model_parcel import Parcel, first_line, missing

@@ -1,0 +1,1 @@
+"""What is done to units or to images, and what a model says then."""

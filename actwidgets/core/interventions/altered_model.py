@@ -1,0 +1,90 @@
+"""A model with some of its units switched off or scaled, and what it predicts."""
+
+from collections.abc import MutableMapping
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core import probes
+from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.interventions.ablation import Ablation, edit_of
+from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.outcomes import predicted_classes
+from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
+from actwidgets.core.predictions.prediction_table import BATCH_SIZE, PredictionTable
+from actwidgets.core.samples import Samples
+from actwidgets.errors import LayerError
+
+MEANS_OF = 1000  # samples whose mean takes the place of a unit
+
+
+class AlteredModel:
+    """A model under ablations, which may be none, and its predictions of all samples.
+
+    Args:
+        probe: The model; nothing about it is changed.
+        samples: The samples.
+        ablations: What is done to its units.
+        unit_means: Means found before, by layer; those found here are added.
+
+    Raises:
+        LayerError: A layer whose number of units varies, or a probe that cannot be altered.
+    """
+
+    def __init__(
+        self,
+        probe: Any,
+        samples: Samples,
+        ablations: tuple[Ablation, ...] = (),
+        unit_means: MutableMapping[str, Array] | None = None,
+    ) -> None:
+        self.unit_means: MutableMapping[str, Array] = {} if unit_means is None else unit_means
+        self._samples = samples
+        self.probe = probe
+        if ablations:
+            self.probe = probes.edited(probe, self._edits(probe, ablations))
+        table = PredictionTable(len(samples), probe.n_classes)
+        self.prediction_pass = PredictionPass(table, self._predict)
+        self._confusion: tuple[bytes, Confusion] | None = None
+
+    def confusion(self, rows: Integers, class_names: tuple[str, ...]) -> Confusion:
+        """True and predicted classes of some samples that have labels; the last one is kept."""
+        key = rows.tobytes()
+        if self._confusion is None or self._confusion[0] != key:
+            labels = self._samples.labels
+            assert labels is not None
+            predicted = predicted_classes(self.prediction_pass.predictions(rows))
+            found = Confusion(labels[rows], predicted, rows, class_names, len(self._samples))
+            self._confusion = key, found
+        return self._confusion[1]
+
+    def _predict(self, rows: Integers) -> Array:
+        return self.probe.predictions(self._samples.rows(rows))
+
+    def _edits(self, probe: Any, ablations: tuple[Ablation, ...]) -> dict[str, Edit]:
+        n_units = {info.name: info.n_units for info in probe.layers}
+        edits: dict[str, Edit] = {}
+        for each in ablations:
+            count = n_units[each.layer]
+            if not count:
+                raise LayerError(f"the units of {each.layer!r} vary from sample to sample")
+            means = self._means(probe, each.layer) if each.fill == "mean" else None
+            edit = edit_of(each, count, means)
+            if each.layer in edits:  # other units of the same layer
+                before = edits[each.layer]
+                edit = Edit(before.factor * edit.factor, before.offset + edit.offset)
+            edits[each.layer] = edit
+        return edits
+
+    def _means(self, probe: Any, layer: str) -> Array:
+        """`(unit,)` float64: means over samples and positions, of a thousand samples."""
+        if layer not in self.unit_means:
+            rows = spread(len(self._samples), MEANS_OF)
+            sums: Any = 0.0
+            for start in range(0, len(rows), BATCH_SIZE):
+                batch = self._samples.rows(rows[start : start + BATCH_SIZE])
+                summary = probes.summaries(probe, (layer,), batch, low=False)[layer]
+                sums = sums + np.asarray(summary.mean, np.float64).sum(axis=0)
+            self.unit_means[layer] = sums / len(rows)
+        return self.unit_means[layer]

@@ -1,0 +1,1 @@
+"""What a model says of samples: right, wrong, and how sure."""

@@ -1,0 +1,34 @@
+import numpy as np
+
+from actwidgets.core.pictures.colormaps import GAP, TOP
+from actwidgets.core.pictures.probability_sheet import (
+    HEAD_PX,
+    LINE_PX,
+    ProbabilitySheet,
+    shown_classes,
+)
+
+
+def test_cells_lie_where_their_middles_say():
+    sheet = ProbabilitySheet(n_lines=2, n_classes=3)
+    shares = np.array([[0.0, 0.5, 1.0], [np.nan, 2.0, -1.0]])
+    codes = sheet.codes(shares)
+    assert codes.shape == (sheet.height_px, sheet.width_px)
+    found = [
+        [codes[int(sheet.middle(line)), int(sheet.class_middle(place))] for place in range(3)]
+        for line in range(2)
+    ]
+    assert found == [[0, round(TOP / 2), TOP], [GAP, TOP, 0]]
+    assert (codes[:HEAD_PX] == GAP).all()
+    assert (codes[:, -sheet.right_px :] == GAP).all()
+    assert np.diff(sheet.row_edges).tolist() == [HEAD_PX, LINE_PX, LINE_PX]
+    assert len(sheet.column_edges) == 6
+    assert sheet.column_edges[-1] == sheet.width_px
+
+
+def test_of_many_classes_those_that_hold_most_have_a_column():
+    values = np.zeros((2, 30))
+    values[0, 20], values[1, 3], values[1, 9] = 0.9, 0.4, np.nan
+    assert shown_classes(values, limit=2).tolist() == [3, 20]
+    assert shown_classes(values[:, :5]).tolist() == [0, 1, 2, 3, 4]
+    assert len(shown_classes(np.zeros((0, 30)))) == 12

@@ -1,0 +1,97 @@
+"""The confusion matrix and the report against scikit-learn's own, and cells by hand."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from sklearn import metrics
+
+from actwidgets.core.predictions.classification_report import classification_report
+from actwidgets.core.predictions.confusion import ConfusedPair, confusion
+from actwidgets.errors import DataError, ShapeError
+
+NAMES = ("shirt", "coat", "bag", "none")
+LABELS = np.array([0, 0, 0, 1, 1, 2, 0])
+PREDICTED = np.array([0, 1, 1, 1, 0, 2, 2])
+
+
+@given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
+def test_counts_shares_and_report_are_scikit_learns(pairs):
+    labels, predicted = np.array(pairs).T
+    found = confusion(labels, predicted, NAMES)
+    classes = range(4)
+    wanted = metrics.confusion_matrix(labels, predicted, labels=classes)
+    np.testing.assert_array_equal(found.counts, wanted)
+    for by, normalize in (("row", "true"), ("column", "pred"), ("all", "all")):
+        shares = metrics.confusion_matrix(labels, predicted, labels=classes, normalize=normalize)
+        np.testing.assert_allclose(np.nan_to_num(found.normalised(by)), shares, rtol=1e-12)
+    table = found.report.to_dataframe()
+    theirs = metrics.classification_report(
+        labels, predicted, labels=classes, target_names=NAMES, output_dict=True, zero_division=0
+    )
+    for name in (*NAMES, "macro avg", "weighted avg"):
+        if name in theirs:
+            for column, value in theirs[name].items():
+                assert table.loc[name, column] == pytest.approx(value, abs=1e-12)
+    assert found.report.accuracy == metrics.accuracy_score(labels, predicted)
+    assert table.loc["accuracy", "f1-score"] == found.accuracy
+
+
+def test_cells_rows_and_columns_hold_the_rows_of_the_data():
+    found = confusion(LABELS, PREDICTED, NAMES, rows=LABELS * 0 + np.arange(10, 17), n_samples=50)
+    assert found.samples(0, 1) == (11, 12)
+    assert found.samples(true=1) == (13, 14)
+    assert found.samples(predicted=2) == (15, 16)
+    assert len(found.samples()) == 7
+    assert not found.complete
+
+
+def test_the_worst_pairs_come_first_and_the_diagonal_never():
+    found = confusion(LABELS, PREDICTED, NAMES)
+    assert found.worst_pairs() == (
+        ConfusedPair(0, 1, 2, 0.5),
+        ConfusedPair(0, 2, 1, 0.25),
+        ConfusedPair(1, 0, 1, 0.5),
+    )
+    assert len(found.worst_pairs(1)) == 1
+    assert confusion([1, 2], [1, 2], NAMES).worst_pairs() == ()
+
+
+def test_a_class_stands_with_those_it_is_mixed_up_with():
+    found = confusion(LABELS, PREDICTED, NAMES)
+    assert found.mixed_up(1, 2).tolist() == [1, 0]
+    assert found.mixed_up(2, 3).tolist() == [2, 0, 1]
+    assert found.mixed_up(None, 4).tolist() == [0, 1, 2, 3]
+
+
+def test_an_unseen_class_has_no_share_and_no_samples_are_no_error():
+    found = confusion(LABELS, PREDICTED, NAMES)
+    assert np.isnan(found.normalised("row")[3]).all()
+    assert found.report.support[3] == 0
+    nothing = confusion([], [], NAMES)
+    assert nothing.counts.sum() == 0
+    assert np.isnan(nothing.accuracy)
+    assert np.isnan(nothing.report.macro.f1)
+    assert nothing.report.to_dataframe().shape == (7, 4)
+
+
+def test_one_hot_labels_are_labels_and_the_frame_has_names():
+    found = confusion(np.eye(4)[LABELS], PREDICTED, NAMES)
+    assert found.to_dataframe().loc["shirt", "coat"] == 2
+    assert found.to_dataframe("row").loc["coat", "shirt"] == 0.5
+
+
+def test_what_does_not_fit_is_refused():
+    with pytest.raises(ShapeError, match="got 7, 2 and 7"):
+        confusion(LABELS, [0, 1], NAMES)
+    with pytest.raises(DataError, match="y holds 4, but there are 4 classes"):
+        confusion([4], [0], NAMES)
+    with pytest.raises(DataError, match="no way 'diagonal' to normalise"):
+        confusion(LABELS, PREDICTED, NAMES).normalised("diagonal")
+
+
+def test_a_thousand_classes_are_counted():
+    labels = np.arange(3000) % 1000
+    report = classification_report(labels, labels[::-1], tuple(map(str, range(1000))))
+    assert report.support.tolist() == [3] * 1000
+    assert report.accuracy == np.mean(labels == labels[::-1])
