@@ -197,6 +197,17 @@ def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
     assert view._sheet.words.text.tolist().count("8.0") == 2
 
 
+def test_a_masked_class_leaves_the_colours_of_the_others(data):
+    class Masked(FakeProbe):
+        def predictions(self, x):
+            wide = np.tile(np.array([1.0, -np.inf, 3.0], np.float32), (len(x), 1))
+            return np.where(np.asarray(x)[:, 0, 0, :1] > 1, -np.inf, wide)
+
+    view = PredictionTable(Session(Masked(), *data, class_names=NAMES), lines=3)
+    np.testing.assert_array_equal(view._shares(view._scores), [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
+    assert "-inf" in view._sheet.words.text.tolist()
+
+
 def test_of_a_thousand_classes_the_table_shows_those_that_hold_most(data):
     view = PredictionTable(Session(Many(), data[0], samples=(1, 2)))
     assert {7, 14} <= set(view._columns.tolist())
