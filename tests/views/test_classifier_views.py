@@ -65,6 +65,13 @@ def test_cells_hold_the_counts_and_the_sides_recall_and_precision(session):
     assert figures["coat", "bag"] == ".33"
 
 
+def test_a_single_sample_is_a_count_of_one_and_a_share_of_one(data):
+    view = ConfusionMatrix(Session(FakeProbe(), data[0][:1], data[1][:1], class_names=NAMES))
+    assert _figures(view)["<b>shirt", "<b>shirt"] == "1"
+    view.normalised = "all"
+    assert _figures(view)["<b>shirt", "<b>shirt"] == "1.00"
+
+
 def test_a_click_on_a_cell_a_row_or_a_column_chooses_its_samples(session):
     view = ConfusionMatrix(session)
     _click(view.matrix, 0, 1)
