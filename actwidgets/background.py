@@ -40,7 +40,7 @@ class Reading:
     """How far a pass over the samples has come.
 
     Attributes:
-        what: What is gathered: "profiles" of classes or "representations" of layers.
+        what: What is gathered: "profiles" of classes, "representations" of layers or "predictions".
         layers: The layers that it reads.
         n_read: Samples read so far.
         n_samples: Samples in all.
@@ -117,6 +117,15 @@ class BackgroundReader:
                 )
                 atexit.register(self.stop)
                 self._thread.start()
+
+    def leave(self, is_left: Callable[[Pass], bool]) -> None:
+        """Begin no further batch of some passes, and report nothing more of them.
+
+        Args:
+            is_left: Says of a pass that is waiting or under way whether it is one of them.
+        """
+        with self._lock:
+            self._wanted = [each for each in self._wanted if not is_left(each)]
 
     def touch(self) -> None:
         """Say that the user is moving something: the reader gives way for a moment."""

@@ -78,7 +78,7 @@ def test_plus_infinity_is_not_known():
     scores = class_scores([[np.inf, 1.0], [2.0, 1.0]], [1, 0])
     assert np.isnan([scores.confidence[0], scores.margin[0], scores.loss[0]]).all()
     assert scores.kind == "scores"
-    with pytest.raises(DataError, match="goes from 0.2 to inf"):
+    with pytest.raises(DataError, match=r"goes from 0\.2 to inf"):
         class_scores([[np.inf], [0.2]])
 
 
