@@ -1,6 +1,7 @@
 """Finish a pass over the samples on a thread of its own, giving way to whoever moves a slider."""
 
 import atexit
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+log = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.25  # how often pictures of a partial result are worth redrawing
 GIVE_WAY_S = 0.15  # no batch is begun this soon after the user moved something
 
@@ -188,4 +190,7 @@ class BackgroundReader:
             if failure or current.complete:
                 self._wanted.remove(current)
                 self._seconds.pop(current, None)
-        self._report(reading_of(current, seconds=seconds, failure=failure))
+        try:
+            self._report(reading_of(current, seconds=seconds, failure=failure))
+        except Exception:  # of whoever watches: other passes are still to be read
+            log.exception("could not tell how far %s are", current.what)

@@ -74,6 +74,7 @@ def test_one_cancel_stops_the_passes_of_all_views_and_each_resumes_all(session):
 def test_what_others_finish_is_no_longer_said_to_be_cancelled(kind, session):
     view = kind(session)
     session.cancel()
+    session._probe.go.set()
     session.confusion(), session.profiles()
     session.threshold, session.class_index = 0.5, 1
     assert f"{N_SAMPLES:,} samples" in view._note.value
@@ -116,6 +117,21 @@ def test_a_cancelled_pass_is_not_followed_by_that_of_other_ablations(session):
     session.wait()
     assert "cancelled" in _told(view)
     assert not session._numbers._models[off].prediction_pass.complete
+
+
+def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(session, monkeypatch):
+    view, free = ConfusionMatrix(session), []
+
+    def another_thread():
+        free.append(session.lock.acquire(blocking=False))
+
+    def show(_reading):
+        other = threading.Thread(target=another_thread)
+        other.start(), other.join()
+
+    monkeypatch.setattr(view._progress, "show", show)
+    view.normalised = "row"
+    assert free == [False]
 
 
 @pytest.mark.expects_error
