@@ -1,6 +1,7 @@
 """Finish a pass over the samples on a thread of its own, giving way to whoever moves a slider."""
 
 import atexit
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -8,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
 
+log = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.25  # how often pictures of a partial result are worth redrawing
 GIVE_WAY_S = 0.15  # no batch is begun this soon after the user moved something
 
@@ -40,7 +42,7 @@ class Reading:
     """How far a pass over the samples has come.
 
     Attributes:
-        what: What is gathered: "profiles" of classes or "representations" of layers.
+        what: What is gathered: "profiles" of classes, "representations" of layers or "predictions".
         layers: The layers that it reads.
         n_read: Samples read so far.
         n_samples: Samples in all.
@@ -120,6 +122,15 @@ class BackgroundReader:
                 atexit.register(self.stop)
                 self._thread.start()
 
+    def leave(self, is_left: Callable[[Pass], bool]) -> None:
+        """Begin no further batch of some passes, and report nothing more of them.
+
+        Args:
+            is_left: Says of a pass that is waiting or under way whether it is one of them.
+        """
+        with self._lock:
+            self._wanted = [each for each in self._wanted if not is_left(each)]
+
     def touch(self) -> None:
         """Say that the user is moving something: the reader gives way for a moment."""
         self._last_touch_s = time.monotonic()
@@ -192,4 +203,7 @@ class BackgroundReader:
             if failure or current.complete:
                 self._wanted.remove(current)
                 self._seconds.pop(current, None)
-        self._report(reading_of(current, seconds=seconds, failure=failure))
+        try:
+            self._report(reading_of(current, seconds=seconds, failure=failure))
+        except Exception:  # of whoever watches: other passes are still to be read
+            log.exception("could not tell how far %s are", current.what)

@@ -218,7 +218,7 @@ class SessionNumbers(t.HasTraits):
         """
         if not len(rows):
             return np.zeros(0, np.float32)
-        values = self.maps(rows)[..., self.unit].reshape(len(rows), -1)
+        values = self._of_unit(self.maps(rows)).reshape(len(rows), -1)
         peaks: Floats = np.fmax.reduce(values, axis=1)
         return peaks
 
@@ -231,12 +231,16 @@ class SessionNumbers(t.HasTraits):
 
         Cost: a forward pass over the rows.
         """
-        maps = self.maps(rows)
-        values = np.nan_to_num(maps[..., self.unit], nan=-np.inf)
+        values = np.nan_to_num(self._of_unit(self.maps(rows)), nan=-np.inf)
         flat = values.reshape(len(values), -1).argmax(axis=1)
         return np.stack(np.unravel_index(flat, values.shape[1:] or (1,)), axis=1)[
             :, : values.ndim - 1
         ]
+
+    def _of_unit(self, maps: Array) -> Array:
+        """The values of the chosen unit, `(sample, …)`, of a layer that may put out scalars."""
+        values: Array = maps[..., self.unit] if maps.ndim > 1 else maps
+        return values
 
     def _forget(self) -> None:
         """Drop what the model said, as it may say something else now."""

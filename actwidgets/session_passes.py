@@ -1,14 +1,12 @@
-"""Passes over all samples of a session: what they gather, how they are watched and stopped."""
+"""Passes over all samples of a session, and what they gather."""
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
-import traitlets as t
 
-from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
+from actwidgets.background import reading_of
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
@@ -24,13 +22,13 @@ from actwidgets.core.representations.layer_similarity import LayerSimilarityTabl
 from actwidgets.core.representations.representation_pass import ENOUGH, RepresentationPass
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
-from actwidgets.session_numbers import SessionNumbers
+from actwidgets.session_readings import SessionReadings
 
 REPRESENTED = 2000  # samples by which layers are compared
 COMPLETE_KEPT = 8  # results of passes, for when a later one is cancelled
 
 
-class SessionPasses(SessionNumbers):
+class SessionPasses(SessionReadings):
     """Profiles of classes and similarity of layers, over all samples.
 
     Args:
@@ -38,10 +36,7 @@ class SessionPasses(SessionNumbers):
         memory_budget_bytes: What cached arrays and kept peaks may take, about.
     """
 
-    reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
-
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
-        self._reader = BackgroundReader(self._report)
         self._complete: OrderedDict[Layers, ClassProfiles] = OrderedDict()
         self._representations: dict[Any, RepresentationPass] = {}
         super().__init__(samples, memory_budget_bytes)
@@ -165,40 +160,17 @@ class SessionPasses(SessionNumbers):
             wanted.step()
         return wanted.table(), wanted.left_out
 
-    def cancel(self) -> None:
-        """Read no further. What was read stays, marked as partial; `resume` goes on."""
-        left = self._reader.cancel()
-        for each in left:
-            each.cancelled = True
-        if left:
-            self._report(reading_of(left[-1], cancelled=True))
-
     def resume(self) -> None:
         """Go on with the passes that were cancelled, as soon as a view asks for them."""
         with self.lock:
-            self._numbers.resume()
             for each in self._representations.values():
                 each.cancelled = False
-            if self.reading is not None and self.reading.cancelled:
-                self.set_trait("reading", replace(self.reading, cancelled=False))
-
-    def wait(self) -> None:
-        """Return when the passes under way, if there are any, are finished.
-
-        A kernel interrupt while this waits cancels them.
-        """
-        self._reader.wait(self.cancel)
-
-    def close(self) -> None:
-        """Stop reading in the background. The session goes on working."""
-        self._reader.stop()
-        probes.stop(self._probe)
+            super().resume()
 
     # --- how they are kept ---------------------------------------------------------------
 
     def _forget(self, *, everything: bool = False) -> None:
         """Drop what the model said, as it may say something else now."""
-        self._reader.cancel()
         if everything:
             self._complete.clear()
         self._representations = {}
@@ -260,6 +232,7 @@ class SessionPasses(SessionNumbers):
     def _so_far(self, profile_pass: ProfilePass, threshold: float) -> ClassProfiles:
         layers = profile_pass.layers
         if profile_pass.complete:
+            self._tell_complete(profile_pass)
             return self._kept(layers, profile_pass.profiles(threshold))
         if profile_pass.cancelled:
             self._report(reading_of(profile_pass, cancelled=True))  # whatever was read since
@@ -269,14 +242,6 @@ class SessionPasses(SessionNumbers):
         self._read_on(profile_pass)
         return profile_pass.profiles(threshold)
 
-    def _read_on(self, wanted: Pass) -> None:
-        """Have a pass finished, in the place of the one before of its kind."""
-
-        def is_left(other: Pass) -> bool:
-            return (other.what, len(other.layers)) == (wanted.what, len(wanted.layers))
-
-        self._reader.read(wanted, instead_of=is_left)
-
     def _kept(self, layers: Layers, profiles: ClassProfiles) -> ClassProfiles:
         """Remember a complete result, where it is small enough."""
         if profiles.n_bytes <= self.memory_budget_bytes // (8 * COMPLETE_KEPT):
@@ -285,13 +250,6 @@ class SessionPasses(SessionNumbers):
             while len(self._complete) > COMPLETE_KEPT:
                 self._complete.popitem(last=False)
         return profiles
-
-    def _give_way(self) -> None:
-        self._reader.touch()
-
-    def _report(self, reading: Reading) -> None:
-        with self.lock:
-            self.set_trait("reading", reading)
 
 
 def _has_units(info: LayerInfo) -> bool:

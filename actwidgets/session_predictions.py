@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from actwidgets.background import reading_of
 from actwidgets.core.arrays import Integers
 from actwidgets.core.predictions.class_scores import ClassScores, class_scores
 from actwidgets.core.predictions.classification_report import ClassificationReport
@@ -76,10 +75,10 @@ class SessionPredictions(SessionPasses):
             if enough and wanted.n_read:
                 break
             wanted.step()
-        if wanted.cancelled:
-            self._report(reading_of(wanted, cancelled=True))
-        elif not wanted.complete:
+        if not (wanted.complete or wanted.cancelled):
             self._read_on(wanted)
+        elif partial:
+            self._read_no_more(wanted)
         return wanted.known
 
     def classification_report(self) -> ClassificationReport:

@@ -4,11 +4,16 @@ import ipywidgets as w
 import numpy as np
 import pytest
 from fakes import FakeProbe
+from hypothesis import settings
 
 from actwidgets.session import Session
 from actwidgets.views.base import View
 
 N_SAMPLES = 30
+
+# No test asserts a time: an example may be the first to import what it is compared with.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture

@@ -97,6 +97,36 @@ def test_a_failure_is_told_and_ends_the_pass(reader, reports):
     assert [report.failure for report in reports] == ["FloatingPointError: no"]
 
 
+def test_whoever_watches_may_fail_without_an_end_to_the_reading(caplog):
+    told = []
+
+    def fails(reading):
+        told.append(reading.n_read)
+        raise ZeroDivisionError("of a watcher")
+
+    reader = BackgroundReader(fails)
+    for layer in ("conv", "dense"):
+        wanted = _Pass(layer)
+        wanted.go.set()
+        reader.read(wanted)
+        reader.wait()
+        assert wanted.complete
+    assert told == [10, 10]
+    assert "of a watcher" in caplog.text
+
+
+def test_a_pass_that_is_left_goes_no_further_and_others_do(reader, reports):
+    left, kept = _Pass("conv"), _Pass("dense")
+    reader.read(kept)
+    reader.read(left)
+    reader.leave(lambda each: each is left)
+    kept.go.set(), left.go.set()
+    reader.wait()
+    assert kept.complete
+    assert not left.complete
+    assert {report.layers for report in reports} == {("dense",)}
+
+
 def test_it_can_be_asked_again_after_it_has_ended(reader, reports):
     for layer in ("conv", "dense"):
         wanted = _Pass(layer)

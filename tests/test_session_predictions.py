@@ -6,6 +6,7 @@ from fakes import FakeProbe
 
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.predictions.prediction_pass import STEP
 from actwidgets.errors import DataError, LayerError, SelectionError
 from actwidgets.session import Session
@@ -118,6 +119,28 @@ def test_a_unit_may_be_held_at_its_mean_and_two_ablations_share_a_layer(session)
     np.testing.assert_allclose(session.maps(), [[14.5, 58, 87, 116, 290]])
 
 
+@pytest.mark.parametrize("layer", ["dense", "conv"])
+def test_the_mean_of_a_unit_leaves_nan_out(data, layer):
+    class Holed(_Editable):
+        predictions = FakeProbe.predictions
+
+        def activations(self, layers, x):
+            found = super().activations(layers, x)
+            for values in found.values():
+                values[np.asarray(x)[:, 0, 0, 0] == 29, ..., 0] = np.nan
+                values[..., 1] = np.nan
+            return found
+
+    session = Session(Holed(), *data, layer=layer)
+    session.ablations = Ablation(layer, (0,), fill="mean")
+    session.predictions()
+    (edits,) = session._probe.made
+    assert edits[layer].offset[0] == np.arange(29).mean()
+    session.ablations = Ablation(layer, (1,), fill="mean")
+    with pytest.raises(DataError, match=r"unit 1 .*cannot be filled with its mean"):
+        session.predictions()
+
+
 def test_a_disturbance_is_of_the_samples_on_show(session):
     session.samples = (6,)
     plain, picture = session.maps().copy(), session.pictures().copy()
@@ -206,3 +229,15 @@ def test_the_peak_of_a_unit_on_some_rows(session):
     session.select(layer="conv", unit=2)
     assert session.peak_values([1, 5]).tolist() == [3, 15]
     assert session.peak_values([]).shape == (0,)
+
+
+def test_a_layer_of_one_number_a_sample_has_one_unit(data):
+    class Scalar(FakeProbe):
+        layers = (LayerInfo("norm", "Lambda", (None,), 1, 0),)
+
+        def activations(self, layers, x):
+            return {"norm": np.asarray(x)[:, 0, 0, 0]}
+
+    session = Session(Scalar(), *data)
+    assert session.peak_values([3, 5]).tolist() == [3, 5]
+    assert session.peak_positions([3, 5]).shape == (2, 0)

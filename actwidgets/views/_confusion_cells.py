@@ -86,7 +86,13 @@ class ConfusionCells(w.Box):
         super().__init__(children=(figure,))
 
     def show(
-        self, values: np.ndarray, order: np.ndarray, recall: np.ndarray, precision: np.ndarray
+        self,
+        values: np.ndarray,
+        order: np.ndarray,
+        recall: np.ndarray,
+        precision: np.ndarray,
+        *,
+        are_shares: bool,
     ) -> None:
         """Show some classes.
 
@@ -95,6 +101,7 @@ class ConfusionCells(w.Box):
             order: Indices of the classes to show.
             recall: `(class,)`, NaN where a class has no samples.
             precision: `(class,)`, NaN where nothing was predicted as the class.
+            are_shares: Whether the values are written as such; one count of 1 is no share of 1.
         """
         shown = values[np.ix_(order, order)]
         self._show_names(order)
@@ -106,7 +113,7 @@ class ConfusionCells(w.Box):
         if len(order) > FIGURES_UP_TO:
             texts: list[list[str]] = []
         else:
-            texts = _texts(shown, recall[order], precision[order])
+            texts = _texts(shown, recall[order], precision[order], are_shares)
         self._write(texts)
 
     def _show_names(self, order: np.ndarray) -> None:
@@ -158,9 +165,10 @@ def _shades(values: np.ndarray) -> np.ndarray:
     return wrong / (wrong.max() or 1) - right / (right.max() or 1)
 
 
-def _texts(values: np.ndarray, recall: np.ndarray, precision: np.ndarray) -> list[list[str]]:
+def _texts(
+    values: np.ndarray, recall: np.ndarray, precision: np.ndarray, are_shares: bool
+) -> list[list[str]]:
     """The figures of each cell; nothing where it is 0, so that what is there stands out."""
-    are_shares = bool((values % 1 > 0).any()) or float(np.nanmax(values, initial=0)) <= 1
     figures = [[_figure(value, are_shares) for value in line] for line in values.tolist()]
     for line, share in zip(figures, recall.tolist(), strict=True):
         line.append(_share(share))

@@ -77,10 +77,11 @@ class PassView(View):
             self._repaint()
 
     def _repaint(self) -> None:
-        super()._repaint()
-        reading = self._session.reading
-        mine = reading is not None and self._follows(reading)
-        self._progress.show(reading if mine else None)
+        with self._session.lock:  # the reader may tell more meanwhile, and that comes last
+            super()._repaint()
+            reading = self._session.reading
+            mine = reading is not None and self._follows(reading)
+            self._progress.show(reading if mine else None)
 
     def _read_text(self, n_read: int, *, complete: bool) -> str:
         """How many samples a picture is of, in words."""

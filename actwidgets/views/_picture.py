@@ -56,7 +56,7 @@ class Picture(w.Box):
         self.figure = plain_figure(marks, scale_x=self._x, scale_y=self._y)
         self._size: tuple[int, int] | None = None
         self._edges: tuple[bytes, bytes] | None = None
-        self._words: tuple[list[str], list[str]] | None = None
+        self._words: tuple[list[str], list[str], bytes] | None = None
         super().__init__(children=(self.figure,))
 
     def show(self, png: bytes) -> None:
@@ -106,10 +106,11 @@ class Picture(w.Box):
             texts: One per place.
             colours: One per place, as CSS.
         """
-        if (list(texts), list(colours)) == self._words:
-            return
-        self._words = list(texts), list(colours)
         places = np.asarray(places, np.float32).reshape(-1, 2)
+        words = list(texts), list(colours), places.tobytes()
+        if words == self._words:
+            return
+        self._words = words
         with self.words.hold_sync(), self.words.hold_trait_notifications():
             self.words.colors = list(colours)
             self.words.x, self.words.y = places[:, 0], places[:, 1]

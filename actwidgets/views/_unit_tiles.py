@@ -48,7 +48,7 @@ class UnitTiles(Picture):
             return
         self._drawn, self._units = wanted, units
         n_units = units.stop - units.start
-        n_rows = -(-n_units // self._columns)
+        n_rows = max(-(-n_units // self._columns), 1)  # of no units an empty one
         picture = np.zeros((n_rows * TILE_PX, self._columns * TILE_PX, 4), np.uint8)
         places, colours = [], []
         for place, unit in enumerate(range(units.start, units.stop)):

@@ -88,13 +88,14 @@ class View(w.VBox):
         return widget
 
     def _on_session(self, _change: Any = None) -> None:
-        if not self.watching:
+        if not (self.watching and self._subscribed):
             return
         if [*self._seen_in(self._session.selection), self._session.revision] != self._painted:
             self._repaint()
 
     def _on_option(self, _change: Any) -> None:
-        self._repaint()
+        if self._subscribed:
+            self._repaint()
 
     def _repaint(self) -> None:
         with self._session.lock, self._guard(DRAWING):

@@ -76,7 +76,13 @@ class ConfusionMatrix(PredictionView):
         recall = np.where(report.support > 0, report.recall, np.nan)
         precision = np.where(report.n_predicted > 0, report.precision, np.nan)
         order = self._order(confusion, selection.class_index)
-        self._cells.show(confusion.normalised(self.normalised), order, recall, precision)
+        self._cells.show(
+            confusion.normalised(self.normalised),
+            order,
+            recall,
+            precision,
+            are_shares=self.normalised != "counts",
+        )
         self._report.value = report_table(report, selection.class_index)
         self._list_pairs(confusion.worst_pairs(PAIRS))
         text = self._read_text(len(confusion.rows), complete=confusion.complete)

@@ -117,9 +117,12 @@ class PredictionTable(PassView):
         values = scores.values[np.ix_(self._on_page, self._columns)]
         if scores.kind != "scores":
             return values
-        low = np.nanmin(values, axis=1, keepdims=True, initial=np.inf)
-        high = np.nanmax(values, axis=1, keepdims=True, initial=-np.inf)
-        return (values - low) / np.where(high > low, high - low, 1.0)
+        is_finite = np.isfinite(values)
+        low = np.where(is_finite, values, np.inf).min(axis=1, keepdims=True)
+        high = np.where(is_finite, values, -np.inf).max(axis=1, keepdims=True)
+        with np.errstate(invalid="ignore"):  # lines without a finite score
+            shares = (values - low) / np.where(high > low, high - low, 1.0)
+        return np.where(values == -np.inf, 0.0, shares)
 
     def _write(
         self, sheet: ProbabilitySheet, shares: np.ndarray, found: np.ndarray, focus: int

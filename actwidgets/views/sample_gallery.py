@@ -100,7 +100,11 @@ class SampleGallery(View):
         frames = tuple(
             3 if row == selection.sample else int(row in selection.samples) * 2 for row in rows
         )
-        drawn = tuple(rows), frames, session.revision, self.columns, self.rows, selection.ablations
+        counted = self._counted()
+        drawn = (
+            *(tuple(rows), frames, session.revision, selection.ablations),
+            *(self.columns, self.rows, page, counted),
+        )
         if drawn == self._drawn:
             return
         sheet = ContactSheet(self.columns, self.rows)
@@ -109,7 +113,7 @@ class SampleGallery(View):
         self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows)), frames)))
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
-        self._title.value = f'<div class="aw-title">Samples <span>{self._counted()}</span></div>'
+        self._title.value = f'<div class="aw-title">Samples <span>{counted}</span></div>'
         self._drawn = drawn
 
     def _filter(self) -> None:
@@ -138,7 +142,8 @@ class SampleGallery(View):
 
     def _turn_to_focus(self) -> None:
         """Go to the page of the sample in focus, where the filters let it through."""
-        with self._session.lock:
+        with self._session.lock, self._guard("could not turn the page"):
+            self._filter()
             found = np.flatnonzero(self._rows == self._session.sample)
             if found.size:
                 self.page = int(found[0]) // (self.columns * self.rows)
@@ -185,6 +190,8 @@ class SampleGallery(View):
             self._choosing = False
 
     def _on_session(self, change: Any = None) -> None:
+        if not self.watching:
+            return
         self._show_what_was_chosen()
         if self._turning is None:  # while the slider moves, the thumbnails wait
             self._turn_to_focus()

@@ -95,6 +95,10 @@ class UnitAblation(PredictionView):
     def _heading(self, selection: Selection) -> str:
         return f"Unit ablation <span>{html.escape(selection.layer)}</span>"
 
+    def _seen_in(self, selection: Selection) -> list[Any]:
+        rows = () if self._session.predicts_classes else selection.several  # told on average
+        return [*super()._seen_in(selection), rows]
+
     def _missing(self) -> str:
         if not self._session.layer_info.n_units:
             return "the number of its units varies"
@@ -184,11 +188,11 @@ class UnitAblation(PredictionView):
             finally:
                 self._following = False
 
-    def _alter(self, units: tuple[int, ...]) -> None:
+    def _alter(self, units: tuple[int, ...], **choice: int) -> None:
+        """Have these units of the layer altered, and choose what else is given, in one step."""
         session = self._session
-        session.select(
-            ablations=replaced(session.ablations, session.layer, units, self.scale, self.fill)
-        )
+        ablations = replaced(session.ablations, session.layer, units, self.scale, self.fill)
+        session.select(ablations=ablations, **choice)
 
     def _on_option(self, change: Any) -> None:
         if self._following:
@@ -203,8 +207,7 @@ class UnitAblation(PredictionView):
         with self._guard("could not switch the unit"):
             units = self._mine(self._session.selection)
             kept = tuple(each for each in units if each != unit)
-            self._session.select(unit=unit)
-            self._alter(kept if unit in units else tuple(sorted((*units, unit))))
+            self._alter(kept if unit in units else tuple(sorted((*units, unit))), unit=unit)
 
     def _on_user_only(self, _button: w.Button) -> None:
         with self._guard("could not switch the unit off"):

@@ -50,6 +50,30 @@ def test_a_view_that_cannot_draw_says_so_and_recovers(session):
     assert broken._banner.layout.display == "none"
 
 
+def test_a_view_that_does_not_watch_paints_what_it_missed_once_it_does_again(session):
+    view = _Counting(session)
+    view.renders, view.watching = 0, False
+    session.unit = 2
+    session.unit = 1
+    assert view.renders == 0
+    view.watching = True
+    assert view.renders == 1
+    view.watching = False
+    view.watching = True
+    assert view.renders == 1
+
+
+def test_a_view_that_was_closed_paints_nothing_more(session):
+    view = _Counting(session)
+    view.renders, view.watching = 0, False
+    session.unit = 2
+    view.close()
+    view.watching = True
+    view.size = 3
+    session.unit = 1
+    assert view.renders == 0
+
+
 def test_an_option_goes_both_ways_and_repaints(session):
     view = _Counting(session, size=4)
     assert view._box.value == 4

@@ -65,6 +65,13 @@ def test_cells_hold_the_counts_and_the_sides_recall_and_precision(session):
     assert figures["coat", "bag"] == ".33"
 
 
+def test_a_single_sample_is_a_count_of_one_and_a_share_of_one(data):
+    view = ConfusionMatrix(Session(FakeProbe(), data[0][:1], data[1][:1], class_names=NAMES))
+    assert _figures(view)["<b>shirt", "<b>shirt"] == "1"
+    view.normalised = "all"
+    assert _figures(view)["<b>shirt", "<b>shirt"] == "1.00"
+
+
 def test_a_click_on_a_cell_a_row_or_a_column_chooses_its_samples(session):
     view = ConfusionMatrix(session)
     _click(view.matrix, 0, 1)
@@ -195,6 +202,17 @@ def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
     view = PredictionTable(Session(Logits(), *data, class_names=NAMES, samples=(1, 2)))
     assert "the outputs are no probabilities" in view._note.value
     assert view._sheet.words.text.tolist().count("8.0") == 2
+
+
+def test_a_masked_class_leaves_the_colours_of_the_others(data):
+    class Masked(FakeProbe):
+        def predictions(self, x):
+            wide = np.tile(np.array([1.0, -np.inf, 3.0], np.float32), (len(x), 1))
+            return np.where(np.asarray(x)[:, 0, 0, :1] > 1, -np.inf, wide)
+
+    view = PredictionTable(Session(Masked(), *data, class_names=NAMES), lines=3)
+    np.testing.assert_array_equal(view._shares(view._scores), [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
+    assert "-inf" in view._sheet.words.text.tolist()
 
 
 def test_of_a_thousand_classes_the_table_shows_those_that_hold_most(data):

@@ -81,6 +81,62 @@ def test_the_gallery_turns_to_a_sample_chosen_elsewhere(session):
     assert gallery._slider.value == 29
 
 
+def test_it_turns_to_the_focus_among_those_that_are_chosen_now(session):
+    gallery = SampleGallery(session)
+    session.samples = range(30)
+    session.select(samples=(29, *range(13)), sample=29)
+    assert gallery.only_chosen
+    assert "1–12 of 14" in gallery._pager.words.value
+    session.select(samples=(3, 4), sample=4)
+    assert "1–2 of 2" in gallery._pager.words.value
+
+
+def test_what_is_counted_follows_where_the_samples_on_the_page_are_the_same(session):
+    gallery = SampleGallery(session)
+    session.samples = range(12)
+    assert "1–12 of 12" in gallery._pager.words.value
+    gallery.only_chosen = False
+    assert "1–12 of 30" in gallery._pager.words.value
+    assert gallery._pager.forth.layout.display is None
+    assert "30</span>" in gallery._title.value
+
+
+def test_filters_and_the_choice_work_together_and_may_leave_none(session):
+    gallery = SampleGallery(session)
+    session.samples = (4, 5, 6, 9)
+    gallery.class_filter = 1
+    assert gallery._rows.tolist() == [5, 9]
+    gallery.outcome = "right"
+    assert gallery._rows.tolist() == []
+    assert "none" in gallery._pager.words.value
+    assert "0 chosen of 30" in gallery._title.value
+    session.samples = (7, 8)
+    assert gallery._rows.tolist() == [7]
+    session.samples = (8,)
+    assert (gallery.only_chosen, gallery.class_filter) == (False, 1)
+    assert gallery.error == ""
+
+
+def test_while_it_does_not_watch_nothing_is_painted(session):
+    gallery = SampleGallery(session)
+    gallery.watching = False
+    before = _words(gallery)
+    session.sample = 29
+    session.samples = (20, 21)
+    assert (gallery.page, gallery.only_chosen, _words(gallery)) == (0, False, before)
+    gallery.watching = True
+    assert gallery._rows.tolist() == [20, 21]
+
+
+def test_captions_stand_below_their_pictures_in_other_columns_too(data):
+    gallery = SampleGallery(Session(FakeProbe(), data[0][:5], data[1][:5]))
+    gallery.columns = 3
+    width = gallery._picture.figure.marks[0].x[-1] / 3
+    assert gallery._picture.words.x[::2].tolist() == [
+        width * each for each in (0.5, 1.5, 2.5, 0.5, 1.5)
+    ]
+
+
 def test_while_the_slider_moves_the_thumbnails_wait(session, probe):
     gallery = SampleGallery(session)
     probe.calls.clear()

@@ -5,6 +5,7 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
 from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.layer_info import LayerInfo
 from actwidgets.session import Session
 from actwidgets.views.unit_ablation import UnitAblation
 
@@ -52,6 +53,32 @@ def test_a_click_switches_a_unit_off_and_on_again(session):
     assert session.ablations == ()
     _tile(view, 7)  # no such unit
     assert session.ablations == ()
+
+
+def test_a_click_on_a_tile_is_one_choice_and_one_picture(session):
+    view = UnitAblation(session)
+    session.wait()
+    seen = []
+    session.observe(lambda change: seen.append(change.new), names="selection")
+    wires = wiretap()
+    _tile(view, 3)
+    assert [(each.unit, each.ablations) for each in seen] == [(3, (Ablation("dense", (3,)),))]
+    kinds = [name for name, _ in messages(wires)]
+    assert kinds.count("Image") == 2  # the pixels, and the mark that is given them
+    assert kinds.count("Bars") <= 1
+
+
+def test_a_layer_whose_units_vary_has_no_tiles(data):
+    class Varying(_Editable):
+        layers = (*FakeProbe.layers, LayerInfo("varying", "Lambda", (None, None), None, 0))
+
+    view = UnitAblation(Session(Varying(), *data, class_names=NAMES, layer="varying"))
+    assert "nothing to show for varying: the number of its units varies" in view._note.value
+    assert view.error == ""
+    assert "0 of 0 units" in view._pager.words.value
+    view.session.layer = "dense"
+    _tile(view, 1)
+    assert view.session.ablations == (Ablation("dense", (1,)),)
 
 
 def test_the_sample_in_focus_is_told_escaped(session):
@@ -130,6 +157,8 @@ def test_of_a_regression_the_values_are_told(data):
     _tile(view, 0)
     assert "may be a regression" in view._note.value
     assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in view._told.value
+    view.session.samples = (4, 8, 9)
+    assert "3 samples on show: 7 → 0 on average" in view._told.value
     assert view.error == ""
 
 

@@ -78,13 +78,21 @@ class AlteredModel:
         return edits
 
     def _means(self, probe: Any, layer: str) -> Array:
-        """`(unit,)` float64: means over samples and positions, of a thousand samples."""
+        """`(unit,)` float64: means over samples and positions, of a thousand samples.
+
+        NaN is left out; a unit without another value has NaN for a mean.
+        """
         if layer not in self.unit_means:
             rows = spread(len(self._samples), MEANS_OF)
             sums: Any = 0.0
+            counts: Any = 0
             for start in range(0, len(rows), BATCH_SIZE):
                 batch = self._samples.rows(rows[start : start + BATCH_SIZE])
                 summary = probes.summaries(probe, (layer,), batch, low=False)[layer]
-                sums = sums + np.asarray(summary.mean, np.float64).sum(axis=0)
-            self.unit_means[layer] = sums / len(rows)
+                known = summary.n_positions - (0 if summary.n_nan is None else summary.n_nan)
+                known = np.broadcast_to(known, summary.mean.shape)
+                sums = sums + (np.asarray(summary.mean, np.float64) * known).sum(axis=0)
+                counts = counts + known.sum(axis=0)
+            with np.errstate(invalid="ignore"):  # a unit that is nothing but NaN
+                self.unit_means[layer] = sums / counts
         return self.unit_means[layer]

@@ -83,7 +83,7 @@ def shown_classes(values: Doubles, limit: int = CLASSES_UP_TO) -> Integers:
     """The classes that have a column: all of them, or those that hold most in these samples.
 
     Args:
-        values: `(sample, class)`; NaN counts as nothing.
+        values: `(sample, class)`, scores below 0 included; NaN counts as nothing.
         limit: How many columns at most.
 
     Returns:
@@ -92,5 +92,5 @@ def shown_classes(values: Doubles, limit: int = CLASSES_UP_TO) -> Integers:
     n_classes = values.shape[1]
     if n_classes <= limit:
         return np.arange(n_classes)
-    held = np.nan_to_num(values).max(axis=0, initial=0.0)
+    held = np.nan_to_num(values, nan=-np.inf).max(axis=0, initial=-np.inf)
     return np.sort(np.argsort(-held, kind="stable")[:limit])

@@ -7,8 +7,9 @@ from numpy.typing import ArrayLike
 from scipy.special import log_softmax
 
 from actwidgets.core.arrays import Doubles, Integers, require_axes
+from actwidgets.core.labels import class_indices
 from actwidgets.core.predictions.outcomes import predicted_classes
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, ShapeError
 
 SORTED_BY = ("row", "confidence", "margin", "loss")
 _SUM_TOLERANCE = 1e-3  # what float16 sums of a thousand classes may be off
@@ -28,7 +29,8 @@ class ClassScores:
         loss: `(sample,)`: the cross-entropy -log p(true class), in nats; NaN without labels.
         kind: "probabilities"; "shares", which lie in 0..1 but do not sum to one, and are
             divided by their sum for the loss, as Keras' categorical cross-entropy does; or
-            "scores", of which all three are told from their softmax.
+            "scores", of which all three are told from their softmax. Minus infinity, as of
+            a class that is masked, is a score with a probability of 0.
     """
 
     values: Doubles
@@ -59,13 +61,14 @@ def class_scores(predictions: ArrayLike, labels: ArrayLike | None = None) -> Cla
     """Read a model's outputs as what it holds of each class.
 
     Args:
-        predictions: `(sample, class)`, or `(sample, 1)` of a sigmoid. A sample with NaN has
-            NaN for its figures.
-        labels: `(sample,)` class indices, or None.
+        predictions: `(sample, class)`, or `(sample, 1)` of a sigmoid. A sample with NaN or
+            plus infinity has NaN for its figures.
+        labels: `(sample,)` class indices or one-hot, or None.
 
     Raises:
-        ShapeError: Other axes.
-        DataError: A single output outside 0..1, which no sigmoid puts out.
+        ShapeError: Other axes, or not as many labels as samples.
+        DataError: A single output outside 0..1, which no sigmoid puts out; labels outside the
+            classes.
     """
     outputs = require_axes(predictions, ("sample", "class"), name="predictions")
     predicted = predicted_classes(outputs)
@@ -80,18 +83,23 @@ def class_scores(predictions: ArrayLike, labels: ArrayLike | None = None) -> Cla
     probabilities = np.exp(logarithms) if kind == "scores" else values
     loss = np.full(len(values), np.nan)
     if labels is not None:
-        loss = -logarithms[np.arange(len(values)), np.asarray(labels, np.int64)]
+        true = class_indices(labels, n_classes=values.shape[1])
+        if len(true) != len(values):
+            raise ShapeError(f"{len(values)} samples need as many labels; got {len(true)}")
+        loss = -logarithms[np.arange(len(values)), true]
     best = np.sort(probabilities, axis=1)[:, ::-1]
     margin = best[:, 0] - best[:, 1] if best.shape[1] > 1 else best[:, 0]
-    odd = np.isnan(values).any(axis=1)
-    confidence = np.where(odd, np.nan, best[:, 0])
-    return ClassScores(values, predicted, confidence, np.where(odd, np.nan, margin), loss, kind)
+    is_odd = ~(values < np.inf).all(axis=1)
+    confidence, margin, loss = (
+        np.where(is_odd, np.nan, each) for each in (best[:, 0], margin, loss)
+    )
+    return ClassScores(values, predicted, confidence, margin, loss, kind)
 
 
 def _of_both_classes(values: Doubles) -> Doubles:
     if values.shape[1] != 1:
         return values
-    known = values[np.isfinite(values)]
+    known = values[~np.isnan(values)]
     if known.size and not (known.min() >= 0 and known.max() <= 1):
         raise DataError(
             f"a single output tells two classes apart only as a probability in 0..1; this "
@@ -101,7 +109,7 @@ def _of_both_classes(values: Doubles) -> Doubles:
 
 
 def _kind(values: Doubles) -> str:
-    known = values[np.isfinite(values).all(axis=1)]
+    known = values[~np.isnan(values).any(axis=1)]
     if not known.size:
         return "probabilities"
     if known.min() < 0 or known.max() > 1 + _SUM_TOLERANCE:

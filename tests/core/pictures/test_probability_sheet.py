@@ -32,3 +32,9 @@ def test_of_many_classes_those_that_hold_most_have_a_column():
     assert shown_classes(values, limit=2).tolist() == [3, 20]
     assert shown_classes(values[:, :5]).tolist() == [0, 1, 2, 3, 4]
     assert len(shown_classes(np.zeros((0, 30)))) == 12
+
+
+def test_of_scores_below_zero_the_largest_have_a_column():
+    values = np.full((2, 30), -9.0)
+    values[0, 20], values[1, 3], values[1, 9], values[0, 5] = -0.1, -2.0, np.nan, -np.inf
+    assert shown_classes(values, limit=2).tolist() == [3, 20]

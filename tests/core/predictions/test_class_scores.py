@@ -65,6 +65,32 @@ def test_nan_is_not_known_and_comes_last():
     assert scores.order("confidence").tolist() == [1, 0]
 
 
+def test_a_class_that_is_masked_has_no_probability():
+    masked = np.array([[2.0, 1.0, -np.inf], [0.0, -np.inf, 3.0]])
+    for rows in ([0], [0, 1]):  # also where no sample is finite
+        scores = class_scores(masked[rows], np.array([1, 1])[rows])
+        assert scores.kind == "scores"
+        np.testing.assert_allclose(scores.confidence, softmax(masked[rows], axis=1).max(axis=1))
+    np.testing.assert_allclose(scores.loss, [np.log(1 + np.e), np.inf])
+
+
+def test_plus_infinity_is_not_known():
+    scores = class_scores([[np.inf, 1.0], [2.0, 1.0]], [1, 0])
+    assert np.isnan([scores.confidence[0], scores.margin[0], scores.loss[0]]).all()
+    assert scores.kind == "scores"
+    with pytest.raises(DataError, match=r"goes from 0\.2 to inf"):
+        class_scores([[np.inf], [0.2]])
+
+
+def test_labels_are_read_as_everywhere_else():
+    found = class_scores(PROBABILITIES, np.eye(3)[[0, 2, 0]])
+    np.testing.assert_array_equal(found.loss, class_scores(PROBABILITIES, [0, 2, 0]).loss)
+    with pytest.raises(ShapeError, match="3 samples need as many labels; got 1"):
+        class_scores(PROBABILITIES, [0])
+    with pytest.raises(DataError, match="y holds -1"):
+        class_scores(PROBABILITIES, [0, 1, -1])
+
+
 def test_without_labels_there_is_no_loss_and_one_axis_is_refused():
     assert np.isnan(class_scores(PROBABILITIES).loss).all()
     assert class_scores(np.zeros((0, 3))).confidence.shape == (0,)

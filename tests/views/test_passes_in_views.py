@@ -1,0 +1,154 @@
+"""What views tell of passes that are cancelled, replaced, finished by others, or that fail."""
+
+import threading
+
+import numpy as np
+import pytest
+from fakes import FakeProbe
+
+from actwidgets.background import reading_of
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.predictions.prediction_pass import STEP
+from actwidgets.session import Session
+from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.confusion_matrix import ConfusionMatrix
+
+N_SAMPLES = 8 * STEP
+
+
+class _Slow(FakeProbe):
+    """Waits, or fails, where it is asked in the background."""
+
+    def __init__(self, go=None):
+        super().__init__()
+        self.go, self.failure = go or threading.Event(), None
+
+    def edited(self, edits):
+        return type(self)(self.go)
+
+    def predictions(self, x):
+        self._behind()
+        return super().predictions(x)
+
+    def activations(self, layers, x):
+        self._behind()
+        return super().activations(layers, x)
+
+    def _behind(self):
+        if threading.current_thread().name == "actwidgets reader":
+            assert self.go.wait(10)
+            if self.failure:
+                raise self.failure
+
+
+@pytest.fixture
+def session(monkeypatch):
+    """Of a model that predicts one batch at once, and the rest when it is let go."""
+    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 0.0)
+    x = np.zeros((N_SAMPLES, 6, 8, 1), np.float32)
+    session = Session(_Slow(), x, np.zeros(N_SAMPLES, int), class_names=("a", "b", "c"))
+    yield session
+    session._probe.go.set()
+    session.close()
+
+
+def _told(view):
+    """The figures of the progress line and its button, or "" where it is hidden."""
+    line = view._progress
+    hidden = line.layout.display == "none"
+    return "" if hidden else f"{line.words.value} {line.button.description}"
+
+
+def test_one_cancel_stops_the_passes_of_all_views_and_each_resumes_all(session):
+    views = [ClassSimilarityMatrix(session), ConfusionMatrix(session)]
+    session.cancel()
+    assert all("cancelled" in _told(view) and "Resume" in _told(view) for view in views)
+    session._probe.go.set()
+    views[0]._progress.button.click()
+    session.wait()
+    assert [_told(view) for view in views] == ["", ""]
+    assert all(f"{N_SAMPLES:,} samples" in view._note.value for view in views)
+
+
+@pytest.mark.parametrize("kind", [ClassSimilarityMatrix, ConfusionMatrix])
+def test_what_others_finish_is_no_longer_said_to_be_cancelled(kind, session):
+    view = kind(session)
+    session.cancel()
+    session._probe.go.set()
+    session.confusion(), session.profiles()
+    session.threshold, session.class_index = 0.5, 1
+    assert f"{N_SAMPLES:,} samples" in view._note.value
+    assert "cancelled" not in view._note.value
+    assert _told(view) == ""
+
+
+def test_after_a_refresh_nothing_is_cancelled(session, monkeypatch):
+    view = ConfusionMatrix(session)
+    session.cancel()
+    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 10.0)
+    session.refresh()
+    assert session.reading is None
+    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
+    assert _told(view) == ""
+
+
+def test_a_pass_for_ablations_that_are_gone_is_left(session):
+    session.predictions()
+    view = ConfusionMatrix(session)
+    session.ablations = off = (Ablation("dense", (0,)),)
+    assert "so far" in view._note.value
+    session._report(reading_of(session._numbers.prediction_pass(off)))  # as the reader does
+    assert "Cancel" in _told(view)
+    session.ablations = ()
+    assert _told(view) == ""
+    session._probe.go.set()
+    session.wait()
+    assert session.reading.complete
+    assert not session._numbers._models[off].prediction_pass.complete
+
+
+def test_a_cancelled_pass_is_not_followed_by_that_of_other_ablations(session):
+    view = ConfusionMatrix(session)
+    session.cancel()
+    session.ablations = off = (Ablation("dense", (0,)),)
+    session.ablations = ()
+    assert "cancelled" in _told(view)
+    session._probe.go.set()
+    session.wait()
+    assert "cancelled" in _told(view)
+    assert not session._numbers._models[off].prediction_pass.complete
+
+
+def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(session, monkeypatch):
+    view, free = ConfusionMatrix(session), []
+
+    def another_thread():
+        free.append(session.lock.acquire(blocking=False))
+
+    def show(_reading):
+        other = threading.Thread(target=another_thread)
+        other.start(), other.join()
+
+    monkeypatch.setattr(view._progress, "show", show)
+    view.normalised = "row"
+    assert free == [False]
+
+
+@pytest.mark.expects_error
+def test_a_pass_that_fails_is_told_and_read_when_it_is_asked_for_again(session):
+    view = ConfusionMatrix(session)
+    session._probe.failure = FloatingPointError("<b>no")
+    session._probe.go.set()
+    session.wait()
+    assert view.error == "could not read all samples: FloatingPointError: <b>no"
+    assert "&lt;b&gt;no" in view._banner.value
+    before = view._cells.figures.text.tolist()
+    session.class_index = 1
+    session.wait()
+    assert "could not read all samples" in view.error
+    assert view._cells.figures.text.tolist() == before
+    session._probe.failure = None
+    session.class_index = 2
+    session.wait()
+    assert view.error == ""
+    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
