@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import traitlets
 from fakes import FakeProbe
 
 from actwidgets.core.ablation import Ablation
@@ -137,7 +138,7 @@ def test_the_mean_of_a_unit_leaves_nan_out(data, layer):
     (edits,) = session._probe.made
     assert edits[layer].offset[0] == np.arange(29).mean()
     session.ablations = Ablation(layer, (1,), fill="mean")
-    with pytest.raises(DataError, match="unit 1 .*cannot be filled with its mean"):
+    with pytest.raises(DataError, match=r"unit 1 .*cannot be filled with its mean"):
         session.predictions()
 
 
@@ -178,6 +179,35 @@ def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
     assert session.ablations == (Ablation("dense", (1,)),)
     session.ablations = (Ablation("dense", ()),)
     assert session.ablations == ()
+
+
+def _set_held(session, **fields):
+    with session.hold_trait_notifications():
+        for name, value in fields.items():
+            setattr(session, name, value)
+
+
+def test_fields_that_are_held_are_all_refused_where_one_does_not_exist(session):
+    before = session.selection
+    for wrong in ("dense", 5, Ablation("dense", (9,))):
+        with pytest.raises(SelectionError):
+            _set_held(session, layer="dense", ablations=wrong)
+        assert (session.layer, session.ablations, session.selection) == ("conv", (), before)
+        with pytest.raises(SelectionError):
+            session.select(layer="dense", class_index=1, ablations=wrong)
+        assert session.selection == before
+
+
+def test_fields_of_two_sessions_may_be_linked(session, data):
+    other = Session(_Editable(), *data, class_names=("shirt", "coat", "bag"))
+    links = [traitlets.link((session, name), (other, name)) for name in ("ablations", "samples")]
+    links.append(traitlets.link((session, "disturbance"), (other, "disturbance")))
+    session.ablations = [Ablation("dense", (1,))]
+    other.select(disturbance=Disturbance(noise=0.5), samples=[4, 5])
+    assert other.ablations == (Ablation("dense", (1,)),)
+    assert session.selection == other.selection
+    for each in links:
+        each.unlink()
 
 
 def test_another_model_takes_over_the_ablations_that_fit(session):
