@@ -163,6 +163,29 @@ def test_scores_are_of_what_is_on_show_or_of_rows(session):
     np.testing.assert_allclose(session.scores().loss, [-np.log(1e-7), 0], atol=1e-6)
 
 
+def test_scores_of_all_samples_are_told_once_and_not_of_other_weights(data):
+    class Trained(_Editable):
+        weights = 0
+
+        def fingerprint(self):
+            return self.weights
+
+        def predictions(self, x):
+            return np.roll(super().predictions(x), self.weights, axis=1)
+
+    session = Session(Trained(), *data, class_names=("shirt", "coat", "bag"))
+    first = session.scores(range(30))
+    session.scores([3])
+    assert session.scores(range(30)) is first
+    assert session.scores(range(29)) is not first
+    np.testing.assert_array_equal(first.loss, session.scores(np.arange(30)).loss)
+    with pytest.raises(SelectionError, match="sample 30 is outside"):
+        session.scores([30])
+    Trained.weights = 1
+    session._numbers._looked_s -= 1.0  # it is time to look again
+    assert session.scores(range(30)).predicted.tolist() == ((first.predicted + 1) % 3).tolist()
+
+
 def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
     session.ablations = Ablation("dense", (1,))
     assert session.ablations == (Ablation("dense", (1,)),)

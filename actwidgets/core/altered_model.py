@@ -8,6 +8,7 @@ import numpy as np
 from actwidgets.core import probes
 from actwidgets.core.ablation import Ablation, edit_of
 from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.class_scores import ClassScores, class_scores
 from actwidgets.core.confusion import Confusion
 from actwidgets.core.edits import Edit
 from actwidgets.core.outcomes import predicted_classes
@@ -47,6 +48,7 @@ class AlteredModel:
         table = PredictionTable(len(samples), probe.n_classes)
         self.prediction_pass = PredictionPass(table, self._predict)
         self._confusion: tuple[bytes, Confusion] | None = None
+        self._scores: tuple[bytes, ClassScores] | None = None
 
     def confusion(self, rows: Integers, class_names: tuple[str, ...]) -> Confusion:
         """True and predicted classes of some samples that have labels; the last one is kept."""
@@ -58,6 +60,18 @@ class AlteredModel:
             found = Confusion(labels[rows], predicted, rows, class_names, len(self._samples))
             self._confusion = key, found
         return self._confusion[1]
+
+    def scores(self, rows: Integers) -> ClassScores:
+        """What is said of some samples, and how sure it is; the last one of several is kept."""
+        key = rows.tobytes()
+        if self._scores is not None and self._scores[0] == key:
+            return self._scores[1]
+        labels = self._samples.labels
+        of_rows = None if labels is None else labels[rows]
+        found = class_scores(self.prediction_pass.predictions(rows), of_rows)
+        if len(rows) > 1:
+            self._scores = key, found
+        return found
 
     def _predict(self, rows: Integers) -> Array:
         return self.probe.predictions(self._samples.rows(rows))

@@ -12,6 +12,7 @@ from actwidgets.core.ablation import Ablation
 from actwidgets.core.altered_model import AlteredModel
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.cache import ArrayCache
+from actwidgets.core.class_scores import ClassScores
 from actwidgets.core.confusion import Confusion
 from actwidgets.core.disturbance import UNDISTURBED, Disturbance
 from actwidgets.core.prediction_pass import PredictionPass
@@ -88,6 +89,11 @@ class ModelNumbers:
         """True and predicted classes of some samples; there are labels."""
         self._forget_outputs_of_other_weights()
         return self._model(ablations).confusion(rows, self._class_names)
+
+    def scores(self, rows: Integers, ablations: Ablations = ()) -> ClassScores:
+        """What the model says of some samples, and how sure it is."""
+        self._forget_outputs_of_other_weights()
+        return self._model(ablations).scores(rows)
 
     def prediction_pass(self, ablations: Ablations = ()) -> PredictionPass:
         """The pass that predicts all samples, as far as it has come."""

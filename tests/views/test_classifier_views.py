@@ -194,6 +194,23 @@ def test_the_table_follows_a_disturbance(session):
     assert view._scores.predicted.tolist() == [0, 0]
 
 
+def test_the_table_of_all_samples_is_not_of_other_weights(data):
+    class Trained(FakeProbe):
+        weights = 0
+
+        def fingerprint(self):
+            return self.weights
+
+        def predictions(self, x):
+            return np.roll(super().predictions(x), self.weights, axis=1)
+
+    view = PredictionTable(Session(Trained(), *data, class_names=NAMES))
+    Trained.weights = 1
+    view.session._numbers._looked_s -= 1.0  # it is time to look again
+    view.page = 1
+    assert view._scores.predicted.tolist() == [(row + 1) % 3 for row in range(30)]
+
+
 def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
     class Logits(FakeProbe):
         def predictions(self, x):
