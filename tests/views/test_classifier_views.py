@@ -275,6 +275,16 @@ def test_breadcrumbs_tell_what_is_selected_and_take_it_back(session):
     assert session.unit == 3
 
 
+def test_breadcrumbs_take_back_what_the_model_cannot_do(session):
+    view = Breadcrumbs(session)
+    session.select(samples=(4, 10), ablations=Ablation("dense", (0,)))  # which it cannot
+    assert view.buttons["samples"].description == "2 samples of <b>shirt  ×"
+    view.buttons["ablations"].click()
+    assert session.ablations == ()
+    assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
+    assert view.error == ""
+
+
 def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(session):
     view = SampleGallery(session)
     session.samples = (20, 4, 9)
