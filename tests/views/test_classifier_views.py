@@ -133,6 +133,21 @@ def test_a_single_sigmoid_has_two_classes(data):
     assert ".88" in table._sheet.words.text.tolist()
 
 
+def test_a_single_score_is_not_taken_for_a_probability(data):
+    class Score(Sigmoid):
+        def predictions(self, x):
+            return np.where(np.asarray(x)[:, 0, 0, :1] % 2 == 1, 0.3, -3.0)  # all of them right
+
+    session = Session(Score(), *data, class_names=("no", "yes"))
+    assert not session.predicts_classes
+    for kind in (ConfusionMatrix, PredictionTable):
+        assert "that is not a probability in 0..1" in kind(session)._note.value
+    assert SampleGallery(session)._picture.words.text.tolist()[:3] == ["no", "", "yes"]
+    session._probe.predictions = lambda x: np.full((len(x), 1), 0.7, np.float32)
+    session.refresh()
+    assert session.predicts_classes
+
+
 @pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable])
 def test_where_no_classes_are_predicted_there_is_nothing_to_show(kind, data):
     view = kind(Session(Sigmoid(), data[0]))
