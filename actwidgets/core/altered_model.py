@@ -56,9 +56,18 @@ class AlteredModel:
         if self._confusion is None or self._confusion[0] != key:
             labels = self._samples.labels
             assert labels is not None
-            predicted = predicted_classes(self.prediction_pass.predictions(rows))
-            found = Confusion(labels[rows], predicted, rows, class_names, len(self._samples))
-            self._confusion = key, found
+            outputs = self.prediction_pass.predictions(rows)
+            self._confusion = (
+                key,
+                Confusion(
+                    labels[rows],
+                    predicted_classes(outputs),
+                    rows,
+                    class_names,
+                    len(self._samples),
+                    n_nan=int(np.isnan(outputs).any(axis=1).sum()),
+                ),
+            )
         return self._confusion[1]
 
     def scores(self, rows: Integers) -> ClassScores:

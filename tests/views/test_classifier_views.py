@@ -13,6 +13,7 @@ from actwidgets.views.class_counts import ClassCounts
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 
 NAMES = ("<b>shirt", "coat", "bag")
@@ -131,6 +132,22 @@ def test_a_single_sigmoid_has_two_classes(data):
     table = PredictionTable(view.session, scope="all")
     assert table._columns.tolist() == [0, 1]
     assert ".88" in table._sheet.words.text.tolist()
+
+
+@pytest.mark.parametrize("kind", [ConfusionMatrix, UnitAblation])
+def test_predictions_that_are_nan_are_counted_aloud(kind, data):
+    class Diverged(FakeProbe):
+        def predictions(self, x):
+            found = super().predictions(x)
+            found[np.asarray(x)[:, 0, 0, 0] > 20, 2] = np.nan
+            return found
+
+    view = kind(Session(Diverged(), *data, class_names=NAMES))
+    assert "30 samples" in view._note.value
+    assert "9 with NaN for an output: their class means nothing" in view._note.value
+    assert view.session.confusion().n_nan == 9
+    assert "–" in PredictionTable(view.session, page=1)._sheet.words.text.tolist()
+    assert "NaN" not in kind(Session(FakeProbe(), *data, class_names=NAMES))._note.value
 
 
 def test_a_single_score_is_not_taken_for_a_probability(data):
