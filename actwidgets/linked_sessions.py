@@ -14,7 +14,8 @@ class LinkedSessions(t.HasTraits):
     """Keeps the selections of several sessions the same, as far as their models allow.
 
     What is chosen in one is chosen in the others; of a layer, unit, class or ablation that a
-    model does not have, its session keeps its own, and `unmatched` says so.
+    model does not have, its session keeps its own, and `unmatched` says which layer it lacks.
+    They share one lock, so that no two threads choose in two of them at a time.
 
     Args:
         sessions: By name, two or more, with as many samples each.
@@ -34,9 +35,10 @@ class LinkedSessions(t.HasTraits):
         super().__init__()
         self.sessions = dict(sessions)
         self._following, self._watching = False, True
-        for session in self.sessions.values():
-            session.observe(self._on_selection, names="selection")
         first = next(iter(self.sessions.values()))
+        for session in self.sessions.values():
+            session.lock = first.lock
+            session.observe(self._on_selection, names="selection")
         self._follow(first, first.selection, FIELDS)
 
     def _on_selection(self, change: Any) -> None:
@@ -56,7 +58,8 @@ class LinkedSessions(t.HasTraits):
                 _take_over(session, selection, fields)
         finally:
             self._following = False
-        self.set_trait("unmatched", unmatched)
+        if "layer" in fields:
+            self.set_trait("unmatched", unmatched)
 
     def close(self) -> None:
         """Let each session go its own way. Safe to call twice."""
@@ -75,7 +78,9 @@ def _take_over(session: Session, selection: Selection, changed: Sequence[str]) -
     except SelectionError:
         pass
     with session.hold_trait_notifications():
-        for fields in (("layer", "unit"), ("sample", "samples"), *((name,) for name in FIELDS[4:])):
+        for fields in (("layer",), ("sample", "samples"), *((name,) for name in FIELDS[3:])):
+            if "layer" in wanted and fields == ("unit",) and session.layer != wanted["layer"]:
+                continue  # it is a unit of a layer that this model does not have
             try:
                 session.select(**{name: wanted[name] for name in fields if name in wanted})
             except SelectionError:  # this model has no such layer, unit, class

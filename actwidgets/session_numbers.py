@@ -119,18 +119,23 @@ class SessionNumbers(t.HasTraits):
     def predicts_classes(self) -> bool:
         """Whether the model tells classes apart: a value for each, or one for two of them.
 
-        A single output without labels may as well be a regression: it predicts no class.
+        A single output without labels may as well be a regression: it predicts no class. Nor
+        does one outside 0..1, of which nobody knows from where on it means the second class.
         """
-        n_outputs = self._probe.n_classes
-        return n_outputs > 1 or (n_outputs == 1 and self.labels is not None)
+        return not self.missing_for_predictions()
 
     def missing_for_predictions(self) -> str:
         """Why the model predicts no classes: "" where it does."""
-        if self.predicts_classes:
+        if self._probe.n_classes > 1:
             return ""
-        if self._probe.n_classes == 1:
+        if not self._probe.n_classes:
+            return "the model's output is not one value per class"
+        if self.labels is None:
             return "the model puts out one number, and without labels that may be a regression"
-        return "the model's output is not one value per class"
+        with self.lock:
+            if self._numbers.puts_out_a_probability():
+                return ""
+        return "the model puts out one number, and that is not a probability in 0..1"
 
     def predictions(self, rows: Sequence[int] | None = None, *, ablated: bool = True) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.

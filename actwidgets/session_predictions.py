@@ -86,7 +86,11 @@ class SessionPredictions(SessionPasses):
         return self.confusion().report
 
     def scores(
-        self, rows: Sequence[int] | None = None, *, limit: int | None = None, ablated: bool = True
+        self,
+        rows: Sequence[int] | Integers | None = None,
+        *,
+        limit: int | None = None,
+        ablated: bool = True,
     ) -> ClassScores:
         """What the model says of each of `rows`, or of `samples`, and how sure it is.
 
@@ -99,10 +103,11 @@ class SessionPredictions(SessionPasses):
         Raises:
             DataError: The model predicts no classes.
         """
-        if rows is None:
-            shown, outputs = self.samples[:limit], self.predictions_on_show(limit=limit)
-        else:
-            shown = known_rows(rows, self.n_samples)[:limit]
-            outputs = self.predictions(shown, ablated=ablated)
-        labels = None if self.labels is None else self.labels[list(shown)]
+        self._require_classes()
+        if rows is not None:
+            chosen = np.array(known_rows(rows, self.n_samples)[:limit], np.int64)
+            with self.lock:
+                return self._numbers.scores(chosen, self.ablations if ablated else ())
+        outputs = self.predictions_on_show(limit=limit)
+        labels = None if self.labels is None else self.labels[list(self.samples[:limit])]
         return class_scores(outputs, labels)

@@ -1,5 +1,7 @@
 """Sessions over the same samples that follow one another, each as far as its model goes."""
 
+import threading
+
 import numpy as np
 import pytest
 from fakes import FakeProbe
@@ -59,6 +61,44 @@ def test_a_layer_that_a_model_lacks_is_told_and_its_own_stays(sessions):
     narrow.layer = "other"
     assert wide.layer == "dense"
     assert told == [{"narrow": "conv"}, {}, {"wide": "other"}]
+
+
+def test_a_layer_is_followed_also_where_it_lacks_the_unit(sessions):
+    linked = LinkedSessions(sessions)
+    wide, narrow = sessions.values()
+    narrow.layer = "other"
+    assert linked.unmatched == {"wide": "other"}
+    wide.select(layer="conv", unit=2)
+    assert (narrow.layer, narrow.unit) == ("other", 0)
+    wide.select(layer="dense", unit=3)
+    assert (narrow.layer, narrow.unit) == ("dense", 0)
+    assert linked.unmatched == {}
+
+
+def test_what_else_is_chosen_does_not_hide_that_layers_differ(sessions):
+    linked = LinkedSessions(sessions)
+    wide, narrow = sessions.values()
+    wide.layer = "conv"
+    narrow.class_index = 1
+    assert linked.unmatched == {"narrow": "conv"}
+
+
+def test_what_two_threads_choose_at_once_is_chosen_in_both(sessions):
+    wide, narrow = sessions.values()
+    others = []
+
+    def choose_elsewhere(_change):
+        others.append(threading.Thread(target=lambda: narrow.select(class_index=2)))
+        others[-1].start()
+        others[-1].join(0.3)  # it waits for its turn
+
+    wide.observe(choose_elsewhere, names="sample")
+    LinkedSessions(sessions)
+    wide.select(sample=7)
+    for other in others:
+        other.join(10)
+    assert (wide.sample, wide.class_index) == (7, 2)
+    assert (narrow.sample, narrow.class_index) == (7, 2)
 
 
 def test_one_change_is_one_selection_in_each(sessions):

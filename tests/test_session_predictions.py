@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import traitlets
 from fakes import FakeProbe
 
 from actwidgets.core.interventions.ablation import Ablation
@@ -162,6 +163,29 @@ def test_scores_are_of_what_is_on_show_or_of_rows(session):
     np.testing.assert_allclose(session.scores().loss, [-np.log(1e-7), 0], atol=1e-6)
 
 
+def test_scores_of_all_samples_are_told_once_and_not_of_other_weights(data):
+    class Trained(_Editable):
+        weights = 0
+
+        def fingerprint(self):
+            return self.weights
+
+        def predictions(self, x):
+            return np.roll(super().predictions(x), self.weights, axis=1)
+
+    session = Session(Trained(), *data, class_names=("shirt", "coat", "bag"))
+    first = session.scores(range(30))
+    session.scores([3])
+    assert session.scores(range(30)) is first
+    assert session.scores(range(29)) is not first
+    np.testing.assert_array_equal(first.loss, session.scores(np.arange(30)).loss)
+    with pytest.raises(SelectionError, match="sample 30 is outside"):
+        session.scores([30])
+    Trained.weights = 1
+    session._numbers._looked_s -= 1.0  # it is time to look again
+    assert session.scores(range(30)).predicted.tolist() == ((first.predicted + 1) % 3).tolist()
+
+
 def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
     session.ablations = Ablation("dense", (1,))
     assert session.ablations == (Ablation("dense", (1,)),)
@@ -178,6 +202,35 @@ def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
     assert session.ablations == (Ablation("dense", (1,)),)
     session.ablations = (Ablation("dense", ()),)
     assert session.ablations == ()
+
+
+def _set_held(session, **fields):
+    with session.hold_trait_notifications():
+        for name, value in fields.items():
+            setattr(session, name, value)
+
+
+def test_fields_that_are_held_are_all_refused_where_one_does_not_exist(session):
+    before = session.selection
+    for wrong in ("dense", 5, Ablation("dense", (9,))):
+        with pytest.raises(SelectionError):
+            _set_held(session, layer="dense", ablations=wrong)
+        assert (session.layer, session.ablations, session.selection) == ("conv", (), before)
+        with pytest.raises(SelectionError):
+            session.select(layer="dense", class_index=1, ablations=wrong)
+        assert session.selection == before
+
+
+def test_fields_of_two_sessions_may_be_linked(session, data):
+    other = Session(_Editable(), *data, class_names=("shirt", "coat", "bag"))
+    links = [traitlets.link((session, name), (other, name)) for name in ("ablations", "samples")]
+    links.append(traitlets.link((session, "disturbance"), (other, "disturbance")))
+    session.ablations = [Ablation("dense", (1,))]
+    other.select(disturbance=Disturbance(noise=0.5), samples=[4, 5])
+    assert other.ablations == (Ablation("dense", (1,)),)
+    assert session.selection == other.selection
+    for each in links:
+        each.unlink()
 
 
 def test_another_model_takes_over_the_ablations_that_fit(session):

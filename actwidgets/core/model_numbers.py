@@ -7,18 +7,22 @@ can be left; outputs also where the weights are found to differ.
 import time
 from typing import Any
 
+import numpy as np
+
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.cache import ArrayCache
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.altered_model import AlteredModel
 from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
+from actwidgets.core.predictions.class_scores import ClassScores
 from actwidgets.core.predictions.confusion import Confusion
-from actwidgets.core.predictions.prediction_pass import PredictionPass
+from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
 from actwidgets.core.profiles.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
 
+TOLD_BY = 16  # samples by which a single output is told from a probability
 LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
 Ablations = tuple[Ablation, ...]
 
@@ -42,6 +46,7 @@ class ModelNumbers:
         self._outputs = ArrayCache(budget_bytes // 2)
         self._passes = ProfilePasses(budget_bytes // 2)
         self._models: dict[Ablations, AlteredModel] = {}
+        self._is_probability: bool | None = None
         self._weights = probes.fingerprint(probe)
         self._looked_s = time.monotonic()
 
@@ -88,6 +93,23 @@ class ModelNumbers:
         """True and predicted classes of some samples; there are labels."""
         self._forget_outputs_of_other_weights()
         return self._model(ablations).confusion(rows, self._class_names)
+
+    def puts_out_a_probability(self) -> bool:
+        """Whether what a model with one output puts out may be one: is it in 0..1?
+
+        Cost: a forward pass for a few samples, once for these weights.
+        """
+        self._forget_outputs_of_other_weights()
+        if self._is_probability is None:
+            outputs = self.predictions(spread(len(self._samples), TOLD_BY))
+            known = outputs[~np.isnan(outputs)]
+            self._is_probability = not known.size or bool(known.min() >= 0 and known.max() <= 1)
+        return self._is_probability
+
+    def scores(self, rows: Integers, ablations: Ablations = ()) -> ClassScores:
+        """What the model says of some samples, and how sure it is."""
+        self._forget_outputs_of_other_weights()
+        return self._model(ablations).scores(rows)
 
     def prediction_pass(self, ablations: Ablations = ()) -> PredictionPass:
         """The pass that predicts all samples, as far as it has come."""
@@ -144,3 +166,4 @@ class ModelNumbers:
             self._weights = weights
             self._outputs.clear()
             self._models.clear()
+            self._is_probability = None

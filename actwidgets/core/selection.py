@@ -150,15 +150,19 @@ def _disturbance(value: Any) -> Disturbance:
 def _ablations(
     choice: Mapping[str, Any], value: Any, n_units: Mapping[str, int]
 ) -> tuple[Ablation, ...]:
-    given = (value,) if isinstance(value, Ablation) else tuple(value or ())
+    given = (value,) if isinstance(value, Ablation) else () if value is None else value
+    if isinstance(given, str) or not hasattr(given, "__iter__"):
+        raise SelectionError(f"ablations must be several Ablation; got {value!r}")
+    given = tuple(given)
+    for each in given:
+        if not isinstance(each, Ablation):
+            raise SelectionError(f"ablations must be several Ablation; got {each!r}")
     if "ablations" not in choice:
         return tuple(
             each for each in given if max(each.units, default=-1) < n_units.get(each.layer, 0)
         )
     taken: set[tuple[str, int]] = set()
     for each in given:
-        if not isinstance(each, Ablation):
-            raise SelectionError(f"ablations must be several Ablation; got {each!r}")
         if each.layer not in n_units:
             raise SelectionError(f"no layer {each.layer!r}; this model has {', '.join(n_units)}")
         for unit in each.units:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from actwidgets.core.predictions.confusion import Confusion
 from actwidgets.session import Reading
 from actwidgets.views._pass_view import PassView
 
@@ -16,6 +17,13 @@ class PredictionView(PassView):
 
     def _gathered(self) -> Any:
         return self._session.confusion(partial=True)
+
+    def _read_of(self, confusion: Confusion) -> str:
+        """How many samples it is of, and of how many the predicted class means nothing."""
+        text = self._read_text(len(confusion.rows), complete=confusion.complete)
+        if confusion.n_nan:
+            text += f"; {confusion.n_nan:,} with NaN for an output: their class means nothing"
+        return text
 
     def _follows(self, reading: Reading) -> bool:
         return reading.what == "predictions"

@@ -6,6 +6,7 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.core.crumbs import Crumb, crumbs
+from actwidgets.errors import ActwidgetsError
 from actwidgets.session import Selection
 from actwidgets.views._controls import shorten
 from actwidgets.views.base import View
@@ -66,11 +67,17 @@ class Breadcrumbs(View):
         if 1 < len(rows) <= TOLD_UP_TO:
             if session.labels is not None:
                 labels = session.labels[rows].tolist()
-            if not session.missing_for_predictions():
-                predicted = session.predicted_classes(rows).tolist()
+            predicted = self._predicted(rows)
         elif session.labels is not None:
             labels = session.labels[rows].tolist()
         return selection, session.class_names, labels, predicted
+
+    def _predicted(self, rows: list[int]) -> list[int] | None:
+        """What they are taken for, where that is known: ablations may be what prevents it."""
+        try:
+            return self._session.predicted_classes(rows).tolist()
+        except ActwidgetsError:
+            return None
 
     def _on_user_crumb(self, kind: str) -> None:
         with self._guard("could not take the choice back"):

@@ -85,7 +85,7 @@ class ConfusionMatrix(PredictionView):
         )
         self._report.value = report_table(report, selection.class_index)
         self._list_pairs(confusion.worst_pairs(PAIRS))
-        text = self._read_text(len(confusion.rows), complete=confusion.complete)
+        text = self._read_of(confusion)
         text += f", accuracy {confusion.accuracy:.4f}"
         if len(order) < len(confusion.class_names):
             text += f"; {len(order)} of {len(confusion.class_names):,} classes"

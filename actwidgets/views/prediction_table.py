@@ -52,7 +52,6 @@ class PredictionTable(PassView):
         self._pager = Pager(self._on_user_page)
         self._rows: np.ndarray = np.arange(0)  # of the data, in the order of the table
         self._scores: ClassScores | None = None
-        self._all: tuple[Any, tuple[np.ndarray, ClassScores]] | None = None
         self._columns: np.ndarray = np.arange(0)
         self._names = unique_short(self._session.class_names, 9)
         scopes = [("the chosen, or all", "auto"), ("the chosen", "chosen"), ("all", "all")]
@@ -90,10 +89,7 @@ class PredictionTable(PassView):
             return np.array(session.samples), session.scores()
         limit = max(OF_ALL // len(session.class_names), self.lines)
         rows = session.predicted_rows(partial=True)[:limit]
-        wanted = len(rows), session.revision, session.ablations
-        if self._all is None or self._all[0] != wanted:
-            self._all = wanted, (rows, session.scores(rows.tolist()))
-        return self._all[1]
+        return rows, session.scores(rows)
 
     def _draw(self, selection: Selection, gathered: tuple[np.ndarray, ClassScores]) -> bool:
         found, scores = gathered

@@ -128,7 +128,7 @@ class UnitAblation(PredictionView):
                 [before.report.recall[supported], confusion.report.recall[supported]]
             )
         self._told.value = self._result(selection, before, confusion)
-        text = self._read_text(len(confusion.rows), complete=confusion.complete)
+        text = self._read_of(confusion)
         if len(supported) < np.count_nonzero(before.report.support):
             text += f"; the {CLASSES_UP_TO} classes whose recall changes most"
         self._note.value = note(text)

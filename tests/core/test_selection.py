@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
 from actwidgets.errors import SelectionError
 
@@ -67,6 +68,11 @@ def test_a_unit_that_the_new_layer_has_stays():
         ({"samples": np.array(3)}, r"several rows; got array\(3\)"),
         ({"class_index": 3}, r"class 3 is outside 0\.\.2, or None"),
         ({"class_index": "bag"}, "class must be an integer; got 'bag'"),
+        ({"ablations": 5}, "must be several Ablation; got 5"),
+        ({"ablations": "dense"}, "must be several Ablation; got 'dense'"),
+        ({"ablations": [Ablation("dense", (1,)), None]}, "must be several Ablation; got None"),
+        ({"ablations": np.zeros(2)}, "must be several Ablation"),
+        ({"ablations": Ablation("dense", (5,))}, r"unit 5 is outside 0\.\.4 of layer 'dense'"),
         ({"threshold": "high"}, "threshold must be a number; got 'high'"),
         ({"threshold": None}, "threshold must be a number; got None"),
         ({"threshold": np.nan}, "threshold must be finite; got nan"),

@@ -13,6 +13,7 @@ from actwidgets.views.class_counts import ClassCounts
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 
 NAMES = ("<b>shirt", "coat", "bag")
@@ -133,6 +134,37 @@ def test_a_single_sigmoid_has_two_classes(data):
     assert ".88" in table._sheet.words.text.tolist()
 
 
+@pytest.mark.parametrize("kind", [ConfusionMatrix, UnitAblation])
+def test_predictions_that_are_nan_are_counted_aloud(kind, data):
+    class Diverged(FakeProbe):
+        def predictions(self, x):
+            found = super().predictions(x)
+            found[np.asarray(x)[:, 0, 0, 0] > 20, 2] = np.nan
+            return found
+
+    view = kind(Session(Diverged(), *data, class_names=NAMES))
+    assert "30 samples" in view._note.value
+    assert "9 with NaN for an output: their class means nothing" in view._note.value
+    assert view.session.confusion().n_nan == 9
+    assert "–" in PredictionTable(view.session, page=1)._sheet.words.text.tolist()
+    assert "NaN" not in kind(Session(FakeProbe(), *data, class_names=NAMES))._note.value
+
+
+def test_a_single_score_is_not_taken_for_a_probability(data):
+    class Score(Sigmoid):
+        def predictions(self, x):
+            return np.where(np.asarray(x)[:, 0, 0, :1] % 2 == 1, 0.3, -3.0)  # all of them right
+
+    session = Session(Score(), *data, class_names=("no", "yes"))
+    assert not session.predicts_classes
+    for kind in (ConfusionMatrix, PredictionTable):
+        assert "that is not a probability in 0..1" in kind(session)._note.value
+    assert SampleGallery(session)._picture.words.text.tolist()[:3] == ["no", "", "yes"]
+    session._probe.predictions = lambda x: np.full((len(x), 1), 0.7, np.float32)
+    session.refresh()
+    assert session.predicts_classes
+
+
 @pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable])
 def test_where_no_classes_are_predicted_there_is_nothing_to_show(kind, data):
     view = kind(Session(Sigmoid(), data[0]))
@@ -192,6 +224,23 @@ def test_the_table_follows_a_disturbance(session):
     view = PredictionTable(session)
     session.disturbance = Disturbance(brightness=-1)
     assert view._scores.predicted.tolist() == [0, 0]
+
+
+def test_the_table_of_all_samples_is_not_of_other_weights(data):
+    class Trained(FakeProbe):
+        weights = 0
+
+        def fingerprint(self):
+            return self.weights
+
+        def predictions(self, x):
+            return np.roll(super().predictions(x), self.weights, axis=1)
+
+    view = PredictionTable(Session(Trained(), *data, class_names=NAMES))
+    Trained.weights = 1
+    view.session._numbers._looked_s -= 1.0  # it is time to look again
+    view.page = 1
+    assert view._scores.predicted.tolist() == [(row + 1) % 3 for row in range(30)]
 
 
 def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
@@ -256,6 +305,16 @@ def test_breadcrumbs_tell_what_is_selected_and_take_it_back(session):
     view.clear.click()
     assert (session.samples, session.disturbance.noise) == ((10,), 0.0)
     assert session.unit == 3
+
+
+def test_breadcrumbs_take_back_what_the_model_cannot_do(session):
+    view = Breadcrumbs(session)
+    session.select(samples=(4, 10), ablations=Ablation("dense", (0,)))  # which it cannot
+    assert view.buttons["samples"].description == "2 samples of <b>shirt  ×"
+    view.buttons["ablations"].click()
+    assert session.ablations == ()
+    assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
+    assert view.error == ""
 
 
 def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(session):

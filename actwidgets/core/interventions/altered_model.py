@@ -9,6 +9,7 @@ from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.interventions.ablation import Ablation, edit_of
 from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.predictions.class_scores import ClassScores, class_scores
 from actwidgets.core.predictions.confusion import Confusion
 from actwidgets.core.predictions.outcomes import predicted_classes
 from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
@@ -47,6 +48,7 @@ class AlteredModel:
         table = PredictionTable(len(samples), probe.n_classes)
         self.prediction_pass = PredictionPass(table, self._predict)
         self._confusion: tuple[bytes, Confusion] | None = None
+        self._scores: tuple[bytes, ClassScores] | None = None
 
     def confusion(self, rows: Integers, class_names: tuple[str, ...]) -> Confusion:
         """True and predicted classes of some samples that have labels; the last one is kept."""
@@ -54,10 +56,31 @@ class AlteredModel:
         if self._confusion is None or self._confusion[0] != key:
             labels = self._samples.labels
             assert labels is not None
-            predicted = predicted_classes(self.prediction_pass.predictions(rows))
-            found = Confusion(labels[rows], predicted, rows, class_names, len(self._samples))
-            self._confusion = key, found
+            outputs = self.prediction_pass.predictions(rows)
+            self._confusion = (
+                key,
+                Confusion(
+                    labels[rows],
+                    predicted_classes(outputs),
+                    rows,
+                    class_names,
+                    len(self._samples),
+                    n_nan=int(np.isnan(outputs).any(axis=1).sum()),
+                ),
+            )
         return self._confusion[1]
+
+    def scores(self, rows: Integers) -> ClassScores:
+        """What is said of some samples, and how sure it is; the last one of several is kept."""
+        key = rows.tobytes()
+        if self._scores is not None and self._scores[0] == key:
+            return self._scores[1]
+        labels = self._samples.labels
+        of_rows = None if labels is None else labels[rows]
+        found = class_scores(self.prediction_pass.predictions(rows), of_rows)
+        if len(rows) > 1:
+            self._scores = key, found
+        return found
 
     def _predict(self, rows: Integers) -> Array:
         return self.probe.predictions(self._samples.rows(rows))

@@ -45,6 +45,8 @@ class Confusion:
         rows: `(sample,)` int64: which rows of the data these samples are.
         class_names: One per class.
         n_samples: How many samples the data hold; more than `rows` while they are read.
+        n_nan: How many of these samples have NaN among the model's outputs. They count as
+            predicted as the first class that is NaN, as `argmax` and Keras' accuracy have it.
     """
 
     labels: Integers
@@ -52,6 +54,7 @@ class Confusion:
     rows: Integers
     class_names: tuple[str, ...]
     n_samples: int
+    n_nan: int = 0
 
     @property
     def complete(self) -> bool:
