@@ -12,6 +12,7 @@ from distributed import Client, LocalCluster
 
 import actwidgets as aw
 from actwidgets.errors import DataError, LayerError, ModelError, ShapeError
+from actwidgets.probe.cluster import tasks
 
 pytestmark = pytest.mark.keras
 BATCH = 64
@@ -246,13 +247,24 @@ def test_a_bad_partition_is_named(client, model, data, loader, error, words):
     assert "\n" not in str(raised.value)
 
 
-def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypatch):
+def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypatch, tmp_path):
     monkeypatch.setattr("actwidgets.probe.cluster.run.PER_BRANCH", 2)
     batches = [(data[0][:20], data[1][:20]), (np.zeros((3, 8, 8, 1)), [0, 1, 11])]
+    is_merged, merged = tmp_path / "merged", tasks.merged
+
+    def told(*states):
+        found = merged(*states)
+        is_merged.touch()
+        return found
 
     def late():
-        time.sleep(1)  # so that what comes before it is merged
+        for _ in range(600):  # until what comes before it is merged
+            if is_merged.exists():
+                break
+            time.sleep(0.1)
         return batches
+
+    monkeypatch.setattr(tasks, "merged", told)
 
     parts = aw.Partitions([*_loaders(data, 500), late])
     with pytest.raises(DataError, match=r"^partition 2, after 20 samples: y holds 11") as raised:
