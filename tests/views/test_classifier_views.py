@@ -286,6 +286,17 @@ def test_each_split_has_its_bars_and_a_click_chooses_the_class(session):
         ClassCounts(session, {"train": [3]})
 
 
+def test_a_second_click_on_a_bar_or_box_chooses_its_class_again(session):
+    counts, boxes = ClassCounts(session), UnitBoxPlot(session)
+    for mark in (counts.bars, boxes.boxes):
+        mark.set_state({"selected": [1]})
+        assert session.class_index == 1
+        session.class_index = 0
+        mark.set_state({"selected": [1]})
+        assert session.class_index == 1
+        session.class_index = None
+
+
 def test_counts_without_labels_say_so(data):
     view = ClassCounts(Session(FakeProbe(), data[0]))
     assert "this needs labels" in view._note.value
