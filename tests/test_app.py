@@ -65,9 +65,7 @@ def test_what_is_behind_a_tab_is_made_when_it_is_opened_and_costs_nothing_behind
     for title in app.pages.titles:
         app.pages.turn_to(title)
     assert app.error == ""
-    with pytest.raises(
-        DataError, match="no page 'unit'; there are layers, predictions"
-    ):
+    with pytest.raises(DataError, match="no page 'unit'; there are layers, predictions"):
         app.pages.turn_to("unit")
 
 
