@@ -131,10 +131,14 @@ def explore(
     """
     if y is not None:
         options.setdefault("class_index", 0)
-    if isinstance(model, Mapping):
-        sessions = {
-            name: Session(each, x, y, class_names=class_names, **options)
-            for name, each in model.items()
-        }
+    if not isinstance(model, Mapping):
+        return Workbench(Session(model, x, y, class_names=class_names, **options))
+    sessions: dict[str, Session] = {}
+    try:
+        for name, each in model.items():
+            sessions[name] = Session(each, x, y, class_names=class_names, **options)
         return Comparison(sessions)
-    return Workbench(Session(model, x, y, class_names=class_names, **options))
+    except Exception:
+        for session in sessions.values():  # which prepare their models in the background
+            session.close()
+        raise

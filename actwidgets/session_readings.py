@@ -67,8 +67,11 @@ class SessionReadings(SessionNumbers):
         self._reader.read(wanted, instead_of=lambda other: _are_alike(other, wanted))
 
     def _read_no_more(self, wanted: Pass) -> None:
-        """Of a pass that is complete or cancelled: leave those of its kind, and say so."""
-        self._reader.leave(lambda other: _are_alike(other, wanted))
+        """Of a pass that is complete or cancelled: leave others of its kind, and say so.
+
+        Itself it stays, where it waits to be read: the reader tells that it is complete.
+        """
+        self._reader.leave(lambda other: other is not wanted and _are_alike(other, wanted))
         if wanted.complete:
             self._tell_complete(wanted)
         else:

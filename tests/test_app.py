@@ -3,7 +3,7 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
 import actwidgets as aw
-from actwidgets.errors import ActwidgetsError
+from actwidgets.errors import ActwidgetsError, DataError
 from actwidgets.views.base import View
 
 
@@ -65,6 +65,8 @@ def test_what_is_behind_a_tab_is_made_when_it_is_opened_and_costs_nothing_behind
     for title in app.pages.titles:
         app.pages.turn_to(title)
     assert app.error == ""
+    with pytest.raises(DataError, match="no page 'unit'; there are layers, predictions"):
+        app.pages.turn_to("unit")
 
 
 def test_several_models_are_compared_side_by_side(data):
@@ -120,3 +122,14 @@ def test_nothing_is_left_open_by_what_is_refused(data):
     with pytest.raises(ActwidgetsError):
         aw.explore(FakeProbe(), data[0], np.full(30, 9))
     assert open_widgets() == before
+
+
+def test_models_that_cannot_be_compared_are_let_go_of(data, monkeypatch):
+    closed = []
+    monkeypatch.setattr(FakeProbe, "close", lambda self: closed.append(self), raising=False)
+    one, other = FakeProbe(), FakeProbe()
+    other.layers = ()
+    for models in ({"one": one}, {"one": one, "other": other}):
+        with pytest.raises(ActwidgetsError):
+            aw.explore(models, *data)
+    assert closed == [one, one]

@@ -5,6 +5,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from actwidgets.errors import DataError
 from actwidgets.views.base import View
 
 Page = Callable[[], tuple[w.Widget, Sequence[View]]]
@@ -30,7 +31,13 @@ class Pages(w.Tab):
         self.observe(self._on_user_tab, names="selected_index")
 
     def turn_to(self, title: str) -> None:
-        """Turn to a page."""
+        """Turn to a page.
+
+        Raises:
+            DataError: No page of that title.
+        """
+        if title not in self.titles:
+            raise DataError(f"no page {title!r}; there are {', '.join(self.titles)}")
         self.selected_index = self.titles.index(title)
 
     def _on_user_tab(self, change: Any) -> None:

@@ -57,8 +57,9 @@ class Breadcrumbs(View):
             crumb = self._crumbs.get(kind)
             button.layout.display = None if crumb else "none"
             if crumb:
-                button.description = f"{shorten(crumb.text, LETTERS)}  ×"
-                button.tooltip = f"{crumb.text}: click to take it back"
+                with button.hold_sync():
+                    button.description = f"{shorten(crumb.text, LETTERS)}  ×"
+                    button.tooltip = f"{crumb.text}: click to take it back"
         self.clear.layout.display = None if len(self._crumbs) > 1 else "none"
 
     def _told(self, selection: Selection) -> tuple[Any, ...]:

@@ -106,4 +106,5 @@ class ClassCounts(View):
     def _on_user_bar(self, change: Any) -> None:
         with self._guard("could not choose the class"):
             if change.new is not None and len(change.new):
+                self.bars.selected = None  # or the next click on it would tell nothing new
                 self._session.select(class_index=int(self._classes[int(change.new[-1])]))

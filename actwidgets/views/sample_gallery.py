@@ -243,8 +243,8 @@ class SampleGallery(View):
                 predicted, true = self._classes(chosen)
                 told = [f"sample {chosen}"]
                 if predicted is not None:
-                    highest = float(self._session.predictions([chosen]).max())
-                    told.append(f"predicted {predicted} ({highest:.2f})")
+                    confidence = float(self._session.scores([chosen]).confidence[0])
+                    told.append(f"predicted {predicted} ({confidence:.2f})")
                 if true is not None:
                     told.append(f"is {true}")
                 self._readout.value = note(", ".join(told))

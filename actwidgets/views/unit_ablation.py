@@ -110,7 +110,8 @@ class UnitAblation(PredictionView):
         page = Page(self.page, self._tiles.capacity, n_units)
         self._tiles.display(page.rows, self._mine(selection), selection.unit)
         self._pager.show(page, page.text("units"))
-        self._told.value = self._without_labels(selection) if self._missing() else ""
+        if self._missing():
+            self._told.value = self._without_labels(selection)
         super()._render(selection)
 
     def _draw(self, selection: Selection, confusion: Confusion) -> bool:

@@ -148,6 +148,7 @@ class UnitBoxPlot(PassView):
     def _on_user_box(self, change: Any) -> None:
         with self._guard("could not choose the class"):
             if change.new is not None and len(change.new):
+                self.boxes.selected = None  # or the next click on it would tell nothing new
                 place = int(change.new[-1])
                 if place < len(self._classes):
                     self._session.select(class_index=int(self._classes[place]))

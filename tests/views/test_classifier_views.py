@@ -106,11 +106,21 @@ def test_the_report_is_escaped_and_marks_the_class(session):
     assert "<th>bag</th><td>0.000</td><td>–</td><td>0.000</td><td>0</td>" in view._report.value
 
 
-def test_another_unit_or_sample_does_not_touch_it_and_ablations_are_one_message_a_mark(session):
-    ConfusionMatrix(session)
+def test_another_unit_or_sample_does_not_touch_it_and_ablations_are_one_message_a_mark(data):
+    class Editable(FakeProbe):
+        def edited(self, edits):
+            other = FakeProbe()
+            other.predictions = lambda x: np.eye(3, dtype=np.float32)[[2] * len(x)]
+            return other
+
+    session = Session(Editable(), *data, class_names=NAMES)
+    ConfusionMatrix(session), Breadcrumbs(session)
     wires = wiretap()
-    session.select(unit=3, sample=4, layer="dense")
+    session.select(sample=4)
     assert messages(wires) == []
+    session.ablations = Ablation("dense", (0,))
+    kinds = [name for name, _ in messages(wires)]
+    assert (kinds.count("GridHeatMap"), kinds.count("Label"), kinds.count("Button")) == (1, 1, 1)
 
 
 def test_of_a_thousand_classes_some_are_shown(data):
@@ -284,6 +294,17 @@ def test_each_split_has_its_bars_and_a_click_chooses_the_class(session):
     assert "15 of" not in ClassCounts(session)._note.value
     with pytest.raises(DataError, match="y holds 3"):
         ClassCounts(session, {"train": [3]})
+
+
+def test_a_second_click_on_a_bar_or_box_chooses_its_class_again(session):
+    counts, boxes = ClassCounts(session), UnitBoxPlot(session)
+    for mark in (counts.bars, boxes.boxes):
+        mark.set_state({"selected": [1]})
+        assert session.class_index == 1
+        session.class_index = 0
+        mark.set_state({"selected": [1]})
+        assert session.class_index == 1
+        session.class_index = None
 
 
 def test_counts_without_labels_say_so(data):

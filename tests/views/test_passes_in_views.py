@@ -12,6 +12,7 @@ from actwidgets.core.predictions.prediction_pass import STEP
 from actwidgets.session import Session
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.prediction_table import PredictionTable
 
 N_SAMPLES = 8 * STEP
 
@@ -80,6 +81,16 @@ def test_what_others_finish_is_no_longer_said_to_be_cancelled(kind, session):
     assert f"{N_SAMPLES:,} samples" in view._note.value
     assert "cancelled" not in view._note.value
     assert _told(view) == ""
+
+
+def test_what_another_view_finishes_is_told_to_those_that_wait_for_it(session, monkeypatch):
+    view = ConfusionMatrix(session)
+    assert (session.reading, "so far" in view._note.value) == (None, True)
+    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 10.0)
+    PredictionTable(session)
+    session._probe.go.set()
+    session.wait()
+    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
 
 
 def test_after_a_refresh_nothing_is_cancelled(session, monkeypatch):

@@ -187,6 +187,13 @@ def test_one_output_tells_two_classes_apart(data):
     ]
 
 
+def test_the_mouse_tells_how_probable_the_class_is_that_is_predicted(data):
+    gallery = SampleGallery(Session(_OneOutput(), *data, class_names=("shirt", "coat")))
+    cell = {"rowNum": 0, "columnNum": 0, "color": 0}
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
+    assert "predicted shirt (1.00), is shirt" in gallery._readout.value  # of an output of 0
+
+
 def test_one_output_without_labels_may_be_a_regression(data):
     gallery = SampleGallery(Session(_OneOutput(), data[0]))
     assert gallery.error == ""

@@ -23,6 +23,14 @@ def test_of_probabilities_by_hand_and_by_scikit_learn():
     assert scores.predicted.tolist() == [0, 2, 1]
 
 
+def test_probabilities_of_half_precision_are_probabilities():
+    exact = np.random.default_rng(0).dirichlet(np.ones(1000), 20).astype(np.float32)
+    bfloat16 = (exact.view(np.uint32) & 0xFFFF0000).view(np.float32)  # cut off: twice as far
+    for values in (exact, exact.astype(np.float16), (exact + bfloat16) / 2):
+        assert class_scores(values).kind == "probabilities"
+    assert class_scores(exact * 0.99).kind == "shares"
+
+
 def test_the_least_sure_and_the_worst_come_first():
     scores = class_scores(PROBABILITIES, [0, 2, 0])
     assert scores.order("confidence").tolist() == [1, 0, 2]
