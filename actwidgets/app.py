@@ -59,7 +59,7 @@ class Workbench(ViewBox):
 
     def _add(self, view: View, width: int | None) -> View:
         if width:
-            view.layout.width = f"{width}px"
+            view.layout.width, view.layout.max_width = f"{width}px", "100%"
         self.views[type(view).__name__] = view
         return view
 
@@ -71,7 +71,12 @@ class Workbench(ViewBox):
             for kind, width in column:
                 options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
                 made.append(self._add(kind(self.session, **options), width))
-            boxes.append(w.VBox(made, layout={"width": f"{max(each for _, each in column)}px"}))
+            boxes.append(
+                w.VBox(
+                    made,
+                    layout={"width": f"{max(each for _, each in column)}px", "max_width": "100%"},
+                )
+            )
             views += made
         return w.Box(boxes, layout=WRAPPING), views
 
@@ -113,7 +118,8 @@ def explore(
         x: Samples `(sample, …)`, as the model takes them.
         y: `(sample,)` class indices or one-hot; optional.
         class_names: One per class; optional.
-        **options: Further arguments of `Session`, such as the first `layer` or `sample`.
+        **options: Further arguments of `Session`, such as the first `layer` or `sample`. Of a
+            single model the first layer that has weights is shown first.
 
     Returns:
         A widget with a layer picker, a sample gallery, and behind tabs the views of layers,
@@ -132,7 +138,11 @@ def explore(
     if y is not None:
         options.setdefault("class_index", 0)
     if not isinstance(model, Mapping):
-        return Workbench(Session(model, x, y, class_names=class_names, **options))
+        session = Session(model, x, y, class_names=class_names, **options)
+        if "layer" not in options:
+            with_weights = (each.name for each in session.layers if each.n_params)
+            session.layer = next(with_weights, session.layer)
+        return Workbench(session)
     sessions: dict[str, Session] = {}
     try:
         for name, each in model.items():

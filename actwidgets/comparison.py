@@ -62,7 +62,8 @@ class Comparison(ViewBox):
         pages = {title: self._columns(kinds) for title, kinds in PAGES.items()}
         self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)
         self._linked.observe(lambda _change: self._tell(), names="unmatched")
-        super().__init__(crumbs, [picker, gallery], self.pages)
+        told = w.HTML(note(f"✓ and ✗ are those of {first}"))
+        super().__init__(crumbs, [picker, w.VBox([gallery, told])], self.pages)
 
     def _add(self, name: str, view: View) -> View:
         self.views[f"{name}: {type(view).__name__}"] = view

@@ -33,13 +33,18 @@ def class_indices(y: ArrayLike, *, n_classes: int | None = None) -> NDArray[np.i
         raise ShapeError(
             f"y needs class indices (sample,) or one-hot (sample, class); got shape {labels.shape}"
         )
+    if labels.dtype.kind == "b":  # of two classes
+        labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuf" and labels.size:
         raise DataError(f"y must hold class indices; got values like {labels.tolist()[0]!r}")
     with np.errstate(invalid="ignore"):  # NaN is refused below
         indices = labels.astype(np.int64)
     if labels.dtype.kind == "f" and not np.array_equal(indices, labels):
         odd = labels[indices != labels][0]
-        raise DataError(f"y must hold whole class indices; got {odd}")
+        raise DataError(
+            f"y must hold whole class indices; got {odd}. Targets of a regression are no classes: "
+            "leave y out"
+        )
     _require_known(indices, n_classes)
     return indices
 

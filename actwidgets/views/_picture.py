@@ -144,6 +144,7 @@ def plain_figure(
         max_aspect_ratio=1000,
         background_style={"fill": "none"},
         animation_duration=0,
+        display_toolbar=False,  # it comes up under the mouse, and takes clicks meant for cells
         **options,
     )
 

@@ -19,9 +19,9 @@ class ViewBox(w.VBox):
         views: The views made so far, by name.
     """
 
-    def __init__(self, above: View, choosing: list[View], showing: w.Widget) -> None:
+    def __init__(self, above: View, choosing: list[w.Widget], showing: w.Widget) -> None:
         left = w.Box(choosing, layout=WRAPPING | {"flex": CHOOSING_FLEX})
-        showing.layout.flex = SHOWING_FLEX
+        showing.layout.flex, showing.layout.min_width = SHOWING_FLEX, "0"
         below = w.Box([left, showing], layout=WRAPPING | {"width": "100%"})
         super().__init__(children=(above, below), layout={"width": "100%"})
 

@@ -56,7 +56,7 @@ class ClassSimilarityMatrix(PassView):
         controls = w.HBox(
             [
                 self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
-                self._control("metric", choice("metric", words(METRICS), "190px")),
+                self._control("metric", choice("metric", words(METRICS), "214px")),
                 self._control("order", choice("order", ORDERS, "190px")),
                 self._threshold,
             ],

@@ -143,6 +143,7 @@ class ConfusionMatrix(PredictionView):
         with self._guard("could not choose the samples"):
             if not self._listing and self.pairs.index is not None:
                 pair = self._pairs[self.pairs.index]
+                self.pairs.index = None  # so that the same one may be chosen again
                 self._choose(pair.true, pair.predicted)
 
     def _on_user_search(self, change: Any) -> None:

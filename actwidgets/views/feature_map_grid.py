@@ -61,6 +61,7 @@ class FeatureMapGrid(View):
         self._n_units, self._units = 0, np.arange(0)
         self._mosaic: Mosaic | None = None
         self._inputs_shown: Any = None
+        self._focus = self._session.unit if self.page or self.order != "index" else None
         self._moved_by_user = True
         self._slices = w.IntSlider(description="depth", max=0, layout={"display": "none"})
         self._slices.observe(self._on_user_depth, names="value")
@@ -90,8 +91,11 @@ class FeatureMapGrid(View):
             self._show_nothing(f"nothing to show for {info.name}: its output is empty")
             return
         self._n_units = maps.shape[-1]
+        order = unit_order(maps, self.order)
+        if self._turns_to_unit(selection, order):
+            return  # which drew it
         page = Page(self.page, self.units_per_page, self._n_units)
-        self._units = unit_order(maps, self.order)[page.rows]
+        self._units = order[page.rows]
         span = value_range(maps, self.scaling)
         width_px = self.width_px - INPUT_PX - 12
         longest = width_px - 2 if maps.shape[1] == 1 else MAX_TILE_PX
@@ -113,6 +117,18 @@ class FeatureMapGrid(View):
             text += f"; {len(outputs):,} of {len(selection.samples):,} samples"
         self._note.value = note(text)
         show(self._pictures, True)
+
+    def _turns_to_unit(self, selection: Selection, order: np.ndarray) -> bool:
+        """Where another unit was chosen, go to its page; one that somebody turned to stays."""
+        before, self._focus = self._focus, selection.unit
+        if before == selection.unit:
+            return False
+        found = np.flatnonzero(order == selection.unit)
+        page = int(found[0]) // self.units_per_page if found.size else self.page
+        turned = page != self.page
+        if turned:
+            self.page = page
+        return turned
 
     def _show_inputs(self, selection: Selection, plan: MosaicPlan) -> None:
         """The input of each sample, beside the first row of its maps."""

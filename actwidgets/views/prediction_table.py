@@ -58,7 +58,7 @@ class PredictionTable(PassView):
         self._sort = choice("sort", self._orders(), "150px")
         controls = w.HBox(
             [
-                self._control("scope", choice("samples", scopes, "190px")),
+                self._control("scope", choice("samples", scopes, "226px")),
                 self._control("sort", self._sort),
                 self._pager,
             ],

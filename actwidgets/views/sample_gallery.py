@@ -114,6 +114,7 @@ class SampleGallery(View):
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
         self._title.value = f'<div class="aw-title">Samples <span>{counted}</span></div>'
+        self._readout.value = "&nbsp;"  # the mouse is over another picture now
         self._drawn = drawn
 
     def _filter(self) -> None:

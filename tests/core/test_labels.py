@@ -40,11 +40,11 @@ def test_locked_and_backward_labels_are_read():
 @pytest.mark.parametrize(("y", "shown"), [([0, 0.5], "0.5"), ([np.nan], "nan"), ([np.inf], "inf")])
 @pytest.mark.filterwarnings("error")
 def test_the_refusal_shows_the_number_and_nothing_else_is_said(y, shown):
-    with pytest.raises(DataError, match=rf"got {shown}$"):
+    with pytest.raises(DataError, match=rf"got {shown}\. Targets"):
         class_indices(y)
 
 
-@pytest.mark.parametrize(("y", "shown"), [(["cat"], "'cat'"), ([True], "True"), ([None], "None")])
+@pytest.mark.parametrize(("y", "shown"), [(["cat"], "'cat'"), ([None], "None")])
 def test_what_is_no_number_is_shown_as_given(y, shown):
     with pytest.raises(DataError, match=rf"got values like {shown}$"):
         class_indices(y)
@@ -94,3 +94,9 @@ def test_the_model_says_how_many_classes_there_are_and_names_where_it_does_not(
     n_outputs, names, wanted
 ):
     assert count_classes(n_outputs, names) == wanted
+
+
+def test_true_and_false_are_two_classes_and_targets_are_none():
+    assert class_indices([True, False, True], n_classes=2).tolist() == [1, 0, 1]
+    with pytest.raises(DataError, match="of a regression are no classes: leave y out"):
+        class_indices([0.3, 1.5])

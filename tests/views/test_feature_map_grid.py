@@ -305,3 +305,16 @@ def test_a_scalar_is_one_cell(ranks):
     grid = FeatureMapGrid(ranks)
     assert grid.error == ""
     assert len(grid._units) == 1
+
+
+def test_it_turns_to_the_page_of_a_unit_that_is_chosen_elsewhere(session):
+    grid = FeatureMapGrid(session, units_per_page=8)
+    session.unit = 17
+    assert grid.page == 2
+    assert 17 in grid._units
+    grid.page = 0  # by hand: it stays
+    session.sample = 3
+    assert grid.page == 0
+    session.unit = 18
+    assert grid.page == 2
+    assert FeatureMapGrid(session, units_per_page=8, page=1).page == 1

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from actwidgets.core.arrays import Doubles, Integers
 from actwidgets.core.labels import class_indices
 from actwidgets.core.predictions.classification_report import ClassificationReport, report_of_counts
-from actwidgets.errors import DataError, ShapeError
+from actwidgets.errors import DataError, SelectionError, ShapeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -139,14 +139,35 @@ class Confusion:
             mistakes[class_index] = np.iinfo(np.int64).max
         return np.argsort(-mistakes, kind="stable")[:limit]
 
-    def samples(self, true: int | None = None, predicted: int | None = None) -> tuple[int, ...]:
-        """Rows of the data in a cell, in a row (`true` alone) or in a column of the matrix."""
+    def samples(
+        self, true: int | str | None = None, predicted: int | str | None = None
+    ) -> tuple[int, ...]:
+        """Rows of the data in a cell, in a row (`true` alone) or in a column of the matrix.
+
+        Args:
+            true: A class, as index or name; None for all.
+            predicted: Likewise.
+
+        Raises:
+            SelectionError: No such class.
+        """
+        true, predicted = self._class(true), self._class(predicted)
         keep = np.ones(len(self.rows), bool)
         if true is not None:
             keep &= self.labels == true
         if predicted is not None:
             keep &= self.predicted == predicted
         return tuple(self.rows[keep].tolist())
+
+    def _class(self, given: int | str | None) -> int | None:
+        if given is None:
+            return None
+        if isinstance(given, str) and given in self.class_names:
+            return self.class_names.index(given)
+        if isinstance(given, str) or not 0 <= given < len(self.class_names):
+            last = len(self.class_names) - 1
+            raise SelectionError(f"no class {given!r}; give its name, or an index in 0..{last}")
+        return given
 
     def to_dataframe(self, by: str = "counts") -> "pd.DataFrame":
         """The matrix with class names: true classes down, predicted ones across."""

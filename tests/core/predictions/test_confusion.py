@@ -8,7 +8,7 @@ from sklearn import metrics
 
 from actwidgets.core.predictions.classification_report import classification_report
 from actwidgets.core.predictions.confusion import ConfusedPair, confusion
-from actwidgets.errors import DataError, ShapeError
+from actwidgets.errors import DataError, SelectionError, ShapeError
 
 NAMES = ("shirt", "coat", "bag", "none")
 LABELS = np.array([0, 0, 0, 1, 1, 2, 0])
@@ -95,3 +95,11 @@ def test_a_thousand_classes_are_counted():
     report = classification_report(labels, labels[::-1], tuple(map(str, range(1000))))
     assert report.support.tolist() == [3] * 1000
     assert report.accuracy == np.mean(labels == labels[::-1])
+
+
+def test_a_cell_goes_by_name_or_index_and_a_class_that_is_none_is_refused():
+    found = confusion(LABELS, PREDICTED, NAMES)
+    assert found.samples("shirt", "coat") == found.samples(0, 1) == (1, 2)
+    for wrong in ("hat", 4, -1):
+        with pytest.raises(SelectionError, match=r"no class .*index in 0\.\.3"):
+            found.samples(true=wrong)
