@@ -44,7 +44,8 @@ class PatchPicture(w.Box):
         self._shown: Any = self._edges()
         self.brush.observe(self._on_user_brush, names=["selected_x", "selected_y", "brushing"])
         self.picture.figure.interaction = self.brush
-        super().__init__(children=(w.HTML(SHEET, layout={"display": "none"}), self.picture))
+        sheet = w.HTML(SHEET, layout={"display": "none"})
+        super().__init__(children=(sheet, self.picture), layout={"overflow": "hidden"})
         self.add_class("aw-patch")
         if max(shape, default=0) <= SMALL:
             self.add_class("aw-small")

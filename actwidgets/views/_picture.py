@@ -57,7 +57,8 @@ class Picture(w.Box):
         self._size: tuple[int, int] | None = None
         self._edges: tuple[bytes, bytes] | None = None
         self._words: tuple[list[str], list[str], bytes] | None = None
-        super().__init__(children=(self.figure,))
+        # No bars to scroll by: the margin of the figure alone would bring them up.
+        super().__init__(children=(self.figure,), layout={"overflow": "hidden", "flex": "0 0 auto"})
 
     def show(self, png: bytes) -> None:
         """Paint another picture of the size that `set_size` gave."""
