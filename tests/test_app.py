@@ -92,6 +92,15 @@ def test_several_models_are_compared_side_by_side(data):
     assert not any(each.value for each in app._notes["old"])
     app.close(), app.close()
     assert open_widgets() == before
+    new.sample = 9
+    assert old.sample == 3  # each goes its own way
+
+
+def test_the_first_selection_is_what_is_asked_for_or_the_first_class(data):
+    assert aw.explore(FakeProbe(), *data).session.class_index == 0
+    assert aw.explore(FakeProbe(), data[0]).session.class_index is None
+    app = aw.explore(FakeProbe(), *data, class_index=2, layer="dense", unit=4)
+    assert (app.session.class_index, app.session.layer, app.session.unit) == (2, "dense", 4)
 
 
 def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data):

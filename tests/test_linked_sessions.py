@@ -110,6 +110,16 @@ def test_one_change_is_one_selection_in_each(sessions):
     assert sorted(seen) == ["narrow", "wide"]
 
 
+def test_what_one_model_lacks_does_not_come_back_to_the_other(sessions):
+    LinkedSessions(sessions)
+    wide, narrow = sessions.values()
+    wide.layer = "conv"
+    narrow.select(layer="other", unit=2)
+    wide.select(layer="dense", unit=3)
+    assert (narrow.layer, narrow.unit) == ("dense", 0)
+    assert wide.unit == 3
+
+
 def test_closed_each_goes_its_own_way(sessions):
     linked = LinkedSessions(sessions)
     linked.close(), linked.close()

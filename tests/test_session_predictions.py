@@ -5,6 +5,7 @@ import pytest
 import traitlets
 from fakes import FakeProbe
 
+from actwidgets.core import probes
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.core.layer_info import LayerInfo
@@ -184,6 +185,38 @@ def test_scores_of_all_samples_are_told_once_and_not_of_other_weights(data):
     Trained.weights = 1
     session._numbers._looked_s -= 1.0  # it is time to look again
     assert session.scores(range(30)).predicted.tolist() == ((first.predicted + 1) % 3).tolist()
+
+
+def test_means_are_looked_for_once_for_all_that_is_done_to_a_layer(session, monkeypatch):
+    asked = []
+    original = probes.summaries
+
+    def summaries(probe, layers, *args, **options):
+        asked.append(layers)
+        return original(probe, layers, *args, **options)
+
+    monkeypatch.setattr(probes, "summaries", summaries)
+    session.predictions(ablated=False)
+    for scale in (0.0, 0.5, 2.0):
+        session.ablations = (Ablation("dense", (0,), scale, "mean"), Ablation("conv", (1,)))
+        session.predictions()
+    session.ablations = (Ablation("dense", (0,), 0.1, "mean"), Ablation("dense", (1,), 0, "mean"))
+    session.predictions()
+    assert asked == [("dense",)]
+    session.refresh()
+    session.predictions()
+    assert asked == [("dense",)] * 2
+
+
+def test_predictions_of_disturbed_samples_follow_the_ablations(session):
+    session.select(samples=(4,), disturbance=Disturbance(brightness=0.001))
+    assert session.predictions_on_show().argmax() == 1
+    session.ablations = Ablation("dense", (0,))
+    assert session.predictions_on_show().argmax() == 0
+
+
+def test_maps_of_rows_may_be_limited(session):
+    assert len(session.maps([1, 2, 3], limit=2)) == 2
 
 
 def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):

@@ -58,4 +58,6 @@ def test_ablations_and_disturbances_in_words():
     many = Ablation("a", tuple(range(9)), scale=0.5)
     assert ablation_text(many) == "a: units 0, 1, 2, 3, 4, 5 and 3 more × 0.5"
     assert ablation_text(Ablation("a", (2,), fill="mean")) == "a: unit 2 at their mean"
+    half = Ablation("a", (2,), scale=0.5, fill="mean")
+    assert ablation_text(half) == "a: unit 2 × 0.5 about their mean"
     assert disturbance_text(Disturbance(shift_down=2, blur=1.5)) == "blur 1.5 px, shift down 2 px"

@@ -105,6 +105,12 @@ def test_rows_may_come_from_a_generator():
     assert known_rows(range(3), 10) == (0, 1, 2)
 
 
+@pytest.mark.parametrize("rows", [np.array([4, -1]), np.array([4, 10]), range(8, 11)])
+def test_very_many_rows_are_checked_as_few_are(rows):
+    with pytest.raises(SelectionError, match=r"sample (-1|10) is outside 0\.\.9"):
+        known_rows(rows, 10)
+
+
 @given(
     st.fixed_dictionaries(
         {},

@@ -74,6 +74,22 @@ def test_a_view_that_was_closed_paints_nothing_more(session):
     assert view.renders == 0
 
 
+@pytest.mark.expects_error
+def test_a_failure_stays_until_the_same_succeeds_or_a_picture_is_drawn(session):
+    view = _Counting(session)
+    with view._guard("could not read"):
+        with view._guard("could not choose"):
+            raise ValueError("none")
+        assert view.error == "could not choose: none"
+    assert view.error == "could not choose: none"  # what it was part of has not succeeded
+    with view._guard("could not read"):
+        pass
+    assert view.error == "could not choose: none"
+    with view._guard("could not choose"):
+        pass
+    assert view.error == ""
+
+
 def test_an_option_goes_both_ways_and_repaints(session):
     view = _Counting(session, size=4)
     assert view._box.value == 4

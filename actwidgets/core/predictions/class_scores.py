@@ -88,7 +88,7 @@ def class_scores(predictions: ArrayLike, labels: ArrayLike | None = None) -> Cla
             raise ShapeError(f"{len(values)} samples need as many labels; got {len(true)}")
         loss = -logarithms[np.arange(len(values)), true]
     best = np.sort(probabilities, axis=1)[:, ::-1]
-    margin = best[:, 0] - best[:, 1] if best.shape[1] > 1 else best[:, 0]
+    margin = best[:, 0] - best[:, 1]
     is_odd = ~(values < np.inf).all(axis=1)
     confidence, margin, loss = (
         np.where(is_odd, np.nan, each) for each in (best[:, 0], margin, loss)

@@ -21,6 +21,9 @@ def test_cells_lie_where_their_middles_say():
     assert found == [[0, round(TOP / 2), TOP], [GAP, TOP, 0]]
     assert (codes[:HEAD_PX] == GAP).all()
     assert (codes[:, -sheet.right_px :] == GAP).all()
+    right, below = sheet.left_px + sheet.class_px - 1, HEAD_PX + LINE_PX - 1
+    assert (codes[HEAD_PX:, right] == GAP).all()  # between two classes, and two lines
+    assert (codes[below] == GAP).all()
     assert np.diff(sheet.row_edges).tolist() == [HEAD_PX, LINE_PX, LINE_PX]
     assert len(sheet.column_edges) == 6
     assert sheet.column_edges[-1] == sheet.width_px

@@ -64,6 +64,13 @@ def test_a_class_stands_with_those_it_is_mixed_up_with():
     assert found.mixed_up(None, 4).tolist() == [0, 1, 2, 3]
 
 
+def test_mistakes_of_both_kinds_count_and_classes_without_any_stay_in_order():
+    found = confusion([1, 2, 3, 3], [0, 0, 0, 0], NAMES)
+    assert found.mixed_up(None, 4).tolist() == [0, 3, 1, 2]
+    names = tuple(map(str, range(40)))
+    assert confusion(range(40), range(40), names).mixed_up(None, 40).tolist() == list(range(40))
+
+
 def test_an_unseen_class_has_no_share_and_no_samples_are_no_error():
     found = confusion(LABELS, PREDICTED, NAMES)
     assert np.isnan(found.normalised("row")[3]).all()
@@ -78,6 +85,7 @@ def test_an_unseen_class_has_no_share_and_no_samples_are_no_error():
 def test_one_hot_labels_are_labels_and_the_frame_has_names():
     found = confusion(np.eye(4)[LABELS], PREDICTED, NAMES)
     assert found.to_dataframe().loc["shirt", "coat"] == 2
+    assert set(found.to_dataframe().dtypes.map(str)) == {"int64"}
     assert found.to_dataframe("row").loc["coat", "shirt"] == 0.5
 
 

@@ -23,6 +23,22 @@ def test_what_is_known_is_not_predicted_again_and_the_rest_is_step_by_step():
     np.testing.assert_array_equal(wanted.predictions([7]), [[7, -7]])
 
 
+def test_steps_of_a_fast_model_grow_up_to_a_limit_and_those_of_a_slow_one_do_not(monkeypatch):
+    def sizes():
+        asked = []
+        predict = lambda rows: asked.append(len(rows)) or np.zeros((len(rows), 2))  # noqa: E731
+        wanted = PredictionPass(PredictionTable(20 * STEP, 2), predict)
+        for _ in range(4):
+            wanted.step()
+        return asked
+
+    monkeypatch.setattr("actwidgets.core.predictions.prediction_pass.LARGEST_STEP", 4 * STEP)
+    monkeypatch.setattr("actwidgets.core.predictions.prediction_pass.FAST_S", np.inf)
+    assert sizes() == [STEP, 2 * STEP, 4 * STEP, 4 * STEP]
+    monkeypatch.setattr("actwidgets.core.predictions.prediction_pass.FAST_S", 0.0)
+    assert sizes() == [STEP] * 4
+
+
 def test_rows_are_spread_evenly_and_differ():
     assert spread(5, 10).tolist() == [0, 1, 2, 3, 4]
     assert spread(101, 3).tolist() == [0, 50, 100]
