@@ -77,7 +77,7 @@ def test_a_view_that_was_closed_paints_nothing_more(session):
 @pytest.mark.expects_error
 def test_a_failure_stays_until_the_same_succeeds_or_a_picture_is_drawn(session):
     view = _Counting(session)
-    with view._guard("could not read"):
+    with view._guard("could not draw"):
         with view._guard("could not choose"):
             raise ValueError("none")
         assert view.error == "could not choose: none"

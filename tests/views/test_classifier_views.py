@@ -1,5 +1,7 @@
 """Views of predictions: confusion matrix, table, counts; and breadcrumbs over all of it."""
 
+import re
+
 import numpy as np
 import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
@@ -98,6 +100,43 @@ def test_the_worst_pairs_are_listed_and_choose_theirs(session):
     assert session.samples == (2, 8, 14, 20, 26)
 
 
+def test_to_list_the_pairs_chooses_none(session):
+    before = session.selection
+    view = ConfusionMatrix(session)
+    assert (session.selection, view.pairs.index) == (before, None)
+
+
+def test_what_is_right_and_what_is_wrong_are_shaded_apart(session):
+    view = ConfusionMatrix(session)
+    # 15 shirts and 15 coats, a third of each taken for shirts, coats and bags
+    shades = np.array(view.matrix.color)
+    np.testing.assert_array_equal(shades[:3, :3], [[-1, 1, 1], [1, -1, 1], [0, 0, 0]])
+    assert not shades[3].any()
+    assert not shades[:, 3].any()
+
+
+def test_names_of_classes_that_are_those_of_the_sides_are_told_apart(data):
+    view = ConfusionMatrix(Session(FakeProbe(), *data, class_names=("recall", "precision", "c")))
+    assert list(view.matrix.column) == ["recall", "precision", "c", "recall of all"]
+    assert list(view.matrix.row) == ["recall", "precision", "c", "precision of all"]
+
+
+def test_of_many_classes_the_report_has_those_that_are_recognised_worst(data):
+    x = np.repeat(data[0], 2, axis=0)
+    labels = np.arange(60) // 2 * 7 % 1000  # as they are predicted, 30 of 1,000 classes
+    labels[[58, 59, 12]] = 500, 501, 502
+    names = tuple(f"class {index}" for index in range(1000))
+    view = ConfusionMatrix(Session(Many(), x, labels, class_names=names))
+    rows = re.findall(r"<th>(class \d+)</th><td>(\S+?)</td><td>(\S+?)</td>", view._report.value)
+    assert rows[:4] == [
+        ("class 500", "–", "0.000"),
+        ("class 501", "–", "0.000"),
+        ("class 502", "–", "0.000"),
+        ("class 42", "0.500", "1.000"),
+    ]
+    assert len(rows) == 30  # of the 32 that have samples
+
+
 def test_the_report_is_escaped_and_marks_the_class(session):
     view = ConfusionMatrix(session)
     session.class_index = 1
@@ -130,8 +169,13 @@ def test_of_a_thousand_classes_some_are_shown(data):
     assert len(view._cells._shown) == 24
     assert "24 of 1,000 classes" in view._note.value
     assert "30 of 1,000 classes, lowest F1 first" in view._report.value
+    view._search.set_state({"value": "no such class"})
+    assert (session.class_index, view.error) == (None, "")
+    assert list(view.matrix.row[:2]) == ["7", "14"]  # wrong twice
     view._search.set_state({"value": "203"})  # 29 is taken for it
     assert session.class_index == 203
+    assert view._cells._rows.domain == list(view.matrix.row)[::-1]
+    assert view._cells._columns.domain == list(view.matrix.column)
     assert view._cells._shown[:2] == (203, 29)
 
 
@@ -225,6 +269,20 @@ def test_sorted_by_loss_the_worst_come_first_and_a_click_chooses(session):
     assert session.sample == wrong[6]
 
 
+def test_another_scope_begins_at_the_first_page(session):
+    view = PredictionTable(session, lines=5, page=3)
+    session.samples = range(12)
+    view.scope = "all"
+    assert (view.page, "1–5 of 30" in view._pager.words.value) == (0, True)
+
+
+def test_of_very_many_samples_the_first_are_sorted_and_that_is_told(session, monkeypatch):
+    monkeypatch.setattr("actwidgets.views.prediction_table.OF_ALL", 30)
+    view = PredictionTable(session, lines=4)
+    assert len(view._rows) == 10
+    assert "the first 10 of 30 samples" in view._note.value
+
+
 def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
     session.samples = (4, 5, 9)
     view = PredictionTable(session)
@@ -303,6 +361,18 @@ def test_each_split_has_its_bars_and_a_click_chooses_the_class(session):
         ClassCounts(session, {"train": [3]})
 
 
+def test_of_very_many_classes_the_largest_have_bars(data):
+    labels = np.repeat(np.arange(100, 1000, 10), 2)  # 90 classes of two, and two of three
+    labels = np.concatenate([labels, [3, 3, 3, 990]])
+    session = Session(Many(), np.zeros((len(labels), 6, 8, 1), np.float32), labels)
+    view = ClassCounts(session)
+    assert len(view.bars.x) == 40
+    assert [*view.bars.x[:2], view.bars.x[-1]] == ["3", "100", "990"]
+    assert "909 of 1,000 classes without samples; the 40 largest classes" in view._note.value
+    view.bars.set_state({"selected": [0]})
+    assert session.class_index == 3
+
+
 def test_a_second_click_on_a_bar_or_box_chooses_its_class_again(session):
     counts, boxes = ClassCounts(session), UnitBoxPlot(session)
     for mark in (counts.bars, boxes.boxes):
@@ -343,6 +413,17 @@ def test_breadcrumbs_take_back_what_the_model_cannot_do(session):
     assert session.ablations == ()
     assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
     assert view.error == ""
+
+
+def test_of_very_many_samples_no_predictions_are_asked_for(probe):
+    n_samples = 300
+    session = Session(probe, np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
+    view = Breadcrumbs(session)
+    session.samples = range(257)
+    assert probe.calls == []
+    assert view.buttons["samples"].description == "257 samples of 0  ×"
+    session.samples = range(256)
+    assert view.buttons["samples"].description == "256 samples of 0 taken for 0  ×"
 
 
 def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(session):
@@ -386,6 +467,19 @@ def test_the_chosen_samples_are_dots_over_the_boxes(session):
     assert "dots: 2 chosen samples" in view._note.value
     session.samples = (4,)
     assert len(view.chosen.x) == 0
+
+
+def test_at_most_a_hundred_samples_are_dots_and_those_of_classes_on_show(data):
+    labels = np.arange(400) % 40
+    x = np.zeros((400, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = labels  # so that class 39 has the highest median, and 0..9 are not shown
+    session = Session(Many(), x, labels, layer="dense")
+    view = UnitBoxPlot(session)
+    session.samples = (5, 9, 10, 30)
+    assert list(view.chosen.x) == ["10", "30"]
+    session.samples = range(200)
+    assert "dots: the first 100 of 200 chosen samples" in view._note.value
+    assert len(view.chosen.x) == 70  # 30 of the first 100 are of classes that have no box
 
 
 @pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable, ClassCounts, Breadcrumbs])

@@ -93,6 +93,33 @@ def test_what_another_view_finishes_is_told_to_those_that_wait_for_it(session, m
     assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
 
 
+def test_what_was_read_while_it_did_not_watch_is_painted_once_it_does(session):
+    view = ConfusionMatrix(session)
+    view.watching = False
+    session._probe.go.set()
+    session.wait()
+    assert "so far" in view._note.value
+    view.watching = True
+    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
+    assert _told(view) == ""
+
+
+def test_views_may_be_closed_in_the_middle_of_a_pass(session):
+    kept, closed = ConfusionMatrix(session), ConfusionMatrix(session)
+    behind = ConfusionMatrix(session)
+    behind.watching = False
+    before = closed._note
+    closed.close()
+    session._probe.go.set()
+    session.wait()
+    assert f"{N_SAMPLES:,} samples, accuracy" in kept._note.value
+    assert "so far" in before.value
+    session.ablations = Ablation("dense", (0,))
+    kept.close(), behind.close()
+    session.close()
+    assert session._reader._thread is None
+
+
 def test_after_a_refresh_nothing_is_cancelled(session, monkeypatch):
     view = ConfusionMatrix(session)
     session.cancel()

@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 from fakes import FakeProbe
 
+from actwidgets.core.ablation import Ablation
 from actwidgets.session import Session
 from actwidgets.views._style import RIGHT, WRONG
 from actwidgets.views.sample_gallery import SampleGallery
@@ -65,6 +67,29 @@ def test_a_new_filter_begins_at_the_first_page(session):
     gallery = SampleGallery(session, page=2)
     gallery.outcome = "right"
     assert "1–10 of 10" in gallery._pager.words.value
+
+
+def test_only_the_chosen_begin_at_the_first_page(session):
+    gallery = SampleGallery(session, page=2)
+    session.select(samples=range(30), sample=29)
+    gallery.page = 0
+    gallery.only_chosen = False
+    gallery.page = 2
+    gallery.only_chosen = True
+    assert (gallery.page, "1–12 of 30" in gallery._pager.words.value) == (0, True)
+
+
+def test_who_is_right_is_told_anew_with_units_ablated(data):
+    class Editable(FakeProbe):
+        def edited(self, edits):
+            other = type(self)()
+            other.predictions = lambda x: np.eye(3, dtype=np.float32)[[1] * len(x)]
+            return other
+
+    session = Session(Editable(), *data)
+    gallery = SampleGallery(session, outcome="right")
+    session.ablations = Ablation("dense", (0,))
+    assert gallery._rows.tolist() == list(range(1, 30, 2))
 
 
 def test_a_filter_that_nothing_passes_shows_no_samples(session):

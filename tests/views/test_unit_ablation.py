@@ -1,12 +1,16 @@
 """Units switched off by a click, and what is told of it."""
 
+import io
+
 import numpy as np
 import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
+from PIL import Image
 
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.session import Session
+from actwidgets.views._unit_tiles import FOCUS, OFF, ON, TILE_PX
 from actwidgets.views.unit_ablation import UnitAblation
 
 NAMES = ("<b>shirt", "coat", "bag")
@@ -105,6 +109,52 @@ def test_slider_and_fill_change_what_is_off_and_follow_the_session(session):
     assert session.ablations == ()
 
 
+def test_what_a_program_ablates_stays_as_it_is_and_the_controls_follow(session):
+    view = UnitAblation(session)
+    _tile(view, 1)
+    for wanted, scale in [
+        (Ablation("dense", (2,), scale=0.25, fill="mean"), 0.25),
+        (Ablation("dense", (2,), scale=5.0), 3.0),
+        (Ablation("dense", (2,), scale=-1.0, fill="mean"), 0.0),
+    ]:
+        session.ablations = wanted
+        assert session.ablations == (wanted,)
+        assert (view.fill, view.scale) == (wanted.fill, scale)
+    assert view.error == ""
+
+
+def test_of_many_classes_those_are_shown_whose_recall_changes_most(data):
+    class Many(_Editable):
+        n_classes = 50
+
+        def predictions(self, x):
+            classes = np.asarray(x)[:, 0, 0, 0].astype(int) % 50
+            if not self.factor:
+                classes = np.where(classes >= 45, 0, classes)
+            return np.eye(50, dtype=np.float32)[classes]
+
+    x = np.zeros((50, 6, 8, 1), np.float32)
+    x[:, 0, 0, 0] = np.arange(50)
+    view = UnitAblation(Session(Many(), x, np.arange(50), layer="dense"))
+    _tile(view, 0)
+    assert list(view.recall.x)[-5:] == ["45", "46", "47", "48", "49"]
+    assert view.recall.y[:, -5:].tolist() == [[1] * 5, [0] * 5]
+    assert len(view.recall.x) == 30
+    assert "the 30 classes whose recall changes most" in view._note.value
+
+
+def test_tiles_are_filled_where_units_are_off_and_framed_where_in_focus(session):
+    view = UnitAblation(session)
+    _tile(view, 3)
+    session.unit = 1
+    file = io.BytesIO(view._tiles.image.image.value)
+    picture = np.asarray(Image.open(file).convert("RGBA"))
+    inside = [tuple(picture[12, unit * TILE_PX + 12].tolist()) for unit in range(5)]
+    assert inside == [ON, ON, ON, OFF, ON]
+    edges = [tuple(picture[0, unit * TILE_PX + 12].tolist()) == FOCUS for unit in range(5)]
+    assert edges == [False, True, False, False, False]
+
+
 def test_ablations_of_other_layers_stay(session):
     view = UnitAblation(session)
     _tile(view, 1)
@@ -133,6 +183,8 @@ def test_many_units_are_pages_of_tiles(data):
 
     view = UnitAblation(Session(Wide(), *data, class_names=NAMES))
     assert f"{view._tiles.capacity} of 400" in view._pager.words.value
+    _tile(view, view._tiles._columns)  # beside the tiles
+    assert view.session.ablations == ()
     view.page = 1
     _tile(view, 0)
     assert view.session.ablations == (Ablation("dense", (view._tiles.capacity,)),)
@@ -158,6 +210,9 @@ def test_of_a_regression_the_values_are_told(data):
     _tile(view, 0)
     assert "may be a regression" in view._note.value
     assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in view._told.value
+    view.session.sample = 8
+    assert "sample 8: 8 → 0" in view._told.value
+    view.session.sample = 4
     view.session.samples = (4, 8, 9)
     assert "3 samples on show: 7 → 0 on average" in view._told.value
     assert view.error == ""
