@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.ablation import Ablation
+from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.session import Session
 from actwidgets.views._style import RIGHT, WRONG
 from actwidgets.views.sample_gallery import SampleGallery
