@@ -1,0 +1,1 @@
+"""Attributions: what of the input speaks for a class, and how far to believe it."""

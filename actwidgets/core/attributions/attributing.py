@@ -1,0 +1,97 @@
+"""Carry out a method of attribution, and say what is to be said of the result."""
+
+from collections.abc import Generator, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from actwidgets.core.arrays import Array
+from actwidgets.core.attributions.attribution import Attribution, Found
+from actwidgets.core.attributions.method import Method, Progress
+from actwidgets.core.attributions.model_slice import ModelSlice, checked_target
+from actwidgets.core.attributions.points import Points
+from actwidgets.errors import DataError
+
+NAMED_ROWS = 5  # places of samples that a note spells out
+
+
+def attributing(
+    slice_: ModelSlice,
+    points: Points,
+    method: Method,
+    target: ArrayLike | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Generator[Progress, None, Attribution]:
+    """Attribute the score of each sample's target, piece by piece.
+
+    Args:
+        slice_: The model.
+        points: The samples.
+        method: How.
+        target: As in `checked_target`.
+        options: Of the method; the rest are as by default.
+
+    Yields:
+        `(done, total)` before each piece of work.
+
+    Returns:
+        An `Attribution`.
+
+    Raises:
+        DataError: A target or a setting that cannot be; gradients of which none is a number.
+        ShapeError: Settings whose shape does not go with the samples.
+        LayerError: A layer to which the method does not apply.
+        ModelError: A model to which it does not apply.
+    """
+    settings = method.settings(options or {})
+    classes = checked_target(slice_, points, target)
+    found = yield from method.run(slice_, points, classes, **settings)
+    values = [each.astype(np.float32, copy=False) for each in found.values]
+    return Attribution(
+        values=values[0] if len(values) == 1 else dict(zip(points.names, values, strict=True)),
+        gap=_gap(found, len(points)),
+        target=classes,
+        scores=found.scores.astype(np.float64),
+        method=method.name,
+        output=slice_.output,
+        layer=slice_.layer if method.needs_layer else "",
+        options=settings,
+        note=" ".join(filter(None, (found.note, _told_of_nan(values, len(points))))),
+        path=found.path,
+    )
+
+
+def finished(steps: Generator[Progress, None, Attribution]) -> Attribution:
+    """What comes of it in the end."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def _gap(found: Found, n_samples: int) -> Array:
+    if found.gap is None:
+        return np.full(n_samples, np.nan)
+    return np.asarray(found.gap, np.float64)
+
+
+def _told_of_nan(values: list[Array], n_samples: int) -> str:
+    """A sentence on samples whose map holds NaN; "" where there are none."""
+    has_nan = np.zeros(n_samples, bool)
+    has_number = False
+    for each in values:
+        is_nan = np.isnan(each.reshape(n_samples, -1))
+        has_nan |= is_nan.any(axis=1)
+        has_number |= not is_nan.all()
+    if not has_nan.any():
+        return ""
+    if not has_number:
+        raise DataError(
+            "the gradient is not a number anywhere: the input or a weight is NaN, or the model "
+            "has no slope there"
+        )
+    rows = np.flatnonzero(has_nan)
+    named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
+    return f"The map holds values that are not numbers for {len(rows)} of {n_samples} samples ({named})."

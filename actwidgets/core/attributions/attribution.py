@@ -1,0 +1,95 @@
+"""What an attribution is: maps of how much each part of the input speaks for a class."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core.arrays import Array, Floats, Integers
+from actwidgets.errors import ShapeError
+
+
+@dataclass(frozen=True)
+class Path:
+    """The way from a baseline to the sample, as the model sees it.
+
+    Attributes:
+        alphas: `(step,)` in 0..1, the shares of the way.
+        scores: `(sample, step)` the score of the target there.
+        gradient_norms: `(sample, step)` the Euclidean norm of its gradient, over all inputs.
+    """
+
+    alphas: Floats
+    scores: Floats
+    gradient_norms: Floats
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a method found; `Attribution` is that for whoever asked.
+
+    Attributes:
+        values: One array per input, `(sample, …)`.
+        scores: `(sample,)` the score of the target.
+        gap: `(sample,)` by how much the values miss the sum they promise; None where they
+            promise none.
+        note: What is to be said of it, as a sentence; or "".
+        path: The way it went, where it went one.
+    """
+
+    values: tuple[Array, ...]
+    scores: Floats
+    gap: Floats | None = None
+    note: str = ""
+    path: Path | None = None
+
+
+@dataclass(frozen=True)
+class Attribution:
+    """How much each part of the input speaks for a class; signed, not normalised.
+
+    `np.asarray(attribution)` gives `.values`.
+
+    Attributes:
+        values: `(sample, …)` float32 in the shape of the input; of class activation maps
+            without the channel axis. One by name of input where the model has several.
+            NaN where the model's gradient is NaN.
+        gap: `(sample,)` float64, by how much the values' sum differs from what the method
+            says it is; NaN for methods that say nothing of it.
+        target: `(sample,)` int64, the class asked about.
+        scores: `(sample,)` float64, its score at the sample.
+        method: Name of the method.
+        output: What the score is, "logit" or "probability".
+        layer: The layer whose maps were used, or "".
+        options: Of the method, as given or by default.
+        note: What is to be said of it, as a sentence; or "".
+        path: Of methods that go along one; or None.
+    """
+
+    values: Array | dict[str, Array]
+    gap: Floats
+    target: Integers
+    scores: Floats
+    method: str
+    output: str = "logit"
+    layer: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+    path: Path | None = None
+
+    def __len__(self) -> int:
+        """How many samples there are."""
+        return len(self.target)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
+        """The values, where there is one input.
+
+        Raises:
+            ShapeError: There are several.
+        """
+        if isinstance(self.values, dict):
+            raise ShapeError(
+                f"there is one map for each of {', '.join(self.values)}: take one of .values"
+            )
+        return np.array(self.values, dtype=dtype, copy=copy)

@@ -1,0 +1,28 @@
+"""The methods there are. One more needs a file of its own and a line here."""
+
+from types import MappingProxyType
+
+from actwidgets.core.attributions import gradient, gradient_x_input
+from actwidgets.core.attributions.method import Method
+from actwidgets.errors import DataError
+
+METHODS = MappingProxyType(
+    {
+        module.METHOD.name: module.METHOD
+        for module in (
+            gradient,
+            gradient_x_input,
+        )
+    }
+)
+
+
+def method_named(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        DataError: There is none.
+    """
+    if name not in METHODS:
+        raise DataError(f"no method {name!r}; there are {', '.join(METHODS)}")
+    return METHODS[name]
