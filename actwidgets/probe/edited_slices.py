@@ -83,19 +83,26 @@ class EditedSlices:
         slices: Of the model as it is.
         edited: Of the model with these layers edited.
         numbers: Of each edit, `(2, unit)`.
+
+    Attributes:
+        catalogue: The layers.
+        inputs: What the model takes.
+        edited_inputs: The same, and behind them the numbers of the edits.
+        numbers: As given.
     """
 
     def __init__(self, slices: Slices, edited: Slices, numbers: Sequence[tf.Tensor]) -> None:
         self.catalogue, self.inputs = slices.catalogue, slices.inputs
-        self._slices, self._edited, self._numbers = slices, edited, numbers
+        self._slices, self._edited = slices, edited
+        self.edited_inputs, self.numbers = edited.inputs, numbers
 
     def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
         """As `Slices.outputs`."""
-        return self._edited.outputs(names, _Edited(x, self._numbers))
+        return self._edited.outputs(names, _Edited(x, self.numbers))
 
     def folded(self, names: Sequence[str], x: Any, fold: Fold) -> list[tf.Tensor]:
         """As `Slices.folded`."""
-        return self._edited.folded(names, _Edited(x, self._numbers), fold)
+        return self._edited.folded(names, _Edited(x, self.numbers), fold)
 
     def receptive_field(self, name: str) -> ReceptiveField | None:
         """As `Slices.receptive_field`: an edit looks at no other position."""

@@ -3,7 +3,7 @@
 import functools
 import sys
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -90,14 +90,21 @@ def is_recurrent(layer: Any) -> bool:
     return any(isinstance(layer, framework.layers.RNN) for framework in frameworks())
 
 
-def call_untouched(model: Any, function: Callable[[], Any]) -> Any:
+def call_untouched(
+    model: Any, function: Callable[[], Any], weights: Sequence[tuple[Any, Any]] = ()
+) -> Any:
     """Call a function that calls a model; losses, seeds and moving averages stay as they are.
+
+    Args:
+        model: A built Keras model.
+        function: Calls it.
+        weights: Variables of a Keras 3 model, each with the tensor that stands in for it.
 
     The call is made from inside a layer of our own: the outermost layer of a call clears the
     losses of all below it, and a training that is under way may want them.
     """
     if isinstance(model, keras.Model):
-        framework, scope = keras, keras.StatelessScope()
+        framework, scope = keras, keras.StatelessScope(state_mapping=list(weights))
     else:
         framework, scope = sys.modules["tf_keras"], _state_kept(model)
     with scope:

@@ -12,6 +12,8 @@ from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.errors import LayerError
+from actwidgets.probe.attributions.keras_slice import KerasSlice
+from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES, ScoreModel
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
@@ -43,9 +45,10 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model = model
+        self._model, self._training = model, training
         slices = Slices(model, like, training=training, warm=warm)
         self._slices: Slices | EditedSlices = slices
+        self._score_models: dict[tuple[str, ...], ScoreModel] = {}
         self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()
         self.layers: tuple[LayerInfo, ...] = slices.catalogue.layers
         output = slices.catalogue.head(head)
@@ -175,6 +178,44 @@ class KerasProbe:
         Cost: a trace of the model, where there is none yet.
         """
         return self._slices.receptive_field(layer)
+
+    def model_slice(
+        self,
+        layer: str | None = None,
+        output: str = "logit",
+        *,
+        memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
+    ) -> KerasSlice:
+        """The model from its inputs to the scores of its classes, for attributions.
+
+        Args:
+            layer: Whose maps are looked at; the last with as many axes as an input by default.
+            output: "logit" or "probability".
+            memory_budget_bytes: How much a batch may take, about.
+
+        Raises:
+            LayerError: The model has no such layer, or it cannot be shown.
+            ModelError: It cannot be traced or differentiated.
+
+        Cost: a trace the first time. Weights are read live.
+        """
+        edited = tuple(sorted(self._edits))
+        if edited not in self._score_models:
+            slices = self._slices
+            inputs = slices.edited_inputs if isinstance(slices, EditedSlices) else slices.inputs
+            for other in [each for each in self._score_models if each and edited]:
+                del self._score_models[other]  # a trace each: the last edited one is enough
+            self._score_models[edited] = ScoreModel(
+                self._model,
+                inputs,
+                slices.catalogue,
+                training=self._training,
+                memory_budget_bytes=memory_budget_bytes,
+            )
+        model = self._score_models[edited]
+        if isinstance(self._slices, EditedSlices):
+            model = model.with_numbers(self._slices.numbers)
+        return KerasSlice(model, self._head, layer, output)
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.

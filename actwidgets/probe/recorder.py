@@ -62,6 +62,7 @@ def record(
     only: Collection[str] | None = None,
     at_each_call: Callable[[], None] | None = None,
     change: Callable[[str, Any], Any] | None = None,
+    weights: Sequence[tuple[Any, Any]] = (),
 ) -> Recording:
     """Call a built model once and return what its layers put out, by path.
 
@@ -73,6 +74,7 @@ def record(
             are recorded.
         at_each_call: Called before each layer; may wait, or raise to give up.
         change: Called with the name of each call and its output; gives what takes its place.
+        weights: Variables of a Keras 3 model, each with the tensor that stands in for it.
 
     Only calls on this thread are recorded. `Layer.__call__` and what a call leaves behind on
     the layers are put back, also when the model raises.
@@ -87,7 +89,7 @@ def record(
             model(*arguments, training=training)
 
     try:
-        call_untouched(model, call)
+        call_untouched(model, call, weights)
     except Exception as failure:
         where = calls.failed_in
         inside = f"layer {where!r}" if where else f"model {model.name!r}"

@@ -86,7 +86,7 @@ class Trace:
         for name in names:
             self.catalogue.require(name)
         try:
-            return _head_on_graph(self._whole, [self._tensors[name] for name in names], fold)
+            return head_on_graph(self._whole, [self._tensors[name] for name in names], fold)
         except (ImportError, AttributeError, TypeError):  # TensorFlow's inside has changed
             return self._head_by_tracing(names, fold)
 
@@ -112,7 +112,7 @@ class _Slice:
         graph = whole.graph
         if graph.deferred_external_captures:
             raise TypeError("captures by reference are read when the function is called")
-        self._graph, self._needed = graph, _needed_for(outputs)
+        self._graph, self._needed = graph, operations_behind(outputs)
         kept = [
             (capture, each)
             for capture, each in zip(
@@ -135,7 +135,7 @@ class _Slice:
         return getattr(self._graph, name)
 
 
-def _needed_for(outputs: list[Any]) -> set[Any]:
+def operations_behind(outputs: list[Any]) -> set[Any]:
     """The operations that the values of these tensors depend on."""
     needed: set[Any] = set()
     waiting = [output.op for output in outputs]
@@ -148,7 +148,7 @@ def _needed_for(outputs: list[Any]) -> set[Any]:
     return needed
 
 
-def _head_on_graph(whole: Any, outputs: list[Any], fold: Transform | None) -> Head:
+def head_on_graph(whole: Any, outputs: list[Any], fold: Transform | None = None) -> Head:
     """A head on the graph that is there: no second trace. Uses TensorFlow's private parts."""
     from tensorflow.core.function import trace_type
     from tensorflow.core.function.polymorphism import function_type

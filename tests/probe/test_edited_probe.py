@@ -148,7 +148,7 @@ def test_the_public_road_is_edited_too(monkeypatch):
     def broken(*_):
         raise AttributeError("TensorFlow has changed")
 
-    monkeypatch.setattr(trace, "_head_on_graph", broken)
+    monkeypatch.setattr(trace, "head_on_graph", broken)
     model, x, edit = _counted(), images(3), edit_for(4)
     found = by_both_roads(KerasProbe(model), {"first": edit}, x)
     wanted = model.get_layer("last")(altered(model.get_layer("first")(x), edit))

@@ -44,7 +44,7 @@ def test_a_head_gives_the_layers_asked_for_by_both_roads(model, road, monkeypatc
         def broken(whole, outputs):
             raise AttributeError("TensorFlow has changed")
 
-        monkeypatch.setattr(trace, "_head_on_graph", broken)
+        monkeypatch.setattr(trace, "head_on_graph", broken)
     head = _traced(model).head(("plus", "double"))
     plus, double = _run(head, [[1.0, -3.0], [0.0, 0.0]])
     assert double.tolist() == [[2, -6], [0, 0]]

@@ -94,4 +94,5 @@ def _told_of_nan(values: list[Array], n_samples: int) -> str:
         )
     rows = np.flatnonzero(has_nan)
     named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
-    return f"The map holds values that are not numbers for {len(rows)} of {n_samples} samples ({named})."
+    told = f"for {len(rows)} of {n_samples} samples ({named})"
+    return f"The map holds values that are not numbers {told}."

@@ -26,3 +26,8 @@ def method_named(name: str) -> Method:
     if name not in METHODS:
         raise DataError(f"no method {name!r}; there are {', '.join(METHODS)}")
     return METHODS[name]
+
+
+def attribution_methods() -> tuple[Method, ...]:
+    """All methods of `attribute`, each with its title, its options and what its map tells."""
+    return tuple(METHODS.values())

@@ -1,0 +1,1 @@
+"""The differentiated half of attributions: scores, gradients and relevance of a traced model."""

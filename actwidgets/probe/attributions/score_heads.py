@@ -1,0 +1,131 @@
+"""What is asked of a traced model: scores, gradients, and gradients at a layer's maps."""
+
+from collections.abc import Callable
+from typing import Any
+
+import tensorflow as tf
+
+from actwidgets.errors import LayerError, ModelError
+from actwidgets.probe.attributions.pre_softmax import class_scores
+from actwidgets.probe.attributions.score_trace import GUIDED, Build, Call
+from actwidgets.probe.trace import operations_behind
+
+
+def scores(head: str, as_probability: bool) -> Build:
+    """The score of every class, `(sample, target)`."""
+    return lambda call: [class_scores(call.taps[head], as_probability)]
+
+
+def gradients(head: str, as_probability: bool, guided: bool) -> Build:
+    """The score of each sample's target, then its gradient at each of the points.
+
+    Raises:
+        ModelError: There is no gradient; there is no ReLU to guide.
+    """
+
+    def build(call: Call) -> list[Any]:
+        score = _score(call, head, as_probability)
+        if guided:
+            _require_relu(score, call.points)
+        found = _gradients(score, call.points)
+        if all(each is None for each in found):
+            raise ModelError(
+                "no gradient of the score reaches the input: the model rounds, compares or picks "
+                "on the way, or its score does not depend on the input; occlusion needs none"
+            )
+        return [
+            score,
+            *(
+                tf.zeros_like(point) if each is None else tf.convert_to_tensor(each)
+                for point, each in zip(call.points, found, strict=True)
+            ),
+        ]
+
+    return build
+
+
+def maps(layer: str) -> Build:
+    """What a layer puts out."""
+    return lambda call: [call.taps[layer]]
+
+
+def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
+    """The score of each sample's target, a layer's maps, and the gradient at them.
+
+    Raises:
+        LayerError: The score does not depend on the layer.
+    """
+
+    def build(call: Call) -> list[Any]:
+        score = _score(call, head, as_probability)
+        found = _gradients(score, [call.taps[layer]])[0]
+        if found is None:
+            raise LayerError(f"the score does not depend on layer {layer!r} by any gradient")
+        return [score, call.taps[layer], tf.convert_to_tensor(found)]
+
+    return build
+
+
+def depends_on(head: str) -> Callable[[Call], set[Any]]:
+    """The operations that an output of the model depends on."""
+    return lambda call: operations_behind([call.taps[head]])
+
+
+def _score(call: Call, head: str, as_probability: bool) -> Any:
+    table = class_scores(call.taps[head], as_probability)
+    return tf.gather(table, call.target, axis=1, batch_dims=1)
+
+
+def _gradients(score: Any, points: Any) -> list[Any]:
+    try:
+        return tf.gradients(score, list(points))
+    except LookupError as failure:
+        words = " ".join(str(failure).split())
+        raise ModelError(f"the score cannot be differentiated: {words}") from failure
+
+
+def _require_relu(score: Any, points: Any) -> None:
+    """Refuse a model without a ReLU on the way, or with one that cannot be guided."""
+    behind = operations_behind([score])
+    on_the_way = behind & _in_front_of({each.op for each in points}, behind)
+    if any(_holds_relu(operation) for operation in on_the_way):
+        raise ModelError(
+            "a ReLU inside a loop or a branch of this model cannot be guided: take another method"
+        )
+    if not any(operation.type in GUIDED for operation in on_the_way):
+        kinds = ", ".join(sorted({each.type for each in on_the_way} & _OTHERS)) or "nothing alike"
+        raise ModelError(
+            "guided methods change the gradient of ReLUs, and between the input and the score "
+            f"there is none (but {kinds}): take another method"
+        )
+
+
+_OTHERS = {"Elu", "Selu", "Erfc", "Erf", "LeakyRelu", "Sigmoid", "Softplus", "Softsign", "Tanh"}
+
+
+def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
+    """The operations among `behind` that depend on the sources."""
+    found = set(sources)
+    for operation in sorted(behind, key=lambda each: each._id):
+        if any(each.op in found for each in operation.inputs):
+            found.add(operation)
+    return found
+
+
+def _holds_relu(operation: Any) -> bool:
+    """Whether an operation calls a function in which there is a ReLU."""
+    if operation.type not in ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall"):
+        return False
+    graph = operation.graph
+    names = [
+        operation.get_attr(each).name
+        for each in ("body", "f", "then_branch", "else_branch")
+        if each in operation.node_def.attr
+    ]
+    functions = {name: graph._get_function(name) for name in names}
+    return any(
+        node.op in GUIDED
+        for function in functions.values()
+        if function is not None
+        for node in function.cached_definition.node_def
+    )
