@@ -37,12 +37,25 @@ class Pass(Protocol):
         """Read one more batch."""
 
 
+class Job(Pass, Protocol):
+    """A pass that can be stopped, and that keeps why it failed."""
+
+    failure: str  # why it ended before its time, or ""
+
+    def stop(self) -> None:
+        """Do no more until `resume`."""
+
+    def resume(self) -> None:
+        """Go on, after `stop` or a failure."""
+
+
 @dataclass(frozen=True)
 class Reading:
     """How far a pass over the samples has come.
 
     Attributes:
-        what: What is gathered: "profiles" of classes, "representations" of layers or "predictions".
+        what: What is gathered: "profiles" of classes, "representations" of layers,
+            "predictions", or whatever a view waits for.
         layers: The layers that it reads.
         n_read: Samples read so far.
         n_samples: Samples in all.

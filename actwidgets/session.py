@@ -16,6 +16,7 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
+from actwidgets.session_attributions import Attributions
 from actwidgets.session_embeddings import Embeddings
 from actwidgets.session_importance import Importance
 from actwidgets.session_predictions import SessionPredictions
@@ -62,6 +63,7 @@ class Session(SessionPredictions):
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
 
     _model: Any
+    _attributions: Attributions | None = None
     _embeddings: Embeddings | None = None
     _importance: Importance | None = None
 
@@ -136,6 +138,14 @@ class Session(SessionPredictions):
             return self._embeddings
 
     @property
+    def attributions(self) -> Attributions:
+        """Which part of a sample speaks for a class, by many methods."""
+        with self.lock:
+            if self._attributions is None:
+                self._attributions = Attributions(self)
+            return self._attributions
+
+    @property
     def importance(self) -> Importance:
         """Which units of the chosen layer carry the class; measured when asked for."""
         with self.lock:
@@ -164,10 +174,9 @@ class Session(SessionPredictions):
 
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""
-        if self._embeddings is not None:
-            self._embeddings.close()
-        if self._importance is not None:
-            self._importance.close()
+        for part in (self._attributions, self._embeddings, self._importance):
+            if part is not None:
+                part.close()
         super().close()
 
     # --- how it is kept consistent -------------------------------------------------------

@@ -1,5 +1,6 @@
 """What is being made for a session in the background, for whom, and how it is stopped."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import replace
@@ -7,13 +8,12 @@ from typing import Any, TypeVar
 
 import traitlets as t
 
-from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
-from actwidgets.core.embeddings.embedding_pass import GatheringPass
+from actwidgets.background import BackgroundReader, Job, Pass, Reading, reading_of
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
 
 KEPT = 24  # results: each is small
-AnyPass = TypeVar("AnyPass", bound=GatheringPass)
+AnyPass = TypeVar("AnyPass", bound=Job)
 
 
 class SessionJobs(t.HasTraits):
@@ -31,7 +31,7 @@ class SessionJobs(t.HasTraits):
     def __init__(self, session: SessionPasses) -> None:
         self._session = session
         self._reader = BackgroundReader(self._report)
-        self._passes: OrderedDict[Hashable, GatheringPass] = OrderedDict()
+        self._passes: OrderedDict[Hashable, Job] = OrderedDict()
         self._wishes: dict[str, Hashable] = {}
         self._revision = _revision(session)
         super().__init__()
@@ -78,9 +78,7 @@ class SessionJobs(t.HasTraits):
         """What answers a wish, kept or new."""
         revision = _revision(self._session)
         if revision != self._revision:
-            for each in self._reader.cancel():
-                _stop(each)
-            self._passes.clear()
+            self._forget_all()
             self._revision = revision
         found: Any = self._passes.get(key)
         if found is None:
@@ -89,6 +87,12 @@ class SessionJobs(t.HasTraits):
         while len(self._passes) > KEPT:
             self._passes.popitem(last=False)[1].stop()
         return found
+
+    def _forget_all(self) -> None:
+        """Drop what was made, and leave what is under way: it is of other weights or data."""
+        for each in self._reader.cancel():
+            _stop(each)
+        self._passes.clear()
 
     def _leave_unwanted(self) -> None:
         """Stop and drop what is under way and nobody asks for any more."""
@@ -107,8 +111,13 @@ class SessionJobs(t.HasTraits):
             if not any(other is each for each in left):
                 self._reader.read(other)
 
-    def _advance(self, wanted: GatheringPass, key: Hashable, partial: bool, place: str) -> None:
-        """Have a pass made: here and now, or in the background."""
+    def _advance(
+        self, wanted: Job, key: Hashable, partial: bool, place: str, at_once_s: float = 0.0
+    ) -> None:
+        """Have a pass made: here and now, or in the background.
+
+        What takes no longer than `at_once_s` is made now in any case.
+        """
         if partial and self._wishes.get(place) != key:
             with self._session.lock:
                 self._wishes[place] = key
@@ -129,7 +138,12 @@ class SessionJobs(t.HasTraits):
         if wanted.cancelled:
             if self.reading is None or not self.reading.cancelled:
                 self._report(reading_of(wanted, cancelled=True))
-        else:
+            return
+        if at_once_s:
+            until_s = time.monotonic() + at_once_s
+            while not wanted.complete and time.monotonic() < until_s:
+                wanted.step()
+        if not wanted.complete:
             self._reader.read(wanted)
 
     def _give_way(self, _change: Any) -> None:
@@ -141,8 +155,9 @@ class SessionJobs(t.HasTraits):
 
 
 def _stop(one: Pass) -> None:
-    if isinstance(one, GatheringPass):
-        one.stop()
+    stop = getattr(one, "stop", None)
+    if stop is not None:
+        stop()
 
 
 def _revision(session: SessionPasses) -> int:

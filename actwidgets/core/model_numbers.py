@@ -116,6 +116,10 @@ class ModelNumbers:
         self._forget_outputs_of_other_weights()
         return self._model(ablations).prediction_pass
 
+    def probe(self, ablations: Ablations = ()) -> Any:
+        """The probe of the model as it is, or as it is with ablations."""
+        return self._model(ablations).probe
+
     def profile_pass(self, layers: tuple[str, ...], threshold: float) -> ProfilePass:
         """The pass over all samples for some layers, as far as it has come.
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
+from actwidgets.core.attributions.model_slice import DifferentiableSlice
 from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
-from actwidgets.errors import LayerError
+from actwidgets.errors import LayerError, ModelError
 
 
 @runtime_checkable
@@ -88,6 +89,27 @@ def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
     if edit is None:
         raise LayerError("this probe cannot run its model with the outputs of layers edited")
     return edit(edits)
+
+
+def model_slice(
+    probe: Probe, layer: str | None, output: str, memory_budget_bytes: int
+) -> DifferentiableSlice:
+    """The model from its inputs to the scores of its classes.
+
+    Args:
+        probe: Of the model.
+        layer: Whose maps are looked at; None for the last that has some.
+        output: "logit" or "probability".
+        memory_budget_bytes: How much a batch may take, about.
+
+    Raises:
+        ModelError: The model cannot be differentiated.
+        LayerError: There is no such layer.
+    """
+    make = getattr(probe, "model_slice", None)
+    if make is None:
+        raise ModelError("this probe does not tell gradients of its model")
+    return make(layer, output, memory_budget_bytes=memory_budget_bytes)
 
 
 def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:

@@ -1,7 +1,7 @@
 """What an attribution needs of a model, so that its arithmetic does without Keras."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -79,6 +79,18 @@ class ModelSlice(Protocol):
 
         Raises:
             LayerError: A layer through which it cannot be handed; says which.
+        """
+
+
+class DifferentiableSlice(ModelSlice, Protocol):
+    """A slice that also tells where samples are to be differentiated."""
+
+    def points(self, x: Any) -> Points:
+        """Samples as an attribution sees them.
+
+        Raises:
+            ShapeError: Samples of another shape than the model takes.
+            DataError: Values of the wrong kind.
         """
 
 
