@@ -1,5 +1,6 @@
 """Carry out a method of attribution, and say what is to be said of the result."""
 
+import math
 from collections.abc import Generator, Mapping
 from typing import Any
 
@@ -91,7 +92,7 @@ def _told_of_nan(values: list[Array], n_samples: int) -> str:
     has_nan = np.zeros(n_samples, bool)
     has_number = False
     for each in values:
-        is_nan = np.isnan(each.reshape(n_samples, -1))
+        is_nan = np.isnan(each.reshape(n_samples, math.prod(each.shape[1:])))
         has_nan |= is_nan.any(axis=1)
         has_number |= not is_nan.all()
     if not has_nan.any():
