@@ -79,8 +79,8 @@ def main():
     raised = np.exp(aw.attribute(ours, x, target, "gradient").scores)[:, None, None]
     _tell("Grad-CAM++, times exp(score)", found * raised, plus)
     _because(
-        "it divides each unit's alphas by their sum, as the authors' code does and equation 19 of "
-        "the paper does not; on a pooled net that makes it Grad-CAM of positive weights",
+        "it divides each unit's alphas by their sum, as the authors' code does and the "
+        "paper does not; on a pooled net that makes it Grad-CAM of positive weights",
         weighted_sum(maps, _normalised_weights(maps, gradients)) * raised,
         plus,
     )
@@ -89,8 +89,8 @@ def main():
     found = attributed("score_cam", upsample=False)
     _tell("Score-CAM", found, scored)
     _because(
-        "it weighs by the probability itself, not by its increase over a blank input (definition "
-        "3), so that a flat map counts; and zooms masks as above",
+        "it weighs by the probability itself, not by its increase over a blank input, as the "
+        "paper defines it, so that a flat map counts; and zooms masks as above",
         _score_cam_without_baseline(slice_, points, target),
         scored,
     )
