@@ -207,6 +207,26 @@ def test_tokens_of_an_image_have_a_map_only_as_they_are():
     assert aw.attribute(model, X, 0).layer == "patches"
 
 
+def test_tokens_and_heads_of_an_attention_are_no_rows_and_columns():
+    inputs = keras.Input((8, 8, 2))
+    row = layers.Reshape((16, 6))(layers.Conv2D(6, 2, 2, name="patches")(inputs))
+    mixed = layers.MultiHeadAttention(4, 3, name="mixed")(row, row)
+    model = keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling1D()(mixed)))
+    x = RNG.normal(size=(2, 8, 8, 2))
+    with pytest.raises(LayerError, match="'mixed/value' lie over no input"):
+        aw.attribute(model, x, 0, layer="mixed/value")
+    assert aw.attribute(model, x, 0).layer == "patches"
+
+
+def test_a_map_of_quite_another_form_than_the_input_does_not_lie_over_it():
+    inputs = keras.Input((8, 24, 2))
+    patches = layers.Conv2D(6, 4, 4, name="patches")(inputs)
+    cut = layers.Reshape((24, 1, 3), name="cut")(patches)
+    model = keras.Model(inputs, layers.Dense(3)(layers.Flatten()(cut)))
+    with pytest.raises(LayerError, match="'cut' lie over no input"):
+        aw.attribute(model, X, 0, layer="cut")
+
+
 def test_volumes_and_sequences():
     video = keras.Input((4, 8, 24, 2))
     maps = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="each")(video)

@@ -138,6 +138,21 @@ def test_a_model_that_cannot_be_traced_gives_the_same(method):
     assert (found.layer, wanted.layer) in (("inner/conv", "conv"), ("", ""))
 
 
+def test_of_such_a_model_channels_may_come_first():
+    inner = keras.Sequential(
+        [
+            keras.Input((2, 8, 24)),
+            layers.Conv2D(3, 3, activation="relu", data_format="channels_first", name="conv"),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    model, x = Branching(inner), np.moveaxis(X, -1, 1)
+    model(x)
+    found = aw.attribute(model, x, 1)
+    np.testing.assert_allclose(found.values, aw.attribute(inner, x, 1).values, rtol=1e-4, atol=1e-6)
+
+
 def test_a_model_that_cannot_be_traced_is_told_so_where_it_matters():
     model = Branching(_small())
     model(X)

@@ -145,15 +145,16 @@ def test_a_maximum_of_two_tensors_is_not_guided():
     inputs = keras.Input((4,))
     one = _matrix(FIRST, "one")(inputs)
     other = layers.Dense(1, use_bias=False, name="other")(inputs)
-    largest = layers.ReLU()(keras.ops.maximum(one, other))
+    largest = keras.ops.maximum(layers.ReLU()(one), other)
     model = keras.Model(inputs, layers.Dense(3, use_bias=False, name="last")(largest))
     single, last = RNG.normal(size=(4, 1)), RNG.normal(size=(7, 3))
     for name, values in (("one", FIRST), ("other", single), ("last", last)):
         model.get_layer(name).set_weights([values])
     found = aw.attribute(model, X, 0, "guided_backprop").values
-    a, b = X @ FIRST, X @ single
-    gradient = np.maximum(last[:, 0], 0) * (np.maximum(a, b) > 0)
-    wanted = (gradient * (a >= b)) @ FIRST.T + (gradient * (a < b)).sum(1, keepdims=True) @ single.T
+    a, b = np.maximum(X @ FIRST, 0), X @ single
+    to_one, to_other = last[:, 0] * (a >= b), last[:, 0] * (a < b)
+    wanted = (np.maximum(to_one, 0) * (a > 0)) @ FIRST.T
+    wanted = wanted + to_other.sum(1, keepdims=True) @ single.T
     np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
 
 

@@ -111,6 +111,9 @@ def test_a_flat_map_scores_nothing(level):
     maps = slice_.maps(POINTS)
     wanted = _score_cam_by_hand(slice_, POINTS, [0, 0, 0], maps[..., others])
     np.testing.assert_allclose(found.values, wanted, rtol=1e-5, atol=1e-9)
+    n_flat = (np.ptp(maps, axis=(1, 2)) == 0).sum()
+    run = attributed("score_cam", (watched := Slice(MIX, WEIGHTS)), target=0)
+    assert sum(watched.batches) == 2 * len(run) + maps[:, 0, 0].size - n_flat  # none is run
 
 
 def test_score_cam_scores_probabilities_whatever_is_asked_for():
@@ -242,6 +245,19 @@ def test_a_layer_whose_maps_lie_over_no_input_is_refused(method, advice):
     with pytest.raises(LayerError, match=f"layer 'conv' lie over no input.*{advice}"):
         attributed(method, slice_, target=0)
     assert slice_.batches == []  # before anything is run
+
+
+@pytest.mark.parametrize("upsample", [True, False])
+@pytest.mark.parametrize("method", ["grad_cam", "grad_cam_plus_plus", "score_cam"])
+def test_a_layer_without_positions_is_refused_before_anything_is_run(method, upsample):
+    class Vector(PooledSlice):
+        def position_axes(self):
+            raise LayerError("no spatial axes")
+
+    slice_ = Vector(MIX, WEIGHTS)
+    with pytest.raises(LayerError, match="no spatial axes"):
+        attributed(method, slice_, target=0, upsample=upsample)
+    assert slice_.batches == []
 
 
 def test_its_own_maps_can_still_be_had():
