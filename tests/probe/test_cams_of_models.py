@@ -227,6 +227,13 @@ def test_a_map_of_quite_another_form_than_the_input_does_not_lie_over_it():
         aw.attribute(model, X, 0, layer="cut")
 
 
+def test_an_image_that_is_cut_anew_is_not_the_one_that_was_given():
+    inputs = keras.Input((8, 24))
+    maps = layers.Conv2D(3, 3, name="conv")(layers.Reshape((12, 16, 1))(inputs))
+    with pytest.raises(LayerError, match="'conv' lie over no input"):
+        aw.attribute(_ended(inputs, maps), X[..., 0], 0, layer="conv")
+
+
 def test_volumes_and_sequences():
     video = keras.Input((4, 8, 24, 2))
     maps = layers.TimeDistributed(layers.Conv2D(3, 3, activation="relu"), name="each")(video)

@@ -18,9 +18,12 @@ RNG = np.random.default_rng(21)
 
 @pytest.fixture
 def double():
+    before = keras.config.dtype_policy()
     keras.config.set_floatx("float64")
+    keras.config.set_dtype_policy("float64")
     yield
     keras.config.set_floatx("float32")
+    keras.config.set_dtype_policy(before)
 
 
 def _smooth():
@@ -363,8 +366,8 @@ def test_a_model_of_numbers_that_are_only_counted_is_refused():
         aw.attribute(model, np.ones((2, 4), np.int32), 0, "gradient")
 
 
-def test_whole_numbers_are_attributed_to_what_embeds_them():
-    model = keras.Sequential(
+def _of_tokens():
+    return keras.Sequential(
         [
             keras.Input((6,), dtype="int32"),
             layers.Embedding(9, 4, name="tokens"),
@@ -372,6 +375,36 @@ def test_whole_numbers_are_attributed_to_what_embeds_them():
             layers.Dense(3, name="last"),
         ]
     )
+
+
+def test_what_a_layer_cannot_do_with_these_samples_is_told_in_one_sentence():
+    with pytest.raises(ModelError) as caught:
+        aw.attribute(_of_tokens(), np.full((2, 6), 99), 0, "gradient")
+    told = str(caught.value)
+    assert "cannot be run: indices[0,0] = 99 is not in [0, 9)" in told
+    assert "\n" not in told
+    assert "File" not in told
+
+
+def test_no_samples_of_whole_numbers_or_text():
+    found = aw.attribute(_of_tokens(), np.zeros((0, 6), np.int32), method="gradient")
+    assert found.values.shape == (0, 6, 4)
+    words = layers.TextVectorization(output_sequence_length=4, vocabulary=["red", "coat"])
+    model = keras.Sequential(
+        [
+            keras.Input((), dtype="string"),
+            words,
+            layers.Embedding(9, 4),
+            layers.Flatten(),
+            layers.Dense(3),
+        ]
+    )
+    found = aw.attribute(model, np.zeros(0, dtype=str), method="gradient")
+    assert found.values.shape == (0, 4, 4)
+
+
+def test_whole_numbers_are_attributed_to_what_embeds_them():
+    model = _of_tokens()
     x = RNG.integers(0, 9, (4, 6))
     found = aw.attribute(model, x, 1, "gradient_x_input")
     table, (kernel, bias) = (

@@ -151,6 +151,9 @@ class ScoreModel:
         Raises:
             ModelError: A layer raised. Whatever `build` raises.
         """
+        if not len(points):  # some operations cannot do with none
+            blank, none = points.blank(), np.zeros(1, np.int64)
+            return [each[:0] for each in self.run(key, build, blank, none, guided=guided)]
         head = (self._guided_trace() if guided else self._plain).head(key, build)
 
         def arguments(rows: Any) -> list[Any]:
@@ -177,8 +180,9 @@ class ScoreModel:
             if built_for is not None and self._fixed_size is None:
                 self._fixed_size = built_for  # it insists on it, as a stateful layer does
                 return self._run(head, arguments, n_samples)
-            words = " ".join(failure.message.split())
-            raise ModelError(f"model {self._model.name!r} cannot be run: {words}") from failure
+            raise ModelError(
+                f"model {self._model.name!r} cannot be run: {_told(failure)}"
+            ) from failure
         return found[0] if len(found) == 1 else [*map(np.concatenate, zip(*found, strict=True))]
 
     def _arguments(self, points: Points) -> list[Any]:
@@ -234,6 +238,14 @@ class ScoreModel:
             if output.dtype.is_floating and output.shape.rank and output.shape[0] == n_samples
         )
         return int(np.clip(budget_bytes // max(2 * per_sample, 1), 1, LARGEST_BATCH))
+
+
+def _told(failure: tf.errors.OpError) -> str:
+    """What TensorFlow says went wrong, without where in Python the operation was made."""
+    words = failure.message.partition("[[{{")[0].splitlines()
+    lines = [each.strip() for each in words if each.strip()]
+    is_place = ("File ", "Detected at node", "Graph execution error", "<stack traces unavailable>")
+    return " ".join([each for each in lines if not each.startswith(is_place)] or lines[:1])
 
 
 def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:
