@@ -30,6 +30,7 @@ _HOMES = {
     "UnitImportance": "views.unit_importance",
     "UnitAblation": "views.unit_ablation",
     "InputLab": "views.input_lab",
+    "AttributionMap": "views.attribution_map",
     "Breadcrumbs": "views.breadcrumbs",
     "Ablation": "core.interventions.ablation",
     "Disturbance": "core.interventions.disturbance",

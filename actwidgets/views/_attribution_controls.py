@@ -1,0 +1,80 @@
+"""The settings of a method of attribution, as sliders and lists made from what it offers."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import ipywidgets as w
+
+from actwidgets.core.attributions.method import Method, Option
+
+
+class MethodSettings(w.Box):
+    """A control for each setting that a method offers choices for.
+
+    Those of a method are made when it is first chosen, and kept.
+
+    Args:
+        on_setting: Called with the name of a setting and its new value.
+    """
+
+    def __init__(self, on_setting: Callable[[str, Any], None]) -> None:
+        self._tell = on_setting
+        self._made: dict[str, dict[str, w.Widget]] = {}
+        self._following = False
+        super().__init__(layout={"flex_flow": "row wrap", "align_items": "center"})
+
+    def show(self, method: Method, settings: Mapping[str, Any]) -> None:
+        """Offer the settings of a method, at their values."""
+        if method.name not in self._made:
+            offered = (option for option in method.options if option.choices)
+            self._made[method.name] = {option.name: self._control(option) for option in offered}
+        controls = self._made[method.name]
+        self._following = True
+        try:
+            for name, control in controls.items():
+                value = settings[name]
+                if value in [each for _, each in control.options] and control.value != value:
+                    control.value = value
+        finally:
+            self._following = False
+        if self.children != tuple(controls.values()):
+            self.children = tuple(controls.values())
+
+    def _control(self, option: Option) -> w.Widget:
+        choices = list(option.choices)
+        if option.default not in choices:
+            choices = [option.default, *choices]
+        is_slider = len(choices) > 2 and all(isinstance(each, int | float) for each in choices)
+        make = w.SelectionSlider if is_slider else w.Dropdown
+        control = make(
+            options=[(_told(each), each) for each in choices],
+            value=option.default,
+            description=option.name.replace("_", " "),
+            description_tooltip=option.help,
+            continuous_update=True,
+            layout={"width": "232px" if is_slider else "170px"},
+            style={"description_width": "initial"},
+        )
+        control.observe(lambda change: self._on_user_setting(option.name, change.new), "value")
+        return control
+
+    def _on_user_setting(self, name: str, value: Any) -> None:
+        if not self._following:
+            self._tell(name, value)
+
+    def close(self) -> None:
+        """Close the controls of all methods, also of those not on show."""
+        for controls in self._made.values():
+            for control in controls.values():
+                control.close()
+        super().close()
+
+
+def _told(value: Any) -> str:
+    if value is None:
+        return "by default"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " × ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
