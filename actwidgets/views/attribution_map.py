@@ -8,10 +8,11 @@ import traitlets as t
 
 from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
 from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
-from actwidgets.errors import LayerError, ModelError
 from actwidgets.session import Selection
 from actwidgets.views import _attribution_words as said
 from actwidgets.views._attribution_controls import MethodSettings
+from actwidgets.views._attribution_panel import Subject
+from actwidgets.views._attribution_panels import REFUSALS, TITLES, AttributionPanels
 from actwidgets.views._attribution_tiles import AttributionTiles, Look, Tile
 from actwidgets.views._controls import choice, note
 from actwidgets.views._progress import ProgressLine
@@ -19,7 +20,6 @@ from actwidgets.views.base import View
 
 TARGETS = ("predicted", "label", "chosen")
 SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lrp")
-REFUSALS = (LayerError, ModelError)  # a method that does not apply here is nothing unusual
 
 
 class AttributionMap(View):
@@ -45,6 +45,7 @@ class AttributionMap(View):
         option=True
     )
     colouring = t.Enum(tuple(COLOURINGS), "signed", help="what colours mean").tag(option=True)
+    panel = t.Enum(("", *TITLES), "", help="what is unfolded below").tag(option=True)
     opacity = t.Float(0.6, min=0.0, max=1.0, help="of the map on the picture").tag(option=True)
     shared_scale = t.Bool(True, help="one scale of colours for all samples").tag(option=True)
     max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
@@ -59,8 +60,20 @@ class AttributionMap(View):
         self._progress = ProgressLine(self._attributions.cancel, self._attributions.resume)
         self._offered = MethodSettings(self._on_user_setting)
         self._attributions.observe(self._on_reading, names="reading")
+        self._panels = AttributionPanels(self._session, self._repaint)
+        self._panel_buttons = self._control(
+            "panel",
+            w.ToggleButtons(
+                options=[("nothing", ""), *((words, name) for name, words in TITLES.items())],
+                description="below",
+                style={"description_width": "initial", "button_width": "auto"},
+            ),
+        )
         controls = self._controls()
-        return self._title, controls, self._offered, self._progress, self._tiles, self._note
+        return (
+            *(self._title, controls, self._offered, self._progress, self._tiles, self._note),
+            *(self._panel_buttons, self._panels),
+        )
 
     def _controls(self) -> w.Widget:
         titles = [(each.title, each.name) for each in attribution_methods()]
@@ -115,6 +128,30 @@ class AttributionMap(View):
         elif refused:
             self._note.value = note(f"nothing to show: {' '.join(refused)}")
         self._tiles.turn(shown=bool(tiles) or (is_old and bool(self._tiles.tiles)), old=is_old)
+        self._show_panel(selection)
+
+    def _show_panel(self, selection: Selection) -> None:
+        """Unfold the panel that is wanted; what is missing of it comes later."""
+        if not self.panel:
+            self._panels.fold()
+        elif not self._panels.unfold(self.panel, self._subject(selection)):
+            self._waiting = True
+
+    def _subject(self, selection: Selection) -> Subject:
+        shape, row = self._session.picture_shape, selection.sample
+        pictures = self._session.pictures([row], as_shown=True) if shape else None
+        return Subject(
+            row=row,
+            method=self.method,
+            settings=self.settings.get(self.method, {}),
+            target=self._target_of(selection, (row,)),
+            output=self.output,
+            layer=selection.layer if self.at_chosen_layer else None,
+            pictures=None if pictures is None else shrunk(pictures, self.tile_px),
+            picture_shape=shape,
+            look=self._look(),
+            place=self._place("panel"),
+        )
 
     def _gathered(self, selection: Selection) -> tuple[list[Tile], list[str], bool]:
         """The tiles there are, why others are none, and whether more are on their way."""
@@ -169,15 +206,13 @@ class AttributionMap(View):
             pictures,
             session.picture_shape,
             [self._words(tile) for tile in tiles],
-            Look(
-                self.colouring,
-                self.opacity,
-                self.shared_scale and not by_method,
-                self.tile_px,
-                self.width_px,
-            ),
+            self._look(),
             framed=chosen.index(True) if len(tiles) > 1 and any(chosen) else None,
         )
+
+    def _look(self) -> Look:
+        shared = self.shared_scale and self.compare == "samples"
+        return Look(self.colouring, self.opacity, shared, self.tile_px, self.width_px)
 
     def _words(self, tile: Tile) -> tuple[str, str]:
         """The two lines below a tile."""
