@@ -62,12 +62,9 @@ class MethodSettings(w.Box):
         if not self._following:
             self._tell(name, value)
 
-    def close(self) -> None:
-        """Close the controls of all methods, also of those not on show."""
-        for controls in self._made.values():
-            for control in controls.values():
-                control.close()
-        super().close()
+    def gather(self) -> None:
+        """Hold the controls of all methods, so that they are closed with this."""
+        self.children = [each for made in self._made.values() for each in made.values()]
 
 
 def _told(value: Any) -> str:

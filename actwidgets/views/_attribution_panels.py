@@ -58,7 +58,6 @@ class AttributionPanels(w.VBox):
         panel.layout.opacity = None if complete else "0.4"
         return complete
 
-    def close(self) -> None:
-        """Close all panels, also those that are folded."""
+    def gather(self) -> None:
+        """Hold all that was made, also what is folded, so that it is closed with this."""
         self.children = (*self.made.values(), self._note)
-        super().close()

@@ -270,6 +270,8 @@ class AttributionMap(View):
             self._attributions.unobserve(self._on_reading, names="reading")
             for name in ("", *METHODS):
                 self._attributions.leave(self._place(name))
+            self._panels.gather()
+            self._offered.gather()
         super().close()
 
 
