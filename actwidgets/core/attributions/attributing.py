@@ -49,7 +49,7 @@ def attributing(
     found = yield from method.run(slice_, points, classes, **settings)
     values = [each.astype(np.float32, copy=False) for each in found.values]
     return Attribution(
-        values=values[0] if len(values) == 1 else dict(zip(points.names, values, strict=True)),
+        values=_by_input(values, points.names, found.names),
         gap=_gap(found, len(points)),
         target=classes,
         scores=found.scores.astype(np.float64),
@@ -69,6 +69,15 @@ def finished(steps: Generator[Progress, None, Attribution]) -> Attribution:
             next(steps)
         except StopIteration as end:
             return end.value
+
+
+def _by_input(
+    values: list[Array], inputs: tuple[str, ...], names: tuple[str, ...] | None
+) -> Array | dict[str, Array]:
+    """One array where there is one input, or where it lies over none; else one by name."""
+    if len(inputs) == 1 or names == ():
+        return values[0]
+    return dict(zip(inputs if names is None else names, values, strict=True))
 
 
 def _gap(found: Found, n_samples: int) -> Array:

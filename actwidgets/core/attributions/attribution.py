@@ -36,6 +36,8 @@ class Found:
             promise none.
         note: What is to be said of it, as a sentence; or "".
         path: The way it went, where it went one.
+        names: Of the inputs that the values lie over, where these are not all; empty for one
+            array that lies over none.
     """
 
     values: tuple[Array, ...]
@@ -43,6 +45,7 @@ class Found:
     gap: Floats | None = None
     note: str = ""
     path: Path | None = None
+    names: tuple[str, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,8 @@ class Attribution:
 
     Attributes:
         values: `(sample, …)` float32 in the shape of the input; of class activation maps
-            without the channel axis. One by name of input where the model has several.
+            without the channel axis. One by name of input where the model has several: of
+            class activation maps for each that they lie over.
             NaN where the model's gradient is NaN.
         gap: `(sample,)` float64, by how much the values' sum differs from what the method
             says it is; NaN for methods that say nothing of it.

@@ -2,7 +2,15 @@
 
 from types import MappingProxyType
 
-from actwidgets.core.attributions import gradient, gradient_x_input
+from actwidgets.core.attributions import (
+    grad_cam,
+    grad_cam_plus_plus,
+    gradient,
+    gradient_x_input,
+    guided_backprop,
+    guided_grad_cam,
+    score_cam,
+)
 from actwidgets.core.attributions.method import Method
 from actwidgets.errors import DataError
 
@@ -12,6 +20,11 @@ METHODS = MappingProxyType(
         for module in (
             gradient,
             gradient_x_input,
+            guided_backprop,
+            grad_cam,
+            grad_cam_plus_plus,
+            guided_grad_cam,
+            score_cam,
         )
     }
 )

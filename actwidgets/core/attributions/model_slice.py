@@ -1,5 +1,6 @@
 """What an attribution needs of a model, so that its arithmetic does without Keras."""
 
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
@@ -47,6 +48,18 @@ class ModelSlice(Protocol):
 
         Raises:
             ModelError: There is no gradient; there is no ReLU to guide.
+        """
+
+    def position_axes(self) -> Mapping[str, tuple[int, ...]]:
+        """Over which inputs a map of the layer lies, and along which axes of each.
+
+        Returns:
+            By name of input, as in `Points.names`: the axes of its array along which the
+            layer's position axes run, in their order. None of an input that the layer does
+            not see, or that has another number of positions.
+
+        Raises:
+            LayerError: The layer has no position axes.
         """
 
     def maps(self, points: Points) -> Array:
