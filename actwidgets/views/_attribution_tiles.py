@@ -74,6 +74,7 @@ class AttributionTiles(w.VBox):
         self.picture.on_click(self._on_user_click)
         self.legend = w.HTML()
         super().__init__(children=(self.picture, self.legend))
+        show(self, False)
 
     def draw(
         self,
@@ -124,6 +125,7 @@ class AttributionTiles(w.VBox):
         )
         self.picture.show(rgba_png(sheet.compose(colours, framed)))
         self._write(words, sheet)
+        show(self, True)
         self.legend.value = said.legend(look.colouring, limits, shared=look.shared)
 
     def turn(self, *, shown: bool, old: bool) -> None:

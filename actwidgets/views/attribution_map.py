@@ -31,7 +31,7 @@ class AttributionMap(View):
     """
 
     watched = ("sample", "samples", "layer", "class_index", "disturbance", "ablations")
-    method = t.Enum(tuple(METHODS), "gradient", help="how").tag(option=True)
+    method = t.Enum(tuple(METHODS), "grad_cam", help="how").tag(option=True)
     methods = t.Tuple(default_value=SIDE_BY_SIDE, help="those side by side").tag(option=True)
     compare = t.Enum(("samples", "methods"), "samples", help="what tiles differ in").tag(
         option=True
@@ -86,6 +86,7 @@ class AttributionMap(View):
             layout={"width": "220px"},
             style={"description_width": "initial"},
         )
+        self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
         return w.HBox(
             [
                 self._control("method", choice("method", titles, "250px")),
@@ -95,7 +96,7 @@ class AttributionMap(View):
                 self._control("colouring", choice("colours", tuple(COLOURINGS), "150px")),
                 self._control("opacity", opacity),
                 self._toggle("shared_scale", "shared scale"),
-                self._toggle("at_chosen_layer", "chosen layer"),
+                self._at_layer,
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
@@ -119,6 +120,8 @@ class AttributionMap(View):
         chosen = method_named(self.method)
         self._title.value = _heading(self._told_of(selection))
         self._offered.show(chosen, chosen.settings(self.settings.get(self.method, {})))
+        looks_at_layer = chosen.needs_layer or self.compare == "methods"
+        self._at_layer.layout.display = None if looks_at_layer else "none"
         tiles, refused, self._waiting = self._gathered(selection)
         is_old = self._waiting and not tiles
         if tiles:
