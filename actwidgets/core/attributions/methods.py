@@ -2,7 +2,15 @@
 
 from types import MappingProxyType
 
-from actwidgets.core.attributions import gradient, gradient_x_input
+from actwidgets.core.attributions import (
+    gradient,
+    gradient_x_input,
+    guided_smooth_grad,
+    integrated_gradients,
+    interior_gradients,
+    occlusion,
+    smooth_grad,
+)
 from actwidgets.core.attributions.method import Method
 from actwidgets.errors import DataError
 
@@ -12,6 +20,11 @@ METHODS = MappingProxyType(
         for module in (
             gradient,
             gradient_x_input,
+            smooth_grad,
+            guided_smooth_grad,
+            integrated_gradients,
+            interior_gradients,
+            occlusion,
         )
     }
 )
