@@ -91,8 +91,8 @@ def _told_of_nan(values: list[Array], n_samples: int) -> str:
     has_nan = np.zeros(n_samples, bool)
     has_number = False
     for each in values:
-        is_nan = np.isnan(each.reshape(n_samples, -1))
-        has_nan |= is_nan.any(axis=1)
+        is_nan = np.isnan(each)
+        has_nan |= is_nan.any(axis=tuple(range(1, each.ndim)))
         has_number |= not is_nan.all()
     if not has_nan.any():
         return ""
