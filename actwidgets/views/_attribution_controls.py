@@ -50,7 +50,7 @@ class MethodSettings(w.Box):
             options=[(_told(each), each) for each in choices],
             value=option.default,
             description=option.name.replace("_", " "),
-            description_tooltip=option.help,
+            tooltip=option.help,
             continuous_update=True,
             layout={"width": "232px" if is_slider else "170px"},
             style={"description_width": "initial"},
