@@ -67,6 +67,13 @@ class Catalogue:
             raise LayerError(f"layer {name!r} cannot be shown: it {output.refused}")
         return output
 
+    def info(self, name: str) -> LayerInfo:
+        """What is told of a layer.
+
+        Raises: as `require`.
+        """
+        return _info(self.require(name))
+
     def head(self, head: str | int | None) -> Output:
         """One of the model's outputs, by name or index; the first by default.
 

@@ -1,6 +1,6 @@
 """What class activation maps have in common: of which layers they are, and over which inputs."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -8,42 +8,31 @@ from actwidgets.core.arrays import Array, Floats
 from actwidgets.core.attributions.attribution import Found
 from actwidgets.core.attributions.method import Option
 from actwidgets.core.attributions.model_slice import ModelSlice
+from actwidgets.core.attributions.overlay import Overlay, overlays
 from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.upsampling import upsampled
-from actwidgets.errors import LayerError
 
 UPSAMPLE = Option(
     "upsample", True, (True, False), "at the size of the input, or of the layer's own maps"
 )
 
 
-def sizes_over_inputs(
-    slice_: ModelSlice, points: Points, upsample: bool = True
-) -> dict[str, tuple[int, ...]]:
-    """The lengths of the position axes of each input that a map can be laid over, by name.
-
-    Empty where none is asked for.
+def overlays_wanted(slice_: ModelSlice, points: Points, upsample: bool) -> tuple[Overlay, ...]:
+    """The inputs that a map is to be laid over; none where it is wanted as it is.
 
     Raises:
         LayerError: The layer has no position axes; there is no input with as many.
     """
-    axes = slice_.position_axes()
-    if not upsample:
-        return {}
-    if not axes:
-        raise LayerError(
-            f"the maps of layer {slice_.layer!r} do not lie over any input: none has as many "
-            "position axes; ask for upsample=False to have them as they are"
-        )
-    return {name: tuple(_array(points, name).shape[axis] for axis in axes[name]) for name in axes}
+    if upsample:
+        return overlays(slice_, points, "ask for upsample=False to have the map as it is")
+    slice_.position_axes()  # refuses a layer without any
+    return ()
 
 
-def over_inputs(
-    maps: Array, scores: Floats, sizes: Mapping[str, tuple[int, ...]], note: str = ""
-) -> Found:
-    """A class activation map `(sample, *position)` laid over inputs of these sizes."""
-    values = tuple(upsampled(maps, size) for size in sizes.values())
-    return Found(values or (maps,), scores, note=note, names=tuple(sizes))
+def over_inputs(maps: Array, scores: Floats, wanted: Sequence[Overlay], note: str = "") -> Found:
+    """A class activation map `(sample, *position)` laid over inputs; as it is, if over none."""
+    values = tuple(overlay.laid(maps) for overlay in wanted)
+    names = tuple(overlay.name for overlay in wanted)
+    return Found(values or (maps,), scores, note=note, names=names)
 
 
 def weighted_sum(maps: Array, weights: Array) -> Array:
@@ -67,7 +56,3 @@ def at_least_single(values: Array) -> Array:
 def position_axes_of(maps: Array) -> tuple[int, ...]:
     """The axes of `(sample, *position, unit)` that run over positions."""
     return tuple(range(1, maps.ndim - 1))
-
-
-def _array(points: Points, name: str) -> Array:
-    return points.arrays[points.names.index(name)]

@@ -5,8 +5,8 @@ from actwidgets.core.attributions.class_activation import (
     UPSAMPLE,
     at_least_single,
     over_inputs,
+    overlays_wanted,
     position_axes_of,
-    sizes_over_inputs,
     weighted_sum,
 )
 from actwidgets.core.attributions.method import Method, Steps
@@ -34,10 +34,10 @@ def grad_cam(
 
     Cost: one forward pass, and one backward pass to the layer.
     """
-    sizes = sizes_over_inputs(slice_, points, upsample)
+    wanted = overlays_wanted(slice_, points, upsample)
     yield 0, 1
     scores, maps = grad_cam_maps(slice_, points, target)
-    return over_inputs(maps, scores, sizes)
+    return over_inputs(maps, scores, wanted)
 
 
 def grad_cam_maps(slice_: ModelSlice, points: Points, target: Integers) -> tuple[Floats, Array]:

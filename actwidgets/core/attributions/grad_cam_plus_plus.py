@@ -7,8 +7,8 @@ from actwidgets.core.attributions.class_activation import (
     UPSAMPLE,
     at_least_single,
     over_inputs,
+    overlays_wanted,
     position_axes_of,
-    sizes_over_inputs,
     weighted_sum,
 )
 from actwidgets.core.attributions.method import Method, Steps
@@ -36,11 +36,11 @@ def grad_cam_plus_plus(
 
     Cost: one forward pass, and one backward pass to the layer.
     """
-    sizes = sizes_over_inputs(slice_, points, upsample)
+    wanted = overlays_wanted(slice_, points, upsample)
     yield 0, 1
     scores, maps, gradients = slice_.map_gradients(points, target)
     maps, gradients = at_least_single(maps), at_least_single(gradients)
-    return over_inputs(weighted_sum(maps, unit_weights(maps, gradients)), scores, sizes)
+    return over_inputs(weighted_sum(maps, unit_weights(maps, gradients)), scores, wanted)
 
 
 def unit_weights(maps: Array, gradients: Array) -> Array:

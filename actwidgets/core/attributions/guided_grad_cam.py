@@ -1,15 +1,12 @@
 """Guided Grad-CAM: the fine lines of guided backprop, where Grad-CAM says the class is."""
 
-import numpy as np
-
 from actwidgets.core.arrays import Integers
 from actwidgets.core.attributions.attribution import Found
-from actwidgets.core.attributions.class_activation import sizes_over_inputs
 from actwidgets.core.attributions.grad_cam import grad_cam_maps
 from actwidgets.core.attributions.method import Method, Steps
 from actwidgets.core.attributions.model_slice import ModelSlice
+from actwidgets.core.attributions.overlay import overlays
 from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.upsampling import upsampled
 
 
 def guided_grad_cam(slice_: ModelSlice, points: Points, target: Integers) -> Steps:
@@ -24,19 +21,13 @@ def guided_grad_cam(slice_: ModelSlice, points: Points, target: Integers) -> Ste
 
     Cost: two forward and two backward passes, one of which ends at the layer.
     """
-    sizes = sizes_over_inputs(slice_, points)
-    axes = slice_.position_axes()
+    wanted = overlays(slice_, points)
     yield 0, 2
     scores, maps = grad_cam_maps(slice_, points, target)
     yield 1, 2
     _, gradients = slice_.gradients(points, target, guided=True)
-    by_name = dict(zip(points.names, gradients, strict=True))
-    values = []
-    for name, size in sizes.items():
-        gradient = by_name[name]
-        others = tuple({*range(1, gradient.ndim)} - {*axes[name]})
-        values.append(gradient * np.expand_dims(upsampled(maps, size), others))
-    return Found(tuple(values), scores, names=tuple(sizes))
+    values = tuple(gradients[each.place] * each.as_factor(maps) for each in wanted)
+    return Found(values, scores, names=tuple(each.name for each in wanted))
 
 
 METHOD = Method(

@@ -1,6 +1,6 @@
 """Score-CAM: the maps of a layer, added up by what each shows the model when it is a mask."""
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,13 +10,12 @@ from actwidgets.core.attributions.class_activation import (
     at_least_single,
     over_inputs,
     position_axes_of,
-    sizes_over_inputs,
     weighted_sum,
 )
 from actwidgets.core.attributions.method import Method, Option, Steps
 from actwidgets.core.attributions.model_slice import ModelSlice, score_of
+from actwidgets.core.attributions.overlay import Overlay, overlays
 from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.upsampling import upsampled
 from actwidgets.core.attributions.variants import in_batches
 from actwidgets.errors import DataError
 
@@ -57,13 +56,12 @@ def score_cam(
     """
     if max_units is not None and (not isinstance(max_units, int | np.integer) or max_units < 1):
         raise DataError(f"max_units must be a whole number above zero, or None; got {max_units!r}")
-    sizes = sizes_over_inputs(slice_, points)
-    places = [(points.names.index(name), axes) for name, axes in slice_.position_axes().items()]
+    lying = overlays(slice_, points)
     yield 0, 1
     scores = score_of(slice_.scores(points), target)
     maps = at_least_single(slice_.maps(points))
-    nothing = [np.zeros((len(points), *size)) for size in sizes.values()]
-    least = score_of(slice_.scores(_masked(points, places, nothing), "probability"), target)
+    nothing = np.zeros(maps.shape[:-1], maps.dtype)
+    least = score_of(slice_.scores(_masked(points, lying, nothing), "probability"), target)
     weights = np.zeros((len(points), maps.shape[-1]), maps.dtype)
     pairs = np.argwhere(_telling(maps, max_units))
     n_batches = -(-len(pairs) // slice_.batch_size)
@@ -71,14 +69,22 @@ def score_cam(
     for done, (rows, _) in enumerate(batches, start=1):
         yield done, n_batches + 1
         samples, units = pairs[rows].T
-        masks = [_in_unit_range(upsampled(maps[samples, ..., units], s)) for s in sizes.values()]
-        seen = _masked(points.take(samples), places, masks)
+        seen = _masked(points.take(samples), lying, maps[samples, ..., units])
         confidence = score_of(slice_.scores(seen, "probability"), target[samples])
         weights[samples, units] = confidence - least[samples]
     note, n_units = "", maps.shape[-1]
     if max_units is not None and max_units < n_units:
         note = f"{max_units} of {n_units} units, those with the highest values, were looked at."
-    return over_inputs(weighted_sum(maps, weights), scores, sizes if upsample else {}, note)
+    return over_inputs(weighted_sum(maps, weights), scores, lying if upsample else (), note)
+
+
+def _masked(points: Points, lying: Sequence[Overlay], maps: Array) -> Points:
+    """Samples multiplied by a map each, `(sample, *position)`, once it reaches from 0 to 1."""
+    arrays = list(points.arrays)
+    for overlay in lying:
+        mask = _in_unit_range(overlay.as_factor(maps))
+        arrays[overlay.place] = arrays[overlay.place] * mask.astype(arrays[overlay.place].dtype)
+    return points.moved(arrays)
 
 
 def _telling(maps: Array, max_units: int | None) -> Array:
@@ -93,20 +99,11 @@ def _telling(maps: Array, max_units: int | None) -> Array:
 
 
 def _in_unit_range(maps: Array) -> Array:
-    """Each map `(place, *position)` from its lowest to its highest value; 0 where it is flat."""
+    """Each map `(sample, …)` from its lowest to its highest value; 0 where it is flat."""
     positions = tuple(range(1, maps.ndim))
     low, high = maps.min(axis=positions, keepdims=True), maps.max(axis=positions, keepdims=True)
     span = high - low
     return np.divide(maps - low, span, out=np.zeros_like(maps), where=span != 0)
-
-
-def _masked(points: Points, places: list[tuple[int, tuple[int, ...]]], masks: Any) -> Points:
-    """Samples multiplied by masks `(sample, *position)`, one for each input that has places."""
-    arrays = list(points.arrays)
-    for (place, axes), mask in zip(places, masks, strict=True):
-        others = tuple({*range(1, arrays[place].ndim)} - {*axes})
-        arrays[place] = arrays[place] * np.expand_dims(mask, others).astype(arrays[place].dtype)
-    return points.moved(arrays)
 
 
 METHOD = Method(

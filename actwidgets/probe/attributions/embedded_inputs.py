@@ -7,23 +7,25 @@ from actwidgets.probe.receptive_fields import OF_SHAPES
 from actwidgets.probe.recorder import Tap
 
 
-def embedded_inputs(graph: Any, inputs: Sequence[Any], taps: Sequence[Tap]) -> tuple[Tap, ...]:
+def embedded_inputs(
+    operations: Sequence[Any], inputs: Sequence[Any], taps: Sequence[Tap]
+) -> tuple[Tap, ...]:
     """The outputs of layers in which inputs without a gradient become floating-point.
 
     Args:
-        graph: The traced graph.
-        inputs: Its placeholders, one per input of the model.
+        operations: Of one call of the model, in order.
+        inputs: The model's inputs there.
         taps: What its layers put out.
 
     Returns:
-        In the order of the graph; of an embedding its output. What is computed from an input
+        In that order; of an embedding its output. What is computed from an input
         beside an embedding that lies before it, such as a mask, is none.
     """
-    by_tensor = {tap.output.ref(): tap for tap in taps if getattr(tap.output, "graph", 0) is graph}
+    by_tensor = {tap.output.ref(): tap for tap in taps if hasattr(tap.output, "ref")}
     from_whole = {each.ref() for each in inputs if not each.dtype.is_floating}
     settled = {each.ref() for each in inputs if each.dtype.is_floating}
     found = []
-    for operation in graph.get_operations():
+    for operation in operations:
         sources = {each.ref() for each in operation.inputs}
         if operation.type in OF_SHAPES:
             continue

@@ -1,6 +1,6 @@
 """A Keras model from its inputs to the scores of its classes: numpy in, numpy out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,8 +10,9 @@ from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import LayerError
 from actwidgets.probe.attributions import score_heads
+from actwidgets.probe.attributions.map_positions import position_axes
+from actwidgets.probe.attributions.score_call import Build
 from actwidgets.probe.attributions.score_model import ScoreModel
-from actwidgets.probe.attributions.score_trace import Build
 
 
 class KerasSlice:
@@ -33,12 +34,14 @@ class KerasSlice:
     ) -> None:
         self._model, self._head = model, head
         self.output = output
-        self.layer = model.last_maps(head) if layer is None else layer
-        self._unit_axis = model.catalogue.require(layer).unit_axis if layer is not None else -1
-        if layer is None and self.layer:
-            self._unit_axis = model.catalogue.require(self.layer).unit_axis
-        self.batch_size = model.batch_size
+        self.layer = model.positions.last(head) if layer is None else layer
+        self._unit_axis = model.catalogue.require(self.layer).unit_axis if self.layer else -1
         self.n_targets = model.n_targets(head, output)
+
+    @property
+    def batch_size(self) -> int:
+        """See `ModelSlice`."""
+        return self._model.batch_size
 
     def points(self, x: Any) -> Points:
         """Samples as an attribution sees them.
@@ -64,6 +67,18 @@ class KerasSlice:
         build = score_heads.gradients(self._head, self._as_probability, guided)
         score, *found = self._run(key, build, points, target, guided=guided)
         return score, tuple(found)
+
+    def position_axes(self) -> Mapping[str, tuple[int, ...]]:
+        """See `ModelSlice`."""
+        info = self._model.catalogue.info(self._required_layer())
+        lengths = [info.output_shape[axis] for axis in position_axes(info)]
+        if not lengths or 0 in lengths:
+            shape = ", ".join(str(axis or "any") for axis in info.output_shape[1:])
+            better = self._model.positions.last(self._head)
+            advice = f"; name one such as {better!r}" if better else ""
+            axes = "spatial axes" if not lengths else "places in its maps"
+            raise LayerError(f"layer {info.name!r} has no {axes}: it puts out ({shape}){advice}")
+        return self._model.positions.axes(info.name)
 
     def maps(self, points: Points) -> Array:
         """See `ModelSlice`."""
@@ -108,15 +123,7 @@ class KerasSlice:
         *,
         guided: bool = False,
     ) -> list[Array]:
-        """What a head puts out for all samples, `batch_size` at a time."""
+        """What a head puts out for all samples."""
         if target is None:
             target = np.zeros(len(points), np.int64)
-        found: list[Sequence[Any]] = []
-        for start in range(0, max(len(points), 1), self.batch_size):
-            rows = slice(start, start + self.batch_size)
-            found.append(self._model.run(key, build, points, target, rows, guided=guided))
-        if len(found) == 1:
-            return [each.numpy() for each in found[0]]
-        return [
-            np.concatenate([each.numpy() for each in part]) for part in zip(*found, strict=True)
-        ]
+        return self._model.run(key, build, points, target, guided=guided)

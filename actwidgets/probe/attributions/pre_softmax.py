@@ -1,5 +1,6 @@
-"""The scores of the classes, read off a traced model whether or not it ends in a softmax."""
+"""The scores of the classes, read off a model whether or not it ends in a softmax."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -11,31 +12,29 @@ _LINKS = {"Softmax": SOFTMAX, "LogSoftmax": SOFTMAX, "Sigmoid": SIGMOID}
 _PASSING = ("Identity", "Cast", "CheckNumerics", "EnsureShape", "PreventGradient", "StopGradient")
 
 
-def pre_softmax(output: Any) -> tuple[Any, str]:
+def pre_softmax(output: Any, operations: Sequence[Any] = ()) -> tuple[Any, str]:
     """What a model's output is made of by its last function, and which function that is.
 
     Args:
-        output: A tensor of a graph, or an eager one that Keras made.
+        output: A tensor of a graph, or an eager one.
+        operations: By which an eager one was made.
 
     Returns:
         The tensor before a softmax or a sigmoid, and its kind; the output itself and `PLAIN`
         where there is neither.
     """
-    if hasattr(output, "numpy"):  # an eager call leaves no graph; Keras notes the logits
-        return _noted_logits(output)
-    tensor = output
-    while tensor.op.type in _PASSING and tensor.op.inputs[0].dtype.is_floating:
-        tensor = tensor.op.inputs[0]
-    link = _LINKS.get(tensor.op.type)
-    return (tensor.op.inputs[0], link) if link else (output, PLAIN)
+    operation = _last_function(output, _maker(operations))
+    link = _LINKS.get(operation.type) if operation else None
+    return (operation.inputs[0], link) if operation and link else (output, PLAIN)
 
 
-def class_scores(output: Any, as_probability: bool) -> Any:
+def class_scores(output: Any, as_probability: bool, operations: Sequence[Any] = ()) -> Any:
     """The score of every class, as a tensor of the same graph.
 
     Args:
         output: The model's output `(sample, …, class)` or `(sample,)`.
         as_probability: Whether probabilities are wanted, rather than what is before them.
+        operations: By which an eager output was made.
 
     Returns:
         `(sample, target)`, at least float32. A single sigmoid tells two classes: the scores
@@ -44,7 +43,7 @@ def class_scores(output: Any, as_probability: bool) -> Any:
     Raises:
         ModelError: The output is no vector of numbers, or no probability.
     """
-    before, link = pre_softmax(output)
+    before, link = pre_softmax(output, operations)
     scores = before if not as_probability else output
     if not scores.dtype.is_floating:
         raise ModelError(
@@ -61,11 +60,12 @@ def class_scores(output: Any, as_probability: bool) -> Any:
     if as_probability and link == PLAIN:
         if n_outputs == 1:
             raise ModelError(
-                "the model puts out one number without a sigmoid, which is no probability: ask "
-                "for output='logit'"
+                "the model puts out one number without a sigmoid, which is no probability: take "
+                "output='logit', and a method other than Score-CAM"
             )
         scores = tf.nn.softmax(scores)
-    if as_probability and _is_logarithm(output):
+    last = _last_function(output, _maker(operations))
+    if as_probability and last is not None and last.type == "LogSoftmax":
         scores = tf.exp(scores)
     if scores.shape.rank > 2:
         scores = tf.reduce_sum(scores, axis=[*range(1, scores.shape.rank - 1)])
@@ -75,16 +75,22 @@ def class_scores(output: Any, as_probability: bool) -> Any:
     return scores
 
 
-def _is_logarithm(output: Any) -> bool:
-    tensor = output
-    while not hasattr(tensor, "numpy") and tensor.op.type in _PASSING:
-        tensor = tensor.op.inputs[0]
-    return not hasattr(tensor, "numpy") and tensor.op.type == "LogSoftmax"
+def _last_function(output: Any, made_by: Callable[[Any], Any]) -> Any:
+    """The operation behind those that only hand values on; None where it is not known."""
+    operation = made_by(output)
+    while operation is not None and _hands_on(operation):
+        operation = made_by(operation.inputs[0])
+    return operation
 
 
-def _noted_logits(output: Any) -> tuple[Any, str]:
-    logits = getattr(output, "_keras_logits", None)
-    if logits is None:
-        return output, PLAIN
-    total = tf.reduce_sum(tf.nn.softmax(logits) - output)
-    return logits, SOFTMAX if abs(float(total)) < 1e-3 and output.shape[-1] > 1 else SIGMOID
+def _hands_on(operation: Any) -> bool:
+    if operation.type == "Reshape":  # of a vector to itself, as by a layer that flattens it
+        given, found = operation.inputs[0].shape, operation.outputs[0].shape
+        return given.rank == found.rank == 2 and given[-1] == found[-1]
+    return operation.type in _PASSING and operation.inputs[0].dtype.is_floating
+
+
+def _maker(operations: Sequence[Any]) -> Callable[[Any], Any]:
+    """Tells which operation made a tensor; None for an eager one that none is known to have."""
+    by_output = {id(output): each for each in operations for output in each.outputs}
+    return lambda tensor: by_output.get(id(tensor)) if hasattr(tensor, "numpy") else tensor.op

@@ -1,19 +1,20 @@
 """What is asked of a traced model: scores, gradients, and gradients at a layer's maps."""
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
 
 from actwidgets.errors import LayerError, ModelError
+from actwidgets.probe.attributions.guided_relu import GUIDED
 from actwidgets.probe.attributions.pre_softmax import class_scores
-from actwidgets.probe.attributions.score_trace import GUIDED, Build, Call
+from actwidgets.probe.attributions.score_call import Build, Call
 from actwidgets.probe.trace import operations_behind
 
 
 def scores(head: str, as_probability: bool) -> Build:
     """The score of every class, `(sample, target)`."""
-    return lambda call: [class_scores(call.taps[head], as_probability)]
+    return lambda call: [_table(call, head, as_probability)]
 
 
 def gradients(head: str, as_probability: bool, guided: bool) -> Build:
@@ -27,7 +28,7 @@ def gradients(head: str, as_probability: bool, guided: bool) -> Build:
         score = _score(call, head, as_probability)
         if guided:
             _require_relu(score, call.points)
-        found = _gradients(score, call.points)
+        found = _gradients(call, score, call.points)
         if all(each is None for each in found):
             raise ModelError(
                 "no gradient of the score reaches the input: the model rounds, compares or picks "
@@ -46,7 +47,7 @@ def gradients(head: str, as_probability: bool, guided: bool) -> Build:
 
 def maps(layer: str) -> Build:
     """What a layer puts out."""
-    return lambda call: [call.taps[layer]]
+    return lambda call: [_required(call, layer)]
 
 
 def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
@@ -58,27 +59,33 @@ def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
 
     def build(call: Call) -> list[Any]:
         score = _score(call, head, as_probability)
-        found = _gradients(score, [call.taps[layer]])[0]
+        maps = _required(call, layer)
+        found = _gradients(call, score, [maps])[0]
         if found is None:
             raise LayerError(f"the score does not depend on layer {layer!r} by any gradient")
-        return [score, call.taps[layer], tf.convert_to_tensor(found)]
+        return [score, maps, tf.convert_to_tensor(found)]
 
     return build
 
 
-def depends_on(head: str) -> Callable[[Call], set[Any]]:
-    """The operations that an output of the model depends on."""
-    return lambda call: operations_behind([call.taps[head]])
+def _table(call: Call, head: str, as_probability: bool) -> Any:
+    return class_scores(_required(call, head), as_probability, call.operations)
 
 
 def _score(call: Call, head: str, as_probability: bool) -> Any:
-    table = class_scores(call.taps[head], as_probability)
-    return tf.gather(table, call.target, axis=1, batch_dims=1)
+    return tf.gather(_table(call, head, as_probability), call.target, axis=1, batch_dims=1)
 
 
-def _gradients(score: Any, points: Any) -> list[Any]:
+def _required(call: Call, layer: str) -> Any:
+    """What a layer puts out; another branch of the model may be taken for other samples."""
+    if layer not in call.taps:
+        raise LayerError(f"layer {layer!r} is not called for these samples")
+    return call.taps[layer]
+
+
+def _gradients(call: Call, score: Any, at: Sequence[Any]) -> list[Any]:
     try:
-        return tf.gradients(score, list(points))
+        return call.gradients(score, at)
     except LookupError as failure:
         words = " ".join(str(failure).split())
         raise ModelError(f"the score cannot be differentiated: {words}") from failure

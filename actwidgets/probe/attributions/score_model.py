@@ -3,22 +3,25 @@
 import copy
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.core.arrays import Integers
+from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import ModelError
 from actwidgets.probe.attributions import score_heads
+from actwidgets.probe.attributions.eager_scores import EagerScores
 from actwidgets.probe.attributions.embedded_inputs import embedded_inputs
-from actwidgets.probe.attributions.score_trace import Build, ScoreTrace
-from actwidgets.probe.catalogue import Catalogue, Output, is_models_own
+from actwidgets.probe.attributions.map_positions import MapPositions
+from actwidgets.probe.attributions.score_call import Build
+from actwidgets.probe.attributions.score_trace import ScoreTrace
+from actwidgets.probe.catalogue import Catalogue, Output
 from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import RecordingError
-from actwidgets.probe.trace import operations_behind
+from actwidgets.probe.trace import Head
 
 LARGEST_BATCH = 128  # more at once is no faster on a processor
 MEMORY_BUDGET_BYTES = 512 * 2**20
@@ -26,6 +29,8 @@ MEMORY_BUDGET_BYTES = 512 * 2**20
 
 class ScoreModel:
     """A model as attributions see it. Weights are read live.
+
+    A model that cannot be traced is called eagerly, which is slower and cannot be guided.
 
     Args:
         model: A built Keras model.
@@ -35,8 +40,12 @@ class ScoreModel:
         memory_budget_bytes: What a batch may take, about.
         weights: Variables, each with the one that stands in for it.
 
+    Attributes:
+        catalogue: As given.
+        positions: Over which inputs the maps of its layers lie.
+
     Raises:
-        ModelError: The model cannot be traced, or nothing in it can be differentiated.
+        ModelError: The model cannot be called, or nothing in it can be differentiated.
     """
 
     def __init__(
@@ -54,14 +63,15 @@ class ScoreModel:
         self._weights, self._model, self._training = list(weights), model, training
         self._tracing = threading.Lock()
         self._guided: ScoreTrace | None = None
-        whole = self._traced()
-        graph = whole.graph
-        self._embedding: ScoreTrace | None = None
+        self._untraceable = ""
+        whole = self._called()
+        self._embedding: ScoreTrace | EagerScores | None = None
         self._embedded: tuple[Output, ...] = ()
-        if not all(each.dtype.is_floating for each in whole.call.inputs):
-            taps = embedded_inputs(graph, whole.call.inputs, whole.call.recorded)
+        if not all(each.dtype.is_floating for each in inputs.specs):
+            call = whole.call
+            taps = embedded_inputs(call.operations, call.inputs, call.recorded)
             self._embedded = tuple(catalogue.require(tap.name) for tap in taps)
-            self._embedding, whole = whole, self._traced(embedded=self._embedded)
+            self._embedding, whole = whole, self._called(embedded=self._embedded)
         self._plain = whole
         if not whole.call.points:
             raise ModelError(
@@ -76,7 +86,9 @@ class ScoreModel:
             ),
             *(each.name for each in self._embedded),
         )
-        self.batch_size = self._affordable(memory_budget_bytes)
+        self.positions = MapPositions(whole.call, self._names, catalogue)
+        self._fixed_size: int | None = None
+        self._affordable_size = self._affordable(memory_budget_bytes)
 
     def with_numbers(self, numbers: Sequence[Any]) -> "ScoreModel":
         """The same, where the inputs take tensors besides the samples: those of edits."""
@@ -97,95 +109,129 @@ class ScoreModel:
         if self._embedding is not None:
             names = [each.name for each in self._embedded]
             head = self._embedding.head("embedded", lambda call: [call.taps[n] for n in names])
-            target = tf.zeros(len(tensors[0]), tf.int64)
-            arrays += [each.numpy() for each in head(*tensors, *self._numbers, target)]
+
+            def arguments(rows: Any) -> list[Any]:
+                taken = [tf.gather(each, rows) for each in tensors]
+                return [*taken, *self._numbers, tf.zeros(len(rows), tf.int64)]
+
+            arrays += self._run(head, arguments, len(tensors[0]))
         return Points(tuple(arrays), self._names, tuple(others))
 
     def n_targets(self, head: str, output: str) -> int:
         """How many classes an output of the model tells apart."""
-        key = "scores", head, output == "probability"
-        made = self._plain.head(key, score_heads.scores(head, output == "probability"))
+        as_probability = output == "probability"
+        key = "scores", head, as_probability
+        made = self._plain.head(key, score_heads.scores(head, as_probability))
+        if isinstance(self._plain, EagerScores):
+            return int(made(*self._plain.blank())[0].shape[-1])
         return int(made.output_shapes[0][-1])
 
-    def last_maps(self, head: str) -> str:
-        """The last layer with positions on the way to an output, or "".
+    def require_trace(self, what: str) -> None:
+        """Refuse what can only be done on a traced graph.
 
-        It has as many axes as an input, and more than one position.
+        Raises:
+            ModelError: The model cannot be traced; says why.
         """
-        call = self._plain.call
-        ranks = {each.shape.rank for each in call.points} - {1, 2}
-        needed = operations_behind([call.taps[head]])
-        found = ""
-        place = -1
-        for info in self.catalogue.layers:
-            tensor = call.taps.get(info.name)
-            if is_models_own(info.name) or tensor is None or tensor.graph is not self._plain.graph:
-                continue
-            positions = [
-                size
-                for axis, size in enumerate(info.output_shape)
-                if axis not in (0, info.unit_axis)
-            ]
-            has_maps = len(info.output_shape) in ranks and any(size != 1 for size in positions)
-            has_maps = has_maps and "Pooling" not in info.kind  # which only coarsens them
-            if has_maps and tensor.op in needed and tensor.op._id > place:
-                found, place = info.name, tensor.op._id
-        return found
+        if self._untraceable:
+            raise ModelError(
+                f"{what} needs the graph of the model, which cannot be traced: "
+                f"{self._untraceable.partition('. ')[0]}"
+            )
+
+    @property
+    def batch_size(self) -> int:
+        """How many samples are run at once."""
+        return self._fixed_size or self._affordable_size
 
     def run(
-        self,
-        key: Any,
-        build: Build,
-        points: Points,
-        target: Integers,
-        rows: slice,
-        *,
-        guided: bool = False,
-    ) -> list[Any]:
-        """What a head puts out for some of the samples.
+        self, key: Any, build: Build, points: Points, target: Integers, *, guided: bool = False
+    ) -> list[Array]:
+        """What a head puts out for all samples, `batch_size` at a time.
 
         Raises:
             ModelError: A layer raised. Whatever `build` raises.
         """
         head = (self._guided_trace() if guided else self._plain).head(key, build)
-        arrays, others = iter(points.arrays), iter(points.others)
-        tensors = []
-        for spec in self._inputs.specs:
-            part = next(arrays if spec.dtype.is_floating else others)[rows]
-            tensors.append(_tensor(part, spec.dtype))
-        embedded = [_tensor(next(arrays)[rows], tf.as_dtype(each.dtype)) for each in self._embedded]
+
+        def arguments(rows: Any) -> list[Any]:
+            is_whole = len(rows) == len(points) and not self._fixed_size
+            part = points if is_whole else points.take(rows)
+            return [*self._arguments(part), tf.constant(target[rows])]
+
+        return self._run(head, arguments, len(points))
+
+    def _run(
+        self, head: Head, arguments: Callable[[Any], list[Any]], n_samples: int
+    ) -> list[Array]:
+        """What a head puts out for the arguments that belong to some rows, all rows in turn."""
+        found, size = list[list[Array]](), self.batch_size
         try:
-            found = head(*tensors, *self._numbers, *embedded, tf.constant(target[rows]))
+            for start in range(0, max(n_samples, 1), size):
+                rows = np.arange(start, min(start + size, n_samples))
+                n_rows = len(rows)
+                if self._fixed_size and n_rows:
+                    rows = np.pad(rows, (0, size - n_rows), mode="edge")
+                found.append([each.numpy()[:n_rows] for each in head(*arguments(rows))])
         except tf.errors.OpError as failure:
+            built_for = self._inputs.batch_size
+            if built_for is not None and self._fixed_size is None:
+                self._fixed_size = built_for  # it insists on it, as a stateful layer does
+                return self._run(head, arguments, n_samples)
             words = " ".join(failure.message.split())
             raise ModelError(f"model {self._model.name!r} cannot be run: {words}") from failure
-        return list(found)
+        return found[0] if len(found) == 1 else [*map(np.concatenate, zip(*found, strict=True))]
+
+    def _arguments(self, points: Points) -> list[Any]:
+        arrays, others = iter(points.arrays), iter(points.others)
+        tensors = [
+            _tensor(next(arrays if spec.dtype.is_floating else others), spec.dtype)
+            for spec in self._inputs.specs
+        ]
+        embedded = [_tensor(next(arrays), tf.as_dtype(each.dtype)) for each in self._embedded]
+        return [*tensors, *self._numbers, *embedded]
 
     def _guided_trace(self) -> ScoreTrace:
+        self.require_trace("a guided gradient")
         with self._tracing:
             if self._guided is None:
                 self._guided = self._traced(embedded=self._embedded, guided=True)
             return self._guided
 
-    def _traced(self, **options: Any) -> ScoreTrace:
+    def _called(self, embedded: Sequence[Output] = ()) -> ScoreTrace | EagerScores:
+        """The model traced; called eagerly where it cannot be."""
+        if not self._untraceable:
+            try:
+                return self._traced(embedded=embedded)
+            except RecordingError as failure:
+                self._untraceable = str(failure)
         try:
-            return ScoreTrace(
+            return EagerScores(
                 self._model,
                 self._inputs,
+                embedded,
                 training=self._training,
                 weights=self._weights,
-                **options,
             )
         except RecordingError as failure:
-            raise ModelError(f"model {self._model.name!r} cannot be traced: {failure}") from failure
+            raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
+
+    def _traced(self, **options: Any) -> ScoreTrace:
+        return ScoreTrace(
+            self._model,
+            self._inputs,
+            training=self._training,
+            weights=self._weights,
+            **options,
+        )
 
     def _affordable(self, budget_bytes: int) -> int:
         """How many samples at once keep values and gradients of all layers in the budget."""
+        n_samples = self._plain.call.target.shape[0]  # None while it is traced
         per_sample = sum(
             math.prod(axis or 1 for axis in output.shape[1:]) * output.dtype.size
-            for operation in self._plain.graph.get_operations()
+            for operation in self._plain.call.operations
             for output in operation.outputs
-            if output.dtype.is_floating and output.shape.rank and output.shape[0] is None
+            if output.dtype.is_floating and output.shape.rank and output.shape[0] == n_samples
         )
         return int(np.clip(budget_bytes // max(2 * per_sample, 1), 1, LARGEST_BATCH))
 
