@@ -12,6 +12,7 @@ from actwidgets.core.attributions import (
     guided_smooth_grad,
     integrated_gradients,
     interior_gradients,
+    lrp,
     occlusion,
     score_cam,
     smooth_grad,
@@ -35,6 +36,7 @@ METHODS = MappingProxyType(
             grad_cam_plus_plus,
             guided_grad_cam,
             score_cam,
+            lrp,
         )
     }
 )
