@@ -20,6 +20,7 @@ class MethodSettings(w.Box):
     def __init__(self, on_setting: Callable[[str, Any], None]) -> None:
         self._tell = on_setting
         self._made: dict[str, dict[str, w.Widget]] = {}
+        self._choices: dict[tuple[str, str], list[Any]] = {}
         self._following = False
         super().__init__(layout={"flex_flow": "row wrap", "align_items": "center"})
 
@@ -27,35 +28,40 @@ class MethodSettings(w.Box):
         """Offer the settings of a method, at their values."""
         if method.name not in self._made:
             offered = (option for option in method.options if option.choices)
-            self._made[method.name] = {option.name: self._control(option) for option in offered}
+            self._made[method.name] = {
+                option.name: self._control(method.name, option) for option in offered
+            }
         controls = self._made[method.name]
         self._following = True
         try:
             for name, control in controls.items():
-                value = settings[name]
-                if value in [each for _, each in control.options] and control.value != value:
-                    control.value = value
+                choices = self._choices[method.name, name]
+                if settings[name] in choices:
+                    control.value = choices.index(settings[name])
         finally:
             self._following = False
         if self.children != tuple(controls.values()):
             self.children = tuple(controls.values())
 
-    def _control(self, option: Option) -> w.Widget:
+    def _control(self, method: str, option: Option) -> w.Widget:
         choices = list(option.choices)
         if option.default not in choices:
             choices = [option.default, *choices]
+        self._choices[method, option.name] = choices
         is_slider = len(choices) > 2 and all(isinstance(each, int | float) for each in choices)
         make = w.SelectionSlider if is_slider else w.Dropdown
         control = make(
-            options=[(_told(each), each) for each in choices],
-            value=option.default,
+            # By place: a list with the value None shows nothing.
+            options=[(_told(each), place) for place, each in enumerate(choices)],
+            value=choices.index(option.default),
             description=option.name.replace("_", " "),
             tooltip=option.help,
-            continuous_update=True,
-            layout={"width": "232px" if is_slider else "170px"},
+            layout={"width": "232px" if is_slider else "176px"},
             style={"description_width": "initial"},
         )
-        control.observe(lambda change: self._on_user_setting(option.name, change.new), "value")
+        control.observe(
+            lambda change: self._on_user_setting(option.name, choices[change.new]), "value"
+        )
         return control
 
     def _on_user_setting(self, name: str, value: Any) -> None:

@@ -65,7 +65,7 @@ class AttributionMap(View):
             "panel",
             w.ToggleButtons(
                 options=[("nothing", ""), *((words, name) for name, words in TITLES.items())],
-                description="below",
+                description="unfold",
                 style={"description_width": "initial", "button_width": "auto"},
             ),
         )

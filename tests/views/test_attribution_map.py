@@ -149,9 +149,10 @@ def test_settings_of_the_method_are_offered_and_obeyed(view):
     view.method = "smooth_grad"
     offered = {each.description: each for each in view._offered.children}
     assert {"n samples", "sigma"} <= set(offered)
-    offered["sigma"].value = offered["sigma"].options[0][1]
-    assert view.settings == {"smooth_grad": {"sigma": offered["sigma"].value}}
-    assert view._tiles.tiles[0].attribution.options["sigma"] == offered["sigma"].value
+    words, place = offered["sigma"].options[0]
+    offered["sigma"].value = place
+    assert view.settings == {"smooth_grad": {"sigma": float(words)}}
+    assert view._tiles.tiles[0].attribution.options["sigma"] == float(words)
     view.method = "gradient"
     assert view._offered.children == ()
 
