@@ -75,6 +75,9 @@ class Attributions(SessionJobs):
             shown = known_rows(session.samples if rows is None else rows, session.n_samples)
             if not chosen.needs_layer:
                 layer = None
+            if target is None and session.n_outputs > 1:  # other views have asked for it too
+                outputs = np.nan_to_num(session.outputs(shown, as_shown=True), nan=-np.inf)
+                target = outputs.argmax(axis=1)
             classes = None if target is None else _as_tuple(target)
             of = method, layer, output, classes, repr(sorted(settings.items()))
             key = of, *self._what_is_shown(shown)
