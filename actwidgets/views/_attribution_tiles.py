@@ -100,21 +100,19 @@ class AttributionTiles(w.VBox):
             as_planes(_values(each.attribution)[each.place][None], picture_shape, look.colouring)
             for each in tiles
         ]
-        limits = np.concatenate([colour_limits(each, shared=False) for each in planes])
-        if look.shared:
-            limits = colour_limits(np.concatenate(planes), shared=True)
-        colours = np.concatenate(
-            [
-                overlay(
-                    None if pictures is None else pictures[place : place + 1],
-                    plane,
-                    limits[place : place + 1],
-                    colouring=look.colouring,
-                    opacity=look.opacity,
-                )
-                for place, plane in enumerate(planes)
-            ]
-        )
+        if len({each.shape for each in planes}) == 1:
+            planes = [np.concatenate(planes)]  # of one method: drawn in one go
+        limits = np.concatenate([colour_limits(each, shared=look.shared) for each in planes])
+        colours, first = [], 0
+        for each in planes:
+            part = slice(first, first + len(each))
+            first = part.stop
+            of_part = None if pictures is None else pictures[part]
+            painted = overlay(
+                of_part, each, limits[part], colouring=look.colouring, opacity=look.opacity
+            )
+            colours.append(painted)
+        colours = np.concatenate(colours)
         size = colours.shape[1:3]
         sheet = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
         self.tiles, self._columns = tuple(tiles), sheet.columns

@@ -1,7 +1,7 @@
 """Carry out a method of attribution, and say what is to be said of the result."""
 
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,6 +13,7 @@ from actwidgets.core.attributions.model_slice import ModelSlice, checked_target
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import DataError
 
+Result = TypeVar("Result")
 NAMED_ROWS = 5  # places of samples that a note spells out
 
 
@@ -62,7 +63,7 @@ def attributing(
     )
 
 
-def finished(steps: Generator[Progress, None, Attribution]) -> Attribution:
+def finished(steps: Generator[Progress, None, Result]) -> Result:
     """What comes of it in the end."""
     while True:
         try:

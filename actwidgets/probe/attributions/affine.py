@@ -50,12 +50,16 @@ def without_shift(operation: Any, place: int, values: Any) -> Any:
 class ChannelAffine:
     """`scale * values + shift` per channel of the last axis, put together step by step.
 
+    Args:
+        dtype: Of both.
+
     Attributes:
         scale: `(channel,)`, `(1,)`, or None for 1.
         shift: `(channel,)`, `(1,)`, or None for 0.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, dtype: Any) -> None:
+        self._dtype = dtype
         self.scale: Any = None
         self.shift: Any = None
 
@@ -64,12 +68,13 @@ class ChannelAffine:
         constants = _per_channel(operation, place)
         if constants is None:
             return False
+        constants = tf.cast(constants, self._dtype)
         if operation.type == "Neg":
-            self._scale(tf.constant([-1], operation.inputs[0].dtype))
+            self._scale(tf.constant([-1], self._dtype))
         elif operation.type in NORMALISATIONS:
             scale, shift = normalisation(operation)
-            self._scale(tf.cast(scale, operation.inputs[0].dtype))
-            self._shift(tf.cast(shift, operation.inputs[0].dtype))
+            self._scale(tf.cast(scale, self._dtype))
+            self._shift(tf.cast(shift, self._dtype))
         elif operation.type == "Mul":
             self._scale(constants)
         elif operation.type in SCALINGS:

@@ -107,9 +107,14 @@ class KerasSlice:
 
     def _required_layer(self) -> str:
         if not self.layer:
+            if not any(position_axes(info) for info in self._model.catalogue.layers):
+                raise LayerError(
+                    "no layer of this model has spatial axes, and this method looks at maps: take "
+                    "another method"
+                )
             raise LayerError(
-                "no layer of this model has maps with as many axes as its input: name one with "
-                "layer="
+                "no layer of this model has maps with as many position axes as an input: name one "
+                "with layer= and ask for upsample=False"
             )
         return self.layer
 

@@ -43,11 +43,13 @@ def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
         What it puts out. What nobody reads of that is not computed.
     """
     operands = [replaced.get(place, each) for place, each in enumerate(operation.inputs)]
+    attributes = operation.node_def.attr
     repeated = tf.compat.v1.get_default_graph().create_op(
         operation.type,
         operands,
         [each.dtype for each in operation.outputs],
-        attrs=dict(operation.node_def.attr),
+        # Those with an underscore are notes, such as which gradient to take in place of its own.
+        attrs={name: attributes[name] for name in attributes if not name.startswith("_")},
         op_def=operation.op_def,
     )
     return list(repeated.outputs)

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.errors import LayerError, ModelError
-from actwidgets.probe.attributions.guided_relu import GUIDED
+from actwidgets.probe.attributions.guided_relu import is_relu
 from actwidgets.probe.attributions.layer_names import layer_names
 from actwidgets.probe.attributions.pre_softmax import class_scores
 from actwidgets.probe.attributions.relevance import relevance as handed_back
@@ -127,15 +127,19 @@ def _require_relu(score: Any, points: Any) -> None:
         raise ModelError(
             "a ReLU inside a loop or a branch of this model cannot be guided: take another method"
         )
-    if not any(operation.type in GUIDED for operation in on_the_way):
-        kinds = ", ".join(sorted({each.type for each in on_the_way} & _OTHERS)) or "nothing alike"
+    if not any(map(is_relu, on_the_way)):
+        kinds = sorted({_OTHERS[each.type] for each in on_the_way if each.type in _OTHERS})
+        others = f" (but {', '.join(kinds)})" if kinds else ""
         raise ModelError(
             "guided methods change the gradient of ReLUs, and between the input and the score "
-            f"there is none (but {kinds}): take another method"
+            f"there is none{others}: take another method"
         )
 
 
-_OTHERS = {"Elu", "Selu", "Erfc", "Erf", "LeakyRelu", "Sigmoid", "Softplus", "Softsign", "Tanh"}
+_OTHERS = {
+    **{each: each for each in ("Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "Tanh")},
+    **{"Erf": "GELU", "Erfc": "GELU", "Sigmoid": "sigmoid"},
+}
 
 
 def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
@@ -147,9 +151,15 @@ def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
     return found
 
 
+_CALLS = (
+    *("While", "StatelessWhile", "If", "StatelessIf"),
+    *("PartitionedCall", "StatefulPartitionedCall"),
+)
+
+
 def _holds_relu(operation: Any) -> bool:
     """Whether an operation calls a function in which there is a ReLU."""
-    if operation.type not in ("While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall"):
+    if operation.type not in _CALLS:
         return False
     graph = operation.graph
     names = [
@@ -159,7 +169,7 @@ def _holds_relu(operation: Any) -> bool:
     ]
     functions = {name: graph._get_function(name) for name in names}
     return any(
-        node.op in GUIDED
+        node.op in ("Relu", "Relu6")
         for function in functions.values()
         if function is not None
         for node in function.cached_definition.node_def

@@ -23,16 +23,9 @@ from actwidgets.probe.attributions.operations import (
     transposed,
 )
 
-KEEPING_CHANNELS = ("BatchToSpaceND", "ExpandDims", "Identity", "Reshape", "Squeeze")
-BEFORE = COPIES - {
-    "ConcatV2",
-    "IdentityN",
-    "Pack",
-    "PadV2",
-    "SelectV2",
-    "Split",
-    "SplitV",
-    "Unpack",
+KEEPING_CHANNELS = ("BatchToSpaceND", "Cast", "ExpandDims", "Identity", "Reshape", "Squeeze")
+BEFORE = COPIES - {  # of one operand, and adding nothing
+    *("ConcatV2", "IdentityN", "Pack", "PadV2", "SelectV2", "Split", "SplitV", "Unpack"),
 }
 
 
@@ -136,16 +129,17 @@ def weighted_layer(operation: Any, flow: Flow) -> WeightedLayer | None:
     if behind is None:
         return None
     kernel, *following = behind
-    whole = ChannelAffine()
+    whole = ChannelAffine(operation.outputs[0].dtype)
     for step in following:
         if step.operation.type in AFFINE and not whole.then(step.operation, step.place):
             return None
     weights = kernel.operation.inputs[1 if kernel.place != 1 else 0]
-    folded = weights if whole.scale is None else _scaled(kernel, weights, whole.scale)
-    if folded is None:
-        return None
+    if whole.scale is not None:
+        weights = _scaled(kernel, weights, tf.cast(whole.scale, weights.dtype))
+        if weights is None:
+            return None
     after = tuple(step for step in following if step.operation.type not in AFFINE)
-    layer = WeightedLayer(kernel, folded, whole.shift, after, (), operation.outputs[0])
+    layer = WeightedLayer(kernel, weights, whole.shift, after, (), operation.outputs[0])
     return replace(layer, before=_chain_before(layer.kernel_inputs, flow))
 
 
@@ -191,9 +185,8 @@ def _scaled(kernel: Step, weights: Any, scale: Any) -> Any:
         if operation.get_attr("data_format").startswith(b"NC"):
             return None
         if kind == "DepthwiseConv2dNative":
-            return weights * (
-                scale if scale.shape[0] == 1 else tf.reshape(scale, weights.shape[2:])
-            )
+            alike = scale.shape[0] == 1
+            return weights * (scale if alike else tf.reshape(scale, weights.shape[2:]))
         return weights * (scale[:, None] if "Backprop" in kind else scale)
     if kind == "Einsum" or kernel.place != 0:
         return None
