@@ -180,7 +180,6 @@ def compare(title, model, x, n_rounds):
     n_units = int(slice_.maps(points).shape[-1])
     others = peers(model, slice_.layer, target)
     options = SETTINGS | {"occlusion": {"patch": PATCH, "stride": STRIDE}}
-    n_patches = -(-(x.shape[1] - PATCH) // STRIDE + 1) ** 2
     n_patches = (-(-(x.shape[1] - PATCH) // STRIDE) + 1) * (-(-(x.shape[2] - PATCH) // STRIDE) + 1)
     print(f"\n{title}: {x.shape[1]}x{x.shape[2]}, batches of {slice_.batch_size}, one sample")
     print(f"  {'':22} {'x floor':>8} {'floor, ms':>10}   attribute() and others, x floor")
@@ -194,10 +193,7 @@ def compare(title, model, x, n_rounds):
             aw.attribute(model, x, target=target, method=name, **settings)
 
         ways = {"floor": floor.of(name, n_units, n_patches), "warm": warm}
-        if name == "guided_smooth_grad" or title.startswith("MobileNet"):
-            n = max(3, n_rounds // 5)
-        else:
-            n = n_rounds
+        n = max(3, n_rounds // 5) if title.startswith("MobileNet") else n_rounds
         ms = medians_ms(ways, x, n)
         rest, told = {"attribute": whole}, []
         for (method_name, package), way in others.items():
@@ -209,7 +205,8 @@ def compare(title, model, x, n_rounds):
                     told.append(f"{package} fails: {_said(failure)}")
         taken = medians_ms(rest, x, max(2, n // 5))
         told = [*(f"{each} {value / ms['floor']:.1f}" for each, value in taken.items()), *told]
-        print(f"  {name:22} {ms['warm'] / ms['floor']:8.2f} {ms['floor']:10.2f}   {'; '.join(told)}")
+        ratio = ms["warm"] / ms["floor"]
+        print(f"  {name:22} {ratio:8.2f} {ms['floor']:10.2f}   {'; '.join(told)}")
 
 
 def _said(failure):
