@@ -1,7 +1,6 @@
 """How alike two maps look."""
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from actwidgets.core.arrays import Array
 
@@ -51,6 +50,8 @@ def _scaled(values: Array, axes: tuple[int, ...]) -> Array:
 
 def _local(values: Array, axes: tuple[int, ...]) -> Array:
     """Means over a window about each place."""
+    from scipy.ndimage import gaussian_filter  # late: a session does without
+
     if values.ndim == 2:
         return values.mean(axis=1, keepdims=True)
     found: Array = gaussian_filter(values, [0.0, *[WINDOW] * len(axes)], mode="reflect")

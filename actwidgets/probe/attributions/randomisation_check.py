@@ -1,19 +1,15 @@
 """`randomisation_check`: whether a method's map tells of the model, without a widget."""
 
-from collections.abc import Generator
 from typing import Any
 
 from numpy.typing import ArrayLike
 
 from actwidgets.core.attributions.attributing import finished
-from actwidgets.core.attributions.method import Progress
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.attributions.option_checks import whole
 from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
-from actwidgets.probe.attributions.keras_slice import KerasSlice
-from actwidgets.probe.attributions.randomised import RandomisedModel, RandomisedSlice
-from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES, ScoreModel
-from actwidgets.probe.slices import Slices
+from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES
+from actwidgets.probe.keras_probe import KerasProbe
 
 
 def randomisation_check(
@@ -58,49 +54,11 @@ def randomisation_check(
     Cost: two traces of the model, its weights once more in memory, and one attribution for
     each layer that has a matrix of weights, and two more.
     """
-    return finished(
-        randomisation_steps(
-            model,
-            x,
-            target,
-            method,
-            layer,
-            output,
-            seed=seed,
-            head=head,
-            memory_budget_bytes=memory_budget_bytes,
-            **options,
-        )
-    )
-
-
-def randomisation_steps(
-    model: Any,
-    x: Any,
-    target: ArrayLike | None = None,
-    method: str = "gradient",
-    layer: str | None = None,
-    output: str = "logit",
-    *,
-    seed: int = 0,
-    head: str | int | None = None,
-    memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
-    **options: Any,
-) -> Generator[Progress, None, RandomisationCheck]:
-    """The same piece by piece, so that it can be watched and left.
-
-    Yields:
-        `(done, total)` before each piece of work.
-    """
     wanted = method_named(method)
     wanted.settings(options)
-    seed = whole("seed", seed, least=0)
-    slices = Slices(model, x)
-    name = slices.catalogue.head(head).name
+    probe = KerasProbe(model, x, head=head)
     shared = {"memory_budget_bytes": memory_budget_bytes}
-    stand_in = RandomisedModel(model, slices.inputs, slices.catalogue, seed=seed, **shared)
-    original = ScoreModel(model, slices.inputs, slices.catalogue, **shared)
-    slice_ = KerasSlice(original, name, layer, output)
-    randomised = RandomisedSlice(stand_in, name, layer, output)
-    points = slice_.points(x)
-    return (yield from randomising(slice_, randomised, points, wanted, target, options))
+    slice_ = probe.model_slice(layer, output, **shared)
+    seed = whole("seed", seed, least=0)
+    randomised = probe.randomised_slice(layer, output, seed=seed, **shared)
+    return finished(randomising(slice_, randomised, slice_.points(x), wanted, target, options))
