@@ -16,6 +16,7 @@ from actwidgets.core.attributions.method import Method, Progress
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.attributions.model_slice import DifferentiableSlice
 from actwidgets.core.attributions.points import Points
+from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
 from actwidgets.core.attributions.stepped_pass import SteppedPass
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import Disturbance
@@ -111,17 +112,34 @@ class Attributions(SessionJobs):
         with self._session.lock:
             asked = self._asked(method, rows, target, layer, output, options)
             key = kind, *asked.key
+            wanted = self._pass(
+                key, lambda: SteppedPass(f"{kind} curve", (), lambda: asked.curve(kind))
+            )
+        self._advance(wanted, key, partial, place, AT_ONCE_S)
+        return wanted.result() if wanted.complete else None
 
-            def begin() -> Generator[Progress, None, Faithfulness]:
-                found = yield from asked.begin()
-                points = asked.points()
-                maps = found.values
-                values = tuple(maps.values()) if isinstance(maps, dict) else (maps,)
-                return (
-                    yield from faithfulness(asked.slice(), points, found.target, values, kind=kind)
-                )
+    def randomisation(
+        self,
+        method: str = "grad_cam",
+        *,
+        rows: Sequence[int] | None = None,
+        target: ArrayLike | None = None,
+        layer: str | None = None,
+        output: str = "logit",
+        partial: bool = False,
+        place: str = "",
+        **options: Any,
+    ) -> RandomisationCheck | None:
+        """How a map changes while one layer after the other gets random weights.
 
-            wanted = self._pass(key, lambda: SteppedPass(f"{kind} curves", (), begin))
+        Args: as `get`. The model's own weights are left alone.
+
+        Raises: as `actwidgets.randomisation_check`.
+        """
+        with self._session.lock:
+            asked = self._asked(method, rows, target, layer, output, options)
+            key = "random weights", *asked.key
+            wanted = self._pass(key, lambda: SteppedPass("random weights", (), asked.check))
         self._advance(wanted, key, partial, place, AT_ONCE_S)
         return wanted.result() if wanted.complete else None
 
@@ -207,6 +225,21 @@ class _Asked:
     def begin(self) -> Generator[Progress, None, Attribution]:
         """Start the work."""
         return attributing(self.slice(), self.points(), self.method, self.target, self.settings)
+
+    def curve(self, kind: str) -> Generator[Progress, None, Faithfulness]:
+        """Start the work, and then that on the curve of the map."""
+        found = yield from self.begin()
+        maps = found.values
+        values = tuple(maps.values()) if isinstance(maps, dict) else (maps,)
+        steps = faithfulness(self.slice(), self.points(), found.target, values, kind=kind)
+        return (yield from steps)
+
+    def check(self) -> Generator[Progress, None, RandomisationCheck]:
+        """Start the work on the check of random weights."""
+        randomised = probes.randomised_slice(self.probe, self.layer, self.output, self.budget_bytes)
+        return randomising(
+            self.slice(), randomised, self.points(), self.method, self.target, self.settings
+        )
 
 
 def _comparable(value: Any) -> Any:
