@@ -32,7 +32,8 @@ def page(lab):
 def notebook(page):
     page.execute(
         "session.select(samples=(0, 1, 2), sample=0, disturbance=None, class_index=None)\n"
-    X
+        "view.method, view.compare, view.panel = 'gradient', 'samples', ''\n"
+        "view.target = 'predicted'\n"
         "view.opacity, view.settings = 0.6, {}"
     )
     page.page.wait_for_timeout(700)
