@@ -1,12 +1,16 @@
 """Relevance is kept from layer to layer, and LRP-0 is the gradient times the input."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from real_data import require_data, require_model
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
+import actwidgets as aw
 from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.errors import LayerError, ShapeError
 
@@ -549,3 +553,65 @@ REFUSED = {
 def test_what_it_cannot_be_handed_through_is_named(make, shape, words):
     with pytest.raises(LayerError, match=words):
         HandedBack(make(), samples(*shape))
+
+
+# --- in single precision: other frameworks, published models -------------------------------
+
+
+def test_a_maximum_over_a_volume_goes_to_the_winner():
+    model = keras.Sequential(
+        [keras.Input((2, 2, 2, 1), dtype="float32")]
+        + [layers.MaxPooling3D(dtype="float32"), layers.Reshape((1,), dtype="float32")]
+    )
+    x = np.zeros((1, 2, 2, 2, 1), np.float32)
+    x[0, 1, 0, 1] = 3
+    np.testing.assert_array_equal(HandedBack(model, x).relevance[0], x)
+
+
+def test_a_model_of_keras_2_is_handed_through_alike():
+    keras_2 = pytest.importorskip("tf_keras")
+    kinds = keras_2.layers
+    model = keras_2.Sequential(
+        [
+            kinds.Input((8, 24, 3)),
+            kinds.Conv2D(4, 3),
+            kinds.BatchNormalization(),
+            kinds.ReLU(),
+            kinds.MaxPooling2D(),
+            kinds.Flatten(),
+            kinds.Dense(3),
+        ]
+    )
+    x = samples(8, 24, 3).astype(np.float32)
+    for rules in ALL_RULES.values():
+        found = HandedBack(model, x, rules)
+        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-3)
+    found = HandedBack(model, x)
+    np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], rtol=1e-3, atol=1e-6)
+    ends = [kinds.Softmax(name="shares"), kinds.Dense(2)]
+    refused = keras_2.Sequential([kinds.Input((8, 24, 3)), model, *ends])
+    with pytest.raises(LayerError, match=r"layer 'shares' \(Softmax\)"):
+        HandedBack(refused, x)
+
+
+@pytest.mark.parametrize("rule", ALL_RULES)
+@pytest.mark.parametrize(
+    ("file", "brightest"), [("CIFAR-10_CNN5.h5", 1.0), ("mlperf_tiny_resnet.h5", 255.0)]
+)
+def test_published_models_lose_nothing_but_to_their_biases(file, brightest, rule):
+    """With the biases taken out, all of the score arrives at the image."""
+    model = aw.load_model(require_model(file))
+    with np.load(require_data("cifar10") / "cifar10.npz") as data:
+        x = data["x_test"][:8].astype(np.float32) * (brightest / 255)
+    found = HandedBack(model, x)
+    largest = np.abs(found.gradient_x_input[0]).max()
+    np.testing.assert_allclose(
+        found.relevance[0], found.gradient_x_input[0], rtol=1e-3, atol=1e-5 * largest
+    )
+    for variable in model.weights:
+        if variable.name in ("bias", "beta", "moving_mean"):
+            variable.assign(np.zeros(variable.shape))
+    rules = replace(ALL_RULES[rule], epsilon=1e-9)
+    for each in (rules, replace(rules, box=(0, brightest))):
+        found = HandedBack(model, x, each)
+        np.testing.assert_allclose(found.totals, found.scores, rtol=2e-3)

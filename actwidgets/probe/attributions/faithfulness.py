@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.attributing import finished
+from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.faithfulness import Faithfulness
 from actwidgets.core.attributions.faithfulness import faithfulness as following
 from actwidgets.errors import ShapeError
