@@ -560,8 +560,11 @@ def test_what_it_cannot_be_handed_through_is_named(make, shape, words):
 
 def test_a_maximum_over_a_volume_goes_to_the_winner():
     model = keras.Sequential(
-        [keras.Input((2, 2, 2, 1), dtype="float32")]
-        + [layers.MaxPooling3D(dtype="float32"), layers.Reshape((1,), dtype="float32")]
+        [
+            keras.Input((2, 2, 2, 1), dtype="float32"),
+            layers.MaxPooling3D(dtype="float32"),
+            layers.Reshape((1,), dtype="float32"),
+        ]
     )
     x = np.zeros((1, 2, 2, 2, 1), np.float32)
     x[0, 1, 0, 1] = 3

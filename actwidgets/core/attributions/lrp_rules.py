@@ -1,7 +1,6 @@
 """Which rule hands relevance back through which layers."""
 
 from dataclasses import dataclass
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -42,7 +41,7 @@ class LrpRules:
             raise DataError(f"rule must be one of {', '.join(RULES)}; got {self.rule!r}")
         for name, least in (("epsilon", 0.0), ("gamma", 0.0), ("alpha", 1.0)):
             value = getattr(self, name)
-            if not isinstance(value, Real) or not least <= value < np.inf:
+            if not isinstance(value, (int, float, np.number)) or not least <= value < np.inf:
                 raise DataError(f"{name} must be a number of at least {least:g}; got {value!r}")
         if self.box is not None:
             object.__setattr__(self, "box", _checked_box(self.box))
