@@ -24,6 +24,7 @@ def randomisation_check(
     layer: str | None = None,
     output: str = "logit",
     *,
+    n_layers: int | None = None,
     seed: int = 0,
     head: str | int | None = None,
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
@@ -41,6 +42,8 @@ def randomisation_check(
         method: Name of the method.
         layer: Whose maps class activation maps are made of.
         output: "logit" or "probability".
+        n_layers: How many layers, from the output down; all by default. One is enough for
+            `.insensitive`.
         seed: Of the random weights: each layer's own initializers, where it has some, with
             this seed.
         head: Which of several outputs, by name or index.
@@ -66,6 +69,7 @@ def randomisation_check(
             method,
             layer,
             output,
+            n_layers=n_layers,
             seed=seed,
             head=head,
             memory_budget_bytes=memory_budget_bytes,
@@ -82,6 +86,7 @@ def randomisation_steps(
     layer: str | None = None,
     output: str = "logit",
     *,
+    n_layers: int | None = None,
     seed: int = 0,
     head: str | int | None = None,
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
@@ -103,4 +108,4 @@ def randomisation_steps(
     slice_ = KerasSlice(original, name, layer, output)
     randomised = RandomisedSlice(stand_in, name, layer, output)
     points = slice_.points(x)
-    return (yield from randomising(slice_, randomised, points, wanted, target, options))
+    return (yield from randomising(slice_, randomised, points, wanted, target, options, n_layers))
