@@ -98,7 +98,7 @@ def test_what_lies_above_stays_random_and_what_lies_below_as_it_was():
     slice_.randomise("classes")
     slice_.randomise("conv_2")
     changed = {
-        weight.path
+        weight.path.partition("/")[2]
         for weight, other in randomised._pairs
         if (weight.numpy() != other.numpy()).any()
     }
@@ -183,25 +183,23 @@ def test_weights_that_change_between_two_checks_are_taken_as_they_are_then():
 
 def test_a_model_of_keras_2_is_refused_in_a_sentence():
     case = CASES["keras_2_functional"]()
-    with pytest.raises(ModelError, match="is one of Keras 2, .* needs a model of Keras 3"):
+    with pytest.raises(ModelError, match=r"is one of Keras 2, .* needs a model of Keras 3"):
         randomisation_check(case.model, case.x, 0)
 
 
-@pytest.mark.parametrize("kind", [each for each in CASES if not each.startswith("keras_2")])
+UNTRACEABLE = "subclassed_with_control_flow"
+
+
+@pytest.mark.parametrize(
+    "kind", [each for each in CASES if each != UNTRACEABLE and not each.startswith("keras_2")]
+)
 def test_models_of_every_kind_are_left_as_they_were(kind):
     case = CASES[kind]()
     before = _state(case.model)
-    try:
-        found = randomisation_check(
-            case.model, case.x, 0, head=case.options.get("head"), n_layers=3
-        )
-        np.testing.assert_array_equal(found.similarity[0], 1)
-        assert all(
-            name in {info.name for info in aw.layers(case.model, case.x)}
-            for name in found.stages[1:]
-        )
-    except ModelError as refused:
-        assert "cannot be traced" in str(refused)
+    head = case.options.get("head")
+    found = randomisation_check(case.model, case.x, 0, head=head, n_layers=3)
+    np.testing.assert_array_equal(found.similarity[0], 1)
+    assert set(found.stages[1:]) <= {info.name for info in aw.layers(case.model, case.x)}
     after = _state(case.model)
     assert after.pop("attributes").items() ^ before.pop("attributes").items() == set()
     assert after == before
