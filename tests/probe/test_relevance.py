@@ -1,12 +1,16 @@
 """Relevance is kept from layer to layer, and LRP-0 is the gradient times the input."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from real_data import require_data, require_model
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
+import actwidgets as aw
 from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.errors import LayerError, ShapeError
 
@@ -23,6 +27,9 @@ def _in_double_precision():
     keras.config.set_floatx(before[1])
 
 
+RAMP = np.linspace(-1, 2, 12)
+
+
 # --- models ------------------------------------------------------------------------------
 
 
@@ -34,6 +41,13 @@ def _residual():
     x = layers.Concatenate(name="joined")([x, layers.Conv2D(2, 3, padding="same")(x)])
     x = layers.GlobalAveragePooling2D(name="pooled")(x)
     return keras.Model(inputs, layers.Dense(3)(x))
+
+
+def _branching():
+    inputs = keras.Input((8, 24, 3))
+    x = layers.Conv2D(4, 3)(inputs)
+    x = layers.Add()([layers.ReLU()(x), layers.BatchNormalization()(x), layers.ReLU()(x)])
+    return keras.Model(inputs, layers.Dense(3)(layers.GlobalAveragePooling2D()(x)))
 
 
 def _shared():
@@ -147,6 +161,21 @@ MODELS = {
     ),
     "dense": lambda: chain(
         layers.Dense(7), layers.BatchNormalization(), layers.PReLU(), shape=(6,)
+    ),
+    "branching": _branching,
+    "scaled by hand": lambda: chain(
+        layers.Dense(4),
+        layers.Lambda(lambda x: x / -2),
+        layers.Lambda(lambda x: -x * tf.ones((3, 1), x.dtype)),
+        layers.ReLU(),
+        layers.Lambda(lambda x: tf.matmul(tf.reshape(RAMP[:6], (2, 3)), x)),
+        layers.Lambda(lambda x: x * RAMP[:4]),
+        layers.Lambda(lambda x: tf.matmul(x, tf.reshape(RAMP[:8], (2, 4)), transpose_b=True)),
+        layers.Lambda(lambda x: x * RAMP[2:4]),
+        layers.ReLU(),
+        layers.Lambda(lambda x: tf.einsum("abc->acb", x)),
+        layers.Lambda(lambda x: x[..., None] * RAMP[1:4]),
+        shape=(3, 2),
     ),
     "rescaled": lambda: chain(layers.Rescaling(0.25), _conv(strides=2)),
     "residual": _residual,
@@ -263,6 +292,7 @@ def test_one_unit_by_hand(rules, wanted):
 @pytest.mark.parametrize(
     ("rules", "wanted"),
     [
+        (LrpRules("epsilon", epsilon=1), [-3 * 1 / -4, -3 * -4 / -4]),
         (LrpRules("gamma", epsilon=0, gamma=1), [-3 * 1 / -7, -3 * -8 / -7]),
         (LrpRules("alpha_beta", epsilon=0), [2 * -3, 3]),
     ],
@@ -316,7 +346,7 @@ def test_a_sum_is_shared_in_proportion_and_a_maximum_goes_to_the_winner():
 # --- the box of the input ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["convolutions", "rescaled", "nested", "subclassed"])
+@pytest.mark.parametrize("name", ["convolutions", "rescaled", "moved", "nested", "subclassed"])
 def test_nothing_is_lost_to_a_box_or_to_the_bias_of_the_first_layer(name):
     model = with_weights(MODELS[name]())
     first = next(each for each in model._flatten_layers() if isinstance(each, layers.Conv2D))
@@ -416,6 +446,88 @@ def test_a_fused_normalisation_is_folded_like_one_of_several_operations():
         np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=0.01, atol=1e-4)
 
 
+def test_a_fused_normalisation_without_a_layer_to_fold_it_into_takes_part_in_the_sum():
+    model = chain(_conv(), _FusedNormalization(), layers.MaxPooling2D(), _conv())
+    found = HandedBack(with_weights(model, shifted=True), samples(8, 24, 3))
+    largest = np.abs(found.gradient_x_input[0]).max()
+    assert np.abs(found.relevance[0] - found.gradient_x_input[0]).max() < 1e-3 * largest
+
+
+SCALED = {
+    "from a constant": (lambda x: 3 - x, -1, 3),
+    "negated": (lambda x: -x, -1, 0),
+    "divided": (lambda x: x / RAMP[:5] + 0.5, 1 / RAMP[:5], 0.5),
+    "less a constant": (lambda x: (x - 0.5) * RAMP[2:7], RAMP[2:7], -0.5 * RAMP[2:7]),
+}
+
+
+@pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
+@pytest.mark.parametrize(("function", "scale", "shift"), SCALED.values(), ids=SCALED)
+def test_a_scale_written_by_hand_is_folded_too(function, scale, shift, rules):
+    parted = chain(layers.Dense(5), layers.Lambda(function), layers.ReLU(), shape=(6,))
+    kernel, bias, *others = with_weights(parted, shifted=True).get_weights()
+    whole = chain(layers.Dense(5), layers.ReLU(), shape=(6,))
+    whole.set_weights([kernel * scale, bias * scale + shift, *others])
+    x = samples(6)
+    found, wanted = HandedBack(parted, x, rules), HandedBack(whole, x, rules)
+    np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
+@pytest.mark.parametrize("function", [lambda x: 3 - x, lambda x: x / RAMP[:5] + 0.5])
+def test_a_scale_in_front_of_a_layer_is_folded_into_it(function, rules):
+    parted = chain(layers.ReLU(), layers.Lambda(function), layers.Dense(4), shape=(5,))
+    kernel, bias, *others = with_weights(parted, shifted=True).get_weights()
+    shift = function(np.zeros((1, 5)))
+    scale = function(np.ones((1, 5))) - shift
+    whole = chain(layers.ReLU(), layers.Dense(4), shape=(5,))
+    whole.set_weights([kernel * scale.T, bias + (shift @ kernel)[0], *others])
+    x = samples(5)
+    found, wanted = HandedBack(parted, x, rules), HandedBack(whole, x, rules)
+    np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=1e-6, atol=1e-9)
+
+
+def test_a_bias_along_the_second_axis_is_not_taken_for_one_of_the_last():
+    def biased(x):
+        return tf.nn.bias_add(x, RAMP[:3], data_format="NCHW")
+
+    def added(x):
+        return x + RAMP[:3, None, None]
+
+    first, second = (
+        chain(layers.Dense(3), layers.Lambda(function), shape=(3, 2, 2))
+        for function in (biased, added)
+    )
+    second.set_weights(with_weights(first).get_weights())
+    x = samples(3, 2, 2)
+    for rules in ALL_RULES.values():
+        found, wanted = HandedBack(first, x, rules), HandedBack(second, x, rules)
+        np.testing.assert_allclose(found.relevance[0], wanted.relevance[0])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: keras.ops.relu(x),
+        lambda x: keras.ops.pad(keras.ops.relu(x), ((0, 0), (1, 1)), constant_values=-1.0),
+        lambda x: keras.ops.concatenate([keras.ops.relu(x), -keras.ops.relu(x)], axis=1),
+        lambda x: keras.ops.maximum(x, -1.0),
+    ],
+)
+def test_what_is_known_of_signs_changes_nothing(function):
+    known = chain(layers.Lambda(function), layers.Dense(4), layers.ReLU(), shape=(6,))
+    hidden = chain(
+        layers.Lambda(lambda x: keras.ops.minimum(function(x), 1e9)),
+        layers.Dense(4),
+        layers.ReLU(),
+        shape=(6,),
+    )
+    hidden.set_weights(with_weights(known).get_weights())
+    for rules in ALL_RULES.values():
+        found, wanted = HandedBack(known, samples(6), rules), HandedBack(hidden, samples(6), rules)
+        np.testing.assert_allclose(found.relevance[0], wanted.relevance[0])
+
+
 # --- the same model written in other ways -----------------------------------------------
 
 
@@ -456,7 +568,10 @@ def test_a_relu_is_one_however_it_is_written(make, rules):
 
 @pytest.mark.parametrize(
     "activation",
-    ["gelu", "silu", "mish", "hard_silu", "elu", "selu", "tanh", "softplus", "sigmoid", "relu6"],
+    [
+        *("gelu", "silu", "mish", "hard_silu", "elu", "selu", "tanh", "softplus", "sigmoid"),
+        *("relu6", lambda x: keras.ops.clip(x, -0.1, 0.1), lambda x: 1 / x),
+    ],
 )
 def test_an_activation_hands_on_what_it_is_handed(activation):
     model = chain(
@@ -515,9 +630,22 @@ def _multiplied():
     return model
 
 
+def _operated():
+    inputs = keras.Input((4,))
+    x = keras.ops.softmax(layers.Dense(4)(inputs))
+    return keras.Model(inputs, layers.Dense(3)(x))
+
+
+class _InTraining(layers.Layer):
+    def call(self, x):
+        ones = tf.ones(x.shape[-1:])
+        return tf.compat.v1.nn.fused_batch_norm(tf.cast(x, tf.float32), ones, ones)[0]
+
+
+IMAGE = tf.ones((1, 8, 24, 1), tf.float64)
 REFUSED = {
     "a loop": (
-        lambda: chain(layers.LSTM(3, name="memory"), shape=(5, 4)),
+        lambda: chain(layers.LSTM(3, name="memory"), layers.Dropout(0.1), shape=(5, 4)),
         (5, 4),
         r"layer 'memory' \(LSTM\).*TensorListStack",
     ),
@@ -530,6 +658,29 @@ REFUSED = {
         lambda: chain(layers.Dense(4, activation="softmax", name="shares"), shape=(4,)),
         (4,),
         r"layer 'shares' \(Dense\).*Softmax for which there is no rule",
+    ),
+    "a plain operation": (_operated, (4,), r"layer 'softmax\w*' \(Softmax\)"),
+    "a normalisation by batch": (
+        lambda: chain(layers.Conv2D(4, 3), _InTraining(name="norm")),
+        (8, 24, 3),
+        r"layer 'norm' \(_InTraining\).*FusedBatchNorm",
+    ),
+    "bounds of another shape": (
+        lambda: chain(
+            layers.Dense(1),
+            layers.Lambda(lambda x: tf.maximum(x, RAMP[:3]), name="bounds"),
+            shape=(4,),
+        ),
+        (4,),
+        r"layer 'bounds' \(Lambda\).*Maximum for which",
+    ),
+    "kernels made of the input": (
+        lambda: chain(
+            layers.Lambda(lambda x: tf.nn.conv2d(IMAGE, x[0, ..., None], 1, "VALID"), name="odd"),
+            shape=(3, 3, 1),
+        ),
+        (3, 3, 1),
+        r"layer 'odd' \(Lambda\).*Conv2D",
     ),
     "a gate": (
         _gated,
@@ -549,3 +700,68 @@ REFUSED = {
 def test_what_it_cannot_be_handed_through_is_named(make, shape, words):
     with pytest.raises(LayerError, match=words):
         HandedBack(make(), samples(*shape))
+
+
+# --- in single precision: other frameworks, published models -------------------------------
+
+
+def test_a_maximum_over_a_volume_goes_to_the_winner():
+    model = keras.Sequential(
+        [
+            keras.Input((2, 2, 2, 1), dtype="float32"),
+            layers.MaxPooling3D(dtype="float32"),
+            layers.Reshape((1,), dtype="float32"),
+        ]
+    )
+    x = np.zeros((1, 2, 2, 2, 1), np.float32)
+    x[0, 1, 0, 1] = 3
+    np.testing.assert_array_equal(HandedBack(model, x).relevance[0], x)
+
+
+def test_a_model_of_keras_2_is_handed_through_alike():
+    keras_2 = pytest.importorskip("tf_keras")
+    kinds = keras_2.layers
+    model = keras_2.Sequential(
+        [
+            kinds.Input((8, 24, 3)),
+            kinds.Conv2D(4, 3),
+            kinds.BatchNormalization(),
+            kinds.ReLU(),
+            kinds.MaxPooling2D(),
+            kinds.Flatten(),
+            kinds.Dense(3),
+        ]
+    )
+    x = samples(8, 24, 3).astype(np.float32)
+    for rules in ALL_RULES.values():
+        found = HandedBack(model, x, rules)
+        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-3)
+    found = HandedBack(model, x)
+    np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], rtol=1e-3, atol=1e-6)
+    ends = [kinds.Softmax(name="shares"), kinds.Dense(2)]
+    refused = keras_2.Sequential([kinds.Input((8, 24, 3)), model, *ends])
+    with pytest.raises(LayerError, match=r"layer 'shares' \(Softmax\)"):
+        HandedBack(refused, x)
+
+
+@pytest.mark.parametrize("rule", ALL_RULES)
+@pytest.mark.parametrize(
+    ("file", "brightest"), [("CIFAR-10_CNN5.h5", 1.0), ("mlperf_tiny_resnet.h5", 255.0)]
+)
+def test_published_models_lose_nothing_but_to_their_biases(file, brightest, rule):
+    """With the biases taken out, all of the score arrives at the image."""
+    model = aw.load_model(require_model(file))
+    with np.load(require_data("cifar10") / "cifar10.npz") as data:
+        x = data["x_test"][:8].astype(np.float32) * (brightest / 255)
+    found = HandedBack(model, x)
+    largest = np.abs(found.gradient_x_input[0]).max()
+    np.testing.assert_allclose(
+        found.relevance[0], found.gradient_x_input[0], rtol=1e-3, atol=1e-5 * largest
+    )
+    for variable in model.weights:
+        if variable.name in ("bias", "beta", "moving_mean"):
+            variable.assign(np.zeros(variable.shape))
+    rules = replace(ALL_RULES[rule], epsilon=1e-9)
+    for each in (rules, replace(rules, box=(0, brightest))):
+        found = HandedBack(model, x, each)
+        np.testing.assert_allclose(found.totals, found.scores, rtol=2e-3)

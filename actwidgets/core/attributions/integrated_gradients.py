@@ -150,7 +150,7 @@ def _note(rows: Integers, share: float, integral: _Integral) -> str:
     if not rows.size:
         return ""
     named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
-    told = f"Of {len(rows)} of {len(integral.scores)} samples ({named})"
+    told = f"For {len(rows)} of {len(integral.scores)} samples ({named})"
     return (
         f"{told} the values' sum misses the change of the score by more than {share:.3g} of it "
         f"after {integral.n_steps} steps."

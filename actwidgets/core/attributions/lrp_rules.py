@@ -41,10 +41,8 @@ class LrpRules:
             raise DataError(f"rule must be one of {', '.join(RULES)}; got {self.rule!r}")
         for name, least in (("epsilon", 0.0), ("gamma", 0.0), ("alpha", 1.0)):
             value = getattr(self, name)
-            if not value >= least:
-                raise DataError(f"{name} must be at least {least:g}; got {value!r}")
-            if not np.isfinite(value):
-                raise DataError(f"{name} must be finite; got {value!r}")
+            if not isinstance(value, (int, float, np.number)) or not least <= value < np.inf:
+                raise DataError(f"{name} must be a number of at least {least:g}; got {value!r}")
         if self.box is not None:
             object.__setattr__(self, "box", _checked_box(self.box))
 

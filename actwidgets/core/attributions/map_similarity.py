@@ -17,9 +17,9 @@ def map_similarity(one: Array, other: Array, n_place_axes: int) -> Array:
         n_place_axes: How many axes behind the sample axis are places.
 
     Returns:
-        `(sample,)` float64, at most 1; 1 for equal maps. 0 where one of them is the same
-        everywhere and the other is not, NaN where one holds NaN. Of vectors, whose
-        neighbours mean nothing, one window spans all.
+        `(sample,)` float64, at most 1; 1 for equal maps. 0 where one of them is the same at
+        all places and the other is not; NaN where both are and differ, or where one holds
+        NaN. Of vectors, whose neighbours mean nothing, one window spans all.
 
     Reference: Wang et al. 2004, with a Gaussian window; so compared by Adebayo et al. 2018.
     """
@@ -33,6 +33,7 @@ def map_similarity(one: Array, other: Array, n_place_axes: int) -> Array:
     found = (upper / lower).mean(axis=axes)
     is_flat = np.ptp(a, axis=axes) == 0, np.ptp(b, axis=axes) == 0
     found[is_flat[0] != is_flat[1]] = 0
+    found[is_flat[0] & is_flat[1]] = np.nan
     every = tuple(range(1, one.ndim))
     found[(one == other).all(axis=every)] = 1
     found[np.isnan(one).any(axis=every) | np.isnan(other).any(axis=every)] = np.nan

@@ -14,6 +14,7 @@ from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.map_similarity import map_similarity
 from actwidgets.core.attributions.method import Method, Progress
 from actwidgets.core.attributions.model_slice import ModelSlice
+from actwidgets.core.attributions.option_checks import whole
 from actwidgets.core.attributions.places import n_place_axes
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import ModelError
@@ -67,12 +68,15 @@ class RandomisationCheck:
         """What is to be said of it."""
         found, layer = self._after_the_first, self.stages[1]
         if np.isnan(found):
-            return f"The map cannot be compared with random weights in layer {layer!r}: it is NaN."
+            return (
+                f"The map cannot be compared with that of random weights in layer {layer!r}: one "
+                "holds NaN, or both are the same at all places."
+            )
         told = f"With random weights in layer {layer!r}"
         if self.insensitive:
             return (
-                f"{told} the map hardly changes (similarity {found:.2f} of 1): it tells more of "
-                "the input than of what the model has learnt."
+                f"{told} the map hardly changes (similarity {found:.2f} of 1): it shows the "
+                "input more than what tells the classes apart."
             )
         return f"{told} the map changes, as it should (similarity {found:.2f} of 1)."
 
@@ -90,6 +94,7 @@ def randomising(
     method: Method,
     target: ArrayLike | None = None,
     options: Mapping[str, Any] | None = None,
+    n_layers: int | None = None,
 ) -> Generator[Progress, None, RandomisationCheck]:
     """Attribute, then again with random weights in one layer more, from the output down.
 
@@ -101,11 +106,14 @@ def randomising(
         target: As in `checked_target`; the classes of the model, also where its weights are
             random and it would predict others.
         options: Of the method.
+        n_layers: How many layers, from the output down; all by default. One is enough for
+            `insensitive`.
 
     Yields:
         `(done, total)` before each piece of work.
 
     Raises:
+        DataError: Fewer layers than one.
         ModelError: No layer has weights to randomise. And as `attributing`.
 
     Cost: one attribution, and one more for each layer with weights and for none.
@@ -114,7 +122,8 @@ def randomising(
     """
     if not randomised.stages:
         raise ModelError("no layer of this model has a matrix of weights that could be random")
-    stages = "", *randomised.stages
+    n_layers = None if n_layers is None else whole("n_layers", n_layers, least=1)
+    stages = "", *randomised.stages[:n_layers]
     n_runs = len(stages) + 1
     original = yield from _within(0, n_runs, attributing(slice_, points, method, target, options))
     maps = _maps(original)

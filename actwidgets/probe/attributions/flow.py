@@ -1,6 +1,5 @@
 """Which tensors of a graph lie between some inputs and an output, and who reads them."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -27,7 +26,6 @@ class Flow:
     def __init__(self, outputs: Any, inputs: Sequence[Any]) -> None:
         self._inputs = {each.ref() for each in inputs}
         self.carried = set(self._inputs)
-        self._readers: Counter[Any] = Counter()
         self.operations = []
         behind = operations_behind([outputs])
         for operation in (each for each in outputs.graph.get_operations() if each in behind):
@@ -35,7 +33,6 @@ class Flow:
                 if _tells_values(operation, output) and self.operands(operation, place):
                     self.carried.add(output.ref())
             if any(output.ref() in self.carried for output in operation.outputs):
-                self._readers.update(each.ref() for _, each in self.operands(operation))
                 self.operations.append(operation)
         self._order = {operation: place for place, operation in enumerate(self.operations)}
 
@@ -50,10 +47,6 @@ class Flow:
             places = range(output, output + 1)
         operands = operation.inputs
         return [(each, operands[each]) for each in places if operands[each].ref() in self.carried]
-
-    def only_within(self, tensor: Any) -> bool:
-        """Whether one operation reads it and nobody asks for it."""
-        return self._readers[tensor.ref()] == 1 and not self.is_input(tensor)
 
     def readers_are(self, tensor: Any, kinds: Sequence[str]) -> bool:
         """Whether everything that reads it is of these kinds, and something does."""

@@ -4,6 +4,8 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import tensorflow as tf
+
 from actwidgets.probe.recorder import Tap
 
 OUTSIDE = 2  # parts of every name: the recorder's own call, and that of the model
@@ -22,9 +24,9 @@ def layer_names(taps: Sequence[Tap]) -> Callable[[Any], str]:
     scopes: dict[tuple[str, ...], Tap] = {}
     of_operations: dict[Any, Tap] = {}
     for tap in taps:
-        operation = getattr(tap.output, "op", None)
-        if operation is None or not tap.name.partition(":")[0]:
+        if not isinstance(tap.output, tf.Tensor) or not tap.name.partition(":")[0]:
             continue
+        operation = tap.output.op
         of_operations.setdefault(operation, tap)
         layers = tap.name.partition(":")[0].split("/")
         parts = tuple(operation.name.split("/"))

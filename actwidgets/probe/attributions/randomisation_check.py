@@ -20,6 +20,7 @@ def randomisation_check(
     layer: str | None = None,
     output: str = "logit",
     *,
+    n_layers: int | None = None,
     seed: int = 0,
     head: str | int | None = None,
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
@@ -37,6 +38,8 @@ def randomisation_check(
         method: Name of the method.
         layer: Whose maps class activation maps are made of.
         output: "logit" or "probability".
+        n_layers: How many layers, from the output down; all by default. One is enough for
+            `.insensitive`.
         seed: Of the random weights: each layer's own initializers, where it has some, with
             this seed.
         head: Which of several outputs, by name or index.
@@ -61,4 +64,5 @@ def randomisation_check(
     slice_ = probe.model_slice(layer, output, **shared)
     seed = whole("seed", seed, least=0)
     randomised = probe.randomised_slice(layer, output, seed=seed, **shared)
-    return finished(randomising(slice_, randomised, slice_.points(x), wanted, target, options))
+    points = slice_.points(x)
+    return finished(randomising(slice_, randomised, points, wanted, target, options, n_layers))

@@ -1,5 +1,6 @@
 """A model whose layers get random weights one after the other, while the user's keeps its own."""
 
+import re
 from typing import Any
 
 import keras
@@ -63,9 +64,14 @@ class RandomisedModel(ScoreModel):
         found: dict[str, list[tuple[Any, Any]]] = {}
         waiting: list[tuple[Any, Any]] = []
         known, owned = {id(each) for each, _ in self._pairs}, set[int]()
+        used = {
+            _call_of(name)
+            for name, tap in call.taps.items()
+            if name not in embedded and getattr(tap, "op", None) in needed
+        }
         for output in reversed(self.catalogue.outputs.values()):
-            name, tap = output.name, call.taps.get(output.name)
-            if is_models_own(name) or name in embedded or getattr(tap, "op", None) not in needed:
+            name = output.name
+            if is_models_own(name) or name not in used:
                 continue
             weights = getattr(output.layer, "weights", ())
             own = [each for each in weights if id(each) in known - owned]
@@ -114,6 +120,11 @@ class RandomisedSlice(KerasSlice):
     def randomise(self, layer: str) -> None:
         """Give a layer random weights; layers randomised before keep theirs."""
         self._randomised.randomise(self._head, layer)
+
+
+def _call_of(name: str) -> str:
+    """The call that an output is of: of `lstm:1`, `lstm`."""
+    return re.sub(r":\d+$", "", name)
 
 
 def _random_values(owner: Any, weight: Any, seed: int) -> Any:

@@ -106,7 +106,7 @@ class _Walk:
         operands = flow.operands(operation)
         if kind in COPIES or (kind in CHOICES and not self._is_bound(operation)):
             return self._moved(operation, received)
-        if kind in SUMS:
+        if kind in SUMS or (kind == "Einsum" and len(operation.inputs) == 1):
             return self._shared_out(operation, received[0])
         if is_affine(operation, flow):
             if kind in NORMALISATIONS or not same_shape(operands[0][1], operation.outputs[0]):

@@ -123,7 +123,8 @@ def weighted_layer(operation: Any, flow: Flow) -> WeightedLayer | None:
     """The layer with weights that ends at an operation, or None.
 
     A bias and a batch normalisation behind the kernel, or a batch normalisation in front of
-    it, belong to it where nothing else reads what lies between.
+    it, belong to it unless what lies between is one of the inputs asked about. What others
+    read of that, and hand back to it, goes its own way from there.
     """
     behind = _chain_to_kernel(operation, flow)
     if behind is None:
@@ -156,7 +157,7 @@ def _chain_to_kernel(operation: Any, flow: Flow) -> list[Step] | None:
             return found[::-1] if _has_two_factors(found[-1]) else None
         if not (is_affine(operation, flow) or _keeps_channels(operation, values)):
             return None
-        if not flow.only_within(values):
+        if flow.is_input(values):
             return None
         operation = values.op
 
@@ -200,7 +201,7 @@ def _chain_before(values: Any, flow: Flow) -> tuple[Step, ...]:
     None of them where they lead to another kernel: then they are folded into that one.
     """
     found: list[Step] = []
-    while flow.only_within(values):
+    while not flow.is_input(values):
         operation = values.op
         operands = flow.operands(operation)
         if operation.type in CONVOLUTIONS | DENSE:

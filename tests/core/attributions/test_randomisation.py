@@ -10,7 +10,7 @@ from actwidgets.core.attributions.attributing import finished
 from actwidgets.core.attributions.map_similarity import map_similarity
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
-from actwidgets.errors import ModelError
+from actwidgets.errors import DataError, ModelError
 
 SHAPE = (12, 12, 2)
 
@@ -56,7 +56,7 @@ def test_a_map_that_stays_as_it_was_is_insensitive_and_the_sentence_says_so():
     assert 0.9 < found.similarity[1].mean() < 0.995
     assert found.insensitive
     assert "'top' the map hardly changes (similarity 0.9" in found.sentence
-    assert "more of the input than of what the model has learnt" in found.sentence
+    assert "it shows the input more than what tells the classes apart" in found.sentence
 
 
 def test_it_is_the_layer_nearest_to_the_output_that_tells():
@@ -79,6 +79,13 @@ def test_the_class_stays_that_of_the_model():
     opposite.scores = lambda points, output=None: -NumpySlice.scores(opposite, points, output)
     again = finished(randomising(slice_, opposite, points, method_named("gradient")))
     np.testing.assert_array_equal(again.similarity[0], 1)
+
+
+def test_the_uppermost_layers_alone_may_be_checked():
+    found, random = _checked(kept=0, n_layers=1)
+    assert (found.stages, random.told) == (("", "top"), ["reset", "top"])
+    with pytest.raises(DataError, match="n_layers must be a whole number of at least 1; got 0"):
+        _checked(kept=0, n_layers=0)
 
 
 def test_progress_runs_over_all_stages():
@@ -145,6 +152,7 @@ def test_channels_are_summed_in_size():
 def test_a_flat_map_is_like_a_flat_one_alone_and_nan_like_none():
     one, flat = _maps(0), np.zeros((3, 12, 16))
     assert map_similarity(flat, flat, 2).tolist() == [1, 1, 1]
+    assert np.isnan(map_similarity(flat, flat + 1, 2)).all()  # there is nothing to compare
     assert map_similarity(one, flat, 2).tolist() == [0, 0, 0]
     broken = one.copy()
     broken[1, 2, 3] = np.nan
@@ -152,7 +160,7 @@ def test_a_flat_map_is_like_a_flat_one_alone_and_nan_like_none():
 
 
 def test_lines_and_volumes_can_be_compared():
-    for shape in ((2, 30), (2, 30, 4), (2, 6, 6, 6), (2, 1, 1, 3)):
+    for shape in ((2, 30), (2, 30, 4), (2, 6, 6, 6), (2, 8, 1, 3)):
         one = _maps(0, shape)
         n_places = max(len(shape) - 2, 1)
         np.testing.assert_allclose(map_similarity(one, -2 * one, n_places), 1, atol=1e-9)
