@@ -7,8 +7,8 @@ from numpy.typing import ArrayLike
 from actwidgets.core.attributions.attributing import attributing, finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.methods import method_named
-from actwidgets.errors import DataErrorfrom actwidgets.probe.attributions.recent_probe import recent_probe
-
+from actwidgets.errors import DataError
+from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
 def attribute(

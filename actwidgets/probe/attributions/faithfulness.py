@@ -6,8 +6,8 @@ from actwidgets.core.attributions.attributing import finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.faithfulness import Faithfulness
 from actwidgets.core.attributions.faithfulness import faithfulness as following
-from actwidgets.errors import ShapeErrorfrom actwidgets.probe.attributions.recent_probe import recent_probe
-
+from actwidgets.errors import ShapeError
+from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
 def faithfulness(
