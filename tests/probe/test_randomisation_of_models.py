@@ -8,12 +8,12 @@ from real_data import require_data, require_model
 from test_model_on_loan import _state
 
 import actwidgets as aw
+from actwidgets.core.attributions.methods import METHODS
+from actwidgets.core.attributions.randomisation import randomising
 from actwidgets.errors import DataError, ModelError
-from actwidgets.probe.attributions.randomisation_check import (
-    randomisation_check,
-    randomisation_steps,
-)
+from actwidgets.probe.attributions.randomisation_check import randomisation_check
 from actwidgets.probe.attributions.randomised import RandomisedModel, RandomisedSlice
+from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.slices import Slices
 
 pytestmark = pytest.mark.keras
@@ -169,8 +169,10 @@ def test_layers_on_the_way_to_another_output_are_left_out():
 
 
 def test_the_steps_tell_how_far_they_are():
-    steps = list(randomisation_steps(_model(), X, n_layers=2))
-    assert steps == [(0, 4), (1, 4), (2, 4), (3, 4)]
+    probe = KerasProbe(_model(), X)
+    slice_, randomised = probe.model_slice(), probe.randomised_slice()
+    steps = randomising(slice_, randomised, slice_.points(X), METHODS["gradient"], n_layers=2)
+    assert list(steps) == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
 
 def test_weights_that_change_between_two_checks_are_taken_as_they_are_then():

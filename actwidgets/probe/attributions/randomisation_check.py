@@ -8,8 +8,8 @@ from actwidgets.core.attributions.attributing import finished
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.attributions.option_checks import whole
 from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
+from actwidgets.probe.attributions.recent_probe import recent_probe
 from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES
-from actwidgets.probe.keras_probe import KerasProbe
 
 
 def randomisation_check(
@@ -59,7 +59,7 @@ def randomisation_check(
     """
     wanted = method_named(method)
     wanted.settings(options)
-    probe = KerasProbe(model, x, head=head)
+    probe = recent_probe(model, x, head)
     shared = {"memory_budget_bytes": memory_budget_bytes}
     slice_ = probe.model_slice(layer, output, **shared)
     seed = whole("seed", seed, least=0)
