@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from precision import double_precision
 from real_data import require_data, require_model
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
@@ -19,12 +20,8 @@ pytestmark = pytest.mark.keras
 
 @pytest.fixture(autouse=True, scope="module")
 def _in_double_precision():
-    before = keras.config.dtype_policy(), keras.config.floatx()
-    keras.config.set_floatx("float64")
-    keras.config.set_dtype_policy("float64")
-    yield
-    keras.config.set_dtype_policy(before[0])
-    keras.config.set_floatx(before[1])
+    with double_precision():
+        yield
 
 
 RAMP = np.linspace(-1, 2, 12)
