@@ -582,7 +582,8 @@ def test_an_activation_hands_on_what_it_is_handed(activation):
         HandedBack(model, x, ALL_RULES["epsilon"], at=name) for name in ("before", "behind")
     )
     np.testing.assert_allclose(before.relevance[0], behind.relevance[0])
-    np.testing.assert_allclose(before.totals, before.scores)
+    whole = HandedBack(model, x, ALL_RULES["epsilon"])
+    np.testing.assert_allclose(whole.totals, whole.scores)
 
 
 def test_an_input_that_the_score_does_not_depend_on_gets_nothing():
