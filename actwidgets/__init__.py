@@ -43,6 +43,8 @@ _HOMES = {
     "kernels": "probe.numbers",
     "attribute": "probe.attributions.attribute",
     "attribution_methods": "core.attributions.methods",
+    "faithfulness": "probe.attributions.faithfulness",
+    "randomisation_check": "probe.attributions.randomisation_check",
     "Attribution": "core.attributions.attribution",
     "Partitions": "probe.cluster.partitions",
     "cka": "core.representations.cka",

@@ -42,6 +42,29 @@ def test_one_class_for_all_is_not_that_class_for_one(session):
     assert len(one) == 1
 
 
+def test_settings_that_are_large_arrays_are_told_apart(session):
+    x = session._samples.x[:1]
+    baselines = [np.zeros((6, 8, 1), np.float32), np.ones((6, 8, 1), np.float32)]
+    baselines.append(np.where(np.arange(48).reshape(6, 8, 1) == 20, 1, 0).astype(np.float32))
+    for baseline in baselines:
+        asked = {"rows": [0], "target": 1, "baseline": baseline}
+        found = session.attributions.get("integrated_gradients", **asked)
+        np.testing.assert_allclose(found.values, (x - baseline) * 2 * WEIGHTS, rtol=1e-5, atol=1e-6)
+
+
+def test_curves_are_those_of_the_map(session):
+    found = session.attributions.faithfulness("gradient_x_input", rows=[5], target=1)
+    assert found.kind == "deletion"
+    assert (found.shares[0], found.shares[-1]) == (0, 1)
+    before = session.model.slice.scores(session.model.slice.points(session._samples.x[[5]]))
+    chances = np.exp(before - before.max()) / np.exp(before - before.max()).sum()
+    assert found.scores[0, 0] == pytest.approx(chances[0, 1], abs=1e-6)
+    rising = session.attributions.faithfulness(
+        "gradient_x_input", rows=[5], target=1, kind="insertion"
+    )
+    assert rising.scores[0, -1] == pytest.approx(found.scores[0, 0], abs=1e-6)
+
+
 def test_they_follow_the_disturbance(session):
     session.samples = (3,)
     plain = session.attributions.get("gradient_x_input", target=0)

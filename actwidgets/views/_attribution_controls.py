@@ -52,7 +52,7 @@ class MethodSettings(w.Box):
         make = w.SelectionSlider if is_slider else w.Dropdown
         control = make(
             # By place: a list with the value None shows nothing.
-            options=[(_told(each), place) for place, each in enumerate(choices)],
+            options=[(_told(each, option), place) for place, each in enumerate(choices)],
             value=choices.index(option.default),
             description=option.name.replace("_", " "),
             tooltip=option.help,
@@ -73,9 +73,9 @@ class MethodSettings(w.Box):
         self.children = [each for made in self._made.values() for each in made.values()]
 
 
-def _told(value: Any) -> str:
+def _told(value: Any, option: Option) -> str:
     if value is None:
-        return "by default"
+        return option.none
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, tuple):

@@ -48,7 +48,7 @@ def legend(colouring: str, limits: Sequence[float], *, shared: bool) -> str:
     stops = ", ".join(
         "rgb({},{},{})".format(*palette(COLOURINGS[colouring])[each]) for each in codes
     )
-    if shared and len(limits):
+    if shared or len(limits) == 1:
         end = figure(limits[0])
         low, high = (f"-{end}", f"+{end}") if colouring == "signed" else ("0", end)
     else:
@@ -57,8 +57,10 @@ def legend(colouring: str, limits: Sequence[float], *, shared: bool) -> str:
         f'<span style="display:inline-block;width:120px;height:10px;margin:0 6px;'
         f'background:linear-gradient(to right,{stops})"></span>'
     )
-    scale = "one scale for all" if shared else "each tile on a scale of its own"
-    return f'<div class="aw-note">{low}{bar}{high} <span>({scale})</span></div>'
+    scale = ""
+    if len(limits) > 1:
+        scale = " (one scale for all)" if shared else " (each on a scale of its own)"
+    return f'<div class="aw-note">{low}{bar}{high}{scale}</div>'
 
 
 def account(method: Method, attributions: Sequence[Attribution]) -> str:

@@ -48,7 +48,8 @@ class CurvePanel(AttributionPanel):
         self.lines.show(deletion.shares, [deletion.scores[0], insertion.scores[0]])
         self._told.value = note(
             f"Area below the deletion curve {float(deletion.auc[0]):.3f} (a faithful map has it "
-            f"low), below the insertion curve {float(insertion.auc[0]):.3f} (high). What is gone "
-            "is filled with the mean of the picture, which the model has never seen either."
+            f"low), below the insertion curve {float(insertion.auc[0]):.3f} (high). Deleted "
+            "places get the mean of the picture, insertion begins with it blurred: neither is "
+            "anything that the model was trained on."
         )
         return True

@@ -12,7 +12,7 @@ from actwidgets.views._picture import plain_figure
 
 COLOURS = ("#3fa7a0", "#e08a2e")
 MARK = "#888888"
-MARGIN = {"top": 12, "bottom": 40, "left": 54, "right": 54}
+MARGIN = {"top": 12, "bottom": 46, "left": 54, "right": 54}
 
 
 class LineFigure(w.VBox):
@@ -21,7 +21,7 @@ class LineFigure(w.VBox):
     Args:
         across: What the axis below says.
         names: What each line is; at the axis of its colour.
-        one_scale: Whether both lines are read at the left axis.
+        one_scale: Whether both lines are read at the left axis, of shares from 0 to 1.
         width_px: Of the figure.
         height_px: Of the figure.
     """
@@ -36,8 +36,8 @@ class LineFigure(w.VBox):
         height_px: int = 210,
     ) -> None:
         self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
-        n_scales = 1 if one_scale else len(names)
-        self._ys = [bq.LinearScale() for _ in range(n_scales)]
+        self._one_scale = one_scale
+        self._ys = [bq.LinearScale(min=0, max=1) for _ in range(1 if one_scale else len(names))]
         ys = [self._ys[0] if one_scale else each for each in (self._ys * 2)[: len(names)]]
         self.lines = [
             bq.Lines(x=[0, 1], y=[0, 0], scales={"x": self._x, "y": y}, colors=[colour])
@@ -51,7 +51,11 @@ class LineFigure(w.VBox):
             line_style="dashed",
             scales={"x": self._x, "y": bq.LinearScale(min=0, max=1, allow_padding=False)},
         )
-        axes = [bq.Axis(scale=self._x, label=across, num_ticks=6, grid_lines="none")]
+        axes = [
+            bq.Axis(
+                scale=self._x, label=across, label_offset="34px", num_ticks=6, grid_lines="none"
+            )
+        ]
         for place, y in enumerate(self._ys):
             axes.append(
                 bq.Axis(
@@ -82,8 +86,7 @@ class LineFigure(w.VBox):
         """
         x = np.asarray(x, np.float32)
         values = [np.asarray(each, np.float32) for each in lines]
-        per_scale = [np.concatenate(values)] if len(self._ys) == 1 else values
-        for scale, each in zip(self._ys, per_scale, strict=True):
+        for scale, each in zip([] if self._one_scale else self._ys, values, strict=False):
             low, high = finite_range(each)
             margin = 0.06 * (high - low) or 0.5
             with scale.hold_sync():

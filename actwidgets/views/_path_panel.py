@@ -39,7 +39,7 @@ class PathPanel(AttributionPanel):
         self.lines = LineFigure("alpha: share of the sample", ("score", "gradient norm"))
         self.tiles = AttributionTiles(lambda _tile: None)
         self._told = w.HTML()
-        left = w.VBox([self.lines, self.slider, self._told])
+        left = w.VBox([self.lines, self.slider, self._told], layout={"width": "440px"})
         super().__init__(children=(w.HBox([left, self.tiles], layout={"flex_flow": "row wrap"}),))
 
     def show(self, subject: Subject) -> bool:

@@ -20,7 +20,8 @@ class RandomisationPanel(AttributionPanel):
         self._attributions = session.attributions
         self.lines = LineFigure(
             "share of the layers with random weights, from the top",
-            ("rank correlation with the map as it is",),
+            ("similarity to the map as it is",),
+            one_scale=True,
             width_px=520,
         )
         self._told = w.HTML()

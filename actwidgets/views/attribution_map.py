@@ -118,11 +118,11 @@ class AttributionMap(View):
 
     def _render(self, selection: Selection) -> None:
         chosen = method_named(self.method)
-        self._title.value = _heading(self._told_of(selection))
         self._offered.show(chosen, chosen.settings(self.settings.get(self.method, {})))
         looks_at_layer = chosen.needs_layer or self.compare == "methods"
         self._at_layer.layout.display = None if looks_at_layer else "none"
         tiles, refused, self._waiting = self._gathered(selection)
+        self._title.value = _heading(self._told_of(selection, tiles))
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
@@ -229,14 +229,16 @@ class AttributionMap(View):
         true = None if labels is None else names[int(labels[tile.row])]
         return said.sample_told(tile.row, true, name), below
 
-    def _told_of(self, selection: Selection) -> str:
+    def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
         if self.compare == "methods":
             return f"sample {selection.sample} by {len(self.methods)} methods"
         title, count = method_named(self.method).title, len(selection.samples)
-        if count == 1:
-            return f"{title} of sample {selection.sample}"
-        shown = f"{self.max_samples} of {count:,}" if count > self.max_samples else str(count)
-        return f"{title} of {shown} samples"
+        told = f"{title} of sample {selection.samples[0]}"
+        if count > 1:
+            shown = f"{self.max_samples} of {count:,}" if count > self.max_samples else str(count)
+            told = f"{title} of {shown} samples"
+        layer = tiles[0].attribution.layer if tiles else ""
+        return f"{told} at {layer}" if layer else told
 
     # --- what others say -----------------------------------------------------------------
 

@@ -1,6 +1,7 @@
 """The user's model before and after every public call."""
 
 import threading
+from contextlib import suppress
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ from model_zoo import CASES, N_CLASSES, N_SAMPLES
 import actwidgets as aw
 from actwidgets.core import batches
 from actwidgets.core.interventions.edits import Edit
-from actwidgets.errors import ModelError
+from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
@@ -79,6 +80,19 @@ def _edited(model, x=X, layers=("conv", "norm", "drop")):
         found.predictions(x), found.activations([chosen[0]], x)
 
 
+ATTRIBUTIONS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "score_cam")
+
+
+def _attributed(model, x=X, methods=ATTRIBUTIONS, **options):
+    """By every road; what does not apply is refused, and leaves nothing behind either."""
+    for method in methods:
+        for output in ("logit", "probability"):
+            with suppress(ModelError, LayerError):
+                aw.attribute(model, x, 0, method, output=output, **options)
+    slice_ = KerasProbe(model, x, head=options.get("head"), training=True).model_slice()
+    slice_.gradients(slice_.points(x), np.zeros(len(slice_.points(x)), np.int64))
+
+
 CALLS = {
     "layers": lambda model: aw.layers(model),
     "activations": lambda model: aw.activations(model, X),
@@ -89,6 +103,7 @@ CALLS = {
     "layer_similarity": lambda model: aw.layer_similarity(model, X, model),
     "explore": lambda model: aw.explore(model, X, Y).close(),
     "edited": _edited,
+    "attribute": _attributed,
     "a wrong layer": lambda model: _refused(model),
 }
 
@@ -113,6 +128,7 @@ def test_models_of_every_kind_are_left_as_they_were(kind):
     aw.predict(case.model, case.x, head=case.options.get("head"))
     aw.class_profiles(case.model, case.x, y, batch_size=4, head=case.options.get("head"))
     _edited(case.model, case.x, case.wanted)
+    _attributed(case.model, case.x, ("gradient", "guided_grad_cam"), head=case.options.get("head"))
     app = aw.explore(case.model, case.x, y, **case.options)
     app.session._probe.wait()
     app.session.layer = app.session.layers[-1].name

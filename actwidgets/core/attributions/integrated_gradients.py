@@ -150,7 +150,7 @@ def _note(rows: Integers, share: float, integral: _Integral) -> str:
     if not rows.size:
         return ""
     named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
-    told = f"Of {len(rows)} of {len(integral.scores)} samples ({named})"
+    told = f"For {len(rows)} of {len(integral.scores)} samples ({named})"
     return (
         f"{told} the values' sum misses the change of the score by more than {share:.3g} of it "
         f"after {integral.n_steps} steps."
@@ -164,9 +164,9 @@ METHOD = Method(
     tells="What this value adds to the change of the score on the way from the baseline.",
     source="Sundararajan, Taly & Yan 2017, arXiv:1703.01365",
     options=(
-        Option("baseline", None, (None, 1.0, "mean", "blur"), "where the way begins; None: zeros"),
+        Option("baseline", None, (None, 1.0, "mean", "blur"), "where the way begins", "zeros"),
         Option("steps", 32, (8, 16, 32, 64, 128), "gradients on the way, at first"),
-        Option("tolerance", 0.01, (None, 0.1, 0.05, 0.01), "gap that is small enough"),
+        Option("tolerance", 0.01, (None, 0.1, 0.05, 0.01), "gap that is small enough", "any"),
         Option("max_steps", 1024, (), "no sample is looked at in more steps"),
     ),
     promise="S(x) - S(baseline)",

@@ -99,8 +99,8 @@ METHOD = Method(
     tells="By how much the score falls when this place is hidden.",
     source="Zeiler & Fergus 2014, arXiv:1311.2901, section 4.2",
     options=(
-        Option("patch", None, (None, 1, 2, 4, 8, 16), "length along each axis; None: a quarter"),
-        Option("stride", None, (None, 1, 2, 4, 8), "how far apart; None: half a patch"),
+        Option("patch", None, (None, 1, 2, 4, 8, 16), "length along each axis", "a quarter"),
+        Option("stride", None, (None, 1, 2, 4, 8), "how far apart", "half a patch"),
         Option("fill", "mean", ("mean", "blur", 0.0, 1.0), "what hides"),
     ),
 )

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.ndimage import gaussian_filter
 
 from actwidgets.core.arrays import Array
 from actwidgets.core.attributions.option_checks import number
@@ -86,6 +85,8 @@ def _means(array: Array, n_places: int) -> Array:
 
 
 def _blurred(array: Array, n_places: int) -> Array:
+    from scipy.ndimage import gaussian_filter  # late: a session does without
+
     sides = array.shape[1 : 1 + n_places]
     sigmas = [0.0, *(side * BLUR_SHARE for side in sides)]
     sigmas += [0.0] * (array.ndim - len(sigmas))

@@ -1,6 +1,6 @@
 """A model that cannot be traced, called eagerly for each thing that is wanted of it."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -101,25 +101,26 @@ class EagerScores:
 
 @contextmanager
 def _operations_noted() -> Iterator[list[Operation]]:
-    """Keep a list of what TensorFlow does on this thread; empty where it does not tell."""
+    """Keep a list of what TensorFlow does on this thread.
+
+    Raises:
+        ModelError: This version of TensorFlow does not tell.
+    """
+    try:
+        from tensorflow.python.framework.op_callbacks import add_op_callback, remove_op_callback
+    except ImportError as failure:  # TensorFlow's inside has changed
+        raise ModelError(
+            "the model cannot be traced, and this version of TensorFlow does not tell what an "
+            "eager call does: its score before the softmax cannot be found"
+        ) from failure
     noted: list[Operation] = []
 
     def note(kind: Any, inputs: Any, _: Any, outputs: Any, *__: Any, **___: Any) -> None:
         name = kind.decode() if isinstance(kind, bytes) else str(kind)
         noted.append(Operation(name, tuple(inputs), tuple(outputs)))
 
-    add, remove = _callbacks()
-    add(note)
+    add_op_callback(note)
     try:
         yield noted
     finally:
-        remove(note)
-
-
-def _callbacks() -> tuple[Callable[[Any], Any], Callable[[Any], Any]]:
-    try:
-        from tensorflow.python.framework import op_callbacks
-
-        return op_callbacks.add_op_callback, op_callbacks.remove_op_callback
-    except (ImportError, AttributeError):  # TensorFlow's inside has changed
-        return lambda note: None, lambda note: None
+        remove_op_callback(note)

@@ -7,7 +7,7 @@ from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.faithfulness import Faithfulness
 from actwidgets.core.attributions.faithfulness import faithfulness as following
 from actwidgets.errors import ShapeError
-from actwidgets.probe.keras_probe import KerasProbe
+from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
 def faithfulness(
@@ -47,7 +47,7 @@ def faithfulness(
 
     Cost: a trace of the model, and one forward pass for each step of each sample.
     """
-    slice_ = KerasProbe(model, x, head=head).model_slice(memory_budget_bytes=memory_budget_bytes)
+    slice_ = recent_probe(model, x, head).model_slice(memory_budget_bytes=memory_budget_bytes)
     points = slice_.points(x)
     maps = attribution.values
     if isinstance(maps, dict):

@@ -73,7 +73,7 @@ class KerasSlice:
         info = self._model.catalogue.info(self._required_layer())
         lengths = [info.output_shape[axis] for axis in position_axes(info)]
         if not lengths or 0 in lengths:
-            shape = ", ".join(str(axis or "any") for axis in info.output_shape[1:])
+            shape = ", ".join("any" if n is None else str(n) for n in info.output_shape[1:])
             better = self._model.positions.last(self._head)
             advice = f"; name one such as {better!r}" if better else ""
             axes = "spatial axes" if not lengths else "places in its maps"

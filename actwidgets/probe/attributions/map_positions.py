@@ -11,6 +11,7 @@ from actwidgets.probe.catalogue import Catalogue, is_models_own
 from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
 from actwidgets.probe.trace import operations_behind
 
+MOST_STRETCHED = 8  # times more along one axis than along another is no map of the same thing
 Axes = Mapping[str, tuple[int, ...]]
 
 
@@ -19,8 +20,9 @@ class MapPositions:
 
     They are read off the operations between: a map that is transposed on its way still lies
     over the right axes, and an input that the layer does not see has none. Behind what is not
-    known to keep positions apart, the first layer with as many of them decides; where none is
-    known, so does the number of axes.
+    known to keep positions apart, the first layer with as many of them decides, and where
+    nothing is known the number of axes; not for a map of quite another form than the input,
+    nor inside an attention, whose axes are tokens and heads.
 
     Args:
         call: The model as it was traced, or called eagerly: then only the axes are counted.
@@ -58,6 +60,7 @@ class MapPositions:
             for info in self._catalogue.layers
             if not is_models_own(info.name)
             and "Pooling" not in info.kind
+            and has_places(info)
             and any(info.output_shape[axis] != 1 for axis in position_axes(info))
         ]
         if self._is_traced:
@@ -74,26 +77,45 @@ class MapPositions:
 
     def _over(self, place: int, info: LayerInfo) -> tuple[int, ...]:
         point, n_positions = self._call.points[place], len(position_axes(info))
-        if not n_positions:
+        if not has_places(info):
             return ()
         if self._is_traced:
             fields = self._fields_of(place)
             if self._call.taps[info.name].ref() not in fields:
                 return ()  # the layer does not see this input
-            alike = [each for each in self._catalogue.layers if _n_positions(each) == n_positions]
-            for each in (info, *alike):
-                tensor = self._call.taps.get(each.name)
-                seen = fields.get(tensor.ref(), {}) if tensor is not None else {}
-                field = field_of(seen, len(each.output_shape), each.unit_axis)
-                if field is not None and len({axis.axis for axis in field.axes}) == n_positions:
-                    return tuple(axis.axis for axis in field.axes)
-        rank = point.shape.rank
+            known = self._known(fields, info)
+            if known:
+                return known
+        if self._is_inside_attention(info):
+            return ()
+        axes = self._counted(place, info)
+        if self._is_traced:
+            alike = (each for each in self._catalogue.layers if _n_positions(each) == n_positions)
+            axes = next(filter(None, (self._known(fields, each) for each in alike)), axes)
+        lengths = [info.output_shape[axis] for axis in position_axes(info)]
+        return axes if _is_alike(lengths, [point.shape[axis] for axis in axes]) else ()
+
+    def _known(self, fields: Mapping[Any, Fields], info: LayerInfo) -> tuple[int, ...]:
+        """The axes along which a layer's positions are known to run; () where they are not."""
+        tensor = self._call.taps.get(info.name)
+        seen = fields.get(tensor.ref(), {}) if hasattr(tensor, "ref") else {}
+        field = field_of(seen, len(info.output_shape), info.unit_axis)
+        axes = () if field is None else tuple(each.axis for each in field.axes)
+        return axes if len({*axes}) == len(axes) else ()
+
+    def _counted(self, place: int, info: LayerInfo) -> tuple[int, ...]:
+        """The axes that they run along if it goes by their number; () where that differs."""
+        rank, n_positions = self._call.points[place].shape.rank, _n_positions(info)
         first = 2 if info.unit_axis == 1 else 1
         if rank == n_positions + 2:
             return tuple(range(first, first + n_positions))
         if rank == n_positions + 1 and self._gains_channels(place):
             return tuple(range(1, rank))
         return ()
+
+    def _is_inside_attention(self, info: LayerInfo) -> bool:
+        outer = self._catalogue.outputs.get(info.name.rpartition("/")[0])
+        return outer is not None and "Attention" in type(outer.layer).__name__
 
     def _gains_channels(self, place: int) -> bool:
         """Whether an input without an axis for channels is given one by the model."""
@@ -123,6 +145,18 @@ def position_axes(info: LayerInfo) -> tuple[int, ...]:
     """The axes of a layer's output that run over positions: all but samples and units."""
     n_axes = len(info.output_shape)
     return tuple(axis for axis in range(1, n_axes) if axis != info.unit_axis % n_axes)
+
+
+def has_places(info: LayerInfo) -> bool:
+    """Whether a layer has positions, and its maps are not empty."""
+    lengths = [info.output_shape[axis] for axis in position_axes(info)]
+    return bool(lengths) and 0 not in lengths
+
+
+def _is_alike(lengths: Sequence[int | None], others: Sequence[int | None]) -> bool:
+    """Whether one box is about as long for its width as the other."""
+    scales = [one / other for one, other in zip(lengths, others, strict=False) if one and other]
+    return not scales or max(scales) <= MOST_STRETCHED * min(scales)
 
 
 def _n_positions(info: LayerInfo) -> int:

@@ -1,5 +1,6 @@
 """A model whose layers get random weights one after the other, while the user's keeps its own."""
 
+import re
 from typing import Any
 
 import keras
@@ -7,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from actwidgets.errors import ModelError
+from actwidgets.probe.attributions.keras_slice import KerasSlice
 from actwidgets.probe.attributions.score_model import ScoreModel
 from actwidgets.probe.catalogue import Catalogue, is_models_own
 from actwidgets.probe.inputs import Inputs
@@ -14,7 +16,7 @@ from actwidgets.probe.trace import operations_behind
 
 
 class RandomisedModel(ScoreModel):
-    """A model traced once over stand-ins of its weights, which are its own at first.
+    """A model traced once over stand-ins of its weights; one trace serves all of their values.
 
     Args:
         model: A built model of Keras 3; nothing about it is changed.
@@ -33,55 +35,103 @@ class RandomisedModel(ScoreModel):
         if not isinstance(model, keras.Model):
             raise ModelError(
                 f"model {model.name!r} is one of Keras 2, whose weights cannot be exchanged "
-                "without changing it: the check needs a model of Keras 3"
+                "without changing it: the randomisation check needs a model of Keras 3"
             )
-        variables = [each for each in model.variables if each.dtype != "string"]
-        self._stand_ins = {id(each): tf.Variable(each.value) for each in variables}
         self._seed = seed
-        pairs = [(each, self._stand_ins[id(each)]) for each in variables]
-        super().__init__(model, inputs, catalogue, weights=pairs, **options)
+        self._pairs = [
+            (each, tf.Variable(tf.convert_to_tensor(each.value), trainable=False))
+            for each in model.weights
+        ]
+        super().__init__(model, inputs, catalogue, weights=self._pairs, **options)
 
-    def stages(self, head: str) -> tuple[str, ...]:
-        """The layers with weights of their own that an output depends on, the last one first."""
-        return tuple(self._weights_by_layer(head))
+    def reset(self) -> None:
+        """Give the stand-ins the values that the weights have now."""
+        for weight, stand_in in self._pairs:
+            stand_in.assign(tf.convert_to_tensor(weight.value))
+
+    def weights_by_layer(self, head: str) -> dict[str, list[tuple[Any, Any]]]:
+        """The layers with a matrix of weights that an output depends on, the last call first.
+
+        Returns:
+            By name of layer `(layer that holds it, weight)`. A weight belongs to the innermost
+            and last of the calls that use it. Layers that hold vectors alone, such as
+            normalisations, go along with the next layer below them: those of the lowest with
+            the last one above.
+        """
+        call = self._plain.call
+        needed = operations_behind([call.taps[head]])
+        embedded = {each.name for each in self._embedded}
+        found: dict[str, list[tuple[Any, Any]]] = {}
+        waiting: list[tuple[Any, Any]] = []
+        known, owned = {id(each) for each, _ in self._pairs}, set[int]()
+        used = {
+            _call_of(name)
+            for name, tap in call.taps.items()
+            if name not in embedded and getattr(tap, "op", None) in needed
+        }
+        for output in reversed(self.catalogue.outputs.values()):
+            name = output.name
+            if is_models_own(name) or name not in used:
+                continue
+            weights = getattr(output.layer, "weights", ())
+            own = [each for each in weights if id(each) in known - owned]
+            owned |= set(map(id, own))
+            waiting += [(output.layer, each) for each in own]
+            if any(len(each.shape) > 1 for each in own):
+                found[name], waiting = waiting, []
+        if found and waiting:
+            found[next(reversed(found))] += waiting
+        return found
 
     def randomise(self, head: str, layer: str) -> None:
         """Give the stand-ins of a layer's weights random values.
 
-        They are drawn from the layer's own initializers; where it has none, or one that gives
-        a matrix the same value everywhere, the values it has are shuffled.
+        They are drawn from the layer's own initializers. Where it has none, or one that gives
+        a matrix the same value everywhere, the values of the weight are shuffled.
         """
-        place = list(self._weights_by_layer(head)).index(layer)
-        owner = self.catalogue.require(layer).layer
-        for index, variable in enumerate(self._weights_by_layer(head)[layer]):
+        by_layer, stand_ins = self.weights_by_layer(head), {id(w): s for w, s in self._pairs}
+        place = list(by_layer).index(layer)
+        for index, (owner, weight) in enumerate(by_layer[layer]):
             seed = int(np.random.SeedSequence((self._seed, place, index)).generate_state(1)[0] >> 1)
-            self._stand_ins[id(variable)].assign(_random_values(owner, variable, seed))
-
-    def _weights_by_layer(self, head: str) -> dict[str, list[Any]]:
-        """Each variable belongs to the innermost and last of the calls that use it."""
-        call = self._plain.call
-        needed = operations_behind([call.taps[head]])
-        embedded = {each.name for each in self._embedded}
-        found: dict[str, list[Any]] = {}
-        owned: set[int] = set()
-        for output in reversed(self.catalogue.outputs.values()):
-            name, tap = output.name, call.taps.get(output.name)
-            if is_models_own(name) or name in embedded or getattr(tap, "op", None) not in needed:
-                continue
-            weights = [
-                each
-                for each in getattr(output.layer, "weights", ())
-                if id(each) in self._stand_ins and id(each) not in owned
-            ]
-            owned |= set(map(id, weights))
-            if weights:
-                found[name] = weights
-        return found
+            stand_ins[id(weight)].assign(_random_values(owner, weight, seed))
 
 
-def _random_values(layer: Any, variable: Any, seed: int) -> Any:
-    values = tf.convert_to_tensor(variable.value)
-    drawn = _drawn(getattr(layer, f"{variable.name}_initializer", None), values, seed)
+class RandomisedSlice(KerasSlice):
+    """One score of such a model; satisfies `core.attributions.randomisation.RandomisedSlice`.
+
+    Args:
+        model: What all slices of the same model share.
+        head: Name of the model's output in its catalogue.
+        layer: As of a `KerasSlice`.
+        output: "logit" or "probability".
+    """
+
+    def __init__(
+        self, model: RandomisedModel, head: str, layer: str | None = None, output: str = "logit"
+    ) -> None:
+        super().__init__(model, head, layer, output)
+        self._randomised = model
+        self.stages = tuple(model.weights_by_layer(head))
+
+    def reset(self) -> None:
+        """Give all layers the weights that the model has."""
+        self._randomised.reset()
+
+    def randomise(self, layer: str) -> None:
+        """Give a layer random weights; layers randomised before keep theirs."""
+        self._randomised.randomise(self._head, layer)
+
+
+def _call_of(name: str) -> str:
+    """The call that an output is of: of `lstm:1`, `lstm`."""
+    return re.sub(r":\d+$", "", name)
+
+
+def _random_values(owner: Any, weight: Any, seed: int) -> Any:
+    values = tf.convert_to_tensor(weight.value)
+    drawn = None
+    if values.dtype.is_floating:
+        drawn = _drawn(getattr(owner, f"{weight.name}_initializer", None), values, seed)
     if drawn is not None and (values.shape.rank < 2 or np.ptp(drawn) > 0):
         return drawn
     shuffled = np.random.default_rng(seed).permutation(values.numpy().ravel())
@@ -95,14 +145,11 @@ def _drawn(initializer: Any, values: Any, seed: int) -> Any:
     config = initializer.get_config()
     if "seed" in config:  # its own would give again what training began with
         initializer = type(initializer).from_config({**config, "seed": seed})
-    elif not isinstance(initializer, _CONSTANT):
+    elif not isinstance(initializer, _WITHOUT_CHANCE):
         return None
-    return np.asarray(initializer(values.shape, dtype=values.dtype.name))
+    return np.asarray(initializer(tuple(values.shape), dtype=values.dtype.name))
 
 
-_CONSTANT = (
-    keras.initializers.Zeros,
-    keras.initializers.Ones,
-    keras.initializers.Constant,
-    keras.initializers.Identity,
+_WITHOUT_CHANCE = tuple(
+    getattr(keras.initializers, name) for name in ("Zeros", "Ones", "Constant", "Identity")
 )

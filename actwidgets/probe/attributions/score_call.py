@@ -69,8 +69,8 @@ def called(
     edit = inputs.change(given)
 
     def change(name: str, output: Any) -> Any:
-        output = _exchanged(name, output, stand_ins)
-        return output if edit is None else edit(name, output)
+        output = output if edit is None else edit(name, output)
+        return _exchanged(name, output, stand_ins)  # what stands in was edited when it was made
 
     recording = record(
         model,

@@ -65,7 +65,10 @@ def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
         maps = _required(call, layer)
         found = _gradients(call, score, [maps])[0]
         if found is None:
-            raise LayerError(f"the score does not depend on layer {layer!r} by any gradient")
+            raise LayerError(
+                f"no gradient of the score reaches layer {layer!r}: it lies behind the score, on "
+                "the way to another output, or before something that is rounded or picked"
+            )
         return [score, maps, tf.convert_to_tensor(found)]
 
     return build

@@ -4,7 +4,7 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -90,7 +90,7 @@ class ScoreModel:
         self._fixed_size: int | None = None
         self._affordable_size = self._affordable(memory_budget_bytes)
 
-    def with_numbers(self, numbers: Sequence[Any]) -> "ScoreModel":
+    def with_numbers(self, numbers: Sequence[Any]) -> Self:
         """The same, where the inputs take tensors besides the samples: those of edits."""
         other = copy.copy(self)
         other._numbers = list(numbers)
