@@ -68,7 +68,8 @@ def faithfulness(
         kind: "deletion" from the whole sample to none of it; "insertion" the other way.
         steps: In so many, as even as the number of places allows.
         fill: What is seen in the place of the sample, as in `reference_points`; "mean" for
-            deletion and "blur" for insertion by default.
+            deletion and "blur" for insertion by default. A map that compares with a baseline
+            is judged fairly where the fill is that baseline.
 
     Yields:
         How many of how many variants are done, before each batch of the slice's size.
