@@ -126,7 +126,7 @@ def _place_sums(points: Points, values: tuple[Array, ...]) -> list[Array]:
 def _ranks(sums: list[Array]) -> Integers:
     """`(sample, place)` over all inputs: 0 for the place with the largest sum."""
     order = np.argsort(-np.concatenate(_flat(sums), axis=1), axis=1, kind="stable")
-    return np.argsort(order, axis=1, kind="stable")
+    return np.argsort(order, axis=1)
 
 
 def _mixed(before: Points, after: Points, is_moved: Array, sums: list[Array]) -> Points:
