@@ -34,8 +34,8 @@ from real_data import require_data, require_model
 
 OPTIONS = {"integrated_gradients": {"tolerance": 0.05}}
 MORE = {  # rows besides one for each method
-    "  from the mean": ("integrated_gradients", {"tolerance": 0.05, "baseline": "mean"}),
-    "  from the blurred": ("integrated_gradients", {"tolerance": 0.05, "baseline": "blur"}),
+    "integrated, from mean": ("integrated_gradients", {"tolerance": 0.05, "baseline": "mean"}),
+    "integrated, from blurred": ("integrated_gradients", {"tolerance": 0.05, "baseline": "blur"}),
 }
 STEPS = 32
 N_CHECKED = 20  # images of the randomisation check
