@@ -37,7 +37,10 @@ class LineFigure(w.VBox):
     ) -> None:
         self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
         self._one_scale = one_scale
-        self._ys = [bq.LinearScale(min=0, max=1) for _ in range(1 if one_scale else len(names))]
+        self._ys = [
+            bq.LinearScale(min=0, max=1, allow_padding=False)
+            for _ in range(1 if one_scale else len(names))
+        ]
         ys = [self._ys[0] if one_scale else each for each in (self._ys * 2)[: len(names)]]
         self.lines = [
             bq.Lines(x=[0, 1], y=[0, 0], scales={"x": self._x, "y": y}, colors=[colour])

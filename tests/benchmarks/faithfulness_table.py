@@ -1,11 +1,14 @@
 """How faithful each method is: `python -m tests.benchmarks.faithfulness_table`.
 
 Deletion and insertion of 200 images of CIFAR-10 that nobody trained on, with CIFAR-10_CNN5.h5 in
-ACTWIDGETS_MODELS, for every method there is; beside it, as floors, a random map and one that
-knows nothing of the model: the edges of the image. A method at the level of a floor has told
-nothing. Single pixels taken out by a noisy map are noise that the network has never seen, so
-compare deletion among methods of the same grain. The last column is the randomisation check: how
-alike the map stays when the last layer is random.
+ACTWIDGETS_MODELS, for every method there is; beside it, as floors, a random map and two that
+know nothing of the model: the edges of the image, and its middle first. A method at the level
+of a floor has told nothing. A map that compares the sample with a baseline is judged fairly
+where that baseline is what is filled in: integrated gradients from black are at the level of a
+random map where the mean is filled in, and from the mean or the blurred image far from it.
+Single pixels taken out by a noisy map are noise that the network has never seen, so compare
+deletion among methods of the same grain. The last but one column is the randomisation check:
+how alike the map stays when the last layer is random.
 """
 
 import os
@@ -30,6 +33,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from real_data import require_data, require_model
 
 OPTIONS = {"integrated_gradients": {"tolerance": 0.05}}
+MORE = {  # rows besides one for each method
+    "integrated, from mean": ("integrated_gradients", {"tolerance": 0.05, "baseline": "mean"}),
+    "integrated, from blurred": ("integrated_gradients", {"tolerance": 0.05, "baseline": "blur"}),
+}
 STEPS = 32
 N_CHECKED = 20  # images of the randomisation check
 
@@ -47,20 +54,20 @@ def main():
     print("{:24s}{:>18s}{:>18s}{:>13s}{:>8s}".format(*header))
     for name, values in _floors(x).items():
         _tell(name, model, x, Attribution(values, np.nan, target, np.nan, name), "", 0)
-    for method in aw.attribution_methods():
-        options = OPTIONS.get(method.name, {})
+    rows = {each.name: (each.name, OPTIONS.get(each.name, {})) for each in aw.attribution_methods()}
+    for label, (method, options) in (rows | MORE).items():
         begin = time.perf_counter()
         try:
-            found = aw.attribute(model, x, target, method.name, **options)
+            found = aw.attribute(model, x, target, method, **options)
         except (ActwidgetsError, NotImplementedError) as refused:
-            print(f"{method.name:24s}{str(refused)[:70]}")
+            print(f"{label:24s}{str(refused)[:70]}")
             continue
         took = time.perf_counter() - begin
         check = randomisation_check(
-            model, x[:N_CHECKED], target[:N_CHECKED], method.name, n_layers=1, **options
+            model, x[:N_CHECKED], target[:N_CHECKED], method, n_layers=1, **options
         )
         alike = f"{np.nanmean(check.similarity[1]):.2f}" + (" !" if check.insensitive else "  ")
-        _tell(method.name, model, x, found, alike, took)
+        _tell(label, model, x, found, alike, took)
 
 
 def _floors(x):

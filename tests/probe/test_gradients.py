@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from precision import double_precision
 
 import actwidgets as aw
 from actwidgets.core.interventions.edits import Edit
@@ -18,9 +19,8 @@ RNG = np.random.default_rng(21)
 
 @pytest.fixture
 def double():
-    keras.config.set_floatx("float64")
-    yield
-    keras.config.set_floatx("float32")
+    with double_precision():
+        yield
 
 
 def _smooth():

@@ -1,5 +1,6 @@
 """What class activation maps have in common: of which layers they are, and over which inputs."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -45,7 +46,8 @@ def weighted_sum(maps: Array, weights: Array) -> Array:
     Returns:
         `(sample, *position)`; NaN where a map or a weight is.
     """
-    return np.maximum(np.einsum("n...k,nk->n...", maps, weights), 0)
+    flat = maps.reshape(len(maps), math.prod(maps.shape[1:-1]), maps.shape[-1])
+    return np.maximum((flat @ weights[..., None]).reshape(maps.shape[:-1]), 0)
 
 
 def at_least_single(values: Array) -> Array:

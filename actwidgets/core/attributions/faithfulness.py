@@ -68,7 +68,8 @@ def faithfulness(
         kind: "deletion" from the whole sample to none of it; "insertion" the other way.
         steps: In so many, as even as the number of places allows.
         fill: What is seen in the place of the sample, as in `reference_points`; "mean" for
-            deletion and "blur" for insertion by default.
+            deletion and "blur" for insertion by default. A map that compares with a baseline
+            is judged fairly where the fill is that baseline.
 
     Yields:
         How many of how many variants are done, before each batch of the slice's size.
@@ -125,7 +126,7 @@ def _place_sums(points: Points, values: tuple[Array, ...]) -> list[Array]:
 def _ranks(sums: list[Array]) -> Integers:
     """`(sample, place)` over all inputs: 0 for the place with the largest sum."""
     order = np.argsort(-np.concatenate(_flat(sums), axis=1), axis=1, kind="stable")
-    return np.argsort(order, axis=1, kind="stable")
+    return np.argsort(order, axis=1)
 
 
 def _mixed(before: Points, after: Points, is_moved: Array, sums: list[Array]) -> Points:

@@ -44,7 +44,7 @@ def grad_cam_plus_plus(
 
 
 def unit_weights(maps: Array, gradients: Array) -> Array:
-    """The weight of each unit, `(sample, unit)`: equations 7 and 19 of the paper.
+    """The weight of each unit, `(sample, unit)`.
 
     The paper differentiates Y = exp(S), S being the score. Where the rest of the network is
     piecewise linear the derivatives of Y by a place A of a map are exp(S) times g, g², g³, with

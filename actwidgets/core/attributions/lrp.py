@@ -61,7 +61,7 @@ def lrp(
 
 METHOD = Method(
     "lrp",
-    "Layer-wise relevance propagation",
+    "LRP",
     lrp,
     tells="What part of the score was handed back to this value, layer by layer.",
     source="Bach et al. 2015, PLOS ONE 10(7); Montavon et al. 2019, LNCS 11700",

@@ -56,12 +56,12 @@ def occlusion(
     done, total = 0, len(points) * (len(hidden) + 1)
     for samples, variants in in_batches(len(points), len(hidden) + 1, slice_.batch_size):
         yield done, total
-        arrays = [each.copy() for each in points.take(samples).arrays]
+        there = points.take(samples)  # a copy, which patches are written into
         for place, (sample, variant) in enumerate(zip(samples, variants, strict=True)):
             if variant:
                 index, where = hidden[variant - 1]
-                arrays[index][place][where] = filling.arrays[index][sample][where]
-        found = score_of(slice_.scores(points.take(samples).moved(arrays)), target[samples])
+                there.arrays[index][place][where] = filling.arrays[index][sample][where]
+        found = score_of(slice_.scores(there), target[samples])
         for score, sample, variant in zip(found, samples, variants, strict=True):
             if variant:
                 index, where = hidden[variant - 1]

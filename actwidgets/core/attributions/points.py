@@ -40,3 +40,11 @@ class Points:
             arrays=tuple(each[rows] for each in self.arrays),
             others=tuple(each[rows] for each in self.others),
         )
+
+    def blank(self) -> "Points":
+        """One sample of the same kind that holds nothing."""
+        return replace(
+            self,
+            arrays=tuple(np.zeros((1, *each.shape[1:]), each.dtype) for each in self.arrays),
+            others=tuple(np.zeros((1, *each.shape[1:]), each.dtype) for each in self.others),
+        )

@@ -30,12 +30,12 @@ def score_cam(
 ) -> Steps:
     """ReLU of the sum over units of (increase of confidence) · map.
 
-    The increase of confidence (definition 3 of the paper) is the probability of the target
-    where the input is multiplied by the unit's map, brought to the input's size and to 0..1,
-    less that where the input is all zero. These are the weights of the paper's definition 4.
-    Its algorithm scores by logits, and so has to bring the weights to a common scale by a
-    softmax over the units, by which a map that changes nothing counts too. Probabilities need
-    none: a flat map, which hides everything, has weight 0.
+    The increase of confidence is the probability of the target where the input is multiplied
+    by the unit's map, brought to the input's size and to 0..1, less that where the input is
+    all zero. This is how the paper defines its weights. Its algorithm scores by logits, and so
+    has to bring the weights to a common scale by a softmax over the units, by which a map that
+    changes nothing counts too. Probabilities need none: a flat map, which hides everything,
+    has weight 0.
 
     Args:
         slice_: The model, with a layer that has positions.

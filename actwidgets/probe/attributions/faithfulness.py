@@ -31,7 +31,9 @@ def faithfulness(
             come, and it has a high one.
         steps: In so many.
         fill: What is seen in the place of the sample: "mean" of each channel (for deletion by
-            default), "blur" (for insertion by default), a number, or an array.
+            default), "blur" (for insertion by default), a number, or an array. A
+            map that compares with a baseline, as integrated gradients do, is judged fairly
+            where the fill is that baseline.
         head: Which of several outputs, by name or index; the first by default.
         memory_budget_bytes: How much a batch may take, about.
 

@@ -29,9 +29,9 @@ class Flow:
         self.operations = []
         behind = operations_behind([outputs])
         for operation in (each for each in outputs.graph.get_operations() if each in behind):
-            for place, output in enumerate(operation.outputs):
-                if _tells_values(operation, output) and self.operands(operation, place):
-                    self.carried.add(output.ref())
+            if self.operands(operation):
+                told = [each for each in operation.outputs if _tells_values(operation, each)]
+                self.carried |= {each.ref() for each in told}
             if any(output.ref() in self.carried for output in operation.outputs):
                 self.operations.append(operation)
         self._order = {operation: place for place, operation in enumerate(self.operations)}
@@ -40,13 +40,10 @@ class Flow:
         """Whether it is one of the inputs."""
         return tensor.ref() in self._inputs
 
-    def operands(self, operation: Any, output: int | None = None) -> list[tuple[int, Any]]:
-        """The operands that depend on an input, with their places; of one output, or of all."""
-        places = range(len(operation.inputs))
-        if output is not None and operation.type == "IdentityN":
-            places = range(output, output + 1)
-        operands = operation.inputs
-        return [(each, operands[each]) for each in places if operands[each].ref() in self.carried]
+    def operands(self, operation: Any) -> list[tuple[int, Any]]:
+        """The operands that depend on an input, with their places."""
+        operands = enumerate(operation.inputs)
+        return [(place, each) for place, each in operands if each.ref() in self.carried]
 
     def readers_are(self, tensor: Any, kinds: Sequence[str]) -> bool:
         """Whether everything that reads it is of these kinds, and something does."""
@@ -62,7 +59,7 @@ class Flow:
             if not inside or latest.op.type not in ELEMENTWISE:
                 return None
             del waiting[latest.ref()]
-            parts = self.operands(latest.op, latest.value_index)
+            parts = self.operands(latest.op)
             waiting |= {each.ref(): each for _, each in parts}
         (source,) = waiting.values()
         return source if same_shape(source, tensor) else None

@@ -151,6 +151,9 @@ class ScoreModel:
         Raises:
             ModelError: A layer raised. Whatever `build` raises.
         """
+        if not len(points):  # TensorFlow has operations that fail on none
+            blank, none = points.blank(), np.zeros(1, np.int64)
+            return [each[:0] for each in self.run(key, build, blank, none, guided=guided)]
         head = (self._guided_trace() if guided else self._plain).head(key, build)
 
         def arguments(rows: Any) -> list[Any]:

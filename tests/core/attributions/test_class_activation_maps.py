@@ -57,7 +57,7 @@ def test_a_denominator_of_zero_gives_no_weight():
 
 
 def _score_cam_by_hand(slice_, points, target, maps):
-    """One map after the other, as definitions 3 and 4 of the paper have it."""
+    """One map after the other, as the paper defines it."""
     wanted = np.zeros(maps.shape[:-1])
     for sample, chosen in enumerate(target):
         one = points.take([sample])

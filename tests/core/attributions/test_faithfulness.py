@@ -64,6 +64,15 @@ def test_places_of_equal_value_go_in_reading_order_and_nan_last():
     )
 
 
+def test_a_map_that_is_the_same_everywhere_goes_in_reading_order():
+    weights = np.zeros((2, 30, 10))
+    weights[1, :15] = 0.01
+    found = _curve(
+        NumpySlice(weights), points_of(np.ones((1, 30, 10))), np.zeros((1, 30, 10)), fill=0, steps=4
+    )
+    np.testing.assert_allclose(found.scores[0], _probability(1.5, 0.75, 0, 0, 0))
+
+
 def test_a_map_without_a_number_has_no_curve():
     slice_, points = _model()
     both = points.take([0, 0])
@@ -114,6 +123,14 @@ def test_deletion_leaves_the_mean_and_insertion_begins_with_the_blurred_sample()
 
 def test_fewer_places_than_steps_make_fewer_steps():
     assert _curve(*_model(), WORTH[None], steps=100).shares.tolist() == [0, 0.25, 0.5, 0.75, 1]
+    seven = NumpySlice(np.ones((2, 7))), points_of(np.ones((1, 7)))
+    assert (_curve(*seven, np.zeros((1, 7)), steps=4).shares * 7).round(9).tolist() == [
+        0,
+        2,
+        4,
+        5,
+        7,
+    ]
     assert _curve(*_model(), WORTH[None], steps=1).shares.tolist() == [0, 1]
 
 

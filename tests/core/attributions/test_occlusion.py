@@ -78,6 +78,7 @@ def test_by_default_a_patch_is_a_quarter_of_each_side_and_patches_overlap_by_hal
     assert found[:2] == [(slice(0, 2), slice(0, 6)), (slice(0, 2), slice(3, 9))]
     assert found[-1] == (slice(6, 8), slice(18, 24))
     assert len(found) == 7 * 7
+    assert len(patches_of(points_of(np.zeros((1, 12))), 0)) == 12  # of features one at a time
 
 
 @given(side=st.integers(1, 30), data=st.data())

@@ -124,6 +124,14 @@ def test_a_sample_at_its_baseline_gets_zeros_and_no_refining():
     assert len(found.path.alphas) == 34
 
 
+def test_what_rounding_leaves_is_no_reason_to_refine():
+    slice_, points, _ = linear((40,))
+    points = points.moved([points.arrays[0].astype(np.float32)])
+    found = attributed(slice_, points, "integrated_gradients", tolerance=0)
+    assert (found.gap != 0).any()
+    assert (len(found.path.alphas), found.note) == (34, "")
+
+
 def test_no_samples_give_no_values():
     slice_, points, _ = linear(n_samples=0)
     for method in ("integrated_gradients", "interior_gradients", "smooth_grad", "occlusion"):

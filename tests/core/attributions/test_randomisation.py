@@ -157,6 +157,7 @@ def test_a_flat_map_is_like_a_flat_one_alone_and_nan_like_none():
     broken = one.copy()
     broken[1, 2, 3] = np.nan
     assert np.isnan(map_similarity(one, broken, 2)).tolist() == [False, True, False]
+    assert np.isnan(map_similarity(broken, one, 2)).tolist() == [False, True, False]
 
 
 def test_lines_and_volumes_can_be_compared():
