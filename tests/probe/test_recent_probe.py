@@ -60,3 +60,22 @@ def test_after_a_while_it_is_let_go(traces, monkeypatch):
     aw.attribute(_model(), X, method="gradient")
     recent._release.join()
     assert recent._kept is None
+
+
+def test_a_guided_trace_is_made_once(traces, monkeypatch):
+    from actwidgets.probe.attributions import score_model
+
+    made = []
+    original = score_model.ScoreTrace
+
+    def counted(*args, **options):
+        made.append(options.get("guided", False))
+        return original(*args, **options)
+
+    monkeypatch.setattr(score_model, "ScoreTrace", counted)
+    model = keras.Sequential(
+        [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2)]
+    )
+    for _ in range(3):
+        aw.attribute(model, X, 0, method="guided_backprop")
+    assert sum(made) == 1

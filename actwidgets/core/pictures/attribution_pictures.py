@@ -176,9 +176,10 @@ def tile_sheet(n_tiles: int, rows: int, columns: int, *, tile_px: int, width_px:
         tile_px: Its longer side on the screen, at most, where it is not larger by itself.
         width_px: Of the whole grid, at most, where one tile is not wider.
     """
-    side = max(rows, columns)
-    enlarged = max(1, min(-(-_SMALLEST_PX // side), tile_px // side))
-    zoom = max(1, tile_px // (side * enlarged))
+    most = max(1, tile_px // max(rows, columns))  # pixels on the screen for one of the tile
+    needed = min(-(-_SMALLEST_PX // max(rows, columns)), most)
+    zoom = max(1, most // needed)
+    enlarged = max(1, most // zoom)
     across = max(1, width_px // ((columns * enlarged + 6) * zoom))
     across = min(across, max(n_tiles, 1))
     down = max(1, -(-n_tiles // across))
