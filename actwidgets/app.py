@@ -9,6 +9,7 @@ from actwidgets.comparison import Comparison
 from actwidgets.session import Session
 from actwidgets.views._pages import Pages
 from actwidgets.views._view_box import WRAPPING, ViewBox
+from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.base import View
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
@@ -28,7 +29,7 @@ from actwidgets.views.unit_importance import UnitImportance
 from actwidgets.views.unit_list import UnitList
 
 PADDING_PX = 22  # of a view
-FITTED = (UnitBoxPlot, KernelGrid)  # made as wide as their column
+FITTED = (AttributionMap, KernelGrid, UnitBoxPlot)  # made as wide as their column
 
 
 class Workbench(ViewBox):
@@ -51,6 +52,7 @@ class Workbench(ViewBox):
                 "layers": self._layers,
                 "predictions": self._predictions,
                 "units": self._units,
+                "attributions": self._attributions,
                 "interventions": self._interventions,
             },
             lambda views: None,
@@ -95,6 +97,9 @@ class Workbench(ViewBox):
             [(UnitImportance, 790)],
         )
 
+    def _attributions(self) -> tuple[w.Widget, list[View]]:
+        return self._page([(AttributionMap, 790)])
+
     def _interventions(self) -> tuple[w.Widget, list[View]]:
         return self._page([(UnitAblation, 584)], [(InputLab, 540)])
 
@@ -123,8 +128,8 @@ def explore(
 
     Returns:
         A widget with a layer picker, a sample gallery, and behind tabs the views of layers,
-        predictions, units and interventions, linked through its `.session`; of several models
-        a `Comparison`, with `.sessions`. `close()` gives every widget back.
+        predictions, units, attributions and interventions, linked through its `.session`; of
+        several models a `Comparison`, with `.sessions`. `close()` gives every widget back.
 
     Raises:
         ModelError: A model that cannot be read.

@@ -10,6 +10,7 @@ from actwidgets.session import Session
 from actwidgets.views._controls import note
 from actwidgets.views._pages import Page, Pages
 from actwidgets.views._view_box import WRAPPING, ViewBox
+from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.base import View
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
@@ -28,6 +29,7 @@ PAGES: dict[str, tuple[type[View], ...]] = {
     "layers": (FeatureMapGrid, ClassSimilarityMatrix),
     "predictions": (ConfusionMatrix, PredictionTable),
     "units": (UnitBoxPlot, KernelGrid),
+    "attributions": (AttributionMap,),
 }
 
 

@@ -1,7 +1,8 @@
 """Which part of the samples on show speaks for a class, kept until weights or data change."""
 
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,16 @@ from numpy.typing import ArrayLike
 from actwidgets.core import probes
 from actwidgets.core.attributions.attributing import attributing
 from actwidgets.core.attributions.attribution import Attribution
-from actwidgets.core.attributions.method import Progress
+from actwidgets.core.attributions.faithfulness import Faithfulness, faithfulness
+from actwidgets.core.attributions.method import Method, Progress
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.attributions.model_slice import DifferentiableSlice
+from actwidgets.core.attributions.points import Points
+from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
 from actwidgets.core.attributions.stepped_pass import SteppedPass
+from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_jobs import SessionJobs
@@ -68,54 +75,108 @@ class Attributions(SessionJobs):
 
         Raises: as `actwidgets.attribute`.
         """
-        chosen = method_named(method)
-        settings = chosen.settings(options)
-        session: Any = self._session
-        with session.lock:
-            shown = known_rows(session.samples if rows is None else rows, session.n_samples)
-            if not chosen.needs_layer:
-                layer = None
-            classes = None if target is None else _as_tuple(target)
-            of = method, layer, output, classes, repr(sorted(settings.items()))
-            key = of, *self._what_is_shown(shown)
-            self._forget_other_weights(key)
-            slice_ = self._slice_maker(layer, output)
-            x = self._samples_as_shown(shown)
+        with self._session.lock:
+            asked = self._asked(method, rows, target, layer, output, options)
+            wanted = self._pass(asked.key, lambda: SteppedPass(f"{method} maps", (), asked.begin))
+        self._advance(wanted, asked.key, partial, place, AT_ONCE_S)
+        return wanted.result() if wanted.complete else None
 
-            def begin() -> Generator[Progress, None, Attribution]:
-                made = slice_()
-                return attributing(made, made.points(x()), chosen, target, settings)
+    def faithfulness(
+        self,
+        method: str = "grad_cam",
+        *,
+        kind: str = "deletion",
+        rows: Sequence[int] | None = None,
+        target: ArrayLike | None = None,
+        layer: str | None = None,
+        output: str = "logit",
+        partial: bool = False,
+        place: str = "",
+        **options: Any,
+    ) -> Faithfulness | None:
+        """How a class's probability falls, or rises, while the map's highest places go, or come.
 
-            wanted = self._pass(key, lambda: SteppedPass(f"attributions {method}", (), begin))
+        Args:
+            method: As in `get`, like all that is not told here.
+            kind: "deletion" or "insertion".
+            rows: As in `get`.
+            target: As in `get`.
+            layer: As in `get`.
+            output: As in `get`.
+            partial: As in `get`.
+            place: As in `get`.
+            **options: Of the method.
+
+        Raises: as `actwidgets.attribute` and `actwidgets.faithfulness`.
+        """
+        with self._session.lock:
+            asked = self._asked(method, rows, target, layer, output, options)
+            key = kind, *asked.key
+            wanted = self._pass(
+                key, lambda: SteppedPass(f"{kind} curve", (), lambda: asked.curve(kind))
+            )
         self._advance(wanted, key, partial, place, AT_ONCE_S)
         return wanted.result() if wanted.complete else None
 
-    def layer_of(self, method: str, layer: str | None = None, output: str = "logit") -> str:
-        """The layer whose maps a method is made of where none is named; "" where there is none."""
-        if not method_named(method).needs_layer:
-            return ""
+    def randomisation(
+        self,
+        method: str = "grad_cam",
+        *,
+        rows: Sequence[int] | None = None,
+        target: ArrayLike | None = None,
+        layer: str | None = None,
+        output: str = "logit",
+        partial: bool = False,
+        place: str = "",
+        **options: Any,
+    ) -> RandomisationCheck | None:
+        """How a map changes while one layer after the other gets random weights.
+
+        Args: as `get`. The model's own weights are left alone.
+
+        Raises: as `actwidgets.randomisation_check`.
+        """
         with self._session.lock:
-            return self._slice_maker(layer, output)().layer
+            asked = self._asked(method, rows, target, layer, output, options)
+            key = "random weights", *asked.key
+            wanted = self._pass(key, lambda: SteppedPass("random weights", (), asked.check))
+        self._advance(wanted, key, partial, place, AT_ONCE_S)
+        return wanted.result() if wanted.complete else None
 
     # --- what it is about ----------------------------------------------------------------
 
-    def _what_is_shown(self, rows: Any) -> tuple[Any, ...]:
+    def _asked(
+        self,
+        method: str,
+        rows: Sequence[int] | None,
+        target: ArrayLike | None,
+        layer: str | None,
+        output: str,
+        options: Mapping[str, Any],
+    ) -> "_Asked":
+        """Everything an attribution depends on, as it is now."""
         session: Any = self._session
-        return tuple(int(row) for row in rows), session.disturbance, session.ablations
-
-    def _slice_maker(self, layer: str | None, output: str) -> Any:
-        session: Any = self._session
-        probe = session._numbers.probe(session.ablations)
-
-        def make() -> DifferentiableSlice:
-            return probes.model_slice(probe, layer, output, session.memory_budget_bytes // 4)
-
-        return make
-
-    def _samples_as_shown(self, rows: Any) -> Any:
-        session: Any = self._session
-        samples, disturbance = session._samples, session.disturbance
-        return lambda: samples.disturbed(rows, disturbance)
+        chosen = method_named(method)
+        settings = chosen.settings(options)
+        shown = known_rows(session.samples if rows is None else rows, session.n_samples)
+        if target is None and session.n_outputs > 1:  # other views have asked for it too
+            outputs = np.nan_to_num(session.outputs(shown, as_shown=True), nan=-np.inf)
+            target = outputs.argmax(axis=1)
+        asked = _Asked(
+            chosen,
+            settings,
+            target,
+            layer if chosen.needs_layer else None,
+            output,
+            shown,
+            session.disturbance,
+            session.ablations,
+            session._numbers.probe(session.ablations),
+            session._samples,
+            session.memory_budget_bytes // 4,
+        )
+        self._forget_other_weights(asked.key)
+        return asked
 
     def _forget_other_weights(self, key: Any) -> None:
         """A model in training changes unannounced: look before a kept map is shown again."""
@@ -127,6 +188,70 @@ class Attributions(SessionJobs):
         if weights != self._weights:
             self._weights = weights
             self._forget_all()
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What an attribution was asked of, and how it is made."""
+
+    method: Method
+    settings: Mapping[str, Any]
+    target: ArrayLike | None
+    layer: str | None
+    output: str
+    rows: tuple[int, ...]
+    disturbance: Disturbance
+    ablations: tuple[Ablation, ...]
+    probe: Any
+    samples: Samples
+    budget_bytes: int
+
+    @property
+    def key(self) -> tuple[Any, ...]:
+        """By which it is kept."""
+        target = None if self.target is None else _as_tuple(self.target)
+        settings = _comparable(self.settings)
+        of = self.method.name, settings, target, self.layer, self.output
+        return (*of, self.rows, self.disturbance, self.ablations)
+
+    def slice(self) -> DifferentiableSlice:
+        """The model."""
+        return probes.model_slice(self.probe, self.layer, self.output, self.budget_bytes)
+
+    def points(self) -> Points:
+        """The samples."""
+        return self.slice().points(self.samples.disturbed(self.rows, self.disturbance))
+
+    def begin(self) -> Generator[Progress, None, Attribution]:
+        """Start the work."""
+        return attributing(self.slice(), self.points(), self.method, self.target, self.settings)
+
+    def curve(self, kind: str) -> Generator[Progress, None, Faithfulness]:
+        """Start the work, and then that on the curve of the map."""
+        found = yield from self.begin()
+        maps = found.values
+        values = tuple(maps.values()) if isinstance(maps, dict) else (maps,)
+        steps = faithfulness(self.slice(), self.points(), found.target, values, kind=kind)
+        return (yield from steps)
+
+    def check(self) -> Generator[Progress, None, RandomisationCheck]:
+        """Start the work on the check of random weights."""
+        randomised = probes.randomised_slice(self.probe, self.layer, self.output, self.budget_bytes)
+        return randomising(
+            self.slice(), randomised, self.points(), self.method, self.target, self.settings
+        )
+
+
+def _comparable(value: Any) -> Any:
+    """Settings as something that equals only its like; arrays by all of their values."""
+    if isinstance(value, Mapping):
+        return tuple((name, _comparable(value[name])) for name in sorted(value))
+    if isinstance(value, list | tuple):
+        return tuple(map(_comparable, value))
+    if hasattr(value, "shape"):
+        array = np.asarray(value)
+        return array.shape, array.dtype.str, array.tobytes()
+    return value
 
 
 def _as_tuple(target: ArrayLike) -> tuple[Any, ...]:

@@ -134,7 +134,7 @@ class SessionJobs(t.HasTraits):
                 raise
             return
         if wanted.failure:
-            raise DataError(wanted.failure)
+            raise wanted.error or DataError(wanted.failure)
         if wanted.cancelled:
             if self.reading is None or not self.reading.cancelled:
                 self._report(reading_of(wanted, cancelled=True))

@@ -3,6 +3,7 @@
 import numpy as np
 from ipywidgets.widgets.widget import _instances
 
+from actwidgets.core.attributions.points import Points
 from actwidgets.core.layer_info import LayerInfo
 
 
@@ -22,6 +23,7 @@ class FakeProbe:
     def __init__(self):
         self.calls = []
         self.fails_on = ()
+        self.slice = LinearSlice()
 
     def check(self, x):
         assert x.shape[1:] == (6, 8, 1)
@@ -41,10 +43,56 @@ class FakeProbe:
             if info.name in layers
         }
 
+    def model_slice(self, layer, output, *, memory_budget_bytes):
+        self.slice.layer, self.slice.output = layer or "conv", output
+        return self.slice
+
     def predictions(self, x):
         self.calls.append((("",), len(x)))
         classes = (np.asarray(x)[:, 0, 0, 0].round().astype(int)) % 3
         return np.eye(3, dtype=np.float32)[classes]
+
+
+class LinearSlice:
+    """The score of class c is the sum of (c + 1) · weights · x, its maps are 2x2 of 2 units."""
+
+    layer, output, n_targets, batch_size = "conv", "logit", 3, 4
+    weights = np.arange(48, dtype=np.float32).reshape(6, 8, 1) / 48 - 0.5
+
+    def __init__(self):
+        self.calls = []
+        self.fails = None
+
+    def points(self, x):
+        return Points((np.asarray(x, np.float32),), ("image",))
+
+    def scores(self, points, output=None):
+        one = (points.arrays[0] * self.weights).sum(axis=(1, 2, 3))
+        scores = one[:, None] * np.arange(1, 4)
+        if (output or self.output) == "probability":
+            scores = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        return scores
+
+    def gradients(self, points, target, *, guided=False):
+        self.calls.append(len(points))
+        if self.fails is not None:
+            raise self.fails
+        scores = np.take_along_axis(self.scores(points), target[:, None], 1)[:, 0]
+        return scores, ((target + 1)[:, None, None, None] * self.weights[None],)
+
+    def position_axes(self):
+        return {"image": (1, 2)}
+
+    def maps(self, points):
+        return np.ones((len(points), 2, 2, 2), np.float32)
+
+    def map_gradients(self, points, target):
+        scores, _ = self.gradients(points, target)
+        return scores, self.maps(points), self.maps(points)
+
+    def relevance(self, points, target, rules):
+        scores, gradients = self.gradients(points, target)
+        return scores, tuple(x * g for x, g in zip(points.arrays, gradients, strict=True))
 
 
 class Wire:

@@ -5,6 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
 from actwidgets.core.attributions.model_slice import DifferentiableSlice
+from actwidgets.core.attributions.randomisation import RandomisedSlice
 from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
@@ -109,6 +110,20 @@ def model_slice(
     make = getattr(probe, "model_slice", None)
     if make is None:
         raise ModelError("this probe does not tell gradients of its model")
+    return make(layer, output, memory_budget_bytes=memory_budget_bytes)
+
+
+def randomised_slice(
+    probe: Probe, layer: str | None, output: str, memory_budget_bytes: int
+) -> RandomisedSlice:
+    """The same with weights of its own, which can be made random; the model's are left alone.
+
+    Raises:
+        ModelError: The model's weights cannot be exchanged. And as `model_slice`.
+    """
+    make = getattr(probe, "randomised_slice", None)
+    if make is None:
+        raise ModelError("this probe cannot run its model with random weights")
     return make(layer, output, memory_budget_bytes=memory_budget_bytes)
 
 

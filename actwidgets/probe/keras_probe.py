@@ -13,7 +13,9 @@ from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.errors import LayerError
 from actwidgets.probe.attributions.keras_slice import KerasSlice
-from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES, ScoreModel
+from actwidgets.probe.attributions.randomised import RandomisedSlice
+from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES
+from actwidgets.probe.attributions.score_models import ScoreModels
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
@@ -45,10 +47,10 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model, self._training = model, training
+        self._model = model
         slices = Slices(model, like, training=training, warm=warm)
         self._slices: Slices | EditedSlices = slices
-        self._score_models: dict[tuple[str, ...], ScoreModel] = {}
+        self._score_models = ScoreModels(model, training=training)
         self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()
         self.layers: tuple[LayerInfo, ...] = slices.catalogue.layers
         output = slices.catalogue.head(head)
@@ -199,23 +201,26 @@ class KerasProbe:
 
         Cost: a trace the first time. Weights are read live.
         """
-        edited = tuple(sorted(self._edits))
-        if edited not in self._score_models:
-            slices = self._slices
-            inputs = slices.edited_inputs if isinstance(slices, EditedSlices) else slices.inputs
-            for other in [each for each in self._score_models if each and edited]:
-                del self._score_models[other]  # a trace each: the last edited one is enough
-            self._score_models[edited] = ScoreModel(
-                self._model,
-                inputs,
-                slices.catalogue,
-                training=self._training,
-                memory_budget_bytes=memory_budget_bytes,
-            )
-        model = self._score_models[edited]
-        if isinstance(self._slices, EditedSlices):
-            model = model.with_numbers(self._slices.numbers)
+        model = self._score_models.of(self._slices, memory_budget_bytes)
         return KerasSlice(model, self._head, layer, output)
+
+    def randomised_slice(
+        self,
+        layer: str | None = None,
+        output: str = "logit",
+        *,
+        memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
+        seed: int = 0,
+    ) -> RandomisedSlice:
+        """The same with weights of its own, which can be made random.
+
+        Raises:
+            ModelError: A model of Keras 2. And as `model_slice`.
+
+        Cost: a trace, and the weights once more in memory.
+        """
+        model = self._score_models.randomised(self._slices, memory_budget_bytes, seed)
+        return RandomisedSlice(model, self._head, layer, output)
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.

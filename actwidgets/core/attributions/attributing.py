@@ -1,8 +1,7 @@
 """Carry out a method of attribution, and say what is to be said of the result."""
 
-import math
 from collections.abc import Generator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +13,7 @@ from actwidgets.core.attributions.model_slice import ModelSlice, checked_target
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import DataError
 
+Result = TypeVar("Result")
 NAMED_ROWS = 5  # places of samples that a note spells out
 
 
@@ -63,7 +63,7 @@ def attributing(
     )
 
 
-def finished(steps: Generator[Progress, None, Attribution]) -> Attribution:
+def finished(steps: Generator[Progress, None, Result]) -> Result:
     """What comes of it in the end."""
     while True:
         try:
@@ -92,8 +92,8 @@ def _told_of_nan(values: list[Array], n_samples: int) -> str:
     has_nan = np.zeros(n_samples, bool)
     has_number = False
     for each in values:
-        is_nan = np.isnan(each.reshape(n_samples, math.prod(each.shape[1:])))
-        has_nan |= is_nan.any(axis=1)
+        is_nan = np.isnan(each)
+        has_nan |= is_nan.any(axis=tuple(range(1, each.ndim)))
         has_number |= not is_nan.all()
     if not has_nan.any():
         return ""

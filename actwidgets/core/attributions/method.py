@@ -21,12 +21,14 @@ class Option:
         choices: What it may be, in the order of a list or a slider; empty where a view offers
             nothing.
         help: What it is, in a few words.
+        none: What None is called, where that is a choice.
     """
 
     name: str
     default: Any
     choices: tuple[Any, ...] = ()
     help: str = ""
+    none: str = "by default"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,13 @@ from actwidgets.core.attributions import (
     gradient_x_input,
     guided_backprop,
     guided_grad_cam,
+    guided_smooth_grad,
+    integrated_gradients,
+    interior_gradients,
+    lrp,
+    occlusion,
     score_cam,
+    smooth_grad,
 )
 from actwidgets.core.attributions.method import Method
 from actwidgets.errors import DataError
@@ -20,11 +26,17 @@ METHODS = MappingProxyType(
         for module in (
             gradient,
             gradient_x_input,
+            smooth_grad,
             guided_backprop,
+            guided_smooth_grad,
+            integrated_gradients,
+            interior_gradients,
+            occlusion,
             grad_cam,
             grad_cam_plus_plus,
             guided_grad_cam,
             score_cam,
+            lrp,
         )
     }
 )

@@ -32,19 +32,6 @@ class Points:
         """The same samples elsewhere: `arrays` in the place of those differentiated."""
         return replace(self, arrays=tuple(arrays))
 
-    def blank(self) -> "Points":
-        """One sample of the same kind, made of zeros and empty text."""
-
-        def emptied(each: Array) -> Array:
-            fill = "" if each.dtype.kind in "OSU" else 0
-            return np.full((1, *each.shape[1:]), fill, dtype=each.dtype)
-
-        return replace(
-            self,
-            arrays=tuple(emptied(each) for each in self.arrays),
-            others=tuple(emptied(each) for each in self.others),
-        )
-
     def take(self, rows: ArrayLike) -> "Points":
         """Some of the samples, in that order; the same one may come several times."""
         rows = np.asarray(rows)
@@ -53,3 +40,16 @@ class Points:
             arrays=tuple(each[rows] for each in self.arrays),
             others=tuple(each[rows] for each in self.others),
         )
+
+    def blank(self) -> "Points":
+        """One sample of the same kind that holds nothing: zeros, and empty text."""
+        return replace(
+            self,
+            arrays=tuple(map(_blank, self.arrays)),
+            others=tuple(map(_blank, self.others)),
+        )
+
+
+def _blank(array: Array) -> Array:
+    is_text = array.dtype.kind in "OSU"
+    return np.full((1, *array.shape[1:]), "" if is_text else 0, array.dtype)

@@ -114,7 +114,7 @@ METHOD = Method(
     source="Wang et al. 2020, arXiv:1910.01279",
     options=(
         UPSAMPLE,
-        Option("max_units", None, (None, 16, 64, 256), "only the units with the highest values"),
+        Option("max_units", None, (None, 16, 64, 256), "those with the highest values", "all"),
     ),
     needs_layer=True,
     signed=False,

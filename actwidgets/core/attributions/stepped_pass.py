@@ -27,6 +27,7 @@ class SteppedPass:
         self.what, self.layers = what, layers
         self.cancelled = False
         self.failure = ""
+        self.error: Exception | None = None
         self._begin = begin
         self._work: Generator[Progress, None, Any] | None = None
         self._progress: Progress = (0, 1)
@@ -56,9 +57,9 @@ class SteppedPass:
                 self._progress = next(self._work)
             except StopIteration as end:
                 self._result, self.complete, self._work = end.value, True, None
-            except BaseException as error:
+            except Exception as error:
                 self._work = None  # it begins anew, if it is asked to
-                self.failure = str(error)
+                self.failure, self.error = str(error), error.with_traceback(None)
                 raise
 
     def stop(self) -> None:
@@ -67,7 +68,7 @@ class SteppedPass:
 
     def resume(self) -> None:
         """Go on, after `stop`; begin anew after a failure."""
-        self.cancelled, self.failure = False, ""
+        self.cancelled, self.failure, self.error = False, "", None
 
     def result(self) -> Any:
         """What came of it, once complete."""

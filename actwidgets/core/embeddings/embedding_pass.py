@@ -39,6 +39,7 @@ class GatheringPass:
         self.rows = rows
         self.cancelled = False
         self.failure = ""
+        self.error: Exception | None = None  # `failure` says it all
         self._read, self._batch_size = read, batch_size
         self._n_gathered = 0
         self._values: Array | None = None

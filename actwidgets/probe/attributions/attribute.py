@@ -8,7 +8,7 @@ from actwidgets.core.attributions.attributing import attributing, finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.errors import DataError
-from actwidgets.probe.keras_probe import KerasProbe
+from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
 def attribute(
@@ -53,14 +53,15 @@ def attribute(
         LayerError: No such layer, or one to which the method does not apply.
         ModelError: Not a built Keras model, or one to which the method does not apply.
 
-    Cost: one or two traces of the model, then what the method says: for most one forward and
-    one backward pass.
+    Cost: what the method says, for most one forward and one backward pass; and one or two
+    traces of the model where the last call was about another one. The model asked about last
+    is kept traced, and in memory, for half a minute.
     """
     wanted = method_named(method)
     if output not in ("logit", "probability"):
         raise DataError(f'output must be "logit" or "probability"; got {output!r}')
     wanted.settings(options)
-    slice_ = KerasProbe(model, x, head=head).model_slice(
+    slice_ = recent_probe(model, x, head).model_slice(
         layer, output, memory_budget_bytes=memory_budget_bytes
     )
     return finished(attributing(slice_, slice_.points(x), wanted, target, options))

@@ -20,13 +20,12 @@ def is_relu(operation: Any) -> bool:
 
 @tf.RegisterGradient(GUIDED["Relu"])
 def _guided_relu(operation: Any, gradient: Any) -> Any:
-    return _kept(gradient, (operation.outputs[0] > 0) & (gradient > 0))
+    return tf.raw_ops.ReluGrad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
 
 
 @tf.RegisterGradient(GUIDED["Relu6"])
 def _guided_relu6(operation: Any, gradient: Any) -> Any:
-    output = operation.outputs[0]
-    return _kept(gradient, (output > 0) & (output < 6) & (gradient > 0))
+    return tf.raw_ops.Relu6Grad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
 
 
 @tf.RegisterGradient(GUIDED["Maximum"])

@@ -97,7 +97,9 @@ class KerasSlice:
         self, points: Points, target: Integers, rules: LrpRules
     ) -> tuple[Floats, tuple[Array, ...]]:
         """See `ModelSlice`."""
-        raise NotImplementedError
+        build = score_heads.relevance(self._head, rules)
+        score, *found = self._run(("relevance", self._head, rules), build, points, target)
+        return score, tuple(found)
 
     @property
     def _as_probability(self) -> bool:

@@ -5,9 +5,12 @@ from typing import Any
 
 import tensorflow as tf
 
+from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.attributions.guided_relu import is_relu
+from actwidgets.probe.attributions.layer_names import layer_names
 from actwidgets.probe.attributions.pre_softmax import class_scores
+from actwidgets.probe.attributions.relevance import relevance as handed_back
 from actwidgets.probe.attributions.score_call import Build, Call
 from actwidgets.probe.trace import operations_behind
 
@@ -67,6 +70,31 @@ def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
                 "the way to another output, or before something that is rounded or picked"
             )
         return [score, maps, tf.convert_to_tensor(found)]
+
+    return build
+
+
+def relevance(head: str, rules: LrpRules) -> Build:
+    """The score of each sample's target, then what of it each of the points is handed back.
+
+    Raises:
+        LayerError: A layer through which it cannot be handed.
+        ModelError: The model cannot be traced.
+    """
+
+    def build(call: Call) -> list[Any]:
+        table = _table(call, head, as_probability=False)
+        if hasattr(table, "numpy"):
+            raise ModelError(
+                "relevance is handed back over a traced graph, and this model cannot be traced: "
+                "take another method, such as integrated_gradients"
+            )
+        start = table * tf.one_hot(call.target, table.shape[-1], dtype=table.dtype)
+        layer_of = layer_names(call.recorded)
+        return [
+            tf.reduce_sum(start, axis=1),
+            *handed_back(table, start, call.points, rules, layer_of),
+        ]
 
     return build
 

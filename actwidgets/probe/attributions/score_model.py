@@ -4,7 +4,8 @@ import copy
 import math
 import threading
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -25,6 +26,19 @@ from actwidgets.probe.trace import Head
 
 LARGEST_BATCH = 128  # more at once is no faster on a processor
 MEMORY_BUDGET_BYTES = 512 * 2**20
+
+
+@dataclass
+class _Learnt:
+    """What a model is found out about later, once for all numbers of edits.
+
+    Attributes:
+        guided: The trace with guided gradients.
+        fixed_size: How many samples it must be given, where it insists on a number.
+    """
+
+    guided: ScoreTrace | None = None
+    fixed_size: int | None = None
 
 
 class ScoreModel:
@@ -62,7 +76,7 @@ class ScoreModel:
         self._inputs, self._numbers = inputs, list[Any]()
         self._weights, self._model, self._training = list(weights), model, training
         self._tracing = threading.Lock()
-        self._guided: ScoreTrace | None = None
+        self._learnt = _Learnt()
         self._untraceable = ""
         whole = self._called()
         self._embedding: ScoreTrace | EagerScores | None = None
@@ -87,10 +101,9 @@ class ScoreModel:
             *(each.name for each in self._embedded),
         )
         self.positions = MapPositions(whole.call, self._names, catalogue)
-        self._fixed_size: int | None = None
         self._affordable_size = self._affordable(memory_budget_bytes)
 
-    def with_numbers(self, numbers: Sequence[Any]) -> "ScoreModel":
+    def with_numbers(self, numbers: Sequence[Any]) -> Self:
         """The same, where the inputs take tensors besides the samples: those of edits."""
         other = copy.copy(self)
         other._numbers = list(numbers)
@@ -141,7 +154,7 @@ class ScoreModel:
     @property
     def batch_size(self) -> int:
         """How many samples are run at once."""
-        return self._fixed_size or self._affordable_size
+        return self._learnt.fixed_size or self._affordable_size
 
     def run(
         self, key: Any, build: Build, points: Points, target: Integers, *, guided: bool = False
@@ -151,13 +164,13 @@ class ScoreModel:
         Raises:
             ModelError: A layer raised. Whatever `build` raises.
         """
-        if not len(points):  # some operations cannot do with none
+        if not len(points):  # TensorFlow has operations that fail on none
             blank, none = points.blank(), np.zeros(1, np.int64)
             return [each[:0] for each in self.run(key, build, blank, none, guided=guided)]
         head = (self._guided_trace() if guided else self._plain).head(key, build)
 
         def arguments(rows: Any) -> list[Any]:
-            is_whole = len(rows) == len(points) and not self._fixed_size
+            is_whole = len(rows) == len(points) and not self._learnt.fixed_size
             part = points if is_whole else points.take(rows)
             return [*self._arguments(part), tf.constant(target[rows])]
 
@@ -172,13 +185,13 @@ class ScoreModel:
             for start in range(0, max(n_samples, 1), size):
                 rows = np.arange(start, min(start + size, n_samples))
                 n_rows = len(rows)
-                if self._fixed_size and n_rows:
+                if self._learnt.fixed_size and n_rows:
                     rows = np.pad(rows, (0, size - n_rows), mode="edge")
                 found.append([each.numpy()[:n_rows] for each in head(*arguments(rows))])
         except tf.errors.OpError as failure:
             built_for = self._inputs.batch_size
-            if built_for is not None and self._fixed_size is None:
-                self._fixed_size = built_for  # it insists on it, as a stateful layer does
+            if built_for is not None and self._learnt.fixed_size is None:
+                self._learnt.fixed_size = built_for  # it insists on it, as a stateful layer does
                 return self._run(head, arguments, n_samples)
             raise ModelError(
                 f"model {self._model.name!r} cannot be run: {_told(failure)}"
@@ -197,9 +210,9 @@ class ScoreModel:
     def _guided_trace(self) -> ScoreTrace:
         self.require_trace("a guided gradient")
         with self._tracing:
-            if self._guided is None:
-                self._guided = self._traced(embedded=self._embedded, guided=True)
-            return self._guided
+            if self._learnt.guided is None:
+                self._learnt.guided = self._traced(embedded=self._embedded, guided=True)
+            return self._learnt.guided
 
     def _called(self, embedded: Sequence[Output] = ()) -> ScoreTrace | EagerScores:
         """The model traced; called eagerly where it cannot be."""

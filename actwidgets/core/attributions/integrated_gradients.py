@@ -1,0 +1,173 @@
+"""Integrated gradients: the score's change since a baseline, split over the values."""
+
+from collections.abc import Generator
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core.arrays import Array, Doubles, Integers
+from actwidgets.core.attributions.attribution import Found, Path
+from actwidgets.core.attributions.method import Method, Option, Progress, Steps
+from actwidgets.core.attributions.model_slice import ModelSlice
+from actwidgets.core.attributions.option_checks import number, whole
+from actwidgets.core.attributions.points import Points
+from actwidgets.core.attributions.references import reference_points
+from actwidgets.core.attributions.straight_path import Walk, sums_by_sample, walk
+from actwidgets.errors import DataError
+
+NAMED_ROWS = 5  # places of samples that a note spells out
+
+
+def integrated_gradients(
+    slice_: ModelSlice,
+    points: Points,
+    target: Integers,
+    *,
+    baseline: Any = None,
+    steps: int = 32,
+    tolerance: float | None = 0.01,
+    max_steps: int = 1024,
+) -> Steps:
+    """(x - x') times the mean of dS_c/dx on the straight way from x' to x.
+
+    The mean is taken by the midpoint rule. A sample whose values' sum misses S(x) - S(x') by
+    more than the tolerance is looked at in three times as many steps, of which a third is
+    known already. On published networks with ReLUs this rule has a smaller gap than the
+    trapezoid rule with as many gradients, and of a network without biases it is exact: the
+    trapezoid rule counts the gradient at the baseline, where no ReLU is open.
+
+    Args:
+        slice_: The model.
+        points: The samples.
+        target: `(sample,)`.
+        baseline: x', as in `reference_points`; zeros by default.
+        steps: How many gradients at first; two more are taken for the scores at the ends.
+        tolerance: The gap that is small enough, as a share of |S(x) - S(x')|; None for
+            exactly `steps`. A gap that floating-point numbers cannot tell from none is.
+        max_steps: No sample is looked at in more.
+
+    Raises:
+        DataError: Steps below 1, fewer `max_steps`, a tolerance that is negative, a baseline
+            that is none.
+        ShapeError: A baseline of another shape.
+
+    Cost: `steps` forward and backward passes a sample, and as many again for each refining;
+    0.01 takes about 270 on a small CNN for CIFAR-10, and 0.05 about 80.
+    """
+    n_steps, most = whole("steps", steps, least=1), whole("max_steps", max_steps, least=1)
+    share = None if tolerance is None else number("tolerance", tolerance, least=0)
+    if share is not None and most < n_steps:
+        raise DataError(f"max_steps must be at least steps, which is {n_steps}; got {most}")
+    start = reference_points(points, baseline, name="baseline")
+    integral = _Integral(slice_, points, start, target, n_steps)
+    yield from integral.begin()
+    while share is not None and 3 * integral.n_steps <= most:
+        rows = integral.beyond(share)
+        if not rows.size:
+            break
+        yield from integral.refine(rows)
+    return Found(
+        integral.values(),
+        integral.scores,
+        gap=integral.gap(),
+        note="" if share is None else _note(integral.beyond(share), share, integral),
+        path=integral.path,
+    )
+
+
+class _Integral:
+    """The integral of each sample as far as it is known."""
+
+    def __init__(
+        self, slice_: ModelSlice, points: Points, start: Points, target: Integers, n_steps: int
+    ) -> None:
+        self._slice, self._points, self._start, self._target = slice_, points, start, target
+        self.n_steps = n_steps
+        self._counts = np.full(len(points), float(n_steps))
+        self._done = 0
+
+    def begin(self) -> Generator[Progress, None, None]:
+        """Walk the whole way, both ends included, once."""
+        middles = (np.arange(self.n_steps) + 0.5) / self.n_steps
+        alphas = np.array([0.0, *middles, 1.0])
+        weights = np.array([0.0, *np.ones(self.n_steps), 0.0])  # the ends for their scores
+        found = yield from self._walk(np.arange(len(self._points)), alphas, weights)
+        self._sums = found.sums
+        self.scores: Array = found.scores[:, -1]
+        self._change = found.scores[:, -1] - found.scores[:, 0]
+        self._size = np.abs(found.scores[:, [0, -1]]).sum(axis=1)
+        self.path = Path(alphas, found.scores, found.gradient_norms)
+
+    def refine(self, rows: Integers) -> Generator[Progress, None, None]:
+        """Look at some samples in three times as many steps."""
+        self.n_steps *= 3
+        places = np.arange(self.n_steps)
+        new = (places[places % 3 != 1] + 0.5) / self.n_steps  # the others are known already
+        found = yield from self._walk(rows, new, np.ones(len(new)))
+        for total, more in zip(self._sums, found.sums, strict=True):
+            total[rows] += more
+        self._counts[rows] = self.n_steps
+        if len(rows) == len(self._points):
+            self.path = _joined(self.path, new, found)
+
+    def values(self) -> tuple[Array, ...]:
+        found = []
+        for x, start, total in zip(
+            self._points.arrays, self._start.arrays, self._sums, strict=True
+        ):
+            counts = self._counts.reshape(-1, *[1] * (x.ndim - 1))
+            found.append((x.astype(np.float64) - start) * total / counts)
+        return tuple(found)
+
+    def gap(self) -> Array:
+        return sums_by_sample(self.values()) - self._change
+
+    def beyond(self, share: float) -> Integers:
+        """The samples whose gap is too large; where it is NaN, more steps do not help."""
+        exact = max(np.finfo(each.dtype).eps for each in self._points.arrays)
+        allowed = share * np.abs(self._change) + 8 * float(exact) * self._size
+        return np.flatnonzero(np.abs(self.gap()) > allowed)
+
+    def _walk(
+        self, rows: Integers, alphas: Doubles, weights: Doubles
+    ) -> Generator[Progress, None, Walk]:
+        points, start, target = self._points.take(rows), self._start.take(rows), self._target[rows]
+        found = yield from walk(self._slice, points, start, target, alphas, weights, self._done)
+        self._done += len(rows) * len(alphas)
+        return found
+
+
+def _joined(path: Path, alphas: Doubles, found: Walk) -> Path:
+    order = np.argsort([*path.alphas, *alphas], kind="stable")
+    return Path(
+        np.concatenate([path.alphas, alphas])[order],
+        np.concatenate([path.scores, found.scores], axis=1)[:, order],
+        np.concatenate([path.gradient_norms, found.gradient_norms], axis=1)[:, order],
+    )
+
+
+def _note(rows: Integers, share: float, integral: _Integral) -> str:
+    if not rows.size:
+        return ""
+    named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
+    told = f"For {len(rows)} of {len(integral.scores)} samples ({named})"
+    return (
+        f"{told} the values' sum misses the change of the score by more than {share:.3g} of it "
+        f"after {integral.n_steps} steps."
+    )
+
+
+METHOD = Method(
+    "integrated_gradients",
+    "Integrated gradients",
+    integrated_gradients,
+    tells="What this value adds to the change of the score on the way from the baseline.",
+    source="Sundararajan, Taly & Yan 2017, arXiv:1703.01365",
+    options=(
+        Option("baseline", None, (None, 1.0, "mean", "blur"), "where the way begins", "zeros"),
+        Option("steps", 32, (8, 16, 32, 64, 128), "gradients on the way, at first"),
+        Option("tolerance", 0.01, (None, 0.1, 0.05, 0.01), "gap that is small enough", "any"),
+        Option("max_steps", 1024, (), "no sample is looked at in more steps"),
+    ),
+    promise="S(x) - S(baseline)",
+)

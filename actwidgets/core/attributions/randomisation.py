@@ -1,0 +1,161 @@
+"""Whether a map tells of the model: with random weights it must become another."""
+
+import warnings
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from actwidgets.core.arrays import Array
+from actwidgets.core.attributions.attributing import attributing
+from actwidgets.core.attributions.attribution import Attribution
+from actwidgets.core.attributions.map_similarity import map_similarity
+from actwidgets.core.attributions.method import Method, Progress
+from actwidgets.core.attributions.model_slice import ModelSlice
+from actwidgets.core.attributions.option_checks import whole
+from actwidgets.core.attributions.places import n_place_axes
+from actwidgets.core.attributions.points import Points
+from actwidgets.errors import ModelError
+
+# On three published CNNs gradients, SmoothGrad and occlusion stay below 0.56 with a random last
+# layer, guided methods above 0.82.
+INSENSITIVE_FROM = 0.7
+
+
+class RandomisedSlice(ModelSlice, Protocol):
+    """A model whose layers can be given random weights.
+
+    Attributes:
+        stages: Names of its layers with weights, the one nearest to the output first.
+    """
+
+    stages: tuple[str, ...]
+
+    def reset(self) -> None:
+        """Give all layers the weights that the model has."""
+
+    def randomise(self, layer: str) -> None:
+        """Give a layer random weights; layers randomised before keep theirs."""
+
+
+@dataclass(frozen=True)
+class RandomisationCheck:
+    """How a map changes while one layer after the other gets random weights.
+
+    Attributes:
+        method: Name of the method.
+        stages: "" for the weights that the model has, then names of layers: there, and in
+            those before, weights are random. The layer nearest to the output comes first.
+        similarity: `(stage, sample)` float64, of the map to that of the model, as in
+            `map_similarity`; 1 at the first stage.
+        target: `(sample,)` the class asked about throughout.
+    """
+
+    method: str
+    stages: tuple[str, ...]
+    similarity: Array
+    target: Array
+
+    @property
+    def insensitive(self) -> bool:
+        """Whether the map hardly changes when the layer nearest to the output is random."""
+        return self._after_the_first > INSENSITIVE_FROM
+
+    @property
+    def sentence(self) -> str:
+        """What is to be said of it."""
+        found, layer = self._after_the_first, self.stages[1]
+        if np.isnan(found):
+            return (
+                f"The map cannot be compared with that of random weights in layer {layer!r}: one "
+                "holds NaN, or both are the same at all places."
+            )
+        told = f"With random weights in layer {layer!r}"
+        if self.insensitive:
+            return (
+                f"{told} the map hardly changes (similarity {found:.2f} of 1): it shows the "
+                "input more than what tells the classes apart."
+            )
+        return f"{told} the map changes, as it should (similarity {found:.2f} of 1)."
+
+    @property
+    def _after_the_first(self) -> float:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)  # of NaN throughout
+            return float(np.nanmean(self.similarity[1]))
+
+
+def randomising(
+    slice_: ModelSlice,
+    randomised: RandomisedSlice,
+    points: Points,
+    method: Method,
+    target: ArrayLike | None = None,
+    options: Mapping[str, Any] | None = None,
+    n_layers: int | None = None,
+) -> Generator[Progress, None, RandomisationCheck]:
+    """Attribute, then again with random weights in one layer more, from the output down.
+
+    Args:
+        slice_: The model.
+        randomised: The same, of which layers can be given random weights.
+        points: The samples.
+        method: How.
+        target: As in `checked_target`; the classes of the model, also where its weights are
+            random and it would predict others.
+        options: Of the method.
+        n_layers: How many layers, from the output down; all by default. One is enough for
+            `insensitive`.
+
+    Yields:
+        `(done, total)` before each piece of work.
+
+    Raises:
+        DataError: Fewer layers than one.
+        ModelError: No layer has weights to randomise. And as `attributing`.
+
+    Cost: one attribution, and one more for each layer with weights and for none.
+
+    Reference: Adebayo et al. 2018, arXiv:1810.03292, section 3.1, cascading randomisation.
+    """
+    if not randomised.stages:
+        raise ModelError("no layer of this model has a matrix of weights that could be random")
+    n_layers = None if n_layers is None else whole("n_layers", n_layers, least=1)
+    stages = "", *randomised.stages[:n_layers]
+    n_runs = len(stages) + 1
+    original = yield from _within(0, n_runs, attributing(slice_, points, method, target, options))
+    maps = _maps(original)
+    similarity = np.zeros((len(stages), len(points)))
+    randomised.reset()
+    for place, layer in enumerate(stages):
+        if layer:
+            randomised.randomise(layer)
+        steps = attributing(randomised, points, method, original.target, options)
+        found = _maps((yield from _within(place + 1, n_runs, steps)))
+        alike = []
+        for index, (one, other) in enumerate(zip(maps, found, strict=True)):
+            has_channels = one.ndim == points.arrays[index].ndim
+            n_axes = n_place_axes(points, index) if has_channels else one.ndim - 1
+            alike.append(map_similarity(one, other, n_axes))
+        similarity[place] = np.mean(alike, axis=0)
+    return RandomisationCheck(method.name, stages, similarity, original.target)
+
+
+def _within(
+    run: int, n_runs: int, steps: Generator[Progress, None, Attribution]
+) -> Generator[Progress, None, Attribution]:
+    """The progress of one run as that of all."""
+    while True:
+        try:
+            done, total = next(steps)
+        except StopIteration as end:
+            found: Attribution = end.value
+            return found
+        yield run * total + done, n_runs * total
+
+
+def _maps(attribution: Attribution) -> list[Array]:
+    values = attribution.values
+    return list(values.values()) if isinstance(values, dict) else [values]

@@ -1,0 +1,98 @@
+"""What stands for "nothing there": the baseline of a path, the fill of a patch."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core.arrays import Array
+from actwidgets.core.attributions.option_checks import number
+from actwidgets.core.attributions.places import n_place_axes
+from actwidgets.core.attributions.points import Points
+from actwidgets.errors import DataError, ShapeError
+
+BLUR_SHARE = 1 / 8  # of each side: the standard deviation
+
+
+def reference_points(points: Points, wanted: Any, *, name: str) -> Points:
+    """The same samples with something that tells nothing in the place of each array.
+
+    Args:
+        points: The samples.
+        wanted: None for zeros; a number; "mean": of each channel of each sample, over its
+            places; "blur": the sample behind a Gaussian blur whose standard deviation is an
+            eighth of each side; an array of one sample, or `(sample, …)`. Where there are
+            several inputs the same for all, or a list or dict with one of these per input.
+        name: What the caller calls it; used in messages.
+
+    Returns:
+        Arrays of the dtype of the samples; read-only where they repeat one value or sample.
+
+    Raises:
+        DataError: Something else, values that are not finite, other names of inputs.
+        ShapeError: An array of another shape, or another number of arrays.
+    """
+    each = _by_input(points, wanted, name)
+    return points.moved([_reference(points, i, one, name) for i, one in enumerate(each)])
+
+
+def _by_input(points: Points, wanted: Any, name: str) -> list[Any]:
+    n_inputs, known = len(points.arrays), ", ".join(points.names)
+    if isinstance(wanted, Mapping):
+        if set(wanted) != set(points.names):
+            given = ", ".join(map(str, wanted))
+            raise DataError(f"{name} must have one entry for each of {known}; got {given}")
+        return [wanted[each] for each in points.names]
+    if n_inputs == 1:
+        is_one_array = isinstance(wanted, list | tuple) and len(wanted) == 1
+        return [wanted[0]] if is_one_array and np.ndim(wanted[0]) else [wanted]
+    if isinstance(wanted, list | tuple):
+        if len(wanted) != n_inputs:
+            raise ShapeError(f"{name} must have one entry for each of {known}; got {len(wanted)}")
+        return list(wanted)
+    if wanted is not None and not isinstance(wanted, str) and np.ndim(wanted):
+        raise ShapeError(
+            f"this model has {n_inputs} inputs: {name} must be a list or dict with one array for "
+            f"each of {known}; got one array of shape {np.shape(wanted)}"
+        )
+    return [wanted] * n_inputs
+
+
+def _reference(points: Points, index: int, wanted: Any, name: str) -> Array:
+    array = points.arrays[index]
+    if isinstance(wanted, str):
+        if wanted not in _MADE_OF_SAMPLES:
+            words = " or ".join(f'"{word}"' for word in _MADE_OF_SAMPLES)
+            raise DataError(f"{name} must be a number, {words} or an array; got {wanted!r}")
+        return _MADE_OF_SAMPLES[wanted](array, n_place_axes(points, index))
+    if np.ndim(wanted) == 0:
+        value = 0.0 if wanted is None else number(name, wanted)
+        return np.broadcast_to(np.asarray(value, array.dtype), array.shape)
+    given = np.asarray(wanted)
+    if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
+        raise DataError(f"{name} must hold finite numbers only")
+    if given.shape not in (array.shape, array.shape[1:], (1, *array.shape[1:])):
+        raise ShapeError(
+            f"{name} must have the shape of a sample {array.shape[1:]} or of all {array.shape}; "
+            f"got {given.shape}"
+        )
+    return np.broadcast_to(given.astype(array.dtype, copy=False), array.shape)
+
+
+def _means(array: Array, n_places: int) -> Array:
+    means = array.mean(axis=tuple(range(1, 1 + n_places)), keepdims=True, dtype=np.float64)
+    return np.broadcast_to(means.astype(array.dtype), array.shape)
+
+
+def _blurred(array: Array, n_places: int) -> Array:
+    from scipy.ndimage import gaussian_filter  # late: a session does without
+
+    sides = array.shape[1 : 1 + n_places]
+    sigmas = [0.0, *(side * BLUR_SHARE for side in sides)]
+    sigmas += [0.0] * (array.ndim - len(sigmas))
+    blurred = gaussian_filter(array.astype(np.float64), sigmas, mode="nearest")
+    found: Array = blurred.astype(array.dtype)
+    return found
+
+
+_MADE_OF_SAMPLES = {"mean": _means, "blur": _blurred}

@@ -1,0 +1,155 @@
+"""A model whose layers get random weights one after the other, while the user's keeps its own."""
+
+import re
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from actwidgets.errors import ModelError
+from actwidgets.probe.attributions.keras_slice import KerasSlice
+from actwidgets.probe.attributions.score_model import ScoreModel
+from actwidgets.probe.catalogue import Catalogue, is_models_own
+from actwidgets.probe.inputs import Inputs
+from actwidgets.probe.trace import operations_behind
+
+
+class RandomisedModel(ScoreModel):
+    """A model traced once over stand-ins of its weights; one trace serves all of their values.
+
+    Args:
+        model: A built model of Keras 3; nothing about it is changed.
+        inputs: What it takes.
+        catalogue: Its layers.
+        seed: Of the random weights.
+        **options: As of a `ScoreModel`.
+
+    Raises:
+        ModelError: A model of Keras 2; one that cannot be traced or differentiated.
+    """
+
+    def __init__(
+        self, model: Any, inputs: Inputs, catalogue: Catalogue, *, seed: int = 0, **options: Any
+    ) -> None:
+        if not isinstance(model, keras.Model):
+            raise ModelError(
+                f"model {model.name!r} is one of Keras 2, whose weights cannot be exchanged "
+                "without changing it: the randomisation check needs a model of Keras 3"
+            )
+        self._seed = seed
+        self._pairs = [
+            (each, tf.Variable(tf.convert_to_tensor(each.value), trainable=False))
+            for each in model.weights
+        ]
+        super().__init__(model, inputs, catalogue, weights=self._pairs, **options)
+
+    def reset(self) -> None:
+        """Give the stand-ins the values that the weights have now."""
+        for weight, stand_in in self._pairs:
+            stand_in.assign(tf.convert_to_tensor(weight.value))
+
+    def weights_by_layer(self, head: str) -> dict[str, list[tuple[Any, Any]]]:
+        """The layers with a matrix of weights that an output depends on, the last call first.
+
+        Returns:
+            By name of layer `(layer that holds it, weight)`. A weight belongs to the innermost
+            and last of the calls that use it. Layers that hold vectors alone, such as
+            normalisations, go along with the next layer below them: those of the lowest with
+            the last one above.
+        """
+        call = self._plain.call
+        needed = operations_behind([call.taps[head]])
+        embedded = {each.name for each in self._embedded}
+        found: dict[str, list[tuple[Any, Any]]] = {}
+        waiting: list[tuple[Any, Any]] = []
+        known, owned = {id(each) for each, _ in self._pairs}, set[int]()
+        used = {
+            _call_of(name)
+            for name, tap in call.taps.items()
+            if name not in embedded and getattr(tap, "op", None) in needed
+        }
+        for output in reversed(self.catalogue.outputs.values()):
+            name = output.name
+            if is_models_own(name) or name not in used:
+                continue
+            weights = getattr(output.layer, "weights", ())
+            own = [each for each in weights if id(each) in known - owned]
+            owned |= set(map(id, own))
+            waiting += [(output.layer, each) for each in own]
+            if any(len(each.shape) > 1 for each in own):
+                found[name], waiting = waiting, []
+        if found and waiting:
+            found[next(reversed(found))] += waiting
+        return found
+
+    def randomise(self, head: str, layer: str) -> None:
+        """Give the stand-ins of a layer's weights random values.
+
+        They are drawn from the layer's own initializers. Where it has none, or one that gives
+        a matrix the same value everywhere, the values of the weight are shuffled.
+        """
+        by_layer, stand_ins = self.weights_by_layer(head), {id(w): s for w, s in self._pairs}
+        place = list(by_layer).index(layer)
+        for index, (owner, weight) in enumerate(by_layer[layer]):
+            seed = int(np.random.SeedSequence((self._seed, place, index)).generate_state(1)[0] >> 1)
+            stand_ins[id(weight)].assign(_random_values(owner, weight, seed))
+
+
+class RandomisedSlice(KerasSlice):
+    """One score of such a model; satisfies `core.attributions.randomisation.RandomisedSlice`.
+
+    Args:
+        model: What all slices of the same model share.
+        head: Name of the model's output in its catalogue.
+        layer: As of a `KerasSlice`.
+        output: "logit" or "probability".
+    """
+
+    def __init__(
+        self, model: RandomisedModel, head: str, layer: str | None = None, output: str = "logit"
+    ) -> None:
+        super().__init__(model, head, layer, output)
+        self._randomised = model
+        self.stages = tuple(model.weights_by_layer(head))
+
+    def reset(self) -> None:
+        """Give all layers the weights that the model has."""
+        self._randomised.reset()
+
+    def randomise(self, layer: str) -> None:
+        """Give a layer random weights; layers randomised before keep theirs."""
+        self._randomised.randomise(self._head, layer)
+
+
+def _call_of(name: str) -> str:
+    """The call that an output is of: of `lstm:1`, `lstm`."""
+    return re.sub(r":\d+$", "", name)
+
+
+def _random_values(owner: Any, weight: Any, seed: int) -> Any:
+    values = tf.convert_to_tensor(weight.value)
+    drawn = None
+    if values.dtype.is_floating:
+        drawn = _drawn(getattr(owner, f"{weight.name}_initializer", None), values, seed)
+    if drawn is not None and (values.shape.rank < 2 or np.ptp(drawn) > 0):
+        return drawn
+    shuffled = np.random.default_rng(seed).permutation(values.numpy().ravel())
+    return shuffled.reshape(values.shape)
+
+
+def _drawn(initializer: Any, values: Any, seed: int) -> Any:
+    """What the initializer gives with another seed; None where it cannot be given one."""
+    if not isinstance(initializer, keras.initializers.Initializer):
+        return None
+    config = initializer.get_config()
+    if "seed" in config:  # its own would give again what training began with
+        initializer = type(initializer).from_config({**config, "seed": seed})
+    elif not isinstance(initializer, _WITHOUT_CHANCE):
+        return None
+    return np.asarray(initializer(tuple(values.shape), dtype=values.dtype.name))
+
+
+_WITHOUT_CHANCE = tuple(
+    getattr(keras.initializers, name) for name in ("Zeros", "Ones", "Constant", "Identity")
+)

@@ -1,0 +1,54 @@
+"""The probe of the model that was asked about last, so that a loop traces it once."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from actwidgets.core import batches
+from actwidgets.probe.keras_probe import KerasProbe
+
+KEPT_S = 30.0  # after that nobody waits for it any more, and it holds memory
+
+_lock = threading.Lock()
+_kept: tuple[Any, Any, KerasProbe] | None = None  # the model, what it was asked with, its probe
+_release: threading.Timer | None = None
+
+
+def recent_probe(model: Any, x: Any, head: str | int | None) -> KerasProbe:
+    """A probe of the model: the last one, where it is that of the same model as it is now.
+
+    It is kept for half a minute, and with it the model.
+
+    Args:
+        model: A built Keras model.
+        x: One batch.
+        head: Which of its outputs.
+
+    Raises: as `KerasProbe`.
+    """
+    global _kept, _release
+    asked = head, _kinds(x)
+    with _lock:
+        if _release is not None:
+            _release.cancel()
+        if _kept is None or _kept[0] is not model or _kept[1] != asked or _kept[2].is_stale():
+            _kept = None
+            _kept = model, asked, KerasProbe(model, x, head=head)
+        probe = _kept[2]
+        _release = threading.Timer(KEPT_S, _forget)
+        _release.daemon = True
+        _release.start()
+    return probe
+
+
+def _forget() -> None:
+    global _kept
+    with _lock:
+        _kept = None
+
+
+def _kinds(x: Any) -> Any:
+    """Shapes and types of one sample of each input: a model may take what it is given."""
+    parts = batches.parts(x) if batches.is_arrays(x) else ()
+    names = tuple(x) if isinstance(x, Mapping) else ()
+    return names, tuple((tuple(part.shape[1:]), str(part.dtype)) for part in parts)

@@ -1,0 +1,153 @@
+"""Attributions over the pictures that they are about, side by side in one picture."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+
+from actwidgets.core.attributions.attribution import Attribution
+from actwidgets.core.pictures.attribution_pictures import (
+    TileSheet,
+    as_planes,
+    colour_limits,
+    overlay,
+    tile_sheet,
+)
+from actwidgets.core.pictures.images import rgba_png
+from actwidgets.views import _attribution_words as said
+from actwidgets.views._controls import show
+from actwidgets.views._picture import Picture
+from actwidgets.views._style import NEUTRAL
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One sample by one method.
+
+    Attributes:
+        row: Of the data.
+        method: Name of the method.
+        attribution: What it found, of this sample and perhaps others.
+        place: Of the sample in the attribution.
+    """
+
+    row: int
+    method: str
+    attribution: Attribution
+    place: int
+
+
+@dataclass(frozen=True)
+class Look:
+    """How tiles are drawn.
+
+    Attributes:
+        colouring: "signed" or "absolute".
+        opacity: Of the map on its picture.
+        shared: Whether one scale of colours holds for all.
+        tile_px: Longer side of a tile on the screen.
+        width_px: Of all of them.
+    """
+
+    colouring: str
+    opacity: float
+    shared: bool
+    tile_px: int
+    width_px: int
+
+
+class AttributionTiles(w.VBox):
+    """A picture of all tiles, words below each, and the legend of the colours.
+
+    Args:
+        on_tile: Called with the tile that is clicked.
+    """
+
+    def __init__(self, on_tile: Callable[[Tile], None]) -> None:
+        self._tell = on_tile
+        self._columns = 1
+        self.tiles: Sequence[Tile] = ()
+        self.picture = Picture(with_words=True)
+        self.picture.add_class("aw-labels")
+        self.picture.on_click(self._on_user_click)
+        self.legend = w.HTML()
+        super().__init__(children=(self.picture, self.legend))
+        show(self, False)
+
+    def draw(
+        self,
+        tiles: Sequence[Tile],
+        pictures: Any,
+        picture_shape: tuple[int, ...],
+        words: Sequence[tuple[str, str]],
+        look: Look,
+        *,
+        framed: int | None,
+    ) -> None:
+        """Paint tiles.
+
+        Args:
+            tiles: One or more.
+            pictures: `(tile, row, column, 3)` uint8, or None where samples are no pictures.
+            picture_shape: Rows and columns of the samples, or ().
+            words: Two lines for each.
+            look: How.
+            framed: Place of the tile that is chosen.
+        """
+        planes = [
+            as_planes(_values(each.attribution)[each.place][None], picture_shape, look.colouring)
+            for each in tiles
+        ]
+        if len({each.shape for each in planes}) == 1:
+            planes = [np.concatenate(planes)]  # of one method: drawn in one go
+        limits = np.concatenate([colour_limits(each, shared=look.shared) for each in planes])
+        colours, first = [], 0
+        for each in planes:
+            part = slice(first, first + len(each))
+            first = part.stop
+            of_part = None if pictures is None else pictures[part]
+            painted = overlay(
+                of_part, each, limits[part], colouring=look.colouring, opacity=look.opacity
+            )
+            colours.append(painted)
+        colours = np.concatenate(colours)
+        size = colours.shape[1:3]
+        sheet = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
+        self.tiles, self._columns = tuple(tiles), sheet.columns
+        height, width = sheet.cell
+        self.picture.set_size(*sheet.size_px)
+        self.picture.set_cells(
+            np.arange(sheet.rows + 1) * height, np.arange(sheet.columns + 1) * width
+        )
+        self.picture.show(rgba_png(sheet.compose(colours, framed)))
+        self._write(words, sheet)
+        show(self, True)
+        self.legend.value = said.legend(look.colouring, limits, shared=look.shared)
+
+    def turn(self, *, shown: bool, old: bool) -> None:
+        """Show the tiles or fold them away; those that are about something else are faint."""
+        show(self, shown)
+        self.layout.opacity = "0.4" if old else None
+
+    def _write(self, words: Sequence[tuple[str, str]], sheet: TileSheet) -> None:
+        height, width = sheet.cell
+        places = []
+        for place in range(len(words)):
+            down, across = divmod(place, sheet.columns)
+            x, y = (across + 0.5) * width, down * height + sheet.height + 2 * sheet.gap
+            places += [(x, y + 9 / sheet.zoom), (x, y + 23 / sheet.zoom)]
+        texts = [line for both in words for line in both]
+        self.picture.set_words(places, texts, [NEUTRAL] * len(texts))
+
+    def _on_user_click(self, row: int, column: int) -> None:
+        place = row * self._columns + column
+        if column < self._columns and place < len(self.tiles):
+            self._tell(self.tiles[place])
+
+
+def _values(attribution: Attribution) -> Any:
+    """The map of the first input that has one."""
+    values = attribution.values
+    return next(iter(values.values())) if isinstance(values, dict) else values

@@ -1,0 +1,284 @@
+"""Which part of the samples speaks for a class, over their pictures."""
+
+import html
+from typing import Any
+
+import ipywidgets as w
+import traitlets as t
+
+from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
+from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
+from actwidgets.session import Selection
+from actwidgets.views import _attribution_words as said
+from actwidgets.views._attribution_controls import MethodSettings
+from actwidgets.views._attribution_panel import Subject
+from actwidgets.views._attribution_panels import REFUSALS, TITLES, AttributionPanels
+from actwidgets.views._attribution_tiles import AttributionTiles, Look, Tile
+from actwidgets.views._controls import choice, note
+from actwidgets.views._progress import ProgressLine
+from actwidgets.views.base import View
+
+TARGETS = ("predicted", "label", "chosen")
+SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lrp")
+
+
+class AttributionMap(View):
+    """What of the samples on show speaks for a class, by one method, or one sample by several.
+
+    Red speaks for the class, blue against it. The model as it is now is asked, with the
+    disturbance and the ablations of the selection. A click on a tile chooses the sample, or
+    the method.
+    """
+
+    watched = ("sample", "samples", "layer", "class_index", "disturbance", "ablations")
+    method = t.Enum(tuple(METHODS), "grad_cam", help="how").tag(option=True)
+    methods = t.Tuple(default_value=SIDE_BY_SIDE, help="those side by side").tag(option=True)
+    compare = t.Enum(("samples", "methods"), "samples", help="what tiles differ in").tag(
+        option=True
+    )
+    target = t.Union(
+        [t.Enum(TARGETS), t.Int(min=0)], default_value="predicted", help="the class asked about"
+    ).tag(option=True)
+    output = t.Enum(("logit", "probability"), "logit", help="its score").tag(option=True)
+    settings = t.Dict(default_value={}, help="of methods, by their name").tag(option=True)
+    at_chosen_layer = t.Bool(False, help="class activation maps of the chosen layer").tag(
+        option=True
+    )
+    colouring = t.Enum(tuple(COLOURINGS), "signed", help="what colours mean").tag(option=True)
+    panel = t.Enum(("", *TITLES), "", help="what is unfolded below").tag(option=True)
+    opacity = t.Float(0.6, min=0.0, max=1.0, help="of the map on the picture").tag(option=True)
+    shared_scale = t.Bool(True, help="one scale of colours for all samples").tag(option=True)
+    max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
+    tile_px = t.Int(144, min=32, help="longer side of a tile").tag(option=True)
+    width_px = t.Int(660, min=160, help="width of the picture").tag(option=True)
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        self._attributions = self._session.attributions
+        self._waiting = False
+        self._title, self._note = w.HTML(), w.HTML()
+        self._tiles = AttributionTiles(self._on_user_tile)
+        self._progress = ProgressLine(self._attributions.cancel, self._attributions.resume)
+        self._offered = MethodSettings(self._on_user_setting)
+        self._attributions.observe(self._on_reading, names="reading")
+        self._panels = AttributionPanels(self._session, self._repaint)
+        self._panel_buttons = self._control(
+            "panel",
+            w.ToggleButtons(
+                options=[("nothing", ""), *((words, name) for name, words in TITLES.items())],
+                description="unfold",
+                style={"description_width": "initial", "button_width": "auto"},
+            ),
+        )
+        controls = self._controls()
+        return (
+            *(self._title, controls, self._offered, self._progress, self._tiles, self._note),
+            *(self._panel_buttons, self._panels),
+        )
+
+    def _controls(self) -> w.Widget:
+        titles = [(each.title, each.name) for each in attribution_methods()]
+        opacity = w.FloatSlider(
+            min=0,
+            max=1,
+            step=0.05,
+            description="opacity",
+            readout_format=".0%",
+            layout={"width": "220px"},
+            style={"description_width": "initial"},
+        )
+        self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
+        return w.HBox(
+            [
+                self._control("method", choice("method", titles, "250px")),
+                self._control("target", choice("for", self._targets(), "210px")),
+                self._control("compare", choice("side by side", ("samples", "methods"), "176px")),
+                self._control("output", choice("score", ("logit", "probability"), "150px")),
+                self._control("colouring", choice("colours", tuple(COLOURINGS), "150px")),
+                self._control("opacity", opacity),
+                self._toggle("shared_scale", "shared scale"),
+                self._at_layer,
+            ],
+            layout={"flex_flow": "row wrap", "align_items": "center"},
+        )
+
+    def _toggle(self, option: str, words: str) -> w.Widget:
+        tip = self.traits()[option].help
+        button = w.ToggleButton(description=words, tooltip=tip, layout={"width": "auto"})
+        return self._control(option, button)
+
+    def _targets(self) -> list[tuple[str, Any]]:
+        session = self._session
+        offered: list[tuple[str, Any]] = [("predicted class", "predicted")]
+        if session.labels is not None:
+            offered.append(("true class", "label"))
+        offered.append(("chosen class", "chosen"))
+        return [*offered, *((name, index) for index, name in enumerate(session.class_names))]
+
+    # --- what is shown -------------------------------------------------------------------
+
+    def _render(self, selection: Selection) -> None:
+        chosen = method_named(self.method)
+        self._offered.show(chosen, chosen.settings(self.settings.get(self.method, {})))
+        looks_at_layer = chosen.needs_layer or self.compare == "methods"
+        self._at_layer.layout.display = None if looks_at_layer else "none"
+        tiles, refused, self._waiting = self._gathered(selection)
+        self._title.value = _heading(self._told_of(selection, tiles))
+        is_old = self._waiting and not tiles
+        if tiles:
+            self._draw(selection, tiles)
+            told = said.account(chosen, [each.attribution for each in tiles])
+            self._note.value = told + "".join(map(note, refused))
+        elif refused:
+            self._note.value = note(f"nothing to show: {' '.join(refused)}")
+        self._tiles.turn(shown=bool(tiles) or (is_old and bool(self._tiles.tiles)), old=is_old)
+        self._show_panel(selection)
+
+    def _show_panel(self, selection: Selection) -> None:
+        """Unfold the panel that is wanted; what is missing of it comes later."""
+        if not self.panel:
+            self._panels.fold()
+        elif not self._panels.unfold(self.panel, self._subject(selection)):
+            self._waiting = True
+
+    def _subject(self, selection: Selection) -> Subject:
+        shape, row = self._session.picture_shape, selection.sample
+        pictures = self._session.pictures([row], as_shown=True) if shape else None
+        return Subject(
+            row=row,
+            method=self.method,
+            settings=self.settings.get(self.method, {}),
+            target=self._target_of(selection, (row,)),
+            output=self.output,
+            layer=selection.layer if self.at_chosen_layer else None,
+            pictures=None if pictures is None else shrunk(pictures, self.tile_px),
+            picture_shape=shape,
+            look=self._look(),
+            place=self._place("panel"),
+        )
+
+    def _gathered(self, selection: Selection) -> tuple[list[Tile], list[str], bool]:
+        """The tiles there are, why others are none, and whether more are on their way."""
+        by_method = self.compare == "methods"
+        rows = (selection.sample,) if by_method else selection.samples[: self.max_samples]
+        tiles: list[Tile] = []
+        refused: list[str] = []
+        waiting = False
+        for name in self.methods if by_method else (self.method,):
+            try:
+                found = self._attributions.get(
+                    name,
+                    rows=rows,
+                    target=self._target_of(selection, rows),
+                    layer=selection.layer if self.at_chosen_layer else None,
+                    output=self.output,
+                    partial=True,
+                    place=self._place(name if by_method else ""),
+                    **self.settings.get(name, {}),
+                )
+            except REFUSALS as refusal:
+                refused.append(
+                    f"{method_named(name).title}: {refusal}" if by_method else str(refusal)
+                )
+                continue
+            if found is None:
+                waiting = True
+            else:
+                tiles += [Tile(row, name, found, place) for place, row in enumerate(rows)]
+        return tiles, refused, waiting
+
+    def _target_of(self, selection: Selection, rows: tuple[int, ...]) -> Any:
+        labels = self._session.labels
+        if self.target == "label" and labels is not None:
+            return labels[list(rows)]
+        if self.target == "chosen":
+            return selection.class_index
+        return self.target if isinstance(self.target, int) else None
+
+    def _draw(self, selection: Selection, tiles: list[Tile]) -> None:
+        session, by_method = self._session, self.compare == "methods"
+        pictures = None
+        if session.picture_shape:
+            rows = [tile.row for tile in tiles]
+            pictures = shrunk(session.pictures(rows, as_shown=True), self.tile_px)
+        chosen = [
+            tile.method == self.method if by_method else tile.row == selection.sample
+            for tile in tiles
+        ]
+        self._tiles.draw(
+            tiles,
+            pictures,
+            session.picture_shape,
+            [self._words(tile) for tile in tiles],
+            self._look(),
+            framed=chosen.index(True) if len(tiles) > 1 and any(chosen) else None,
+        )
+
+    def _look(self) -> Look:
+        shared = self.shared_scale and self.compare == "samples"
+        return Look(self.colouring, self.opacity, shared, self.tile_px, self.width_px)
+
+    def _words(self, tile: Tile) -> tuple[str, str]:
+        """The two lines below a tile."""
+        names = self._session.class_names
+        target = int(tile.attribution.target[tile.place])
+        name = names[target] if target < len(names) else f"class {target}"
+        below = said.caption(tile.attribution, tile.place, name)
+        if self.compare == "methods":
+            return method_named(tile.method).title, below
+        labels = self._session.labels
+        true = None if labels is None else names[int(labels[tile.row])]
+        return said.sample_told(tile.row, true, name), below
+
+    def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
+        if self.compare == "methods":
+            return f"sample {selection.sample} by {len(self.methods)} methods"
+        title, count = method_named(self.method).title, len(selection.samples)
+        told = f"{title} of sample {selection.samples[0]}"
+        if count > 1:
+            shown = f"{self.max_samples} of {count:,}" if count > self.max_samples else str(count)
+            told = f"{title} of {shown} samples"
+        layer = tiles[0].attribution.layer if tiles else ""
+        return f"{told} at {layer}" if layer else told
+
+    # --- what others say -----------------------------------------------------------------
+
+    def _on_reading(self, _change: Any) -> None:
+        if self._waiting:
+            self._repaint()
+
+    def _repaint(self) -> None:
+        super()._repaint()
+        reading = self._attributions.reading
+        told = None
+        if reading is not None:
+            told = f"{reading.n_read:,} of {reading.n_samples:,} passes"
+        self._progress.show(reading if self._waiting else None, told)
+
+    def _on_user_setting(self, name: str, value: Any) -> None:
+        with self._guard(f"could not set {name}"):
+            of_method = {**self.settings.get(self.method, {}), name: value}
+            self.settings = {**self.settings, self.method: of_method}
+
+    def _on_user_tile(self, tile: Tile) -> None:
+        with self._guard("could not choose the tile"):
+            if self.compare == "samples":
+                self._session.select(sample=tile.row)
+            else:
+                self.method = tile.method
+
+    def _place(self, what: str) -> str:
+        return f"{id(self)} {what}"
+
+    def close(self) -> None:
+        """Stop watching the session and give back all widgets. Safe to call twice."""
+        if getattr(self, "_subscribed", False):
+            self._attributions.unobserve(self._on_reading, names="reading")
+            for name in ("", *METHODS):
+                self._attributions.leave(self._place(name))
+            self._panels.gather()
+            self._offered.gather()
+        super().close()
+
+
+def _heading(told: str) -> str:
+    return f'<div class="aw-title">What speaks for the class <span>{html.escape(told)}</span></div>'

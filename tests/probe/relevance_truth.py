@@ -1,0 +1,85 @@
+"""Relevance of a Keras model by the function under test, and what it is compared with."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from actwidgets.core.attributions.lrp_rules import LrpRules
+from actwidgets.probe.attributions.layer_names import layer_names
+from actwidgets.probe.attributions.pre_softmax import class_scores
+from actwidgets.probe.attributions.relevance import relevance
+from actwidgets.probe.recorder import record
+
+LRP_0 = LrpRules("epsilon", epsilon=0.0)
+ALL_RULES = {
+    "epsilon": LrpRules("epsilon", epsilon=1e-12),
+    "gamma": LrpRules("gamma", epsilon=1e-12),
+    "alpha 2": LrpRules("alpha_beta", epsilon=1e-12),
+    "alpha 1": LrpRules("alpha_beta", epsilon=1e-12, alpha=1.0),
+    "composite": LrpRules(epsilon=1e-12),
+}
+N_SAMPLES = 4
+
+
+class HandedBack:
+    """What the predicted score of each sample is handed back as.
+
+    Attributes:
+        scores: `(sample,)`.
+        relevance: One array per input, or the one of the layer asked about.
+        gradient_x_input: The same of the gradient times the values.
+    """
+
+    def __init__(self, model, x, rules=LRP_0, at=None, output=""):
+        arrays = list(x) if isinstance(x, (list, tuple)) else [x]
+
+        def call(*tensors):
+            recording = record(model, [list(tensors)] if len(tensors) > 1 else tensors)
+            taps = {tap.name: tap.output for tap in recording.taps}
+            table = class_scores(taps[output], False)
+            start = tf.one_hot(tf.argmax(table, 1), table.shape[-1], dtype=table.dtype) * table
+            sources = list(tensors) if at is None else [taps[at]]
+            found = relevance(table, start, sources, rules, layer_names(recording.taps))
+            score = tf.reduce_sum(start, 1)
+            slopes = tf.gradients(score, sources, unconnected_gradients="zero")
+            product = [slope * each for slope, each in zip(slopes, sources, strict=True)]
+            return score, found, product
+
+        signature = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in arrays]
+        run = tf.function(call, autograph=False).get_concrete_function(*signature)
+        score, found, product = run(*map(tf.constant, arrays))
+        self.scores = score.numpy()
+        self.relevance = [each.numpy() for each in found]
+        self.gradient_x_input = [each.numpy() for each in product]
+
+    @property
+    def totals(self):
+        """`(sample,)` the sum of all relevance."""
+        return sum(each.reshape(len(each), -1).sum(axis=1) for each in self.relevance)
+
+
+def samples(*shape, seed=0):
+    """A few samples, the same every time."""
+    return np.random.default_rng(seed).normal(size=(N_SAMPLES, *shape))
+
+
+def with_weights(model, *, shifted=False, seed=1):
+    """The same model with random weights; what is added is 0 unless `shifted`."""
+    random = np.random.default_rng(seed)
+    for layer in model._flatten_layers(include_self=False):
+        for variable in layer.weights if not getattr(layer, "_layers", None) else ():
+            values = random.normal(size=variable.shape) / np.sqrt(
+                max(np.prod(variable.shape[:-1]), 1)
+            )
+            if variable.name in ("gamma", "moving_variance"):
+                values = 0.5 + random.uniform(size=variable.shape)
+            elif variable.name in ("bias", "beta", "moving_mean"):
+                values = values / 4 if shifted else values * 0
+            variable.assign(values)
+    return model
+
+
+def chain(*parts, shape=(8, 24, 3)):
+    """A sequence of layers that ends in three classes."""
+    ends = [keras.layers.Flatten(), keras.layers.Dense(3, name="classes")]
+    return keras.Sequential([keras.Input(shape), *parts, *ends])

@@ -1,0 +1,154 @@
+import numpy as np
+import pytest
+from fakes import FakeProbe
+
+from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.errors import DataError, LayerError, ModelError, SelectionError
+from actwidgets.session import Session
+
+WEIGHTS = FakeProbe().slice.weights
+
+
+def test_the_samples_on_show_are_attributed_in_their_order(session):
+    session.samples = (4, 1)
+    found = session.attributions.get("gradient", target=[0, 2])
+    np.testing.assert_array_equal(found.values, [WEIGHTS, 3 * WEIGHTS])
+    np.testing.assert_array_equal(found.target, [0, 2])
+
+
+def test_other_rows_can_be_asked_for(session):
+    x = session._samples.x
+    found = session.attributions.get("gradient_x_input", rows=[2], target=1)
+    np.testing.assert_allclose(found.values, 2 * WEIGHTS * x[[2]], rtol=1e-6)
+
+
+def test_what_was_asked_is_not_made_again(session, probe):
+    first = session.attributions.get("gradient")
+    n_calls = len(probe.slice.calls)
+    assert session.attributions.get("gradient") is first
+    assert session.attributions.get("gradient", partial=True) is first
+    assert len(probe.slice.calls) == n_calls
+    session.attributions.get("gradient", target=1)
+    assert len(probe.slice.calls) == n_calls + 1
+
+
+def test_one_class_for_all_is_not_that_class_for_one(session):
+    session.samples = (0,)
+    one = session.attributions.get("gradient", target=1)
+    session.samples = (0, 1)
+    with pytest.raises(ValueError, match="one for each of 2"):
+        session.attributions.get("gradient", target=[1])
+    assert len(session.attributions.get("gradient", target=1)) == 2
+    assert len(one) == 1
+
+
+def test_settings_that_are_large_arrays_are_told_apart(session):
+    x = session._samples.x[:1]
+    baselines = [np.zeros((6, 8, 1), np.float32), np.ones((6, 8, 1), np.float32)]
+    baselines.append(np.where(np.arange(48).reshape(6, 8, 1) == 20, 1, 0).astype(np.float32))
+    for baseline in baselines:
+        asked = {"rows": [0], "target": 1, "baseline": baseline}
+        found = session.attributions.get("integrated_gradients", **asked)
+        np.testing.assert_allclose(found.values, (x - baseline) * 2 * WEIGHTS, rtol=1e-5, atol=1e-6)
+
+
+def test_curves_are_those_of_the_map(session):
+    found = session.attributions.faithfulness("gradient_x_input", rows=[5], target=1)
+    assert found.kind == "deletion"
+    assert (found.shares[0], found.shares[-1]) == (0, 1)
+    before = session.model.slice.scores(session.model.slice.points(session._samples.x[[5]]))
+    chances = np.exp(before - before.max()) / np.exp(before - before.max()).sum()
+    assert found.scores[0, 0] == pytest.approx(chances[0, 1], abs=1e-6)
+    rising = session.attributions.faithfulness(
+        "gradient_x_input", rows=[5], target=1, kind="insertion"
+    )
+    assert rising.scores[0, -1] == pytest.approx(found.scores[0, 0], abs=1e-6)
+
+
+def test_they_follow_the_disturbance(session):
+    session.samples = (3,)
+    plain = session.attributions.get("gradient_x_input", target=0)
+    session.disturbance = Disturbance(brightness=0.25)
+    lit = session.attributions.get("gradient_x_input", target=0)
+    wanted = session._samples.disturbed((3,), session.disturbance) * WEIGHTS
+    np.testing.assert_allclose(lit.values, wanted, rtol=1e-5)
+    assert not np.array_equal(plain.values, lit.values)
+
+
+def test_refresh_forgets_them(session, probe):
+    session.attributions.get("gradient")
+    n_calls = len(probe.slice.calls)
+    session.refresh()
+    session.attributions.get("gradient")
+    assert len(probe.slice.calls) == n_calls + 1
+
+
+def test_other_weights_are_noticed_without_refresh(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.LOOK_EVERY_S", 0)
+    probe.fingerprint = lambda: (1,)
+    attributions = Session(probe, session._samples.x, None).attributions
+    attributions.get("gradient")
+    n_calls = len(probe.slice.calls)
+    probe.fingerprint = lambda: (2,)
+    attributions.get("gradient")
+    assert len(probe.slice.calls) == n_calls + 1
+
+
+def test_a_probe_without_gradients_says_so(session, probe):
+    probe.model_slice = None
+    with pytest.raises(ModelError, match="does not tell gradients"):
+        session.attributions.get("gradient")
+
+
+@pytest.mark.parametrize(
+    ("asked", "error", "words"),
+    [
+        ({"method": "gradients"}, DataError, "no method 'gradients'; there are gradient"),
+        ({"method": "gradient", "steps": 3}, DataError, "no option steps; it has none"),
+        ({"method": "gradient", "target": 3}, DataError, "3 is outside the classes 0..2"),
+        ({"method": "gradient", "target": 0.5}, DataError, "class indices"),
+        ({"method": "gradient", "rows": [99]}, SelectionError, "99"),
+    ],
+)
+def test_what_cannot_be_is_refused(session, asked, error, words):
+    with pytest.raises(error, match=words):
+        session.attributions.get(**asked)
+
+
+def test_a_failure_is_kept_until_it_is_to_be_tried_again(session, probe):
+    probe.slice.fails = LayerError("no gradient there")
+    for _ in range(2):
+        with pytest.raises(LayerError, match="no gradient there"):
+            session.attributions.get("gradient", partial=True)
+    assert len(probe.slice.calls) == 1
+    probe.slice.fails = None
+    session.attributions.resume()
+    assert session.attributions.get("gradient", partial=True) is not None
+
+
+def test_what_takes_long_is_made_in_the_background(session, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    asked = {"method": "gradient", "partial": True, "place": "here"}
+    assert session.attributions.get(**asked) is None
+    session.attributions.wait()
+    assert session.attributions.reading.complete
+    np.testing.assert_array_equal(session.attributions.get(**asked).values[0], WEIGHTS)
+
+
+def test_a_failure_in_the_background_comes_to_whoever_asks_next(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    probe.slice.fails = LayerError("no gradient there")
+    assert session.attributions.get("gradient", partial=True) is None
+    session.attributions.wait()
+    with pytest.raises(LayerError, match="no gradient there"):
+        session.attributions.get("gradient", partial=True)
+
+
+def test_what_is_asked_next_at_the_same_place_takes_its_room(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    attributions = session.attributions
+    attributions._reader.touch()  # gives way for a moment: nothing is begun yet
+    assert attributions.get("gradient", target=0, partial=True, place="here") is None
+    assert attributions.get("gradient", target=1, partial=True, place="here") is None
+    attributions.wait()
+    assert len(probe.slice.calls) == 1
