@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
+from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.errors import DataError, LayerError, ModelError, SelectionError
 from actwidgets.session import Session
@@ -107,6 +108,7 @@ def test_a_probe_without_gradients_says_so(session, probe):
         ({"method": "gradient", "steps": 3}, DataError, "no option steps; it has none"),
         ({"method": "gradient", "target": 3}, DataError, "3 is outside the classes 0..2"),
         ({"method": "gradient", "target": 0.5}, DataError, "class indices"),
+        ({"output": "logits"}, DataError, 'must be "logit" or "probability"; got .logits'),
         ({"method": "gradient", "rows": [99]}, SelectionError, "99"),
     ],
 )
@@ -152,3 +154,133 @@ def test_what_is_asked_next_at_the_same_place_takes_its_room(session, probe, mon
     assert attributions.get("gradient", target=1, partial=True, place="here") is None
     attributions.wait()
     assert len(probe.slice.calls) == 1
+
+
+def test_what_was_asked_longest_ago_is_dropped_first(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_jobs.KEPT", 2)
+    get = session.attributions.get
+    first, second, third = (get("gradient", rows=[row]) for row in range(3))
+    assert get("gradient", rows=[2]) is third
+    assert get("gradient", rows=[1]) is second
+    assert get("gradient", rows=[0]) is not first
+
+
+def test_large_results_are_kept_within_a_share_of_the_budget(session):
+    get = session.attributions.get
+    of_one = get("gradient", rows=[0]).n_bytes
+    assert of_one == 6 * 8 * 4
+    session.memory_budget_bytes = 8 * of_one * 5
+    found = [get("gradient", rows=range(row, row + 3)) for row in range(6)]
+    held = [each.n_bytes for each in session.attributions._passes.values()]
+    assert sum(held) <= of_one * (5 + 3)  # and the newest
+    assert get("gradient", rows=range(5, 8)) is found[5]
+
+
+def test_what_is_on_show_is_kept_however_much_it_is(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_jobs.KEPT", 1)
+
+    def ask():
+        return [
+            session.attributions.get("gradient", rows=[row], partial=True, place=f"view {row}")
+            for row in range(4)
+        ]
+
+    before = ask()
+    for one, other in zip(before, ask(), strict=True):
+        assert one is other
+
+
+def test_whoever_leaves_has_the_rest_left_undone(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    attributions = session.attributions
+    attributions._reader.touch()
+    for place, target in (("12", 0), ("12 panel", 1), ("123 panel", 2), ("12 tiles on", 1)):
+        attributions.get("gradient", target=target, partial=True, place=place)
+    attributions.leave("12", but=("12 tiles",))
+    assert set(attributions._wishes) == {"123 panel", "12 tiles on"}
+    attributions.leave("12")
+    attributions.wait()
+    assert len(probe.slice.calls) == 1
+
+
+def test_what_another_place_waits_for_goes_on(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    attributions = session.attributions
+    attributions._reader.touch()
+    asked = {"method": "gradient", "partial": True}
+    for place in ("one", "other"):
+        attributions.get(**asked, place=place)
+    attributions.get("gradient", target=2, partial=True, place="one")
+    attributions.wait()
+    assert attributions.get(**asked, place="other") is not None
+
+
+def test_an_interrupt_leaves_nothing_half_made(session, probe):
+    probe.slice.fails = KeyboardInterrupt()
+    with pytest.raises(KeyboardInterrupt):
+        session.attributions.get("gradient")
+    probe.slice.fails = None
+    np.testing.assert_array_equal(session.attributions.get("gradient").values[0], WEIGHTS)
+
+
+def test_after_refresh_nothing_is_made_twice(session, probe, monkeypatch):
+    weights = [1]
+    probe.fingerprint = lambda: tuple(weights)
+    attributions = Session(probe, session._samples.x, None).attributions
+    attributions.get("gradient")
+    weights[0] = 2
+    attributions._session.refresh()
+    attributions.get("gradient")
+    n_calls = len(probe.slice.calls)
+    monkeypatch.setattr("actwidgets.session_attributions.LOOK_EVERY_S", 0)
+    attributions.get("gradient")
+    assert len(probe.slice.calls) == n_calls
+
+
+def test_cancelled_work_waits_until_it_is_resumed(session, probe, monkeypatch):
+    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    attributions = session.attributions
+    attributions._reader.touch()
+    asked = {"method": "gradient", "partial": True, "place": "here"}
+    attributions.get(**asked)
+    attributions.cancel()
+    assert attributions.reading.cancelled
+    assert attributions.get(**asked) is None
+    attributions.wait()
+    assert not probe.slice.calls
+    attributions.resume()
+    assert not attributions.reading.cancelled
+    attributions.get(**asked)
+    attributions.wait()
+    assert attributions.get(**asked) is not None
+
+
+def test_no_samples_are_no_maps(session):
+    assert session.attributions.get("gradient", rows=[]).values.shape == (0, 6, 8, 1)
+    assert session.attributions.faithfulness("gradient", rows=[]).scores.shape[0] == 0
+
+
+def test_a_layer_is_told_apart_only_where_it_matters(session):
+    get = session.attributions.get
+    assert get("gradient", layer="conv") is get("gradient", layer="dense")
+    assert get("grad_cam", layer="conv").layer == "conv"
+    assert get("grad_cam", layer="dense").layer == "dense"
+
+
+def test_ablations_and_settings_are_told_apart(session, probe):
+    probe.edited = lambda edits: probe
+    get = session.attributions.get
+    whole = get("occlusion", patch=(3, 2))
+    assert get("occlusion", patch=[3, 2]) is whole
+    assert get("occlusion", patch=(2, 3)) is not whole
+    session.ablations = (Ablation("conv", (1,)),)
+    assert get("occlusion", patch=(3, 2)) is not whole
+
+
+def test_a_model_assigned_is_the_one_that_is_asked(session):
+    session.attributions.get("gradient", target=0)
+    other = FakeProbe()
+    other.slice.weights = -WEIGHTS
+    session.model = other
+    found = session.attributions.get("gradient", target=0)
+    np.testing.assert_array_equal(found.values[0], -WEIGHTS)
