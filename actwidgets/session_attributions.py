@@ -228,7 +228,9 @@ class _Asked:
 
     def begin(self) -> Generator[Progress, None, Attribution]:
         """Start the work."""
-        return attributing(self.slice(), self.points(), self.method, self.target, self.settings)
+        return attributing(
+            self.slice(), self.points(), self.method, self.target, self.settings, self.rows
+        )
 
     def curve(self, kind: str) -> Generator[Progress, None, Faithfulness]:
         """Start the work, and then that on the curve of the map."""
