@@ -41,7 +41,10 @@ class Job(Pass, Protocol):
     """A pass that can be stopped, and that keeps why it failed."""
 
     failure: str  # why it ended before its time, or ""
-    error: Exception | None  # what was raised then, where it says more
+
+    @property
+    def error(self) -> Exception | None:
+        """What was raised then, where it says more."""
 
     def stop(self) -> None:
         """Do no more until `resume`."""

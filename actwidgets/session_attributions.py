@@ -14,7 +14,7 @@ from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.faithfulness import Faithfulness, faithfulness
 from actwidgets.core.attributions.method import Method, Progress
 from actwidgets.core.attributions.methods import method_named
-from actwidgets.core.attributions.model_slice import DifferentiableSlice
+from actwidgets.core.attributions.model_slice import DifferentiableSlice, checked_output
 from actwidgets.core.attributions.points import Points
 from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
 from actwidgets.core.attributions.stepped_pass import SteppedPass
@@ -143,6 +143,10 @@ class Attributions(SessionJobs):
         self._advance(wanted, key, partial, place, AT_ONCE_S)
         return wanted.result() if wanted.complete else None
 
+    def _forget_all(self) -> None:
+        super()._forget_all()
+        self._weights = probes.fingerprint(self._session._probe)
+
     # --- what it is about ----------------------------------------------------------------
 
     def _asked(
@@ -157,6 +161,7 @@ class Attributions(SessionJobs):
         """Everything an attribution depends on, as it is now."""
         session: Any = self._session
         chosen = method_named(method)
+        checked_output(output)
         settings = chosen.settings(options)
         shown = known_rows(session.samples if rows is None else rows, session.n_samples)
         if target is None and session.n_outputs > 1:  # other views have asked for it too
@@ -186,7 +191,6 @@ class Attributions(SessionJobs):
         weights = probes.fingerprint(self._session._probe)
         self._looked_s = time.monotonic()
         if weights != self._weights:
-            self._weights = weights
             self._forget_all()
 
 
@@ -224,7 +228,9 @@ class _Asked:
 
     def begin(self) -> Generator[Progress, None, Attribution]:
         """Start the work."""
-        return attributing(self.slice(), self.points(), self.method, self.target, self.settings)
+        return attributing(
+            self.slice(), self.points(), self.method, self.target, self.settings, self.rows
+        )
 
     def curve(self, kind: str) -> Generator[Progress, None, Faithfulness]:
         """Start the work, and then that on the curve of the map."""

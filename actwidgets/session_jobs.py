@@ -2,7 +2,7 @@
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Collection, Hashable
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -12,7 +12,8 @@ from actwidgets.background import BackgroundReader, Job, Pass, Reading, reading_
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
 
-KEPT = 24  # results: each is small
+KEPT = 24  # results, besides those that are on show
+KEPT_SHARE = 8  # of the memory budget: that part may be results
 AnyPass = TypeVar("AnyPass", bound=Job)
 
 
@@ -53,10 +54,18 @@ class SessionJobs(t.HasTraits):
             if self.reading is not None:
                 self.set_trait("reading", replace(self.reading, cancelled=False, failure=""))
 
-    def leave(self, place: str) -> None:
-        """Say that nobody at a place asks for anything any more."""
+    def leave(self, place: str, *, but: Collection[str] = ()) -> None:
+        """Say that nobody at a place, or within it, asks for anything any more.
+
+        Args:
+            place: "a" and what begins with "a ".
+            but: Places within it, of which this is not said.
+        """
         with self._session.lock:
-            self._wishes.pop(place, None)
+            left = [each for each in self._wishes if _is_within(each, place)]
+            for each in left:
+                if not any(_is_within(each, kept) for kept in but):
+                    del self._wishes[each]
             self._leave_unwanted()
 
     def wait(self) -> None:
@@ -82,11 +91,25 @@ class SessionJobs(t.HasTraits):
             self._revision = revision
         found: Any = self._passes.get(key)
         if found is None:
+            self._make_room()
             found = self._passes[key] = make()
         self._passes.move_to_end(key)
-        while len(self._passes) > KEPT:
-            self._passes.popitem(last=False)[1].stop()
         return found
+
+    def _make_room(self) -> None:
+        """Drop what was asked for longest ago, but not what somebody still wishes for.
+
+        A view that shows more than is kept would else make it all anew at each glance.
+        """
+        wished = set(self._wishes.values())
+        spare = [key for key in self._passes if key not in wished]
+        n_bytes = sum(getattr(each, "n_bytes", 0) for each in self._passes.values())
+        while spare and (
+            len(spare) >= KEPT or n_bytes > self._session.memory_budget_bytes // KEPT_SHARE
+        ):
+            dropped = self._passes.pop(spare.pop(0))
+            n_bytes -= getattr(dropped, "n_bytes", 0)
+            dropped.stop()
 
     def _forget_all(self) -> None:
         """Drop what was made, and leave what is under way: it is of other weights or data."""
@@ -152,6 +175,10 @@ class SessionJobs(t.HasTraits):
     def _report(self, reading: Reading) -> None:
         with self._session.lock:
             self.set_trait("reading", reading)
+
+
+def _is_within(place: str, other: str) -> bool:
+    return place == other or place.startswith(f"{other} ")
 
 
 def _stop(one: Pass) -> None:

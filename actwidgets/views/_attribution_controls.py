@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as w
+import numpy as np
 
 from actwidgets.core.attributions.method import Method, Option
 
@@ -35,9 +36,9 @@ class MethodSettings(w.Box):
         self._following = True
         try:
             for name, control in controls.items():
-                choices = self._choices[method.name, name]
-                if settings[name] in choices:
-                    control.value = choices.index(settings[name])
+                place = _place_of(settings[name], self._choices[method.name, name])
+                if place is not None:
+                    control.value = place
         finally:
             self._following = False
         if self.children != tuple(controls.values()):
@@ -71,6 +72,14 @@ class MethodSettings(w.Box):
     def gather(self) -> None:
         """Hold the controls of all methods, so that they are closed with this."""
         self.children = [each for made in self._made.values() for each in made.values()]
+
+
+def _place_of(value: Any, choices: list[Any]) -> int | None:
+    """Which choice a setting is; None for one that is not offered, such as an array."""
+    if isinstance(value, np.ndarray):
+        return None
+    value = tuple(value) if isinstance(value, list) else value
+    return choices.index(value) if value in choices else None
 
 
 def _told(value: Any, option: Option) -> str:

@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import ipywidgets as w
 
-from actwidgets.errors import LayerError, ModelError
+from actwidgets.errors import LayerError, ModelError, ShapeError
 from actwidgets.session import Session
 from actwidgets.views._attribution_panel import AttributionPanel, Subject
-from actwidgets.views._controls import note
+from actwidgets.views._controls import note, show
 from actwidgets.views._curve_panel import CurvePanel
 from actwidgets.views._path_panel import PathPanel
 from actwidgets.views._randomisation_panel import RandomisationPanel
@@ -52,9 +52,10 @@ class AttributionPanels(w.VBox):
         complete, told = True, ""
         try:
             complete = panel.show(subject)
-        except REFUSALS as refusal:
+        except (*REFUSALS, ShapeError) as refusal:  # also maps coarser than the samples
             told = note(f"nothing to show here: {refusal}")
         self._note.value = told
+        show(panel, not told)
         panel.layout.opacity = None if complete else "0.4"
         return complete
 

@@ -8,10 +8,13 @@ import ipywidgets as w
 import numpy as np
 
 from actwidgets.core.attributions.attribution import Attribution
+from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.pictures.attribution_pictures import (
     TileSheet,
     as_planes,
     colour_limits,
+    map_on_picture,
+    of_one_size,
     overlay,
     tile_sheet,
 )
@@ -96,12 +99,17 @@ class AttributionTiles(w.VBox):
             look: How.
             framed: Place of the tile that is chosen.
         """
-        planes = [
-            as_planes(_values(each.attribution)[each.place][None], picture_shape, look.colouring)
-            for each in tiles
-        ]
+        planes, on_picture = [], pictures is not None
+        for each in tiles:
+            values, fits = map_on_picture(each.attribution.values, picture_shape)
+            on_picture = on_picture and fits
+            channels = method_named(each.method).channels
+            one = values[each.place][None]
+            planes.append(as_planes(one, picture_shape, look.colouring, channels=channels))
+        if not on_picture:
+            pictures, planes = None, of_one_size(planes)
         if len({each.shape for each in planes}) == 1:
-            planes = [np.concatenate(planes)]  # of one method: drawn in one go
+            planes = [np.concatenate(planes)]  # drawn in one go
         limits = np.concatenate([colour_limits(each, shared=look.shared) for each in planes])
         colours, first = [], 0
         for each in planes:
@@ -145,9 +153,3 @@ class AttributionTiles(w.VBox):
         place = row * self._columns + column
         if column < self._columns and place < len(self.tiles):
             self._tell(self.tiles[place])
-
-
-def _values(attribution: Attribution) -> Any:
-    """The map of the first input that has one."""
-    values = attribution.values
-    return next(iter(values.values())) if isinstance(values, dict) else values

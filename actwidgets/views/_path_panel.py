@@ -65,7 +65,9 @@ class PathPanel(AttributionPanel):
         self.lines.show(path.alphas, [scores, norms])
         score, end = float(here.path.scores[0, 0] if here.path else np.nan), float(scores[-1])
         at = int(np.argmin(np.abs(path.alphas - alpha)))
-        share = f", {score / end:.0%} of that of the sample" if end > 0 else ""
+        share = (
+            f", {score / end:.0%} of that of the sample" if end > 0 and np.isfinite(score) else ""
+        )
         self._told.value = note(
             f"At {alpha:.2f} · x the score is {figure(score)}{share}; the gradient norm is "
             f"{figure(float(norms[at]))}, at the sample {figure(float(norms[-1]))}."

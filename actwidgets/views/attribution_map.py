@@ -16,9 +16,9 @@ from actwidgets.views._attribution_panels import REFUSALS, TITLES, AttributionPa
 from actwidgets.views._attribution_tiles import AttributionTiles, Look, Tile
 from actwidgets.views._controls import choice, note
 from actwidgets.views._progress import ProgressLine
+from actwidgets.views._target_choice import TARGETS, TargetChoice, target_of
 from actwidgets.views.base import View
 
-TARGETS = ("predicted", "label", "chosen")
 SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lrp")
 
 
@@ -54,7 +54,7 @@ class AttributionMap(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._attributions = self._session.attributions
-        self._waiting = False
+        self._waiting, self._places = False, set[str]()
         self._title, self._note = w.HTML(), w.HTML()
         self._tiles = AttributionTiles(self._on_user_tile)
         self._progress = ProgressLine(self._attributions.cancel, self._attributions.resume)
@@ -86,11 +86,12 @@ class AttributionMap(View):
             layout={"width": "220px"},
             style={"description_width": "initial"},
         )
+        self._targets = TargetChoice(self._on_user_target)
         self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
         return w.HBox(
             [
                 self._control("method", choice("method", titles, "250px")),
-                self._control("target", choice("for", self._targets(), "210px")),
+                self._targets,
                 self._control("compare", choice("side by side", ("samples", "methods"), "176px")),
                 self._control("output", choice("score", ("logit", "probability"), "150px")),
                 self._control("colouring", choice("colours", tuple(COLOURINGS), "150px")),
@@ -106,18 +107,12 @@ class AttributionMap(View):
         button = w.ToggleButton(description=words, tooltip=tip, layout={"width": "auto"})
         return self._control(option, button)
 
-    def _targets(self) -> list[tuple[str, Any]]:
-        session = self._session
-        offered: list[tuple[str, Any]] = [("predicted class", "predicted")]
-        if session.labels is not None:
-            offered.append(("true class", "label"))
-        offered.append(("chosen class", "chosen"))
-        return [*offered, *((name, index) for index, name in enumerate(session.class_names))]
-
     # --- what is shown -------------------------------------------------------------------
 
     def _render(self, selection: Selection) -> None:
         chosen = method_named(self.method)
+        self._waiting, self._places = False, set[str]()
+        self._targets.offer(self._session, self.target)
         self._offered.show(chosen, chosen.settings(self.settings.get(self.method, {})))
         looks_at_layer = chosen.needs_layer or self.compare == "methods"
         self._at_layer.layout.display = None if looks_at_layer else "none"
@@ -130,8 +125,11 @@ class AttributionMap(View):
             self._note.value = told + "".join(map(note, refused))
         elif refused:
             self._note.value = note(f"nothing to show: {' '.join(refused)}")
+        else:
+            self._note.value = ""  # what it told is of another map
         self._tiles.turn(shown=bool(tiles) or (is_old and bool(self._tiles.tiles)), old=is_old)
         self._show_panel(selection)
+        self._attributions.leave(str(id(self)), but=self._places)
 
     def _show_panel(self, selection: Selection) -> None:
         """Unfold the panel that is wanted; what is missing of it comes later."""
@@ -147,13 +145,13 @@ class AttributionMap(View):
             row=row,
             method=self.method,
             settings=self.settings.get(self.method, {}),
-            target=self._target_of(selection, (row,)),
+            target=target_of(self._session, selection, self.target, (row,)),
             output=self.output,
             layer=selection.layer if self.at_chosen_layer else None,
             pictures=None if pictures is None else shrunk(pictures, self.tile_px),
             picture_shape=shape,
             look=self._look(),
-            place=self._place("panel"),
+            place=self._place(f"panel {self.panel}"),
         )
 
     def _gathered(self, selection: Selection) -> tuple[list[Tile], list[str], bool]:
@@ -168,11 +166,11 @@ class AttributionMap(View):
                 found = self._attributions.get(
                     name,
                     rows=rows,
-                    target=self._target_of(selection, rows),
+                    target=target_of(self._session, selection, self.target, rows),
                     layer=selection.layer if self.at_chosen_layer else None,
                     output=self.output,
                     partial=True,
-                    place=self._place(name if by_method else ""),
+                    place=self._place(f"method {name}" if by_method else "samples"),
                     **self.settings.get(name, {}),
                 )
             except REFUSALS as refusal:
@@ -185,14 +183,6 @@ class AttributionMap(View):
             else:
                 tiles += [Tile(row, name, found, place) for place, row in enumerate(rows)]
         return tiles, refused, waiting
-
-    def _target_of(self, selection: Selection, rows: tuple[int, ...]) -> Any:
-        labels = self._session.labels
-        if self.target == "label" and labels is not None:
-            return labels[list(rows)]
-        if self.target == "chosen":
-            return selection.class_index
-        return self.target if isinstance(self.target, int) else None
 
     def _draw(self, selection: Selection, tiles: list[Tile]) -> None:
         session, by_method = self._session, self.compare == "methods"
@@ -243,8 +233,12 @@ class AttributionMap(View):
     # --- what others say -----------------------------------------------------------------
 
     def _on_reading(self, _change: Any) -> None:
-        if self._waiting:
+        if not self._waiting:
+            return
+        if self.watching:
             self._repaint()
+        else:
+            self._painted = None  # there is more to show by then
 
     def _repaint(self) -> None:
         super()._repaint()
@@ -253,6 +247,10 @@ class AttributionMap(View):
         if reading is not None:
             told = f"{reading.n_read:,} of {reading.n_samples:,} passes"
         self._progress.show(reading if self._waiting else None, told)
+
+    def _on_user_target(self, target: Any) -> None:
+        with self._guard("could not set target"):
+            self.target = target
 
     def _on_user_setting(self, name: str, value: Any) -> None:
         with self._guard(f"could not set {name}"):
@@ -267,14 +265,15 @@ class AttributionMap(View):
                 self.method = tile.method
 
     def _place(self, what: str) -> str:
-        return f"{id(self)} {what}"
+        place = f"{id(self)} {what}"
+        self._places.add(place)
+        return place
 
     def close(self) -> None:
         """Stop watching the session and give back all widgets. Safe to call twice."""
         if getattr(self, "_subscribed", False):
             self._attributions.unobserve(self._on_reading, names="reading")
-            for name in ("", *METHODS):
-                self._attributions.leave(self._place(name))
+            self._attributions.leave(str(id(self)))
             self._panels.gather()
             self._offered.gather()
         super().close()

@@ -1,6 +1,6 @@
 """Carry out a method of attribution, and say what is to be said of the result."""
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -23,6 +23,7 @@ def attributing(
     method: Method,
     target: ArrayLike | None = None,
     options: Mapping[str, Any] | None = None,
+    rows: Sequence[int] | None = None,
 ) -> Generator[Progress, None, Attribution]:
     """Attribute the score of each sample's target, piece by piece.
 
@@ -32,6 +33,7 @@ def attributing(
         method: How.
         target: As in `checked_target`.
         options: Of the method; the rest are as by default.
+        rows: What the samples are called in the note; their places by default.
 
     Yields:
         `(done, total)` before each piece of work.
@@ -58,7 +60,12 @@ def attributing(
         output=slice_.output,
         layer=slice_.layer if method.needs_layer else "",
         options=settings,
-        note=" ".join(filter(None, (found.note, _told_of_nan(values, len(points))))),
+        note=" ".join(
+            filter(
+                None,
+                (found.note, _told_of_nan(values, range(len(points)) if rows is None else rows)),
+            )
+        ),
         path=found.path,
     )
 
@@ -87,9 +94,9 @@ def _gap(found: Found, n_samples: int) -> Array:
     return np.asarray(found.gap, np.float64)
 
 
-def _told_of_nan(values: list[Array], n_samples: int) -> str:
+def _told_of_nan(values: list[Array], rows: Sequence[int]) -> str:
     """A sentence on samples whose map holds NaN; "" where there are none."""
-    has_nan = np.zeros(n_samples, bool)
+    has_nan = np.zeros(len(rows), bool)
     has_number = False
     for each in values:
         is_nan = np.isnan(each)
@@ -102,7 +109,7 @@ def _told_of_nan(values: list[Array], n_samples: int) -> str:
             "the gradient is not a number anywhere: the input or a weight is NaN, or the model "
             "has no slope there"
         )
-    rows = np.flatnonzero(has_nan)
-    named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
-    told = f"for {len(rows)} of {n_samples} samples ({named})"
+    odd = [row for row, is_odd in zip(rows, has_nan, strict=True) if is_odd]
+    named = ", ".join(map(str, odd[:NAMED_ROWS])) + (", …" if len(odd) > NAMED_ROWS else "")
+    told = f"for {len(odd)} of {len(rows)} samples ({named})"
     return f"The map holds values that are not numbers {told}."

@@ -86,6 +86,12 @@ class Attribution:
         """How many samples there are."""
         return len(self.target)
 
+    @property
+    def n_bytes(self) -> int:
+        """What its maps take in memory."""
+        maps = self.values.values() if isinstance(self.values, dict) else (self.values,)
+        return sum(each.nbytes for each in maps)
+
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The values, where there is one input.
 

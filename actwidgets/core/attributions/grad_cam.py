@@ -55,5 +55,6 @@ METHOD = Method(
     source="Selvaraju et al. 2017, arXiv:1610.02391",
     options=(UPSAMPLE,),
     needs_layer=True,
+    channels=False,
     signed=False,
 )

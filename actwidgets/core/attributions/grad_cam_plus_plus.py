@@ -80,5 +80,6 @@ METHOD = Method(
     source="Chattopadhay et al. 2018, arXiv:1710.11063",
     options=(UPSAMPLE,),
     needs_layer=True,
+    channels=False,
     signed=False,
 )

@@ -48,6 +48,7 @@ class Method:
         options: Its settings.
         needs_layer: Whether it looks at the maps of a layer.
         signed: Whether a negative value speaks against the class.
+        channels: Whether its map has the channels of the input, rather than its places alone.
         promise: What its values sum to, in words; "" where they need not sum to anything.
     """
 
@@ -59,6 +60,7 @@ class Method:
     options: tuple[Option, ...] = field(default=())
     needs_layer: bool = False
     signed: bool = True
+    channels: bool = True
     promise: str = ""
 
     def settings(self, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -94,6 +94,16 @@ class DifferentiableSlice(ModelSlice, Protocol):
         """
 
 
+def checked_output(output: str) -> None:
+    """Refuse what is no kind of score.
+
+    Raises:
+        DataError: Neither "logit" nor "probability".
+    """
+    if output not in ("logit", "probability"):
+        raise DataError(f'output must be "logit" or "probability"; got {output!r}')
+
+
 def checked_target(slice_: ModelSlice, points: Points, target: ArrayLike | None) -> Integers:
     """The class that each sample is asked about.
 

@@ -117,5 +117,6 @@ METHOD = Method(
         Option("max_units", None, (None, 16, 64, 256), "those with the highest values", "all"),
     ),
     needs_layer=True,
+    channels=False,
     signed=False,
 )

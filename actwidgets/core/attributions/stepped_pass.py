@@ -1,7 +1,9 @@
 """A generator of work as a pass: done step by step, watched, left and begun again."""
 
 import threading
+import traceback
 from collections.abc import Callable, Generator
+from types import TracebackType
 from typing import Any
 
 from actwidgets.core.attributions.method import Progress
@@ -27,7 +29,7 @@ class SteppedPass:
         self.what, self.layers = what, layers
         self.cancelled = False
         self.failure = ""
-        self.error: Exception | None = None
+        self._raised: tuple[Exception, TracebackType | None] | None = None
         self._begin = begin
         self._work: Generator[Progress, None, Any] | None = None
         self._progress: Progress = (0, 1)
@@ -46,6 +48,16 @@ class SteppedPass:
         done, total = self._progress
         return max(total, done + 1)
 
+    @property
+    def n_bytes(self) -> int:
+        """What the result takes in memory, where it says so."""
+        return getattr(self._result, "n_bytes", 0)
+
+    @property
+    def error(self) -> Exception | None:
+        """What was raised, with the traceback to where; raised again it grows no longer."""
+        return None if self._raised is None else self._raised[0].with_traceback(self._raised[1])
+
     def step(self) -> None:
         """Do a piece; nothing where all is done. Any thread may call it."""
         with self._stepping:
@@ -57,9 +69,12 @@ class SteppedPass:
                 self._progress = next(self._work)
             except StopIteration as end:
                 self._result, self.complete, self._work = end.value, True, None
-            except Exception as error:
+            except BaseException as error:  # an interrupt too ends a generator
                 self._work = None  # it begins anew, if it is asked to
-                self.failure, self.error = str(error), error.with_traceback(None)
+                if isinstance(error, Exception):
+                    traceback.clear_frames(error.__traceback__)  # they hold arrays
+                    self._raised = error, error.__traceback__
+                    self.failure = str(error) or type(error).__name__
                 raise
 
     def stop(self) -> None:
@@ -68,7 +83,7 @@ class SteppedPass:
 
     def resume(self) -> None:
         """Go on, after `stop`; begin anew after a failure."""
-        self.cancelled, self.failure, self.error = False, "", None
+        self.cancelled, self.failure, self._raised = False, "", None
 
     def result(self) -> Any:
         """What came of it, once complete."""

@@ -1,5 +1,6 @@
 """Maps of what speaks for a class as colours over the picture that they are about."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,23 +11,29 @@ from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR, TOP, pa
 from actwidgets.core.pictures.images import Pixels, fit
 
 COLOURINGS = {"signed": "blue-red", "absolute": "inferno"}  # and the map of each
+STRIP = 8  # how many times as long as it is high a row of places is drawn
 _LUMINANCE = (0.299, 0.587, 0.114)
 _OUTLIERS = 1.0  # per cent of the values that may lie beyond the ends of the colours
 _SMALLEST_PX = 64  # below that, tiles are enlarged, so that frames come out thin
 
 
-def as_planes(values: Array, picture_shape: tuple[int, ...], colouring: str) -> Floats:
+def as_planes(
+    values: Array, picture_shape: tuple[int, ...], colouring: str, *, channels: bool = True
+) -> Floats:
     """Attributions as one plane per sample: the axes that are no position are summed over.
 
     Args:
         values: `(sample, …)` as an attribution holds them.
         picture_shape: Rows and columns where the samples are pictures, or ().
         colouring: "signed", or "absolute": then sizes are summed, whatever their signs.
+        channels: Whether the last axis is one of channels, where there are several.
 
     Returns:
         `(sample, row, column)`. Of pictures, vectors shown as such included, their shape or a
         coarser one. Of sequences a row with a place per step, of vectors one with a place
-        per feature; of volumes the planes of positions, summed over their depth.
+        per feature, of numbers one place; of volumes the planes of positions, summed over
+        their depth. Of four axes that are no picture the channels are the first or the last
+        behind that of samples, whichever is shorter.
     """
     values = np.asarray(values, np.float32)
     values = np.abs(values) if colouring == "absolute" else values
@@ -34,13 +41,53 @@ def as_planes(values: Array, picture_shape: tuple[int, ...], colouring: str) -> 
     n_places = int(np.prod(picture_shape)) if picture_shape else 0
     if n_places and values.ndim == 2 and values.shape[1] % n_places == 0:
         return values.reshape(n_samples, *picture_shape, -1).sum(axis=-1)
-    if values.ndim == 2 or (values.ndim == 3 and not picture_shape):
-        return (values if values.ndim == 2 else values.sum(axis=-1))[:, None, :]
+    if values.ndim < 3:
+        return values.reshape(n_samples, 1, -1)
     if values.ndim == 3:
-        return values
+        return values.sum(axis=-1)[:, None, :] if channels and not picture_shape else values
     if values.ndim == 4:
-        return values.sum(axis=-1) if picture_shape or values.shape[-1] <= 4 else values.sum(axis=1)
+        is_last = channels and (picture_shape or values.shape[-1] <= values.shape[1])
+        return values.sum(axis=-1 if is_last else 1)
     return values.sum(axis=(1, *range(4, values.ndim)))
+
+
+def map_on_picture(
+    values: Array | Mapping[str, Array], picture_shape: tuple[int, ...]
+) -> tuple[Array, bool]:
+    """The map to draw, and whether it goes on the picture of the samples.
+
+    Args:
+        values: `(sample, …)`, one array or one by input.
+        picture_shape: Rows and columns of the picture, or ().
+
+    Returns:
+        Of several, the first in the picture's shape, else the first. That of another input
+        that is a vector would be smeared over a picture: it is drawn beside none.
+    """
+    maps = list(values.values()) if isinstance(values, Mapping) else [values]
+    n_places = int(np.prod(picture_shape)) if picture_shape else 0
+    for each in maps:
+        is_vector = n_places and each.ndim == 2 and each.shape[1] % n_places == 0
+        if picture_shape and (is_vector or each.shape[1:3] == picture_shape):
+            return each, True
+    return maps[0], bool(picture_shape) and maps[0].ndim > 2
+
+
+def of_one_size(groups: Sequence[Floats]) -> list[Floats]:
+    """Planes of one size, that of the largest: coarser ones repeat their values.
+
+    Where all are rows of places, each is some pixels high, so that it can be seen.
+
+    Args:
+        groups: `(plane, row, column)` each.
+    """
+    rows, columns = (max(each.shape[axis] for each in groups) for axis in (1, 2))
+    if rows == 1:
+        rows = max(1, round(columns / STRIP))
+    return [
+        each if each.shape[1:] == (rows, columns) else _resized(each, rows, columns)
+        for each in groups
+    ]
 
 
 def colour_limits(planes: Floats, *, shared: bool) -> NDArray[np.float64]:

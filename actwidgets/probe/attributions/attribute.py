@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from actwidgets.core.attributions.attributing import attributing, finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.methods import method_named
-from actwidgets.errors import DataError
+from actwidgets.core.attributions.model_slice import checked_output
 from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
@@ -58,8 +58,7 @@ def attribute(
     is kept traced, and in memory, for half a minute.
     """
     wanted = method_named(method)
-    if output not in ("logit", "probability"):
-        raise DataError(f'output must be "logit" or "probability"; got {output!r}')
+    checked_output(output)
     wanted.settings(options)
     slice_ = recent_probe(model, x, head).model_slice(
         layer, output, memory_budget_bytes=memory_budget_bytes

@@ -6,6 +6,7 @@ from numpy.typing import ArrayLike
 
 from actwidgets.core.attributions.attributing import finished
 from actwidgets.core.attributions.methods import method_named
+from actwidgets.core.attributions.model_slice import checked_output
 from actwidgets.core.attributions.option_checks import whole
 from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
 from actwidgets.probe.attributions.recent_probe import recent_probe
@@ -58,6 +59,7 @@ def randomisation_check(
     each layer that has a matrix of weights, and two more.
     """
     wanted = method_named(method)
+    checked_output(output)
     wanted.settings(options)
     probe = recent_probe(model, x, head)
     shared = {"memory_budget_bytes": memory_budget_bytes}

@@ -1,0 +1,210 @@
+import numpy as np
+import pytest
+
+from actwidgets.core.pictures.attribution_pictures import (
+    as_planes,
+    colour_limits,
+    map_on_picture,
+    of_one_size,
+    overlay,
+    shrunk,
+    tile_sheet,
+)
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR
+
+RANDOM = np.random.default_rng(0)
+
+
+def _values(*shape):
+    return RANDOM.normal(size=(2, *shape)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("shape", "picture", "channels", "summed", "wanted"),
+    [
+        ((), (), True, (), (1, 1)),
+        ((5,), (), True, (), (1, 5)),
+        ((12,), (3, 4), True, (), (3, 4)),
+        ((5,), (3, 4), True, (), (1, 5)),
+        ((7, 3), (), True, 2, (1, 7)),
+        ((7, 3), (), False, (), (7, 3)),
+        ((7, 3), (7, 3), True, (), (7, 3)),
+        ((6, 8, 3), (6, 8), True, 3, (6, 8)),
+        ((6, 8, 12), (), True, 1, (8, 12)),
+        ((16, 16, 12), (), True, 3, (16, 16)),
+        ((3, 8, 8), (), True, 1, (8, 8)),
+        ((9, 8, 4), (), False, 1, (8, 4)),
+        ((5, 6, 8, 2), (), True, (1, 4), (6, 8)),
+    ],
+)
+def test_axes_that_are_no_position_are_summed_over(shape, picture, channels, summed, wanted):
+    values = _values(*shape)
+    found = as_planes(values, picture, "signed", channels=channels)
+    sums = values.sum(axis=summed) if summed != () else values
+    np.testing.assert_allclose(found, sums.reshape(2, *wanted), rtol=1e-5)
+
+
+def test_vectors_of_colours_are_summed_at_each_place():
+    values = _values(24)
+    found = as_planes(values, (3, 4), "signed")
+    np.testing.assert_allclose(found, values.reshape(2, 3, 4, 2).sum(axis=-1))
+
+
+def test_sizes_are_summed_whatever_their_signs():
+    values = np.array([[[[1.0, -1.0]]]], np.float32)
+    assert as_planes(values, (1, 1), "absolute")[0, 0, 0] == 2
+    assert as_planes(values, (1, 1), "signed")[0, 0, 0] == 0
+
+
+def test_the_map_that_goes_on_the_picture_is_taken():
+    vector, picture, coarse = _values(3), _values(6, 8, 1), _values(3, 4)
+    found, fits = map_on_picture({"meta": vector, "image": picture}, (6, 8))
+    assert (found is picture, fits) == (True, True)
+    found, fits = map_on_picture({"meta": vector}, (6, 8))
+    assert (found is vector, fits) == (True, False)
+    assert map_on_picture(coarse, (6, 8))[1]
+    assert map_on_picture(_values(96), (6, 8))[1]
+    assert not map_on_picture(picture, ())[1]
+
+
+def test_planes_of_several_sizes_are_drawn_in_that_of_the_largest():
+    fine, coarse = np.arange(8.0).reshape(1, 2, 4), np.array([[[1.0, 2.0]]])
+    found = of_one_size([fine, coarse])
+    assert found[0] is fine
+    np.testing.assert_array_equal(found[1], [[[1, 1, 2, 2]] * 2])
+
+
+def test_rows_of_places_are_high_enough_to_be_seen():
+    (found,) = of_one_size([np.arange(512.0).reshape(1, 1, 512)])
+    assert found.shape == (1, 64, 512)
+    np.testing.assert_array_equal(found[0, 63], np.arange(512))
+    (found,) = of_one_size([np.zeros((1, 1, 3))])
+    assert found.shape == (1, 1, 3)
+
+
+def test_colours_end_where_all_but_the_outliers_lie():
+    planes = np.zeros((2, 10, 100))
+    planes[0] = np.linspace(-1, 1, 1000).reshape(10, 100)
+    planes[0, 0, 0] = 1000
+    planes[1, 5, 5] = -3  # nearly all are 0: the largest counts
+    np.testing.assert_allclose(colour_limits(planes, shared=False), [0.99, 3], atol=0.01)
+    assert len(set(colour_limits(planes, shared=True))) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
+def test_colours_of_nothing_have_an_end_too(value):
+    np.testing.assert_array_equal(colour_limits(np.full((2, 3, 3), value), shared=False), [1, 1])
+
+
+def test_of_no_planes_there_are_no_ends():
+    assert colour_limits(np.zeros((0, 3, 3)), shared=True).shape == (0,)
+
+
+GREY = np.full((1, 1, 3, 3), 90, np.uint8)
+PLANE = np.array([[[0.0, 1.0, -1.0]]])
+
+
+def test_half_opaque_colours_cover_by_the_size_of_the_value():
+    found = overlay(GREY, PLANE, np.ones(1), opacity=0.5)[0, 0].astype(int)
+    np.testing.assert_array_equal(found[0], [90, 90, 90])
+    alone = overlay(None, PLANE, np.ones(1))[0, 0].astype(int)
+    np.testing.assert_array_equal(found[1:], alone[1:])
+    assert found[1][0] > found[1][2]  # red speaks for it
+    assert found[2][2] > found[2][0]
+
+
+@pytest.mark.parametrize(("opacity", "share"), [(0.0, 0.0), (0.25, 0.5), (0.75, 1.0), (1.0, 1.0)])
+def test_opacity_goes_from_the_picture_to_the_plane(opacity, share):
+    found = overlay(GREY, PLANE, np.ones(1), opacity=opacity)[0, 0].astype(int)
+    alone = overlay(None, PLANE, np.ones(1))[0, 0].astype(int)
+    np.testing.assert_allclose(found[1], 90 + share * (alone[1] - 90), atol=1)
+    of_zero = max(0.0, 2 * opacity - 1)
+    np.testing.assert_allclose(found[0], 90 + of_zero * (alone[0] - 90), atol=1)
+
+
+def test_beyond_the_limit_colours_are_those_of_the_limit():
+    plane = np.array([[[5.0, 2.0, -np.inf, -2.0]]])
+    found = overlay(None, plane, np.full(1, 2.0))[0, 0]
+    np.testing.assert_array_equal(found[0], found[1])
+    np.testing.assert_array_equal(found[2], found[3])
+
+
+def test_what_is_not_a_number_has_a_colour_of_its_own():
+    plane = np.array([[[np.nan, 1.0, 0.0]]])
+    for opacity in (0.0, 0.5, 1.0):
+        found = overlay(GREY, plane, np.ones(1), opacity=opacity)
+        np.testing.assert_array_equal(found[0, 0, 0], NAN_COLOUR)
+        assert tuple(found[0, 0, 2]) != tuple(NAN_COLOUR)
+
+
+def test_absolute_colours_are_dark_at_zero_whatever_the_sign():
+    found = overlay(None, np.array([[[0.0, 1.0]]]), np.ones(1), colouring="absolute")[0, 0]
+    assert found[0].sum() < 60 < found[1].sum()
+
+
+def test_coarse_planes_are_spread_over_the_picture():
+    picture = np.zeros((1, 4, 6, 3), np.uint8)
+    plane = np.array([[[1.0, 0.0], [0.0, -1.0]]])
+    found = overlay(picture, plane, np.ones(1))[0].astype(int)
+    assert found.shape == (4, 6, 3)
+    assert (found[:2, :3, 0] > 0).all()
+    assert (found[:2, 3:] == 0).all()
+    assert (found[2:, 3:, 2] > 0).all()
+
+
+def test_colours_become_grey_by_their_luminance():
+    green = np.zeros((1, 1, 1, 3), np.uint8)
+    green[..., 1] = 255
+    found = overlay(green, np.zeros((1, 1, 1)), np.ones(1))[0, 0, 0]
+    np.testing.assert_array_equal(found, [150, 150, 150])
+
+
+@pytest.mark.parametrize(
+    ("n_tiles", "size", "enlarged", "zoom", "columns", "rows"),
+    [
+        (8, (28, 28), 3, 1, 7, 2),
+        (3, (28, 28), 3, 1, 3, 1),
+        (1, (224, 224), 1, 1, 1, 1),
+        (8, (6, 8), 8, 2, 4, 2),
+        (2, (4, 1000), 1, 1, 1, 2),
+        (0, (28, 28), 3, 1, 1, 1),
+    ],
+)
+def test_tiles_are_laid_out_in_rows_that_fit(n_tiles, size, enlarged, zoom, columns, rows):
+    sheet = tile_sheet(n_tiles, *size, tile_px=144, width_px=660)
+    assert (sheet.enlarged, sheet.zoom, sheet.columns, sheet.rows) == (
+        enlarged,
+        zoom,
+        columns,
+        rows,
+    )
+    assert (sheet.height, sheet.width) == (size[0] * enlarged, size[1] * enlarged)
+    assert sheet.size_px[1] <= 660 or sheet.columns == 1
+    assert sheet.cell[0] * zoom >= sheet.height * zoom + sheet.words_px
+
+
+def test_the_sheet_holds_each_tile_at_its_place_and_a_frame_about_one():
+    sheet = tile_sheet(3, 32, 32, tile_px=64, width_px=150)
+    assert (sheet.columns, sheet.rows, sheet.enlarged, sheet.zoom) == (2, 2, 2, 1)
+    tiles = np.stack([np.full((32, 32, 3), 50 * each, np.uint8) for each in (1, 2, 3)])
+    found = sheet.compose(tiles, framed=1)
+    height, width = sheet.cell
+    assert found.shape == (height * 2, width * 2, 4)
+    for place, value in enumerate((50, 100, 150)):
+        top, left = (place // 2) * height + 3, (place % 2) * width + 3
+        tile = found[top : top + 64, left : left + 64]
+        assert (tile == [value, value, value, 255]).all()
+    assert (found[3, width + 1] == [*FRAME_COLOUR, 255]).all()
+    assert (found[1 : 3 + 64 + 2, width + 1 : width + 3, 3] == 255).all()
+    assert not found[:, :3].any()  # between the tiles it is transparent
+    assert not found[height:, width:].any()
+
+
+def test_large_pictures_are_shrunk_and_small_ones_stay():
+    large = np.full((2, 224, 112, 3), 7, np.uint8)
+    found = shrunk(large, 144)
+    assert found.shape == (2, 144, 72, 3)
+    assert (found == 7).all()
+    small = large[:, :10, :5]
+    assert shrunk(small, 10) is small
+    assert shrunk(np.zeros((1, 500, 1, 3), np.uint8), 50).shape == (1, 50, 1, 3)
