@@ -97,6 +97,7 @@ class KerasSlice:
         self, points: Points, target: Integers, rules: LrpRules
     ) -> tuple[Floats, tuple[Array, ...]]:
         """See `ModelSlice`."""
+        self._model.require_trace("LRP")
         build = score_heads.relevance(self._head, rules)
         score, *found = self._run(("relevance", self._head, rules), build, points, target)
         return score, tuple(found)

@@ -79,16 +79,10 @@ def relevance(head: str, rules: LrpRules) -> Build:
 
     Raises:
         LayerError: A layer through which it cannot be handed.
-        ModelError: The model cannot be traced.
     """
 
     def build(call: Call) -> list[Any]:
         table = _table(call, head, as_probability=False)
-        if hasattr(table, "numpy"):
-            raise ModelError(
-                "relevance is handed back over a traced graph, and this model cannot be traced: "
-                "take another method, such as integrated_gradients"
-            )
         start = table * tf.one_hot(call.target, table.shape[-1], dtype=table.dtype)
         layer_of = layer_names(call.recorded)
         return [
