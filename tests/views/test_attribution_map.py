@@ -1,3 +1,4 @@
+import html
 import io
 import re
 
@@ -6,7 +7,10 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
+from actwidgets.core.attributions.randomisation import RandomisationCheck
 from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.pictures.attribution_pictures import tile_sheet
+from actwidgets.core.pictures.colormaps import FRAME_COLOUR
 from actwidgets.errors import LayerError
 from actwidgets.session import Session
 from actwidgets.views.attribution_map import AttributionMap
@@ -468,3 +472,115 @@ def test_maps_of_several_sizes_stand_side_by_side_without_pictures(probe, data):
     )
     assert len(view._tiles.tiles) == 2
     assert "nothing to show" not in _text(view._note)
+
+
+# --- details -----------------------------------------------------------------------------
+
+
+def _frames(view):
+    return int((_pixels(view) == [*FRAME_COLOUR, 255]).all(axis=-1).sum())
+
+
+def test_the_chosen_tile_alone_has_a_frame(view, session):
+    assert _frames(view) > 0
+    session.samples = (0,)
+    assert _frames(view) == 0  # there is nothing to choose from
+
+
+def test_a_layer_of_maps_is_the_chosen_one_only_where_that_is_wanted(view, session):
+    assert view._at_layer.layout.display == "none"
+    view.method = "grad_cam"
+    assert view._at_layer.layout.display is None
+    assert "at conv" in _text(view._title)
+    session.layer = "dense"
+    assert "at conv" in _text(view._title)
+    view.at_chosen_layer = True
+    assert "at dense" in _text(view._title)
+
+
+def test_methods_have_each_a_scale_of_their_own(view):
+    assert "one scale for all" in _text(view._tiles.legend)
+    view.methods, view.compare = ("gradient", "gradient_x_input"), "methods"
+    assert "each on a scale of its own" in _text(view._tiles.legend)
+
+
+def test_pictures_are_as_the_samples_are_shown(view, session):
+    view.opacity = 0.0
+    before = _pixels(view)
+    session.disturbance = Disturbance(brightness=0.4)
+    assert _pixels(view)[3:50, 3:50, :3].mean() > before[3:50, 3:50, :3].mean()
+
+
+def test_beside_the_tiles_nothing_is_chosen(view, session):
+    view.width_px = 160
+    assert view._tiles._columns == 1
+    view._tiles._on_user_click(0, 1)
+    assert session.sample == 0
+
+
+def test_progress_of_others_is_not_shown(view, session, slow):
+    slow()
+    session.attributions.get("occlusion", rows=[7], partial=True, place="somebody")
+    session.attributions.cancel()
+    view._repaint()
+    assert view._progress.layout.display == "none"
+
+
+def test_a_closed_view_hears_nothing_more(view, session, slow):
+    slow()
+    view.method = "occlusion"
+    before = len(session.attributions._trait_notifiers["reading"]["change"])
+    view.close()
+    assert len(session.attributions._trait_notifiers["reading"]["change"]) == before - 1
+
+
+def test_the_path_of_a_score_below_zero_has_no_share(view, session):
+    view.panel, view.target = "path", 0
+    panel = view._panels.made["path"]
+    view.session.sample = 1
+    score = panel.lines.lines[0].y[-1]
+    assert ("% of that of the sample" in _text(panel._told)) == (score > 0)
+    assert score < 0
+    margin = panel.lines._ys[1]
+    assert margin.min < margin.max  # a norm that is the same all along
+
+
+def test_curves_are_of_the_map_with_its_settings_and_layer(view, session):
+    view.settings, view.method = {"occlusion": {"patch": 2, "stride": 1}}, "occlusion"
+    view.panel = "curves"
+    wanted = session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
+    kept = len(session.attributions._passes)
+    session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
+    assert len(session.attributions._passes) == kept
+    line = view._panels.made["curves"].lines.lines[0]
+    np.testing.assert_allclose(line.y, wanted.scores[0], rtol=1e-5)
+    keys = [key for key in session.attributions._wishes.values() if key[0] == "deletion"]
+    assert [key for key in keys if ("patch", 2) in key[2]]
+
+
+def test_panels_ask_at_the_chosen_layer(view, session):
+    view.at_chosen_layer, view.method = True, "grad_cam"
+    session.layer = "dense"
+    view.panel = "curves"
+    (key,) = (key for key in session.attributions._wishes.values() if key[0] == "deletion")
+    assert "dense" in key
+
+
+def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
+    found = RandomisationCheck(
+        "gradient", ("", "b", "a"), np.array([[1.0], [0.5], [0.2]]), np.zeros(1, np.int64)
+    )
+    session.attributions.randomisation = lambda *_, **__: found
+    view.panel = "randomisation"
+    panel = view._panels.made["randomisation"]
+    np.testing.assert_allclose(panel.lines.lines[0].y, [1, 0.5, 0.2])
+    np.testing.assert_allclose(panel.lines.lines[0].x, [0, 0.5, 1])
+    assert html.unescape(_text(panel._told)) == found.sentence
+
+
+def test_maps_without_channels_keep_their_columns_where_there_is_no_picture(probe, data):
+    session = Session(probe, *data)
+    session._samples._picture = np.zeros((30, 6, 8, 2), np.float32)
+    view = AttributionMap(session, settings={"grad_cam": {"upsample": False}})
+    wanted = tile_sheet(1, 2, 2, tile_px=view.tile_px, width_px=view.width_px)
+    assert view._tiles.picture._size == wanted.size_px
