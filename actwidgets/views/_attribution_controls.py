@@ -36,9 +36,14 @@ class MethodSettings(w.Box):
         self._following = True
         try:
             for name, control in controls.items():
-                place = _place_of(settings[name], self._choices[method.name, name])
-                if place is not None:
-                    control.value = place
+                choices = self._choices[method.name, name]
+                place = _place_of(settings[name], choices)
+                if place is None:  # given in Python: it is one more
+                    place = len(choices)
+                    choices.append(settings[name])
+                    option = next(each for each in method.options if each.name == name)
+                    control.options = [*control.options, (_told(settings[name], option), place)]
+                control.value = place
         finally:
             self._following = False
         if self.children != tuple(controls.values()):
@@ -75,14 +80,26 @@ class MethodSettings(w.Box):
 
 
 def _place_of(value: Any, choices: list[Any]) -> int | None:
-    """Which choice a setting is; None for one that is not offered, such as an array."""
-    if isinstance(value, np.ndarray):
-        return None
-    value = tuple(value) if isinstance(value, list) else value
-    return choices.index(value) if value in choices else None
+    """Which choice a setting is; None for one that is not offered yet."""
+    for place, each in enumerate(choices):
+        if each is value or (
+            _is_plain(each) and _is_plain(value) and _plain(each) == _plain(value)
+        ):
+            return place
+    return None
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, np.ndarray | dict)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _told(value: Any, option: Option) -> str:
+    if not _is_plain(value):
+        return "as given"
     if value is None:
         return option.none
     if isinstance(value, bool):

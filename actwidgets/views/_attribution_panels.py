@@ -7,7 +7,7 @@ import ipywidgets as w
 from actwidgets.errors import LayerError, ModelError, ShapeError
 from actwidgets.session import Session
 from actwidgets.views._attribution_panel import AttributionPanel, Subject
-from actwidgets.views._controls import note, show
+from actwidgets.views._controls import fade, note, show
 from actwidgets.views._curve_panel import CurvePanel
 from actwidgets.views._path_panel import PathPanel
 from actwidgets.views._randomisation_panel import RandomisationPanel
@@ -56,7 +56,7 @@ class AttributionPanels(w.VBox):
             told = note(f"nothing to show here: {refusal}")
         self._note.value = told
         show(panel, not told)
-        panel.layout.opacity = None if complete else "0.4"
+        fade(panel, not complete)
         return complete
 
     def gather(self) -> None:

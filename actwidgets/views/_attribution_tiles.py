@@ -20,9 +20,11 @@ from actwidgets.core.pictures.attribution_pictures import (
 )
 from actwidgets.core.pictures.images import rgba_png
 from actwidgets.views import _attribution_words as said
-from actwidgets.views._controls import show
+from actwidgets.views._controls import fade, shorten, show
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL
+
+LETTER_PX = 5.2  # of the words below a tile
 
 
 @dataclass(frozen=True)
@@ -132,21 +134,28 @@ class AttributionTiles(w.VBox):
         self.picture.show(rgba_png(sheet.compose(colours, framed)))
         self._write(words, sheet)
         show(self, True)
-        self.legend.value = said.legend(look.colouring, limits, shared=look.shared)
+        self.legend.value = said.legend(
+            look.colouring,
+            limits,
+            shared=look.shared,
+            output=tiles[0].attribution.output,
+            has_negative=any(method_named(tile.method).signed for tile in tiles),
+        )
 
     def turn(self, *, shown: bool, old: bool) -> None:
         """Show the tiles or fold them away; those that are about something else are faint."""
         show(self, shown)
-        self.layout.opacity = "0.4" if old else None
+        fade(self, old)
 
     def _write(self, words: Sequence[tuple[str, str]], sheet: TileSheet) -> None:
         height, width = sheet.cell
+        letters = int(width * sheet.zoom / LETTER_PX)
         places = []
         for place in range(len(words)):
             down, across = divmod(place, sheet.columns)
             x, y = (across + 0.5) * width, down * height + sheet.height + 2 * sheet.gap
             places += [(x, y + 9 / sheet.zoom), (x, y + 23 / sheet.zoom)]
-        texts = [line for both in words for line in both]
+        texts = [shorten(line, letters) for both in words for line in both]
         self.picture.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _on_user_click(self, row: int, column: int) -> None:

@@ -19,20 +19,13 @@ def figure(value: float) -> str:
     return "–" if not np.isfinite(value) else f"{value:.3g}"
 
 
-def gap_told(attribution: Attribution, place: int) -> str:
-    """By how much the sum is missed, beside the score; "" where none is promised."""
-    gap = float(attribution.gap[place])
-    if not np.isfinite(gap):
-        return ""
-    score = abs(float(attribution.scores[place]))
-    share = abs(gap) / score if score else np.inf
-    return f"gap {share:.2%}" if share < 10 else f"gap {figure(gap)}"
-
-
 def caption(attribution: Attribution, place: int, class_name: str) -> str:
-    """The second line below a tile: the score asked about, and the gap."""
-    score = f"{shorten(class_name, 12)} {figure(float(attribution.scores[place]))}"
-    return " · ".join(filter(None, (score, gap_told(attribution, place))))
+    """The second line below a tile: the score asked about, and how much its parts miss."""
+    told = f"S({shorten(class_name, 12)}) {figure(float(attribution.scores[place]))}"
+    gap, share = float(attribution.gap[place]), float(attribution.gap_share[place])
+    if not np.isfinite(gap):
+        return told
+    return f"{told} · gap {share:.2%}" if share < 10 else f"{told} · gap {figure(gap)}"
 
 
 def sample_told(row: int, true: str | None, asked: str) -> str:
@@ -42,25 +35,28 @@ def sample_told(row: int, true: str | None, asked: str) -> str:
     return f"sample {row} ✓" if true == asked else f"sample {row}, is {shorten(true, 12)}"
 
 
-def legend(colouring: str, limits: Sequence[float], *, shared: bool) -> str:
-    """The colours and what their ends mean, as HTML."""
-    codes = np.linspace(0, TOP, STOPS).astype(int)
-    stops = ", ".join(
-        "rgb({},{},{})".format(*palette(COLOURINGS[colouring])[each]) for each in codes
-    )
+def legend(
+    colouring: str, limits: Sequence[float], *, shared: bool, output: str, has_negative: bool
+) -> str:
+    """The colours and what their ends mean, and what S is, as HTML."""
+    is_signed = colouring == "signed"
+    first = TOP // 2 if is_signed and not has_negative else 0  # half of them are not used
+    codes = np.linspace(first, TOP, STOPS).astype(int)
+    colours = palette(COLOURINGS[colouring])[codes]
+    stops = ", ".join("rgb({},{},{})".format(*each) for each in colours)
+    low, high = ("against", "for") if is_signed else ("nothing", "most")
     if shared or len(limits) == 1:
-        end = figure(limits[0])
-        low, high = (f"-{end}", f"+{end}") if colouring == "signed" else ("0", end)
-    else:
-        low, high = ("against", "for") if colouring == "signed" else ("nothing", "most")
+        low, high = f"-{figure(limits[0])}", figure(limits[0])
+    if not (is_signed and has_negative):
+        low = "0"
     bar = (
         f'<span style="display:inline-block;width:120px;height:10px;margin:0 6px;'
         f'background:linear-gradient(to right,{stops})"></span>'
     )
     scale = ""
     if len(limits) > 1:
-        scale = " (one scale for all)" if shared else " (each on a scale of its own)"
-    return f'<div class="aw-note">{low}{bar}{high}{scale}</div>'
+        scale = ", one scale for all" if shared else ", each on a scale of its own"
+    return f'<div class="aw-note">{low}{bar}{high}{scale} · S: the {output} of the class</div>'
 
 
 def account(method: Method, attributions: Sequence[Attribution]) -> str:

@@ -36,6 +36,11 @@ def show(widget: w.Box, shown: bool) -> None:
     widget.layout.height, widget.layout.overflow = (None, "auto") if shown else ("0px", "hidden")
 
 
+def fade(widget: w.Widget, is_old: bool) -> None:
+    """Make faint what shows something else than what was asked for."""
+    (widget.add_class if is_old else widget.remove_class)("aw-old")
+
+
 def shorten(name: str, letters: int) -> str:
     """A name that fits, with … for what had to go."""
     return name if len(name) <= letters else name[: letters - 1] + "…"

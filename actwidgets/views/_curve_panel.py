@@ -47,9 +47,9 @@ class CurvePanel(AttributionPanel):
             return False
         self.lines.show(deletion.shares, [deletion.scores[0], insertion.scores[0]])
         self._told.value = note(
-            f"Area below the deletion curve {float(deletion.auc[0]):.3f} (a faithful map has it "
-            f"low), below the insertion curve {float(insertion.auc[0]):.3f} (high). Deleted "
-            "places get the mean of the picture, insertion begins with it blurred: neither is "
-            "anything that the model was trained on."
+            f"Sample {subject.row}: area below the deletion curve {float(deletion.auc[0]):.3f} "
+            "(a faithful map has it low), below the insertion curve "
+            f"{float(insertion.auc[0]):.3f} (high). Deleted places get the mean of the picture, "
+            "insertion begins with it blurred: neither is anything that the model was trained on."
         )
         return True

@@ -67,7 +67,7 @@ class LineFigure(w.VBox):
                     side="left" if place == 0 else "right",
                     num_ticks=5,
                     grid_lines="none",
-                    tick_format=".3g",
+                    tick_format=".2g",
                 )
             )
         self.figure = plain_figure([*self.lines, self.mark], margin=MARGIN, axes=axes)

@@ -30,7 +30,7 @@ class PathPanel(AttributionPanel):
         self.slider = w.SelectionSlider(
             options=[(f"{alpha:.2f}", alpha) for alpha in self.alphas],
             value=self.alphas[-1],
-            description="alpha",
+            description="share of x",
             continuous_update=True,
             layout={"width": "400px"},
             style={"description_width": "initial"},
@@ -69,6 +69,7 @@ class PathPanel(AttributionPanel):
             f", {score / end:.0%} of that of the sample" if end > 0 and np.isfinite(score) else ""
         )
         self._told.value = note(
+            f"From 0 to sample {subject.row}, whatever the method above. "
             f"At {alpha:.2f} · x the score is {figure(score)}{share}; the gradient norm is "
             f"{figure(float(norms[at]))}, at the sample {figure(float(norms[-1]))}."
         )

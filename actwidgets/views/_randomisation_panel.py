@@ -43,5 +43,6 @@ class RandomisationPanel(AttributionPanel):
             return False
         similarity = check.similarity[:, 0]
         self.lines.show(np.linspace(0, 1, len(similarity)), [similarity])
-        self._told.value = note(check.sentence)
+        told = f"Sample {subject.row} alone; some twenty tell more: actwidgets.randomisation_check."
+        self._told.value = note(f"{check.sentence} {told}")
         return True

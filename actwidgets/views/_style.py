@@ -19,6 +19,7 @@ SHEET = """<style>
   border-left: 3px solid #d9534f; color: var(--jp-ui-font-color1, #212121);
   background: rgba(217, 83, 79, .12); }
 .aw-view select { color: var(--jp-ui-font-color1, #212121); }
+.aw-view .aw-old { opacity: .35; }
 .aw-list select { font: 11px/16px var(--jp-code-font-family, monospace); padding: 2px 4px; }
 .aw-table { font: 12px/17px var(--jp-ui-font-family, sans-serif); border-collapse: collapse;
   color: var(--jp-ui-font-color1, #212121); margin: 2px 0 4px 8px; }

@@ -87,6 +87,7 @@ class AttributionMap(View):
             style={"description_width": "initial"},
         )
         self._targets = TargetChoice(self._on_user_target)
+        self._shared = self._toggle("shared_scale", "shared scale")
         self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
         return w.HBox(
             [
@@ -96,7 +97,7 @@ class AttributionMap(View):
                 self._control("output", choice("score", ("logit", "probability"), "150px")),
                 self._control("colouring", choice("colours", tuple(COLOURINGS), "150px")),
                 self._control("opacity", opacity),
-                self._toggle("shared_scale", "shared scale"),
+                self._shared,
                 self._at_layer,
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
@@ -116,12 +117,15 @@ class AttributionMap(View):
         self._offered.show(chosen, chosen.settings(self.settings.get(self.method, {})))
         looks_at_layer = chosen.needs_layer or self.compare == "methods"
         self._at_layer.layout.display = None if looks_at_layer else "none"
+        self._shared.layout.display = None if self.compare == "samples" else "none"
         tiles, refused, self._waiting = self._gathered(selection)
         self._title.value = _heading(self._told_of(selection, tiles))
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
             told = said.account(chosen, [each.attribution for each in tiles])
+            if self.target == "chosen" and selection.class_index is None:
+                told = note("No class is chosen: this is of the predicted one.") + told
             self._note.value = told + "".join(map(note, refused))
         elif refused:
             self._note.value = note(f"nothing to show: {' '.join(refused)}")
@@ -220,6 +224,9 @@ class AttributionMap(View):
         return said.sample_told(tile.row, true, name), below
 
     def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
+        if self._waiting and not tiles and self._tiles.tiles:
+            before = method_named(self._tiles.tiles[0].method).title
+            return f"{method_named(self.method).title} is being made; faint: {before}, as it was"
         if self.compare == "methods":
             return f"sample {selection.sample} by {len(self.methods)} methods"
         title, count = method_named(self.method).title, len(selection.samples)

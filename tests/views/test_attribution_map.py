@@ -55,7 +55,7 @@ def test_each_sample_on_show_has_a_tile(view):
 def test_the_caption_tells_the_score_of_the_class_asked_about(view):
     view.target = 2
     score = view._tiles.tiles[1].attribution.scores[1]
-    assert _words(view)[3] == f"bag {score:.3g}"
+    assert _words(view)[3] == f"S(bag) {score:.3g}"
 
 
 @pytest.mark.parametrize(
@@ -210,10 +210,10 @@ def test_what_takes_long_shows_how_far_it_is_and_keeps_the_old_picture(view, mon
     view.session.attributions._reader.touch()
     view.method = "occlusion"
     np.testing.assert_array_equal(_pixels(view), before)
-    assert view._tiles.layout.opacity == "0.4"
+    assert "aw-old" in view._tiles._dom_classes
     view.session.attributions.wait()
     assert [tile.method for tile in view._tiles.tiles] == ["occlusion"] * 3
-    assert view._tiles.layout.opacity is None
+    assert "aw-old" not in view._tiles._dom_classes
     assert view._progress.layout.display == "none"
 
 
@@ -304,7 +304,7 @@ def test_while_it_does_not_watch_it_paints_nothing_and_catches_up(view, slow):
     assert {tile.method for tile in view._tiles.tiles} == {"gradient"}
     view.watching = True
     assert {tile.method for tile in view._tiles.tiles} == {"occlusion"}
-    assert view._tiles.layout.opacity is None
+    assert "aw-old" not in view._tiles._dom_classes
 
 
 def test_targets_follow_the_model(view, session):
@@ -319,7 +319,7 @@ def test_targets_follow_the_model(view, session):
     session.model = model
     assert [words for words, _ in view._targets.options][3:] == ["top", "shoe", "hat"]
     assert (view.target, view._targets.value) == (1, 1)
-    assert _words(view)[1].startswith("shoe ")
+    assert _words(view)[1].startswith("S(shoe) ")
 
 
 @pytest.mark.expects_error
@@ -409,7 +409,7 @@ def test_names_are_escaped(probe, data):
 def test_a_panel_that_does_not_apply_is_folded_until_it_does(view, session):
     view.panel = "curves"
     panel = view._panels.made["curves"]
-    assert "Area below the deletion curve" in _text(panel._told)
+    assert "area below the deletion curve" in _text(panel._told)
     session.model.slice.fails = LayerError("no slope")
     session.refresh()
     assert "nothing to show here: no slope" in _text(view._panels._note)
@@ -444,10 +444,10 @@ def test_a_panel_under_way_is_faint_and_comes(view, slow):
     slow()
     view.panel = "curves"
     panel = view._panels.made["curves"]
-    assert panel.layout.opacity == "0.4"
+    assert "aw-old" in panel._dom_classes
     view.session.attributions.wait()
-    assert panel.layout.opacity is None
-    assert "Area below" in _text(panel._told)
+    assert "aw-old" not in panel._dom_classes
+    assert "area below" in _text(panel._told)
 
 
 def test_random_weights_are_told_in_a_sentence(view, session):
@@ -575,7 +575,7 @@ def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
     panel = view._panels.made["randomisation"]
     np.testing.assert_allclose(panel.lines.lines[0].y, [1, 0.5, 0.2])
     np.testing.assert_allclose(panel.lines.lines[0].x, [0, 0.5, 1])
-    assert html.unescape(_text(panel._told)) == found.sentence
+    assert html.unescape(_text(panel._told)).startswith(f"{found.sentence} Sample 0 alone")
 
 
 def test_maps_without_channels_keep_their_columns_where_there_is_no_picture(probe, data):

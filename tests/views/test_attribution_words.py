@@ -6,49 +6,54 @@ from actwidgets.core.attributions.method import Method
 from actwidgets.views import _attribution_words as said
 
 
-def _attribution(score, gap=np.nan, note=""):
-    zeros = np.zeros((1, 2), np.float32)
-    return Attribution(zeros, np.array([gap]), np.array([1]), np.array([score]), "own", note=note)
+def _attribution(score, gap=np.nan, promised=0.0, note=""):
+    values = np.array([[promised, 0]], np.float32) + (0 if np.isnan(gap) else gap / 2)
+    return Attribution(values, np.array([gap]), np.array([1]), np.array([score]), "own", note=note)
 
 
 @pytest.mark.parametrize(
-    ("score", "gap", "told"),
+    ("promised", "gap", "told"),
     [
         (2.0, np.nan, ""),
-        (2.0, 0.01, "gap 0.50%"),
-        (-2.0, -0.01, "gap 0.50%"),
-        (0.001, 0.5, "gap 0.5"),
-        (0.0, 0.25, "gap 0.25"),
-        (2.0, np.inf, ""),
+        (2.0, 0.01, " · gap 0.50%"),
+        (-2.0, -0.01, " · gap 0.50%"),
+        (0.001, 0.5, " · gap 0.5"),
+        (0.0, 0.25, " · gap 0.25"),
     ],
 )
-def test_the_gap_is_told_beside_the_score_where_that_says_something(score, gap, told):
-    assert said.gap_told(_attribution(score, gap), 0) == told
+def test_the_gap_is_told_as_a_share_of_the_sum_that_is_promised(promised, gap, told):
+    assert said.caption(_attribution(7.0, gap, promised), 0, "coat") == f"S(coat) 7{told}"
 
 
-def test_a_caption_holds_the_score_and_the_gap():
-    assert said.caption(_attribution(2.0), 0, "coat") == "coat 2"
-    assert said.caption(_attribution(np.nan, 0.1), 0, "coat").startswith("coat –")
-    assert (
-        said.caption(_attribution(2.0, 0.01), 0, "a very long name") == "a very long… 2 · gap 0.50%"
-    )
+def test_a_long_name_is_shortened_and_a_score_of_nan_is_a_dash():
+    assert said.caption(_attribution(np.nan), 0, "coat") == "S(coat) –"
+    assert said.caption(_attribution(2.0), 0, "a very long name") == "S(a very long…) 2"
 
 
 @pytest.mark.parametrize(
     ("colouring", "limits", "shared", "told"),
     [
-        ("signed", [2.0, 2.0], True, ("-2", "+2", "(one scale for all)")),
-        ("absolute", [2.0, 2.0], True, ("0<span", "2", "(one scale for all)")),
-        ("signed", [2.0, 3.0], False, ("against", "for", "(each on a scale of its own)")),
-        ("absolute", [2.0, 3.0], False, ("nothing", "most", "(each on a scale of its own)")),
-        ("signed", [3.0], False, ("-3", "+3", "")),
+        ("signed", [2.0, 2.0], True, ("-2", ">2", "one scale for all")),
+        ("absolute", [2.0, 2.0], True, ("0<span", "2", "one scale for all")),
+        ("signed", [2.0, 3.0], False, ("against", "for", "each on a scale of its own")),
+        ("absolute", [2.0, 3.0], False, ("0<span", "most", "each on a scale of its own")),
+        ("signed", [3.0], False, ("-3", ">3", "")),
     ],
 )
 def test_the_legend_says_what_the_ends_mean(colouring, limits, shared, told):
-    found = said.legend(colouring, limits, shared=shared)
+    found = said.legend(colouring, limits, shared=shared, output="logit", has_negative=True)
+    assert "S: the logit" in found
     for each in told:
         assert each in found
     assert ("scale" in found) == (len(limits) > 1)
+
+
+def test_what_is_never_negative_has_half_of_the_colours():
+    options = {"shared": True, "output": "logit"}
+    found = said.legend("signed", [2.0], has_negative=False, **options)
+    assert "-2" not in found
+    assert ">0<span" in found
+    assert "rgb(5,48,97)" not in found  # the blue end
 
 
 def test_the_account_tells_the_promise_and_each_note_once():

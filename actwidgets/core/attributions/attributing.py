@@ -1,12 +1,13 @@
 """Carry out a method of attribution, and say what is to be said of the result."""
 
+import math
 from collections.abc import Generator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Array
+from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attributions.attribution import Attribution, Found
 from actwidgets.core.attributions.method import Method, Progress
 from actwidgets.core.attributions.model_slice import ModelSlice, checked_target
@@ -63,7 +64,12 @@ def attributing(
         note=" ".join(
             filter(
                 None,
-                (found.note, _told_of_nan(values, range(len(points)) if rows is None else rows)),
+                (
+                    found.note,
+                    _told_of_inputs(points, found.names),
+                    _told_of_nan(values, range(len(points)) if rows is None else rows)
+                    or _told_of_samples(points, range(len(points)) if rows is None else rows),
+                ),
             )
         ),
         path=found.path,
@@ -88,6 +94,32 @@ def _by_input(
     return dict(zip(inputs if names is None else names, values, strict=True))
 
 
+def _told_of_inputs(points: Points, names: tuple[str, ...] | None) -> str:
+    """A sentence on inputs without a map; "" where there are none."""
+    without = [each for each in points.names if names and each not in names]
+    return f"There is no map of {', '.join(without)}: the layer does not lie over it." * bool(
+        without
+    )
+
+
+def _told_of_samples(points: Points, rows: Sequence[int]) -> str:
+    """A sentence on samples that hold NaN where their map does not; "" where there are none."""
+    is_odd = np.zeros(len(rows), bool)
+    for each in points.arrays:
+        is_odd |= ~np.isfinite(each.reshape(len(rows), math.prod(each.shape[1:]))).all(axis=1)
+    if not is_odd.any():
+        return ""
+    named = _named(np.asarray(rows)[is_odd])
+    return (
+        f"{is_odd.sum()} of {len(rows)} samples ({named}) hold values that are not finite, which "
+        "the map does not show."
+    )
+
+
+def _named(rows: Integers) -> str:
+    return ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
+
+
 def _gap(found: Found, n_samples: int) -> Array:
     if found.gap is None:
         return np.full(n_samples, np.nan)
@@ -109,7 +141,5 @@ def _told_of_nan(values: list[Array], rows: Sequence[int]) -> str:
             "the gradient is not a number anywhere: the input or a weight is NaN, or the model "
             "has no slope there"
         )
-    odd = [row for row, is_odd in zip(rows, has_nan, strict=True) if is_odd]
-    named = ", ".join(map(str, odd[:NAMED_ROWS])) + (", …" if len(odd) > NAMED_ROWS else "")
-    told = f"for {len(odd)} of {len(rows)} samples ({named})"
+    told = f"for {has_nan.sum()} of {len(rows)} samples ({_named(np.asarray(rows)[has_nan])})"
     return f"The map holds values that are not numbers {told}."

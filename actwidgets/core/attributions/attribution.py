@@ -1,5 +1,6 @@
 """What an attribution is: maps of how much each part of the input speaks for a class."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -48,7 +49,7 @@ class Found:
     names: tuple[str, ...] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Attribution:
     """How much each part of the input speaks for a class; signed, not normalised.
 
@@ -91,6 +92,34 @@ class Attribution:
         """What its maps take in memory."""
         maps = self.values.values() if isinstance(self.values, dict) else (self.values,)
         return sum(each.nbytes for each in maps)
+
+    def __repr__(self) -> str:
+        """One line: arrays by their shapes."""
+        values = self.values
+        shapes = (
+            values.shape
+            if not isinstance(values, dict)
+            else {name: each.shape for name, each in values.items()}
+        )
+        said = [f"method={self.method!r}", f"values of shape {shapes}", f"output={self.output!r}"]
+        said += [f"layer={self.layer!r}"] if self.layer else []
+        said += [f"note={self.note!r}"] if self.note else []
+        return f"Attribution({len(self)} samples, {', '.join(said)})"
+
+    @property
+    def gap_share(self) -> Array:
+        """`(sample,)` float64: the size of the gap as a share of what the values should sum to.
+
+        NaN where nothing is promised, infinite where the sum should be 0.
+        """
+        maps = self.values.values() if isinstance(self.values, dict) else [self.values]
+        n_samples = len(self)
+        total = sum(
+            each.reshape(n_samples, math.prod(each.shape[1:])).sum(axis=1, dtype=np.float64)
+            for each in maps
+        )
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.asarray(np.abs(self.gap) / np.abs(total - self.gap))
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> Array:
         """The values, where there is one input.

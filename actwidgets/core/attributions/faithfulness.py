@@ -20,7 +20,7 @@ from actwidgets.errors import DataError, ShapeError
 KINDS = {"deletion": "mean", "insertion": "blur"}  # and with what is filled by default
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Faithfulness:
     """What becomes of a class while the places that a map ranks highest go, or come.
 
@@ -37,6 +37,14 @@ class Faithfulness:
     shares: Array
     scores: Array
     target: Integers
+
+    def __repr__(self) -> str:
+        """One line."""
+        n_samples, n_steps = self.scores.shape
+        auc = float(self.auc.mean()) if n_samples else float("nan")
+        return (
+            f"Faithfulness({self.kind}, {n_samples} samples, {n_steps} steps, mean auc {auc:.3f})"
+        )
 
     @property
     def auc(self) -> Array:

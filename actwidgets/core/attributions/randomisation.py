@@ -40,7 +40,7 @@ class RandomisedSlice(ModelSlice, Protocol):
         """Give a layer random weights; layers randomised before keep theirs."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RandomisationCheck:
     """How a map changes while one layer after the other gets random weights.
 
@@ -48,8 +48,8 @@ class RandomisationCheck:
         method: Name of the method.
         stages: "" for the weights that the model has, then names of layers: there, and in
             those before, weights are random. The layer nearest to the output comes first.
-        similarity: `(stage, sample)` float64, of the map to that of the model, as in
-            `map_similarity`; 1 at the first stage.
+        similarity: `(stage, sample)` float64, the structural similarity (SSIM) of the map to
+            that of the model: 1 for the same, about 0 for unrelated ones; 1 at the first stage.
         target: `(sample,)` the class asked about throughout.
     """
 
@@ -57,6 +57,14 @@ class RandomisationCheck:
     stages: tuple[str, ...]
     similarity: Array
     target: Array
+
+    def __repr__(self) -> str:
+        """One line."""
+        n_stages, n_samples = self.similarity.shape
+        return (
+            f"RandomisationCheck(method={self.method!r}, {n_samples} samples, {n_stages} stages: "
+            f"{self.sentence})"
+        )
 
     @property
     def insensitive(self) -> bool:
@@ -76,7 +84,7 @@ class RandomisationCheck:
         if self.insensitive:
             return (
                 f"{told} the map hardly changes (similarity {found:.2f} of 1): it shows the "
-                "input more than what tells the classes apart."
+                "input more than what the model has learnt."
             )
         return f"{told} the map changes, as it should (similarity {found:.2f} of 1)."
 

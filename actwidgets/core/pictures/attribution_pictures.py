@@ -1,7 +1,7 @@
 """Maps of what speaks for a class as colours over the picture that they are about."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -163,6 +163,8 @@ class TileSheet:
         enlarged: How often each pixel of what is drawn is repeated.
         zoom: Pixels on the screen for one of the sheet.
         words_px: Room for words below a tile, on the screen.
+        least_px: Width of a cell on the screen, at least: that of its words.
+        gap: Between tiles.
     """
 
     height: int
@@ -172,13 +174,15 @@ class TileSheet:
     enlarged: int
     zoom: int
     words_px: int = 36
+    least_px: int = 132
     gap: int = 3
 
     @property
     def cell(self) -> tuple[int, int]:
         """Height and width of a tile with its words and its margin."""
         words = -(-self.words_px // self.zoom)
-        return self.height + words + 2 * self.gap, self.width + 2 * self.gap
+        width = max(self.width + 2 * self.gap, -(-self.least_px // self.zoom))
+        return self.height + words + 2 * self.gap, width
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -200,7 +204,7 @@ class TileSheet:
         sheet = np.zeros((height * self.rows, width * self.columns, 4), np.uint8)
         for place, tile in enumerate(tiles):
             row, column = divmod(place, self.columns)
-            top, left = row * height + self.gap, column * width + self.gap
+            top, left = row * height + self.gap, column * width + (width - self.width) // 2
             if place == framed:
                 edge = 2 if self.zoom == 1 else 1
                 box = sheet[
@@ -227,10 +231,9 @@ def tile_sheet(n_tiles: int, rows: int, columns: int, *, tile_px: int, width_px:
     needed = min(-(-_SMALLEST_PX // max(rows, columns)), most)
     zoom = max(1, most // needed)
     enlarged = max(1, most // zoom)
-    across = max(1, width_px // ((columns * enlarged + 6) * zoom))
-    across = min(across, max(n_tiles, 1))
-    down = max(1, -(-n_tiles // across))
-    return TileSheet(rows * enlarged, columns * enlarged, across, down, enlarged, zoom)
+    one = TileSheet(rows * enlarged, columns * enlarged, 1, 1, enlarged, zoom)
+    across = min(max(1, width_px // one.size_px[1]), max(n_tiles, 1))
+    return replace(one, columns=across, rows=max(1, -(-n_tiles // across)))
 
 
 def shrunk(pictures: Pixels, longest: int) -> Pixels:

@@ -31,8 +31,8 @@ def attribute(
         target: The class asked about: one for all, `(sample,)`, or None for the class that
             each sample is predicted as. A single sigmoid has two classes, 0 and 1.
         method: Name of the method; see `actwidgets.attribution_methods`.
-        layer: Whose maps class activation maps are made of, nested ones by path; the last
-            with as many axes as the input by default.
+        layer: Whose maps class activation maps are made of, nested ones by path; the last with
+            as many axes as the input by default. Other methods look at none.
         output: "logit": the score before the softmax or sigmoid that the model ends in, which
             is found and left out; of a model without one, its output. "probability": after it.
         head: Which of several outputs, by name or index; the first by default.

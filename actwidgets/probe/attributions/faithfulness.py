@@ -6,7 +6,7 @@ from actwidgets.core.attributions.attributing import finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.faithfulness import Faithfulness
 from actwidgets.core.attributions.faithfulness import faithfulness as following
-from actwidgets.errors import ShapeError
+from actwidgets.errors import DataError, ShapeError
 from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
@@ -49,13 +49,22 @@ def faithfulness(
 
     Cost: a trace of the model, and one forward pass for each step of each sample.
     """
+    if not isinstance(attribution, Attribution):
+        raise DataError(
+            "attribution must be one of actwidgets.attribute, with its target; got "
+            f"{type(attribution).__name__}: for a map of your own, "
+            "dataclasses.replace(attribution, values=…)"
+        )
     slice_ = recent_probe(model, x, head).model_slice(memory_budget_bytes=memory_budget_bytes)
     points = slice_.points(x)
     maps = attribution.values
     if isinstance(maps, dict):
         if set(maps) != set(points.names):
             known, given = ", ".join(points.names), ", ".join(maps)
-            raise ShapeError(f"the model's inputs are {known}; the attribution has {given}")
+            raise ShapeError(
+                f"the model's inputs are {known}, and the attribution has a map of {given}: take "
+                "a method that gives one for each, such as gradient_x_input"
+            )
         values = tuple(maps[name] for name in points.names)
     else:
         values = (maps,)

@@ -60,8 +60,8 @@ def class_scores(output: Any, as_probability: bool, operations: Sequence[Any] = 
     if as_probability and link == PLAIN:
         if n_outputs == 1:
             raise ModelError(
-                "the model puts out one number without a sigmoid, which is no probability: take "
-                "output='logit', and a method other than Score-CAM"
+                "this needs a probability, and the model puts out one number without a sigmoid, "
+                "which is none: ask for the logit, by a method other than Score-CAM"
             )
         scores = tf.nn.softmax(scores)
     last = _last_function(output, _maker(operations))

@@ -135,3 +135,17 @@ def test_guided_backprop_says_that_it_is_no_reason_for_the_class():
     assert (
         "hardly depends on the class, nor on the weights" in method_named("guided_backprop").tells
     )
+
+
+def test_a_sample_that_is_not_finite_is_told_where_its_map_hides_it():
+    x = X.copy()
+    x[1, 0], x[3, 1] = np.nan, np.inf
+    found = attributed(arrays=(x,), target=0)
+    assert np.isfinite(found.values).all()
+    assert found.note.startswith("2 of 4 samples (1, 3) hold values that are not finite")
+
+
+def test_shown_at_the_end_of_a_cell_it_is_one_line():
+    assert repr(attributed(target=0)) == (
+        "Attribution(4 samples, method='gradient', values of shape (4, 2), output='logit')"
+    )

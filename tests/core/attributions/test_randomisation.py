@@ -56,7 +56,7 @@ def test_a_map_that_stays_as_it_was_is_insensitive_and_the_sentence_says_so():
     assert 0.9 < found.similarity[1].mean() < 0.995
     assert found.insensitive
     assert "'top' the map hardly changes (similarity 0.9" in found.sentence
-    assert "it shows the input more than what tells the classes apart" in found.sentence
+    assert "it shows the input more than what the model has learnt" in found.sentence
 
 
 def test_it_is_the_layer_nearest_to_the_output_that_tells():

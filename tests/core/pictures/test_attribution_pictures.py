@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -162,12 +164,12 @@ def test_colours_become_grey_by_their_luminance():
 @pytest.mark.parametrize(
     ("n_tiles", "size", "enlarged", "zoom", "columns", "rows"),
     [
-        (8, (28, 28), 3, 1, 7, 2),
-        (3, (28, 28), 3, 1, 3, 1),
+        (8, (28, 28), 5, 1, 4, 2),
+        (3, (28, 28), 5, 1, 3, 1),
         (1, (224, 224), 1, 1, 1, 1),
-        (8, (6, 8), 8, 2, 4, 2),
+        (8, (6, 8), 9, 2, 4, 2),
         (2, (4, 1000), 1, 1, 1, 2),
-        (0, (28, 28), 3, 1, 1, 1),
+        (0, (28, 28), 5, 1, 1, 1),
     ],
 )
 def test_tiles_are_laid_out_in_rows_that_fit(n_tiles, size, enlarged, zoom, columns, rows):
@@ -184,19 +186,19 @@ def test_tiles_are_laid_out_in_rows_that_fit(n_tiles, size, enlarged, zoom, colu
 
 
 def test_the_sheet_holds_each_tile_at_its_place_and_a_frame_about_one():
-    sheet = tile_sheet(3, 32, 32, tile_px=64, width_px=150)
+    sheet = replace(tile_sheet(3, 32, 32, tile_px=64, width_px=270), least_px=100)
     assert (sheet.columns, sheet.rows, sheet.enlarged, sheet.zoom) == (2, 2, 2, 1)
     tiles = np.stack([np.full((32, 32, 3), 50 * each, np.uint8) for each in (1, 2, 3)])
     found = sheet.compose(tiles, framed=1)
     height, width = sheet.cell
     assert found.shape == (height * 2, width * 2, 4)
     for place, value in enumerate((50, 100, 150)):
-        top, left = (place // 2) * height + 3, (place % 2) * width + 3
+        top, left = (place // 2) * height + 3, (place % 2) * width + 18
         tile = found[top : top + 64, left : left + 64]
         assert (tile == [value, value, value, 255]).all()
-    assert (found[3, width + 1] == [*FRAME_COLOUR, 255]).all()
-    assert (found[1 : 3 + 64 + 2, width + 1 : width + 3, 3] == 255).all()
-    assert not found[:, :3].any()  # between the tiles it is transparent
+    assert (found[3, width + 16] == [*FRAME_COLOUR, 255]).all()
+    assert (found[1 : 3 + 64 + 2, width + 16 : width + 18, 3] == 255).all()
+    assert not found[:, :18].any()  # between the tiles it is transparent
     assert not found[height:, width:].any()
 
 
