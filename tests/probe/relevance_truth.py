@@ -22,11 +22,11 @@ N_SAMPLES = 4
 
 
 class HandedBack:
-    """What the predicted score of each sample is handed back as.
+    """What the predicted score of each sample is handed back as, to inputs or to layers `at`.
 
     Attributes:
         scores: `(sample,)`.
-        relevance: One array per input, or the one of the layer asked about.
+        relevance: One array per input, or layer asked about.
         gradient_x_input: The same of the gradient times the values.
     """
 
@@ -38,7 +38,7 @@ class HandedBack:
             taps = {tap.name: tap.output for tap in recording.taps}
             table = class_scores(taps[output], False)
             start = tf.one_hot(tf.argmax(table, 1), table.shape[-1], dtype=table.dtype) * table
-            sources = list(tensors) if at is None else [taps[at]]
+            sources = list(tensors) if at is None else [taps[name] for name in at]
             found = relevance(table, start, sources, rules, layer_names(recording.taps))
             score = tf.reduce_sum(start, 1)
             slopes = tf.gradients(score, sources, unconnected_gradients="zero")
@@ -55,7 +55,12 @@ class HandedBack:
     @property
     def totals(self):
         """`(sample,)` the sum of all relevance."""
-        return sum(each.reshape(len(each), -1).sum(axis=1) for each in self.relevance)
+        return sum(self.totals_at)
+
+    @property
+    def totals_at(self):
+        """The sum of the relevance of each input or layer, `(sample,)` each."""
+        return [each.reshape(len(each), -1).sum(axis=1) for each in self.relevance]
 
 
 def samples(*shape, seed=0):

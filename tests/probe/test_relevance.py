@@ -128,6 +128,9 @@ MODELS = {
     "normalised in front": lambda: chain(
         _conv(), layers.BatchNormalization(), layers.ZeroPadding2D(), _conv()
     ),
+    "normalised when flat": lambda: chain(
+        layers.Conv2D(2, 3), layers.Flatten(), layers.BatchNormalization(), layers.ReLU()
+    ),
     "normalised before a pool": lambda: chain(
         _conv(), layers.BatchNormalization(), layers.MaxPooling2D(), _conv()
     ),
@@ -169,8 +172,8 @@ MODELS = {
         layers.Lambda(lambda x: x * RAMP[:4]),
         layers.Lambda(lambda x: tf.matmul(x, tf.reshape(RAMP[:8], (2, 4)), transpose_b=True)),
         layers.Lambda(lambda x: x * RAMP[2:4]),
-        layers.ReLU(),
         layers.Lambda(lambda x: tf.einsum("abc->acb", x)),
+        layers.ReLU(),
         layers.Lambda(lambda x: x[..., None] * RAMP[1:4]),
         shape=(3, 2),
     ),
@@ -217,9 +220,11 @@ def test_the_relevance_of_every_layer_sums_to_the_score(name, rules):
     names = [each.name for each in model.layers if not isinstance(each, layers.InputLayer)]
     if name == "residual":  # others are in one of two branches, and get a part
         names = ["first", "added", "rectified", "joined", "pooled"]
-    for each in names:
-        found = HandedBack(model, x, rules, at=each)
-        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-6, err_msg=each)
+    together = HandedBack(model, x, rules, at=names)
+    for place, name in enumerate(names):
+        alone = HandedBack(model, x, rules, at=[name])
+        for total in (alone.totals, together.totals_at[place]):
+            np.testing.assert_allclose(total, together.scores, rtol=1e-6, err_msg=name)
 
 
 def test_gamma_0_is_the_epsilon_rule(model):
@@ -412,6 +417,19 @@ def test_a_normalisation_is_folded_into_the_layer_in_front_of_it(make, axis, rul
 
 
 @pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
+def test_a_normalisation_between_two_layers_is_folded_into_the_first(rules):
+    parted = chain(layers.Dense(5), layers.BatchNormalization(), layers.Dense(4), shape=(6,))
+    norm = with_weights(parted, shifted=True).layers[1]
+    norm.gamma.assign(norm.gamma * [1, -1, 1, -1, 1])
+    whole = chain(layers.Dense(5), layers.Dense(4), shape=(6,))
+    others = [each for layer in parted.layers[2:] for each in layer.get_weights()]
+    whole.set_weights([*_folded_behind(norm, *parted.layers[0].get_weights()), *others])
+    x = samples(6)
+    found, wanted = HandedBack(parted, x, rules), HandedBack(whole, x, rules)
+    np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
 def test_a_normalisation_behind_a_relu_is_folded_into_the_layer_behind_it(rules):
     parted = chain(_conv(), layers.BatchNormalization(), _conv(strides=2))
     with_weights(parted, shifted=True)
@@ -581,7 +599,7 @@ def test_an_activation_hands_on_what_it_is_handed(activation):
     )
     x = samples(*_shape(with_weights(model)))
     before, behind = (
-        HandedBack(model, x, ALL_RULES["epsilon"], at=name) for name in ("before", "behind")
+        HandedBack(model, x, ALL_RULES["epsilon"], at=[name]) for name in ("before", "behind")
     )
     np.testing.assert_allclose(before.relevance[0], behind.relevance[0])
     whole = HandedBack(model, x, ALL_RULES["epsilon"])
@@ -629,6 +647,21 @@ class _Product(keras.Model):
 
 def _multiplied():
     model = _Product()
+    model(np.zeros((1, 4)))
+    return model
+
+
+class _SharedOut(keras.Model):
+    def __init__(self):
+        super().__init__()
+        self.nothing, self.last = layers.Dropout(0.5, name="nothing"), layers.Dense(3)
+
+    def call(self, x):
+        return self.last(self.nothing(tf.nn.softmax(x)))
+
+
+def _shared_out():
+    model = _SharedOut()
     model(np.zeros((1, 4)))
     return model
 
@@ -684,6 +717,24 @@ REFUSED = {
         ),
         (3, 3, 1),
         r"layer 'odd' \(Lambda\).*Conv2D",
+    ),
+    "transposed kernels made of the input": (
+        lambda: chain(
+            layers.Lambda(
+                lambda x: tf.nn.conv2d_transpose(
+                    IMAGE, x[0, ..., None], (1, 10, 26, 1), 1, "VALID"
+                ),
+                name="odd",
+            ),
+            shape=(3, 3, 1),
+        ),
+        (3, 3, 1),
+        r"layer 'odd' \(Lambda\).*Conv2DBackpropInput",
+    ),
+    "an operation of its own, handed on by a layer": (
+        _shared_out,
+        (4,),
+        r"the model's own call: it holds a Softmax",
     ),
     "a gate": (
         _gated,

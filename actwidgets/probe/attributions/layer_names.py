@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from actwidgets.probe.recorder import Tap
@@ -27,7 +28,8 @@ def layer_names(taps: Sequence[Tap]) -> Callable[[Any], str]:
         if not isinstance(tap.output, tf.Tensor) or not tap.name.partition(":")[0]:
             continue
         operation = tap.output.op
-        of_operations.setdefault(operation, tap)
+        if not _is_layer(tap.layer):  # it has no scope of its own
+            of_operations.setdefault(operation, tap)
         layers = tap.name.partition(":")[0].split("/")
         parts = tuple(operation.name.split("/"))
         scope = parts[OUTSIDE : OUTSIDE + len(layers)]
@@ -43,6 +45,10 @@ def layer_names(taps: Sequence[Tap]) -> Callable[[Any], str]:
         return "the model's own call" if own is None else _described(own)
 
     return layer_of
+
+
+def _is_layer(part: Any) -> bool:
+    return isinstance(part, keras.Layer) or not isinstance(part, keras.Operation)
 
 
 def _described(tap: Tap) -> str:

@@ -173,7 +173,7 @@ def _is_above_zero(tensor: Any, flow: Flow) -> bool:
     operation = tensor.op
     if operation.type in ABOVE_ZERO:
         return True
-    if operation.type not in SAME_SIGN or flow.is_input(tensor) or operation.type == "PadV2":
+    if operation.type not in SAME_SIGN or flow.is_input(tensor):
         return False
     operands = [each for each in operation.inputs if not each.dtype.is_integer]
     known = operands and all(each.ref() in flow.carried for each in operands)
