@@ -134,7 +134,7 @@ def test_panels_unfold_and_the_slider_walks_the_path(notebook):
     page.get_by_role("button", name="along the path").click()
     page.wait_for_timeout(1200)
     assert "At 1.00 · x the score is" in page.locator(".aw-view").first.text_content()
-    handle = page.locator(".widget-hslider", has_text="alpha").locator(".noUi-handle")
+    handle = page.locator(".widget-hslider", has_text="share of x").locator(".noUi-handle")
     handle.focus()
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
