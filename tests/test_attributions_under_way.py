@@ -61,10 +61,10 @@ def test_large_results_are_kept_within_a_share_of_the_budget(session):
     of_one = get("gradient", rows=[0]).n_bytes
     assert of_one == 6 * 8 * 4
     session.memory_budget_bytes = 8 * of_one * 5
-    found = [get("gradient", rows=range(row, row + 3)) for row in range(6)]
+    found = [get("gradient", rows=range(row, row + 3)) for row in range(7)]
     held = [each.n_bytes for each in session.attributions._passes.values()]
     assert held == [3 * of_one] * 2  # one within the share, and the newest
-    assert get("gradient", rows=range(5, 8)) is found[5]
+    assert get("gradient", rows=range(6, 9)) is found[6]
 
 
 def test_what_is_on_show_is_kept_however_much_it_is(session, probe, monkeypatch):
