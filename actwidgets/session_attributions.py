@@ -55,6 +55,7 @@ class Attributions(SessionJobs):
         output: str = "logit",
         partial: bool = False,
         place: str = "",
+        within_s: float | None = None,
         **options: Any,
     ) -> Attribution | None:
         """How much each part of some samples speaks for a class.
@@ -68,6 +69,7 @@ class Attributions(SessionJobs):
             partial: Return after a moment, None where it is not made yet, and make it in the
                 background; `reading` tells how far it is.
             place: Who asks: what was asked for before at the same place is then left.
+            within_s: How long the moment is; a quarter of a second by default.
             **options: Of the method.
 
         Returns:
@@ -78,7 +80,8 @@ class Attributions(SessionJobs):
         with self._session.lock:
             asked = self._asked(method, rows, target, layer, output, options)
             wanted = self._pass(asked.key, lambda: SteppedPass(f"{method} maps", (), asked.begin))
-        self._advance(wanted, asked.key, partial, place, AT_ONCE_S)
+        at_once_s = AT_ONCE_S if within_s is None else within_s
+        self._advance(wanted, asked.key, partial, place, at_once_s)
         return wanted.result() if wanted.complete else None
 
     def faithfulness(

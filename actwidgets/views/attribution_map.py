@@ -1,6 +1,7 @@
 """Which part of the samples speaks for a class, over their pictures."""
 
 import html
+import time
 from typing import Any
 
 import ipywidgets as w
@@ -8,6 +9,7 @@ import traitlets as t
 
 from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
 from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
+from actwidgets.errors import ActwidgetsError
 from actwidgets.session import Selection
 from actwidgets.views import _attribution_words as said
 from actwidgets.views._attribution_controls import MethodSettings
@@ -19,6 +21,7 @@ from actwidgets.views._progress import ProgressLine
 from actwidgets.views._target_choice import TARGETS, TargetChoice, target_of
 from actwidgets.views.base import View
 
+WITHIN_S = 0.4  # what is not made by then comes from the background
 SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lrp")
 
 
@@ -165,6 +168,8 @@ class AttributionMap(View):
         tiles: list[Tile] = []
         refused: list[str] = []
         waiting = False
+        allowed = (ActwidgetsError,) if by_method else REFUSALS  # of one, the others go on
+        until_s = time.monotonic() + WITHIN_S  # for all of them together
         for name in self.methods if by_method else (self.method,):
             try:
                 found = self._attributions.get(
@@ -175,9 +180,10 @@ class AttributionMap(View):
                     output=self.output,
                     partial=True,
                     place=self._place(f"method {name}" if by_method else "samples"),
+                    within_s=max(0.0, until_s - time.monotonic()) if by_method else None,
                     **self.settings.get(name, {}),
                 )
-            except REFUSALS as refusal:
+            except allowed as refusal:
                 refused.append(
                     f"{method_named(name).title}: {refusal}" if by_method else str(refusal)
                 )

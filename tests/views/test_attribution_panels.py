@@ -1,0 +1,125 @@
+import html
+
+import numpy as np
+import pytest
+from attribution_views import gradients_of_three, hold, text
+
+from actwidgets.core.attributions.randomisation import RandomisationCheck
+from actwidgets.errors import LayerError
+
+
+@pytest.fixture
+def view(session):
+    return gradients_of_three(session)
+
+
+@pytest.fixture
+def slow(session, monkeypatch):
+    return lambda: hold(session, monkeypatch)
+
+
+def test_the_path_of_the_sample_and_a_slider_along_it(view):
+    view.panel = "path"
+    panel = view._panels.made["path"]
+    scores = panel.lines.lines[0].y
+    np.testing.assert_allclose(scores, np.array(panel.alphas) * scores[-1], rtol=1e-4)
+    panel.slider.value = panel.alphas[4]
+    assert panel.lines.mark.x[0] == pytest.approx(panel.alphas[4])
+    alone = panel.tiles.tiles[0].attribution
+    assert alone.path.scores[0, 0] == pytest.approx(scores[4], rel=1e-4)
+    assert "At 0.25 · x the score is" in text(panel._told)
+
+
+def test_a_panel_that_does_not_apply_is_folded_until_it_does(view, session):
+    view.panel = "curves"
+    panel = view._panels.made["curves"]
+    assert "area below the deletion curve" in text(panel._told)
+    session.model.slice.fails = LayerError("no slope")
+    session.refresh()
+    assert "nothing to show here: no slope" in text(view._panels._note)
+    assert panel.layout.height == "0px"
+    session.model.slice.fails = None
+    session.refresh()
+    assert panel.layout.height is None
+    assert text(view._panels._note) == ""
+
+
+def test_maps_coarser_than_the_sample_have_no_curves_and_are_no_failure(view):
+    view.settings, view.method = {"grad_cam": {"upsample": False}}, "grad_cam"
+    view.panel = "curves"
+    assert "must have the shape of the samples" in text(view._panels._note)
+    assert view.error == ""
+
+
+def test_curves_are_of_the_sample_in_focus(view, session):
+    view.panel = "curves"
+    session.sample = 2
+    found = session.attributions.faithfulness(
+        "gradient", rows=[2], target=None, kind="deletion", output="logit"
+    )
+    lines = view._panels.made["curves"].lines.lines
+    np.testing.assert_allclose(lines[0].y, found.scores[0], rtol=1e-5)
+    rising = session.attributions.faithfulness("gradient", rows=[2], kind="insertion")
+    np.testing.assert_allclose(lines[1].y, rising.scores[0], rtol=1e-5)
+    assert f"{float(rising.auc[0]):.3f} (high)" in text(view._panels.made["curves"]._told)
+
+
+def test_a_panel_under_way_is_faint_and_comes(view, slow):
+    slow()
+    view.panel = "curves"
+    panel = view._panels.made["curves"]
+    assert "aw-old" in panel._dom_classes
+    view.session.attributions.wait()
+    assert "aw-old" not in panel._dom_classes
+    assert "area below" in text(panel._told)
+
+
+def test_random_weights_are_told_in_a_sentence(view, session):
+    view.panel = "randomisation"
+    assert "cannot run its model with random weights" in text(view._panels._note)
+    view.panel = ""
+    assert view._panels.children == ()
+
+
+def test_the_path_of_a_score_below_zero_has_no_share(view, session):
+    view.panel, view.target = "path", 0
+    panel = view._panels.made["path"]
+    view.session.sample = 1
+    score = panel.lines.lines[0].y[-1]
+    assert ("% of that of the sample" in text(panel._told)) == (score > 0)
+    assert score < 0
+    margin = panel.lines._ys[1]
+    assert margin.min < margin.max  # a norm that is the same all along
+
+
+def test_curves_are_of_the_map_with_its_settings_and_layer(view, session):
+    view.settings, view.method = {"occlusion": {"patch": 2, "stride": 1}}, "occlusion"
+    view.panel = "curves"
+    wanted = session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
+    kept = len(session.attributions._passes)
+    session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
+    assert len(session.attributions._passes) == kept
+    line = view._panels.made["curves"].lines.lines[0]
+    np.testing.assert_allclose(line.y, wanted.scores[0], rtol=1e-5)
+    keys = [key for key in session.attributions._wishes.values() if key[0] == "deletion"]
+    assert [key for key in keys if ("patch", 2) in key[2]]
+
+
+def test_panels_ask_at_the_chosen_layer(view, session):
+    view.at_chosen_layer, view.method = True, "grad_cam"
+    session.layer = "dense"
+    view.panel = "curves"
+    (key,) = (key for key in session.attributions._wishes.values() if key[0] == "deletion")
+    assert "dense" in key
+
+
+def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
+    found = RandomisationCheck(
+        "gradient", ("", "b", "a"), np.array([[1.0], [0.5], [0.2]]), np.zeros(1, np.int64)
+    )
+    session.attributions.randomisation = lambda *_, **__: found
+    view.panel = "randomisation"
+    panel = view._panels.made["randomisation"]
+    np.testing.assert_allclose(panel.lines.lines[0].y, [1, 0.5, 0.2])
+    np.testing.assert_allclose(panel.lines.lines[0].x, [0, 0.5, 1])
+    assert html.unescape(text(panel._told)).startswith(f"{found.sentence} Sample 0 alone")
