@@ -54,9 +54,14 @@ def main():
     options = {"normalize_map": False, "keepdims": True, "gradient_modifier": None}
     found = Saliency(theirs)(score, x, **options)
     _tell("gradient", attributed("gradient"), found)
-    if "smoothgrad" in [each.name for each in aw.attribution_methods()]:
-        found = Saliency(theirs)(score, x, smooth_samples=4, smooth_noise=0.0, **options)
-        _tell("SmoothGrad without noise", attributed("smoothgrad", noise=0.0), found)
+    found = Saliency(theirs)(score, x, smooth_samples=4, smooth_noise=0.0, **options)
+    _tell("SmoothGrad without noise", attributed("smooth_grad", n_samples=4, sigma=0.0), found)
+    runs = [
+        Saliency(theirs)(score, x, smooth_samples=200, smooth_noise=0.1, **options) for _ in "ab"
+    ]
+    ours_noisy = attributed("smooth_grad", n_samples=200, sigma=0.1)
+    _tell("SmoothGrad, 200 copies, other noise", ours_noisy, runs[0])
+    _tell("    tf-keras-vis, twice", np.asarray(runs[1]), runs[0])
     guided = Saliency(theirs, model_modifier=GuidedBackpropagation())
     _tell("guided backprop", attributed("guided_backprop"), guided(score, x, **options))
 
