@@ -309,9 +309,10 @@ def test_inputs_below_zero_speak_for_what_their_weight_speaks_against():
     np.testing.assert_allclose(found.relevance[0], [[2, -1]])  # -3·-1 - 1·2 = 1
 
 
-def test_where_all_speaks_for_a_unit_it_gets_no_more_than_there_is():
-    found = HandedBack(_one_unit(3, 1), X, LrpRules("alpha_beta", epsilon=0))
-    np.testing.assert_allclose(found.relevance[0], [[3, 2]])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_where_all_contributions_agree_they_get_no_more_than_there_is(sign):
+    found = HandedBack(_one_unit(3 * sign, sign), X, LrpRules("alpha_beta", epsilon=0))
+    np.testing.assert_allclose(found.relevance[0], [[3 * sign, 2 * sign]])
 
 
 def test_the_composite_takes_gamma_at_convolutions_and_epsilon_at_dense_layers():
