@@ -216,7 +216,8 @@ def _said(failure):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=25)
-    n_rounds = parser.parse_args().rounds
+    parser.add_argument("--small", action="store_true", help="the CIFAR-10 CNN only")
+    n_rounds, small = parser.parse_args().rounds, parser.parse_args().small
     folder = os.environ.get("ACTWIDGETS_MODELS")
     if folder:
         model = aw.load_model(os.path.join(folder, "CIFAR-10_CNN5.h5"))
@@ -224,6 +225,8 @@ def main():
         compare("CIFAR-10 CNN", model, x, n_rounds)
     else:
         print("CIFAR-10 CNN: set ACTWIDGETS_MODELS and ACTWIDGETS_DATA")
+    if small:
+        return
     keras.utils.set_random_seed(0)
     model = keras.applications.MobileNetV2((96, 96, 3), weights=None, classes=10)
     compare("MobileNetV2", model, tf.random.uniform((1, 96, 96, 3)), n_rounds)

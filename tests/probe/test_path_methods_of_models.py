@@ -147,13 +147,15 @@ FEW = {
 @pytest.mark.parametrize("kind", [each for each in CASES if each != UNTRACEABLE])
 def test_batches_of_one_give_what_the_whole_gives(kind):
     case = CASES[kind]()
-    slice_ = KerasProbe(case.model, case.x, head=case.options.get("head")).model_slice()
-    points, whole_size = slice_.points(case.x), slice_.batch_size
-    assert whole_size > 1
+    probe = KerasProbe(case.model, case.x, head=case.options.get("head"))
+    whole, one_by_one = probe.model_slice(), probe.model_slice(memory_budget_bytes=1)
+    slices = {whole.batch_size: whole, 1: one_by_one}
+    whole_size = whole.batch_size
+    assert whole_size > one_by_one.batch_size == 1
+    points = whole.points(case.x)
     for method, options in FEW.items():
         steps = {}
-        for size in (whole_size, 1):
-            slice_.batch_size = size
+        for size, slice_ in slices.items():
             with contextlib.suppress(ModelError):  # no ReLU to guide
                 steps[size] = finished(
                     attributing(slice_, points, method_named(method), 0, options)

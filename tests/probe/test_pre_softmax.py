@@ -159,7 +159,7 @@ def test_scores_of_places_are_added_up():
 def test_one_number_is_no_probability():
     model = keras.Sequential([keras.Input((5,)), layers.Dense(1)])
     assert aw.attribute(model, X, 0, "gradient").values.shape == (4, 5)
-    with pytest.raises(ModelError, match=r"no probability: take output='logit', and a method"):
+    with pytest.raises(ModelError, match="without a sigmoid, which is none: ask for the logit"):
         aw.attribute(model, X, 0, "gradient", output="probability")
 
 
