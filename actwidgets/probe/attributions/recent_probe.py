@@ -1,6 +1,7 @@
 """The probe of the model that was asked about last, so that a loop traces it once."""
 
 import threading
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,8 @@ KEPT_S = 30.0  # after that nobody waits for it any more, and it holds memory
 
 _lock = threading.Lock()
 _kept: tuple[Any, Any, KerasProbe] | None = None  # the model, what it was asked with, its probe
-_release: threading.Timer | None = None
+_used_s = 0.0
+_releasing: threading.Thread | None = None
 
 
 def recent_probe(model: Any, x: Any, head: str | int | None) -> KerasProbe:
@@ -26,25 +28,30 @@ def recent_probe(model: Any, x: Any, head: str | int | None) -> KerasProbe:
 
     Raises: as `KerasProbe`.
     """
-    global _kept, _release
+    global _kept, _used_s, _releasing
     asked = head, _kinds(x)
     with _lock:
-        if _release is not None:
-            _release.cancel()
-        if _kept is None or _kept[0] is not model or _kept[1] != asked or _kept[2].is_stale():
+        is_other = _kept is None or _kept[0] is not model or _kept[1] != asked
+        if is_other or _kept[2].is_stale():
             _kept = None
             _kept = model, asked, KerasProbe(model, x, head=head)
-        probe = _kept[2]
-        _release = threading.Timer(KEPT_S, _forget)
-        _release.daemon = True
-        _release.start()
-    return probe
+        _used_s = time.monotonic()
+        if _releasing is None:
+            _releasing = threading.Thread(target=_release, daemon=True)
+            _releasing.start()
+        return _kept[2]
 
 
-def _forget() -> None:
-    global _kept
-    with _lock:
-        _kept = None
+def _release() -> None:
+    """Let the probe go when it has not been asked for in a while."""
+    global _kept, _releasing
+    while True:
+        with _lock:
+            left_s = _used_s + KEPT_S - time.monotonic()
+            if left_s <= 0:
+                _kept = _releasing = None
+                return
+        time.sleep(left_s)
 
 
 def _kinds(x: Any) -> Any:
