@@ -174,7 +174,7 @@ class TileSheet:
     enlarged: int
     zoom: int
     words_px: int = 36
-    least_px: int = 132
+    least_px: int = 156
     gap: int = 3
 
     @property

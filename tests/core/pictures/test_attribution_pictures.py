@@ -186,7 +186,7 @@ def test_tiles_are_laid_out_in_rows_that_fit(n_tiles, size, enlarged, zoom, colu
 
 
 def test_the_sheet_holds_each_tile_at_its_place_and_a_frame_about_one():
-    sheet = replace(tile_sheet(3, 32, 32, tile_px=64, width_px=270), least_px=100)
+    sheet = replace(tile_sheet(3, 32, 32, tile_px=64, width_px=320), least_px=100)
     assert (sheet.columns, sheet.rows, sheet.enlarged, sheet.zoom) == (2, 2, 2, 1)
     tiles = np.stack([np.full((32, 32, 3), 50 * each, np.uint8) for each in (1, 2, 3)])
     found = sheet.compose(tiles, framed=1)
