@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 log = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.25  # how often pictures of a partial result are worth redrawing
+LOOK_AGAIN_S = 0.02  # how soon after a training step a pass goes on
 GIVE_WAY_S = 0.15  # no batch is begun this soon after the user moved something
 
 
@@ -110,10 +111,15 @@ class BackgroundReader:
 
     Args:
         report: Called on the reader's thread with a `Reading`, now and then and at the end.
+        may_step: Says whether the next batch may be read; asked again after a moment.
     """
 
-    def __init__(self, report: Callable[[Reading], None]) -> None:
-        self._report = report
+    def __init__(
+        self,
+        report: Callable[[Reading], None],
+        may_step: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._report, self._may_step = report, may_step
         self._wanted: list[Pass] = []  # the next last
         self._seconds: WeakKeyDictionary[Pass, float] = WeakKeyDictionary()
         self._last_touch_s = 0.0
@@ -164,17 +170,20 @@ class BackgroundReader:
         self.cancel()
         self.wait()
 
-    def wait(self, on_interrupt: Callable[[], None] | None = None) -> None:
+    def wait(
+        self, on_interrupt: Callable[[], None] | None = None, within_s: float | None = None
+    ) -> None:
         """Return when there is nothing left to read.
 
         Args:
+            within_s: Or after so many seconds.
             on_interrupt: Called where a kernel interrupt ends the waiting.
         """
         thread = self._thread
         if thread is None or thread is threading.current_thread():
             return
         try:
-            thread.join()
+            thread.join(within_s)
         except KeyboardInterrupt:
             if on_interrupt:
                 on_interrupt()
@@ -200,6 +209,8 @@ class BackgroundReader:
             failure = ""
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)
+            elif not self._may_step():
+                time.sleep(LOOK_AGAIN_S)
             else:
                 try:
                     current.step()

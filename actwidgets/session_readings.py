@@ -1,5 +1,6 @@
 """Passes over all samples of a session, in the background: how they are watched and stopped."""
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import traitlets as t
@@ -21,7 +22,7 @@ class SessionReadings(SessionNumbers):
     reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
 
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
-        self._reader = BackgroundReader(self._report)
+        self._reader = BackgroundReader(self._report, lambda: probes.may_read_on(self._probe))
         self._cancelled: dict[tuple[str, tuple[str, ...]], Reading] = {}
         super().__init__(samples, memory_budget_bytes)
 
@@ -41,12 +42,19 @@ class SessionReadings(SessionNumbers):
             for reading in list(self._cancelled.values()):
                 self._report(replace(reading, cancelled=False))
 
-    def wait(self) -> None:
+    def wait(self, within_s: float | None = None) -> None:
         """Return when the passes under way, if there are any, are finished.
 
-        A kernel interrupt while this waits cancels them.
+        A kernel interrupt while this waits cancels them. While the model is being trained they
+        go on only where the training waits for them: where this is called by one of its
+        callbacks.
+
+        Args:
+            within_s: Return after so many seconds in any case.
         """
-        self._reader.wait(self.cancel)
+        turns = probes.turns(self._probe)
+        with turns.window() if turns and turns.trains_here else nullcontext():
+            self._reader.wait(self.cancel, within_s)
 
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""

@@ -10,6 +10,8 @@ from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
+from actwidgets.core.training.listener import TrainingListener
+from actwidgets.core.training.turns import Turns
 from actwidgets.errors import LayerError, ModelError
 
 
@@ -143,6 +145,41 @@ def fingerprint(probe: Probe) -> Any:
     """Something that changes when the weights do; None where the probe does not tell."""
     tell = getattr(probe, "fingerprint", None)
     return None if tell is None else tell()
+
+
+def turns(probe: Probe) -> Turns | None:
+    """Whose turn it is at the model's weights; None where the probe does not tell."""
+    return getattr(probe, "turns", None)
+
+
+def may_read_on(probe: Probe) -> bool:
+    """Whether a pass over many samples may go on; not while training steps change the weights."""
+    found = turns(probe)
+    return found is None or found.may_read_on
+
+
+def training_callback(probe: Probe, listener: TrainingListener) -> Any:
+    """A callback for `fit` that tells a listener of the training.
+
+    Raises:
+        ModelError: This probe's model cannot be trained.
+    """
+    make = getattr(probe, "training_callback", None)
+    if make is None:
+        raise ModelError("this probe's model cannot be trained")
+    return make(listener)
+
+
+def weights(probe: Probe, layer: str) -> Mapping[str, Array]:
+    """The weights of a layer itself, by name (`kernel`, `bias`, …); empty where it has none.
+
+    Raises:
+        LayerError: There is no such layer, or the probe does not tell its weights.
+    """
+    tell = getattr(probe, "weights", None)
+    if tell is None:
+        raise LayerError("this probe does not tell the weights of a layer")
+    return tell(layer)
 
 
 def stop(probe: Probe) -> None:

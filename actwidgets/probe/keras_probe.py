@@ -11,6 +11,7 @@ from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
+from actwidgets.core.training.listener import TrainingListener
 from actwidgets.errors import LayerError
 from actwidgets.probe.attributions.keras_slice import KerasSlice
 from actwidgets.probe.attributions.randomised import RandomisedSlice
@@ -19,7 +20,10 @@ from actwidgets.probe.attributions.score_models import ScoreModels
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
+from actwidgets.probe.layer_weights import layer_weights
 from actwidgets.probe.slices import Slices
+from actwidgets.probe.training.listening_callback import ListeningCallback
+from actwidgets.probe.training.model_turns import turns_of
 
 
 class KerasProbe:
@@ -47,7 +51,7 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model = model
+        self._model, self.turns = model, turns_of(model)
         slices = Slices(model, like, training=training, warm=warm)
         self._slices: Slices | EditedSlices = slices
         self._score_models = ScoreModels(model, training=training)
@@ -170,6 +174,19 @@ class KerasProbe:
         elif mode not in (None, "float8"):
             raise LayerError(f"layer {layer!r} is quantized to {mode}: its kernels cannot be read")
         return as_kernels(values, kind)
+
+    def weights(self, layer: str) -> dict[str, np.ndarray]:
+        """The weights of a layer as they are now, float32 copies by name; see `layer_weights`.
+
+        Raises:
+            LayerError: The model has no such layer.
+        """
+        with self.turns.looking():
+            return layer_weights(self._slices.catalogue.require(layer).layer)
+
+    def training_callback(self, listener: TrainingListener) -> ListeningCallback:
+        """A callback for this model's `fit` that tells a listener of the training."""
+        return ListeningCallback(listener)
 
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """The part of the input that a position of a layer's map sees; None for all of it.

@@ -19,6 +19,7 @@ from actwidgets.probe.inputs import Inputs, inputs_of
 from actwidgets.probe.outline import outline
 from actwidgets.probe.recorder import Recording, RecordingError, record
 from actwidgets.probe.trace import Head, Trace
+from actwidgets.probe.training.model_turns import turns_of
 from actwidgets.probe.warmer import Warmer
 
 FEW_SAMPLES = 4  # so many are sooner run eagerly than compiled, whatever the size of the model
@@ -51,7 +52,7 @@ class Slices:
     ) -> None:
         require_model(model)
         self._structure = structure(model)
-        self._model, self._training = model, training
+        self._model, self._training, self._turns = model, training, turns_of(model)
         self.inputs = inputs_of(model, like)
         self._untraceable: Exception | None = None
         self._begin(warm)
@@ -148,7 +149,8 @@ class Slices:
 
     def _run(self, key: Key, head: Head, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
         try:
-            return list(head(*tensors))
+            with self._turns.looking():
+                return list(head(*tensors))
         except tf.errors.OpError as failure:
             self._look(key, tensors)  # fails too, and says in which layer
             words = " ".join(failure.message.split())
@@ -208,13 +210,14 @@ class Slices:
 
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> Recording:
         try:
-            return record(
-                self._model,
-                self.inputs.arguments(tensors),
-                training=self._training,
-                only=only,
-                change=self.inputs.change(tensors),
-            )
+            with self._turns.looking():
+                return record(
+                    self._model,
+                    self.inputs.arguments(tensors),
+                    training=self._training,
+                    only=only,
+                    change=self.inputs.change(tensors),
+                )
         except RecordingError as failure:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
 

@@ -23,6 +23,7 @@ from actwidgets.probe.catalogue import Catalogue, Output
 from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import RecordingError
 from actwidgets.probe.trace import Head
+from actwidgets.probe.training.model_turns import turns_of
 
 LARGEST_BATCH = 128  # more at once is no faster on a processor
 MEMORY_BUDGET_BYTES = 512 * 2**20
@@ -187,7 +188,9 @@ class ScoreModel:
                 n_rows = len(rows)
                 if self._learnt.fixed_size and n_rows:
                     rows = np.pad(rows, (0, size - n_rows), mode="edge")
-                found.append([each.numpy()[:n_rows] for each in head(*arguments(rows))])
+                with turns_of(self._model).looking():
+                    outputs = head(*arguments(rows))
+                found.append([each.numpy()[:n_rows] for each in outputs])
         except tf.errors.OpError as failure:
             built_for = self._inputs.batch_size
             if built_for is not None and self._learnt.fixed_size is None:

@@ -1,0 +1,1 @@
+"""What is told of a training, and what is read off weights while it goes on."""

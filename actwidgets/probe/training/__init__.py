@@ -1,0 +1,1 @@
+"""Keras callbacks, and whose turn it is at a model's weights."""

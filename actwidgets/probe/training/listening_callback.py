@@ -1,0 +1,109 @@
+"""A Keras callback that tells a listener of a training, and keeps steps and looks apart."""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import keras
+
+from actwidgets.core.training.listener import Moment, TrainingListener
+from actwidgets.probe.training.model_turns import turns_of
+
+log = logging.getLogger(__name__)
+
+
+class ListeningCallback(keras.callbacks.Callback):
+    """Goes into `model.fit(…, callbacks=[…])`, more than once if need be.
+
+    In a training loop of one's own its methods are called as Keras calls them, `set_model`
+    first.
+
+    Args:
+        listener: Is told of it. What it raises never ends the training.
+    """
+
+    def __init__(self, listener: TrainingListener) -> None:
+        super().__init__()
+        self._listener = listener
+        self._moment = Moment()
+
+    def stop(self) -> None:
+        """Have the training end after the step under way."""
+        if self.model is not None:
+            self.model.stop_training = True
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Announce the training."""
+        turns_of(self.model).begin_training(_running_frame())
+        self._moment = Moment(n_epochs=self.params.get("epochs"), n_steps=self.params.get("steps"))
+        self._tell(self._listener.begins, 0, 0, {})
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Note which epoch begins."""
+        self._moment = self._at(epoch, self._moment.step, 0, {})
+
+    def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
+        """Wait until nobody looks at the weights."""
+        self._call(self._listener.before_step)
+        turns_of(self.model).begin_step()
+
+    def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
+        """Let those look who waited, and tell of the step."""
+        turns_of(self.model).end_step()
+        before = self._moment
+        done = min(batch + 1, before.n_steps or batch + 1)  # several at a time go beyond the last
+        step = before.step + done - before.step_of_epoch
+        self._moment = self._at(before.epoch, step, done, logs or {})
+        self._call(self._listener.after_step)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Tell of the epoch and its validation."""
+        turns_of(self.model).end_step()
+        self._tell(self._listener.after_epoch, epoch + 1, self._moment.step, logs or {})
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """Tell of the end."""
+        self._call(self._listener.ends)
+        turns_of(self.model).end_training()
+
+    def _tell(
+        self, tell: Callable[[Moment], None], epoch: int, step: int, logs: Mapping[str, Any]
+    ) -> None:
+        self._moment = self._at(epoch, step, 0, logs)
+        self._call(tell)
+
+    def _at(self, epoch: int, step: int, step_of_epoch: int, logs: Mapping[str, Any]) -> Moment:
+        metrics = {name: float(value) for name, value in logs.items()}
+        now = self._moment
+        return Moment(epoch, step, now.n_epochs, now.n_steps, step_of_epoch, metrics)
+
+    def _call(self, tell: Callable[[Moment], None]) -> None:
+        try:
+            tell(self._moment)
+        except Exception as failure:
+            log.exception("a training goes on, though whoever watches it failed")
+            self._listener.failed(failure)
+
+
+def _running_frame() -> Callable[[], bool]:
+    """Says whether the function that trains, which called this callback, is still running.
+
+    An exception or an interrupt leaves `fit` without a word to its callbacks.
+    """
+    thread = threading.get_ident()
+    frame = sys._getframe(2)
+    while frame.f_back is not None and "callback" in frame.f_globals.get("__name__", ""):
+        frame = frame.f_back
+    place, code = id(frame), frame.f_code
+
+    def is_running() -> bool:
+        current = sys._current_frames().get(thread)
+        while current is not None:
+            if id(current) == place and current.f_code is code:
+                return True
+            current = current.f_back
+        return False
+
+    return is_running

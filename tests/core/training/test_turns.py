@@ -1,0 +1,83 @@
+import threading
+import time
+
+from actwidgets.core.training.turns import Turns
+
+
+def trained(turns, steps, seen, weights, alive=lambda: True):
+    turns.begin_training(alive)
+    for step in range(steps):
+        turns.begin_step()
+        weights[0] = step
+        time.sleep(0.001)
+        weights[1] = step
+        turns.end_step()
+    turns.end_training()
+
+
+def test_nobody_who_looks_sees_half_a_step():
+    turns, weights, seen = Turns(), [0, 0], []
+    trainer = threading.Thread(target=trained, args=(turns, 60, seen, weights))
+    trainer.start()
+    while trainer.is_alive():
+        with turns.looking():
+            first = weights[0]
+            time.sleep(0.0005)
+            seen.append((first, weights[1], weights[0]))
+    assert len(set(seen)) > 3
+    assert all(len(set(each)) == 1 for each in seen)
+
+
+def test_nobody_waits_where_nobody_trains():
+    turns = Turns()
+    with turns.looking(), turns.looking():
+        assert not turns.training
+        assert turns.may_read_on
+
+
+def test_somebody_who_looks_is_let_in_between_two_steps_without_a_pause():
+    turns, stop, entered = Turns(), threading.Event(), []
+
+    def train():
+        turns.begin_training(lambda: True)
+        while not stop.is_set():
+            turns.begin_step()
+            turns.end_step()
+
+    trainer = threading.Thread(target=train, daemon=True)
+    trainer.start()
+    for _ in range(50):
+        with turns.looking():
+            entered.append(turns._stepping)
+    stop.set()
+    trainer.join()
+    assert entered == [False] * 50
+
+
+def test_a_training_that_ended_without_a_word_keeps_nobody_waiting():
+    turns = Turns()
+
+    def interrupted():
+        turns.begin_training(lambda: False)
+        turns.begin_step()
+
+    thread = threading.Thread(target=interrupted)
+    thread.start()
+    thread.join()
+    with turns.looking():
+        assert not turns.training
+
+
+def test_the_thread_that_trains_looks_without_waiting_for_itself():
+    turns = Turns()
+    turns.begin_training(lambda: True)
+    turns.begin_step()
+    with turns.looking():
+        pass
+    turns.end_step()
+    assert turns.trains_here
+    assert not turns.may_read_on
+    with turns.window():
+        assert turns.may_read_on
+    turns.end_training()
+    assert turns.may_read_on

@@ -1,0 +1,137 @@
+"""What a listener is told of a real `fit`."""
+
+import threading
+
+import keras
+import numpy as np
+import pytest
+
+from actwidgets.probe.training.listening_callback import ListeningCallback
+from actwidgets.probe.training.model_turns import turns_of
+
+pytestmark = pytest.mark.keras
+
+
+class Noting:
+    def __init__(self, fails_at=None):
+        self.told, self.failures, self._fails_at = [], [], fails_at
+
+    def __getattr__(self, name):
+        if name not in ("begins", "before_step", "after_step", "after_epoch", "ends"):
+            raise AttributeError(name)
+
+        def note(moment):
+            self.told.append((name, moment))
+            if name == self._fails_at:
+                raise OSError("no room")
+
+        return note
+
+    def failed(self, failure):
+        self.failures.append(failure)
+
+    def of(self, name):
+        return [moment for each, moment in self.told if each == name]
+
+
+@pytest.fixture
+def model():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, activation="softmax")])
+    model.compile("sgd", "sparse_categorical_crossentropy", metrics=["accuracy"])
+    return model
+
+
+@pytest.fixture
+def data():
+    random = np.random.default_rng(0)
+    return random.normal(size=(10, 4)).astype(np.float32), np.arange(10) % 2
+
+
+def fit(model, data, callback, **options):
+    return model.fit(*data, batch_size=4, epochs=2, verbose=0, callbacks=[callback], **options)
+
+
+def test_a_listener_is_told_of_every_step_and_epoch(model, data):
+    noting = Noting()
+    history = fit(model, data, ListeningCallback(noting), validation_data=data)
+    assert [name for name, _ in noting.told] == [
+        "begins",
+        *2 * [*3 * ["before_step", "after_step"], "after_epoch"],
+        "ends",
+    ]
+    steps = noting.of("after_step")
+    assert [(each.epoch, each.step, each.step_of_epoch) for each in steps] == [
+        *((0, 1, 1), (0, 2, 2), (0, 3, 3), (1, 4, 1), (1, 5, 2), (1, 6, 3))
+    ]
+    assert (steps[0].n_epochs, steps[0].n_steps) == (2, 3)
+    epochs = noting.of("after_epoch")
+    assert [(each.epoch, each.step) for each in epochs] == [(1, 3), (2, 6)]
+    for name, values in history.history.items():
+        assert [each.metrics[name] for each in epochs] == pytest.approx(values)
+    assert steps[2].metrics["loss"] == pytest.approx(history.history["loss"][0])
+
+
+def test_steps_done_several_at_a_time_are_all_counted(model, data):
+    model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=2)
+    noting = Noting()
+    fit(model, data, ListeningCallback(noting))
+    assert [each.step for each in noting.of("after_epoch")] == [3, 6]
+
+
+@pytest.mark.parametrize("name", ["begins", "before_step", "after_step", "after_epoch", "ends"])
+def test_a_failure_ends_no_training(model, data, name):
+    noting = Noting(fails_at=name)
+    history = fit(model, data, ListeningCallback(noting))
+    assert len(history.history["loss"]) == 2
+    assert noting.failures
+    assert not turns_of(model).training
+
+
+def test_stopping_ends_it_after_the_step_under_way(model, data):
+    class Stopping(Noting):
+        def after_step(self, moment):
+            self.told.append(("after_step", moment))
+            callback.stop()
+
+        def __init__(self):
+            super().__init__()
+
+    noting = Stopping()
+    callback = ListeningCallback(noting)
+    fit(model, data, callback)
+    assert [name for name, _ in noting.told] == [
+        *("begins", "before_step", "after_step", "after_epoch", "ends")
+    ]
+
+
+def test_an_interrupt_in_a_step_keeps_nobody_waiting(model, data):
+    class Interrupting(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            raise KeyboardInterrupt
+
+    callbacks = [ListeningCallback(Noting()), Interrupting()]
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(*data, verbose=0, callbacks=callbacks)
+    looked = []
+
+    def look():
+        with turns_of(model).looking():
+            looked.append(True)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert looked
+    assert not turns_of(model).training
+
+
+def test_the_model_is_being_trained_while_it_is(model, data):
+    seen = []
+
+    class Looking(Noting):
+        def after_step(self, moment):
+            seen.append(turns_of(model).training)
+
+    fit(model, data, ListeningCallback(Looking()))
+    assert seen == [True] * 6
+    assert not turns_of(model).training
