@@ -357,7 +357,10 @@ def test_an_interrupt_while_one_waits_cancels_the_pass(slow):
     def interrupted():
         raise KeyboardInterrupt
 
-    thread, slow._reader._thread = slow._reader._thread, SimpleNamespace(join=interrupted)
+    thread, slow._reader._thread = (
+        slow._reader._thread,
+        SimpleNamespace(join=lambda _within_s: interrupted()),
+    )
     with pytest.raises(KeyboardInterrupt):
         slow.wait()
     slow._reader._thread = thread
