@@ -32,6 +32,7 @@ _HOMES = {
     "InputLab": "views.input_lab",
     "AttributionMap": "views.attribution_map",
     "Breadcrumbs": "views.breadcrumbs",
+    "TrainingMonitor": "views.training_monitor",
     "Ablation": "core.interventions.ablation",
     "Disturbance": "core.interventions.disturbance",
     "classification_report": "core.predictions.classification_report",

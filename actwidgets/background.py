@@ -154,6 +154,11 @@ class BackgroundReader:
         with self._lock:
             self._wanted = [each for each in self._wanted if not is_left(each)]
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether there is something left to read."""
+        return self._thread is not None
+
     def touch(self) -> None:
         """Say that the user is moving something: the reader gives way for a moment."""
         self._last_touch_s = time.monotonic()

@@ -20,6 +20,7 @@ from actwidgets.session_attributions import Attributions
 from actwidgets.session_embeddings import Embeddings
 from actwidgets.session_importance import Importance
 from actwidgets.session_predictions import SessionPredictions
+from actwidgets.session_training import Training
 
 
 class Session(SessionPredictions):
@@ -152,6 +153,11 @@ class Session(SessionPredictions):
             if self._importance is None:
                 self._importance = Importance(self)
             return self._importance
+
+    @property
+    def training(self) -> Training:
+        """Whether the model is being trained, and a callback that tells of it."""
+        return Training(self)
 
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all or nothing.

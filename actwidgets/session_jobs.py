@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import traitlets as t
 
 from actwidgets.background import BackgroundReader, Job, Pass, Reading, reading_of
+from actwidgets.core import probes
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
 
@@ -31,7 +32,7 @@ class SessionJobs(t.HasTraits):
 
     def __init__(self, session: SessionPasses) -> None:
         self._session = session
-        self._reader = BackgroundReader(self._report)
+        self._reader = BackgroundReader(self._report, lambda: probes.may_read_on(session._probe))
         self._passes: OrderedDict[Hashable, Job] = OrderedDict()
         self._wishes: dict[str, Hashable] = {}
         self._revision = _revision(session)

@@ -56,6 +56,11 @@ class SessionReadings(SessionNumbers):
         with turns.window() if turns and turns.trains_here else nullcontext():
             self._reader.wait(self.cancel, within_s)
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether there are passes under way."""
+        return self._reader.is_reading
+
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""
         self._reader.stop()

@@ -8,6 +8,13 @@ import ipywidgets as w
 
 def close_all(widgets: Iterable[w.Widget]) -> None:
     """Close these widgets and everything they refer to: layouts, styles, scales, marks."""
+    for widget in with_all_they_hold(widgets):
+        widget.unobserve_all()
+        widget.close()
+
+
+def with_all_they_hold(widgets: Iterable[w.Widget]) -> list[w.Widget]:
+    """These widgets and everything they refer to, each once."""
     found: dict[int, w.Widget] = {}
     waiting = list(widgets)
     while waiting:
@@ -16,9 +23,7 @@ def close_all(widgets: Iterable[w.Widget]) -> None:
             continue
         found[id(widget)] = widget
         waiting += _held_by(widget)
-    for widget in found.values():
-        widget.unobserve_all()
-        widget.close()
+    return list(found.values())
 
 
 def _held_by(widget: w.Widget) -> Iterator[w.Widget]:

@@ -3,6 +3,7 @@
 import ipywidgets as w
 
 from actwidgets.session import Session
+from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
 from actwidgets.views.base import View
 
@@ -24,6 +25,7 @@ class ViewBox(w.VBox):
         showing.layout.flex, showing.layout.min_width = SHOWING_FLEX, "0"
         below = w.Box([left, showing], layout=WRAPPING | {"width": "100%"})
         super().__init__(children=(above, below), layout={"width": "100%"})
+        answer_at_any_time(self)
 
     views: dict[str, View]
 

@@ -10,6 +10,7 @@ import ipywidgets as w
 import traitlets as t
 
 from actwidgets.session import Selection, Session
+from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
 from actwidgets.views._style import KEYS, SHEET
 
@@ -50,6 +51,7 @@ class View(w.VBox):
             *self._build(),
             self._banner,
         )
+        answer_at_any_time(self)
         session.observe(self._on_session, names=WATCHED)
         self._subscribed = True
         self.observe(self._on_session, names="watching")

@@ -191,6 +191,22 @@ class Notebook:
         """Run Python statements in the kernel, without a cell."""
         self._ask(code, "''", limit_s)
 
+    def start(self, code):
+        """Have the kernel run statements, and do not wait; `is_running` tells whether it does."""
+        self.page.evaluate(
+            """code => {
+                window.running = true;
+                const kernel = window.notebook.sessionContext.session.kernel;
+                const end = () => { window.running = false; };
+                kernel.requestExecute({code, store_history: false}).done.then(end, end);
+            }""",
+            code,
+        )
+
+    def is_running(self):
+        """Return whether what `start` began is still being run."""
+        return self.page.evaluate("() => window.running")
+
     def _ask(self, code, expression, limit_s):
         reply = self.page.evaluate(
             """async ([code, expression, limit_ms]) => {

@@ -30,7 +30,8 @@ class Moment:
 class TrainingListener(Protocol):
     """Is told of a training, on the thread that trains, between steps.
 
-    What it raises is logged and told to `failed`; the training goes on.
+    What it raises is logged and told to `failed`, the same thing once in a training; the
+    training goes on.
     """
 
     def begins(self, moment: Moment) -> None:

@@ -28,6 +28,7 @@ class ListeningCallback(keras.callbacks.Callback):
         super().__init__()
         self._listener = listener
         self._moment = Moment()
+        self._failures: set[str] = set()
 
     def stop(self) -> None:
         """Have the training end after the step under way."""
@@ -37,6 +38,7 @@ class ListeningCallback(keras.callbacks.Callback):
     def on_train_begin(self, logs: Any = None) -> None:
         """Announce the training."""
         turns_of(self.model).begin_training(_running_frame())
+        self._failures = set()
         self._moment = Moment(n_epochs=self.params.get("epochs"), n_steps=self.params.get("steps"))
         self._tell(self._listener.begins, 0, 0, {})
 
@@ -83,8 +85,11 @@ class ListeningCallback(keras.callbacks.Callback):
         try:
             tell(self._moment)
         except Exception as failure:
-            log.exception("a training goes on, though whoever watches it failed")
-            self._listener.failed(failure)
+            words = f"{type(failure).__name__}: {failure}"
+            if words not in self._failures:  # once, not at every step
+                self._failures.add(words)
+                log.exception("a training goes on, though whoever watches it failed")
+                self._listener.failed(failure)
 
 
 def _running_frame() -> Callable[[], bool]:

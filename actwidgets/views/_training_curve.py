@@ -1,0 +1,78 @@
+"""One metric of a training over its epochs: of the training and of the validation."""
+
+import html
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+
+from actwidgets.core.arrays import Doubles
+from actwidgets.core.training.curves import VALIDATION, Curves
+from actwidgets.views._picture import plain_figure
+
+TRAINING, VALIDATING = "#3fa7a0", "#e08a2e"
+MARGIN = {"top": 8, "bottom": 40, "left": 52, "right": 14}
+NOTHING: Doubles = np.zeros(1)
+
+
+class TrainingCurve(w.VBox):
+    """A figure with a thin line by batches, and dots at the ends of the epochs.
+
+    Args:
+        width_px: Of the figure.
+        height_px: Of the figure.
+    """
+
+    def __init__(self, width_px: int, height_px: int) -> None:
+        scales = {"x": bq.LinearScale(min=0.0), "y": bq.LinearScale()}
+        self.by_step = bq.Lines(
+            scales=scales, colors=[TRAINING], stroke_width=1.2, opacities=[0.55]
+        )
+        self.by_epoch, self.validation = (
+            bq.Lines(
+                scales=scales, colors=[colour], stroke_width=2.0, marker="circle", marker_size=28
+            )
+            for colour in (TRAINING, VALIDATING)
+        )
+        for line in (self.by_step, self.by_epoch, self.validation):
+            line.x = line.y = NOTHING
+            line.visible = False
+        plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": {"font-size": "11px"}}
+        axes = [
+            bq.Axis(
+                scale=scales["x"], label="epoch", label_offset="30px", num_ticks=6,
+                grid_lines="none", tick_style={"font-size": "11px"},
+            ),
+            bq.Axis(
+                scale=scales["y"], orientation="vertical", num_ticks=5, tick_format="~g", **plain
+            ),
+        ]  # fmt: skip
+        self.figure = plain_figure(
+            [self.by_step, self.by_epoch, self.validation], margin=MARGIN, axes=axes
+        )
+        layout = self.figure.layout
+        layout.width = layout.min_width = f"{width_px}px"
+        layout.height = layout.min_height = f"{height_px}px"
+        self._key = w.HTML()
+        super().__init__(children=(self._key, self.figure))
+
+    def show(self, curves: Curves, name: str) -> None:
+        """Draw what there is of a metric so far."""
+        by_epoch, validation = curves.by_epoch(name), curves.by_epoch(f"{VALIDATION}{name}")
+        _draw(self.by_step, *curves.by_step(name))
+        _draw(self.by_epoch, *by_epoch)
+        _draw(self.validation, *validation)
+        key = f'<b>{html.escape(name)}</b> <span style="color:{TRAINING}">▬ training</span>'
+        if len(validation[0]):
+            key += f' <span style="color:{VALIDATING}">▬ validation</span>'
+        self._key.value = f'<div class="aw-note">{key}</div>'
+
+
+def _draw(line: bq.Lines, x: Doubles, y: Doubles) -> None:
+    """A line, which is not there where it has no point."""
+    visible = bool(np.isfinite(y).any())
+    if not visible and not line.visible:
+        return
+    with line.hold_sync():
+        line.x, line.y = (x, y) if visible else (NOTHING, NOTHING)
+        line.visible = visible
