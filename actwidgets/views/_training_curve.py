@@ -44,7 +44,7 @@ class TrainingCurve(w.VBox):
                 grid_lines="none", tick_style={"font-size": "11px"},
             ),
             bq.Axis(
-                scale=scales["y"], orientation="vertical", num_ticks=5, tick_format="~g", **plain
+                scale=scales["y"], orientation="vertical", num_ticks=5, tick_format=".2g", **plain
             ),
         ]  # fmt: skip
         self.figure = plain_figure(

@@ -8,7 +8,7 @@ import traitlets as t
 
 from actwidgets.core.training.interval import interval
 from actwidgets.session import Selection, Session
-from actwidgets.views._controls import choice, note
+from actwidgets.views._controls import choice, note, show
 from actwidgets.views._training_curve import TrainingCurve
 from actwidgets.views._training_watch import TrainingWatch
 from actwidgets.views.base import View
@@ -115,8 +115,8 @@ class TrainingMonitor(View):
             self._which.options, self._which.value = others, shown or None
             self._which.observe(self._on_user_metric, names="value")
         self._which.layout.display = None if len(others) > 1 else "none"
-        self._curves.layout.display = None if names else "none"
-        self.other.layout.display = None if shown else "none"
+        show(self._curves, bool(names))
+        show(self.other, bool(shown))
         if names:
             self.loss.show(watch.curves, names[0])
         if shown:

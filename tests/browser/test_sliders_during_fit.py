@@ -1,6 +1,7 @@
 """Sliders while `fit` is running in the same kernel: nobody has touched anything before."""
 
 import random
+import sys
 import time
 
 import numpy as np
@@ -25,6 +26,9 @@ between_steps, seen = {fingerprint(model)}, []
 
 class Noting(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch, logs=None):
+        between_steps.add(fingerprint(model))
+
+    def on_train_end(self, logs=None):
         between_steps.add(fingerprint(model))
 
 maps_of = session.maps
@@ -86,6 +90,8 @@ def test_a_hundred_random_moves_show_no_torn_frame(notebook):
         pixels, seconds = _move(notebook, chance.random(), pixels)
         took.append(seconds)
     assert notebook.is_running()
+    median, most = 1000 * np.median(took), 1000 * max(took)
+    sys.stderr.write(f"slider to pixels during fit: median {median:.0f} ms, most {most:.0f} ms\n")
     notebook.page.get_by_role("button", name="Stop").click()
     notebook.page.get_by_text("stopped: epoch").wait_for()
     notebook.page.wait_for_function("() => !window.running")
