@@ -40,7 +40,7 @@ class TrainingCurve(w.VBox):
         plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": {"font-size": "11px"}}
         axes = [
             bq.Axis(
-                scale=scales["x"], label="epoch", label_offset="30px", num_ticks=6,
+                scale=scales["x"], label="epoch", tick_format=".3g", label_offset="30px", num_ticks=6,
                 grid_lines="none", tick_style={"font-size": "11px"},
             ),
             bq.Axis(
