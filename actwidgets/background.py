@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -111,15 +112,16 @@ class BackgroundReader:
 
     Args:
         report: Called on the reader's thread with a `Reading`, now and then and at the end.
-        may_step: Says whether the next batch may be read; asked again after a moment.
+        turn: Says whether the next batch may be read, and is held while it is; asked again
+            after a moment.
     """
 
     def __init__(
         self,
         report: Callable[[Reading], None],
-        may_step: Callable[[], bool] = lambda: True,
+        turn: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True),
     ) -> None:
-        self._report, self._may_step = report, may_step
+        self._report, self._turn = report, turn
         self._wanted: list[Pass] = []  # the next last
         self._seconds: WeakKeyDictionary[Pass, float] = WeakKeyDictionary()
         self._last_touch_s = 0.0
@@ -214,13 +216,8 @@ class BackgroundReader:
             failure = ""
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)
-            elif not self._may_step():
-                time.sleep(LOOK_AGAIN_S)
             else:
-                try:
-                    current.step()
-                except Exception as error:  # noqa: BLE001  a thread's exception would be lost
-                    failure = f"{type(error).__name__}: {error}"
+                failure = self._step(current)
             ended_s = time.monotonic()
             seconds = self._seconds.get(current, 0.0) + ended_s - begun_s
             self._seconds[current] = seconds
@@ -228,6 +225,18 @@ class BackgroundReader:
             if failure or current.complete or ended_s - reported_s > REPORT_INTERVAL_S:
                 reported_s = ended_s
                 self._tell(current, seconds, failure)
+
+    def _step(self, current: Pass) -> str:
+        """Read a batch where it may be read; say why it could not."""
+        with self._turn() as may_read:
+            if may_read:
+                try:
+                    current.step()
+                except Exception as error:  # noqa: BLE001  a thread's exception would be lost
+                    return f"{type(error).__name__}: {error}"
+        if not may_read:
+            time.sleep(LOOK_AGAIN_S)
+        return ""
 
     def _tell(self, current: Pass, seconds: float, failure: str) -> None:
         with self._lock:

@@ -38,7 +38,7 @@ class Importance(t.HasTraits):
     def __init__(self, session: SessionPredictions) -> None:
         self._session = session
         self._passes: OrderedDict[Key, ImportancePass] = OrderedDict()
-        self._reader = BackgroundReader(self._report, lambda: probes.may_read_on(session._probe))
+        self._reader = BackgroundReader(self._report, lambda: probes.reading(session._probe))
         self._asked_last: Key | None = None
         self._measured_with: Any = None
         super().__init__()

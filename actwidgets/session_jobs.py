@@ -32,7 +32,7 @@ class SessionJobs(t.HasTraits):
 
     def __init__(self, session: SessionPasses) -> None:
         self._session = session
-        self._reader = BackgroundReader(self._report, lambda: probes.may_read_on(session._probe))
+        self._reader = BackgroundReader(self._report, lambda: probes.reading(session._probe))
         self._passes: OrderedDict[Hashable, Job] = OrderedDict()
         self._wishes: dict[str, Hashable] = {}
         self._revision = _revision(session)

@@ -22,7 +22,7 @@ class SessionReadings(SessionNumbers):
     reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
 
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
-        self._reader = BackgroundReader(self._report, lambda: probes.may_read_on(self._probe))
+        self._reader = BackgroundReader(self._report, lambda: probes.reading(self._probe))
         self._cancelled: dict[tuple[str, tuple[str, ...]], Reading] = {}
         super().__init__(samples, memory_budget_bytes)
 

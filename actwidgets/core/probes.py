@@ -1,6 +1,7 @@
 """What a session needs of a model, so that it does without Keras."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol, runtime_checkable
 
 from actwidgets.core.arrays import Array
@@ -152,10 +153,13 @@ def turns(probe: Probe) -> Turns | None:
     return getattr(probe, "turns", None)
 
 
-def may_read_on(probe: Probe) -> bool:
-    """Whether a pass over many samples may go on; not while training steps change the weights."""
+def reading(probe: Probe) -> AbstractContextManager[bool]:
+    """Whether a batch of a pass over many samples may be read, and a time for it.
+
+    Not while training steps change the weights: all batches are to see one state of them.
+    """
     found = turns(probe)
-    return found is None or found.may_read_on
+    return nullcontext(True) if found is None else found.reading()
 
 
 def training_callback(probe: Probe, listener: TrainingListener) -> Any:

@@ -6,7 +6,8 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.core.arrays import Doubles
+from actwidgets.core.arrays import Doubles, finite_range
+from actwidgets.core.ticks import ticks
 from actwidgets.core.training.curves import VALIDATION, Curves
 from actwidgets.views._picture import plain_figure
 
@@ -24,7 +25,9 @@ class TrainingCurve(w.VBox):
     """
 
     def __init__(self, width_px: int, height_px: int) -> None:
-        scales = {"x": bq.LinearScale(min=0.0), "y": bq.LinearScale()}
+        scales = {
+            axis: bq.LinearScale(min=0.0, max=1.0, allow_padding=False) for axis in ("x", "y")
+        }
         self.by_step = bq.Lines(
             scales=scales, colors=[TRAINING], stroke_width=1.2, opacities=[0.55]
         )
@@ -38,17 +41,17 @@ class TrainingCurve(w.VBox):
             line.x = line.y = NOTHING
             line.visible = False
         plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": {"font-size": "11px"}}
-        axes = [
+        self._axes = [
             bq.Axis(
-                scale=scales["x"], label="epoch", tick_format=".3g", label_offset="30px", num_ticks=6,
-                grid_lines="none", tick_style={"font-size": "11px"},
+                scale=scales["x"], label="epoch", label_offset="30px",
+                tick_format=".3g", grid_lines="none", tick_style={"font-size": "11px"},
             ),
             bq.Axis(
-                scale=scales["y"], orientation="vertical", num_ticks=5, tick_format=".2g", **plain
+                scale=scales["y"], orientation="vertical", tick_format=".3g", **plain
             ),
         ]  # fmt: skip
         self.figure = plain_figure(
-            [self.by_step, self.by_epoch, self.validation], margin=MARGIN, axes=axes
+            [self.by_step, self.by_epoch, self.validation], margin=MARGIN, axes=self._axes
         )
         layout = self.figure.layout
         layout.width = layout.min_width = f"{width_px}px"
@@ -58,14 +61,26 @@ class TrainingCurve(w.VBox):
 
     def show(self, curves: Curves, name: str) -> None:
         """Draw what there is of a metric so far."""
-        by_epoch, validation = curves.by_epoch(name), curves.by_epoch(f"{VALIDATION}{name}")
-        _draw(self.by_step, *curves.by_step(name))
-        _draw(self.by_epoch, *by_epoch)
-        _draw(self.validation, *validation)
+        validation = curves.by_epoch(f"{VALIDATION}{name}")
+        drawn = [curves.by_step(name), curves.by_epoch(name), validation]
+        places, values = (np.concatenate(each) for each in zip(*drawn, strict=True))
+        self._fit_axis(self._axes[0], 0.0, max(places.max(initial=0.0), 1.0))
+        self._fit_axis(self._axes[1], *finite_range(values))
+        for line, (x, y) in zip((self.by_step, self.by_epoch, self.validation), drawn, strict=True):
+            _draw(line, x, y)
         key = f'<b>{html.escape(name)}</b> <span style="color:{TRAINING}">▬ training</span>'
         if len(validation[0]):
             key += f' <span style="color:{VALIDATING}">▬ validation</span>'
         self._key.value = f'<div class="aw-note">{key}</div>'
+
+    def _fit_axis(self, axis: bq.Axis, low: float, high: float) -> None:
+        """Have an axis enclose a range with round numbers; it is left where it does already."""
+        found = ticks(low, high)
+        if axis.scale.max == found[-1] and axis.scale.min == found[0]:
+            return
+        with axis.scale.hold_sync():
+            axis.scale.min, axis.scale.max = float(found[0]), float(found[-1])
+        axis.tick_values = found
 
 
 def _draw(line: bq.Lines, x: Doubles, y: Doubles) -> None:

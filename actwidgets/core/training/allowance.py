@@ -41,7 +41,7 @@ class Allowance:
 
     def can_afford(self, more_s: float = 0.0) -> bool:
         """Whether the same again may be done now, and something that takes `more_s`."""
-        return not self.spent_s or self._last_cost_s + more_s <= self.left_s
+        return not self.spent_s or self._last_cost_s + more_s < self.left_s
 
     @contextmanager
     def spending(self) -> Iterator[None]:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 ASK_AGAIN_S = 0.25  # how often somebody who waits asks whether the training still goes on
 
@@ -89,6 +89,24 @@ class Turns:
             if not n_looks and (self._stepping or self._step_is_wanted):
                 self._wait_for_a_step()
             self._n_looking += 1
+        with self._counted(n_looks):
+            yield
+
+    @contextmanager
+    def reading(self) -> Iterator[bool]:
+        """The same for one batch of a pass over many samples, all of which see one state.
+
+        Gives whether the batch may be read: not while training goes on, but for a `window`.
+        Never waits.
+        """
+        with self._changed:
+            may_read = bool(self._n_windows) or not self.training
+            self._n_looking += may_read
+        with self._counted(getattr(self._mine, "n_looks", 0)) if may_read else nullcontext():
+            yield may_read
+
+    @contextmanager
+    def _counted(self, n_looks: int) -> Iterator[None]:
         self._mine.n_looks = n_looks + 1
         try:
             yield
@@ -119,8 +137,3 @@ class Turns:
     def trains_here(self) -> bool:
         """Whether it is this thread that trains the model."""
         return self._trainer == threading.get_ident()
-
-    @property
-    def may_read_on(self) -> bool:
-        """Whether a pass over many samples may go on: its weights must not change meanwhile."""
-        return bool(self._n_windows) or not self.training

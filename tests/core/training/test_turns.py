@@ -32,7 +32,8 @@ def test_nobody_waits_where_nobody_trains():
     turns = Turns()
     with turns.looking(), turns.looking():
         assert not turns.training
-        assert turns.may_read_on
+        with turns.reading() as may_read:
+            assert may_read
 
 
 def test_somebody_who_looks_is_let_in_between_two_steps_without_a_pause():
@@ -76,8 +77,33 @@ def test_the_thread_that_trains_looks_without_waiting_for_itself():
         pass
     turns.end_step()
     assert turns.trains_here
-    assert not turns.may_read_on
-    with turns.window():
-        assert turns.may_read_on
+    with turns.reading() as may_read:
+        assert not may_read
+    with turns.window(), turns.reading() as may_read:
+        assert may_read
     turns.end_training()
-    assert turns.may_read_on
+    with turns.reading() as may_read:
+        assert may_read
+
+
+def test_a_batch_that_was_begun_in_a_window_is_read_before_the_next_step():
+    turns, order = Turns(), []
+    turns.begin_training(lambda: True)
+    begun, go_on = threading.Event(), threading.Event()
+
+    def read():
+        with turns.reading() as may_read:
+            begun.set()
+            go_on.wait()
+            order.append(("read", may_read))
+
+    reader = threading.Thread(target=read)
+    with turns.window():
+        reader.start()
+        begun.wait()
+    threading.Timer(0.05, go_on.set).start()
+    turns.begin_step()
+    order.append("step")
+    turns.end_step()
+    reader.join()
+    assert order == [("read", True), "step"]

@@ -1,0 +1,84 @@
+"""What views show while a real model is being fitted."""
+
+import keras
+import numpy as np
+import pytest
+
+import actwidgets as aw
+
+pytestmark = pytest.mark.keras
+
+
+@pytest.fixture
+def fitted():
+    random = np.random.default_rng(0)
+    x = random.normal(size=(300, 6, 8, 1)).astype(np.float32)
+    y = (x.mean(axis=(1, 2, 3)) > 0).astype(int)
+    keras.utils.set_random_seed(0)
+    model = keras.Sequential(
+        [
+            keras.Input((6, 8, 1)),
+            keras.layers.Conv2D(3, 3, activation="relu", name="conv"),
+            keras.layers.Flatten(),
+            keras.layers.Dense(2, activation="softmax", name="out"),
+        ]
+    )
+    model.compile(keras.optimizers.SGD(0.5), "sparse_categorical_crossentropy")
+    return model, x, y
+
+
+def test_each_frame_shows_one_state_of_the_weights(fitted):
+    model, x, y = fitted
+    session = aw.Session(model, x, y, layer="conv")
+    monitor = aw.TrainingMonitor(session, every="batch", share=1.0)
+    matrix = aw.ClassSimilarityMatrix(session)
+    session.wait()
+    frames = []
+
+    class Looking(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if session.revision > len(frames):
+                frames.append((session.profiles(partial=True), model.get_weights()))
+
+    model.fit(x, y, epochs=2, batch_size=50, verbose=0, callbacks=[monitor.callback, Looking()])
+    assert monitor.state == "finished"
+    assert matrix.error == monitor.error == ""
+    assert len(frames) == 12
+    last = model.get_weights()
+    for profiles, weights in frames:
+        assert profiles.complete
+        model.set_weights(weights)
+        expected = aw.class_profiles(model, x, y, layers=["conv"]).mean["conv"]
+        np.testing.assert_allclose(profiles.mean["conv"], expected, rtol=1e-5)
+    model.set_weights(last)
+    session.wait()
+    final = session.profiles().mean["conv"]
+    np.testing.assert_allclose(
+        final, aw.class_profiles(model, x, y, layers=["conv"]).mean["conv"], rtol=1e-5
+    )
+
+
+def test_a_second_fit_with_the_same_monitor_goes_on(fitted):
+    model, x, y = fitted
+    monitor = aw.TrainingMonitor(aw.Session(model, x, y), every="epoch")
+    for _ in range(2):
+        model.fit(x, y, epochs=2, verbose=0, callbacks=[monitor.callback])
+    np.testing.assert_array_equal(monitor.loss.by_epoch.x, [1, 2, 3, 4])
+
+
+def test_a_user_who_interrupts_gets_the_last_weights(fitted):
+    model, x, y = fitted
+    session = aw.Session(model, x, y, layer="out")
+    monitor = aw.TrainingMonitor(session)
+
+    class Interrupting(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 2:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(x, y, verbose=0, callbacks=[monitor.callback, Interrupting()])
+    monitor._watch._over.wait(10)
+    assert monitor.state == "interrupted"
+    expected = aw.activations(model, x[:1], layers=["out"])["out"]
+    np.testing.assert_allclose(session.maps([0]), expected, rtol=1e-5)

@@ -1,0 +1,206 @@
+import time
+
+import numpy as np
+import pytest
+from fakes import messages, wiretap
+
+import actwidgets as aw
+from actwidgets.core.training.allowance import Allowance
+from actwidgets.core.training.listener import Moment
+from actwidgets.core.training.turns import Turns
+from actwidgets.errors import DataError, ModelError
+from actwidgets.session import Session
+
+
+@pytest.fixture
+def trained(probe, data):
+    """A session whose model is said to be in training, by this thread."""
+    probe.turns = Turns()
+    probe.turns.begin_training(lambda: True)
+    yield Session(probe, *data, class_names=("shirt", "coat", "bag"))
+    probe.turns.end_training()
+
+
+@pytest.fixture
+def monitor(trained, monkeypatch):
+    """Which may take all the time it wants."""
+    monkeypatch.setattr(Allowance, "can_afford", lambda *_: True)
+    return aw.TrainingMonitor(trained, share=1.0, every="batch")
+
+
+def train(monitor, n_steps=3, **metrics):
+    watch = monitor._watch
+    watch.begins(Moment(n_epochs=2, n_steps=n_steps))
+    for step in range(1, n_steps + 1):
+        told = {"loss": 1 / step, "accuracy": step / 9} | metrics
+        watch.after_step(Moment(0, step, 2, n_steps, step, told))
+    watch.after_epoch(Moment(1, n_steps, 2, n_steps, 0, told | {"val_loss": 0.4}))
+    return watch
+
+
+def test_it_says_what_to_do_before_there_is_a_training(monitor):
+    assert "callbacks=[monitor.callback]" in monitor._status.value
+    assert monitor.state == ""
+    assert monitor._stop.disabled
+
+
+def test_curves_grow_while_it_trains(monitor):
+    watch = train(monitor)
+    assert monitor.state == "training"
+    np.testing.assert_allclose(monitor.loss.by_step.y, [1, 1 / 2, 1 / 3])
+    np.testing.assert_allclose(monitor.loss.by_step.x, [1 / 3, 2 / 3, 1])
+    assert "epoch 1 of 2 · batch 3 of 3" in monitor._status.value
+    watch.ends(Moment(1, 3))
+    np.testing.assert_array_equal(monitor.loss.validation.y, [0.4])
+    assert not monitor.other.validation.visible
+    assert "val_loss 0.4" in monitor._status.value
+    assert monitor.state == "finished"
+    assert monitor._stop.disabled
+
+
+def test_other_views_are_refreshed_at_the_interval(monitor, trained):
+    revision = trained.revision
+    watch = train(monitor)
+    assert trained.revision == revision + 3  # once a batch, and not for the epoch's end
+    watch.ends(Moment(2, 6))
+    assert trained.revision == revision + 4
+
+
+def test_what_costs_too_much_of_the_time_is_left_out_and_drawn_at_the_end(trained):
+    monitor = aw.TrainingMonitor(trained, share=0.001, every="batch")
+    watch = monitor._watch
+    revision = trained.revision
+    watch.begins(Moment())
+    watch._for_views.add(100.0)
+    watch._for_curves.add(100.0)
+    watch._drawn_s = 0.0
+    for step in range(1, 50):
+        watch.after_step(Moment(0, step, None, None, step, {"loss": 1.0}))
+    assert trained.revision == revision
+    assert not monitor.loss.by_step.visible
+    watch.ends(Moment(1, 50))
+    assert trained.revision == revision + 1
+    assert len(monitor.loss.by_step.y) == 49
+
+
+def test_paused_it_draws_nothing_and_gathers_on(monitor, trained):
+    monitor._pause.value = True
+    assert monitor.paused
+    revision = trained.revision
+    watch = train(monitor)
+    assert trained.revision == revision
+    assert not monitor.loss.by_step.visible
+    monitor._pause.value = False
+    assert monitor.loss.by_step.visible
+    watch.ends(Moment(2, 6))
+
+
+def test_a_click_on_stop_ends_the_training(monitor):
+    class Callback:
+        stopped = 0
+
+        def stop(self):
+            self.stopped += 1
+
+    monitor._callback = Callback()
+    watch = train(monitor)
+    monitor._stop.click()
+    monitor.stop()
+    assert (monitor.state, monitor.callback.stopped) == ("stopping", 1)
+    watch.ends(Moment(1, 3))
+    assert monitor.state == "stopped"
+
+
+def test_a_training_that_ends_without_a_word_is_told_and_shown(monitor, trained, probe):
+    train(monitor)
+    revision = trained.revision
+    probe.turns.end_training()
+    for _ in range(100):
+        if monitor.state == "interrupted":
+            break
+        time.sleep(0.05)
+    assert monitor.state == "interrupted"
+    assert "interrupted: epoch 1" in monitor._status.value
+    assert trained.revision == revision + 1
+
+
+@pytest.mark.expects_error
+def test_another_view_that_fails_is_its_own_concern(monitor, trained, probe):
+    grid = aw.FeatureMapGrid(trained)
+    probe.fails_on = ("conv",)
+    watch = train(monitor)
+    assert "nothing finite" in grid.error
+    assert monitor.error == ""
+    probe.fails_on = ()
+    watch.ends(Moment(2, 6))
+    assert grid.error == ""
+
+
+@pytest.mark.expects_error
+def test_a_failure_to_draw_is_told_and_the_curves_go_on(monitor, monkeypatch):
+    monkeypatch.setattr(monitor.loss, "show", lambda *_: 1 / 0)
+    watch = train(monitor)
+    assert "division by zero" in monitor.error
+    monkeypatch.undo()
+    watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": 0.1}))
+    assert monitor.error == ""
+    assert monitor.loss.by_step.y[-1] == 0.1
+
+
+def test_what_a_listener_fails_at_is_told(monitor):
+    watch = train(monitor)
+    watch.failed(OSError("<no room>"))
+    assert "OSError: &lt;no room&gt;" in monitor._status.value
+
+
+def test_a_metric_can_be_chosen(monitor):
+    train(monitor, mean_error=5.0)
+    assert monitor._which.options == ("accuracy", "mean_error")
+    monitor._which.value = "mean_error"
+    assert monitor.metric == "mean_error"
+    assert monitor.other.by_step.y[0] == 5.0
+
+
+def test_loss_that_is_not_a_number_leaves_a_gap(monitor):
+    watch = train(monitor)
+    watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": float("nan"), "accuracy": 0.1}))
+    assert np.isnan(monitor.loss.by_step.y[-1])
+    assert "loss nan" in monitor._status.value
+
+
+@pytest.mark.parametrize("every", ["sometimes", ("batches", 0), 3])
+def test_an_interval_that_is_none_is_refused_and_nothing_changes(monitor, every):
+    with pytest.raises(DataError, match="an interval is"):
+        monitor.every = every
+    assert monitor.every == ("batches", 1.0)
+
+
+def test_the_list_of_intervals_follows_and_sets(monitor):
+    monitor.every = ("batches", 50)
+    assert monitor._often.value == "every 50 batches"
+    monitor._often.value = "each epoch"
+    assert monitor.every == ("epochs", 1.0)
+    assert monitor._watch.every.unit == "epochs"
+
+
+def test_a_model_that_cannot_be_trained_is_refused_by_name(session):
+    with pytest.raises(ModelError, match="cannot be trained"):
+        _ = aw.TrainingMonitor(session).callback
+
+
+def test_a_frame_sends_one_message_per_line(monitor):
+    watch = train(monitor)
+    wires = wiretap()
+    watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": 0.3, "accuracy": 0.6}))
+    sent = [names for kind, names in messages(wires) if kind == "Lines"]
+    assert len(sent) == 4  # epochs and steps of two metrics; without validation nothing changed
+    assert all(names in (["x", "y"], ["visible", "x", "y"]) for names in sent)
+
+
+def test_closing_gives_every_widget_back(trained):
+    from fakes import open_widgets
+
+    before = set(open_widgets())
+    monitor = aw.TrainingMonitor(trained)
+    monitor.close()
+    assert set(open_widgets()) == before
