@@ -44,10 +44,10 @@ class TrainingCurve(w.VBox):
         self._axes = [
             bq.Axis(
                 scale=scales["x"], label="epoch", label_offset="30px",
-                tick_format=".3g", grid_lines="none", tick_style={"font-size": "11px"},
+                tick_format="~g", grid_lines="none", tick_style={"font-size": "11px"},
             ),
             bq.Axis(
-                scale=scales["y"], orientation="vertical", tick_format=".3g", **plain
+                scale=scales["y"], orientation="vertical", tick_format="~g", **plain
             ),
         ]  # fmt: skip
         self.figure = plain_figure(
