@@ -53,7 +53,7 @@ def test_the_bins_are_the_narrowest_that_cover_the_values(values, n_bins):
     if largest:
         width = 2.0 ** (found.exponent - 1)
         n_narrower = np.floor(found.high / width) - np.floor(found.low / width) + 1
-        assert n_narrower > n_bins or largest / width > 2.0**24
+        assert n_narrower > n_bins or largest / width >= 2.0**24
 
 
 @given(singles)
