@@ -9,7 +9,8 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core import probes
-from actwidgets.core.arrays import Integers
+from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.training.activation_counts import MOST, Counted, count_activations
 from actwidgets.core.training.evenly import evenly
 from actwidgets.core.training.histogram import Histogram, histogram
 from actwidgets.errors import DataError, LayerError
@@ -17,9 +18,6 @@ from actwidgets.session_passes import SessionPasses
 
 ACTIVATIONS = "activations"
 NOW = "now"
-VALUES = 2**20  # of a layer's output that are counted, about
-FEWEST, MOST = 8, 1000  # samples by which activations are counted
-BATCH, BATCH_VALUES = 64, 2**24  # samples at a time, and values of all layers
 MOMENTS = 100  # that are kept
 
 
@@ -29,14 +27,6 @@ class Moment:
 
     label: str
     found: Mapping[str, Mapping[str, Histogram]]
-
-
-@dataclass(frozen=True)
-class Counted:
-    """The histogram of what a layer put out, and of how many samples it is."""
-
-    histogram: Histogram
-    n_samples: int
 
 
 class Histograms(t.HasTraits):
@@ -60,6 +50,9 @@ class Histograms(t.HasTraits):
         self._moments: list[Moment] = []
         self._activations: dict[str, Counted] = {}
         self._counted_with: Any = None
+        self._sizes: dict[tuple[str, str], int] = {}
+        self._names: dict[str, tuple[str, ...]] = {}
+        self._named_probe: Any = None
         n_samples = session.n_samples
         drawn = np.random.default_rng(0).permutation(n_samples)[:MOST]
         self._rows: Integers = drawn.astype(np.int64)
@@ -94,11 +87,26 @@ class Histograms(t.HasTraits):
             name, probe = self._known(layer), session._probe
             if probes.keeps_histograms(probe):
                 return dict(probes.kept_weight_histograms(probe, name))
-            found = probes.weights(probe, name)
-        return {
-            each: histogram(values if limit is None else evenly(values, limit))
-            for each, values in found.items()
-        }
+            return self._weights(name, self.weight_names(name), limit)
+
+    def weight_names(self, layer: str | None = None) -> tuple[str, ...]:
+        """The names of a layer's weights: `kernel`, `bias`, …; () where it has none.
+
+        Raises:
+            LayerError: There is no such layer, or its weights cannot be told.
+
+        Cost: that of reading them, the first time.
+        """
+        session = self._session
+        with session.lock:
+            name, probe = self._known(layer), session._probe
+            if probe is not self._named_probe:
+                self._named_probe, self._names = probe, {}
+            if name not in self._names:
+                keeps = probes.keeps_histograms(probe)
+                tell = probes.kept_weight_histograms if keeps else probes.weights
+                self._names[name] = tuple(tell(probe, name))
+            return self._names[name]
 
     def activations(self, layer: str | None = None) -> Histogram:
         """The histogram of what a layer puts out, as the weights are now.
@@ -188,14 +196,13 @@ class Histograms(t.HasTraits):
             if probes.keeps_histograms(probe):
                 if what == ACTIVATIONS:
                     return list(probes.histogram_moments(probe, name, ACTIVATIONS))
-                self._require(what, probes.kept_weight_histograms(probe, name), name)
+                self._require(what, name)
                 return list(probes.histogram_moments(probe, name, "weights", what))
             if what == ACTIVATIONS:
                 now = self.activations(name)
             else:
-                found = self.weights(name, limit=limit)
-                self._require(what, found, name)
-                now = found[what]
+                self._require(what, name)
+                now = self._weights(name, [what], limit)[what]
             kept = [(each.label, each.found.get(name, {}).get(what)) for each in self._moments]
             return [(label, each) for label, each in [*kept, (NOW, now)] if each is not None]
 
@@ -212,6 +219,13 @@ class Histograms(t.HasTraits):
             name = self._known(layer)
             return session.n_samples if self.recorded else self._counted([name])[name].n_samples
 
+    def n_weights(self, layer: str, name: str) -> int | None:
+        """How many weights there are, of which a part may have been counted.
+
+        None where they have not been counted, or are of a recording.
+        """
+        return self._sizes.get((layer, name))
+
     # --- how they are counted ------------------------------------------------------------
 
     def _known(self, layer: str | None) -> str:
@@ -222,10 +236,20 @@ class Histograms(t.HasTraits):
             raise LayerError(f"no layer {name!r}; this model has {known}")
         return name
 
-    def _require(self, what: str, found: Mapping[str, Histogram], layer: str) -> None:
-        if what not in found:
-            known = ", ".join([*found, ACTIVATIONS])
+    def _require(self, what: str, layer: str) -> None:
+        names = self.weight_names(layer)
+        if what not in names:
+            known = ", ".join([*names, ACTIVATIONS])
             raise LayerError(f"layer {layer!r} has no {what!r}; it has {known}")
+
+    def _weights(self, layer: str, names: Sequence[str], limit: int | None) -> dict[str, Histogram]:
+        """Some weights of a layer, counted."""
+        found = probes.weights(self._session._probe, layer)
+        self._sizes |= {(layer, name): values.size for name, values in found.items()}
+        return {
+            name: histogram(found[name] if limit is None else evenly(found[name], limit))
+            for name in names
+        }
 
     def _counted(self, layers: Sequence[str]) -> dict[str, Counted]:
         """What layers put out, counted once for each state of the weights."""
@@ -235,28 +259,9 @@ class Histograms(t.HasTraits):
             self._activations.clear()
             self._counted_with = state
         missing = [each for each in layers if each not in self._activations]
-        self._activations |= self._count(missing)
+        if missing:
+            self._activations |= count_activations(self._run, missing, self._rows)
         return {each: self._activations[each] for each in layers}
 
-    def _count(self, layers: Sequence[str]) -> dict[str, Counted]:
-        """Run the layers on the drawn samples, each until enough of its values came together."""
-        session, rows = self._session, self._rows
-        wanted = dict.fromkeys(layers, min(FEWEST, len(rows)))
-        sizes: dict[str, int] = {}
-        found: dict[str, Histogram] = {}
-        start, batch = 0, FEWEST
-        while due := [each for each in layers if wanted[each] > start]:
-            stop = min(start + batch, *(wanted[each] for each in due))
-            inputs = session._samples.rows(np.sort(rows[start:stop]))
-            for each, values in session._probe.activations(due, inputs).items():
-                counted = histogram(values)
-                if start:
-                    found[each] = found[each].merged(counted)
-                    continue
-                found[each], sizes[each] = counted, values[0].size
-                enough = -(-VALUES // values[0].size) if values.size else 0
-                wanted[each] = min(max(enough, FEWEST), MOST, len(rows))
-            start = stop
-            at_once = sum(sizes[each] for each in layers if wanted[each] > start)
-            batch = min(max(BATCH_VALUES // max(at_once, 1), 1), BATCH)
-        return {each: Counted(found[each], wanted[each]) for each in layers}
+    def _run(self, layers: Sequence[str], rows: Integers) -> Mapping[str, Array]:
+        return self._session._probe.activations(layers, self._session._samples.rows(rows))
