@@ -8,17 +8,18 @@ import numpy as np
 
 from actwidgets.core.pictures.colormaps import TOP, css_colour, palette
 from actwidgets.core.training.histogram import Histogram, SharedBins
-from actwidgets.core.training.outlines import outlines, spread_marks
+from actwidgets.core.training.outlines import outlines, round_ticks, spread_marks
 from actwidgets.views._class_figure import SMALL
 from actwidgets.views._controls import shorten
 from actwidgets.views._picture import plain_figure
 
 HEIGHT_PX, ROWS_HEIGHT_PX = 240, 360
 MARGIN = {"top": 8, "bottom": 30, "left": 92, "right": 14}
+FEWEST_BINS = 8  # there is room for, however few there are
 LABELS_UP_TO = 14  # rows that are named
 LETTERS = 14  # of a name
 ROW_TICK = 0.5  # how far up the mark at a mean goes, of a row
-FAINT, PLAIN, STRONG = 0.3, 0.55, 0.95
+FAINT, PLAIN, STRONG = 0.3, 0.4, 0.8  # how opaque an area is
 
 
 class HistogramFigure(w.VBox):
@@ -39,15 +40,14 @@ class HistogramFigure(w.VBox):
         self.spreads = bq.Lines(x=nothing, y=nothing, scales=scales, stroke_width=2.0)
         self._upwards = bq.Axis(
             scale=self._y,
-            orientation="vertical",
+            side="left",
             label_offset="52px",
             tick_style=SMALL,
             grid_lines="none",
-            num_ticks=5,
         )
-        across = bq.Axis(scale=self._x, tick_style=SMALL, grid_lines="none", num_ticks=7)
+        self._across = bq.Axis(scale=self._x, tick_style=SMALL, grid_lines="none")
         self.figure = plain_figure(
-            [self.areas, self.spreads], margin=MARGIN, axes=[across, self._upwards]
+            [self.areas, self.spreads], margin=MARGIN, axes=[self._across, self._upwards]
         )
         layout = self.figure.layout
         layout.width = layout.min_width = f"{width_px}px"
@@ -80,7 +80,8 @@ class HistogramFigure(w.VBox):
         powers = list(range(int(top) + 1)) if log else []
         with self._upwards.hold_sync():
             self._upwards.tick_labels = {str(n): f"{10 ** (n - 1):,}" if n else "0" for n in powers}
-            self._upwards.tick_values = np.array(powers, np.float32) if log else None
+            ticks = np.array(powers) if log else round_ticks(0.0, 1.05 * top, 5)
+            self._upwards.tick_values = ticks.astype(np.float32)
             self._upwards.label = f"number of {noun}"
         self._paint(shapes.x, shapes.y, colours, [FAINT] * len(histograms))
         means = [each.mean for each in histograms]
@@ -139,8 +140,12 @@ class HistogramFigure(w.VBox):
             self.spreads.colors = list(colours)
 
     def _set_range(self, shared: SharedBins, low: float, high: float) -> None:
+        edges = shared.edges
+        beside = max(FEWEST_BINS - (len(edges) - 1), 0) / 2 * float(edges[1] - edges[0])
+        left, right = float(edges[0]) - beside, float(edges[-1]) + beside
         with self._x.hold_sync():
-            self._x.min, self._x.max = float(shared.edges[0]), float(shared.edges[-1])
+            self._x.min, self._x.max = left, right
+        self._across.tick_values = round_ticks(left, right).astype(np.float32)
         with self._y.hold_sync():
             self._y.min, self._y.max = float(low), float(high)
 

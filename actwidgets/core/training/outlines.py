@@ -71,6 +71,22 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
     return Outlines(x.astype(np.float32), y.astype(np.float32), feet, float(y.max()))
 
 
+def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
+    """About so many round figures from `low` to `high`.
+
+    Returns:
+        `(tick,)` float64, ascending: multiples of 1, 2 or 5 times a power of
+        ten; none for a range that is empty or not finite.
+    """
+    span = high - low
+    if not (np.isfinite(span) and span > 0):
+        return np.zeros(0)
+    rough = span / n_ticks
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))
+    return step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+
+
 def spread_marks(
     means: ArrayLike, stds: ArrayLike, feet: ArrayLike, heights: ArrayLike
 ) -> tuple[Floats, Floats]:

@@ -179,3 +179,13 @@ def test_too_few_bins_are_refused():
 def test_narrower_bins_are_refused():
     with pytest.raises(DataError, match=r"exponent -1\) cannot be told apart .* got exponent -2"):
         histogram([0.0, 0.5, 1.5], n_bins=4).regrouped(-2)
+
+
+def test_shared_bins_of_equal_values_can_be_seen_and_drawn_in_float32():
+    for value in (0.0, 0.7, -3e4):
+        shared = shared_bins([histogram([value])])
+        assert shared.counts.tolist() == [[1]]
+        assert shared.edges[0] <= value < shared.edges[1]
+        assert abs(value) / 64 <= shared.edges[1] - shared.edges[0] <= max(abs(value) / 16, 0.02)
+    close = shared_bins([histogram([1.0, 1.0 + 2e-7])])
+    assert np.unique(close.edges.astype(np.float32)).size == close.edges.size
