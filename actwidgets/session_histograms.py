@@ -18,6 +18,7 @@ from actwidgets.session_passes import SessionPasses
 
 ACTIVATIONS = "activations"
 NOW = "now"
+WHILE_TRAINING = 32  # samples at most: a picture is made between two steps
 MOMENTS = 100  # that are kept
 
 
@@ -37,7 +38,8 @@ class Histograms(t.HasTraits):
 
     Activations are counted at all positions, over the same samples at all times: drawn once
     from those of the session, and so many that a million values or more come together, but at
-    least 8 and at most 1,000; all of them where they are few.
+    least 8 and at most 1,000; all of them where they are few. While the model is being trained
+    they are at most 32, but for what is remembered.
 
     Args:
         session: The session.
@@ -48,7 +50,7 @@ class Histograms(t.HasTraits):
     def __init__(self, session: SessionPasses) -> None:
         self._session = session
         self._moments: list[Moment] = []
-        self._activations: dict[str, Counted] = {}
+        self._activations: dict[tuple[str, int], Counted] = {}
         self._counted_with: Any = None
         self._sizes: dict[tuple[str, str], int] = {}
         self._names: dict[str, tuple[str, ...]] = {}
@@ -124,7 +126,7 @@ class Histograms(t.HasTraits):
             name, probe = self._known(layer), session._probe
             if probes.keeps_histograms(probe):
                 return probes.kept_activation_histogram(probe, name)
-            return self._counted([name])[name].histogram
+            return self._counted([name], self._at_once())[name].histogram
 
     def remember(self, label: str, *, activations: bool = True, limit: int | None = None) -> None:
         """Keep the histograms of all layers as they are now.
@@ -153,7 +155,7 @@ class Histograms(t.HasTraits):
             with nullcontext() if turns is None else turns.looking():
                 found = {each: self.weights(each, limit=limit) for each in session._infos}
                 if activations:
-                    for each, counted in self._counted(list(session._infos)).items():
+                    for each, counted in self._counted(list(session._infos), MOST).items():
                         found[each][ACTIVATIONS] = counted.histogram
             kept = [each for each in self._moments if each.label != label]
             if len(kept) >= MOMENTS:
@@ -217,7 +219,11 @@ class Histograms(t.HasTraits):
         session = self._session
         with session.lock:
             name = self._known(layer)
-            return session.n_samples if self.recorded else self._counted([name])[name].n_samples
+            return (
+                session.n_samples
+                if self.recorded
+                else self._counted([name], self._at_once())[name].n_samples
+            )
 
     def n_weights(self, layer: str, name: str) -> int | None:
         """How many weights there are, of which a part may have been counted.
@@ -251,17 +257,23 @@ class Histograms(t.HasTraits):
             for name in names
         }
 
-    def _counted(self, layers: Sequence[str]) -> dict[str, Counted]:
+    def _at_once(self) -> int:
+        """Of how many samples activations may be counted now."""
+        turns = probes.turns(self._session._probe)
+        return MOST if turns is None or not turns.training else WHILE_TRAINING
+
+    def _counted(self, layers: Sequence[str], most: int) -> dict[str, Counted]:
         """What layers put out, counted once for each state of the weights."""
         session = self._session
         state = session.revision, probes.fingerprint(session._probe)  # type: ignore[attr-defined]
         if state != self._counted_with:
             self._activations.clear()
             self._counted_with = state
-        missing = [each for each in layers if each not in self._activations]
+        missing = [each for each in layers if (each, most) not in self._activations]
         if missing:
-            self._activations |= count_activations(self._run, missing, self._rows)
-        return {each: self._activations[each] for each in layers}
+            found = count_activations(self._run, missing, self._rows[:most])
+            self._activations |= {(each, most): counted for each, counted in found.items()}
+        return {each: self._activations[each, most] for each in layers}
 
     def _run(self, layers: Sequence[str], rows: Integers) -> Mapping[str, Array]:
         return self._session._probe.activations(layers, self._session._samples.rows(rows))

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from actwidgets.core.training.histogram import histogram
+from actwidgets.core.training.turns import Turns
 from actwidgets.errors import DataError, LayerError
 from actwidgets.session import Session
 
@@ -53,6 +54,20 @@ def test_of_many_samples_some_are_drawn_all_over_and_the_same_each_time(probe):
     assert found.high > 5 * 4900
     session.refresh()
     _same(session.histograms.activations("dense"), found)
+
+
+def test_while_the_model_is_trained_few_samples_are_run_but_for_what_is_remembered(probe):
+    x = np.zeros((400, 6, 8, 1), np.float32)
+    probe.turns = Turns()
+    session = Session(probe, x, np.arange(400) % 2)
+    probe.turns.begin_training(lambda: True)
+    assert session.histograms.activations("dense").n_values == 32 * 5
+    assert session.histograms.n_samples("dense") == 32
+    session.histograms.remember("epoch 1")
+    label, kept = session.histograms.moments("dense", "activations")[0]
+    assert (label, kept.n_values) == ("epoch 1", 400 * 5)
+    probe.turns.end_training()
+    assert session.histograms.n_samples("dense") == 400
 
 
 def test_activations_are_counted_once_for_each_state_of_the_weights(session, probe):

@@ -8,7 +8,7 @@ import numpy as np
 
 from actwidgets.core.pictures.colormaps import TOP, css_colour, palette
 from actwidgets.core.training.histogram import Histogram, SharedBins
-from actwidgets.core.training.outlines import outlines, round_ticks, spread_marks
+from actwidgets.core.training.outlines import outlines, round_ticks, spread_marks, tick_format
 from actwidgets.views._class_figure import SMALL
 from actwidgets.views._controls import shorten
 from actwidgets.views._picture import plain_figure
@@ -81,7 +81,7 @@ class HistogramFigure(w.VBox):
         with self._upwards.hold_sync():
             self._upwards.tick_labels = {str(n): f"{10 ** (n - 1):,}" if n else "0" for n in powers}
             ticks = np.array(powers) if log else round_ticks(0.0, 1.05 * top, 5)
-            self._upwards.tick_values = ticks.astype(np.float32)
+            self._upwards.tick_values = ticks.astype(np.float64)
             self._upwards.label = f"number of {noun}"
         self._paint(shapes.x, shapes.y, colours, [FAINT] * len(histograms))
         means = [each.mean for each in histograms]
@@ -118,7 +118,7 @@ class HistogramFigure(w.VBox):
                 + shorten(labels[row], LETTERS)
                 for row in named
             }
-            self._upwards.tick_values = shapes.feet[named].astype(np.float32)
+            self._upwards.tick_values = shapes.feet[named]
             self._upwards.label = ""
         strengths = [STRONG if row == in_view else PLAIN for row in range(len(labels))]
         self._paint(shapes.x, shapes.y, colours, strengths)
@@ -145,7 +145,10 @@ class HistogramFigure(w.VBox):
         left, right = float(edges[0]) - beside, float(edges[-1]) + beside
         with self._x.hold_sync():
             self._x.min, self._x.max = left, right
-        self._across.tick_values = round_ticks(left, right).astype(np.float32)
+        ticks = round_ticks(left, right, 8)
+        with self._across.hold_sync():
+            self._across.tick_values = ticks
+            self._across.tick_format = tick_format(ticks)
         with self._y.hold_sync():
             self._y.min, self._y.max = float(low), float(high)
 

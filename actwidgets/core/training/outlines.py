@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Doubles, Floats
+from actwidgets.core.arrays import Doubles, Floats, Integers
 from actwidgets.core.training.histogram import SharedBins
 
 OVERLAP = 2.4  # how many rows the highest ridge reaches up
@@ -47,6 +47,8 @@ def bin_heights(counts: ArrayLike, *, log: bool = False) -> Doubles:
 def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Outlines:
     """The shapes of several histograms.
 
+    Histograms of fewer values than others are as high as if they were of as many.
+
     Args:
         shared: The bins.
         log: As in `bin_heights`.
@@ -56,7 +58,7 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
     Returns:
         Shapes without points where there are no bins.
     """
-    heights = bin_heights(shared.counts, log=log)
+    heights = bin_heights(_as_many(shared.counts), log=log)
     n_shapes, n_bins = heights.shape
     feet = np.zeros(n_shapes)
     if rows:
@@ -69,6 +71,13 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
     y = np.concatenate([feet[:, None], steps, feet[:, None]], axis=1)
     x = np.broadcast_to(np.repeat(shared.edges, 2), y.shape)
     return Outlines(x.astype(np.float32), y.astype(np.float32), feet, float(y.max()))
+
+
+def _as_many(counts: Integers) -> Doubles:
+    """The counts, raised where they are of fewer values in all."""
+    totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
+    raised: Doubles = counts * (totals.max(initial=0.0) / np.maximum(totals, 1.0))
+    return raised
 
 
 def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
@@ -85,6 +94,16 @@ def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))
     return step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+
+
+def tick_format(ticks: Doubles) -> str:
+    """How round figures are written, in the notation of d3: with the decimals that they need."""
+    if len(ticks) < 2:
+        return ".3g"
+    power = int(np.floor(np.log10(ticks[1] - ticks[0]) + 1e-9))
+    if not -5 < power < 6:
+        return ".2g"
+    return f",.{max(-power, 0)}f"
 
 
 def spread_marks(

@@ -8,6 +8,7 @@ from actwidgets.core.training.outlines import (
     outlines,
     round_ticks,
     spread_marks,
+    tick_format,
 )
 
 
@@ -20,8 +21,8 @@ def test_an_outline_goes_up_and_down_the_steps_and_stands_on_its_foot(shared):
     found = outlines(shared)
     assert found.x[0].tolist() == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
     assert found.y[0].tolist() == [0, 1, 1, 2, 2, 0, 0, 1, 1, 0]
-    assert found.y[1].tolist() == [0, 0, 0, 0, 0, 2, 2, 0, 0, 0]
-    assert found.top == 2
+    assert found.y[1].tolist() == [0, 0, 0, 0, 0, 4, 4, 0, 0, 0]  # as if of four values
+    assert found.top == 4
     assert found.x.dtype == found.y.dtype == np.float32
 
 
@@ -29,7 +30,7 @@ def test_rows_stand_one_above_the_other_the_first_on_top(shared):
     found = outlines(shared, rows=True)
     assert found.feet.tolist() == [1, 0]
     assert found.y[:, 0].tolist() == [1, 0]
-    assert found.y[0].max() == pytest.approx(1 + OVERLAP)
+    assert found.y[0].max() == pytest.approx(1 + OVERLAP / 2)
     assert found.y[1].max() == pytest.approx(OVERLAP)
 
 
@@ -63,3 +64,18 @@ def test_a_mark_lies_around_the_mean_and_goes_up_at_it():
 )
 def test_ticks_are_round(low, high, ticks):
     assert round_ticks(low, high, 5).tolist() == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize(
+    ("ticks", "written"),
+    [
+        ([0, 0.5, 1.0], ",.1f"),
+        ([0, 20, 40], ",.0f"),
+        ([0.1, 0.2], ",.1f"),
+        ([0, 0.001], ",.3f"),
+        ([0, 1e-9], ".2g"),
+        ([3.0], ".3g"),
+    ],
+)
+def test_ticks_are_written_with_the_decimals_that_they_need(ticks, written):
+    assert tick_format(np.array(ticks, float)) == written
