@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from fakes import FakeProbe
 
 from actwidgets.core.training.histogram import histogram
 from actwidgets.core.training.turns import Turns
@@ -93,6 +94,29 @@ def test_a_moment_is_kept_while_the_weights_go_on(session, probe):
     assert [label for label, _ in histograms.moments("dense", "bias")] == ["before", "now"]
     assert [label for label, _ in histograms.moments("dense", "activations")] == ["before", "now"]
     assert histograms.in_view == -1
+
+
+def test_all_of_a_moment_is_of_the_same_weights(session, probe):
+    probe.turns = Turns()
+    looking, tell = [], probe.weights
+
+    def weights(layer):
+        looking.append(probe.turns._n_looking)
+        return tell(layer)
+
+    probe.weights = weights
+    session.histograms.remember("before")
+    assert looking
+    assert all(looking)
+
+
+def test_another_model_has_weights_of_its_own(session):
+    assert session.histograms.weight_names("conv") == ("kernel", "bias")
+    other = FakeProbe()
+    other.weights = lambda layer: {"gamma": np.ones(2, np.float32)}
+    session.model = other
+    assert session.histograms.weight_names("conv") == ("gamma",)
+    assert session.histograms.weights("conv")["gamma"].n_values == 2
 
 
 def test_activations_may_be_left_out_of_a_moment(session, probe):

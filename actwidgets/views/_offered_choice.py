@@ -36,7 +36,6 @@ class OfferedChoice(w.Dropdown):
         try:
             with self.hold_sync():
                 if self.options != tuple(options):
-                    self.index = None  # or the first would count as chosen meanwhile
                     self.options = tuple(options)
                 if value is None:
                     self.index = None

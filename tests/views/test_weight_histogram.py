@@ -191,8 +191,11 @@ def test_closing_gives_everything_back_and_stops_watching(session):
     view = WeightHistogram(session)
     view.close()
     assert set(open_widgets()) == before
+    painted = []
+    view._render = painted.append
     session.histograms.remember("later")
-    assert view.error == ""
+    session.refresh()
+    assert not painted
 
 
 class _Recording:

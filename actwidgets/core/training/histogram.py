@@ -236,8 +236,7 @@ def _edges(exponent: int, first: int, n_bins: int) -> Doubles:
 
 def _regroup(one: Histogram, exponent: int) -> tuple[int, Integers]:
     """The first bin and the counts in bins of that exponent or wider."""
-    shift = min(exponent - one.exponent, 63)
-    bins = (one.first + np.arange(len(one.counts), dtype=np.int64)) >> shift
+    bins = one.first + np.arange(len(one.counts), dtype=np.int64) >> exponent - one.exponent
     if not len(bins):
         return 0, one.counts
     first = int(bins[0])

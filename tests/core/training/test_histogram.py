@@ -88,6 +88,7 @@ def test_merged_is_the_histogram_of_all_values(left, right, n_bins):
     whole = histogram(np.concatenate([left, right]), n_bins)
     _same_bins(merged, whole)
     assert (merged.low, merged.high, merged.n_values) == (whole.low, whole.high, whole.n_values)
+    assert merged.low <= merged.mean <= merged.high
     scale = max(abs(whole.low), abs(whole.high))
     assert merged.mean == pytest.approx(whole.mean, abs=1e-13 * scale)
     assert merged.std == pytest.approx(whole.std, rel=1e-9, abs=1e-12 * scale)
