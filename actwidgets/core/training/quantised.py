@@ -52,9 +52,9 @@ class Quantised:
         low, step = self.low.astype(np.float64), self.step.astype(np.float64)
         high = low + N_STEPS * step
         one_sided = (low > 0) | (high < 0)
-        rounding = np.spacing(np.maximum(abs(self.low), abs(high.astype(np.float32))))
+        rounding = np.maximum(abs(low), abs(high)) * 2.0**-23 + SMALLEST
         bound = np.where(one_sided, step / 2 + rounding, step)
-        return np.where(step > 0, bound, 0).astype(np.float32)
+        return np.where(step > 0, np.minimum(bound, LARGEST), 0).astype(np.float32)
 
     @property
     def n_bytes(self) -> int:
