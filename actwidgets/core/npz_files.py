@@ -2,6 +2,7 @@
 
 import json
 import os
+import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -80,6 +81,9 @@ def opened(path: str | os.PathLike[str], kind: Kind) -> Iterator[tuple[Header, A
         zipfile.BadZipFile,
         TypeError,
         zlib.error,
+        AttributeError,
+        RuntimeError,  # a damaged file may say that it is encrypted
+        struct.error,
     ) as failure:
         raise DataError(
             f"{told} cannot be read as {kind.what}: it is cut off, damaged or of something "
