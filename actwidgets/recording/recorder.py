@@ -213,27 +213,31 @@ class Recorder:
             snapshot_files.write(self._folder, self._subject.manifest, info, snapshot)
             self._ratios.forget()
             self.recording.refresh()
-            self._thin()
+            self.error = self._thin()
         except Exception as failure:
             log.exception("a training goes on, though no snapshot of it could be taken")
             self.failed(failure)
             return None
         finally:
             self.seconds += time.monotonic() - began
-        self.error = ""
         return next((each for each in self.recording.snapshots if each.index == info.index), None)
 
-    def _thin(self) -> None:
-        """Drop snapshots until the folder is within its budget."""
+    def _thin(self) -> str:
+        """Drop snapshots until the folder is within its budget; says where it cannot be."""
         snapshots = self.recording.snapshots
         n_bytes = [each.n_bytes for each in snapshots]
-        others = self.recording.n_bytes - sum(n_bytes)
-        epochs = [each.epoch for each in snapshots]
-        dropped = thinning.to_drop(epochs, n_bytes, self._budget_bytes - others)
+        room = self._budget_bytes - self.recording.n_bytes + sum(n_bytes)
+        dropped = thinning.to_drop([each.epoch for each in snapshots], n_bytes, room)
         for place in dropped:
             (self._folder / snapshots[place].file).unlink(missing_ok=True)
         if dropped:
             self.recording.refresh()
+        if self.recording.n_bytes <= self._budget_bytes:
+            return ""
+        return (
+            f"the samples and the first and last snapshot take {self.recording.n_bytes:,} bytes, "
+            f"and budget_bytes is {self._budget_bytes:,}: no other snapshots are kept"
+        )
 
     def _note(self, add: Any, *entry: Any) -> None:
         if self._closed:

@@ -86,6 +86,7 @@ def write(folder: Path, manifest: Manifest, info: SnapshotInfo, snapshot: Snapsh
         {"name": name} | _pack_layer(f"layers/{place}", layer, arrays)
         for place, (name, layer) in enumerate(snapshot.layers.items())
     ]
+    header["arrays"] = [*arrays]
     npz_files.write(folder / f"{PREFIX}{info.index:06}.npz", KIND, header, arrays)
 
 
@@ -96,8 +97,7 @@ def read_info(folder: Path, name: str, manifest: Manifest) -> SnapshotInfo:
         DataError: The file is cut off, damaged, of something else, or of a newer version.
     """
     with npz_files.opened(folder / name, KIND) as (header, arrays):
-        for each in arrays:
-            arrays[each]
+        _snapshot(header, dict(arrays))
         layers = [each["name"] for each in header["layers"]]
         if header["samples"] != manifest.samples or layers != list(manifest.recorded):
             raise DataError(f"{str(folder / name)!r} belongs to another recording")
@@ -116,24 +116,29 @@ def read_info(folder: Path, name: str, manifest: Manifest) -> SnapshotInfo:
 
 
 def read(folder: Path, name: str) -> Snapshot:
-    """What a file holds.
+    """What a file holds that `read_info` has looked at.
 
     Raises:
         DataError: The file is gone, or was damaged meanwhile.
     """
-    with npz_files.opened(folder / name, KIND) as (header, file):
-        arrays = dict(file)
-        profiles = None
-        if header["profiles"] is not None:
-            profiles = profile_files.from_arrays(header["profiles"], _below("profiles", arrays))
-        layers = {
-            each["name"]: _unpack_layer(each, _below(f"layers/{place}", arrays))
-            for place, each in enumerate(header["layers"])
-        }
-        return Snapshot(arrays.get("predictions"), profiles, layers)
+    with npz_files.opened(folder / name, KIND, checked=True) as (header, arrays):
+        return _snapshot(header, dict(arrays))
 
 
 # --- parts -------------------------------------------------------------------------------
+
+
+def _snapshot(header: Mapping[str, Any], arrays: Arrays) -> Snapshot:
+    if {*header["arrays"]} != arrays.keys() - {npz_files.HEADER}:
+        raise ValueError("other arrays than its header tells")
+    profiles = None
+    if header["profiles"] is not None:
+        profiles = profile_files.from_arrays(header["profiles"], _below("profiles", arrays))
+    layers = {
+        each["name"]: _unpack_layer(each, _below(f"layers/{place}", arrays))
+        for place, each in enumerate(header["layers"])
+    }
+    return Snapshot(arrays.get("predictions"), profiles, layers)
 
 
 def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, Any]:
@@ -142,7 +147,9 @@ def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, A
         # Without positions the largest value is the mean and the smallest too.
         if quantised is not None and (name in STORED or not _equal(quantised, layer.high)):
             # Unit by unit, neighbours are alike: a fifth less when compressed.
-            arrays[f"{place}/{name}/codes"] = np.moveaxis(quantised.codes, -1, 0)
+            arrays[f"{place}/{name}/codes"] = np.ascontiguousarray(
+                np.moveaxis(quantised.codes, -1, 0)
+            )
             arrays[f"{place}/{name}/low"] = quantised.low
             arrays[f"{place}/{name}/step"] = quantised.step
     if layer.n_nan is not None:
