@@ -4,7 +4,6 @@ from real_data import require_data
 
 from actwidgets.core.embeddings.embedding import (
     Embedding,
-    align,
     even_rows,
     finite_rows,
     pca,
