@@ -27,11 +27,13 @@ ALLOWED = {
         *("session_attributions", "session_embeddings", "session_importance"),
     },
     "views": {"errors", "core", "session", "recording", "_traits"},
-    "recording": {"errors", "core", "session"},
+    "recording": {
+        *("errors", "core", "background", "session", "session_jobs", "session_embeddings"),
+    },
     "datasets": {"errors", "probe"},
     "linked_sessions": {"errors", "core", "session"},
-    "comparison": {"session", "views", "linked_sessions"},
-    "app": {"errors", "core", "probe", "session", "views", "comparison"},
+    "comparison": {"session", "recording", "views", "linked_sessions"},
+    "app": {"errors", "core", "probe", "session", "recording", "views", "comparison"},
     "__main__": set(),
     "__init__": set(),
 }

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from actwidgets.background import Job
 from actwidgets.core.embeddings.alignment import Plane, principal_plane
 from actwidgets.core.embeddings.embedding import Embedding
 from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, Layout
 from actwidgets.session_embeddings import INPUT, Embeddings
 from actwidgets.session_jobs import AnyPass
+
+AT_ONCE_S = 0.25  # what takes longer comes from the background
 
 if TYPE_CHECKING:
     from actwidgets.recording.recorded_session import RecordedSession
@@ -39,6 +42,13 @@ class RecordedEmbeddings(Embeddings):
     def _pass(self, key: Hashable, make: Callable[[], AnyPass]) -> AnyPass:
         self._revision = self._session.revision  # nothing kept is old: keys tell the moment
         return super()._pass(key, make)
+
+    def _advance(
+        self, wanted: Job, key: Hashable, partial: bool, place: str, at_once_s: float = 0.0
+    ) -> None:
+        """What comes of stored values alone is made at once, so that a scrub paints once."""
+        is_quick = wanted.layers != (INPUT,) and not getattr(wanted, "is_slow", False)
+        super()._advance(wanted, key, partial, place, AT_ONCE_S if is_quick else at_once_s)
 
     def _reference(self, of: str, n_points: int, layout: Layout) -> "_OverTime | None":
         if of == INPUT:
