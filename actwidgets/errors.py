@@ -27,7 +27,7 @@ class ModelError(ActwidgetsError, ValueError):
     """A model that cannot be read: not built, not a model, without layers."""
 
 
-class NotRecorded(ModelError):
+class NotRecordedError(ModelError):
     """Something that a recording does not hold, or that only the live model can tell."""
 
 

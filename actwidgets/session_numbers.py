@@ -17,7 +17,7 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
-from actwidgets.errors import DataError, NotRecorded
+from actwidgets.errors import DataError, NotRecordedError
 
 
 class SessionNumbers(t.HasTraits):
@@ -203,11 +203,11 @@ class SessionNumbers(t.HasTraits):
         """Refuse what alters units or disturbs samples, where there is no model to ask then.
 
         Raises:
-            NotRecorded: This is a session over a recording.
+            NotRecordedError: This is a session over a recording.
         """
         with self.lock:
             if missing := probes.missing_for_changes(self._probe):
-                raise NotRecorded(missing)
+                raise NotRecordedError(missing)
 
     def _as_shown(self, rows: Sequence[int] | None, as_shown: bool | None) -> bool:
         return rows is None if as_shown is None else as_shown

@@ -44,7 +44,9 @@ class MemoryRecording:
         self.x = generator.uniform(0, 1, (N_SAMPLES, 6, 8, 1)).astype(np.float32)
         self.calls = []
         self.snapshots = tuple(
-            Moment(2 * at, at / 2, 10 * at, {"loss": 1 / (at + 1), "<i>acc</i>": at / 10} if at else {})
+            Moment(
+                2 * at, at / 2, 10 * at, {"loss": 1 / (at + 1), "<i>acc</i>": at / 10} if at else {}
+            )
             for at in range(n_moments)
         )
         self.outputs = [self._outputs(at) for at in range(n_moments)]

@@ -6,7 +6,7 @@ import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import Array, Integers
-from actwidgets.errors import DataError, NotRecorded, ShapeError
+from actwidgets.errors import DataError, NotRecordedError, ShapeError
 
 LOOKED_AT = 64  # values of a sample that tell it from most others; the rest is compared
 
@@ -30,7 +30,7 @@ class KnownSamples:
         """`(sample,)` int64: the recorded row of each sample of a batch.
 
         Raises:
-            NotRecorded: A sample that was not recorded, such as a disturbed one.
+            NotRecordedError: A sample that was not recorded, such as a disturbed one.
             ShapeError: Samples of another shape, or other inputs.
 
         Cost: one comparison of all bytes.
@@ -71,7 +71,7 @@ class KnownSamples:
                 for part, known in zip(parts, self._parts, strict=True)
             ):
                 return row
-        raise NotRecorded(
+        raise NotRecordedError(
             "a recording knows only the samples that were recorded, as they were given: "
             "of another or a disturbed one only the model itself could tell"
         )
@@ -102,7 +102,8 @@ def _keys(parts: list[Array]) -> list[bytes]:
             some = some + some.dtype.type(0)  # -0.0 equals 0.0, and so must its bytes
         if some.dtype.kind == "U":  # whose bytes depend on the longest of a batch
             keys = [
-                key + "\0".join(each).encode() for key, each in zip(keys, some.tolist(), strict=True)
+                key + "\0".join(each).encode()
+                for key, each in zip(keys, some.tolist(), strict=True)
             ]
         else:
             some = np.ascontiguousarray(some)

@@ -8,7 +8,7 @@ import numpy as np
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary
-from actwidgets.errors import LayerError, NotRecorded
+from actwidgets.errors import LayerError, NotRecordedError
 from actwidgets.recording.known_samples import KnownSamples
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class RecordedProbe:
         """Stored outputs of layers on recorded samples, `(sample, …, unit)` float32, by name.
 
         Raises:
-            NotRecorded: A sample that was not recorded, or maps that were not kept of it.
+            NotRecordedError: A sample that was not recorded, or maps that were not kept of it.
             LayerError: A layer that was not recorded.
             ShapeError: Samples of another shape than the recorded ones.
         """
@@ -95,7 +95,7 @@ class RecordedProbe:
         self._require(layer)
         try:
             return self.recording.kernels(layer, self.at)
-        except NotRecorded as missing:
+        except NotRecordedError as missing:
             raise LayerError(str(missing)) from None
 
     def check(self, x: Any) -> None:
@@ -116,19 +116,19 @@ class RecordedProbe:
         """This probe for no edits; others cannot be had without the model.
 
         Raises:
-            NotRecorded: There are edits.
+            NotRecordedError: There are edits.
         """
         if not edits:
             return self
-        raise NotRecorded(WITHOUT_MODEL + "it cannot run with units altered")
+        raise NotRecordedError(WITHOUT_MODEL + "it cannot run with units altered")
 
     def model_slice(self, *_asked: Any, **_options: Any) -> NoReturn:
         """Gradients cannot be had without the model.
 
         Raises:
-            NotRecorded: Always.
+            NotRecordedError: Always.
         """
-        raise NotRecorded(WITHOUT_MODEL + "what speaks for a class has to be asked of it")
+        raise NotRecordedError(WITHOUT_MODEL + "what speaks for a class has to be asked of it")
 
     randomised_slice = model_slice
 
@@ -145,7 +145,7 @@ class RecordedProbe:
         kept = self.recording.activations(info.name, self.at)
         beyond = rows[rows >= len(kept)]
         if len(beyond):
-            raise NotRecorded(_told_of_maps(len(kept), int(beyond[0])))
+            raise NotRecordedError(_told_of_maps(len(kept), int(beyond[0])))
         return kept[rows]
 
 
@@ -155,7 +155,9 @@ def _rows_of(summary: SampleSummary, rows: Integers, above: float | None) -> Sam
     n_above: Integers | None = None
     if above is not None:
         if summary.n_positions != 1:
-            raise NotRecorded(WITHOUT_MODEL + "shares of positions above a threshold were not kept")
+            raise NotRecordedError(
+                WITHOUT_MODEL + "shares of positions above a threshold were not kept"
+            )
         n_above = (high > np.float32(above)).astype(np.int64)
     return SampleSummary(
         high=high,

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.arrays import Array, Floats
+from actwidgets.core.arrays import Floats
 from actwidgets.core.profiles.profile_pass import Layers, ProfilePass
-from actwidgets.core.selection import FIELDS, Selection, known_rows
-from actwidgets.errors import DataError, NotRecorded, SelectionError
+from actwidgets.core.selection import Selection, known_rows
+from actwidgets.errors import DataError, SelectionError
 from actwidgets.recording.recorded_embeddings import RecordedEmbeddings
 from actwidgets.recording.recorded_probe import RecordedProbe
 from actwidgets.recording.stored_pass import StoredPass
@@ -46,9 +46,7 @@ class RecordedSession(Session):
         self._index = recording.snapshots[place].index
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.image_shape)
-        super().__init__(
-            RecordedProbe(recording, place), recording.x, recording.labels, **options
-        )
+        super().__init__(RecordedProbe(recording, place), recording.x, recording.labels, **options)
         self.set_trait("at", place)
 
     def __setattr__(self, name: str, value: Any) -> None:

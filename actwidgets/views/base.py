@@ -9,7 +9,7 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
-from actwidgets.errors import NotRecorded
+from actwidgets.errors import NotRecordedError
 from actwidgets.session import Selection, Session
 from actwidgets.views._closing import close_all
 from actwidgets.views._style import KEYS, SHEET
@@ -106,7 +106,7 @@ class View(w.VBox):
             try:
                 self._render(selection)
                 self._show_unrecorded("")
-            except NotRecorded as missing:
+            except NotRecordedError as missing:
                 self._show_unrecorded(str(missing))
             self._painted = [*self._seen_in(selection), self._session.revision]
 

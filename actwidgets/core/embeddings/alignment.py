@@ -29,6 +29,8 @@ class Motion:
 
     def moved(self, embedding: Embedding) -> Embedding:
         """The same distances between points, in another place."""
+        if self is STAYING:
+            return embedding
         points = (embedding.points.astype(np.float64) - self.centre) @ self.turn + self.goal
         return replace(embedding, points=np.clip(points, -_LARGEST, _LARGEST).astype(np.float32))
 

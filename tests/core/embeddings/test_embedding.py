@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from real_data import require_data
 
+from actwidgets.core.embeddings.alignment import align
 from actwidgets.core.embeddings.embedding import (
     Embedding,
     even_rows,
