@@ -1,1 +1,1 @@
-"""A training recorded in a folder, and looked at again without its model."""
+"""A training on disk: what is kept of it while it runs, and how it is read back."""

@@ -1,0 +1,181 @@
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from actwidgets.core.training.histogram import histogram, shared_bins
+from actwidgets.errors import DataError
+
+anything = arrays.arrays(
+    st.sampled_from([np.float32, np.float64, np.float16]),
+    st.integers(0, 40),
+    elements={"allow_nan": True, "allow_infinity": True, "allow_subnormal": True},
+)
+singles = arrays.arrays(
+    np.float32, st.integers(1, 40), elements=st.floats(-(2.0**60), 2.0**60, width=32)
+)
+bin_counts = st.integers(4, 300)
+
+
+def _finite(values):
+    return values[np.isfinite(values)].astype(np.float64)
+
+
+def _same_bins(one, other):
+    assert (one.exponent, one.first) == (other.exponent, other.first)
+    np.testing.assert_array_equal(one.counts, other.counts)
+
+
+@given(anything, bin_counts)
+def test_counts_are_those_of_numpy_over_the_same_edges(values, n_bins):
+    found = histogram(values, n_bins)
+    finite = _finite(values)
+    assert found.n_values == values.size
+    assert found.n_nan == np.isnan(values).sum()
+    assert found.n_infinite == np.isinf(values).sum()
+    assert found.n_finite == finite.size == found.counts.sum()
+    assert len(found.counts) <= n_bins
+    if finite.size:
+        bins = np.searchsorted(found.edges, finite, side="right") - 1
+        expected = np.bincount(bins, minlength=len(found.counts))
+        np.testing.assert_array_equal(found.counts, expected)
+        assert found.counts[[0, -1]].all()
+        assert (found.low, found.high) == (finite.min(), finite.max())
+
+
+@given(singles, bin_counts)
+def test_the_bins_are_the_narrowest_that_cover_the_values(values, n_bins):
+    found = histogram(values, n_bins)
+    largest = max(abs(found.low), abs(found.high))
+    if largest:
+        width = 2.0 ** (found.exponent - 1)
+        n_narrower = np.floor(found.high / width) - np.floor(found.low / width) + 1
+        assert n_narrower > n_bins or largest / width > 2.0**24
+
+
+@given(singles)
+def test_averages_are_those_of_numpy_in_float64(values):
+    found, exact = histogram(values), values.astype(np.float64)
+    scale = np.abs(exact).max()
+    assert found.mean == pytest.approx(exact.mean(), abs=1e-14 * scale)
+    assert found.std == pytest.approx(exact.std(), rel=1e-12, abs=1e-14 * scale)
+
+
+@given(anything, bin_counts, st.integers(0, 2200))
+def test_regrouped_is_what_wider_bins_would_have_counted(values, n_bins, wider):
+    found = histogram(values, n_bins)
+    exponent = min(found.exponent + wider, 1023)
+    regrouped = found.regrouped(exponent)
+    assert regrouped.exponent == exponent
+    finite = _finite(values)
+    if finite.size:
+        edges = np.append(regrouped.edges[:-1], np.inf)
+        expected = np.histogram(finite, edges)[0]
+        np.testing.assert_array_equal(regrouped.counts, expected)
+    assert (regrouped.n_nan, regrouped.n_values) == (found.n_nan, found.n_values)
+    np.testing.assert_equal(
+        (regrouped.mean, regrouped.std, regrouped.low, regrouped.high),
+        (found.mean, found.std, found.low, found.high),
+    )
+
+
+@given(singles, singles, bin_counts)
+def test_merged_is_the_histogram_of_all_values(left, right, n_bins):
+    merged = histogram(left, n_bins).merged(histogram(right, n_bins), n_bins)
+    whole = histogram(np.concatenate([left, right]), n_bins)
+    _same_bins(merged, whole)
+    assert (merged.low, merged.high, merged.n_values) == (whole.low, whole.high, whole.n_values)
+    scale = max(abs(whole.low), abs(whole.high))
+    assert merged.mean == pytest.approx(whole.mean, abs=1e-13 * scale)
+    assert merged.std == pytest.approx(whole.std, rel=1e-9, abs=1e-12 * scale)
+
+
+@given(anything, anything)
+def test_odd_values_are_merged_too(left, right):
+    merged = histogram(left).merged(histogram(right))
+    whole = histogram(np.concatenate([left.astype(np.float64), right.astype(np.float64)]))
+    _same_bins(merged, whole)
+    assert (merged.n_nan, merged.n_infinite) == (whole.n_nan, whole.n_infinite)
+    assert merged.n_values == whole.n_values
+
+
+@given(st.lists(anything, max_size=4), bin_counts)
+def test_shared_bins_count_every_histogram_exactly(many, n_bins):
+    found = shared_bins([histogram(values) for values in many], n_bins)
+    assert found.counts.shape == (len(many), len(found.edges) - 1)
+    assert found.counts.shape[1] <= n_bins
+    edges = found.edges.copy()
+    edges[-1] = np.inf if len(edges) > 1 else edges[-1]
+    for values, counts in zip(many, found.counts, strict=True):
+        finite = _finite(values)
+        if finite.size:
+            np.testing.assert_array_equal(counts, np.histogram(finite, edges)[0])
+        else:
+            assert not counts.any()
+
+
+def test_a_histogram_worked_out_by_hand():
+    found = histogram([-1.0, -0.25, 0.0, 0.5, 0.5, 0.99], n_bins=4)
+    assert found.exponent == -1
+    assert found.first == -2
+    assert found.edges.tolist() == [-1.0, -0.5, 0.0, 0.5, 1.0]
+    assert found.counts.tolist() == [1, 1, 1, 3]
+    assert found.counts.dtype == np.int64
+
+
+def test_nothing_is_no_bins():
+    for values in ([], [np.nan, np.inf, np.inf]):
+        found = histogram(values)
+        assert len(found.counts) == 0
+        assert math.isnan(found.mean)
+        assert math.isnan(found.high)
+        assert (found.n_nan, found.n_infinite) == ((1, 2) if values else (0, 0))
+    assert shared_bins([histogram([])]).counts.shape == (1, 0)
+    assert shared_bins([]).counts.shape == (0, 0)
+
+
+def test_equal_values_are_one_bin_and_have_their_own_mean():
+    for value in (0.0, 0.1, -1e-45, 5e-324, 3e38):
+        found = histogram(np.full(1000, value))
+        assert found.counts.tolist() == [1000]
+        assert (found.mean, found.std) == (value, 0.0)
+
+
+def test_a_tiny_negative_value_stays_below_zero_beside_a_huge_one():
+    found = histogram([-5e-324, 1e300], n_bins=4)
+    assert found.first == -1
+    assert found.counts[0] == 1
+
+
+def test_the_largest_range_of_floats_is_four_bins():
+    largest = np.finfo(np.float64).max
+    assert histogram([-largest, largest], n_bins=4).counts.tolist() == [1, 0, 0, 1]
+
+
+def test_more_values_than_one_chunk_are_all_counted():
+    values = np.random.default_rng(3).normal(size=200_001).astype(np.float32)
+    found = histogram(values)
+    assert found.counts.sum() == 200_001
+    assert found.mean == pytest.approx(values.mean(dtype=np.float64), rel=1e-12)
+    assert found.std == pytest.approx(values.std(dtype=np.float64), rel=1e-12)
+
+
+def test_values_are_not_modified():
+    values = np.array([1.0, np.nan, -2.0], np.float32)
+    values.flags.writeable = False
+    histogram(values)
+
+
+def test_too_few_bins_are_refused():
+    with pytest.raises(DataError, match="n_bins must be at least 4; got 3"):
+        histogram([1.0], n_bins=3)
+    with pytest.raises(DataError, match="n_bins must be at least 4; got 3"):
+        shared_bins([], n_bins=3)
+
+
+def test_narrower_bins_are_refused():
+    with pytest.raises(DataError, match=r"exponent -1\) cannot be told apart .* got exponent -2"):
+        histogram([0.0, 0.5, 1.5], n_bins=4).regrouped(-2)
