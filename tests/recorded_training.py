@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from functools import cache
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -34,11 +35,12 @@ class Moment:
 class MemoryRecording:
     """Has the methods of a `Recording`, and counts how often each is asked."""
 
-    path, class_names, image_shape = "memory", ("cat", "<b>dog</b>", "owl"), None
+    path, class_names = "memory", ("cat", "<b>dog</b>", "owl")
 
     def __init__(self, n_moments=4, *, labelled=True):
         self.layers = LAYERS
         self.n_samples = N_SAMPLES
+        self.manifest = SimpleNamespace(n_classes=N_CLASSES, image_shape=None)
         generator = np.random.default_rng(0)
         self.labels = np.arange(N_SAMPLES) % N_CLASSES if labelled else None
         self.x = generator.uniform(0, 1, (N_SAMPLES, 6, 8, 1)).astype(np.float32)
@@ -60,6 +62,9 @@ class MemoryRecording:
         shares = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
         found = {"conv": conv, "dense": dense, "output": shares}
         return {name: values.astype(np.float32) for name, values in found.items()}
+
+    def refresh(self):
+        """Nothing else changes it."""
 
     def activations(self, layer, at=-1, rows=None):
         self.calls.append(("activations", layer, at))

@@ -8,7 +8,7 @@ import numpy as np
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary
-from actwidgets.errors import LayerError, NotRecordedError
+from actwidgets.errors import LayerError, NotRecordedError, SelectionError
 from actwidgets.recording.known_samples import KnownSamples
 
 if TYPE_CHECKING:
@@ -29,7 +29,6 @@ class RecordedProbe:
         at: Which snapshot: its position in `recording.snapshots`, negative from the end.
 
     Attributes:
-        at: That position; may be set.
         layers: The recorded layers.
         n_classes: Outputs per sample; 0 where the output was not `(sample, class)`.
     """
@@ -40,12 +39,29 @@ class RecordedProbe:
 
     def __init__(self, recording: "Recording", at: int = -1) -> None:
         self.recording = recording
-        self.at = at % max(len(recording.snapshots), 1)
+        self.at = at
         self.layers: tuple[LayerInfo, ...] = tuple(recording.layers)
         self._infos = {info.name: info for info in self.layers}
         self._known = KnownSamples(recording.x)
-        outputs = np.asarray(recording.predictions(self.at))
-        self.n_classes = outputs.shape[1] if outputs.ndim == 2 else 0
+        self.n_classes = recording.manifest.n_classes
+
+    @property
+    def at(self) -> int:
+        """The position of the snapshot; may be set.
+
+        A live recording may lose others before it; where it is lost itself, the nearest.
+        """
+        indices = [each.index for each in self.recording.snapshots]
+        if self._index in indices:
+            return indices.index(self._index)
+        return int(np.argmin([abs(each - self._index) for each in indices]))
+
+    @at.setter
+    def at(self, at: int) -> None:
+        snapshots = self.recording.snapshots
+        if not -len(snapshots) <= at < len(snapshots):
+            raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
+        self._index = snapshots[at].index
 
     def activations(self, layers: Sequence[str], x: Any) -> dict[str, Array]:
         """Stored outputs of layers on recorded samples, `(sample, …, unit)` float32, by name.
@@ -92,11 +108,7 @@ class RecordedProbe:
         Raises:
             LayerError: The layer had none, or they were not recorded.
         """
-        self._require(layer)
-        try:
-            return self.recording.kernels(layer, self.at)
-        except NotRecordedError as missing:
-            raise LayerError(str(missing)) from None
+        return self.recording.kernels(layer, self.at)
 
     def check(self, x: Any) -> None:
         """Refuse samples of another shape than the recorded ones.
@@ -106,9 +118,9 @@ class RecordedProbe:
         """
         self._known.check(x)
 
-    def fingerprint(self) -> tuple[int, int]:
-        """Which snapshot this tells of: its position, and the number of its file."""
-        return self.at, self.recording.snapshots[self.at].index
+    def fingerprint(self) -> int:
+        """Which snapshot this tells of: the number of its file."""
+        return self._index
 
     # --- what only a model can do --------------------------------------------------------
 

@@ -37,17 +37,19 @@ class RecordedSession(Session):
 
     at = t.Int(0, help="which snapshot is shown: its position in `recording.snapshots`")
 
+    _is_ready = False
+
     def __init__(self, recording: "Recording", at: int = -1, **options: Any) -> None:
         self.recording = recording
         if not recording.snapshots:
             raise DataError(f"the recording {recording.path} holds no snapshot yet")
         place = self._position(at)
         self._stored: dict[Layers, StoredPass] = {}
-        self._index = recording.snapshots[place].index
         options.setdefault("class_names", recording.class_names or None)
-        options.setdefault("image_shape", recording.image_shape)
+        options.setdefault("image_shape", recording.manifest.image_shape)
         super().__init__(RecordedProbe(recording, place), recording.x, recording.labels, **options)
-        self.set_trait("at", place)
+        self.at = place
+        self._is_ready = True
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; the moment only while nobody else changes something."""
@@ -60,7 +62,7 @@ class RecordedSession(Session):
     @property
     def snapshot(self) -> "SnapshotInfo":
         """The snapshot that is shown: its epoch, step and metrics."""
-        return self.recording.snapshots[self.at]
+        return self.recording.snapshots[self._probe.at]  # type: ignore[attr-defined]
 
     @property
     def epoch(self) -> float:
@@ -87,12 +89,8 @@ class RecordedSession(Session):
         The snapshot that was shown still is; where it was thinned out, the one nearest to it.
         """
         with self.lock:
-            snapshots = self.recording.snapshots
-            indices = [each.index for each in snapshots]
-            if self._index in indices:
-                place = indices.index(self._index)
-            else:
-                place = int(np.argmin([abs(each - self._index) for each in indices]))
+            self.recording.refresh()
+            place = self._probe.at  # type: ignore[attr-defined]
             if place == self.at:
                 self._move()
             else:
@@ -106,12 +104,11 @@ class RecordedSession(Session):
 
     @t.observe("at")
     def _on_at(self, _change: Any) -> None:
-        if hasattr(self, "_infos") and self._probe.at != self.at:  # type: ignore[attr-defined]
+        if self._is_ready:
             self._move()
 
     def _move(self) -> None:
         with self.lock:
-            self._index = self.snapshot.index
             self._probe.at = self.at  # type: ignore[attr-defined]
             self._forget()
             self.set_trait("revision", self.revision + 1)

@@ -7,7 +7,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,6 +21,10 @@ from actwidgets.recording import history_file, manifest, samples_file, snapshot_
 from actwidgets.recording.history_file import History
 from actwidgets.recording.snapshot import LayerSnapshot, Snapshot
 from actwidgets.recording.snapshot_files import SnapshotInfo
+
+if TYPE_CHECKING:
+    from actwidgets.recording.recorded_probe import RecordedProbe
+    from actwidgets.recording.recorded_session import RecordedSession
 
 KEPT = 4  # snapshots in memory
 
@@ -261,6 +265,33 @@ class Recording:
             gradient_norm=np.array([one.gradient_norm for one in each]),
             n_dead=np.array([one.n_dead for one in each], np.int64),
         )
+
+    # --- looking at it -------------------------------------------------------------------
+
+    def probe(self, at: int = -1) -> "RecordedProbe":
+        """The model as it was at a snapshot, for `Session`; it knows the recorded samples only.
+
+        Raises:
+            SelectionError: There is no such snapshot.
+        """
+        from actwidgets.recording.recorded_probe import RecordedProbe
+
+        return RecordedProbe(self, at)
+
+    def session(self, at: int = -1, **options: Any) -> "RecordedSession":
+        """A session that any view works on; set its `at` to look at another snapshot.
+
+        Args:
+            at: Which snapshot it begins at.
+            **options: As of `Session`: the first `layer` or `sample`, …
+
+        Raises:
+            DataError: There is no snapshot yet.
+            SelectionError: No such snapshot, or a first selection that does not exist.
+        """
+        from actwidgets.recording.recorded_session import RecordedSession
+
+        return RecordedSession(self, at, **options)
 
     # --- reading -------------------------------------------------------------------------
 
