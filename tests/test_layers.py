@@ -28,7 +28,8 @@ ALLOWED = {
     },
     "views": {"errors", "core", "session", "recording", "_traits"},
     "recording": {
-        *("errors", "core", "background", "session", "session_jobs", "session_embeddings"),
+        *("errors", "core", "background", "session", "session_jobs"),
+        *("session_passes", "session_embeddings"),
     },
     "datasets": {"errors", "probe"},
     "linked_sessions": {"errors", "core", "session"},

@@ -1,19 +1,21 @@
 """A session over a recording: everything as it was at one moment of a training."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import traitlets as t
 
 from actwidgets.core.arrays import Floats
 from actwidgets.core.profiles.profile_pass import Layers, ProfilePass
+from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
 from actwidgets.core.selection import Selection, known_rows
 from actwidgets.errors import DataError, SelectionError
 from actwidgets.recording.recorded_embeddings import RecordedEmbeddings
 from actwidgets.recording.recorded_probe import RecordedProbe
 from actwidgets.recording.stored_pass import StoredPass
 from actwidgets.session import Session
+from actwidgets.session_passes import REPRESENTED, SessionPasses
 
 if TYPE_CHECKING:
     from actwidgets.recording.recording import Recording, SnapshotInfo
@@ -45,6 +47,7 @@ class RecordedSession(Session):
             raise DataError(f"the recording {recording.path} holds no snapshot yet")
         place = self._position(at)
         self._stored: dict[Layers, StoredPass] = {}
+        self._similarities: dict[Any, tuple[LayerSimilarityTable | None, tuple[str, ...]]] = {}
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.manifest.image_shape)
         super().__init__(RecordedProbe(recording, place), recording.x, recording.labels, **options)
@@ -82,6 +85,27 @@ class RecordedSession(Session):
         known = list(known_rows(rows, self.n_samples))
         high = self.recording.summaries(self.layer, self.at).high
         return np.asarray(high, np.float32)[known, self.unit]
+
+    def layer_similarity(
+        self,
+        *,
+        other: SessionPasses | None = None,
+        positions: Literal["mean", "flat"] = "mean",
+        partial: bool = False,
+    ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
+        """As of `Session`; kept for each snapshot that was looked at."""
+        with self.lock:
+            moment = None if other is None else (id(other), getattr(other, "revision", 0))
+            if isinstance(other, RecordedSession):
+                moment = id(other), other.snapshot.index
+            key = self.snapshot.index, moment, positions
+            known = self._similarities.get(key)
+        if known is not None:
+            return known
+        found = super().layer_similarity(other=other, positions=positions, partial=partial)
+        if found[0] is not None and found[0].n_samples == min(self.n_samples, REPRESENTED):
+            self._similarities[key] = found
+        return found
 
     def refresh(self) -> None:
         """Look at the recording again: a live one may have more snapshots, or fewer.
