@@ -22,6 +22,7 @@ from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
 from actwidgets.probe.layer_weights import layer_weights
 from actwidgets.probe.slices import Slices
+from actwidgets.probe.training.gradient_norms import gradient_norms
 from actwidgets.probe.training.listening_callback import ListeningCallback
 from actwidgets.probe.training.model_turns import turns_of
 
@@ -82,13 +83,16 @@ class KerasProbe:
         found = self._slices.outputs(layers, x)
         return {name: _floats(output) for name, output in zip(layers, found, strict=True)}
 
+    def _units_last(self, layers: Sequence[str], found: Sequence[Any]) -> dict[str, np.ndarray]:
+        axes = [self._slices.catalogue.require(name).unit_axis for name in layers]
+        return {
+            name: np.moveaxis(_floats(output), axis, -1) if axis > 0 else _floats(output)
+            for name, axis, output in zip(layers, axes, found, strict=True)
+        }
+
     def activations(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:
         """The same with the units last: name to `(sample, …, unit)`, float32."""
-        require = self._slices.catalogue.require
-        return {
-            name: np.moveaxis(values, axis, -1) if (axis := require(name).unit_axis) > 0 else values
-            for name, values in self.outputs(layers, x).items()
-        }
+        return self._units_last(layers, self._slices.outputs(layers, x))
 
     def summaries(
         self, layers: Sequence[str], x: Any, *, above: float | None = None, low: bool = True
@@ -121,6 +125,13 @@ class KerasProbe:
     def predictions(self, x: Any) -> np.ndarray:
         """The chosen output of the model on one batch, float32."""
         return _floats(self._slices.outputs((self._head,), x)[0])
+
+    def outputs_and_predictions(
+        self, layers: Sequence[str], x: Any
+    ) -> tuple[dict[str, np.ndarray], np.ndarray]:
+        """`activations` and `predictions` of one batch, in one forward pass."""
+        *outputs, predicted = self._slices.outputs((*layers, self._head), x)
+        return self._units_last(layers, outputs), _floats(predicted)
 
     def edited(self, edits: Mapping[str, Edit]) -> "KerasProbe":
         """The same model with the outputs of some layers altered on their way to the rest.
@@ -183,6 +194,13 @@ class KerasProbe:
         """
         with self.turns.looking():
             return layer_weights(self._slices.catalogue.require(layer).layer)
+
+    def gradient_norms(self, layers: Sequence[str], x: Any, labels: np.ndarray) -> dict[str, float]:
+        """How steep the compiled loss is in the weights of layers; see `gradient_norms.py`."""
+        found = {name: self._slices.catalogue.require(name).layer for name in layers}
+        with self.turns.looking():
+            inputs = self._slices.inputs
+            return gradient_norms(self._model, found, inputs.arguments(inputs.tensors(x)), labels)
 
     def training_callback(self, listener: TrainingListener) -> ListeningCallback:
         """A callback for this model's `fit` that tells a listener of the training."""

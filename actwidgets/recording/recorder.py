@@ -4,15 +4,13 @@ import logging
 import os
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from actwidgets.core import atomic_file, probes
+from actwidgets.core import probes
 from actwidgets.core.training.listener import Moment
 from actwidgets.errors import DataError
-from actwidgets.recording import history_file, manifest, samples_file, snapshot_files, thinning
-from actwidgets.recording.course import Course
+from actwidgets.recording import folder, history_file, snapshot_files, thinning
 from actwidgets.recording.interval import Interval
 from actwidgets.recording.recording import Recording
 from actwidgets.recording.snapshot_files import SnapshotInfo
@@ -99,10 +97,10 @@ class Recorder:
             image_shape=image_shape,
         )
         self._folder = Path(path)
-        _begin(self._folder, self._subject, resume)
+        folder.begin(self._folder, self._subject, resume)
         self.recording = Recording(self._folder)
         self._history = history_file.HistoryFile(self._folder)
-        self._course = _course_so_far(self.recording)
+        self._course = folder.course_so_far(self.recording)
         self._ratios = UpdateRatios(self._subject)
         self._callback: Any = None
         self._closed = False
@@ -204,7 +202,7 @@ class Recorder:
         began, course = time.monotonic(), self._course
         self._last_step, self._last_seconds = course.step, course.seconds
         info = SnapshotInfo(
-            index=_next_index(self._folder),
+            index=folder.next_index(self._folder),
             epoch=course.epoch,
             step=course.step,
             seconds=course.seconds,
@@ -250,58 +248,3 @@ def _positive(name: str, value: int, least: int = 1) -> int:
     if value < least:
         raise DataError(f"{name} must be at least {least}; got {value!r}")
     return int(value)
-
-
-def _begin(folder: Path, subject: Subject, resume: bool) -> None:
-    """Make the folder a recording, or see that it holds this one; else change nothing."""
-    told = repr(str(folder))
-    if (folder / manifest.NAME).exists():
-        other = manifest.read(folder)
-        different = subject.manifest.difference(other)
-        if different:
-            raise DataError(
-                f"{told} holds another recording, with {different}: give another folder"
-            )
-        if not resume:
-            raise DataError(
-                f"{told} holds this recording already: go on with it by resume=True, or give "
-                "another folder"
-            )
-    elif any(snapshot_files.index_of(each.name) is not None for each in _files(folder)):
-        raise DataError(
-            f"{told} holds snapshots without their {manifest.NAME}: give another folder"
-        )
-    else:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as failure:
-            raise DataError(f"no folder can be made at {told}: {failure}") from failure
-        with suppress(FileNotFoundError):
-            (folder / history_file.NAME).unlink()
-        samples_file.write(folder, subject.wish.x, subject.wish.labels)
-        manifest.write(folder, subject.manifest)  # last: from now on it is a recording
-    for name in (f"{snapshot_files.PREFIX}*", samples_file.NAME, manifest.NAME):
-        for leftover in atomic_file.leftovers(folder, name):
-            leftover.unlink(missing_ok=True)
-
-
-def _files(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def _next_index(folder: Path) -> int:
-    """Above those of all files there, readable or not: none is ever written over."""
-    found = (snapshot_files.index_of(each.name) for each in _files(folder))
-    return max((index for index in found if index is not None), default=-1) + 1
-
-
-def _course_so_far(recording: Recording) -> Course:
-    """Where a recording has come to that is gone on with."""
-    history, snapshots = recording.history, recording.snapshots
-    epochs = [float(x[-1]) for x, _ in history.by_epoch.values()]
-    steps = [int(x[-1]) for x, _ in history.by_step.values()]
-    return Course(
-        epoch=max([0.0, *epochs, *(each.epoch for each in snapshots)]),
-        step=max([0, *steps, *(each.step for each in snapshots)]),
-        seconds=max([0.0, *(each.seconds for each in snapshots)]),
-    )

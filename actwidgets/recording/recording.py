@@ -2,50 +2,28 @@
 
 import operator
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from actwidgets.core.arrays import Array, Doubles, Floats, Integers
+from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.core.profiles.sample_summary import SampleSummary
 from actwidgets.core.training.histogram import Histogram
 from actwidgets.errors import DataError, LayerError
-from actwidgets.recording import history_file, manifest, samples_file, snapshot_files
+from actwidgets.recording import history_file, manifest, samples_file
 from actwidgets.recording.history_file import History
-from actwidgets.recording.snapshot import LayerSnapshot, Snapshot
+from actwidgets.recording.shelf import Shelf
+from actwidgets.recording.snapshot import LayerSnapshot
 from actwidgets.recording.snapshot_files import SnapshotInfo
+from actwidgets.recording.weight_numbers import WeightNumbers
 
 if TYPE_CHECKING:
     from actwidgets.recording.recorded_probe import RecordedProbe
     from actwidgets.recording.recorded_session import RecordedSession
-
-KEPT = 4  # snapshots in memory
-
-
-@dataclass(frozen=True, eq=False)
-class WeightNumbers:
-    """How the weights of a layer went: arrays with a value per snapshot, NaN where none is.
-
-    Attributes:
-        epoch: Of the snapshots, float64.
-        norm: Of all weights of the layer as one vector.
-        update_ratio: The norm of what one step added to them, over `norm`.
-        gradient_norm: Of the loss by its trainable weights.
-        n_dead: int64, units above 0 on none of the recorded samples.
-    """
-
-    epoch: Doubles
-    norm: Doubles
-    update_ratio: Doubles
-    gradient_norm: Doubles
-    n_dead: Integers
 
 
 class Recording:
@@ -65,13 +43,8 @@ class Recording:
         self.path = Path(path)
         self.manifest = manifest.read(self.path)
         self._layers = {info.name: info for info in self.manifest.recorded_layers}
-        self._snapshots: tuple[SnapshotInfo, ...] = ()
-        self.refused: Mapping[str, str] = {}
-        self._looked_at: dict[tuple[str, int, int], SnapshotInfo | str] = {}
-        self._reading = threading.RLock()
-        self._kept: OrderedDict[str, Snapshot] = OrderedDict()
+        self._shelf = Shelf(self.path, self.manifest)
         self._samples: tuple[Any, Integers | None] | None = None
-        self.refresh()
 
     # --- what there is -------------------------------------------------------------------
 
@@ -83,33 +56,7 @@ class Recording:
 
         Cost: new files are read once, so that damage is found.
         """
-        with self._reading:
-            found: dict[tuple[str, int, int], SnapshotInfo | str] = {}
-            for entry in os.scandir(self.path):
-                if snapshot_files.index_of(entry.name) is None:
-                    continue
-                try:
-                    state = entry.stat()
-                except FileNotFoundError:  # thinned meanwhile
-                    continue
-                key = entry.name, state.st_size, state.st_mtime_ns
-                found[key] = self._looked_at.get(key) or self._look_at(entry.name)
-            changed = found.keys() != self._looked_at.keys()
-            if changed:
-                self._kept.clear()
-            self._looked_at = found
-            infos = [each for each in found.values() if isinstance(each, SnapshotInfo)]
-            self._snapshots = tuple(sorted(infos, key=lambda info: info.index))
-            self.refused = {
-                name: each for (name, *_), each in sorted(found.items()) if isinstance(each, str)
-            }
-            return changed
-
-    def _look_at(self, name: str) -> SnapshotInfo | str:
-        try:
-            return snapshot_files.read_info(self.path, name, self.manifest)
-        except DataError as failure:
-            return str(failure)
+        return self._shelf.refresh()
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
@@ -141,12 +88,17 @@ class Recording:
         """What the recording takes on disk."""
         named = [self.path / each.NAME for each in (manifest, samples_file, history_file)]
         sizes = [path.stat().st_size for path in named if path.exists()]
-        return sum(sizes) + sum(info.n_bytes for info in self._snapshots)
+        return sum(sizes) + sum(info.n_bytes for info in self.snapshots)
 
     @property
     def snapshots(self) -> tuple[SnapshotInfo, ...]:
         """Which moments there are, from the earliest on."""
-        return self._snapshots
+        return self._shelf.infos
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Files of snapshots that cannot be read, and why, in a sentence each."""
+        return self._shelf.refused
 
     def nearest(self, epoch: float) -> int:
         """The place in `snapshots` of the one nearest to an epoch.
@@ -154,8 +106,8 @@ class Recording:
         Raises:
             DataError: There is no snapshot yet.
         """
-        self._info(0)
-        epochs = np.array([info.epoch for info in self._snapshots])
+        self._shelf.info(0)
+        epochs = np.array([info.epoch for info in self.snapshots])
         return int(np.argmin(abs(epochs - epoch)))
 
     @property
@@ -211,7 +163,7 @@ class Recording:
         Raises:
             DataError: There is no such snapshot, or the model's output is no vector.
         """
-        found = self._snapshot(at).predictions
+        found = self._shelf.snapshot(at).predictions
         if found is None:
             raise DataError("the model's output is not one vector per sample: none is recorded")
         return found
@@ -222,7 +174,7 @@ class Recording:
         Raises:
             DataError: There is no such snapshot, or the samples have no labels.
         """
-        found = self._snapshot(at).profiles
+        found = self._shelf.snapshot(at).profiles
         if found is None:
             raise DataError("there are no class profiles: this recording has no labels (y)")
         return found
@@ -257,14 +209,7 @@ class Recording:
             LayerError: The layer is not recorded.
         """
         self._require(layer)
-        each = [info.numbers[layer] for info in self._snapshots]
-        return WeightNumbers(
-            epoch=np.array([info.epoch for info in self._snapshots]),
-            norm=np.array([one.norm for one in each]),
-            update_ratio=np.array([one.update_ratio for one in each]),
-            gradient_norm=np.array([one.gradient_norm for one in each]),
-            n_dead=np.array([one.n_dead for one in each], np.int64),
-        )
+        return WeightNumbers.of(layer, self.snapshots)
 
     # --- looking at it -------------------------------------------------------------------
 
@@ -295,19 +240,6 @@ class Recording:
 
     # --- reading -------------------------------------------------------------------------
 
-    def _info(self, at: int) -> SnapshotInfo:
-        snapshots = self._snapshots
-        if not snapshots:
-            raise DataError(
-                f"the recording in {str(self.path)!r} has no snapshots that can be read"
-            )
-        if not -len(snapshots) <= at < len(snapshots):
-            raise DataError(
-                f"there is no snapshot {at}; this recording has {len(snapshots)}, "
-                f"0 to {len(snapshots) - 1}"
-            )
-        return snapshots[at]
-
     def _require(self, layer: str) -> None:
         if layer not in self._layers:
             raise LayerError(
@@ -316,22 +248,12 @@ class Recording:
 
     def _layer(self, layer: str, at: int) -> LayerSnapshot:
         self._require(layer)
-        return self._snapshot(at).layers[layer]
-
-    def _snapshot(self, at: int) -> Snapshot:
-        with self._reading:
-            file = self._info(at).file
-            found = self._kept.pop(file, None)
-            self._kept[file] = found or snapshot_files.read(self.path, file)
-            while len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
-            return self._kept[file]
+        return self._shelf.snapshot(at).layers[layer]
 
     def _read_samples(self) -> tuple[Any, Integers | None]:
-        with self._reading:
-            if self._samples is None:
-                self._samples = samples_file.read(self.path)
-            return self._samples
+        if self._samples is None:
+            self._samples = samples_file.read(self.path)
+        return self._samples
 
 
 def open_recording(path: str | os.PathLike[str]) -> Recording:
