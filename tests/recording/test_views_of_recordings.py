@@ -132,6 +132,7 @@ def test_boxes_top_samples_and_kernels_are_those_of_the_model(session, live, at)
     session.at = at
     model = live(at)
     session.unit = model.unit = 2
+    model.profiles()  # of which boxes are drawn
     error = session.recording.summary_error("conv", at)["high"][2] + 1e-5
     boxes, truth = session.unit_boxes(), model.unit_boxes()
     assert (np.abs(boxes.fives - truth.fives) <= error).all()
