@@ -55,7 +55,7 @@ class MetricCurve(w.VBox):
 
         Args:
             name: What it is, at the axis.
-            values: `(snapshot,)`; NaN leaves a gap.
+            values: `(snapshot,)`; those without a finite value are left out.
         """
         values = np.asarray(values, np.float32)
         low, high = finite_range(values)
@@ -66,8 +66,9 @@ class MetricCurve(w.VBox):
         with self._x.hold_sync():
             self._x.min, self._x.max = -0.02 * last, 1.02 * last
         self._axis.label = name
+        known = np.flatnonzero(np.isfinite(values))  # bqplot's markers fail on NaN
         with self.line.hold_sync():
-            self.line.x, self.line.y = np.arange(len(values), dtype=np.float32), values
+            self.line.x, self.line.y = known.astype(np.float32), values[known]
             self.line.marker = "circle" if len(values) <= 40 else None
 
     def move_mark(self, position: int) -> None:

@@ -53,7 +53,13 @@ class EpochSlider(View):
         self._drawn: Any = None
         self._readout = w.HTML()
         self._play = w.Play(max=0, show_repeat=False, layout={"width": "auto"})
-        self._slider = w.IntSlider(max=0, readout=False, layout={"flex": "1 1 auto", "width": "0"})
+        self._slider = w.IntSlider(
+            max=0,
+            readout=False,
+            description="epoch",
+            layout={"flex": "1 1 auto", "width": "0"},
+            style={"description_width": "initial"},
+        )
         for widget in (self._play, self._slider):
             widget.observe(self._on_user_position, names="value")
         loop = w.ToggleButton(

@@ -50,9 +50,7 @@ def training(tmp_path_factory):
     model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
     path = tmp_path_factory.mktemp("recorded") / "run"
     names = [f"<{digit}>" for digit in range(10)]
-    recorder = Recorder(
-        model, path, x[:N_SAMPLES], y[:N_SAMPLES], class_names=names, n_maps=N_MAPS
-    )
+    recorder = Recorder(model, path, x[:N_SAMPLES], y[:N_SAMPLES], class_names=names, n_maps=N_MAPS)
     weights = [model.get_weights()]
     keep = keras.callbacks.LambdaCallback(
         on_epoch_end=lambda epoch, logs: weights.append(model.get_weights())
