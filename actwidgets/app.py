@@ -6,6 +6,8 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.comparison import Comparison
+from actwidgets.recording.recorded_session import RecordedSession
+from actwidgets.recording.recording import Recording
 from actwidgets.session import Session
 from actwidgets.views._pages import Pages
 from actwidgets.views._view_box import WRAPPING, ViewBox
@@ -15,6 +17,7 @@ from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.embedding_scatter import EmbeddingScatter
+from actwidgets.views.epoch_slider import EpochSlider
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from actwidgets.views.kernel_grid import KernelGrid
@@ -35,6 +38,8 @@ FITTED = (AttributionMap, KernelGrid, UnitBoxPlot)  # made as wide as their colu
 class Workbench(ViewBox):
     """The views of one session: what chooses to the left, what shows behind tabs.
 
+    Over a recording a slider of its snapshots stands above them.
+
     Attributes:
         session: What all of them show.
         views: The views made so far, by class name; those behind a tab once it was opened.
@@ -44,7 +49,9 @@ class Workbench(ViewBox):
     def __init__(self, session: Session) -> None:
         self.session = session
         self.views: dict[str, View] = {}
-        crumbs = self._add(Breadcrumbs(session), None)
+        above: w.Widget = self._add(Breadcrumbs(session), None)
+        if isinstance(session, RecordedSession):
+            above = w.VBox([self._add(EpochSlider(session), None), above])
         picker = self._add(LayerPicker(session, letters=47), 360)
         gallery = self._add(SampleGallery(session), 306)
         self.pages = Pages(
@@ -57,7 +64,7 @@ class Workbench(ViewBox):
             },
             lambda views: None,
         )
-        super().__init__(crumbs, [picker, gallery], self.pages)
+        super().__init__(above, [picker, gallery], self.pages)
 
     def _add(self, view: View, width: int | None) -> View:
         if width:
@@ -118,9 +125,10 @@ def explore(
     """Look into a model: the whole workbench in one line. Or into several, side by side.
 
     Args:
-        model: A built Keras model. It is on loan: nothing about it is changed. Or several by
-            name, `{"before": model, "after": other}`, which see the same samples.
-        x: Samples `(sample, …)`, as the model takes them.
+        model: A built Keras model. It is on loan: nothing about it is changed. Or a session,
+            or a recording, which bring their samples along. Or several of these by name,
+            `{"before": model, "after": other}`, which see the same samples.
+        x: Samples `(sample, …)`, as the model takes them; those of a recording it holds.
         y: `(sample,)` class indices or one-hot; optional.
         class_names: One per class; optional.
         **options: Further arguments of `Session`, such as the first `layer` or `sample`. Of a
@@ -129,9 +137,11 @@ def explore(
     Returns:
         A widget with a layer picker, a sample gallery, and behind tabs the views of layers,
         predictions, units, attributions and interventions, linked through its `.session`; of
-        several models a `Comparison`, with `.sessions`. `close()` gives every widget back.
+        several models a `Comparison`, with `.sessions`. Over recordings with a slider of their
+        snapshots. `close()` gives every widget back.
 
     Raises:
+        TypeError: Samples or options for a session, which has its own.
         ModelError: A model that cannot be read.
         ShapeError: Samples or labels of the wrong shape or number.
         DataError: No samples, labels outside the classes, class names that do not fit.
@@ -140,20 +150,39 @@ def explore(
     Cost: one trace of each model, and a pass over the samples in the background, first of the
     chosen layer, then of all of them.
     """
-    if y is not None:
-        options.setdefault("class_index", 0)
+    given = {"x": x, "y": y, "class_names": class_names, **options}
     if not isinstance(model, Mapping):
-        session = Session(model, x, y, class_names=class_names, **options)
-        if "layer" not in options:
+        session = _session(model, given)
+        if "layer" not in options and session is not model:
             with_weights = (each.name for each in session.layers if each.n_params)
             session.layer = next(with_weights, session.layer)
         return Workbench(session)
     sessions: dict[str, Session] = {}
     try:
         for name, each in model.items():
-            sessions[name] = Session(each, x, y, class_names=class_names, **options)
+            sessions[name] = _session(each, given if not isinstance(each, Session) else {})
         return Comparison(sessions)
     except Exception:
-        for session in sessions.values():  # which prepare their models in the background
-            session.close()
+        for name, session in sessions.items():  # which prepare their models in the background
+            if session is not model[name]:
+                session.close()
         raise
+
+
+def _session(model: Any, given: Mapping[str, Any]) -> Session:
+    """The session itself, or a new one over a model or a recording."""
+    told = {name: value for name, value in given.items() if value is not None}
+    if isinstance(model, Session):
+        if told:
+            raise TypeError(f"a session has its own {', '.join(told)}: give it alone")
+        return model
+    if isinstance(model, Recording):
+        if "x" in told or "y" in told:
+            raise TypeError("a recording holds its samples: give no x and no y")
+        session = model.session(**told)
+        if session.labels is not None and "class_index" not in told:
+            session.class_index = 0
+        return session
+    if told.get("y") is not None:
+        told.setdefault("class_index", 0)
+    return Session(model, told.pop("x", None), told.pop("y", None), **told)

@@ -1,4 +1,4 @@
-"""Several models side by side on the same samples."""
+"""Several models, or moments of a training, side by side on the same samples."""
 
 import html
 from collections.abc import Mapping, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 import ipywidgets as w
 
 from actwidgets.linked_sessions import LinkedSessions
+from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Session
 from actwidgets.views._controls import note
 from actwidgets.views._pages import Page, Pages
@@ -15,6 +16,7 @@ from actwidgets.views.base import View
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.epoch_slider import EpochSlider
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
@@ -35,6 +37,8 @@ PAGES: dict[str, tuple[type[View], ...]] = {
 
 class Comparison(ViewBox):
     """Two models or more, a column each; layers, samples, units and classes are chosen for all.
+
+    Each that is a recording has a slider of its snapshots, above the tabs.
 
     Layers are matched by name; a model that has no layer of that name keeps the one it shows,
     and its column says so.
@@ -65,22 +69,34 @@ class Comparison(ViewBox):
         self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)
         self._linked.observe(lambda _change: self._tell(), names="unmatched")
         told = w.HTML(note(f"✓ and ✗ are those of {first}"))
-        super().__init__(crumbs, [picker, w.VBox([gallery, told])], self.pages)
+        showing = w.VBox([*self._sliders(), self.pages])
+        super().__init__(crumbs, [picker, w.VBox([gallery, told])], showing)
 
     def _add(self, name: str, view: View) -> View:
         self.views[f"{name}: {type(view).__name__}"] = view
         return view
 
+    def _sliders(self) -> list[w.Widget]:
+        """A slider of its snapshots for each recording, as wide as the columns; in one row."""
+        if not any(isinstance(each, RecordedSession) for each in self.sessions.values()):
+            return []
+        columns = []
+        for name, session in self.sessions.items():
+            made: list[w.Widget] = [w.HTML(_title(name))]
+            if isinstance(session, RecordedSession):
+                made.append(self._add(name, EpochSlider(session, **_fitted(EpochSlider))))
+            columns.append(w.VBox(made, layout={"width": f"{COLUMN_PX}px"}))
+        return [w.Box(columns, layout=WRAPPING | {"padding": "0 0 0 6px"})]
+
     def _columns(self, kinds: Sequence[type[View]]) -> Page:
         def make() -> tuple[w.Widget, list[View]]:
             views, columns = [], []
             for name, session in self.sessions.items():
-                title = f'<div class="aw-title aw-model">{html.escape(name)}</div>'
                 told = w.HTML()
                 self._notes[name].append(told)
                 made = [self._add(name, kind(session, **_fitted(kind))) for kind in kinds]
                 columns.append(
-                    w.VBox([w.HTML(title), told, *made], layout={"width": f"{COLUMN_PX}px"})
+                    w.VBox([w.HTML(_title(name)), told, *made], layout={"width": f"{COLUMN_PX}px"})
                 )
                 views += made
             return w.Box(columns, layout=WRAPPING), views
@@ -108,6 +124,10 @@ class Comparison(ViewBox):
     def _sessions(self) -> list[Session]:
         self._linked.close()
         return list(self.sessions.values())
+
+
+def _title(name: str) -> str:
+    return f'<div class="aw-title aw-model">{html.escape(name)}</div>'
 
 
 def _fitted(kind: type[View]) -> dict[str, int]:

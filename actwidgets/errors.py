@@ -27,6 +27,10 @@ class ModelError(ActwidgetsError, ValueError):
     """A model that cannot be read: not built, not a model, without layers."""
 
 
+class NotRecordedError(ModelError):
+    """Something that a recording does not hold, or that only the live model can tell."""
+
+
 class LayerError(ActwidgetsError, ValueError):
     """A layer that the model does not have."""
 

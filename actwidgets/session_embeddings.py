@@ -8,7 +8,12 @@ import numpy as np
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.embeddings.embedding import METHODS, Embedding, even_rows
-from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass, Layout
+from actwidgets.core.embeddings.embedding_pass import (
+    EmbeddingPass,
+    GatheringPass,
+    Layout,
+    Reference,
+)
 from actwidgets.core.embeddings.embedding_process import has_umap
 from actwidgets.core.embeddings.embedding_sources import missing_of_input, of_input, of_layer
 from actwidgets.core.layer_info import LayerInfo
@@ -91,7 +96,7 @@ class Embeddings(SessionJobs):
         with self._session.lock:
             self._check(of, method)
             layout = Layout(method, seed, float(perplexity), features and _pair(features))
-            key = ("points", of, n_points, layout)
+            key = ("points", self._moment(of), of, n_points, layout)
             wanted = self._pass(key, lambda: self._embedding_pass(of, n_points, layout))
         self._advance(wanted, key, partial, place)
         return wanted.embedding() if wanted.complete else None
@@ -113,7 +118,7 @@ class Embeddings(SessionJobs):
         if not session.predicts_classes:
             raise DataError("this model's output is not one value per class: no predictions")
         with session.lock:
-            key = ("predicted", n_points)
+            key = ("predicted", self._moment(), n_points)
             wanted = self._pass(
                 key,
                 lambda: GatheringPass(
@@ -163,7 +168,7 @@ class Embeddings(SessionJobs):
             found = probes.summaries(session._probe, (layer,), x, low=False)[layer]
             return found.high[:, column].astype(np.float32)
 
-        key = ("units", layer, n_points, None if fits else unit)
+        key = ("units", self._moment(), layer, n_points, None if fits else unit)
         with session.lock:
             wanted = self._pass(key, lambda: GatheringPass(f"reading {layer}", layer, rows, read))
         self._advance(wanted, key, partial, place)
@@ -188,6 +193,14 @@ class Embeddings(SessionJobs):
             raise LayerError(f"no layer {layer!r}; this model has {', '.join(infos)}")
         return infos[layer]
 
+    def _moment(self, of: str | None = None) -> int | None:
+        """Which moment of a training it is of, where there are several; None for any."""
+        return None
+
+    def _reference(self, of: str, n_points: int, layout: Layout) -> Reference | None:
+        """Where to lay points out, so that they can be compared with those of other moments."""
+        return None
+
     def _embedding_pass(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
         while len(self._arranged) > KEPT:
             self._arranged.popitem(last=False)
@@ -196,9 +209,16 @@ class Embeddings(SessionJobs):
         if of == INPUT:
             source = of_input(session._samples.images, rows, layout, budget)
         else:
+            budget = budget if probes.has_all_maps(session._probe) else 0
             source = of_layer(self._info(of), session._features, rows, layout, budget)
         return EmbeddingPass(
-            of, rows, source.read, source.layout, note=source.note, arranged=self._arranged
+            of,
+            rows,
+            source.read,
+            source.layout,
+            note=source.note,
+            arranged=self._arranged,
+            onto=self._reference(of, n_points, layout),
         )
 
 

@@ -151,7 +151,7 @@ class Importance(t.HasTraits):
                 edited[edit] = probes.edited(probe, {layer: edit})
             return edited[edit].predictions(samples.rows(rows))
 
-        missing = session.missing_for_predictions()
+        missing = session.missing_for_predictions() or probes.missing_for_changes(probe)
         return ImportancePass(
             layer,
             session._infos[layer].n_units or 0,

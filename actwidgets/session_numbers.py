@@ -17,7 +17,7 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, NotRecordedError
 
 
 class SessionNumbers(t.HasTraits):
@@ -198,6 +198,16 @@ class SessionNumbers(t.HasTraits):
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
         return predicted_classes(self.predictions(rows))
+
+    def require_changes(self) -> None:
+        """Refuse what alters units or disturbs samples, where there is no model to ask then.
+
+        Raises:
+            NotRecordedError: This is a session over a recording.
+        """
+        with self.lock:
+            if missing := probes.missing_for_changes(self._probe):
+                raise NotRecordedError(missing)
 
     def _as_shown(self, rows: Sequence[int] | None, as_shown: bool | None) -> bool:
         return rows is None if as_shown is None else as_shown

@@ -30,11 +30,14 @@ ALLOWED = {
         "session_histograms",
     },
     "views": {"errors", "core", "session", "recording", "_traits"},
-    "recording": {"errors", "core", "session"},
+    "recording": {
+        *("errors", "core", "background", "session", "session_jobs"),
+        *("session_passes", "session_embeddings"),
+    },
     "datasets": {"errors", "probe"},
     "linked_sessions": {"errors", "core", "session"},
-    "comparison": {"session", "views", "linked_sessions"},
-    "app": {"errors", "core", "probe", "session", "views", "comparison"},
+    "comparison": {"session", "recording", "views", "linked_sessions"},
+    "app": {"errors", "core", "probe", "session", "recording", "views", "comparison"},
     "__main__": set(),
     "__init__": set(),
 }

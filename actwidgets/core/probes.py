@@ -140,6 +140,16 @@ def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
     return None if tell is None else tell(layer)
 
 
+def missing_for_changes(probe: Probe) -> str:
+    """Why units cannot be altered or samples disturbed: "" where they can."""
+    return getattr(probe, "missing_for_changes", "")
+
+
+def has_all_maps(probe: Probe) -> bool:
+    """Whether whole maps can be had of any sample; of a recording, of the first ones only."""
+    return getattr(probe, "has_all_maps", True)
+
+
 def is_stale(probe: Probe) -> bool:
     """Whether layers of the model were exchanged, so that a new probe is needed."""
     tell = getattr(probe, "is_stale", None)

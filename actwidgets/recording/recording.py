@@ -4,7 +4,7 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,10 @@ from actwidgets.recording.shelf import Shelf
 from actwidgets.recording.snapshot import LayerSnapshot
 from actwidgets.recording.snapshot_files import SnapshotInfo
 from actwidgets.recording.weight_numbers import WeightNumbers
+
+if TYPE_CHECKING:
+    from actwidgets.recording.recorded_probe import RecordedProbe
+    from actwidgets.recording.recorded_session import RecordedSession
 
 
 class Recording:
@@ -206,6 +210,33 @@ class Recording:
         """
         self._require(layer)
         return WeightNumbers.of(layer, self.snapshots)
+
+    # --- looking at it -------------------------------------------------------------------
+
+    def probe(self, at: int = -1) -> "RecordedProbe":
+        """The model as it was at a snapshot, for `Session`; it knows the recorded samples only.
+
+        Raises:
+            SelectionError: There is no such snapshot.
+        """
+        from actwidgets.recording.recorded_probe import RecordedProbe
+
+        return RecordedProbe(self, at)
+
+    def session(self, at: int = -1, **options: Any) -> "RecordedSession":
+        """A session that any view works on; set its `at` to look at another snapshot.
+
+        Args:
+            at: Which snapshot it begins at.
+            **options: As of `Session`: the first `layer` or `sample`, …
+
+        Raises:
+            DataError: There is no snapshot yet.
+            SelectionError: No such snapshot, or a first selection that does not exist.
+        """
+        from actwidgets.recording.recorded_session import RecordedSession
+
+        return RecordedSession(self, at, **options)
 
     # --- reading -------------------------------------------------------------------------
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.core.embeddings.embedding import Embedding, align
+from actwidgets.core.embeddings.alignment import STAYING, motion_onto
+from actwidgets.core.embeddings.embedding import Embedding
 from actwidgets.core.embeddings.point_colours import PointColours
 from actwidgets.views._controls import note
 from actwidgets.views._point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
@@ -32,6 +33,7 @@ class CloudSide(w.VBox):
     ) -> None:
         self.shown: Embedding | None = None
         self._given: Embedding | None = None
+        self._motion = STAYING
         self._caption, self._note = w.HTML(), w.HTML(layout={"min_height": "54px"})
         self.cloud = PointCloud(
             on_choose=lambda points, adds: on_choose(self._rows(points), adds),
@@ -48,6 +50,8 @@ class CloudSide(w.VBox):
     def show(self, embedding: Embedding, name: str, to: Embedding | None) -> None:
         """Show points, laid upon those before, or upon another picture where there are none.
 
+        Points of the same plane as those before are moved as those were.
+
         Args:
             embedding: The points.
             name: What stands above them.
@@ -55,8 +59,10 @@ class CloudSide(w.VBox):
         """
         if embedding is not self._given:
             before = self.shown if self.shown is not None else to
-            self._given = embedding
-            self.shown = embedding if before is None else align(embedding, before)
+            given, self._given = self._given, embedding
+            if given is None or not embedding.plane or embedding.plane != given.plane:
+                self._motion = STAYING if before is None else motion_onto(embedding, before)
+            self.shown = self._motion.moved(embedding)
             self.cloud.show(self.shown.points)
             self.cloud.fill = embedding.method == "features"
         self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'

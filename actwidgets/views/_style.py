@@ -20,6 +20,8 @@ SHEET = """<style>
   background: rgba(217, 83, 79, .12); }
 .aw-view select { color: var(--jp-ui-font-color1, #212121); }
 .aw-view .aw-old { opacity: .35; }
+.aw-unrecorded > :not(.aw-banner) { height: 0 !important; min-height: 0 !important;
+  margin: 0 !important; padding: 0 !important; overflow: hidden !important; visibility: hidden; }
 .aw-list select { font: 11px/16px var(--jp-code-font-family, monospace); padding: 2px 4px; }
 .aw-table { font: 12px/17px var(--jp-ui-font-family, sans-serif); border-collapse: collapse;
   color: var(--jp-ui-font-color1, #212121); margin: 2px 0 4px 8px; }

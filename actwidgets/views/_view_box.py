@@ -20,7 +20,7 @@ class ViewBox(w.VBox):
         views: The views made so far, by name.
     """
 
-    def __init__(self, above: View, choosing: list[w.Widget], showing: w.Widget) -> None:
+    def __init__(self, above: w.Widget, choosing: list[w.Widget], showing: w.Widget) -> None:
         left = w.Box(choosing, layout=WRAPPING | {"flex": CHOOSING_FLEX})
         showing.layout.flex, showing.layout.min_width = SHOWING_FLEX, "0"
         below = w.Box([left, showing], layout=WRAPPING | {"width": "100%"})

@@ -9,6 +9,7 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
+from actwidgets.errors import NotRecordedError
 from actwidgets.session import Selection, Session
 from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
@@ -42,8 +43,9 @@ class View(w.VBox):
         self._session = session
         self._painted: Any = None
         self._subscribed = False
-        self._n_failures, self._failed = 0, ""
+        self._n_failures, self._failed, self._unrecorded = 0, "", ""
         self._banner = w.HTML(layout={"display": "none"})
+        self._banner.add_class("aw-banner")
         super().__init__(**options)
         self.add_class("aw-view")
         self.children = (
@@ -103,7 +105,11 @@ class View(w.VBox):
         with self._session.lock, self._guard(DRAWING):
             selection = self._session.selection
             self._painted = None  # a failure leaves nothing painted
-            self._render(selection)
+            try:
+                self._render(selection)
+                self._show_unrecorded("")
+            except NotRecordedError as missing:
+                self._show_unrecorded(str(missing))
             self._painted = [*self._seen_in(selection), self._session.revision]
 
     @contextmanager
@@ -127,9 +133,22 @@ class View(w.VBox):
         if text == self.error:
             return
         self.set_trait("error", text)
-        message = f"<b>{type(self).__name__}</b> {html.escape(text)}" if text else ""
-        self._banner.value = f'<div class="aw-error">{message}</div>' if text else ""
-        self._banner.layout.display = None if text else "none"
+        self._show_banner()
+
+    def _show_unrecorded(self, why: str) -> None:
+        """Say why there is nothing to show where a recording does not hold it; fold the rest."""
+        if why == self._unrecorded:
+            return
+        self._unrecorded = why
+        (self.add_class if why else self.remove_class)("aw-unrecorded")
+        self._show_banner()
+
+    def _show_banner(self) -> None:
+        told = self.error or (self._unrecorded and f"nothing to show: {self._unrecorded}")
+        kind = "aw-error" if self.error else "aw-note"
+        message = f"<b>{type(self).__name__}</b> {html.escape(told)}"
+        self._banner.value = f'<div class="{kind}">{message}</div>' if told else ""
+        self._banner.layout.display = None if told else "none"
 
     def close(self) -> None:
         """Stop watching the session and give back all widgets. Safe to call twice."""

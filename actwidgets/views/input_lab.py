@@ -94,6 +94,7 @@ class InputLab(View):
         return slider
 
     def _render(self, selection: Selection) -> None:
+        self._session.require_changes()
         shape = self._session.picture_shape
         self._title.value = _title(selection, shape)
         self._note.value = "" if shape else note("nothing to show: the samples are no images")

@@ -43,6 +43,8 @@ class LayerSimilarity(PassView):
             raise TypeError(f"other must be a Session or None; got {type(other).__name__}")
         self._other = other
         super().__init__(session, **options)
+        if other is not None:
+            other.observe(self._on_session, names="revision")
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
@@ -53,6 +55,10 @@ class LayerSimilarity(PassView):
         self._table: LayerSimilarityTable | None = None
         self._box = w.VBox([self._picture, self._readout])
         return self._title, controls, self._note, self._box
+
+    def _seen_in(self, selection: Selection) -> list[Any]:
+        other = None if self._other is None else self._other.revision
+        return [*super()._seen_in(selection), other]
 
     def _render(self, selection: Selection) -> None:
         title = "How alike the layers are" if self._other is None else "Layers of two models"
@@ -122,6 +128,12 @@ class LayerSimilarity(PassView):
         if left_out:
             text += f"; left out for NaN or infinity: {', '.join(left_out)}"
         return text
+
+    def close(self) -> None:
+        """Stop watching the sessions and give back all widgets. Safe to call twice."""
+        if self._other is not None and getattr(self, "_subscribed", False):
+            self._other.unobserve(self._on_session, names="revision")
+        super().close()
 
     def _follows(self, reading: Reading) -> bool:
         return reading.what == "representations"

@@ -105,6 +105,7 @@ class UnitAblation(PredictionView):
         return super()._missing()
 
     def _render(self, selection: Selection) -> None:
+        self._session.require_changes()
         self._follow(selection)
         n_units = self._session.layer_info.n_units or 0
         page = Page(self.page, self._tiles.capacity, n_units)

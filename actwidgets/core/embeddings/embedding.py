@@ -1,10 +1,9 @@
-"""Samples as points in the plane: which of them, where, and one picture laid on another."""
+"""Samples as points in the plane: which of them, and where."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.linalg import orthogonal_procrustes
 
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers, require_axes
 from actwidgets.errors import DataError
@@ -26,6 +25,7 @@ class Embedding:
         of: "input" or the name of a layer.
         note: What a reader should know of it: variance explained, what was left out.
         features: For the method "features", the two that were drawn; else None.
+        plane: What pictures share whose points lie in the same plane; "" for one of its own.
     """
 
     points: Floats
@@ -34,6 +34,7 @@ class Embedding:
     of: str
     note: str
     features: tuple[int, int] | None = None
+    plane: str = ""
 
 
 def even_rows(n_samples: int, n_points: int) -> Integers:
@@ -106,32 +107,6 @@ def two_features(features: Array) -> tuple[int, int]:
     if left.size > 1:
         left[first] = -1.0
     return first, int(np.argmax(left))
-
-
-def align(embedding: Embedding, to: Embedding) -> Embedding:
-    """Turn, mirror and move a picture so that it lies on another as well as it can.
-
-    Args:
-        embedding: The picture that is turned.
-        to: The one that stays; the samples that both show are laid upon each other.
-
-    Returns:
-        The same distances between points, in another place. Two raw features keep their axes,
-        and pictures without a common sample stay as they are.
-
-    Reference: Schönemann 1966, orthogonal Procrustes; no scaling.
-    """
-    if "features" in (embedding.method, to.method):
-        return embedding
-    _, mine, theirs = np.intersect1d(embedding.rows, to.rows, return_indices=True)
-    if not len(mine):
-        return embedding
-    points = embedding.points.astype(np.float64)
-    target = to.points[theirs].astype(np.float64)
-    centre, goal = points[mine].mean(axis=0), target.mean(axis=0)
-    rotation, _ = orthogonal_procrustes(points[mine] - centre, target - goal)
-    moved = (points - centre) @ rotation + goal
-    return replace(embedding, points=np.clip(moved, -_LARGEST, _LARGEST).astype(np.float32))
 
 
 def _centred(values: Array) -> tuple[Array, float]:

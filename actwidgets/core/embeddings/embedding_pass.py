@@ -4,10 +4,12 @@ import hashlib
 import threading
 from collections.abc import Callable, MutableMapping
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from actwidgets.core.arrays import Array, Floats, Integers
+from actwidgets.core.embeddings.alignment import Plane
 from actwidgets.core.embeddings.embedding import METHODS, Embedding, finite_rows, pca, two_features
 from actwidgets.core.embeddings.embedding_process import EmbeddingProcess
 from actwidgets.errors import DataError
@@ -119,6 +121,16 @@ class Layout:
     picked: bool = False
 
 
+class Reference(Protocol):
+    """Pictures of the same samples that a picture is to be compared with."""
+
+    def plane(self) -> Plane:
+        """The plane of principal components that all of them are drawn in."""
+
+    def begin(self) -> tuple[Embedding, str] | None:
+        """A picture to begin t-SNE at, and which it is in words; None where there is none."""
+
+
 class EmbeddingPass(GatheringPass):
     """Features of samples, read batch by batch and laid out as points.
 
@@ -132,6 +144,7 @@ class EmbeddingPass(GatheringPass):
         note: What is to be said of the features themselves.
         arranged: Where points are kept by what they were made of: the same features are laid
             out once.
+        onto: Where to lay the points out, so that they can be compared with others'.
     """
 
     def __init__(
@@ -143,8 +156,10 @@ class EmbeddingPass(GatheringPass):
         *,
         note: str,
         arranged: Arranged,
+        onto: Reference | None = None,
     ) -> None:
         super().__init__(f"reading {of}", of, rows, read)
+        self._onto = onto
         self._of, self._layout, self._note, self._arranged = of, layout, note, arranged
         self.is_slow = layout.method in ("tsne", "umap")  # others need not wait for it
         self._embedding: Embedding | None = None
@@ -155,6 +170,7 @@ class EmbeddingPass(GatheringPass):
         self._facts: list[str] = []
         self._key: tuple[object, ...] = ()
         self._scores: Floats | None = None
+        self._begin: Floats | None = None
 
     @property
     def n_read(self) -> int:
@@ -204,6 +220,9 @@ class EmbeddingPass(GatheringPass):
         if layout.method == "features":
             self._draw_features(features)
             return
+        if layout.method == "pca" and self._onto is not None:
+            self._draw_in_plane(features, self._onto.plane())
+            return
         n_points = len(features)
         in_child = layout.method in ("tsne", "umap")
         if in_child and n_points:
@@ -220,6 +239,7 @@ class EmbeddingPass(GatheringPass):
             )
             self._facts.append(METHODS[layout.method] + told)
             self._scores = scores
+            self._begin_as_before()
         else:
             if in_child:
                 self._facts.append(f"{n_points} points are too few for {METHODS[layout.method]}")
@@ -229,6 +249,21 @@ class EmbeddingPass(GatheringPass):
             pad = np.zeros((n_points, 2), np.float32)
             pad[:, : scores.shape[1]] = scores[:, :2]
             self._finish(pad)
+
+    def _draw_in_plane(self, features: Array, plane: Plane) -> None:
+        points, share = plane.points_of(features)
+        self._facts += [plane.told, f"it shows {share:.0%} of the variance here"]
+        self._finish(points, plane=plane.name)
+
+    def _begin_as_before(self) -> None:
+        """Have t-SNE begin at another picture, where that shows all of these samples."""
+        known = self._onto.begin() if self._onto and self._layout.method == "tsne" else None
+        rows = self.rows[self._kept]
+        if known is None or not np.isin(rows, known[0].rows).all():
+            return
+        self._begin = known[0].points[np.searchsorted(known[0].rows, rows)]
+        self._key = (*self._key, self._begin.tobytes())
+        self._facts.append(f"begun at the points of {known[1]}")
 
     def _draw_features(self, features: Array) -> None:
         layout = self._layout
@@ -253,7 +288,11 @@ class EmbeddingPass(GatheringPass):
             if self._process is None or self._process.stopped:
                 self._share = 0.0
                 self._process = EmbeddingProcess(
-                    layout.method, self._scores, seed=layout.seed, perplexity=layout.perplexity
+                    layout.method,
+                    self._scores,
+                    seed=layout.seed,
+                    perplexity=layout.perplexity,
+                    begin=self._begin,
                 )
             process = self._process
         has_ended = process.ended(_LOOK_EVERY_S)
@@ -273,9 +312,11 @@ class EmbeddingPass(GatheringPass):
         self._facts.append(fact)
         self._finish(points)
 
-    def _finish(self, points: Floats, features: tuple[int, int] | None = None) -> None:
+    def _finish(
+        self, points: Floats, features: tuple[int, int] | None = None, *, plane: str = ""
+    ) -> None:
         self._values, self._scores = None, None
         note = "; ".join(part for part in (self._note, *self._facts) if part)
         self._embedding = Embedding(
-            points, self.rows[self._kept], self._layout.method, self._of, note, features
+            points, self.rows[self._kept], self._layout.method, self._of, note, features, plane
         )

@@ -40,15 +40,26 @@ class EmbeddingProcess:
         features: `(sample, feature)` float32, finite, four samples or more.
         seed: Of what is random.
         perplexity: How many neighbours count, about.
+        begin: `(sample, 2)` float32 points that t-SNE begins at; its own where None.
     """
 
-    def __init__(self, method: str, features: Floats, *, seed: int, perplexity: float) -> None:
+    def __init__(
+        self,
+        method: str,
+        features: Floats,
+        *,
+        seed: int,
+        perplexity: float,
+        begin: Floats | None = None,
+    ) -> None:
         self.stopped = False
         self._method = method
         self._folder = tempfile.TemporaryDirectory(prefix="actwidgets-")
         self._path = Path(self._folder.name)
         options = {"method": method, "seed": seed, "perplexity": perplexity}
         np.save(self._path / "features.npy", features, allow_pickle=False)
+        if begin is not None:
+            np.save(self._path / "begin.npy", begin, allow_pickle=False)
         (self._path / "options.json").write_text(json.dumps(options), "utf-8")
         with (self._path / "log").open("wb") as log:
             self._process = subprocess.Popen(

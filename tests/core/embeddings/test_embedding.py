@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from real_data import require_data
 
+from actwidgets.core.embeddings.alignment import align
 from actwidgets.core.embeddings.embedding import (
     Embedding,
-    align,
     even_rows,
     finite_rows,
     pca,

@@ -1,0 +1,161 @@
+import pytest
+from fakes import FakeProbe, messages, open_widgets, wiretap
+from recorded_training import MemoryRecording
+
+import actwidgets as aw
+from actwidgets.app import explore
+from actwidgets.comparison import Comparison
+from actwidgets.recording.recorded_session import RecordedSession
+from actwidgets.session import Session
+from actwidgets.views.epoch_slider import EpochSlider
+
+
+@pytest.fixture
+def session():
+    made = RecordedSession(MemoryRecording(), layer="conv")
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def view(session):
+    made = EpochSlider(session)
+    yield made
+    made.close()
+
+
+def test_it_tells_the_epoch_and_the_metrics_of_the_snapshot(session, view):
+    assert "epoch 1.5" in view._readout.value
+    assert "loss 0.25" in view._readout.value
+    assert "&lt;i&gt;acc&lt;/i&gt; 0.3" in view._readout.value
+    assert "snapshot 4 of 4" in view._readout.value
+    session.at = 0
+    assert "epoch 0 <span>before training · snapshot 1 of 4" in view._readout.value
+
+
+@pytest.mark.parametrize("name", ["_slider", "_play"])
+def test_what_somebody_moves_moves_the_session_and_all_else(session, view, name):
+    getattr(view, name).set_state({"value": 1})
+    assert session.at == view._slider.value == view._play.value == 1
+    assert view._curve.mark.x.tolist() == [1, 1]
+    session.at = 2
+    assert view._slider.value == view._play.value == 2
+
+
+def test_one_move_sends_one_message_to_each_widget(session, view):
+    grid = aw.FeatureMapGrid(session)
+    wires = wiretap()
+    view._slider.set_state({"value": 0})
+    sent = messages(wires)
+    names = [name for name, _ in sent]
+    assert names.count("Play") == 1
+    assert names.count("Lines") == 1  # the mark; the line stays as it is
+    assert names.count("IntSlider") <= 1
+    pictures = [traits for name, traits in sent if name == "Image" and traits == ["image"]]
+    assert len(pictures) == 2  # the inputs and the maps
+    grid.close()
+
+
+def test_one_tick_repaints_once(session, view, monkeypatch):
+    drawn = []
+    render = EpochSlider._render
+    monkeypatch.setattr(EpochSlider, "_render", lambda *given: drawn.append(render(*given)))
+    view._play.set_state({"value": 2})
+    assert len(drawn) == 1
+
+
+def test_options_reach_the_player(session, view):
+    view.loop, view.interval_ms = True, 100
+    assert (view._play.repeat, view._play.interval) == (True, 100)
+    view.playing = True
+    assert view._play.playing
+    with pytest.raises(TypeError, match="no option speed"):
+        EpochSlider(session, speed=2)
+
+
+def test_the_curve_is_of_the_loss_or_of_what_there_is(session, view):
+    assert view._curve._axis.label == "loss"
+    assert view._curve.line.x.tolist() == [1, 2, 3]  # the first has none
+    assert view._curve.line.y.tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 4])
+    view.metric = "<i>acc</i>"
+    assert view._curve.line.y[-1] == pytest.approx(0.3)
+    view.metric = "of nothing"
+    assert view._curve._axis.label == "loss"
+
+
+@pytest.mark.parametrize("count", [1, 300])
+def test_one_snapshot_or_hundreds(count):
+    session = RecordedSession(MemoryRecording(count))
+    view = EpochSlider(session)
+    assert view.error == ""
+    assert view._slider.max == count - 1
+    assert view._slider.disabled == view._play.disabled == (count == 1)
+    assert (view._frame.layout.height == "0px") == (count == 1)
+    view.close()
+    session.close()
+
+
+def test_more_snapshots_make_the_slider_longer_and_fewer_shorter(session, view):
+    recording = session.recording
+    longer = MemoryRecording(6)
+    recording.snapshots, recording.outputs = longer.snapshots, longer.outputs
+    session.refresh()
+    assert (view._slider.max, session.at) == (5, 3)
+    recording.snapshots, recording.outputs = longer.snapshots[:2], longer.outputs[:2]
+    session.refresh()
+    assert (view._slider.max, view._slider.value, session.at) == (1, 1, 1)
+
+
+def test_a_live_session_is_refused():
+    session = Session(FakeProbe(), MemoryRecording().x)
+    with pytest.raises(TypeError, match=r"recording\.session\(\) gives; got Session"):
+        EpochSlider(session)
+    session.close()
+
+
+def test_everything_is_given_back(session):
+    before = open_widgets()
+    EpochSlider(session).close()
+    assert open_widgets() == before
+
+
+def test_the_workbench_has_the_slider_on_top(session):
+    app = explore(session)
+    assert app.session is session
+    assert app.children[0].children[0] is app.views["EpochSlider"]
+    app.views["EpochSlider"]._slider.set_state({"value": 0})
+    assert session.at == 0
+    assert app.error == ""
+    app.close()
+
+
+def test_sessions_side_by_side_each_with_its_moment():
+    recording = MemoryRecording()
+    before, after = (RecordedSession(recording, at, layer="conv") for at in (0, -1))
+    app = explore({"before": before, "<after>": after})
+    assert isinstance(app, Comparison)
+    sliders = [app.views[f"{name}: EpochSlider"] for name in app.sessions]
+    assert [each._slider.value for each in sliders] == [0, 3]
+    sliders[0]._slider.set_state({"value": 1})
+    assert (before.at, after.at) == (1, 3)
+    before.unit = 4
+    assert after.unit == 4
+    app.pages.turn_to("layer by layer")
+    between = app.views["before and <after>: LayerSimilarity"]
+    table = between._table
+    sliders[1]._slider.set_state({"value": 0})  # of the columns alone
+    assert between._table is not table
+    assert app.error == ""
+    app.close()
+
+
+def test_samples_for_a_session_are_refused(session):
+    with pytest.raises(TypeError, match="a session has its own x"):
+        explore(session, session.recording.x)
+
+
+def test_a_session_given_stays_open_where_the_comparison_fails(session):
+    with pytest.raises(aw.ActwidgetsError):
+        explore({"one": session})
+    session.at = 0
+    assert session.profiles().complete
