@@ -50,7 +50,7 @@ OUTSIDE = {
     "session_attributions": {"numpy"},
     "session_importance": {"traitlets"},
     "session": {"numpy", "traitlets"},
-    "views": {"numpy", "traitlets", "ipywidgets", "bqplot", "anywidget"},
+    "views": {"numpy", "traitlets", "ipywidgets", "bqplot", "anywidget", "PIL"},
     "recording": {"numpy", "traitlets"},
     "datasets": {"numpy", "sklearn"},
     "linked_sessions": {"traitlets"},
