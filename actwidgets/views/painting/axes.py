@@ -50,7 +50,7 @@ def paint_axis(axis: Any, plot: Plot) -> None:
     texts = _texts(axis, reach, values)
     style = axis.tick_style or {}
     size = length(style.get("font-size")) or FONT_PX
-    ink = colour(theme.ink)
+    ink = colour(theme.faint)
     for value, text in zip(values, texts, strict=True):
         at = reach(value)
         if np.isfinite(at):
@@ -67,14 +67,16 @@ def _paint_lines(
 ) -> None:
     reached = plot.left - 10, plot.top - 10, plot.width + 20, plot.height + 20
     with plot.canvas.pen(*reached) as pen:
+        end = line + sign * TICK_PX
         if upright:
-            pen.line([(line, plot.top), (line, plot.top + plot.height)], ink, 1)
+            ends = plot.top, plot.top + plot.height
+            pen.line([(end, ends[0]), (line, ends[0]), (line, ends[1]), (end, ends[1])], ink, 1)
         else:
-            pen.line([(plot.left, line), (plot.left + plot.width, line)], ink, 1)
+            ends = plot.left, plot.left + plot.width
+            pen.line([(ends[0], end), (ends[0], line), (ends[1], line), (ends[1], end)], ink, 1)
         for value in values:
             at = reach(value)
             if np.isfinite(at):
-                end = line + sign * TICK_PX
                 pen.line([(line, at), (end, at)] if upright else [(at, line), (at, end)], ink, 1)
 
 

@@ -91,15 +91,22 @@ class Canvas:
             text = cut(text, hand, room * self.scale)
         if not text.strip() or not rgba[3]:
             return
-        mask = mask_of(text, hand)
-        if rgba[3] < 255:
-            mask = mask.point(lambda value: value * rgba[3] // 255)
         before = ANCHORS[anchor] * width_of(text, hand)
         if turned:
+            mask = self._inked(text, hand, rgba)
             self._turned(mask, x * self.scale, line * self.scale, before, ascent(hand), rgba, turned)
         else:
-            place = round(x * self.scale - before), round(line * self.scale - ascent(hand))
+            top = math.floor(line * self.scale + 0.5 - ascent(hand))
+            shift = math.floor(line * self.scale + 0.5) - ascent(hand) - top
+            mask = self._inked(text, hand, rgba, shift)
+            place = round(x * self.scale - before), top
             self.image.paste(rgba[:3], (*place, place[0] + mask.width, place[1] + mask.height), mask)
+
+    @staticmethod
+    def _inked(text: str, hand: Hand, rgba: Colour, shift: float = 0.0) -> Image.Image:
+        """A mask of words that are written in a colour, which may be faint."""
+        mask = mask_of(text, hand, shift)
+        return mask if rgba[3] == 255 else mask.point(lambda value: value * rgba[3] // 255)
 
     def _turned(
         self,

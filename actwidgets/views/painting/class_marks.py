@@ -9,7 +9,7 @@ import numpy as np
 from actwidgets.views.painting.colours import Colour, colour, faded
 from actwidgets.views.painting.plot import Extent, Plot
 
-SHARE = 2 / 3  # of the room of a class that its box takes
+WHISKER = (4.0, 4.0)  # dashed
 
 
 def bars_extents(mark: Any, _width: float) -> Iterator[Extent]:
@@ -77,8 +77,8 @@ def boxes(mark: Any, plot: Plot) -> None:
             opacity = mark.opacities[place % len(mark.opacities)] if mark.opacities else 1.0
             line = faded(ink, opacity)
             left, right = middle - wide / 2, middle + wide / 2
-            pen.line([(middle, high), (middle, third)], line, 1)
-            pen.line([(middle, first), (middle, low)], line, 1)
+            pen.line([(middle, third), (middle, high)], line, 1, WHISKER)
+            pen.line([(middle, first), (middle, low)], line, 1, WHISKER)
             for end in (low, high):
                 pen.line([(middle - wide / 4, end), (middle + wide / 4, end)], line, 1)
             pen.box(left, third, wide, first - third, faded(fill, opacity), line, 1)

@@ -7,8 +7,6 @@ capital (0) to the line it stands on (1). Width and strokes are those of the reg
 from PIL import Image, ImageDraw
 
 Points = tuple[tuple[float, float], ...]
-FINE = 4  # drawn so many times larger, then reduced
-
 _DASH: Points = ((0.02, 0.62), (0.72, 0.62))
 _GREATER: Points = ((0.1, 0.16), (0.72, 0.46), (0.1, 0.76))
 _LESS: Points = ((0.72, 0.16), (0.1, 0.46), (0.72, 0.76))
@@ -88,29 +86,18 @@ def sign_width(sign: str) -> float | None:
 
 def draw_sign(mask: Image.Image, sign: str, x: float, top: float, height: float) -> None:
     """Draw one of `STROKES` or `AREAS` into a mask (mode "L")."""
-    if sign in AREAS:
-        _fine(mask, lambda pen, at: pen.polygon([at(p) for p in AREAS[sign][1]], 255), x, top, height)
-    else:
+    if sign in STROKES:
         strokes(mask, STROKES[sign][1], x, top, height)
+    else:
+        area = [(x + across * height, top + down * height) for across, down in AREAS[sign][1]]
+        ImageDraw.Draw(mask).polygon(area, 255)
 
 
 def strokes(
     mask: Image.Image, lines: tuple[Points, ...], x: float, top: float, height: float
 ) -> None:
     """Draw lines into a mask: their places are in heights of a capital."""
-    width = max(FINE, round(STROKE * height * FINE))
-
-    def draw(pen: ImageDraw.ImageDraw, at) -> None:
-        for line in lines:
-            pen.line([at(point) for point in line], 255, width, joint="curve")
-
-    _fine(mask, draw, x, top, height)
-
-
-def _fine(mask: Image.Image, draw, x: float, top: float, height: float) -> None:
-    fine = mask.resize((mask.width * FINE, mask.height * FINE), Image.Resampling.NEAREST)
-    draw(
-        ImageDraw.Draw(fine),
-        lambda point: ((x + point[0] * height) * FINE, (top + point[1] * height) * FINE),
-    )
-    mask.paste(fine.reduce(FINE))
+    pen, width = ImageDraw.Draw(mask), max(1, round(STROKE * height))
+    for line in lines:
+        places = [(x + across * height, top + down * height) for across, down in line]
+        pen.line(places, 255, width, joint="curve")

@@ -40,7 +40,7 @@ def _point(pen: Pen, mark: Any, x: float, y: float, ink: Colour) -> None:
         pen.line([(x - arm, y), (x + arm, y)], ink, arm * 2 / 3)
         pen.line([(x, y - arm), (x, y + arm)], ink, arm * 2 / 3)
     else:
-        radius = (area / np.pi) ** 0.5
+        radius = (area / np.pi) ** 0.5 + float(mark.stroke_width) / 2
         pen.disc(x, y, radius, ink) if mark.fill else pen.ring(x, y, radius, ink, 1.5)
 
 

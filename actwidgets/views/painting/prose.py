@@ -45,7 +45,11 @@ class Prose:
         inside = self._inside(node, inner)
         high = length(style.get("height"))
         size = (
-            max(inside.width, 0.0 if given is None else given - within[1] - within[3]),
+            max(
+                inside.width,
+                0.0 if given is None else given - within[1] - within[3],
+                length(style.get("min-width")) or 0.0,
+            ),
             inside.height if high is None else high,
         )
         inside = padded(together([(0, 0, inside)], *size), *within)

@@ -130,7 +130,12 @@ def tick_texts(values: Sequence[float], form: str | None) -> list[str]:
     if largest and (largest >= 1e6 or largest < 1e-4):
         return [f"{each:.2g}" for each in values]
     places = max(0, min(6, -math.floor(math.log10(step) + 1e-9))) if step else 2
-    return [f"{each + 0.0:.{places}f}" for each in values]
+    return [_short(f"{each + 0.0:.{places}f}") for each in values]
+
+
+def _short(text: str) -> str:
+    """Without zeros that tell nothing."""
+    return text.rstrip("0").rstrip(".").replace("-", "\u2212") if "." in text else text
 
 
 def formatted(value: float, form: str) -> str:
