@@ -51,7 +51,7 @@ OUTSIDE = {
     "session_importance": {"traitlets"},
     "session": {"numpy", "traitlets"},
     "views": {"numpy", "traitlets", "ipywidgets", "bqplot", "anywidget", "PIL"},
-    "recording": {"numpy", "traitlets"},
+    "recording": {"numpy", "traitlets", "PIL"},
     "datasets": {"numpy", "sklearn"},
     "linked_sessions": {"traitlets"},
     "comparison": {"ipywidgets"},

@@ -97,7 +97,9 @@ def _paint_tick(
         edge = beside - 2 if side == "left" else canvas.image.width / canvas.scale - beside
         anchor = "end" if side == "left" else "start"
         line = middle_line(at, size, canvas.scale)
-        canvas.words(beside, line, text, size, ink, anchor=anchor, room=max(edge, 20), turned=turned)
+        canvas.words(
+            beside, line, text, size, ink, anchor=anchor, room=max(edge, 20), turned=turned
+        )
         return
     anchor = style.get("text-anchor", "middle")
     line = beside + 0.71 * size if side == "bottom" else beside
@@ -148,4 +150,6 @@ def _texts(axis: Any, reach: Reach, values: list[Any]) -> list[str]:
         return [str(each) for each in values]
     texts = tick_texts(values, axis.tick_format)
     named = axis.tick_labels or {}
-    return [str(named.get(str(v), named.get(v, text))) for v, text in zip(values, texts, strict=True)]
+    return [
+        str(named.get(str(v), named.get(v, text))) for v, text in zip(values, texts, strict=True)
+    ]

@@ -4,11 +4,12 @@ import io
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import pairwise
 
 from PIL import Image, ImageDraw
 
+from actwidgets.core.pictures.lettering.letters import Hand, ascent, capital, cut, mask_of, width_of
 from actwidgets.views.painting.colours import Colour, colour, faded
-from actwidgets.views.painting.letters import Hand, ascent, capital, cut, mask_of, width_of
 from actwidgets.views.painting.theme import Theme
 
 Place = tuple[float, float]
@@ -94,13 +95,17 @@ class Canvas:
         before = ANCHORS[anchor] * width_of(text, hand)
         if turned:
             mask = self._inked(text, hand, rgba)
-            self._turned(mask, x * self.scale, line * self.scale, before, ascent(hand), rgba, turned)
+            self._turned(
+                mask, x * self.scale, line * self.scale, before, ascent(hand), rgba, turned
+            )
         else:
             top = math.floor(line * self.scale + 0.5 - ascent(hand))
             shift = math.floor(line * self.scale + 0.5) - ascent(hand) - top
             mask = self._inked(text, hand, rgba, shift)
             place = round(x * self.scale - before), top
-            self.image.paste(rgba[:3], (*place, place[0] + mask.width, place[1] + mask.height), mask)
+            self.image.paste(
+                rgba[:3], (*place, place[0] + mask.width, place[1] + mask.height), mask
+            )
 
     @staticmethod
     def _inked(text: str, hand: Hand, rgba: Colour, shift: float = 0.0) -> Image.Image:
@@ -207,7 +212,9 @@ class Pen:
     def disc(self, x: float, y: float, radius: float, rgba: Colour) -> None:
         """A filled circle."""
         if rgba[3]:
-            self._draw.ellipse((*self._at((x - radius, y - radius)), *self._at((x + radius, y + radius))), rgba)
+            self._draw.ellipse(
+                (*self._at((x - radius, y - radius)), *self._at((x + radius, y + radius))), rgba
+            )
 
     def ring(self, x: float, y: float, radius: float, rgba: Colour, width: float) -> None:
         """A circle."""
@@ -220,7 +227,7 @@ def dashes(places: Sequence[Place], dash: Sequence[float]) -> Iterator[list[Plac
     """The pieces of a line that are drawn, where others are left out."""
     place, on = 0, True
     left, part = float(dash[0]), [places[0]]
-    for start, end in zip(places, places[1:], strict=False):
+    for start, end in pairwise(places):
         length = math.dist(start, end)
         done = 0.0
         while length - done > left:

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -93,10 +94,10 @@ def _edges(reach: Reach, names: Any, count: int) -> list[tuple[float, float]]:
         return [(reach(name) - half, reach(name) + half) for name in names[:count]]
     places = reach.all(names)
     if len(places) > count:  # edges
-        return [(min(p), max(p)) for p in zip(places, places[1:], strict=False)][:count]
+        return [(min(p), max(p)) for p in pairwise(places)][:count]
     steps = np.diff(places) if len(places) > 1 else np.array([reach.end - reach.start])
     ends = [*places, places[-1] + float(steps[-1])]
-    return [(min(p), max(p)) for p in zip(ends, ends[1:], strict=False)]
+    return [(min(p), max(p)) for p in pairwise(ends)]
 
 
 def _is_clear(scale: Any) -> bool:

@@ -16,7 +16,9 @@ def bars_extents(mark: Any, _width: float) -> Iterator[Extent]:
     """What bars show: they begin at their base, and may stand upon one another."""
     flat = mark.orientation == "horizontal"
     tops = _tops(mark)
-    beyond = 0.0 if isinstance(mark.scales["x"], bq.OrdinalScale) else _width / (2 * np.size(mark.x) + 2)
+    beyond = (
+        0.0 if isinstance(mark.scales["x"], bq.OrdinalScale) else _width / (2 * np.size(mark.x) + 2)
+    )
     yield Extent(mark.scales["x"], "y" if flat else "x", mark.x, beyond)
     values = np.append(tops.ravel(), mark.base) if tops.size else [mark.base]
     yield Extent(mark.scales["y"], "x" if flat else "y", values)

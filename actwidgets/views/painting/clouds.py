@@ -24,7 +24,7 @@ def cloud_block(cloud: PointCloud) -> Block:
 
 
 def _paint(cloud: PointCloud, pen: Pen, left: float, top: float, ink: Colour) -> None:
-    places = places_px(cloud) + (left, top)
+    places = places_px(cloud) + np.array([left, top])
     count = len(places)
     codes = np.zeros(count, np.uint8)
     given = np.frombuffer(bytes(cloud.codes), np.uint8)[:count]

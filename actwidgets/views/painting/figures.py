@@ -42,9 +42,7 @@ def _paint(figure: Any, canvas: Canvas, x: float, y: float, width: float, height
         elif is_there(mark):
             marks.append((mark, *found))
     extents = [each for mark, _, of in marks for each in of(mark, inner)]
-    plot = Plot(
-        canvas, left, top, inner, high, reaches(extents, figure, left, top, inner, high)
-    )
+    plot = Plot(canvas, left, top, inner, high, reaches(extents, figure, left, top, inner, high))
     for axis in figure.axes:
         paint_grid(axis, plot)
     for mark, paint, _ in marks:

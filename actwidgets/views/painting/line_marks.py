@@ -1,6 +1,7 @@
 """bqplot's Lines."""
 
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -72,7 +73,7 @@ def _filled(part: list[Place], fill: str, plot: Plot) -> list[Place]:
 
 def _stepped(part: list[Place], how: str) -> list[Place]:
     found = part[:1]
-    for before, after in zip(part, part[1:], strict=False):
+    for before, after in pairwise(part):
         if how == "step-before":
             found.append((before[0], after[1]))
         elif how == "step-after":

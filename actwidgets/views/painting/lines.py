@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from actwidgets.core.pictures.lettering.letters import Hand, cut, width_of
 from actwidgets.views.painting.block import Block
 from actwidgets.views.painting.canvas import Canvas, middle_line
 from actwidgets.views.painting.colours import Colour
-from actwidgets.views.painting.letters import Hand, cut, width_of
 
 
 @dataclass(frozen=True)
@@ -64,8 +64,10 @@ def broken(words: Sequence[Word], room: float, align: str = "left") -> Block:
             x, before = 0.0, 0.0
         if word.width > room + 0.5 and not word.block:
             word = _cut(word, room)
-        lines[-1].append((x + before, word))
-        x += before + word.width
+        x += before
+        if not _continues(lines[-1], word, x):
+            lines[-1].append((x, word))
+        x += word.width
     widths = [max((left + word.width for left, word in line), default=0.0) for line in lines]
     heights = [max((word.height for _, word in line), default=0.0) for line in lines]
     width = max(widths, default=0.0)
@@ -81,6 +83,18 @@ def broken(words: Sequence[Word], room: float, align: str = "left") -> Block:
             top += high
 
     return Block(width, sum(heights), draw)
+
+
+def _continues(line: list[tuple[float, Word]], word: Word, x: float) -> bool:
+    """Join a word to the one before where they look alike: then no space is rounded."""
+    if not line or word.block or line[-1][1].block or line[-1][1].look != word.look:
+        return False
+    start, last = line[-1]
+    joined = f"{last.text} {word.text}"
+    if abs(start + text_width(joined, word.look) - (x + word.width)) > 1.0:
+        return False
+    line[-1] = start, Word(joined, word.look, last.before, None, last.breaks)
+    return True
 
 
 def _write(canvas: Canvas, word: Word, x: float, middle: float) -> None:

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from actwidgets.views.painting.block import Block
+from actwidgets.core.pictures.lettering.letters import Hand, width_of
+from actwidgets.views.painting.block import NOTHING, Block
 from actwidgets.views.painting.canvas import Canvas, middle_line
 from actwidgets.views.painting.colours import colour
-from actwidgets.views.painting.letters import Hand, width_of
 from actwidgets.views.painting.sheets import length
 
 FONT_PX, LINE_PX, PADDING_PX = 11, 16, 4
@@ -37,4 +37,4 @@ def list_block(widget: Any, room: float) -> Block:
             space = width - 2 * PADDING_PX
             canvas.words(x + PADDING_PX, line, text, FONT_PX, ink, fixed=True, room=space)
 
-    return Block(width, height, draw) if shown else Block(0, 0, lambda *_: None)
+    return Block(width, height, draw) if shown else NOTHING

@@ -6,7 +6,7 @@ from actwidgets.errors import DataError
 from actwidgets.views.painting.theme import theme_of
 from actwidgets.views.painting.widgets import Painting
 
-ROOM_PX = 1280
+ROOM_PX = 1600
 
 
 def paint(widget: Any, scale: float = 1, theme: str = "light", room_px: float = ROOM_PX) -> bytes:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from actwidgets.core.atomic_files import write_atomically
+from actwidgets.core.atomic_file import replacing
 
 
 class Paintable:
@@ -25,4 +25,6 @@ class Paintable:
 
     def save_png(self, path: str | Path, scale: float = 2, theme: str = "light") -> None:
         """Write `png` to a file; one that is there is replaced at once, or not at all."""
-        write_atomically(path, self.png(scale, theme))
+        painted = self.png(scale, theme)
+        with replacing(path, "pictures") as file:
+            file.write(painted)

@@ -80,7 +80,9 @@ def _places(mark: Any, plot: Plot) -> list[tuple[float, float]]:
 def _inks(mark: Any, default: str) -> list[Colour]:
     """A colour for each point."""
     count = max(np.size(mark.x), 1)
-    opacities = list(getattr(mark, "opacities", None) or getattr(mark, "default_opacities", None) or [1.0])
+    opacities = list(
+        getattr(mark, "opacities", None) or getattr(mark, "default_opacities", None) or [1.0]
+    )
     values = getattr(mark, "color", None)
     if values is not None and np.size(values) and "color" in mark.scales:
         fill = colour_scale(mark.scales["color"], values)

@@ -1,7 +1,8 @@
-"""bqplot's scales as functions: from a value to a place or a colour, as its browser half has them."""
+"""bqplot's scales as functions: from a value to a place or a colour, as in the browser."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import bqplot as bq
@@ -90,7 +91,9 @@ def colour_scale(scale: Any, values: Any) -> Callable[[float], Colour]:
     high = getattr(scale, "max", None)
     middle = getattr(scale, "mid", None)
     low = float(known.min()) if low is None and known.size else float(low or 0.0)
-    high = float(known.max()) if high is None and known.size else 1.0 if high is None else float(high)
+    high = (
+        float(known.max()) if high is None and known.size else 1.0 if high is None else float(high)
+    )
 
     def look_up(value: float) -> Colour:
         if middle is not None and low < middle < high:
@@ -113,7 +116,9 @@ def ticks(low: float, high: float, count: int = 10) -> list[float]:
     raw = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(raw))
     error = raw / power
-    factor = 10 if error >= 7.0710678 else 5 if error >= 3.1622777 else 2 if error >= 1.4142136 else 1
+    factor = (
+        10 if error >= 7.0710678 else 5 if error >= 3.1622777 else 2 if error >= 1.4142136 else 1
+    )
     step = factor * power
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [place * step for place in range(first, last + 1)]
@@ -126,7 +131,7 @@ def tick_texts(values: Sequence[float], form: str | None) -> list[str]:
     if not values:
         return []
     largest = max(map(abs, values))
-    step = min((abs(b - a) for a, b in zip(values, values[1:], strict=False)), default=largest or 1)
+    step = min((abs(b - a) for a, b in pairwise(values)), default=largest or 1)
     if largest and (largest >= 1e6 or largest < 1e-4):
         return [f"{each:.2g}" for each in values]
     places = max(0, min(6, -math.floor(math.log10(step) + 1e-9))) if step else 2

@@ -97,7 +97,9 @@ def _behind_row(
 ) -> Block:
     """The background of a row, and the line above it."""
     fill = prose.colour(row.style.get("background"))
-    line = next((each.style.get("border-top", "") for each in row.children if isinstance(each, Node)), "")
+    line = next(
+        (each.style.get("border-top", "") for each in row.children if isinstance(each, Node)), ""
+    )
     parts = line.split(None, 2)
     ink = prose.colour(parts[2]) if len(parts) == 3 else (0, 0, 0, 0)
 

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from actwidgets.core.pictures.colormaps import css_colour
+from actwidgets.core.pictures.frame_sheet import PAPERS
 from actwidgets.errors import DataError
 
 
@@ -25,7 +27,8 @@ class Theme:
     variables: Mapping[str, str]
 
 
-def _theme(paper: str, ink: str, faint: str, rule: str) -> Theme:
+def _theme(name: str, ink: str, rule: str) -> Theme:
+    paper, faint = (css_colour(each) for each in PAPERS[name])
     variables = {
         "--jp-layout-color0": paper,
         "--jp-layout-color1": paper,
@@ -40,8 +43,8 @@ def _theme(paper: str, ink: str, faint: str, rule: str) -> Theme:
 
 
 THEMES = {
-    "light": _theme("#ffffff", "#212121", "#616161", "#bdbdbd"),
-    "dark": _theme("#111111", "#f2f2f2", "#b5b5b5", "#5f5f5f"),
+    "light": _theme("light", "#212121", "#bdbdbd"),
+    "dark": _theme("dark", "#f2f2f2", "#5f5f5f"),
 }
 
 

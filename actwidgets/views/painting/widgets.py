@@ -9,7 +9,7 @@ import ipywidgets as w
 from PIL import Image
 
 from actwidgets.views._point_cloud import PointCloud
-from actwidgets.views.painting.block import Block, below_one_another, faint, padded
+from actwidgets.views.painting.block import NOTHING, Block, below_one_another, faint, padded
 from actwidgets.views.painting.boxes import (
     column_block,
     grid_block,
@@ -27,6 +27,7 @@ from actwidgets.views.painting.sheets import Element, Sheet, length, sheets_in, 
 from actwidgets.views.painting.theme import Theme
 
 MARGIN_PX = 2  # around every widget that is no box
+EDGE_PX = 6  # of paper around all
 TEXTS = (w.HTML, w.HTMLMath, w.Label)
 PAGES = (w.Tab, w.Accordion, w.Stack)
 
@@ -46,7 +47,8 @@ class Painting:
         self._prose = Prose(theme.variables)
         self._path: list[Element] = []
         self._fixed_ink = {"color": theme.ink, "font-size": "12px", "line-height": "18px"}
-        self.block = self._arrange(widget, room) or Block(1, 1, lambda *_: None)
+        block = self._arrange(widget, room) or NOTHING
+        self.block = padded(block, EDGE_PX, EDGE_PX, EDGE_PX, EDGE_PX)
 
     def png(self, scale: float) -> bytes:
         """Paint it."""
@@ -112,7 +114,7 @@ class Painting:
         """The page that is open, with its title above it."""
         index = box.selected_index
         if index is None or not 0 <= index < len(box.children):
-            return Block(0, 0, lambda *_: None)
+            return NOTHING
         title = (box.titles[index] if index < len(box.titles) else "") or ""
         blocks = [self._html(f'<div class="aw-title aw-model">{html.escape(title)}</div>', room)]
         page = self._arrange(box.children[index], room)

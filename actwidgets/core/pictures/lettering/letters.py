@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from PIL import Image, ImageChops
 
-from actwidgets.views.painting.alphabet import capital_height, metrics, text_width, write
+from actwidgets.core.pictures.lettering.alphabet import capital_height, metrics, text_width, write
 
 FINE = 4  # drawn so many times larger: then widths are the same at every scale
 BOLDER = 0.055  # a bold letter is drawn twice, so far apart in its size

@@ -10,7 +10,13 @@ from functools import lru_cache
 
 from PIL import Image, ImageDraw, ImageFont
 
-from actwidgets.views.painting.glyphs import ACCENTS, RAISED, draw_sign, sign_width, strokes
+from actwidgets.core.pictures.lettering.glyphs import (
+    ACCENTS,
+    RAISED,
+    draw_sign,
+    sign_width,
+    strokes,
+)
 
 ABSENT = "\U000f0000"  # in no font: what it looks like is what a missing letter looks like
 ELSEWHERE = ("DejaVuSans.ttf", "NotoSans-Regular.ttf", "Arial.ttf", "arial.ttf")
