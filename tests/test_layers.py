@@ -37,7 +37,7 @@ ALLOWED = {
 }
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
+    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas", "tensorboard"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "background": set(),
     "_traits": {"traitlets"},
