@@ -1,5 +1,6 @@
 """Event files, which TensorBoard shows; written without TensorFlow."""
 
+import io
 import os
 import secrets
 import struct
@@ -39,8 +40,9 @@ def require_tensorboard() -> None:
 class EventLog:
     """A file of events in a folder that TensorBoard is started on.
 
-    Every event is on the disk's way when the call returns; a run that is killed loses none
-    before it. Use one tag for one kind of thing: TensorBoard remembers the first.
+    Every event is handed to the system when the call returns: a run that is killed loses none,
+    and TensorBoard shows it while the run goes on. Use one tag for one kind of
+    thing: TensorBoard remembers the first.
 
     Args:
         logdir: Folder; made where there is none. Several logs may be in one.
@@ -58,11 +60,12 @@ class EventLog:
         # EventFileWriter would load TensorFlow where there is one, and lose what its thread
         # raises: a full disk would go unnoticed.
         self._new_event: Any = event_pb2.Event
+        self._as_record: Any = RecordWriter
         name = f"events.out.tfevents.{int(time.time()):010d}.actwidgets.{secrets.token_hex(4)}"
         self.path = Path(logdir) / name
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._records: Any = RecordWriter(self.path.open("xb"))
+            self._file = self.path.open("xb", buffering=0)
         except OSError as failure:
             raise DataError(f"cannot write to {str(logdir)!r}: {failure}") from failure
         self._put(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
@@ -149,8 +152,7 @@ class EventLog:
 
     def close(self) -> None:
         """Write no more. Safe to call twice."""
-        if not self._records.closed:
-            self._records.close()
+        self._file.close()
 
     def _write(
         self,
@@ -168,8 +170,16 @@ class EventLog:
         self._put(event)
 
     def _put(self, event: Any) -> None:
-        self._records.write(event.SerializeToString())
-        self._records.flush()
+        record = io.BytesIO()
+        self._as_record(record).write(event.SerializeToString())
+        left, end = record.getbuffer(), self._file.tell()
+        try:
+            while len(left):
+                left = left[self._file.write(left) :]
+        except OSError:
+            self._file.truncate(end)  # half a record would hide all that come later
+            self._file.seek(end)
+            raise
 
 
 def _fill(tensor: Any, values: Array | Sequence[bytes]) -> None:
