@@ -95,7 +95,9 @@ def map_sheet(
         mosaic, enlarged = _smallest(n_samples, n_shown, height, width)
     else:
         plan = plan_mosaic(n_samples, n_shown, height, width, width_px=width_px)
-        mosaic, enlarged = plan.mosaic, plan.enlarged
+        down, across = (plan.zoom * times for times in plan.enlarged)  # no browser enlarges it
+        mosaic = Mosaic(n_samples, n_shown, height * down, width * across, plan.mosaic.columns)
+        enlarged = down, across
     codes = mosaic.assemble(enlarge(colour_codes(maps, span), *enlarged))
     return MapSheet(codes, mosaic, enlarged, averaged, span, n_units)
 
