@@ -19,7 +19,7 @@ def layer_weights(layer: Any) -> dict[str, np.ndarray]:
         name = base = _name(variable, layer)
         while name in found:
             name = f"{base}#{sum(each.startswith(base) for each in found)}"
-        found[name] = np.array(variable, dtype=np.float32)
+        found[name] = np.asarray(variable).astype(np.float32)
     return found
 
 
