@@ -60,7 +60,10 @@ OUTSIDE = {
     "__init__": set(),
 }
 # A session makes a probe of a Keras model, late, so that everything else does without one.
-EXCEPTIONS = {("session", "actwidgets.probe.keras_probe")}
+EXCEPTIONS = {
+    ("session", "actwidgets.probe.keras_probe"),
+    ("recording", "actwidgets.probe.keras_probe"),
+}
 
 
 def _imports(path):
@@ -95,6 +98,7 @@ def test_imports_point_the_right_way(path):
         ),
         ("actwidgets.views.feature_map_grid", {"tensorflow", "keras"}),
         ("actwidgets.probe.cluster.tasks", {"tensorflow", "keras", "dask"}),
+        ("actwidgets.recording.recorder", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
         ("actwidgets.app", {"tensorflow", "keras"}),
         ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
     ],

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from actwidgets.core import npz_files
 from actwidgets.core.profiles import profile_files
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.core.profiles.profile_builder import ProfileBuilder
@@ -66,8 +67,8 @@ def test_a_damaged_byte_is_found(profiles, tmp_path):
 
 
 def _with_header(path, **changes):
-    header = {"format": profile_files.FORMAT, "version": 1} | changes
-    np.savez(path, **{profile_files.HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    header = {"format": profile_files.KIND.format, "version": 1} | changes
+    np.savez(path, **{npz_files.HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
 
 
 @pytest.mark.parametrize(

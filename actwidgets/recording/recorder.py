@@ -1,0 +1,250 @@
+"""Keep what becomes of a model while it is trained."""
+
+import logging
+import os
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from actwidgets.core import probes
+from actwidgets.core.training.listener import Moment
+from actwidgets.errors import DataError
+from actwidgets.recording import folder, history_file, snapshot_files, thinning
+from actwidgets.recording.interval import Interval
+from actwidgets.recording.recording import Recording
+from actwidgets.recording.snapshot_files import SnapshotInfo
+from actwidgets.recording.subject import Subject
+from actwidgets.recording.taking import take
+from actwidgets.recording.update_ratios import UpdateRatios
+
+BUDGET_BYTES = 64 * 2**20
+log = logging.getLogger("actwidgets")
+
+
+class Recorder:
+    """Writes snapshots of a model to a folder while it is trained; the first is of before.
+
+        recorder = Recorder(model, "run-1", x[:500], y[:500], class_names=names)
+        model.fit(…, callbacks=[recorder.callback])
+        recorder.recording.activations("conv", at=-1)
+
+    In a training loop of one's own `snapshot()` takes the place of the callback. A further
+    `fit` goes on in the same recording, epochs counted on. A failure (a full disk) is told by
+    `error`; training goes on, and the next snapshot is tried again.
+
+    Args:
+        model: A Keras model, a probe, or a `Session`, whose samples, labels and class names
+            then are the defaults. It is on loan: unchanged.
+        path: A folder, made where there is none.
+        x: Samples: an array, a list or dict of arrays, or a re-iterable of batches. The
+            first `max_samples` are recorded.
+        y: `(sample,)` class indices or one-hot; optional.
+        layers: Names of the layers to record. By default all with a fixed number of units,
+            up to 4,096 of them.
+        class_names: One per class; optional.
+        every: "epoch", ("batches", n) or ("seconds", s).
+        n_maps: Of so many samples, the first, whole maps are kept.
+        max_samples: How many samples are recorded.
+        budget_bytes: What the folder may take. Beyond it snapshots are dropped, evenly over
+            the epochs, never the first nor the last.
+        batch_size: Samples per forward pass.
+        image_shape: Of samples given as vectors; as `Session` takes it.
+        resume: Whether to go on with the recording that the folder holds.
+
+    Attributes:
+        error: Why the last snapshot, or line of the history, was not written; "" where all
+            is well.
+        seconds: Time spent on snapshots so far.
+
+    Raises:
+        DataError: The folder holds a recording and `resume` is False, or it is another one;
+            it cannot be written to; samples, class names or `every` that cannot be used.
+        LayerError: Layers that the model does not have, or that cannot be recorded.
+        ModelError: A model that cannot be read.
+        ShapeError: Samples or labels of the wrong shape or number.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        path: str | os.PathLike[str],
+        x: Any = None,
+        y: Any = None,
+        *,
+        layers: Sequence[str] | None = None,
+        class_names: Sequence[str] | None = None,
+        every: Any = "epoch",
+        n_maps: int = 8,
+        max_samples: int = 500,
+        budget_bytes: int = BUDGET_BYTES,
+        batch_size: int = 128,
+        image_shape: Sequence[int] | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.error, self.seconds = "", 0.0
+        self._interval = Interval.of(every)
+        self._budget_bytes = _positive("budget_bytes", budget_bytes)
+        self._subject = Subject(
+            model,
+            x,
+            y,
+            layers=layers,
+            class_names=class_names,
+            n_maps=_positive("n_maps", n_maps, least=0),
+            max_samples=_positive("max_samples", max_samples),
+            batch_size=_positive("batch_size", batch_size),
+            image_shape=image_shape,
+        )
+        self._folder = Path(path)
+        folder.begin(self._folder, self._subject, resume)
+        self.recording = Recording(self._folder)
+        self._history = history_file.HistoryFile(self._folder)
+        self._course = folder.course_so_far(self.recording)
+        self._ratios = UpdateRatios(self._subject)
+        self._callback: Any = None
+        self._closed = False
+        self._last_step, self._last_seconds = self._course.step, self._course.seconds
+
+    @property
+    def callback(self) -> Any:
+        """A `keras.callbacks.Callback` for `fit`.
+
+        Raises:
+            ModelError: This probe's model cannot be trained.
+        """
+        if self._callback is None:
+            self._callback = probes.training_callback(self._subject.probe, self)
+        return self._callback
+
+    def snapshot(
+        self, metrics: Mapping[str, float] | None = None, epoch: float | None = None
+    ) -> SnapshotInfo | None:
+        """Take a snapshot now: in a training loop of one's own, and once before it.
+
+        Args:
+            metrics: By name, as they stand.
+            epoch: Epochs trained so far; one more than last time by default, 0 at first.
+
+        Returns:
+            What was taken; None where it could not be, and `error` says why.
+        """
+        told = {name: float(value) for name, value in (metrics or {}).items()}
+        if self.recording.snapshots or epoch is not None:
+            self._course.advance(epoch)
+        if told:
+            self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
+        return self._take(told)
+
+    def close(self) -> None:
+        """Record nothing more. What is recorded stays."""
+        self._course.pause()
+        self._closed = True
+        self._subject.close()
+
+    # --- what a training tells -----------------------------------------------------------
+
+    def begins(self, moment: Moment) -> None:
+        """Take the state before training, where there is no snapshot yet."""
+        self._course.begin(moment)
+        self._ratios.forget()
+        if not self.recording.snapshots:
+            self._take({})
+        self._last_step, self._last_seconds = self._course.step, self._course.seconds
+
+    def before_step(self, moment: Moment) -> None:
+        """Keep the weights where what the step adds to them is to be measured."""
+        course = self._course
+        course.before_step(moment)
+        is_last = self._interval.is_last_step(
+            course.step - self._last_step,
+            course.stride,
+            moment.step_of_epoch,
+            course.steps_of_epoch,
+        )
+        if is_last is None:  # nobody knows which step is the last: the first will do
+            is_last = not self._ratios.known
+        if is_last and not self._closed:
+            self._ratios.before_step()
+
+    def after_step(self, moment: Moment) -> None:
+        """Note the metrics; take a snapshot where one is due."""
+        course = self._course
+        course.after_step(moment)
+        self._ratios.after_step()
+        self._note(self._history.add_step, course.step, moment.metrics)
+        n_steps, seconds = course.step - self._last_step, course.seconds - self._last_seconds
+        if self._interval.is_due_after_step(n_steps, seconds):
+            self._take(moment.metrics)
+
+    def after_epoch(self, moment: Moment) -> None:
+        """Note the metrics; take a snapshot where one is due."""
+        self._course.after_epoch(moment)
+        self._note(self._history.add_epoch, self._course.epoch, self._course.step, moment.metrics)
+        if self._interval.unit == "epoch":
+            self._take(moment.metrics)
+
+    def ends(self, moment: Moment) -> None:
+        """Take the state at the end, where that is not the last that was taken."""
+        if self._course.step > self._last_step:
+            self._take(moment.metrics)
+        self._course.pause()
+
+    def failed(self, failure: Exception) -> None:
+        """Say so in `error`."""
+        self.error = f"nothing is recorded for now: {failure}"
+
+    # --- writing -------------------------------------------------------------------------
+
+    def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
+        if self._closed:
+            return None
+        began, course = time.monotonic(), self._course
+        self._last_step, self._last_seconds = course.step, course.seconds
+        info = SnapshotInfo(
+            index=folder.next_index(self._folder),
+            epoch=course.epoch,
+            step=course.step,
+            seconds=course.seconds,
+            metrics=metrics,
+        )
+        try:
+            snapshot = take(self._subject.current_probe(), self._subject.wish, self._ratios.known)
+            snapshot_files.write(self._folder, self._subject.manifest, info, snapshot)
+            self._ratios.forget()
+            self.recording.refresh()
+            self._thin()
+        except Exception as failure:
+            log.exception("a training goes on, though no snapshot of it could be taken")
+            self.failed(failure)
+            return None
+        finally:
+            self.seconds += time.monotonic() - began
+        self.error = ""
+        return next((each for each in self.recording.snapshots if each.index == info.index), None)
+
+    def _thin(self) -> None:
+        """Drop snapshots until the folder is within its budget."""
+        snapshots = self.recording.snapshots
+        n_bytes = [each.n_bytes for each in snapshots]
+        others = self.recording.n_bytes - sum(n_bytes)
+        epochs = [each.epoch for each in snapshots]
+        dropped = thinning.to_drop(epochs, n_bytes, self._budget_bytes - others)
+        for place in dropped:
+            (self._folder / snapshots[place].file).unlink(missing_ok=True)
+        if dropped:
+            self.recording.refresh()
+
+    def _note(self, add: Any, *entry: Any) -> None:
+        if self._closed:
+            return
+        try:
+            add(*entry)
+        except OSError as failure:
+            self.error = f"the history cannot be written: {failure}"
+
+
+def _positive(name: str, value: int, least: int = 1) -> int:
+    if value < least:
+        raise DataError(f"{name} must be at least {least}; got {value!r}")
+    return int(value)

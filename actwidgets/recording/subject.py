@@ -1,0 +1,123 @@
+"""What is recorded: a model, samples, and which of its layers."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from actwidgets.core import probes
+from actwidgets.core.labels import checked_class_names, count_classes
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.probes import Probe
+from actwidgets.core.samples import Samples
+from actwidgets.errors import LayerError, ModelError
+from actwidgets.recording import samples_file
+from actwidgets.recording.manifest import Manifest
+from actwidgets.recording.taking import Wish
+from actwidgets.session import Session
+
+MANY_UNITS = 4096  # layers with more (flattened maps, most often) are recorded where named
+
+
+class Subject:
+    """A model and the samples that it is shown; see `Recorder` for the arguments."""
+
+    def __init__(
+        self,
+        model: Any,
+        x: Any,
+        y: Any,
+        *,
+        layers: Sequence[str] | None,
+        class_names: Sequence[str] | None,
+        n_maps: int,
+        max_samples: int,
+        batch_size: int,
+        image_shape: Sequence[int] | None,
+    ) -> None:
+        self._session = model if isinstance(model, Session) else None
+        self._model = model.model if isinstance(model, Session) else model
+        if self._session is not None and x is None:
+            samples = self._session._samples
+        else:
+            samples = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
+        if self._session is not None and class_names is None:
+            class_names = self._session.class_names
+        n_samples = min(len(samples), max_samples)
+        self._one = samples.rows([0])
+        self._probe = self._session._probe if self._session else self._read()
+        self._probe.check(self._one)
+        n_classes = count_classes(self._probe.n_classes, class_names)
+        names = checked_class_names(class_names, n_classes)
+        samples.read_labels(n_classes)
+        labels = None if samples.labels is None else samples.labels[:n_samples]
+        chosen = _chosen(self._probe.layers, layers)
+        kept = samples.rows(range(n_samples))
+        self.wish = Wish(kept, labels, names, chosen, min(n_maps, n_samples), batch_size)
+        self.manifest = Manifest(
+            model_name=str(getattr(self._model, "name", "")),
+            layers=self._probe.layers,
+            recorded=tuple(info.name for info in chosen),
+            class_names=names,
+            n_classes=self._probe.n_classes,
+            image_shape=tuple(samples._image_shape),
+            n_samples=n_samples,
+            n_maps=self.wish.n_maps,
+            samples=samples_file.digest(kept, labels),
+        )
+
+    @property
+    def probe(self) -> Probe:
+        """As it was last read."""
+        return self._probe
+
+    def current_probe(self) -> Probe:
+        """The same, read anew where layers of the model were exchanged.
+
+        Raises:
+            ModelError: It has other layers now.
+        """
+        if self._session is not None:
+            self._probe = self._session._probe
+        if probes.is_stale(self._probe):
+            self._probe = self._read()
+        if self._probe.layers != self.manifest.layers:
+            raise ModelError(
+                "the model has other layers than when its recording began: begin another one"
+            )
+        return self._probe
+
+    def close(self) -> None:
+        """Read nothing more."""
+        if self._session is None:
+            probes.stop(self._probe)
+
+    def _read(self) -> Probe:
+        if isinstance(self._model, Probe):
+            return self._model
+        from actwidgets.probe.keras_probe import KerasProbe
+
+        return KerasProbe(self._model, self._one)
+
+
+def _chosen(layers: Sequence[LayerInfo], names: Sequence[str] | None) -> tuple[LayerInfo, ...]:
+    """The layers to record, in the model's order."""
+    if names is None:
+        chosen = [info for info in layers if not _refusal(info) and info.n_units <= MANY_UNITS]
+        if not chosen:
+            raise LayerError("this model has no layer that can be recorded")
+        return tuple(chosen)
+    known = {info.name: info for info in layers}
+    wanted = [names] if isinstance(names, str) else list(names)
+    for name in wanted:
+        if name not in known:
+            raise LayerError(f"no layer {name!r}; this model has {', '.join(known)}")
+        if refusal := _refusal(known[name]):
+            raise LayerError(f"layer {name!r} cannot be recorded: {refusal}")
+    if not wanted:
+        raise LayerError("layers must name at least one layer; got none")
+    return tuple(info for info in layers if info.name in wanted)
+
+
+def _refusal(info: LayerInfo) -> str:
+    if not info.n_units:
+        return "its number of units varies"
+    return "its maps are empty" if 0 in info.output_shape[1:] else ""
