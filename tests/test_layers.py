@@ -32,7 +32,8 @@ ALLOWED = {
     "linked_sessions": {"errors", "core", "session"},
     "comparison": {"session", "views", "linked_sessions"},
     "app": {"errors", "core", "probe", "session", "views", "comparison"},
-    "__main__": set(),
+    "exporting": {"errors", "core", "probe", "datasets"},
+    "__main__": {"exporting"},
     "__init__": set(),
 }
 OUTSIDE = {
@@ -56,6 +57,7 @@ OUTSIDE = {
     "linked_sessions": {"traitlets"},
     "comparison": {"ipywidgets"},
     "app": {"ipywidgets"},
+    "exporting": {"numpy", "pandas"},
     "__main__": set(),
     "__init__": set(),
 }

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import as_maps
+from actwidgets.core.pictures.colormaps import GAP, palette
 from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes, value_range
 from actwidgets.core.pictures.compact_png import codes_png
 from actwidgets.core.pictures.mosaic import (
@@ -49,6 +50,21 @@ class MapSheet:
             DataError: No such colour map.
         """
         return codes_png(self.codes, colours)
+
+    @property
+    def shows_maps(self) -> bool:
+        """Whether there is more than a value in a tile."""
+        return (self.mosaic.tile_height, self.mosaic.tile_width) != self.enlarged
+
+    def pixels(self, colours: str = "viridis", paper: tuple[int, int, int] = (255,) * 3) -> Codes:
+        """The picture as `(row, column, 3)` uint8, `paper` where there is no tile.
+
+        Raises:
+            DataError: No such colour map.
+        """
+        found = palette(colours)[self.codes]
+        found[self.codes == GAP] = paper
+        return found
 
     def __str__(self) -> str:
         """What is to be said of the picture."""
