@@ -5,6 +5,7 @@ import ipywidgets as w
 from actwidgets.session import Session
 from actwidgets.views._closing import close_all
 from actwidgets.views.base import View
+from actwidgets.views.painting.paintable import Paintable
 
 # Beside each other the second takes all that is left; on a narrow page each has the whole
 # width, and its views lie side by side.
@@ -12,7 +13,7 @@ WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content
 CHOOSING_FLEX, SHOWING_FLEX = "1 1 362px", "9999 1 600px"
 
 
-class ViewBox(w.VBox):
+class ViewBox(Paintable, w.VBox):
     """A line above, what chooses to the left, and what shows to the right.
 
     Attributes:

@@ -12,13 +12,14 @@ import traitlets as t
 from actwidgets.session import Selection, Session
 from actwidgets.views._closing import close_all
 from actwidgets.views._style import KEYS, SHEET
+from actwidgets.views.painting.paintable import Paintable
 
 log = logging.getLogger(__name__)
 WATCHED = ("selection", "revision")
 DRAWING = "could not draw"
 
 
-class View(w.VBox):
+class View(Paintable, w.VBox):
     """A picture of a session.
 
     Subclasses write `_build` and `_render`, and name in `watched` what of the selection they

@@ -1,0 +1,1 @@
+"""Words as pixels: Pillow's own font, and signs that it lacks."""
