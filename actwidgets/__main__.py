@@ -1,4 +1,7 @@
-"""The console command `actwidgets`. `actwidgets demo` opens the tutorial in JupyterLab."""
+"""The console command `actwidgets`.
+
+`actwidgets demo` opens the tutorial in JupyterLab, `actwidgets export` writes what layers put out.
+"""
 
 import argparse
 import importlib.util
@@ -16,6 +19,8 @@ import urllib.request
 import webbrowser
 from pathlib import Path
 
+from actwidgets.exporting.command import add_export
+
 FIRST_NOTEBOOK = "01_quickstart.ipynb"
 
 
@@ -29,6 +34,7 @@ def main(argv=None):
     demo.add_argument("--port", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
     demo.add_argument("--no-browser", action="store_true", help="only print the address")
     demo.set_defaults(run=run_demo)
+    add_export(commands)
 
     options = parser.parse_args(argv)
     try:

@@ -38,12 +38,13 @@ ALLOWED = {
     "linked_sessions": {"errors", "core", "session"},
     "comparison": {"session", "recording", "views", "linked_sessions"},
     "app": {"errors", "core", "probe", "session", "recording", "views", "comparison"},
-    "__main__": set(),
+    "exporting": {"errors", "core", "probe", "datasets"},
+    "__main__": {"exporting"},
     "__init__": set(),
 }
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
+    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas", "tensorboard"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "background": set(),
     "_traits": {"traitlets"},
@@ -64,6 +65,7 @@ OUTSIDE = {
     "linked_sessions": {"traitlets"},
     "comparison": {"ipywidgets"},
     "app": {"ipywidgets"},
+    "exporting": {"numpy", "pandas"},
     "__main__": set(),
     "__init__": set(),
 }

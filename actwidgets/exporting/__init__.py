@@ -1,0 +1,1 @@
+"""`actwidgets export`: what layers put out, as files, for scripts and CI."""

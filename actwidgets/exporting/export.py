@@ -1,0 +1,201 @@
+"""What layers put out, as files."""
+
+import os
+import tempfile
+import zipfile
+from argparse import Namespace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core import batches
+from actwidgets.core.arrays import Array, finite_range
+from actwidgets.core.folders import require_writable
+from actwidgets.core.labels import class_indices
+from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.pictures.images import is_image, to_rgb
+from actwidgets.core.pictures.map_sheet import MapSheet, map_sheet
+from actwidgets.errors import DataError
+from actwidgets.exporting.given_data import GivenData, given_data
+from actwidgets.probe.model_files import load_model
+from actwidgets.probe.numbers import class_profiles, probe_of
+
+WIDTH_PX = 1200
+FILM_FPS = 1.0
+BATCH_SIZE = 64
+PAPER = (255, 255, 255)
+
+
+@dataclass(frozen=True, eq=False)
+class Export:
+    """An export that nothing is known to stand in the way of.
+
+    Attributes:
+        probe: Of the model.
+        data: Samples and labels.
+        layers: What is exported.
+        rows: Samples that are shown.
+        formats: Of "png", "npz", "gif" and "csv".
+        folder: Where to.
+    """
+
+    probe: Any
+    data: GivenData
+    layers: Sequence[LayerInfo]
+    rows: Sequence[int]
+    formats: Sequence[str]
+    folder: Path
+
+    @classmethod
+    def checked(cls, options: Namespace) -> "Export":
+        """Read model and data, and refuse what cannot be done; nothing is written.
+
+        Args:
+            options: As `add_export` defines them.
+
+        Raises:
+            FileNotFoundError: No such model.
+            ActwidgetsError: What cannot be used, in a sentence.
+        """
+        require_writable(options.out)
+        if not options.model.is_file():
+            raise DataError(f"there is no model file {str(options.model)!r}")
+        data = given_data(options.data, options.labels, options.divide_by)
+        probe = probe_of(load_model(options.model), data.x)
+        probe.check(data.x)
+        if options.layers is not None:
+            probe.require(options.layers)
+        wanted = options.layers or [info.name for info in probe.layers]
+        infos = {info.name: info for info in probe.layers}
+        n_samples = batches.count_samples(data.x)
+        rows = options.samples or tuple(range(min(options.n, n_samples)))
+        if max(rows) >= n_samples:
+            raise DataError(f"sample {max(rows)} is outside 0..{n_samples - 1}")
+        formats = options.format or ("png", "npz", *(() if data.y is None else ("csv",)))
+        if "csv" in formats:
+            _require_labels(data, probe.n_classes)
+        layers = [infos[name] for name in wanted]
+        return cls(probe, data, layers, rows, formats, options.out)
+
+    def write(self) -> Iterator[tuple[Path, str]]:
+        """Write one file after the other, each whole or not at all.
+
+        Yields:
+            A path, and what is to be said of it.
+
+        Raises:
+            OSError: It cannot be written.
+        """
+        outputs = self._outputs()
+        files = _file_names([info.name for info in self.layers])
+        sheets = {
+            info.name: map_sheet(_units_last(outputs[info.name], info), width_px=WIDTH_PX)
+            for info in self.layers
+            if outputs[info.name].size
+        }
+        frames = self._frames(sheets) if "gif" in self.formats else []
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if "png" in self.formats:
+            for name, sheet in sheets.items():
+                told = f"{len(self.rows)} samples of {name}; {sheet}"
+                yield self._put(f"{files[name]}.png", sheet.png()), told
+        if "npz" in self.formats:
+            with tempfile.TemporaryFile() as file:
+                _write_arrays(file, {"samples": np.array(self.rows)}, outputs)
+                file.seek(0)
+                path = self._put("activations.npz", file.read())
+            yield path, f"values of {len(outputs)} layers"
+        if frames:
+            from actwidgets.core.pictures.gif import gif
+
+            film = gif(frames, FILM_FPS, paper=PAPER)
+            yield self._put("layers.gif", film), f"{len(frames)} frames"
+        if "csv" in self.formats:
+            yield self._profiles()
+
+    def _outputs(self) -> dict[str, Array]:
+        """What the layers put out for the rows, with the axes that Keras gives it."""
+        names = [info.name for info in self.layers]
+        kept: dict[str, list[Array]] = {name: [] for name in names}
+        x = batches.take(self.data.x, list(self.rows))
+        for batch, _ in batches.iterate(x, batch_size=BATCH_SIZE):
+            for name, values in self.probe.outputs(names, batch).items():
+                kept[name].append(values)
+        return {name: np.concatenate(values) for name, values in kept.items()}
+
+    def _frames(self, sheets: Mapping[str, MapSheet]) -> list[Array]:
+        """The pictures of a film: the samples, then each layer that has maps."""
+        maps = [sheet.pixels(paper=PAPER) for sheet in sheets.values() if sheet.shows_maps]
+        if not maps:
+            raise DataError("there is no film (gif) to make: none of these layers has maps")
+        return [*self._inputs(), *maps]
+
+    def _inputs(self) -> list[Array]:
+        """The samples themselves side by side, where they are pictures."""
+        part = np.asarray(batches.parts(self.data.x)[0])
+        if part.dtype.kind not in "biuf" or not is_image(part.shape):
+            return []
+        pictures = to_rgb(part[list(self.rows)], *finite_range(part[:1000]))
+        times = max(1, WIDTH_PX // (len(pictures) * pictures.shape[2]))
+        row = np.concatenate(list(pictures), axis=1)
+        return [row.repeat(min(times, 8), axis=0).repeat(min(times, 8), axis=1)]
+
+    def _profiles(self) -> tuple[Path, str]:
+        import pandas as pd
+
+        profiles = class_profiles(
+            self.probe,
+            self.data.x,
+            self.data.y,
+            layers=[info.name for info in self.layers if info.n_units and info.output_shape[1:]],
+            class_names=self.data.class_names,
+        )
+        tables = {name: profiles.to_dataframe(name) for name in profiles.sums}
+        text = pd.concat(tables, names=["layer"]).reset_index("layer").to_csv(index=False)
+        told = f"class profiles of {int(profiles.counts.sum()):,} samples"
+        return self._put("class_profiles.csv", text.encode()), told
+
+    def _put(self, name: str, data: bytes) -> Path:
+        """Write a file in one step."""
+        path = self.folder / name
+        scratch = path.with_name(f".{name}.{os.getpid()}")
+        try:
+            scratch.write_bytes(data)
+            scratch.replace(path)
+        finally:
+            scratch.unlink(missing_ok=True)
+        return path
+
+
+def _require_labels(data: GivenData, n_classes: int) -> None:
+    if data.y is None:
+        raise DataError("class profiles (csv) need labels: give --labels, or y in the data")
+    class_indices(data.y, n_classes=n_classes or None)
+
+
+def _units_last(values: Array, info: LayerInfo) -> Array:
+    return np.moveaxis(values, info.unit_axis, -1) if info.unit_axis > 0 else values
+
+
+def _write_arrays(file: Any, *groups: Mapping[str, Array]) -> None:
+    """As `np.savez_compressed`, whatever the arrays are called."""
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+        for arrays in groups:
+            for name, values in arrays.items():
+                with archive.open(f"{name}.npy", "w", force_zip64=True) as entry:
+                    np.lib.format.write_array(entry, np.asanyarray(values), allow_pickle=False)
+
+
+def _file_names(layers: Sequence[str]) -> dict[str, str]:
+    """A name for each layer that any file system takes, and that no two share."""
+    found: dict[str, str] = {}
+    for layer in layers:
+        base = "".join(each if each.isalnum() or each in "-_#." else "." for each in layer)
+        name, number = base, 2
+        while name in found.values():
+            name, number = f"{base}-{number}", number + 1
+        found[layer] = name
+    return found
