@@ -8,6 +8,7 @@ import numpy as np
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary
+from actwidgets.core.training.histogram import Histogram
 from actwidgets.errors import LayerError, NotRecordedError, SelectionError
 from actwidgets.recording.known_samples import KnownSamples
 
@@ -121,6 +122,33 @@ class RecordedProbe:
     def fingerprint(self) -> int:
         """Which snapshot this tells of: the number of its file."""
         return self._index
+
+    def weight_histograms(self, layer: str) -> Mapping[str, Histogram]:
+        """How the weights of a layer were spread, by name of the weight."""
+        return self.recording.weight_histograms(layer, self.at)
+
+    def activation_histogram(self, layer: str) -> Histogram:
+        """How all values of a layer were spread, over all recorded samples."""
+        return self.recording.activation_histogram(layer, self.at)
+
+    def histogram_moments(
+        self, layer: str, what: str, name: str | None = None
+    ) -> list[tuple[str, Histogram]]:
+        """The same at all snapshots, each with what it is called.
+
+        Args:
+            layer: Name of the layer.
+            what: "weights" or "activations".
+            name: Which weights.
+        """
+        found = []
+        for at, info in enumerate(self.recording.snapshots):
+            if what == "activations":
+                each = self.recording.activation_histogram(layer, at)
+            else:
+                each = self.recording.weight_histograms(layer, at)[str(name)]
+            found.append((info.label, each))
+        return found
 
     # --- what only a model can do --------------------------------------------------------
 

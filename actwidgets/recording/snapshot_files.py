@@ -54,6 +54,11 @@ class SnapshotInfo:
     n_bytes: int = 0
     numbers: Mapping[str, LayerNumbers] = field(default_factory=dict, repr=False)
 
+    @property
+    def label(self) -> str:
+        """What the moment is called: "before training", "epoch 1.5"."""
+        return f"epoch {self.epoch:.4g}" if self.epoch else "before training"
+
 
 def index_of(name: str) -> int | None:
     """The number of a snapshot's file; None for other files."""

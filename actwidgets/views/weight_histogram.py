@@ -12,8 +12,7 @@ import traitlets as t
 
 from actwidgets.core.training.histogram import Histogram, shared_bins
 from actwidgets.errors import LayerError
-from actwidgets.session import Selection
-from actwidgets.session_histograms import ACTIVATIONS, NOW
+from actwidgets.session import ACTIVATIONS, NOW, Selection
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._histogram_figure import HistogramFigure, moment_colours
 from actwidgets.views._histogram_words import (
