@@ -50,6 +50,7 @@ class Recorder:
             the epochs, never the first nor the last.
         batch_size: Samples per forward pass.
         image_shape: Of samples given as vectors; as `Session` takes it.
+        head: Which of several outputs is predicted; the first by default.
         resume: Whether to go on with the recording that the folder holds.
 
     Attributes:
@@ -80,6 +81,7 @@ class Recorder:
         budget_bytes: int = BUDGET_BYTES,
         batch_size: int = 128,
         image_shape: Sequence[int] | None = None,
+        head: str | int | None = None,
         resume: bool = False,
     ) -> None:
         self.error, self.seconds = "", 0.0
@@ -95,6 +97,7 @@ class Recorder:
             max_samples=_positive("max_samples", max_samples),
             batch_size=_positive("batch_size", batch_size),
             image_shape=image_shape,
+            head=head,
         )
         self._folder = Path(path)
         folder.begin(self._folder, self._subject, resume)
@@ -200,7 +203,7 @@ class Recorder:
         if self._closed:
             return None
         began, course = time.monotonic(), self._course
-        self._last_step, self._last_seconds = course.step, course.seconds
+        self._last_step = course.step
         info = SnapshotInfo(
             index=folder.next_index(self._folder),
             epoch=course.epoch,
@@ -220,6 +223,7 @@ class Recorder:
             return None
         finally:
             self.seconds += time.monotonic() - began
+            self._last_seconds = course.seconds  # what is recorded often is not recorded only
         return next((each for each in self.recording.snapshots if each.index == info.index), None)
 
     def _thin(self) -> str:
