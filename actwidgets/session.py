@@ -18,6 +18,7 @@ from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
 from actwidgets.session_attributions import Attributions
 from actwidgets.session_embeddings import Embeddings
+from actwidgets.session_histograms import Histograms
 from actwidgets.session_importance import Importance
 from actwidgets.session_predictions import SessionPredictions
 
@@ -66,6 +67,7 @@ class Session(SessionPredictions):
     _attributions: Attributions | None = None
     _embeddings: Embeddings | None = None
     _importance: Importance | None = None
+    _histograms: Histograms | None = None
 
     def __init__(
         self,
@@ -152,6 +154,14 @@ class Session(SessionPredictions):
             if self._importance is None:
                 self._importance = Importance(self)
             return self._importance
+
+    @property
+    def histograms(self) -> Histograms:
+        """How weights and activations are spread, now and at moments that were kept."""
+        with self.lock:
+            if self._histograms is None:
+                self._histograms = Histograms(self)
+            return self._histograms
 
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all or nothing.

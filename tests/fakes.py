@@ -47,6 +47,11 @@ class FakeProbe:
         self.slice.layer, self.slice.output = layer or "conv", output
         return self.slice
 
+    def weights(self, layer):
+        n_units = {"conv": 20, "dense": 5}.get(layer, 0)
+        kernel = np.linspace(-1, 1, 9 * n_units, dtype=np.float32).reshape(3, 3, 1, n_units)
+        return {"kernel": kernel, "bias": np.zeros(n_units, np.float32)} if n_units else {}
+
     def predictions(self, x):
         self.calls.append((("",), len(x)))
         classes = (np.asarray(x)[:, 0, 0, 0].round().astype(int)) % 3

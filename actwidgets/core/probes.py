@@ -13,6 +13,7 @@ from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
+from actwidgets.core.training.histogram import Histogram
 from actwidgets.core.training.listener import TrainingListener
 from actwidgets.core.training.turns import Turns
 from actwidgets.errors import LayerError, ModelError
@@ -219,6 +220,48 @@ def gradient_norms(
     """
     tell = getattr(probe, "gradient_norms", None)
     return {} if tell is None else tell(layers, x, labels)
+
+
+def keeps_histograms(probe: Probe) -> bool:
+    """Whether a probe has histograms of moments of a training, as a recording does.
+
+    It then also has `weight_histograms(layer)` and `activation_histogram(layer)` of the moment
+    that it is at, `histogram_moments(layer, what, name)` and `at`.
+    """
+    return hasattr(probe, "histogram_moments")
+
+
+def kept_weight_histograms(probe: Any, layer: str) -> Mapping[str, Histogram]:
+    """Kept histograms of a layer's weights by name, of the moment that the probe is at."""
+    found: Mapping[str, Histogram] = probe.weight_histograms(layer)
+    return found
+
+
+def kept_activation_histogram(probe: Any, layer: str) -> Histogram:
+    """The kept histogram of what a layer put out, of the moment that the probe is at."""
+    found: Histogram = probe.activation_histogram(layer)
+    return found
+
+
+def histogram_moments(
+    probe: Any, layer: str, what: str, name: str | None = None
+) -> Sequence[tuple[str, Histogram]]:
+    """The kept histograms of all moments, the first one first, with a label each.
+
+    Args:
+        probe: One for which `keeps_histograms`.
+        layer: Name of the layer.
+        what: "weights" or "activations".
+        name: Which weights: `kernel`, `bias`, …; None for activations.
+    """
+    found: Sequence[tuple[str, Histogram]] = probe.histogram_moments(layer, what, name)
+    return found
+
+
+def moment(probe: Probe) -> int | None:
+    """Which of the moments a probe is at; None where it has none."""
+    found: int | None = getattr(probe, "at", None)
+    return found
 
 
 def stop(probe: Probe) -> None:

@@ -30,6 +30,7 @@ _STEPS = {
 NAMES = tuple(_STEPS)
 _STEPS["likelihood"] = "f4f1ea 8ccac4 1f7f78"  # black figures on the low end, white on the high
 _STEPS["nearness"] = "3fa7a0 f4f1ea"  # of matrices: black figures can be read on both ends
+_STEPS["time"] = "3fa7a0 d0bd62 e08a2e"  # from early to late; on light and on dark
 
 
 @cache

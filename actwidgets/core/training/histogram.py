@@ -19,6 +19,8 @@ NARROWEST = -1074  # 2.0**-1074 is the smallest float there is
 WIDEST = 1023
 RESOLUTION = 24  # a bin is no narrower than the float32 of the largest value can tell
 FEWEST_BINS = 4  # what any range needs, -1.8e308..1.8e308 included
+SEEN, DRAWN = 6, 20  # by how many powers of two a bin that is drawn is below the largest value
+NARROWEST_DRAWN = -126  # below that float32 has fewer digits
 CHUNK = 2**16  # values at a time: they stay in the processor's cache
 
 
@@ -168,7 +170,8 @@ def shared_bins(histograms: Sequence[Histogram], n_bins: int = 64) -> SharedBins
     """Lay histograms over the same bins, of which at most `n_bins` cover them all.
 
     Nothing is resampled: a shared bin is a number of whole bins of every histogram. So there
-    are no more bins than the one with the widest allows.
+    are no more bins than the one with the widest allows. Nor are they so narrow that their
+    edges could not be told apart in float32; equal values get one of a width that can be seen.
 
     Args:
         histograms: Of whatever bins.
@@ -182,12 +185,9 @@ def shared_bins(histograms: Sequence[Histogram], n_bins: int = 64) -> SharedBins
     known = [each for each in histograms if each.n_finite]
     if not known:
         return SharedBins(np.zeros(1), np.zeros((len(histograms), 0), np.int64))
-    exponent = _exponent(
-        min(each.low for each in known),
-        max(each.high for each in known),
-        n_bins,
-        max(each.exponent for each in known),
-    )
+    low, high = min(each.low for each in known), max(each.high for each in known)
+    least = max(_drawable(low, high), *(each.exponent for each in known))
+    exponent = _exponent(low, high, n_bins, least)
     first, counts = _together(histograms, exponent)
     return SharedBins(_edges(exponent, first, counts.shape[1]), counts)
 
@@ -202,6 +202,14 @@ def _exponent(low: float, high: float, n_bins: int, least: int = NARROWEST) -> i
     while _bin_of(high, exponent) - _bin_of(low, exponent) >= n_bins:
         exponent += 1
     return exponent
+
+
+def _drawable(low: float, high: float) -> int:
+    """The exponent of the narrowest bins that are worth drawing."""
+    if low == high == 0:
+        return -SEEN
+    largest = math.frexp(max(abs(low), abs(high)))[1]
+    return max(largest - (SEEN if low == high else DRAWN), NARROWEST_DRAWN)
 
 
 def _bin_of(value: float, exponent: int) -> int:
@@ -228,8 +236,7 @@ def _edges(exponent: int, first: int, n_bins: int) -> Doubles:
 
 def _regroup(one: Histogram, exponent: int) -> tuple[int, Integers]:
     """The first bin and the counts in bins of that exponent or wider."""
-    shift = min(exponent - one.exponent, 63)
-    bins = (one.first + np.arange(len(one.counts), dtype=np.int64)) >> shift
+    bins = one.first + np.arange(len(one.counts), dtype=np.int64) >> exponent - one.exponent
     if not len(bins):
         return 0, one.counts
     first = int(bins[0])

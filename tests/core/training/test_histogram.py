@@ -53,7 +53,7 @@ def test_the_bins_are_the_narrowest_that_cover_the_values(values, n_bins):
     if largest:
         width = 2.0 ** (found.exponent - 1)
         n_narrower = np.floor(found.high / width) - np.floor(found.low / width) + 1
-        assert n_narrower > n_bins or largest / width > 2.0**24
+        assert n_narrower > n_bins or largest / width >= 2.0**24
 
 
 @given(singles)
@@ -88,6 +88,7 @@ def test_merged_is_the_histogram_of_all_values(left, right, n_bins):
     whole = histogram(np.concatenate([left, right]), n_bins)
     _same_bins(merged, whole)
     assert (merged.low, merged.high, merged.n_values) == (whole.low, whole.high, whole.n_values)
+    assert merged.low <= merged.mean <= merged.high
     scale = max(abs(whole.low), abs(whole.high))
     assert merged.mean == pytest.approx(whole.mean, abs=1e-13 * scale)
     assert merged.std == pytest.approx(whole.std, rel=1e-9, abs=1e-12 * scale)
@@ -179,3 +180,13 @@ def test_too_few_bins_are_refused():
 def test_narrower_bins_are_refused():
     with pytest.raises(DataError, match=r"exponent -1\) cannot be told apart .* got exponent -2"):
         histogram([0.0, 0.5, 1.5], n_bins=4).regrouped(-2)
+
+
+def test_shared_bins_of_equal_values_can_be_seen_and_drawn_in_float32():
+    for value in (0.0, 0.7, -3e4):
+        shared = shared_bins([histogram([value])])
+        assert shared.counts.tolist() == [[1]]
+        assert shared.edges[0] <= value < shared.edges[1]
+        assert abs(value) / 64 <= shared.edges[1] - shared.edges[0] <= max(abs(value) / 16, 0.02)
+    close = shared_bins([histogram([1.0, 1.0 + 2e-7])])
+    assert np.unique(close.edges.astype(np.float32)).size == close.edges.size

@@ -1,0 +1,229 @@
+import numpy as np
+import pytest
+from fakes import messages, open_widgets, wiretap
+
+from actwidgets.core.training.histogram import histogram
+from actwidgets.session import Session
+from actwidgets.views.weight_histogram import ROWS_UP_TO, WeightHistogram
+
+
+def _grow(probe, factor):
+    """Have all weights be some times what they are."""
+    tell = type(probe).weights
+    probe.weights = lambda layer: {
+        name: factor * values + 0.25 for name, values in tell(probe, layer).items()
+    }
+
+
+@pytest.fixture
+def view(session, probe):
+    view = WeightHistogram(session)
+    _grow(probe, 3)
+    session.refresh()
+    return view
+
+
+def test_the_weights_at_first_and_now_are_over_the_same_bins(view, session, probe):
+    x, y = view._figure.areas.x, view._figure.areas.y
+    assert x.shape == y.shape
+    assert len(x) == 2
+    np.testing.assert_array_equal(x[0], x[1])
+    before, now = (found for _, found in session.histograms.moments("conv", "kernel"))
+    for outline, found in zip(y, (before, now), strict=True):
+        assert outline[1:-1:2].sum() == found.n_values == 180
+    assert view.error == ""
+
+
+def test_mean_and_deviation_are_those_of_numpy_in_words_and_marks(view, probe):
+    now = probe.weights("conv")["kernel"].astype(np.float64)
+    assert f"now: mean {now.mean():.3g}, standard deviation {now.std():.3g}" in view._told.value
+    assert "at first: mean" in view._told.value
+    left, middle, *_, right = view._figure.spreads.x[1]
+    assert middle == pytest.approx(now.mean())
+    assert (left, right) == pytest.approx((now.mean() - now.std(), now.mean() + now.std()))
+    assert "180 weights" in view._note.value
+
+
+def test_a_change_of_the_weights_is_one_message_per_mark(view, session, probe):
+    wires = wiretap()
+    _grow(probe, 5)
+    session.refresh()
+    lines = [traits for name, traits in messages(wires) if name == "Lines"]
+    assert len(lines) == 2
+
+
+def test_other_fields_of_the_session_repaint_nothing(view, session):
+    wires = wiretap()
+    session.select(sample=3, unit=2, class_index=1)
+    assert not messages(wires)
+
+
+def test_it_follows_the_layer_and_makes_nothing_anew(view, session):
+    widgets = set(open_widgets())
+    session.layer = "dense"
+    assert "dense · kernel" in view._title.value
+    assert "45 weights" in view._note.value
+    view.style = "ridgeline"
+    view.what = "activations"
+    assert set(open_widgets()) == widgets
+
+
+def test_a_layer_without_weights_says_so_and_keeps_the_choice(view, session):
+    view.what = "bias"
+    session.layer = "empty"
+    assert "nothing to show for empty: it has no weights" in view._note.value
+    assert view._whats.value is None
+    assert view.error == ""
+    session.layer = "dense"
+    assert view._whats.value == view.what == "bias"
+    assert "5 weights" in view._note.value
+
+
+def test_weights_of_another_name_are_shown_where_there_is_no_kernel(session, probe):
+    probe.weights = lambda layer: {"gamma": np.ones(4, np.float32)}
+    view = WeightHistogram(session)
+    assert "conv · gamma" in view._title.value
+    assert view.what == "kernel"
+    assert view._whats.value == "gamma"
+
+
+def test_what_a_layer_puts_out_is_shown_too(view, session):
+    view._whats.set_state({"index": 2})
+    assert view.what == "activations"
+    assert "14,400 values: of 30 samples at all positions" in view._note.value
+    assert "keep this moment to compare" in view._note.value
+    view._keep.click()
+    assert session.histograms.labels == ("at first", "moment 1")
+    assert "moment 1: mean" in view._told.value
+    session.layer = "empty"
+    assert "nothing to show for empty: its output is empty" in view._note.value
+
+
+def test_moments_are_chosen_from_lists(view, session):
+    session.histograms.remember("epoch 1")
+    session.histograms.remember("epoch 2")
+    assert [name for name, _ in view._later.options] == ["now", "at first", "epoch 1", "epoch 2"]
+    view._later.set_state({"index": 2})
+    view._earlier.set_state({"index": 3})
+    assert (view.earlier, view.later) == ("epoch 2", "epoch 1")
+    assert "epoch 2: mean" in view._told.value
+    session.histograms.forget("epoch 2")
+    assert "no moment epoch 2 of this layer" in view._note.value
+    assert "at first: mean" in view._told.value
+    assert view.error == ""
+
+
+def test_rows_are_all_moments_the_first_on_top(view, session):
+    for number in range(5):
+        session.histograms.remember(f"epoch {number}", activations=False)
+    view.style = "ridgeline"
+    assert view._figure.areas.y[:, 0].tolist() == [6, 5, 4, 3, 2, 1, 0]
+    assert view._figure._upwards.tick_labels["6"] == "at first"
+    assert view._figure._upwards.tick_labels["0"] == "▸ now"
+    assert len(set(view._figure.areas.colors)) == 7
+    assert view._earlier.layout.display == "none"
+
+
+def test_of_very_many_moments_some_are_rows_and_that_is_said(view, session):
+    for number in range(60):
+        session.histograms.remember(f"epoch {number}", activations=False)
+    view.style = "ridgeline"
+    assert len(view._figure.areas.y) == ROWS_UP_TO
+    assert "40 of 62 moments" in view._note.value
+    labels = view._figure._upwards.tick_labels
+    assert (labels["39"], labels["0"]) == ("at first", "▸ now")
+    assert len(labels) <= 15
+
+
+def test_log_counts_are_powers_of_ten(view):
+    view.log_counts = True
+    assert view._figure.areas.y.max() <= 1 + np.log10(180)
+    assert view._figure._upwards.tick_labels == {"0": "0", "1": "1", "2": "10"}
+    view.log_counts = False
+    assert not view._figure._upwards.tick_labels
+
+
+def test_of_very_many_weights_a_part_is_counted_and_that_is_said(session, probe):
+    kernel = np.random.default_rng(0).normal(size=(1500, 1500)).astype(np.float32)
+    probe.weights = lambda layer: {"kernel": kernel}
+    view = WeightHistogram(session)
+    assert " of 2,250,000 weights, evenly spread" in view._note.value
+
+
+def test_nan_and_infinities_are_told(session, probe):
+    probe.weights = lambda layer: {"kernel": np.array([np.nan, np.inf, 1, 3], np.float32)}
+    view = WeightHistogram(session)
+    assert "now: 1 NaN and 1 infinite not in the bins" in view._note.value
+    probe.weights = lambda layer: {"kernel": np.array([np.nan], np.float32)}
+    session.histograms.forget()
+    session.refresh()
+    assert "nothing to show for conv: no value is finite" in view._note.value
+
+
+def test_equal_weights_are_one_bin(session, probe):
+    probe.weights = lambda layer: {"bias": np.zeros(7, np.float32)}
+    view = WeightHistogram(session)
+    assert view.error == ""
+    assert view._figure.areas.y.max() == 7
+    assert np.isfinite([view._figure._x.min, view._figure._x.max]).all()
+    assert view._figure._x.min < view._figure._x.max
+
+
+def test_names_are_escaped(session):
+    session.histograms.remember("<b>one</b>")
+    view = WeightHistogram(session, earlier="<b>one</b>")
+    assert "&lt;b&gt;one&lt;/b&gt;: mean" in view._told.value
+
+
+def test_a_probe_that_tells_no_weights_shows_activations_only(data, probe):
+    class Silent:
+        layers, n_classes = probe.layers, 3
+        activations, predictions, check = probe.activations, probe.predictions, probe.check
+
+    view = WeightHistogram(Session(Silent(), *data))
+    assert "nothing to show for conv" in view._note.value
+    view.what = "activations"
+    assert "14,400 values" in view._note.value
+
+
+def test_closing_gives_everything_back_and_stops_watching(session):
+    before = set(open_widgets())
+    view = WeightHistogram(session)
+    view.close()
+    assert set(open_widgets()) == before
+    painted = []
+    view._render = painted.append
+    session.histograms.remember("later")
+    session.refresh()
+    assert not painted
+
+
+class _Recording:
+    """What a probe of a recording has besides."""
+
+    def __init__(self, probe):
+        self.table = [histogram(np.linspace(-at - 1, at + 1, 50)) for at in range(4)]
+        probe.at = 1
+        probe.weight_histograms = lambda layer: {"kernel": self.table[probe.at]}
+        probe.activation_histogram = lambda layer: self.table[probe.at]
+        probe.histogram_moments = lambda layer, what, name: [
+            (f"epoch {at}", each) for at, each in enumerate(self.table)
+        ]
+
+
+def test_a_recording_shows_its_own_moments_and_the_one_it_is_at(session, probe):
+    _Recording(probe)
+    view = WeightHistogram(session)
+    assert session.histograms.labels == ()
+    assert "epoch 0: mean" in view._told.value
+    assert "epoch 1: mean" in view._told.value
+    assert view._keep.layout.display == "none"
+    probe.at = 3
+    session.refresh()
+    assert "epoch 3: mean" in view._told.value
+    view.style = "ridgeline"
+    assert view._figure._upwards.tick_labels["0"] == "▸ epoch 3"
+    probe.at = 2
+    session.refresh()
+    assert view._figure._upwards.tick_labels["1"] == "▸ epoch 2"
+    assert view._figure.areas.fill_opacities[2] > view._figure.areas.fill_opacities[3]
