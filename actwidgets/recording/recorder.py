@@ -127,14 +127,18 @@ class Recorder:
 
         Args:
             metrics: By name, as they stand.
-            epoch: Epochs trained so far; one more than last time by default, 0 at first.
+            epoch: Epochs trained so far; by default one more than last time, 0 at first, and
+                what Keras says while `fit` is under way.
 
         Returns:
             What was taken; None where it could not be, and `error` says why.
         """
         told = {name: float(value) for name, value in (metrics or {}).items()}
-        if self.recording.snapshots or epoch is not None:
-            self._course.advance(epoch)
+        turns = probes.turns(self._subject.probe)
+        if turns is None or not turns.training:
+            self._course.run()
+            if self.recording.snapshots or epoch is not None:
+                self._course.advance(epoch)
         if told:
             self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
         return self._take(told)
