@@ -50,6 +50,7 @@ class Recorder:
             the epochs, never the first nor the last.
         batch_size: Samples per forward pass.
         image_shape: Of samples given as vectors; as `Session` takes it.
+        head: Which of several outputs is predicted; the first by default.
         resume: Whether to go on with the recording that the folder holds.
 
     Attributes:
@@ -80,6 +81,7 @@ class Recorder:
         budget_bytes: int = BUDGET_BYTES,
         batch_size: int = 128,
         image_shape: Sequence[int] | None = None,
+        head: str | int | None = None,
         resume: bool = False,
     ) -> None:
         self.error, self.seconds = "", 0.0
@@ -95,6 +97,7 @@ class Recorder:
             max_samples=_positive("max_samples", max_samples),
             batch_size=_positive("batch_size", batch_size),
             image_shape=image_shape,
+            head=head,
         )
         self._folder = Path(path)
         folder.begin(self._folder, self._subject, resume)
@@ -124,14 +127,18 @@ class Recorder:
 
         Args:
             metrics: By name, as they stand.
-            epoch: Epochs trained so far; one more than last time by default, 0 at first.
+            epoch: Epochs trained so far; by default one more than last time, 0 at first, and
+                what Keras says while `fit` is under way.
 
         Returns:
             What was taken; None where it could not be, and `error` says why.
         """
         told = {name: float(value) for name, value in (metrics or {}).items()}
-        if self.recording.snapshots or epoch is not None:
-            self._course.advance(epoch)
+        turns = probes.turns(self._subject.probe)
+        if turns is None or not turns.training:
+            self._course.run()
+            if self.recording.snapshots or epoch is not None:
+                self._course.advance(epoch)
         if told:
             self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
         return self._take(told)
@@ -200,7 +207,7 @@ class Recorder:
         if self._closed:
             return None
         began, course = time.monotonic(), self._course
-        self._last_step, self._last_seconds = course.step, course.seconds
+        self._last_step = course.step
         info = SnapshotInfo(
             index=folder.next_index(self._folder),
             epoch=course.epoch,
@@ -220,6 +227,7 @@ class Recorder:
             return None
         finally:
             self.seconds += time.monotonic() - began
+            self._last_seconds = course.seconds  # what is recorded often is not recorded only
         return next((each for each in self.recording.snapshots if each.index == info.index), None)
 
     def _thin(self) -> str:
