@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +28,7 @@ class Kind:
     Attributes:
         format: Its name in the header.
         version: The newest that is read, and the one that is written.
-        what: How messages call it, in the plural.
+        what: How messages call it: `class profiles`, `a snapshot`.
         hint: What to do for a file that is no such one.
     """
 
@@ -51,8 +51,15 @@ def write(path: str | os.PathLike[str], kind: Kind, header: Header, arrays: Arra
 
 
 @contextmanager
-def opened(path: str | os.PathLike[str], kind: Kind) -> Iterator[tuple[Header, Arrays]]:
+def opened(
+    path: str | os.PathLike[str], kind: Kind, *, checked: bool = False
+) -> Iterator[tuple[Header, Arrays]]:
     """The header and the arrays of a file; an array is read when it is taken.
+
+    Args:
+        path: Of the file.
+        kind: What it should hold.
+        checked: Whether it is known to be whole; else every byte is read once for that first.
 
     Raises:
         DataError: No such file; cut off, damaged, of something else, or of a newer version;
@@ -60,15 +67,18 @@ def opened(path: str | os.PathLike[str], kind: Kind) -> Iterator[tuple[Header, A
     """
     told = repr(str(path))
     try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            raise DataError(f"{told} holds one array, not {kind.what}")
-        with found as file:
-            if HEADER not in file.files:
-                raise DataError(f"{told} holds no {kind.what}: {kind.hint}")
-            header = json.loads(file[HEADER].tobytes())
-            require(header, kind, told)
-            yield header, file
+        with open(path, "rb") as stream:  # numpy leaves a file open that is none of its own
+            if not checked:
+                _require_whole(stream)
+            found = np.load(stream, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
+                raise DataError(f"{told} holds one array, not {kind.what}")
+            with found as file:
+                if HEADER not in file.files:
+                    raise DataError(f"{told} holds no {kind.what.removeprefix('a ')}: {kind.hint}")
+                header = json.loads(file[HEADER].tobytes())
+                require(header, kind, told)
+                yield header, file
     except FileNotFoundError as failure:
         raise DataError(f"there is no file {told}") from failure
     except DataError:
@@ -89,6 +99,17 @@ def opened(path: str | os.PathLike[str], kind: Kind) -> Iterator[tuple[Header, A
             f"{told} cannot be read as {kind.what}: it is cut off, damaged or of something "
             f"else ({failure})"
         ) from failure
+
+
+def _require_whole(stream: IO[bytes]) -> None:
+    """Refuse damage before anything tries to make sense of it."""
+    if stream.read(2) == b"PK":
+        stream.seek(0)
+        with zipfile.ZipFile(stream) as file:
+            damaged = file.testzip()
+        if damaged is not None:
+            raise zipfile.BadZipFile(f"{damaged} is not what was written")
+    stream.seek(0)
 
 
 def require(header: Header, kind: Kind, told: str) -> None:

@@ -50,6 +50,7 @@ class Recorder:
             the epochs, never the first nor the last.
         batch_size: Samples per forward pass.
         image_shape: Of samples given as vectors; as `Session` takes it.
+        head: Which of several outputs is predicted; the first by default.
         resume: Whether to go on with the recording that the folder holds.
 
     Attributes:
@@ -80,6 +81,7 @@ class Recorder:
         budget_bytes: int = BUDGET_BYTES,
         batch_size: int = 128,
         image_shape: Sequence[int] | None = None,
+        head: str | int | None = None,
         resume: bool = False,
     ) -> None:
         self.error, self.seconds = "", 0.0
@@ -95,6 +97,7 @@ class Recorder:
             max_samples=_positive("max_samples", max_samples),
             batch_size=_positive("batch_size", batch_size),
             image_shape=image_shape,
+            head=head,
         )
         self._folder = Path(path)
         folder.begin(self._folder, self._subject, resume)
@@ -200,7 +203,7 @@ class Recorder:
         if self._closed:
             return None
         began, course = time.monotonic(), self._course
-        self._last_step, self._last_seconds = course.step, course.seconds
+        self._last_step = course.step
         info = SnapshotInfo(
             index=folder.next_index(self._folder),
             epoch=course.epoch,
@@ -213,27 +216,32 @@ class Recorder:
             snapshot_files.write(self._folder, self._subject.manifest, info, snapshot)
             self._ratios.forget()
             self.recording.refresh()
-            self._thin()
+            self.error = self._thin()
         except Exception as failure:
             log.exception("a training goes on, though no snapshot of it could be taken")
             self.failed(failure)
             return None
         finally:
             self.seconds += time.monotonic() - began
-        self.error = ""
+            self._last_seconds = course.seconds  # what is recorded often is not recorded only
         return next((each for each in self.recording.snapshots if each.index == info.index), None)
 
-    def _thin(self) -> None:
-        """Drop snapshots until the folder is within its budget."""
+    def _thin(self) -> str:
+        """Drop snapshots until the folder is within its budget; says where it cannot be."""
         snapshots = self.recording.snapshots
         n_bytes = [each.n_bytes for each in snapshots]
-        others = self.recording.n_bytes - sum(n_bytes)
-        epochs = [each.epoch for each in snapshots]
-        dropped = thinning.to_drop(epochs, n_bytes, self._budget_bytes - others)
+        room = self._budget_bytes - self.recording.n_bytes + sum(n_bytes)
+        dropped = thinning.to_drop([each.epoch for each in snapshots], n_bytes, room)
         for place in dropped:
             (self._folder / snapshots[place].file).unlink(missing_ok=True)
         if dropped:
             self.recording.refresh()
+        if self.recording.n_bytes <= self._budget_bytes:
+            return ""
+        return (
+            f"the samples and the first and last snapshot take {self.recording.n_bytes:,} bytes, "
+            f"and budget_bytes is {self._budget_bytes:,}: no other snapshots are kept"
+        )
 
     def _note(self, add: Any, *entry: Any) -> None:
         if self._closed:

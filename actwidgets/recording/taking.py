@@ -1,5 +1,6 @@
 """Take a snapshot of a model: one pass over the samples for all layers at once."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core import batches, probes
-from actwidgets.core.arrays import Array, Doubles, Integers
+from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.probes import Probe
 from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
@@ -153,8 +154,8 @@ def weights_of(probe: Probe, layer: str) -> Mapping[str, Array]:
 
 def norm(weights: Mapping[str, Array]) -> float:
     """Of weights as one vector; NaN where there are none."""
-    parts: list[Doubles] = [each.astype(np.float64).reshape(-1) for each in weights.values()]
-    return float(np.linalg.norm(np.concatenate(parts))) if parts else float("nan")
+    squares = [float(np.square(each, dtype=np.float64).sum()) for each in weights.values()]
+    return math.sqrt(sum(squares)) if squares else math.nan
 
 
 def _kernels(probe: Probe, layer: str, weights: Mapping[str, Array]) -> Quantised | None:

@@ -1,0 +1,302 @@
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from trained import TrainedProbe, images, train
+
+from actwidgets.core.profiles.profile_builder import ProfileBuilder
+from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
+from actwidgets.recording.recorder import Recorder
+from actwidgets.recording.recording import open_recording
+from actwidgets.session import Session
+
+
+@pytest.fixture
+def fake():
+    return TrainedProbe()
+
+
+def recorder_of(fake, folder, **options):
+    return Recorder(fake, folder, *images(), **options)
+
+
+def listing(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_the_state_before_training_comes_first(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path / "new" / "run")
+    assert recorder.recording.snapshots == ()
+    train(recorder, fake)
+    recording = recorder.recording
+    assert [info.epoch for info in recording.snapshots] == [0, 1, 2]
+    assert [info.step for info in recording.snapshots] == [0, 3, 6]
+    assert [dict(info.metrics) for info in recording.snapshots] == [
+        {},
+        {"loss": 1 / 3},
+        {"loss": 1 / 6},
+    ]
+    for at, scale in ((0, 1.0), (2, 1.6)):
+        wanted, error = scale, recording.activation_error("conv", at)[0]
+        assert abs(recording.activations("conv", at)[3, 0, 0, 0] - wanted) <= error < 0.05
+
+
+def test_all_layers_with_a_fixed_number_of_units_and_positions_are_recorded(fake, tmp_path):
+    recording = recorder_of(fake, tmp_path).recording
+    assert [info.name for info in recording.layers] == ["conv", "dense"]
+    assert recording.n_samples == 30
+    assert len(recording.manifest.layers) == 3
+
+
+def test_numbers_of_all_samples_are_those_of_the_model(fake, tmp_path):
+    x, y = images()
+    recorder = recorder_of(fake, tmp_path, batch_size=7, class_names=("shirt", "coat", "bag"))
+    info = recorder.snapshot({"loss": 2})
+    outputs = fake.activations(["conv", "dense"], x)
+    recording = recorder.recording
+    for layer in ("conv", "dense"):
+        whole, found = summarise(outputs[layer]), recording.summaries(layer)
+        for name, error in recording.summary_error(layer).items():
+            assert (abs(getattr(found, name) - getattr(whole, name)) <= error).all()
+        np.testing.assert_array_equal(found.high > 0, whole.high > 0)
+        assert found.n_positions == whole.n_positions
+        builder = ProfileBuilder(recording.class_names)
+        builder.add({layer: whole}, y)
+        wanted, profiles = builder.profiles(), recording.profiles()
+        np.testing.assert_array_equal(profiles.firing_rate[layer], wanted.firing_rate[layer])
+        np.testing.assert_allclose(profiles.mean[layer], wanted.mean[layer], rtol=1e-12)
+        np.testing.assert_allclose(profiles.std[layer], wanted.std[layer], rtol=1e-9)
+        counted = recording.activation_histogram(layer)
+        assert counted.n_values == outputs[layer].size
+        assert counted.mean == pytest.approx(outputs[layer].mean(), rel=1e-6)
+    np.testing.assert_array_equal(recording.predictions(), fake.predictions(x))
+    np.testing.assert_array_equal(recording.labels, y)
+    assert (info.metrics, info.epoch) == ({"loss": 2.0}, 0)
+    assert recording.snapshots == (info,)
+    assert recording.kernels("conv").shape == (3, 3, 1, 20)
+
+
+def test_one_forward_pass_a_batch_serves_all_layers(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path, batch_size=10)
+    fake.calls.clear()
+    recorder.snapshot()
+    assert fake.calls == 3 * [(("conv", "dense"), 10), (("",), 10)]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_an_update_is_that_of_one_step(fake, tmp_path, known):
+    recorder = recorder_of(fake, tmp_path)
+    train(recorder, fake, known=known)
+    found = recorder.recording.weight_numbers("conv")
+    # Of an epoch of unknown length the first step is measured, of the next the last.
+    wanted = [np.nan, 0.1 / 1.2 if known else 0.1 / 1.0, 0.1 / 1.5]
+    np.testing.assert_allclose(found.update_ratio, wanted, rtol=1e-5)
+    np.testing.assert_allclose(found.norm, np.sqrt(180) * np.array([1, 1.3, 1.6]), rtol=1e-6)
+    assert np.isnan(found.gradient_norm).all()
+
+
+def test_weights_are_copied_only_before_the_step_that_is_measured(fake, tmp_path, monkeypatch):
+    recorder, copied = recorder_of(fake, tmp_path, layers=["conv"]), []
+    weights = fake.weights
+    monkeypatch.setattr(fake, "weights", lambda layer: copied.append(layer) or weights(layer))
+    train(recorder, fake, steps=50, epochs=1)
+    assert len(copied) == 4  # two snapshots, and before and after the last step
+
+
+def test_units_that_no_sample_reaches_are_dead(fake, tmp_path):
+    x = -abs(images()[0])
+    recorder = Recorder(fake, tmp_path, x)
+    recorder.snapshot()
+    assert list(recorder.recording.weight_numbers("conv").n_dead) == [20]
+    recorder = recorder_of(fake, tmp_path / "other")
+    recorder.snapshot()
+    assert list(recorder.recording.weight_numbers("conv").n_dead) == [0]
+
+
+def test_every_so_many_seconds(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path, every=("seconds", 1e-9))
+    train(recorder, fake)
+    assert [info.step for info in recorder.recording.snapshots] == [0, 1, 2, 3, 4, 5, 6]
+    recorder = recorder_of(fake, tmp_path / "rare", every=("seconds", 1e9))
+    train(recorder, fake)
+    assert [info.step for info in recorder.recording.snapshots] == [0, 6]  # the end is taken
+
+
+def test_a_loop_of_ones_own_takes_snapshots_itself(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path)
+    for loss in (2.5, 2.0, 1.5):
+        recorder.snapshot({"loss": loss})
+    recorder.snapshot({"loss": 1.0}, epoch=7.5)
+    assert [info.epoch for info in recorder.recording.snapshots] == [0, 1, 2, 7.5]
+    epochs, losses = recorder.recording.history.by_epoch["loss"]
+    np.testing.assert_array_equal(epochs, [0, 1, 2, 7.5])
+    np.testing.assert_array_equal(losses, [2.5, 2.0, 1.5, 1.0])
+
+
+def test_it_is_gone_on_with_only_if_that_is_said(fake, tmp_path):
+    train(recorder_of(fake, tmp_path), fake)
+    before = listing(tmp_path)
+    with pytest.raises(DataError, match="holds this recording already: go on with it by resume"):
+        recorder_of(fake, tmp_path)
+    assert listing(tmp_path) == before
+    recorder = recorder_of(fake, tmp_path, resume=True)
+    train(recorder, fake, epochs=1)
+    assert [info.epoch for info in recorder.recording.snapshots] == [0, 1, 2, 3]
+    assert [info.step for info in recorder.recording.snapshots] == [0, 3, 6, 9]
+    assert recorder.recording.history.by_step["loss"][0][-1] == 9
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"layers": ["conv"]}, "with other layers"),
+        ({"max_samples": 12}, "with other samples or labels"),
+        ({"class_names": ("a", "b", "c")}, "with other class names"),
+        ({"n_maps": 3}, "n_maps"),
+    ],
+)
+def test_a_folder_of_another_recording_is_refused_and_stays_as_it_is(
+    fake, tmp_path, options, words
+):
+    train(recorder_of(fake, tmp_path), fake)
+    before = listing(tmp_path)
+    with pytest.raises(DataError, match=f"holds another recording, .*{words}"):
+        recorder_of(fake, tmp_path, resume=True, **options)
+    assert listing(tmp_path) == before
+
+
+def test_snapshots_without_a_manifest_are_not_mixed_with_others(fake, tmp_path):
+    train(recorder_of(fake, tmp_path), fake)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(DataError, match=r"snapshots without their manifest\.json"):
+        recorder_of(fake, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"layers": ["conv9"]}, LayerError, "no layer 'conv9'; this model has conv, dense, empty"),
+        ({"layers": ["empty"]}, LayerError, "'empty' cannot be recorded: its maps are empty"),
+        ({"layers": []}, LayerError, "at least one layer"),
+        ({"every": "batch"}, DataError, "every must be 'epoch'"),
+        ({"every": ("batches", 0)}, DataError, "above 0"),
+        ({"every": ("batches", 1.5)}, DataError, "every must be"),
+        ({"n_maps": -1}, DataError, "n_maps must be at least 0"),
+        ({"budget_bytes": 0}, DataError, "budget_bytes"),
+        ({"class_names": ("a",)}, DataError, "3 classes need 3"),
+    ],
+)
+def test_what_cannot_be_recorded_is_refused_before_a_folder_is_made(
+    fake, tmp_path, options, error, words
+):
+    with pytest.raises(error, match=words):
+        recorder_of(fake, tmp_path / "run", **options)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_labels_of_other_samples_are_refused(fake, tmp_path):
+    with pytest.raises(ShapeError, match="30 samples and y has 29"):
+        Recorder(fake, tmp_path / "run", images()[0], images()[1][1:])
+    with pytest.raises(DataError, match="give x"):
+        Recorder(fake, tmp_path / "run")
+
+
+def test_a_path_that_can_be_no_folder_is_named(fake, tmp_path):
+    (tmp_path / "file").write_text("here")
+    with pytest.raises(DataError, match="file"):
+        recorder_of(fake, tmp_path / "file")
+
+
+@pytest.mark.parametrize("function", [(os, "fsync"), (Path, "replace")])
+def test_a_full_disk_ends_no_training_and_is_tried_again(fake, tmp_path, monkeypatch, function):
+    recorder = recorder_of(fake, tmp_path)
+    train(recorder, fake, epochs=1)
+    before = listing(tmp_path)
+
+    def full(*_args, **_kwargs):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(
+            *((os, "fsync") if function == "fsync" else ("pathlib.Path.replace",)), full
+        )
+        train(recorder, fake, epochs=1)
+        assert "No space left on device" in recorder.error
+    after = listing(tmp_path)
+    assert after.keys() == before.keys()  # the temporary file is gone
+    assert {name: after[name] for name in after if "snapshot" in name} == {
+        name: before[name] for name in before if "snapshot" in name
+    }
+    train(recorder, fake, epochs=1)
+    assert recorder.error == ""
+    assert [info.epoch for info in recorder.recording.snapshots] == [0, 1, 3]
+
+
+def test_a_history_that_cannot_be_written_ends_no_training(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path)
+    (tmp_path / "history.jsonl").mkdir()
+    train(recorder, fake, epochs=1, steps=1)
+    (tmp_path / "history.jsonl").rmdir()
+    assert len(recorder.recording.snapshots) == 2
+
+
+def test_a_model_that_fails_ends_no_training(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path)
+    fake.fails_on = ("conv",)
+    train(recorder, fake, epochs=1)
+    assert "nothing finite" in recorder.error
+    fake.fails_on = ()
+    assert recorder.snapshot() is not None
+    assert recorder.error == ""
+
+
+def test_a_budget_is_held_evenly(fake, tmp_path):
+    one = recorder_of(fake, tmp_path / "one")
+    one.snapshot()
+    size = one.recording.snapshots[0].n_bytes
+    budget = one.recording.n_bytes + 5 * size
+    recorder = recorder_of(fake, tmp_path / "many", budget_bytes=budget)
+    train(recorder, fake, epochs=30, steps=1)
+    epochs = [info.epoch for info in recorder.recording.snapshots]
+    assert recorder.error == ""
+    assert recorder.recording.n_bytes <= budget
+    assert (epochs[0], epochs[-1]) == (0, 30)
+    assert max(np.diff(epochs)) <= 4 * min(np.diff(epochs))
+    assert len(os.listdir(tmp_path / "many")) == len(epochs) + 3
+
+
+def test_a_budget_too_small_for_two_is_said(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path, budget_bytes=100)
+    train(recorder, fake)
+    assert [info.epoch for info in recorder.recording.snapshots] == [0, 2]
+    assert "budget" in recorder.error
+
+
+def test_after_close_nothing_is_recorded(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path)
+    recorder.snapshot()
+    recorder.close()
+    train(recorder, fake)
+    assert len(recorder.recording.snapshots) == 1
+    assert recorder.recording.history.by_epoch == {}
+
+
+def test_a_session_gives_what_it_has(fake, tmp_path):
+    session = Session(fake, *images(), class_names=("shirt", "coat", "bag"))
+    recorder = Recorder(session, tmp_path, max_samples=12)
+    recorder.snapshot()
+    recording = open_recording(tmp_path)
+    assert recording.class_names == session.class_names
+    np.testing.assert_array_equal(recording.x, images()[0][:12])
+    np.testing.assert_array_equal(recording.labels, images()[1][:12])
+
+
+def test_one_output_per_sample_is_kept_as_it_is(fake, tmp_path):
+    fake.n_classes = 0
+    recorder = Recorder(fake, tmp_path, images()[0])
+    recorder.snapshot()
+    assert recorder.error == ""
+    with pytest.raises(ActwidgetsError, match="not one vector per sample"):
+        recorder.recording.predictions()
