@@ -77,7 +77,7 @@ class RecordedEmbeddings(Embeddings):
         made: dict[int, Any] = {}
         for key, each in list(self._passes.items()):
             if isinstance(each, EmbeddingPass) and each.complete and isinstance(key, tuple):
-                _, other, *rest = key
+                _, *rest, other = key
                 if rest == [of, n_points, layout] and other not in (None, moment):
                     made[other] = each
         epochs = {each.index: each.epoch for each in self._session.recording.snapshots}
