@@ -8,14 +8,10 @@ import numpy as np
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.embeddings.embedding import METHODS, Embedding, even_rows
-from actwidgets.core.embeddings.embedding_pass import (
-    EmbeddingPass,
-    GatheringPass,
-    Layout,
-    Reference,
-)
+from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass
 from actwidgets.core.embeddings.embedding_process import has_umap
 from actwidgets.core.embeddings.embedding_sources import missing_of_input, of_input, of_layer
+from actwidgets.core.embeddings.layout import Layout, Reference
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.predictions.outcomes import predicted_classes
 from actwidgets.errors import DataError, LayerError

@@ -9,7 +9,8 @@ import numpy as np
 from actwidgets.background import Job
 from actwidgets.core.embeddings.alignment import Plane, principal_plane
 from actwidgets.core.embeddings.embedding import Embedding
-from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, Layout
+from actwidgets.core.embeddings.embedding_pass import EmbeddingPass
+from actwidgets.core.embeddings.layout import Layout
 from actwidgets.session_embeddings import INPUT, Embeddings
 from actwidgets.session_jobs import AnyPass
 

@@ -18,7 +18,8 @@ from actwidgets.session import Session
 from actwidgets.session_passes import REPRESENTED, SessionPasses
 
 if TYPE_CHECKING:
-    from actwidgets.recording.recording import Recording, SnapshotInfo
+    from actwidgets.recording.recording import Recording
+    from actwidgets.recording.snapshot_files import SnapshotInfo
 
 
 class RecordedSession(Session):
