@@ -38,7 +38,7 @@ class Histograms(t.HasTraits):
 
     Activations are counted at all positions, over the same samples at all times: drawn once
     from those of the session, and so many that a million values or more come together, but at
-    least 8 and at most 1,000; all of them where they are few. While the model is being trained
+    least 8 and at most 256; all of them where they are few. While the model is being trained
     they are at most 32, but for what is remembered.
 
     Args:
