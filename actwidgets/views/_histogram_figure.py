@@ -146,9 +146,8 @@ class HistogramFigure(w.VBox):
         with self._x.hold_sync():
             self._x.min, self._x.max = left, right
         ticks = round_ticks(left, right, 8)
-        with self._across.hold_sync():
-            self._across.tick_values = ticks
-            self._across.tick_format = tick_format(ticks)
+        self._across.tick_values = ticks
+        self._across.tick_format = tick_format(ticks)  # bqplot misses it in the same message
         with self._y.hold_sync():
             self._y.min, self._y.max = float(low), float(high)
 
