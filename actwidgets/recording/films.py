@@ -16,7 +16,7 @@ from actwidgets.errors import DataError
 
 OVER = ("epochs", "layers")
 INPUT_PX = 160  # about how large the input is shown, before its layers
-SAMPLES_UP_TO = 8  # of the input
+SAMPLES_UP_TO, SAMPLES_IN_ROW = 8, 4  # of the input
 
 
 class Paintable(Protocol):
@@ -206,6 +206,7 @@ def _input(session: Any, theme: str, scale: float) -> Pixels:
     return frame_sheet(
         [np.asarray(each).repeat(larger, axis=0).repeat(larger, axis=1) for each in pictures],
         [f"sample {row}" for row in rows],
+        columns=SAMPLES_IN_ROW,
         scale=scale,
         paper=paper,
         ink=ink,
