@@ -117,10 +117,13 @@ def _basis(child: Any, room: float) -> float | None:
 
 def _grown(child: Any, children: Sequence[Any], room: float) -> float:
     """What a child gets of the room that all of them leave, by its share in growing."""
-    shares = [float((each.layout.flex or "0").split()[0]) for each in children]
+    own = _growth(child)
     spare = room - sum(_basis(each, room) or 0.0 for each in children)
-    own = float((child.layout.flex or "0").split()[0])
-    return max(spare, 0.0) * own / sum(shares) if own else 0.0
+    return max(spare, 0.0) * own / sum(map(_growth, children)) if own else 0.0
+
+
+def _growth(child: Any) -> float:
+    return length((child.layout.flex or "0").split()[0]) or 0.0
 
 
 def _is_fixed(child: Any) -> bool:
