@@ -91,10 +91,11 @@ def test_every_snapshot_is_a_frame_as_the_view_shows_it(moving, tmp_path):
     assert not np.array_equal(film[0], film[1])
 
 
-def test_mosaics_in_a_film_are_exact(moving, tmp_path):
-    view = FeatureMapGrid(moving, colours="grey")
+@pytest.mark.parametrize(("colours", "captions"), [("grey", True), ("viridis", False)])
+def test_mosaics_in_a_film_are_exact(moving, tmp_path, colours, captions):
+    view = FeatureMapGrid(moving, colours=colours)
     bare = MosaicOnly(view)
-    save_gif(bare, tmp_path / "film.gif")
+    save_gif(bare, tmp_path / "film.gif", captions=captions)
     for at, frame in enumerate(decoded(tmp_path / "film.gif")):
         moving.at = at
         pixels = np.asarray(Image.open(io.BytesIO(bare.png())).convert("RGB"))

@@ -47,7 +47,9 @@ def test_letters_with_marks_fall_back_to_what_they_are_made_of(alone):
 @pytest.mark.parametrize("size", [10.0, 12.0, 13.0, 24.0, 31.5])
 def test_widths_do_not_depend_on_the_scale(size):
     text = "the largest value on each map"
-    assert width_of(text, Hand(size)) / size == pytest.approx(width_of(text, Hand(48)) / 48, rel=0.02)
+    assert width_of(text, Hand(size)) / size == pytest.approx(
+        width_of(text, Hand(48)) / 48, rel=0.02
+    )
 
 
 def test_a_text_is_cut_where_its_room_ends():
