@@ -5,7 +5,7 @@ from actwidgets.core.pictures.lettering import alphabet
 from actwidgets.core.pictures.lettering.letters import Hand, cut, mask_of, width_of
 
 HAND = Hand(24)
-OURS = "·×→←–—−▬■▸▾●•✓✗≥≤²³Σ…é ö ü ñ š ± °"  # what views write, and letters of names
+OURS = "·×→←–—\u2212▬■▸▾●•✓✗≥≤²³Σ…é ö ü ñ š ± °"  # what views write, and letters of names
 
 
 @pytest.fixture
