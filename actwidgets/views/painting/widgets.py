@@ -6,6 +6,7 @@ from typing import Any
 
 import bqplot as bq
 import ipywidgets as w
+from ipywidgets.widgets.widget_description import DescriptionWidget
 from PIL import Image
 
 from actwidgets.views._point_cloud import PointCloud
@@ -85,8 +86,9 @@ class Painting:
             return list_block(widget, room)
         if isinstance(widget, w.Box):
             return self._box(widget, room)
-        if not type(widget).__module__.startswith("ipywidgets."):
-            tell_unknown(widget)  # what ipywidgets has else are controls
+        is_control = isinstance(widget, DescriptionWidget | w.Button)
+        if not is_control and not type(widget).__module__.startswith("ipywidgets."):
+            tell_unknown(widget)
         return None
 
     def _box(self, box: Any, room: float) -> Block:
@@ -159,7 +161,7 @@ def _around(widget: Any) -> tuple[float, float, float, float]:
     """The margin of a widget."""
     if widget.layout.margin:
         return sides({"margin": widget.layout.margin}, "margin")
-    spare = 0.0 if isinstance(widget, w.Box | bq.Figure) else float(MARGIN_PX)
+    spare = 0.0 if isinstance(widget, w.Box) else float(MARGIN_PX)
     return spare, spare, spare, spare
 
 
