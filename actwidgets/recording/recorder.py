@@ -1,6 +1,7 @@
 """Keep what becomes of a model while it is trained."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from actwidgets.core import probes
+from actwidgets.core.training.interval import interval
 from actwidgets.core.training.listener import Moment
 from actwidgets.errors import DataError
 from actwidgets.recording import folder, history_file, snapshot_files, thinning
-from actwidgets.recording.interval import Interval
 from actwidgets.recording.recording import Recording
 from actwidgets.recording.snapshot_files import SnapshotInfo
 from actwidgets.recording.subject import Subject
@@ -85,7 +86,7 @@ class Recorder:
         resume: bool = False,
     ) -> None:
         self.error, self.seconds = "", 0.0
-        self._interval = Interval.of(every)
+        self._interval = interval(every)
         self._budget_bytes = _positive("budget_bytes", budget_bytes)
         self._subject = Subject(
             model,
@@ -107,7 +108,7 @@ class Recorder:
         self._ratios = UpdateRatios(self._subject)
         self._callback: Any = None
         self._closed = False
-        self._last_step, self._last_seconds = self._course.step, self._course.seconds
+        self._note_the_last()
 
     @property
     def callback(self) -> Any:
@@ -157,17 +158,17 @@ class Recorder:
         self._ratios.forget()
         if not self.recording.snapshots:
             self._take({})
-        self._last_step, self._last_seconds = self._course.step, self._course.seconds
+        self._note_the_last()
 
     def before_step(self, moment: Moment) -> None:
         """Keep the weights where what the step adds to them is to be measured."""
         course = self._course
         course.before_step(moment)
         is_last = self._interval.is_last_step(
+            math.floor(course.epoch) - self._last_epoch,
             course.step - self._last_step,
             course.stride,
-            moment.step_of_epoch,
-            course.steps_of_epoch,
+            course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
         )
         if is_last is None:  # nobody knows which step is the last: the first will do
             is_last = not self._ratios.known
@@ -180,15 +181,14 @@ class Recorder:
         course.after_step(moment)
         self._ratios.after_step()
         self._note(self._history.add_step, course.step, moment.metrics)
-        n_steps, seconds = course.step - self._last_step, course.seconds - self._last_seconds
-        if self._interval.is_due_after_step(n_steps, seconds):
+        if self._interval.unit != "epochs" and self._is_due():
             self._take(moment.metrics)
 
     def after_epoch(self, moment: Moment) -> None:
         """Note the metrics; take a snapshot where one is due."""
         self._course.after_epoch(moment)
         self._note(self._history.add_epoch, self._course.epoch, self._course.step, moment.metrics)
-        if self._interval.unit == "epoch":
+        if self._interval.unit == "epochs" and self._is_due():
             self._take(moment.metrics)
 
     def ends(self, moment: Moment) -> None:
@@ -203,11 +203,24 @@ class Recorder:
 
     # --- writing -------------------------------------------------------------------------
 
+    def _note_the_last(self) -> None:
+        course = self._course
+        self._last_epoch, self._last_step = math.floor(course.epoch), course.step
+        self._last_seconds = course.seconds
+
+    def _is_due(self) -> bool:
+        course = self._course
+        return self._interval.is_over(
+            course.epoch - self._last_epoch,
+            course.step - self._last_step,
+            course.seconds - self._last_seconds,
+        )
+
     def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
         if self._closed:
             return None
         began, course = time.monotonic(), self._course
-        self._last_step = course.step
+        self._note_the_last()
         info = SnapshotInfo(
             index=folder.next_index(self._folder),
             epoch=course.epoch,
