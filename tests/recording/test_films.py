@@ -185,3 +185,16 @@ def test_a_view_that_fails_on_the_way_makes_no_film(session, probe, tmp_path):
         save_gif(view, tmp_path / "film.gif", over="layers", layers=["dense"])
     assert session.layer == "conv"
     assert not list(tmp_path.iterdir())
+
+
+def test_a_frame_waits_for_what_is_read_in_the_background(session, monkeypatch):
+    waited = []
+    wait = Session.wait
+
+    def note(self, *args):
+        waited.append(self.layer)
+        wait(self, *args)
+
+    monkeypatch.setattr(Session, "wait", note)
+    frames_of(FeatureMapGrid(session), "layers", layers=["dense", "conv"])
+    assert waited == ["dense", "conv"]

@@ -14,7 +14,6 @@ from actwidgets.views.painting.block import NOTHING, Block, below_one_another, f
 from actwidgets.views.painting.boxes import (
     column_block,
     grid_block,
-    is_hidden,
     is_row,
     row_block,
 )
@@ -59,8 +58,6 @@ class Painting:
 
     def _arrange(self, widget: Any, room: float) -> Block | None:
         """A widget as a block; None where there is nothing to paint."""
-        if is_hidden(widget):
-            return None
         classes = frozenset(getattr(widget, "_dom_classes", ()))
         self._path.append(Element("div", classes | {"jupyter-widgets"}))
         try:

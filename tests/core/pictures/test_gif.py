@@ -29,6 +29,11 @@ def test_up_to_256_colours_every_pixel_of_every_frame_is_exact():
         np.testing.assert_array_equal(frame, shown)
 
 
+def test_colours_that_are_nearly_alike_stay_apart():
+    ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
+    np.testing.assert_array_equal(decoded(gif([ramp], 4))[0], ramp)
+
+
 def test_frames_whose_colours_differ_share_a_palette():
     frames = [patterned(120, seed=1), patterned(120, seed=2)]
     for frame, shown in zip(frames, decoded(gif(frames, 4)), strict=True):

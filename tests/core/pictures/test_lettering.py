@@ -34,6 +34,11 @@ def test_signs_that_differ_look_different(alone):
     assert len(shown) == 12
 
 
+def test_every_kind_of_space_is_one(alone):
+    assert alphabet._spelled("a\u00a0b\tc\u2009d") == "a b c d"
+    assert width_of("a\u00a0b", HAND) == width_of("a b", HAND)
+
+
 def test_what_cannot_be_written_in_any_way_is_a_question_mark(alone):
     assert alphabet._spelled("日a") == "?a"
     assert width_of("日", HAND) == width_of("?", HAND)
