@@ -42,7 +42,7 @@ class TrainingWatch:
         self._session, self._draw = session, draw
         self.curves, self.moment = Curves(), Moment()
         self.state = self.failure = ""
-        self.share, self.every, self.paused = 0.03, Interval(1.0, "seconds"), False
+        self.share, self.every, self.paused = 0.02, Interval(1.0, "seconds"), False
         self._begun_s = self._ended_s = 0.0
         self._over = threading.Event()
 
