@@ -35,13 +35,14 @@ from actwidgets.views.unit_list import UnitList
 from actwidgets.views.weight_histogram import WeightHistogram
 
 PADDING_PX = 22  # of a view
+# Made as wide as their column:
 FITTED = (
     AttributionMap,
     KernelGrid,
     TrainingMonitor,
     UnitBoxPlot,
     WeightHistogram,
-)  # made as wide as their column
+)
 
 
 class Workbench(ViewBox):
@@ -173,9 +174,9 @@ def explore(
     Returns:
         A widget with a layer picker, a sample gallery, and behind tabs the views of layers,
         predictions, units, attributions, interventions and training, linked through its
-        `.session`; `.callback` goes into `fit`. Of
-        several models a `Comparison`, with `.sessions`. Over recordings with a slider of their
-        snapshots. `close()` gives every widget back.
+        `.session`; `.callback` goes into `fit`. Of several models a `Comparison`, with
+        `.sessions`. Over recordings with a slider of their snapshots. `close()` gives every
+        widget back.
 
     Raises:
         TypeError: Samples or options for a session, which has its own.
