@@ -217,7 +217,12 @@ class BackgroundReader:
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)
             else:
-                failure = self._step(current)
+                told = self._step(current)
+                if told is None:  # nothing has changed that could be told
+                    time.sleep(LOOK_AGAIN_S)
+                    begun_s = time.monotonic()
+                    continue
+                failure = told
             ended_s = time.monotonic()
             seconds = self._seconds.get(current, 0.0) + ended_s - begun_s
             self._seconds[current] = seconds
@@ -226,16 +231,15 @@ class BackgroundReader:
                 reported_s = ended_s
                 self._tell(current, seconds, failure)
 
-    def _step(self, current: Pass) -> str:
-        """Read a batch where it may be read; say why it could not."""
+    def _step(self, current: Pass) -> str | None:
+        """Read a batch and say why that failed, or ""; None where it may not be read now."""
         with self._turn() as may_read:
-            if may_read:
-                try:
-                    current.step()
-                except Exception as error:  # noqa: BLE001  a thread's exception would be lost
-                    return f"{type(error).__name__}: {error}"
-        if not may_read:
-            time.sleep(LOOK_AGAIN_S)
+            if not may_read:
+                return None
+            try:
+                current.step()
+            except Exception as error:  # noqa: BLE001  a thread's exception would be lost
+                return f"{type(error).__name__}: {error}"
         return ""
 
     def _tell(self, current: Pass, seconds: float, failure: str) -> None:

@@ -166,6 +166,8 @@ class SessionJobs(t.HasTraits):
         if at_once_s:
             until_s = time.monotonic() + at_once_s
             while not wanted.complete and time.monotonic() < until_s:
+                if wanted.n_read and not probes.may_read_on(self._session._probe):
+                    break
                 wanted.step()
         if not wanted.complete:
             self._reader.read(wanted)

@@ -151,6 +151,8 @@ class SessionPasses(SessionReadings):
         with self.lock:
             wanted = self._representation_pass(other, positions)
         while wanted.n_read < min(ENOUGH, wanted.n_samples):  # a layer left out begins it anew
+            if wanted.n_read and partial and not probes.may_read_on(self._probe):
+                break
             wanted.step()
         if wanted.cancelled:
             self._report(reading_of(wanted, cancelled=True))

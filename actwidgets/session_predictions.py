@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from actwidgets.core import probes
 from actwidgets.core.arrays import Integers
 from actwidgets.core.predictions.class_scores import ClassScores, class_scores
 from actwidgets.core.predictions.classification_report import ClassificationReport
@@ -71,8 +72,8 @@ class SessionPredictions(SessionPasses):
             wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
         begun_s = time.monotonic()
         while not wanted.complete:
-            enough = partial and (wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S)
-            if enough and wanted.n_read:
+            enough = wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S
+            if partial and wanted.n_read and (enough or not probes.may_read_on(self._probe)):
                 break
             wanted.step()
         if not (wanted.complete or wanted.cancelled):

@@ -1,4 +1,6 @@
 import threading
+import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -148,3 +150,24 @@ def test_a_slow_pass_lets_the_others_go_before_it(reader, reports):
     reader.wait()
     done = [report.layers[0] for report in reports if report.complete]
     assert done == ["quick", "first", "slow"]
+
+
+def test_what_may_not_be_read_is_neither_read_nor_told():
+    told, allowed, asked = [], [], []
+
+    @contextmanager
+    def turn():
+        asked.append(bool(allowed))
+        yield bool(allowed)
+
+    reader = BackgroundReader(told.append, turn)
+    wanted = _Pass("conv")
+    wanted.go.set()
+    reader.read(wanted)
+    while len(asked) < 20:
+        time.sleep(0.01)
+    assert (wanted.n_read, told) == (0, [])
+    allowed.append(True)
+    reader.wait()
+    assert wanted.complete
+    assert told[-1].complete

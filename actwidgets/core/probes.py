@@ -176,6 +176,12 @@ def reading(probe: Probe) -> AbstractContextManager[bool]:
     return nullcontext(True) if found is None else found.reading()
 
 
+def may_read_on(probe: Probe) -> bool:
+    """Whether a pass that has begun may go on, as far as training steps are concerned."""
+    found = turns(probe)
+    return found is None or found.may_read_on
+
+
 def training_callback(probe: Probe, listener: TrainingListener) -> Any:
     """A callback for `fit` that tells a listener of the training.
 

@@ -1,6 +1,9 @@
 """What a listener is told of a real `fit`."""
 
+import gc
+import sys
 import threading
+import weakref
 
 import keras
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 
 from actwidgets.probe.training.listening_callback import ListeningCallback
 from actwidgets.probe.training.model_turns import turns_of
+from actwidgets.probe.training.running_frame import RunningFrame
 
 pytestmark = pytest.mark.keras
 
@@ -32,6 +36,32 @@ class Noting:
 
     def of(self, name):
         return [moment for each, moment in self.told if each == name]
+
+
+def test_a_call_is_running_until_it_is_over_whatever_its_thread_does_meanwhile():
+    asked, over = [], threading.Event()
+
+    def busy(depth):
+        return busy(depth - 1) if depth else 0
+
+    def train():
+        asked.append(RunningFrame(sys._getframe()))
+        while not over.is_set():
+            busy(20)
+
+    thread = threading.Thread(target=lambda: (train(), after.wait()))
+    after = threading.Event()
+    thread.start()
+    while not asked:
+        pass
+    seen = [asked[0]() for _ in range(3000)]
+    over.set()
+    while asked[0]():
+        pass
+    after.set()
+    thread.join()
+    assert all(seen)
+    assert not asked[0]()
 
 
 @pytest.fixture
@@ -125,12 +155,32 @@ def test_an_interrupt_in_a_step_keeps_nobody_waiting(model, data):
     assert not turns_of(model).training
 
 
+def test_what_a_training_held_is_let_go_of_after_an_interrupt(model, data):
+    class Large:
+        pass
+
+    def train():
+        large = Large()
+        held.append(weakref.ref(large))
+        callback.set_model(model)
+        callback.set_params({})
+        callback.on_train_begin()
+
+    held, callback = [], ListeningCallback(Noting())
+    train()
+    assert not turns_of(model).training
+    gc.collect()
+    assert held[0]() is None
+
+
 def test_the_model_is_being_trained_while_it_is(model, data):
     seen = []
 
     class Looking(Noting):
         def after_step(self, moment):
-            seen.append(turns_of(model).training)
+            frames = [sys._getframe(depth) for depth in range(5)]  # made anew where not held
+            seen.append(turns_of(model).training and bool(frames))
+            gc.collect()
 
     fit(model, data, ListeningCallback(Looking()))
     assert seen == [True] * 6

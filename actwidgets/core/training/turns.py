@@ -7,6 +7,10 @@ from contextlib import contextmanager, nullcontext
 ASK_AGAIN_S = 0.25  # how often somebody who waits asks whether the training still goes on
 
 
+def _ended() -> bool:
+    return False
+
+
 class Turns:
     """Keeps forward passes and training steps of one model apart, so that none is torn.
 
@@ -18,7 +22,7 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._trainer: int | None = None
-        self._is_alive: Callable[[], bool] = lambda: False
+        self._is_alive: Callable[[], bool] = _ended
         self._stepping = self._step_is_wanted = False
         self._n_steps = self._n_windows = 0
         self._n_looking = self._n_waiting = self._n_let_in = 0
@@ -56,7 +60,7 @@ class Turns:
                 self._let_in()
 
     def _end(self) -> None:
-        self._trainer = None
+        self._trainer, self._is_alive = None, _ended  # which may hold a frame and all in it
         self._let_in()
 
     def _let_in(self) -> None:
@@ -100,7 +104,7 @@ class Turns:
         Never waits.
         """
         with self._changed:
-            may_read = bool(self._n_windows) or not self.training
+            may_read = self.may_read_on
             self._n_looking += may_read
         with self._counted(getattr(self._mine, "n_looks", 0)) if may_read else nullcontext():
             yield may_read
@@ -121,17 +125,25 @@ class Turns:
         self._n_waiting += 1
         try:
             while n_steps == self._n_steps:
-                if not self._changed.wait(ASK_AGAIN_S) and not self._is_alive():
-                    self._end()
+                if not self._changed.wait(ASK_AGAIN_S):
+                    _ = self.training  # an interrupt ends it without a word
         finally:
             self._n_waiting -= 1
             if n_steps != self._n_steps:
                 self._n_let_in -= 1
 
     @property
+    def may_read_on(self) -> bool:
+        """Whether a pass that has begun may go on: all its batches are to see one state."""
+        return bool(self._n_windows) or not self.training
+
+    @property
     def training(self) -> bool:
         """Whether the model is being trained, as far as anybody has said."""
-        return self._trainer is not None and self._is_alive()
+        with self._changed:
+            if self._trainer is not None and not self._is_alive():
+                self._end()
+            return self._trainer is not None
 
     @property
     def trains_here(self) -> bool:

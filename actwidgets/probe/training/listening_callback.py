@@ -1,8 +1,6 @@
 """A Keras callback that tells a listener of a training, and keeps steps and looks apart."""
 
 import logging
-import sys
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,6 +8,7 @@ import keras
 
 from actwidgets.core.training.listener import Moment, TrainingListener
 from actwidgets.probe.training.model_turns import turns_of
+from actwidgets.probe.training.running_frame import RunningFrame
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +36,7 @@ class ListeningCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Announce the training."""
-        turns_of(self.model).begin_training(_running_frame())
+        turns_of(self.model).begin_training(RunningFrame.of_caller())
         self._failures = set()
         self._moment = Moment(n_epochs=self.params.get("epochs"), n_steps=self.params.get("steps"))
         self._tell(self._listener.begins, 0, 0, {})
@@ -90,25 +89,3 @@ class ListeningCallback(keras.callbacks.Callback):
                 self._failures.add(words)
                 log.exception("a training goes on, though whoever watches it failed")
                 self._listener.failed(failure)
-
-
-def _running_frame() -> Callable[[], bool]:
-    """Says whether the function that trains, which called this callback, is still running.
-
-    An exception or an interrupt leaves `fit` without a word to its callbacks.
-    """
-    thread = threading.get_ident()
-    frame = sys._getframe(2)
-    while frame.f_back is not None and "callback" in frame.f_globals.get("__name__", ""):
-        frame = frame.f_back
-    place, code = id(frame), frame.f_code
-
-    def is_running() -> bool:
-        current = sys._current_frames().get(thread)
-        while current is not None:
-            if id(current) == place and current.f_code is code:
-                return True
-            current = current.f_back
-        return False
-
-    return is_running
