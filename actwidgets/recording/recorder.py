@@ -26,7 +26,7 @@ log = logging.getLogger("actwidgets")
 class Recorder:
     """Writes snapshots of a model to a folder while it is trained; the first is of before.
 
-        recorder = Recorder(model, "run-1", x[:500], y[:500], class_names=names)
+        recorder = Recorder(model, "run-1", x, y, class_names=names)
         model.fit(…, callbacks=[recorder.callback])
         recorder.recording.activations("conv", at=-1)
 
@@ -77,8 +77,8 @@ class Recorder:
         layers: Sequence[str] | None = None,
         class_names: Sequence[str] | None = None,
         every: Any = "epoch",
-        n_maps: int = 8,
-        max_samples: int = 500,
+        n_maps: int = 4,
+        max_samples: int = 200,
         budget_bytes: int = BUDGET_BYTES,
         batch_size: int = 128,
         image_shape: Sequence[int] | None = None,

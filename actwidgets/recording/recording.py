@@ -184,7 +184,11 @@ class Recording:
         return self._layer(layer, at).weight_histograms
 
     def activation_histogram(self, layer: str, at: int = -1) -> Histogram:
-        """How all values of a layer are spread, over all recorded samples."""
+        """How all values of a layer are spread, at all positions.
+
+        Over the first batches of samples that have two million values between them, or over all;
+        its `n_values` tells how many.
+        """
         return self._layer(layer, at).histogram
 
     def kernels(self, layer: str, at: int = -1) -> Array:

@@ -19,6 +19,7 @@ from actwidgets.errors import LayerError
 from actwidgets.recording.snapshot import LayerNumbers, LayerSnapshot, Snapshot
 
 MAX_KERNEL_VALUES = 100_000  # kernels of larger layers are not kept, only their histograms
+ENOUGH_VALUES = 2_000_000  # of a layer, for its histogram
 GRADIENT_SAMPLES = 64
 
 
@@ -50,6 +51,8 @@ def take(probe: Probe, wish: Wish, update_ratios: Mapping[str, float]) -> Snapsh
         probe: Of the model.
         wish: What is looked at.
         update_ratios: By layer; NaN for others.
+
+    Activations are counted of the first batches only, once that makes two million values.
 
     Cost: a forward pass over the samples, about as much again for what is counted of the
     layers' values, and a pass forth and back over 64 samples.
@@ -91,8 +94,9 @@ class _Reading:
         missing = self._n_maps - sum(map(len, self._maps))
         if missing > 0 or not self._maps:
             self._maps.append(values[: max(missing, 0)].copy())
-        counted = histogram(values)
-        self.histogram = counted if self.histogram is None else self.histogram.merged(counted)
+        if self.histogram is None or self.histogram.n_values < ENOUGH_VALUES:
+            counted = histogram(values)
+            self.histogram = counted if self.histogram is None else self.histogram.merged(counted)
         self._summaries.append(summarise(values))
         return self._summaries[-1]
 

@@ -8,6 +8,7 @@ from trained import TrainedProbe, images, train
 from actwidgets.core.profiles.profile_builder import ProfileBuilder
 from actwidgets.core.profiles.sample_summary import summarise
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
+from actwidgets.recording import taking
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 from actwidgets.session import Session
@@ -299,3 +300,13 @@ def test_one_output_per_sample_is_kept_as_it_is(fake, tmp_path):
     assert recorder.error == ""
     with pytest.raises(ActwidgetsError, match="not one vector per sample"):
         recorder.recording.predictions()
+
+
+def test_activations_are_counted_until_there_are_enough(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr(taking, "ENOUGH_VALUES", 100)
+    recorder = recorder_of(fake, tmp_path / "run", batch_size=7)
+    recorder.snapshot()
+    recording = recorder.recording
+    assert recording.activation_histogram("conv").n_values == 7 * 4 * 6 * 20
+    assert recording.activation_histogram("dense").n_values == 21 * 5  # 35, 70, 105
+    assert len(recording.summaries("conv").high) == recording.n_samples
