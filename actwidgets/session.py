@@ -18,8 +18,6 @@ from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import ModelError
 from actwidgets.session_attributions import Attributions
 from actwidgets.session_embeddings import Embeddings
-from actwidgets.session_histograms import ACTIVATIONS as ACTIVATIONS
-from actwidgets.session_histograms import NOW as NOW
 from actwidgets.session_histograms import Histograms
 from actwidgets.session_importance import Importance
 from actwidgets.session_predictions import SessionPredictions

@@ -8,14 +8,10 @@ import numpy as np
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.embeddings.embedding import METHODS, Embedding, even_rows
-from actwidgets.core.embeddings.embedding_pass import (
-    EmbeddingPass,
-    GatheringPass,
-    Layout,
-    Reference,
-)
+from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass
 from actwidgets.core.embeddings.embedding_process import has_umap
 from actwidgets.core.embeddings.embedding_sources import missing_of_input, of_input, of_layer
+from actwidgets.core.embeddings.layout import Layout, Reference
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.predictions.outcomes import predicted_classes
 from actwidgets.errors import DataError, LayerError
@@ -96,7 +92,7 @@ class Embeddings(SessionJobs):
         with self._session.lock:
             self._check(of, method)
             layout = Layout(method, seed, float(perplexity), features and _pair(features))
-            key = ("points", self._moment(of), of, n_points, layout)
+            key = ("points", of, n_points, layout, self._moment(of))
             wanted = self._pass(key, lambda: self._embedding_pass(of, n_points, layout))
         self._advance(wanted, key, partial, place)
         return wanted.embedding() if wanted.complete else None
@@ -118,7 +114,7 @@ class Embeddings(SessionJobs):
         if not session.predicts_classes:
             raise DataError("this model's output is not one value per class: no predictions")
         with session.lock:
-            key = ("predicted", self._moment(), n_points)
+            key = ("predicted", n_points, self._moment())
             wanted = self._pass(
                 key,
                 lambda: GatheringPass(
@@ -168,7 +164,7 @@ class Embeddings(SessionJobs):
             found = probes.summaries(session._probe, (layer,), x, low=False)[layer]
             return found.high[:, column].astype(np.float32)
 
-        key = ("units", self._moment(), layer, n_points, None if fits else unit)
+        key = ("units", layer, n_points, None if fits else unit, self._moment())
         with session.lock:
             wanted = self._pass(key, lambda: GatheringPass(f"reading {layer}", layer, rows, read))
         self._advance(wanted, key, partial, place)

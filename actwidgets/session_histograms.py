@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,21 +12,12 @@ from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.training.activation_counts import MOST, Counted, count_activations
 from actwidgets.core.training.evenly import evenly
 from actwidgets.core.training.histogram import Histogram, histogram
+from actwidgets.core.training.kept_moments import ACTIVATIONS, NOW, Moment
 from actwidgets.errors import DataError, LayerError
 from actwidgets.session_passes import SessionPasses
 
-ACTIVATIONS = "activations"
-NOW = "now"
 WHILE_TRAINING = 32  # samples at most: a picture is made between two steps
 MOMENTS = 100  # that are kept
-
-
-@dataclass(frozen=True)
-class Moment:
-    """Histograms of all layers at some time, by layer and name; `activations` is one."""
-
-    label: str
-    found: Mapping[str, Mapping[str, Histogram]]
 
 
 class Histograms(t.HasTraits):
@@ -38,7 +28,7 @@ class Histograms(t.HasTraits):
 
     Activations are counted at all positions, over the same samples at all times: drawn once
     from those of the session, and so many that a million values or more come together, but at
-    least 8 and at most 1,000; all of them where they are few. While the model is being trained
+    least 8 and at most 256; all of them where they are few. While the model is being trained
     they are at most 32, but for what is remembered.
 
     Args:

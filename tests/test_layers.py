@@ -111,6 +111,7 @@ def test_imports_point_the_right_way(path):
         ("actwidgets.recording.recorder", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
         ("actwidgets.app", {"tensorflow", "keras"}),
         ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
+        ("actwidgets.recording.tensorboard_export", {"tensorflow", "keras", "tensorboard"}),
     ],
 )
 def test_importing_it_does_not_load(module, unwanted):

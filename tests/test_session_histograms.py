@@ -49,8 +49,8 @@ def test_of_many_samples_some_are_drawn_all_over_and_the_same_each_time(probe):
     x[:, 0, 0, 0] = np.arange(5000)
     session = Session(probe, x, np.arange(5000) % 2)
     found = session.histograms.activations("dense")
-    assert session.histograms.n_samples("dense") == 1000
-    assert found.n_values == 1000 * 5
+    assert session.histograms.n_samples("dense") == 256
+    assert found.n_values == 256 * 5
     assert found.low < 100
     assert found.high > 5 * 4900
     session.refresh()
@@ -66,9 +66,9 @@ def test_while_the_model_is_trained_few_samples_are_run_but_for_what_is_remember
     assert session.histograms.n_samples("dense") == 32
     session.histograms.remember("epoch 1")
     label, kept = session.histograms.moments("dense", "activations")[0]
-    assert (label, kept.n_values) == ("epoch 1", 400 * 5)
+    assert (label, kept.n_values) == ("epoch 1", 256 * 5)
     probe.turns.end_training()
-    assert session.histograms.n_samples("dense") == 400
+    assert session.histograms.n_samples("dense") == 256
 
 
 def test_activations_are_counted_once_for_each_state_of_the_weights(session, probe):

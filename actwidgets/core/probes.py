@@ -200,6 +200,42 @@ def weights(probe: Probe, layer: str) -> Mapping[str, Array]:
     return tell(layer)
 
 
+def outputs_and_predictions(
+    probe: Probe, layers: Sequence[str], x: Any
+) -> tuple[Mapping[str, Array], Array]:
+    """Activations of layers and the model's output on one batch.
+
+    Cost: one forward pass where the probe can do both at once, else two. No predictions,
+    `(sample, 0)`, where the output is no vector.
+    """
+    both = getattr(probe, "outputs_and_predictions", None)
+    if both is not None:
+        return both(layers, x)
+    outputs = probe.activations(layers, x)
+    if not probe.n_classes:
+        return outputs, np.zeros((batches.count_samples(x), 0), np.float32)
+    return outputs, probe.predictions(x)
+
+
+def gradient_norms(
+    probe: Probe, layers: Sequence[str], x: Any, labels: Integers
+) -> Mapping[str, float]:
+    """The norm of the gradient of the loss by the trainable weights of each layer.
+
+    Args:
+        probe: Of the model.
+        layers: Names of the layers.
+        x: One batch.
+        labels: `(sample,)` class indices.
+
+    Returns:
+        By layer; NaN for one without trainable weights. Empty where there is no loss that
+        class labels go with, or the probe does not tell.
+    """
+    tell = getattr(probe, "gradient_norms", None)
+    return {} if tell is None else tell(layers, x, labels)
+
+
 def keeps_histograms(probe: Probe) -> bool:
     """Whether a probe has histograms of moments of a training, as a recording does.
 
@@ -240,42 +276,6 @@ def moment(probe: Probe) -> int | None:
     """Which of the moments a probe is at; None where it has none."""
     found: int | None = getattr(probe, "at", None)
     return found
-
-
-def outputs_and_predictions(
-    probe: Probe, layers: Sequence[str], x: Any
-) -> tuple[Mapping[str, Array], Array]:
-    """Activations of layers and the model's output on one batch.
-
-    Cost: one forward pass where the probe can do both at once, else two. No predictions,
-    `(sample, 0)`, where the output is no vector.
-    """
-    both = getattr(probe, "outputs_and_predictions", None)
-    if both is not None:
-        return both(layers, x)
-    outputs = probe.activations(layers, x)
-    if not probe.n_classes:
-        return outputs, np.zeros((batches.count_samples(x), 0), np.float32)
-    return outputs, probe.predictions(x)
-
-
-def gradient_norms(
-    probe: Probe, layers: Sequence[str], x: Any, labels: Integers
-) -> Mapping[str, float]:
-    """The norm of the gradient of the loss by the trainable weights of each layer.
-
-    Args:
-        probe: Of the model.
-        layers: Names of the layers.
-        x: One batch.
-        labels: `(sample,)` class indices.
-
-    Returns:
-        By layer; NaN for one without trainable weights. Empty where there is no loss that
-        class labels go with, or the probe does not tell.
-    """
-    tell = getattr(probe, "gradient_norms", None)
-    return {} if tell is None else tell(layers, x, labels)
 
 
 def stop(probe: Probe) -> None:

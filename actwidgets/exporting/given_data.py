@@ -90,11 +90,11 @@ def _labels(path: Path) -> Array:
 
 def _arrays(path: Path) -> dict[str, Array]:
     try:
-        found = np.load(path, allow_pickle=False)
-        if not isinstance(found, np.lib.npyio.NpzFile):
-            return {"x": found}
-        with found as archive:
-            return {name: archive[name] for name in archive.files}
+        with path.open("rb") as file:
+            found = np.load(file, allow_pickle=False)
+            if not isinstance(found, np.lib.npyio.NpzFile):
+                return {"x": found}
+            return {name: found[name] for name in found.files}
     except FileNotFoundError:
         raise DataError(f"there is no file {str(path)!r}") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as failure:

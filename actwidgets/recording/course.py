@@ -29,10 +29,15 @@ class Course:
         running = not math.isnan(self._since)
         return self._seconds + (time.monotonic() - self._since if running else 0)
 
+    def run(self) -> None:
+        """The time from now on counts."""
+        if math.isnan(self._since):
+            self._since = time.monotonic()
+
     def begin(self, moment: Moment) -> None:
         """Another `fit` begins; the one before may have been interrupted."""
         self.pause()
-        self._since = time.monotonic()
+        self.run()
         self._epoch_offset = None  # until it is known whether Keras counts on by itself
         self._step_offset = self.step - moment.step
         self.steps_of_epoch = moment.n_steps or self.steps_of_epoch

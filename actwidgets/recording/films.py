@@ -16,7 +16,7 @@ from actwidgets.errors import DataError
 
 OVER = ("epochs", "layers")
 INPUT_PX = 160  # about how large the input is shown, before its layers
-SAMPLES_UP_TO = 8  # of the input
+SAMPLES_UP_TO, SAMPLES_IN_ROW = 8, 4  # of the input
 
 
 class Paintable(Protocol):
@@ -46,6 +46,7 @@ def save_gif(
     scale: float = 1,
     layers: Sequence[str] | None = None,
     loop: bool = True,
+    captions: bool = True,
 ) -> None:
     """Write what a view shows, moment by moment or layer by layer, as an animated GIF.
 
@@ -59,6 +60,9 @@ def save_gif(
         scale: Pixels of the film to a pixel of the screen.
         layers: Which layers, for `over="layers"`.
         loop: Whether the film begins again at its end.
+        captions: Whether each frame says below which epoch or layer it is.
+
+    All frames share 256 colours; `core.pictures.gif` says what becomes of more.
 
     Raises:
         DataError: No such way to go over it, a session that is no recording, a view that
@@ -67,11 +71,12 @@ def save_gif(
     frames = frames_of(view, over, theme, scale=scale, layers=layers)
     paper, ink = PAPERS[theme]
     shown = on_one_size([frame.pixels for frame in frames], paper)
-    written = [
-        captioned(pixels, frame.caption, scale=scale, paper=paper, ink=ink)
-        for pixels, frame in zip(shown, frames, strict=True)
-    ]
-    film = gif(written, fps, loop, paper=paper)
+    if captions:
+        shown = [
+            captioned(pixels, frame.caption, scale=scale, paper=paper, ink=ink)
+            for pixels, frame in zip(shown, frames, strict=True)
+        ]
+    film = gif(shown, fps, loop, paper=paper)
     with replacing(path, "films") as file:
         file.write(film)
 
@@ -190,11 +195,18 @@ def _layers_with_maps(session: Any) -> Iterator[str]:
 
 
 def _painted(view: Paintable, theme: str, scale: float, where: str) -> Pixels:
+    _wait(view.session)
     failure = getattr(view, "error", "")
     if failure:
         raise DataError(f"{type(view).__name__} failed at {where}: {failure}")
     with Image.open(io.BytesIO(view.png(scale, theme))) as image:
         return np.asarray(image.convert("RGB"))
+
+
+def _wait(session: Any) -> None:
+    """Return when nothing that views show is read or made in the background any more."""
+    for work in (session, session.attributions, session.embeddings, session.importance):
+        work.wait()
 
 
 def _input(session: Any, theme: str, scale: float) -> Pixels:
@@ -206,6 +218,7 @@ def _input(session: Any, theme: str, scale: float) -> Pixels:
     return frame_sheet(
         [np.asarray(each).repeat(larger, axis=0).repeat(larger, axis=1) for each in pictures],
         [f"sample {row}" for row in rows],
+        columns=SAMPLES_IN_ROW,
         scale=scale,
         paper=paper,
         ink=ink,

@@ -26,6 +26,7 @@ class Manifest:
         recorded: Names of those that are recorded, in that order.
         class_names: One per class.
         n_classes: Outputs per sample; 0 where the output is no vector.
+        head: Which of several outputs is predicted, as `Session` takes it.
         image_shape: Of samples given as vectors, or None; as `Session` takes it.
         n_samples: How many samples are recorded.
         n_maps: Of how many of them, the first, whole maps are kept.
@@ -37,6 +38,7 @@ class Manifest:
     recorded: tuple[str, ...]
     class_names: tuple[str, ...]
     n_classes: int
+    head: str | int | None
     image_shape: tuple[int, ...] | None
     n_samples: int
     n_maps: int
@@ -56,6 +58,7 @@ class Manifest:
             "class_names": "other class names",
             "n_maps": "maps of another number of samples (n_maps)",
             "n_classes": "a model with another number of outputs",
+            "head": "another output (head)",
             "image_shape": "another image_shape",
         }
         for name, words in said.items():

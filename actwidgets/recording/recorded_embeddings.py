@@ -9,7 +9,8 @@ import numpy as np
 from actwidgets.background import Job
 from actwidgets.core.embeddings.alignment import Plane, principal_plane
 from actwidgets.core.embeddings.embedding import Embedding
-from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, Layout
+from actwidgets.core.embeddings.embedding_pass import EmbeddingPass
+from actwidgets.core.embeddings.layout import Layout
 from actwidgets.session_embeddings import INPUT, Embeddings
 from actwidgets.session_jobs import AnyPass
 
@@ -77,7 +78,7 @@ class RecordedEmbeddings(Embeddings):
         made: dict[int, Any] = {}
         for key, each in list(self._passes.items()):
             if isinstance(each, EmbeddingPass) and each.complete and isinstance(key, tuple):
-                _, other, *rest = key
+                _, *rest, other = key
                 if rest == [of, n_points, layout] and other not in (None, moment):
                     made[other] = each
         epochs = {each.index: each.epoch for each in self._session.recording.snapshots}

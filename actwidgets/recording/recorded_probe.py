@@ -44,6 +44,7 @@ class RecordedProbe:
         self.layers: tuple[LayerInfo, ...] = tuple(recording.layers)
         self._infos = {info.name: info for info in self.layers}
         self._known = KnownSamples(recording.x)
+        self._histograms: dict[tuple[int, str, str, str | None], Histogram] = {}
         self.n_classes = recording.manifest.n_classes
 
     @property
@@ -141,14 +142,20 @@ class RecordedProbe:
             what: "weights" or "activations".
             name: Which weights.
         """
-        found = []
-        for at, info in enumerate(self.recording.snapshots):
+        return [
+            (info.label, self._histogram(info.index, at, layer, what, name))
+            for at, info in enumerate(self.recording.snapshots)
+        ]
+
+    def _histogram(self, index: int, at: int, layer: str, what: str, name: str | None) -> Histogram:
+        """One that is stored; kept, as a ridgeline asks for all of them at every move."""
+        key = index, layer, what, name
+        if key not in self._histograms:
             if what == "activations":
-                each = self.recording.activation_histogram(layer, at)
+                self._histograms[key] = self.recording.activation_histogram(layer, at)
             else:
-                each = self.recording.weight_histograms(layer, at)[str(name)]
-            found.append((info.label, each))
-        return found
+                self._histograms[key] = self.recording.weight_histograms(layer, at)[str(name)]
+        return self._histograms[key]
 
     # --- what only a model can do --------------------------------------------------------
 

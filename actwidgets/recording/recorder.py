@@ -1,6 +1,7 @@
 """Keep what becomes of a model while it is trained."""
 
 import logging
+import math
 import os
 import time
 from collections.abc import Mapping, Sequence
@@ -8,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from actwidgets.core import probes
+from actwidgets.core.training.interval import interval
 from actwidgets.core.training.listener import Moment
 from actwidgets.errors import DataError
 from actwidgets.recording import folder, history_file, snapshot_files, thinning
-from actwidgets.recording.interval import Interval
 from actwidgets.recording.recording import Recording
 from actwidgets.recording.snapshot_files import SnapshotInfo
 from actwidgets.recording.subject import Subject
@@ -50,6 +51,7 @@ class Recorder:
             the epochs, never the first nor the last.
         batch_size: Samples per forward pass.
         image_shape: Of samples given as vectors; as `Session` takes it.
+        head: Which of several outputs is predicted; the first by default.
         resume: Whether to go on with the recording that the folder holds.
 
     Attributes:
@@ -80,10 +82,11 @@ class Recorder:
         budget_bytes: int = BUDGET_BYTES,
         batch_size: int = 128,
         image_shape: Sequence[int] | None = None,
+        head: str | int | None = None,
         resume: bool = False,
     ) -> None:
         self.error, self.seconds = "", 0.0
-        self._interval = Interval.of(every)
+        self._interval = interval(every)
         self._budget_bytes = _positive("budget_bytes", budget_bytes)
         self._subject = Subject(
             model,
@@ -95,6 +98,7 @@ class Recorder:
             max_samples=_positive("max_samples", max_samples),
             batch_size=_positive("batch_size", batch_size),
             image_shape=image_shape,
+            head=head,
         )
         self._folder = Path(path)
         folder.begin(self._folder, self._subject, resume)
@@ -104,7 +108,7 @@ class Recorder:
         self._ratios = UpdateRatios(self._subject)
         self._callback: Any = None
         self._closed = False
-        self._last_step, self._last_seconds = self._course.step, self._course.seconds
+        self._note_the_last()
 
     @property
     def callback(self) -> Any:
@@ -124,14 +128,18 @@ class Recorder:
 
         Args:
             metrics: By name, as they stand.
-            epoch: Epochs trained so far; one more than last time by default, 0 at first.
+            epoch: Epochs trained so far; by default one more than last time, 0 at first, and
+                what Keras says while `fit` is under way.
 
         Returns:
             What was taken; None where it could not be, and `error` says why.
         """
         told = {name: float(value) for name, value in (metrics or {}).items()}
-        if self.recording.snapshots or epoch is not None:
-            self._course.advance(epoch)
+        turns = probes.turns(self._subject.probe)
+        if turns is None or not turns.training:
+            self._course.run()
+            if self.recording.snapshots or epoch is not None:
+                self._course.advance(epoch)
         if told:
             self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
         return self._take(told)
@@ -150,17 +158,17 @@ class Recorder:
         self._ratios.forget()
         if not self.recording.snapshots:
             self._take({})
-        self._last_step, self._last_seconds = self._course.step, self._course.seconds
+        self._note_the_last()
 
     def before_step(self, moment: Moment) -> None:
         """Keep the weights where what the step adds to them is to be measured."""
         course = self._course
         course.before_step(moment)
         is_last = self._interval.is_last_step(
+            math.floor(course.epoch) - self._last_epoch,
             course.step - self._last_step,
             course.stride,
-            moment.step_of_epoch,
-            course.steps_of_epoch,
+            course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
         )
         if is_last is None:  # nobody knows which step is the last: the first will do
             is_last = not self._ratios.known
@@ -173,15 +181,14 @@ class Recorder:
         course.after_step(moment)
         self._ratios.after_step()
         self._note(self._history.add_step, course.step, moment.metrics)
-        n_steps, seconds = course.step - self._last_step, course.seconds - self._last_seconds
-        if self._interval.is_due_after_step(n_steps, seconds):
+        if self._interval.unit != "epochs" and self._is_due():
             self._take(moment.metrics)
 
     def after_epoch(self, moment: Moment) -> None:
         """Note the metrics; take a snapshot where one is due."""
         self._course.after_epoch(moment)
         self._note(self._history.add_epoch, self._course.epoch, self._course.step, moment.metrics)
-        if self._interval.unit == "epoch":
+        if self._interval.unit == "epochs" and self._is_due():
             self._take(moment.metrics)
 
     def ends(self, moment: Moment) -> None:
@@ -196,11 +203,24 @@ class Recorder:
 
     # --- writing -------------------------------------------------------------------------
 
+    def _note_the_last(self) -> None:
+        course = self._course
+        self._last_epoch, self._last_step = math.floor(course.epoch), course.step
+        self._last_seconds = course.seconds
+
+    def _is_due(self) -> bool:
+        course = self._course
+        return self._interval.is_over(
+            course.epoch - self._last_epoch,
+            course.step - self._last_step,
+            course.seconds - self._last_seconds,
+        )
+
     def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
         if self._closed:
             return None
         began, course = time.monotonic(), self._course
-        self._last_step, self._last_seconds = course.step, course.seconds
+        self._note_the_last()
         info = SnapshotInfo(
             index=folder.next_index(self._folder),
             epoch=course.epoch,
@@ -220,6 +240,7 @@ class Recorder:
             return None
         finally:
             self.seconds += time.monotonic() - began
+            self._last_seconds = course.seconds  # what is recorded often is not recorded only
         return next((each for each in self.recording.snapshots if each.index == info.index), None)
 
     def _thin(self) -> str:

@@ -4,7 +4,11 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from actwidgets.errors import DataError
 from actwidgets.recording import snapshot_files
@@ -12,7 +16,7 @@ from actwidgets.recording.manifest import Manifest
 from actwidgets.recording.snapshot import Snapshot
 from actwidgets.recording.snapshot_files import SnapshotInfo
 
-KEPT = 4  # snapshots in memory
+KEPT_BYTES = 128 * 2**20  # of snapshots in memory, about; one is kept in any case
 File = tuple[str, int, int]  # name, bytes, time of the last change
 
 
@@ -73,9 +77,13 @@ class Shelf:
             file = self.info(at).file
             found = self._kept.pop(file, None)
             self._kept[file] = found or snapshot_files.read(self._folder, file)
-            if len(self._kept) > KEPT:
-                self._kept.popitem(last=False)
+            if found is None:
+                self._make_room()
             return self._kept[file]
+
+    def _make_room(self) -> None:
+        while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > KEPT_BYTES:
+            self._kept.popitem(last=False)
 
     def _files(self) -> list[File]:
         files = []
@@ -93,6 +101,15 @@ class Shelf:
             return snapshot_files.read_info(self._folder, name, self._manifest)
         except DataError as failure:
             return str(failure)
+
+
+def _n_bytes(kept: Any) -> int:
+    """What the arrays in a snapshot take in memory."""
+    if isinstance(kept, np.ndarray):
+        return kept.nbytes
+    if isinstance(kept, Mapping):
+        return sum(map(_n_bytes, kept.values()))
+    return sum(map(_n_bytes, vars(kept).values())) if is_dataclass(kept) else 0
 
 
 def _at(infos: tuple[SnapshotInfo, ...], at: int, folder: Path) -> SnapshotInfo:

@@ -32,6 +32,7 @@ class Subject:
         max_samples: int,
         batch_size: int,
         image_shape: Sequence[int] | None,
+        head: str | int | None,
     ) -> None:
         self._session = model if isinstance(model, Session) else None
         self._model = model.model if isinstance(model, Session) else model
@@ -39,11 +40,13 @@ class Subject:
             samples = self._session._samples
         else:
             samples = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
-        if self._session is not None and class_names is None:
-            class_names = self._session.class_names
+        if self._session is not None:
+            class_names = self._session.class_names if class_names is None else class_names
+            head = self._session._options["head"] if head is None else head
+        self._head = head
         n_samples = min(len(samples), max_samples)
         self._one = samples.rows([0])
-        self._probe = self._session._probe if self._session else self._read()
+        self._probe: Probe = self._read() if self._session is None else self._session._probe
         self._probe.check(self._one)
         n_classes = count_classes(self._probe.n_classes, class_names)
         names = checked_class_names(class_names, n_classes)
@@ -58,6 +61,7 @@ class Subject:
             recorded=tuple(info.name for info in chosen),
             class_names=names,
             n_classes=self._probe.n_classes,
+            head=head,
             image_shape=tuple(samples._image_shape),
             n_samples=n_samples,
             n_maps=self.wish.n_maps,
@@ -87,7 +91,7 @@ class Subject:
 
     def close(self) -> None:
         """Read nothing more."""
-        if self._session is None:
+        if self._session is None and self._probe is not self._model:
             probes.stop(self._probe)
 
     def _read(self) -> Probe:
@@ -95,7 +99,7 @@ class Subject:
             return self._model
         from actwidgets.probe.keras_probe import KerasProbe
 
-        return KerasProbe(self._model, self._one)
+        return KerasProbe(self._model, self._one, head=self._head)
 
 
 def _chosen(layers: Sequence[LayerInfo], names: Sequence[str] | None) -> tuple[LayerInfo, ...]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from actwidgets.core.pictures.colormaps import TOP, css_colour, palette
 from actwidgets.core.training.histogram import Histogram, SharedBins
-from actwidgets.core.training.outlines import outlines, round_ticks, spread_marks, tick_format
+from actwidgets.core.training.outlines import outlines, round_ticks, spread_marks, tick_labels
 from actwidgets.views._class_figure import SMALL
 from actwidgets.views._controls import shorten
 from actwidgets.views._picture import plain_figure
@@ -146,9 +146,9 @@ class HistogramFigure(w.VBox):
         with self._x.hold_sync():
             self._x.min, self._x.max = left, right
         ticks = round_ticks(left, right, 8)
-        with self._across.hold_sync():
+        with self._across.hold_sync():  # bqplot is late to follow a `tick_format`
+            self._across.tick_labels = tick_labels(ticks)
             self._across.tick_values = ticks
-            self._across.tick_format = tick_format(ticks)
         with self._y.hold_sync():
             self._y.min, self._y.max = float(low), float(high)
 

@@ -42,7 +42,7 @@ class TrainingWatch:
         self._session, self._draw = session, draw
         self.curves, self.moment = Curves(), Moment()
         self.state = self.failure = ""
-        self.share, self.every, self.paused = 0.03, Interval(1.0, "seconds"), False
+        self.share, self.every, self.paused = 0.02, Interval(1.0, "seconds"), False
         self._begun_s = self._ended_s = 0.0
         self._over = threading.Event()
 
@@ -119,9 +119,11 @@ class TrainingWatch:
             return
         now_s = time.monotonic()
         self._for_curves.share, self._for_views.share = self.share / 3, self.share * 2 / 3
-        if self.every.is_due(
-            self.moment, now_s, self._refreshed_at, self._refreshed_s
-        ) and self._for_views.can_afford(self._window_s):
+        now, last = self.moment, self._refreshed_at
+        due = self.every.is_over(
+            now.epoch - last.epoch, now.step - last.step, now_s - self._refreshed_s
+        )
+        if due and self._for_views.can_afford(self._window_s):
             self._refreshed_s, self._refreshed_at, self._drawn_s = now_s, self.moment, now_s
             with self._for_views.spending():
                 self._session.refresh()  # of which the curves are a view

@@ -131,7 +131,7 @@ class LayerSimilarity(PassView):
 
     def close(self) -> None:
         """Stop watching the sessions and give back all widgets. Safe to call twice."""
-        if self._other is not None and getattr(self, "_subscribed", False):
+        if getattr(self, "_subscribed", False) and self._other is not None:
             self._other.unobserve(self._on_session, names="revision")
         super().close()
 

@@ -39,7 +39,7 @@ class TrainingMonitor(View):
         ("seconds", 1.0),
         help='how often the other views are refreshed at most: "epoch", ("batches", 50), …',
     ).tag(option=True)
-    share = t.Float(0.03, min=0.001, max=1.0, help="of the time, for drawing").tag(option=True)
+    share = t.Float(0.02, min=0.001, max=1.0, help="of the time, for drawing").tag(option=True)
     paused = t.Bool(False, help="whether nothing is drawn and refreshed").tag(option=True)
     metric = t.Unicode("", help="which is shown beside the loss; the first by default").tag(
         option=True

@@ -11,8 +11,9 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core.training.histogram import Histogram, shared_bins
+from actwidgets.core.training.kept_moments import ACTIVATIONS, NOW
 from actwidgets.errors import LayerError
-from actwidgets.session import ACTIVATIONS, NOW, Selection
+from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._histogram_figure import HistogramFigure, moment_colours
 from actwidgets.views._histogram_words import (

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 import actwidgets as aw
+from actwidgets.errors import ShapeError
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 from actwidgets.session import Session
@@ -238,3 +239,22 @@ def test_layers_that_are_exchanged_meanwhile_end_no_run(data, tmp_path):
     model.add(keras.layers.Dense(2, name="late"))
     assert recorder.snapshot() is None
     assert "other layers" in recorder.error
+
+
+def test_a_snapshot_asked_for_amid_a_fit_is_of_that_moment(model, data, tmp_path):
+    recorder = Recorder(model, tmp_path, *data)
+
+    class Asking(keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 0:
+                recorder.snapshot(logs)
+
+    fit(model, data, recorder.callback, Asking())
+    epochs = [info.epoch for info in recorder.recording.snapshots]
+    np.testing.assert_allclose(epochs, [0, 1 / 3, 1, 4 / 3, 2])
+
+
+def test_samples_that_the_model_cannot_take_are_refused_before_a_folder_is_made(model, tmp_path):
+    with pytest.raises(ShapeError, match=r"shape \(6, 6, 1\)"):
+        Recorder(model, tmp_path / "run", np.zeros((4, 5, 5, 1), np.float32))
+    assert list(tmp_path.iterdir()) == []

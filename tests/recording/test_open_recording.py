@@ -210,3 +210,14 @@ def test_it_is_watched_while_the_recorder_goes_on(tmp_path):
     assert recording.snapshots == ()
     assert recording.refresh()
     assert len(recording.snapshots) == 1
+
+
+def test_a_snapshot_that_is_replaced_is_read_anew(folder, tmp_path):
+    fake = TrainedProbe()
+    fake.scale = 5.0
+    train(Recorder(fake, tmp_path / "other", *images(), layers=["dense"], n_maps=3), fake)
+    recording = open_recording(folder)
+    before = recording.activations("dense", 1)
+    shutil.copy(tmp_path / "other" / "snapshot-000001.npz", folder)
+    assert recording.refresh()
+    assert not np.array_equal(recording.activations("dense", 1), before)

@@ -138,10 +138,10 @@ def test_another_view_that_fails_is_its_own_concern(monitor, trained, probe):
 
 @pytest.mark.expects_error
 def test_a_failure_to_draw_is_told_and_the_curves_go_on(monitor, monkeypatch):
-    monkeypatch.setattr(monitor.loss, "show", lambda *_: 1 / 0)
-    watch = train(monitor)
-    assert "division by zero" in monitor.error
-    monkeypatch.undo()
+    with monkeypatch.context() as broken:
+        broken.setattr(monitor.loss, "show", lambda *_: 1 / 0)
+        watch = train(monitor)
+        assert "division by zero" in monitor.error
     watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": 0.1}))
     assert monitor.error == ""
     assert monitor.loss.by_step.y[-1] == 0.1

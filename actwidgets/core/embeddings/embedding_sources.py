@@ -9,8 +9,9 @@ import numpy as np
 
 from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.embeddings.embedding import even_rows, two_features
-from actwidgets.core.embeddings.embedding_pass import Layout, Read
+from actwidgets.core.embeddings.embedding_pass import Read
 from actwidgets.core.embeddings.input_features import coarsening, input_features, namer
+from actwidgets.core.embeddings.layout import Layout
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import DataError
 

@@ -9,7 +9,7 @@ from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.training.histogram import Histogram, histogram
 
 VALUES = 2**20  # of a layer's output that are enough
-FEWEST, MOST = 8, 1000  # samples of which it is counted
+FEWEST, MOST = 8, 256  # samples of which it is counted
 BATCH, BATCH_VALUES = 64, 2**24  # samples at a time, and values of all layers
 
 Read = Callable[[Sequence[str], Integers], Mapping[str, Array]]
@@ -30,7 +30,7 @@ def count_activations(read: Read, layers: Sequence[str], rows: Integers) -> dict
         read: Gives the outputs of layers, `(sample, …, unit)`, on some rows in ascending order.
         layers: Their names.
         rows: `(sample,)`: which samples may be run, in the order in which they are taken; at
-            least 8 and at most 1,000 of them are.
+            least 8 and at most 256 of them are.
 
     Returns:
         By layer, counted at all positions.

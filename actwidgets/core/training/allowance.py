@@ -4,13 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+FIRST_COST_S = 0.02
+
 
 class Allowance:
     """Keeps what is spent below a share of the time since it began.
 
     Something is afforded where its cost, taken to be that of the last time, fits in as well;
-    what costs much is therefore done seldom, and never before it has been earned. The first
-    time is free: what it costs is not known yet.
+    what costs much is therefore done seldom, and never before it has been earned. What the
+    first time costs is not known: it is taken to be small.
 
     Args:
         share: Of the time, in 0..1.
@@ -21,7 +23,7 @@ class Allowance:
         self.share = share
         self._clock = clock
         self._begun_s = clock()
-        self.spent_s = self._last_cost_s = 0.0
+        self.spent_s, self._last_cost_s = 0.0, FIRST_COST_S
 
     @property
     def elapsed_s(self) -> float:
@@ -41,7 +43,7 @@ class Allowance:
 
     def can_afford(self, more_s: float = 0.0) -> bool:
         """Whether the same again may be done now, and something that takes `more_s`."""
-        return not self.spent_s or self._last_cost_s + more_s < self.left_s
+        return self._last_cost_s + more_s < self.left_s
 
     @contextmanager
     def spending(self) -> Iterator[None]:

@@ -110,7 +110,10 @@ class BoardListener:
 
     def _is_due(self, now: Moment) -> bool:
         now_s = time.monotonic()
-        due = self._every.is_due(now, now_s, self._tried, self._tried_s)
+        last = self._tried
+        due = self._every.is_over(
+            now.epoch - last.epoch, now.step - last.step, now_s - self._tried_s
+        )
         if due:
             self._tried, self._tried_s = now, now_s
         return due

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from actwidgets.core.training.listener import Moment
 from actwidgets.errors import DataError
 
 UNITS = ("epochs", "batches", "seconds")
@@ -22,20 +21,27 @@ class Interval:
     count: float
     unit: str
 
-    def is_due(self, now: Moment, now_s: float, last: Moment, last_s: float) -> bool:
-        """Whether it is time again.
+    def is_over(self, n_epochs: float, n_steps: int, seconds: float) -> bool:
+        """Whether it is time again, so many epochs, steps and seconds after the last time."""
+        passed = {"epochs": n_epochs, "batches": n_steps, "seconds": seconds}
+        return passed[self.unit] >= self.count
+
+    def is_last_step(
+        self, n_epochs: float, n_steps: int, stride: int, left_of_epoch: int | None
+    ) -> bool | None:
+        """Whether the step about to begin is the last before it is over; None: nobody knows.
 
         Args:
-            now: Where the training stands.
-            now_s: What a clock says.
-            last: Where it stood the last time.
-            last_s: What the clock said then.
+            n_epochs: Whole epochs since the last time.
+            n_steps: Steps since then.
+            stride: Steps that are done at a time.
+            left_of_epoch: Steps that the epoch still has, where that is known.
         """
-        if self.unit == "seconds":
-            return now_s - last_s >= self.count
         if self.unit == "batches":
-            return now.step // self.count > last.step // self.count
-        return now.epoch // self.count > last.epoch // self.count
+            return n_steps + stride >= self.count
+        if self.unit == "seconds" or left_of_epoch is None:
+            return None
+        return stride >= left_of_epoch and n_epochs + 1 >= self.count
 
 
 def interval(every: Any) -> Interval:

@@ -93,17 +93,26 @@ def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
     rough = span / n_ticks
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))
-    return step * np.arange(np.ceil(low / step), np.floor(high / step) + 1)
+    return step * np.arange(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)
 
 
-def tick_format(ticks: Doubles) -> str:
-    """How round figures are written, in the notation of d3: with the decimals that they need."""
-    if len(ticks) < 2:
-        return ".3g"
-    power = int(np.floor(np.log10(ticks[1] - ticks[0]) + 1e-9))
-    if not -5 < power < 6:
-        return ".2g"
-    return f",.{max(-power, 0)}f"
+def tick_labels(ticks: Doubles) -> dict[str, str]:
+    """How round figures are written: each with the decimals that all of them need.
+
+    Returns:
+        By the figure as JavaScript has it in words: "0.5", "1", "1e-7".
+    """
+    apart = float(ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
+    power = int(np.floor(np.log10(apart) + 1e-9))
+    form = f",.{max(-power, 0)}f" if -5 < power < 6 else ".2g"
+    return {_in_javascript(tick): format(tick, form) for tick in ticks.tolist()}
+
+
+def _in_javascript(figure: float) -> str:
+    if figure == 0 or 1e-6 <= abs(figure) < 1e21:
+        return np.format_float_positional(figure, trim="-")
+    mantissa, _, exponent = repr(figure).removesuffix(".0").partition("e")
+    return f"{mantissa}e{int(exponent):+d}"
 
 
 def spread_marks(

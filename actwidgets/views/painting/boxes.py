@@ -69,7 +69,7 @@ def row_block(box: Any, room: float, arrange: Arrange) -> Block:
         if wraps:
             if lines[-1] and basis is not None and basis > left + 0.5:
                 lines, left = [*lines, []], room
-            block = arrange(child, max(left if basis is None else max(basis, left - rest), 1.0))
+            block = arrange(child, left if basis is None else basis + _grown(child, children, room))
             if block and lines[-1] and block.width > left + 0.5:
                 lines, left = [*lines, []], room
                 block = arrange(child, room)
@@ -113,6 +113,17 @@ def _basis(child: Any, room: float) -> float | None:
     if len(flex) == 3 and length(flex[2], room) is not None:
         return length(flex[2], room)
     return length(layout.width) or length(layout.min_width)
+
+
+def _grown(child: Any, children: Sequence[Any], room: float) -> float:
+    """What a child gets of the room that all of them leave, by its share in growing."""
+    own = _growth(child)
+    spare = room - sum(_basis(each, room) or 0.0 for each in children)
+    return max(spare, 0.0) * own / sum(map(_growth, children)) if own else 0.0
+
+
+def _growth(child: Any) -> float:
+    return length((child.layout.flex or "0").split()[0]) or 0.0
 
 
 def _is_fixed(child: Any) -> bool:

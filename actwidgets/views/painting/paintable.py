@@ -11,6 +11,9 @@ class Paintable:
     def png(self, scale: float = 1, theme: str = "light") -> bytes:
         """This widget as a PNG, painted without a browser; sliders and buttons are left out.
 
+        What is still being read in the background is painted as far as it is: in a script,
+        `session.wait()` comes first.
+
         Args:
             scale: Pixels of the picture to a pixel of the screen.
             theme: "light" or "dark".

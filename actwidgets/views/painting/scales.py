@@ -140,7 +140,8 @@ def tick_texts(values: Sequence[float], form: str | None) -> list[str]:
 
 def _short(text: str) -> str:
     """Without zeros that tell nothing."""
-    return text.rstrip("0").rstrip(".").replace("-", "\u2212") if "." in text else text
+    text = text.rstrip("0").rstrip(".") if "." in text else text
+    return text.replace("-", "\u2212")
 
 
 def formatted(value: float, form: str) -> str:

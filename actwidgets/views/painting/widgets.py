@@ -6,6 +6,7 @@ from typing import Any
 
 import bqplot as bq
 import ipywidgets as w
+from ipywidgets.widgets.widget_description import DescriptionWidget
 from PIL import Image
 
 from actwidgets.views._point_cloud import PointCloud
@@ -13,7 +14,6 @@ from actwidgets.views.painting.block import NOTHING, Block, below_one_another, f
 from actwidgets.views.painting.boxes import (
     column_block,
     grid_block,
-    is_hidden,
     is_row,
     row_block,
 )
@@ -58,8 +58,6 @@ class Painting:
 
     def _arrange(self, widget: Any, room: float) -> Block | None:
         """A widget as a block; None where there is nothing to paint."""
-        if is_hidden(widget):
-            return None
         classes = frozenset(getattr(widget, "_dom_classes", ()))
         self._path.append(Element("div", classes | {"jupyter-widgets"}))
         try:
@@ -85,8 +83,9 @@ class Painting:
             return list_block(widget, room)
         if isinstance(widget, w.Box):
             return self._box(widget, room)
-        if not type(widget).__module__.startswith("ipywidgets."):
-            tell_unknown(widget)  # what ipywidgets has else are controls
+        is_control = isinstance(widget, DescriptionWidget | w.Button)
+        if not is_control and not type(widget).__module__.startswith("ipywidgets."):
+            tell_unknown(widget)
         return None
 
     def _box(self, box: Any, room: float) -> Block:
@@ -159,7 +158,7 @@ def _around(widget: Any) -> tuple[float, float, float, float]:
     """The margin of a widget."""
     if widget.layout.margin:
         return sides({"margin": widget.layout.margin}, "margin")
-    spare = 0.0 if isinstance(widget, w.Box | bq.Figure) else float(MARGIN_PX)
+    spare = 0.0 if isinstance(widget, w.Box) else float(MARGIN_PX)
     return spare, spare, spare, spare
 
 

@@ -8,8 +8,9 @@ import psutil
 import pytest
 
 from actwidgets.core.embeddings import embedding_process
-from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass, Layout
+from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass
 from actwidgets.core.embeddings.embedding_process import EmbeddingProcess
+from actwidgets.core.embeddings.layout import Layout
 from actwidgets.errors import DataError
 
 LIMIT_S = 120

@@ -86,6 +86,7 @@ def test_a_second_training_is_counted_on(listener, folder):
     found = in_folder(folder)
     assert found["maps/conv"].keys() == {0, 1, 2, 3}
     assert found["metrics/loss"].keys() == {1, 2, 3}
+    assert len(listener.probe.calls) == 4, "the state between them is written once"
 
 
 def test_one_that_goes_on_at_an_epoch_is_not_counted_twice(listener, folder):

@@ -77,7 +77,8 @@ def test_values_that_have_no_bin_are_told_apart(log):
 
 
 def test_edges_beyond_all_floats_are_left_out(log):
-    log.histogram("weights/huge", 0, histogram([-1.7e308, 1.7e308]))
+    largest = np.finfo(np.float64).max
+    log.histogram("weights/huge", 0, histogram([-largest, largest]))
     assert np.isfinite(written(log.path)["weights/huge"][0]).all()
 
 
@@ -89,7 +90,7 @@ def test_every_event_is_in_the_file_when_the_call_returns(log):
 
 def test_a_full_disk_spoils_no_record_before_or_after(log):
     log.scalar("metrics/loss", 0, 1.0)
-    file = log._file
+    file, before = log._file, log.path.read_bytes()
 
     class Full:
         """Takes half of what it is given, then no more."""
@@ -109,6 +110,7 @@ def test_a_full_disk_spoils_no_record_before_or_after(log):
     log._file = Full()
     with pytest.raises(OSError, match="No space"):
         log.scalar("metrics/loss", 1, 2.0)
+    assert log.path.read_bytes() == before
     log._file = file
     log.scalar("metrics/loss", 2, 3.0)
     assert written(log.path)["metrics/loss"].keys() == {0, 2}

@@ -31,7 +31,25 @@ class Clock:
     ],
 )
 def test_an_interval_tells_when_it_is_time(every, now, due):
-    assert interval(every).is_due(now, 11.0, Moment(), 10.0) is due
+    assert interval(every).is_over(now.epoch, now.step, 1.0) is due
+
+
+@pytest.mark.parametrize(
+    ("every", "passed", "is_last"),
+    [
+        ("epoch", (0, 7, 1, 1), True),
+        ("epoch", (0, 7, 1, 2), False),
+        ("epoch", (0, 7, 4, 3), True),  # four at a time go beyond the end
+        ("epoch", (0, 7, 1, None), None),
+        (("epochs", 2), (0, 7, 1, 1), False),
+        (("epochs", 2), (1, 15, 1, 1), True),
+        (("batches", 8), (0, 7, 1, 99), True),
+        (("batches", 8), (0, 6, 1, 1), False),
+        (("seconds", 2), (0, 7, 1, 1), None),
+    ],
+)
+def test_it_knows_which_step_is_the_last(every, passed, is_last):
+    assert interval(every).is_last_step(*passed) is is_last
 
 
 @pytest.mark.parametrize(

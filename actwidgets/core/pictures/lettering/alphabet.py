@@ -102,12 +102,16 @@ def _spelled(text: str) -> str:
 
 
 def _can_be_drawn(letter: str) -> bool:
+    if letter.isspace():
+        return letter == " "  # the font has no others
     if _has(letter) or letter in RAISED or sign_width(letter) is not None:
         return True
     return _accented(letter) is not None or _is_elsewhere(letter)
 
 
 def _nearest(letter: str) -> str:
+    if letter.isspace():
+        return " "
     plain = "".join(each for each in unicodedata.normalize("NFKD", letter) if _has(each))
     if plain:
         return plain
