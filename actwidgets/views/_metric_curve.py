@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import finite_range
+from actwidgets.core.ticks import ticks
 from actwidgets.views._line_figure import COLOURS, MARK
 from actwidgets.views._picture import plain_figure
 
@@ -40,8 +41,7 @@ class MetricCurve(w.VBox):
         self._axis = bq.Axis(
             scale=self._y,
             orientation="vertical",
-            num_ticks=3,
-            tick_format=".2g",
+            tick_format="~g",
             grid_lines="none",
             label_offset="40px",
         )
@@ -58,10 +58,10 @@ class MetricCurve(w.VBox):
             values: `(snapshot,)`; those without a finite value are left out.
         """
         values = np.asarray(values, np.float32)
-        low, high = finite_range(values)
-        margin = 0.12 * (high - low) or 0.5
+        found = ticks(*finite_range(values), count=3)
         with self._y.hold_sync():
-            self._y.min, self._y.max = float(low - margin), float(high + margin)
+            self._y.min, self._y.max = float(found[0]), float(found[-1])
+        self._axis.tick_values = found
         last = max(len(values) - 1, 1)
         with self._x.hold_sync():
             self._x.min, self._x.max = -0.02 * last, 1.02 * last
