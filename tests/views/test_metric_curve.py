@@ -14,7 +14,7 @@ def curve():
 
 
 def axis_of(curve):
-    (figure,) = curve.children
+    _, figure = curve.children
     return figure.axes[0]
 
 
@@ -24,7 +24,12 @@ def test_its_axis_tells_round_numbers_that_enclose_the_values(curve):
     assert (axis_of(curve).scale.min, axis_of(curve).scale.max) == pytest.approx((0, 0.6))
     curve.show("loss", [2.31, 1.62, 1.21])
     np.testing.assert_allclose(axis_of(curve).tick_values, [1, 1.5, 2, 2.5])
-    assert axis_of(curve).label == "loss"
+
+
+def test_it_tells_what_it_is_escaped(curve):
+    curve.show("<i>loss</i>", [2.0, 1.0])
+    name, _ = curve.children
+    assert "&lt;i&gt;loss&lt;/i&gt;" in name.value
 
 
 @pytest.mark.parametrize("values", [[np.nan, np.nan], [0.0, 0.0], [np.inf, 1.0]])
