@@ -6,6 +6,7 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.comparison import Comparison
+from actwidgets.errors import ModelError
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.recording.recording import Recording
 from actwidgets.session import Session
@@ -26,13 +27,22 @@ from actwidgets.views.layer_strip import LayerStrip
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.top_samples import TopSamples
+from actwidgets.views.training_monitor import TrainingMonitor
 from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 from actwidgets.views.unit_importance import UnitImportance
 from actwidgets.views.unit_list import UnitList
+from actwidgets.views.weight_histogram import WeightHistogram
 
 PADDING_PX = 22  # of a view
-FITTED = (AttributionMap, KernelGrid, UnitBoxPlot)  # made as wide as their column
+# Made as wide as their column:
+FITTED = (
+    AttributionMap,
+    KernelGrid,
+    TrainingMonitor,
+    UnitBoxPlot,
+    WeightHistogram,
+)
 
 
 class Workbench(ViewBox):
@@ -61,6 +71,7 @@ class Workbench(ViewBox):
                 "units": self._units,
                 "attributions": self._attributions,
                 "interventions": self._interventions,
+                "training": self._training,
             },
             lambda views: None,
         )
@@ -78,8 +89,7 @@ class Workbench(ViewBox):
         for column in columns:
             made = []
             for kind, width in column:
-                options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
-                made.append(self._add(kind(self.session, **options), width))
+                made.append(self._view(kind, width))
             boxes.append(
                 w.VBox(
                     made,
@@ -88,6 +98,13 @@ class Workbench(ViewBox):
             )
             views += made
         return w.Box(boxes, layout=WRAPPING), views
+
+    def _view(self, kind: type[View], width: int) -> View:
+        """The view of a kind, made where there is none yet."""
+        if kind.__name__ not in self.views:
+            options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
+            self._add(kind(self.session, **options), width)
+        return self.views[kind.__name__]
 
     def _layers(self) -> tuple[w.Widget, list[View]]:
         return self._page(
@@ -109,6 +126,26 @@ class Workbench(ViewBox):
 
     def _interventions(self) -> tuple[w.Widget, list[View]]:
         return self._page([(UnitAblation, 584)], [(InputLab, 540)])
+
+    def _training(self) -> tuple[w.Widget, list[View]]:
+        if isinstance(self.session, RecordedSession):
+            return self._page([(WeightHistogram, 790)])
+        return self._page([(TrainingMonitor, 790), (WeightHistogram, 790)])
+
+    @property
+    def callback(self) -> Any:
+        """For `model.fit(…, callbacks=[app.callback])`: all views follow the training.
+
+        The tab "training" tells how it goes.
+
+        Raises:
+            ModelError: A recording, or a model that cannot be trained.
+        """
+        if isinstance(self.session, RecordedSession):
+            raise ModelError("a recording cannot be trained; explore the model itself")
+        monitor = self._view(TrainingMonitor, 790)
+        assert isinstance(monitor, TrainingMonitor)
+        return monitor.callback
 
     def _sessions(self) -> list[Session]:
         return [self.session]
@@ -136,9 +173,10 @@ def explore(
 
     Returns:
         A widget with a layer picker, a sample gallery, and behind tabs the views of layers,
-        predictions, units, attributions and interventions, linked through its `.session`; of
-        several models a `Comparison`, with `.sessions`. Over recordings with a slider of their
-        snapshots. `close()` gives every widget back.
+        predictions, units, attributions, interventions and training, linked through its
+        `.session`; `.callback` goes into `fit`. Of several models a `Comparison`, with
+        `.sessions`. Over recordings with a slider of their snapshots. `close()` gives every
+        widget back.
 
     Raises:
         TypeError: Samples or options for a session, which has its own.

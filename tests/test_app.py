@@ -142,3 +142,15 @@ def test_models_that_cannot_be_compared_are_let_go_of(data, monkeypatch):
         with pytest.raises(ActwidgetsError):
             aw.explore(models, *data)
     assert closed == [one, one]
+
+
+def test_the_views_follow_a_training_before_its_tab_is_opened(data, probe):
+    told = []
+    probe.training_callback = lambda listener: told.append(listener) or listener
+    app = aw.explore(probe, *data)
+    assert app.callback is app.callback
+    assert told == [app.views["TrainingMonitor"]._watch]
+    app.pages.turn_to("training")
+    assert app.views["TrainingMonitor"].watching
+    assert "WeightHistogram" in app.views
+    app.close()
