@@ -71,6 +71,8 @@ class Comparison(ViewBox):
         told = w.HTML(note(f"✓ and ✗ are those of {first}"))
         showing = w.VBox([*self._sliders(), self.pages])
         super().__init__(crumbs, [picker, w.VBox([gallery, told])], showing)
+        # Where two columns have no room beside what chooses, they go below it, side by side.
+        showing.layout.flex = f"9999 1 {2 * COLUMN_PX + PADDING_PX}px"
 
     def _add(self, name: str, view: View) -> View:
         self.views[f"{name}: {type(view).__name__}"] = view

@@ -181,14 +181,15 @@ class Recorder:
         course.after_step(moment)
         self._ratios.after_step()
         self._note(self._history.add_step, course.step, moment.metrics)
-        if self._interval.unit != "epochs" and self._is_due():
+        is_epoch_over = moment.step_of_epoch == course.steps_of_epoch  # soon more will be known
+        if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
             self._take(moment.metrics)
 
     def after_epoch(self, moment: Moment) -> None:
         """Note the metrics; take a snapshot where one is due."""
         self._course.after_epoch(moment)
         self._note(self._history.add_epoch, self._course.epoch, self._course.step, moment.metrics)
-        if self._interval.unit == "epochs" and self._is_due():
+        if self._is_due():
             self._take(moment.metrics)
 
     def ends(self, moment: Moment) -> None:

@@ -6,14 +6,16 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import finite_range
+from actwidgets.core.ticks import ticks
+from actwidgets.views._controls import note
 from actwidgets.views._line_figure import COLOURS, MARK
 from actwidgets.views._picture import plain_figure
 
-MARGIN = {"top": 6, "bottom": 8, "left": 54, "right": 12}
+MARGIN = {"top": 6, "bottom": 8, "left": 44, "right": 12}
 
 
 class MetricCurve(w.VBox):
-    """One line without words of its own; what it is stands at the axis.
+    """One line, and above it what it is.
 
     Args:
         width_px: Of the figure.
@@ -40,32 +42,32 @@ class MetricCurve(w.VBox):
         self._axis = bq.Axis(
             scale=self._y,
             orientation="vertical",
-            num_ticks=3,
-            tick_format=".2g",
+            tick_format="~g",
             grid_lines="none",
-            label_offset="40px",
+            tick_style={"font-size": "10px"},
         )
         figure = plain_figure([self.mark, self.line], margin=MARGIN, axes=[self._axis])
         figure.layout.width = figure.layout.min_width = f"{width_px}px"
         figure.layout.height = figure.layout.min_height = f"{height_px}px"
-        super().__init__(children=(figure,))
+        self._name = w.HTML()
+        super().__init__(children=(self._name, figure))
 
     def show(self, name: str, values: ArrayLike) -> None:
         """Draw another line.
 
         Args:
-            name: What it is, at the axis.
+            name: What it is.
             values: `(snapshot,)`; those without a finite value are left out.
         """
         values = np.asarray(values, np.float32)
-        low, high = finite_range(values)
-        margin = 0.12 * (high - low) or 0.5
+        found = ticks(*finite_range(values), count=3)
         with self._y.hold_sync():
-            self._y.min, self._y.max = float(low - margin), float(high + margin)
+            self._y.min, self._y.max = float(found[0]), float(found[-1])
+        self._axis.tick_values = found
         last = max(len(values) - 1, 1)
         with self._x.hold_sync():
             self._x.min, self._x.max = -0.02 * last, 1.02 * last
-        self._axis.label = name
+        self._name.value = note(name)
         known = np.flatnonzero(np.isfinite(values))  # bqplot's markers fail on NaN
         with self.line.hold_sync():
             self.line.x, self.line.y = known.astype(np.float32), values[known]

@@ -29,7 +29,7 @@ class TrainingCurve(w.VBox):
             axis: bq.LinearScale(min=0.0, max=1.0, allow_padding=False) for axis in ("x", "y")
         }
         self.by_step = bq.Lines(
-            scales=scales, colors=[TRAINING], stroke_width=1.2, opacities=[0.55]
+            scales=scales, colors=[TRAINING], stroke_width=1.2, opacities=[0.75]
         )
         self.by_epoch, self.validation = (
             bq.Lines(

@@ -1,11 +1,13 @@
 """Scrub through a recorded training: a slider of its snapshots, and play."""
 
 import html
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import ipywidgets as w
 import traitlets as t
 
+from actwidgets.core.training.curves import VALIDATION
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection, Session
 from actwidgets.views._controls import show
@@ -110,10 +112,20 @@ class EpochSlider(View):
                 self._session.at = change.new
 
 
+def _figures(metrics: Mapping[str, float]) -> Iterator[str]:
+    """Each metric, and behind it the same of the validation."""
+    for name, value in metrics.items():
+        if name.removeprefix(VALIDATION) in metrics and name.startswith(VALIDATION):
+            continue
+        text = f"{html.escape(name)} {value:.3g}"
+        of_validation = metrics.get(f"{VALIDATION}{name}")
+        yield text if of_validation is None else f"{text} (val {of_validation:.3g})"
+
+
 def _told(session: RecordedSession) -> str:
     """The readout, as HTML."""
     snapshot = session.snapshot
-    parts = [f"{html.escape(name)} {value:.3g}" for name, value in snapshot.metrics.items()]
+    parts = list(_figures(snapshot.metrics))
     if not snapshot.epoch:
         parts.insert(0, "before training")
     count = len(session.recording.snapshots)

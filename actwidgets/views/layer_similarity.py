@@ -43,7 +43,7 @@ class LayerSimilarity(PassView):
             raise TypeError(f"other must be a Session or None; got {type(other).__name__}")
         self._other = other
         super().__init__(session, **options)
-        if other is not None:
+        if other is not None and other is not session:
             other.observe(self._on_session, names="revision")
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -131,7 +131,8 @@ class LayerSimilarity(PassView):
 
     def close(self) -> None:
         """Stop watching the sessions and give back all widgets. Safe to call twice."""
-        if getattr(self, "_subscribed", False) and self._other is not None:
+        is_followed = self._other is not None and self._other is not self._session
+        if getattr(self, "_subscribed", False) and is_followed:
             self._other.unobserve(self._on_session, names="revision")
         super().close()
 

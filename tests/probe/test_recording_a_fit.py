@@ -193,6 +193,15 @@ def test_batches_are_an_interval_too_and_the_end_is_taken(model, data, tmp_path)
     assert np.isfinite(recorder.recording.weight_numbers("conv").update_ratio[1:-1]).all()
 
 
+def test_a_snapshot_at_the_end_of_an_epoch_knows_the_validation_too(model, data, tmp_path):
+    recorder = Recorder(model, tmp_path, *data, every=("batches", 1), layers=["conv"])
+    history = fit(model, data, recorder.callback, validation_data=data).history
+    snapshots = recorder.recording.snapshots
+    assert [info.step for info in snapshots] == list(range(7))
+    assert [info.metrics.get("val_loss") for info in snapshots[3::3]] == history["val_loss"]
+    assert "val_loss" not in snapshots[2].metrics
+
+
 def test_an_interrupted_run_is_gone_on_with(model, data, tmp_path):
     class Interrupting(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

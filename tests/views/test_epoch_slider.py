@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from recorded_training import MemoryRecording
@@ -31,6 +33,15 @@ def test_it_tells_the_epoch_and_the_metrics_of_the_snapshot(session, view):
     assert "snapshot 4 of 4" in view._readout.value
     session.at = 0
     assert "epoch 0 <span>before training · snapshot 1 of 4" in view._readout.value
+
+
+def test_the_validation_is_told_behind_what_it_is_of(session, view):
+    metrics = {"loss": 1.5, "val_loss": 2.25, "val_<b>": 1.0}
+    last = dataclasses.replace(session.recording.snapshots[-1], metrics=metrics)
+    session.recording.snapshots = (*session.recording.snapshots[:-1], last)
+    session.refresh()
+    told = "loss 1.5 (val 2.25) · val_&lt;b&gt; 1 · snapshot 4 of 4"
+    assert f"<span>{told}</span>" in view._readout.value
 
 
 @pytest.mark.parametrize("name", ["_slider", "_play"])
@@ -74,13 +85,13 @@ def test_options_reach_the_player(session, view):
 
 
 def test_the_curve_is_of_the_loss_or_of_what_there_is(session, view):
-    assert view._curve._axis.label == "loss"
+    assert "loss" in view._curve._name.value
     assert view._curve.line.x.tolist() == [1, 2, 3]  # the first has none
     assert view._curve.line.y.tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 4])
     view.metric = "<i>acc</i>"
     assert view._curve.line.y[-1] == pytest.approx(0.3)
     view.metric = "of nothing"
-    assert view._curve._axis.label == "loss"
+    assert "loss" in view._curve._name.value
 
 
 @pytest.mark.parametrize("count", [1, 300])
@@ -140,6 +151,8 @@ def test_sessions_side_by_side_each_with_its_moment():
     assert (before.at, after.at) == (1, 3)
     before.unit = 4
     assert after.unit == 4
+    _, showing = app.children[1].children
+    assert showing.layout.flex.endswith("1144px")  # with less room they go below what chooses
     app.pages.turn_to("layer by layer")
     between = app.views["before and <after>: LayerSimilarity"]
     table = between._table

@@ -97,6 +97,14 @@ def test_another_model_gives_the_columns(data):
     assert view.error == ""
 
 
+def test_a_session_beside_itself_closes_as_any_other(data):
+    session = _session(data)
+    view = LayerSimilarity(session, session)
+    assert view.error == ""
+    view.close()
+    session.refresh()
+
+
 def test_a_layer_with_nan_is_left_out_and_named(data):
     view = LayerSimilarity(_session(data, nan_in=1))
     assert view._table.layers == ("<i>layer 0", "<i>layer 2")

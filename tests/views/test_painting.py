@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 import traitlets as t
 from PIL import Image
+from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.app import Workbench
 from actwidgets.comparison import Comparison
 from actwidgets.core.pictures.colormaps import GAP
 from actwidgets.errors import DataError
+from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Session
 from actwidgets.views._picture import Picture
 from actwidgets.views.base import View
@@ -36,6 +38,8 @@ def pixels(png):
 
 def made(name, session):
     view = getattr(aw, name)
+    if name == "EpochSlider":
+        return view(RecordedSession(MemoryRecording()))
     return view(session, session) if name == "LayerSimilarity" else view(session)
 
 
