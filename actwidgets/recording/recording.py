@@ -245,36 +245,23 @@ class Recording:
     # --- handing it on -------------------------------------------------------------------
 
     def save_gif(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write what a view shows as an animated GIF, over the snapshots or the layers.
+        """Write a view of `session()` as an animated GIF; see `films.save_gif`.
 
-        Args:
-            view: A view of `session()`; it is put back to what it showed.
-            path: Of the file.
-            **options: `fps`, `over="layers"` and others of `films.save_gif`.
-
-        Raises: as `films.save_gif`.
+        Over the snapshots, or with `over="layers"` the input and then each layer. The view is
+        put back to what it showed.
         """
         from actwidgets.recording.films import save_gif
 
         save_gif(view, path, **options)
 
     def save_contact_sheet(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the frames of `save_gif` beside one another, as one PNG.
-
-        Raises: as `films.save_contact_sheet`.
-        """
+        """Write the frames of `save_gif` beside one another, as one PNG."""
         from actwidgets.recording.films import save_contact_sheet
 
         save_contact_sheet(view, path, **options)
 
     def to_tensorboard(self, logdir: str | os.PathLike[str], **options: Any) -> Path:
-        """Write event files that TensorBoard shows; see `tensorboard_export.to_tensorboard`.
-
-        Returns:
-            The folder that was made in `logdir`.
-
-        Raises: as that function.
-        """
+        """Write event files into a folder in `logdir`; see `tensorboard_export`."""
         from actwidgets.recording.tensorboard_export import to_tensorboard
 
         return to_tensorboard(self, logdir, **options)
