@@ -14,10 +14,10 @@ from actwidgets.views._controls import shorten
 from actwidgets.views._picture import plain_figure
 
 HEIGHT_PX, ROWS_HEIGHT_PX = 240, 360
-MARGIN = {"top": 8, "bottom": 30, "left": 92, "right": 14}
+MARGIN = {"top": 8, "bottom": 30, "left": 100, "right": 14}
 FEWEST_BINS = 8  # there is room for, however few there are
 LABELS_UP_TO = 14  # rows that are named
-LETTERS = 14  # of a name
+LETTERS = 15  # of a name
 ROW_TICK = 0.5  # how far up the mark at a mean goes, of a row
 FAINT, PLAIN, STRONG = 0.3, 0.4, 0.8  # how opaque an area is
 

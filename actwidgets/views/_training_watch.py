@@ -10,6 +10,7 @@ from actwidgets.core.training.interval import Interval
 from actwidgets.core.training.listener import Moment
 from actwidgets.session import Session
 
+COUNTED_WEIGHTS = 1_000_000  # of each, for a histogram: 4 ms
 CURVES_EVERY_S = 0.5  # nobody reads a curve more often
 LOOK_AGAIN_S = 0.5  # how soon an interrupt is noticed
 FIRST_WINDOW_S, LONGEST_WINDOW_S = 0.1, 5.0  # for passes over the samples, between two steps
@@ -76,6 +77,7 @@ class TrainingWatch:
         """The same at the end of an epoch."""
         self.moment = moment
         self.curves.add_epoch(moment)
+        self._remember()
         self._show_what_is_due()
 
     def ends(self, moment: Moment) -> None:
@@ -132,6 +134,14 @@ class TrainingWatch:
             self._drawn_s = now_s
             with self._for_curves.spending():
                 self._draw()
+
+    def _remember(self) -> None:
+        """Keep how the weights are spread after an epoch, where a view looks at that."""
+        histograms = self._session.histograms
+        if histograms.labels and self._for_views.can_afford():
+            with self._for_views.spending():
+                label = f"epoch {self.curves.n_epochs}"
+                histograms.remember(label, activations=False, limit=COUNTED_WEIGHTS)
 
     def _read_on(self) -> None:
         """Have passes over the samples go on while the weights stay as they are."""

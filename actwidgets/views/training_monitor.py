@@ -129,7 +129,8 @@ class TrainingMonitor(View):
             return note(NO_TRAINING)
         now = watch.moment
         epoch = f"epoch {now.epoch + (watch.state == 'training' and now.step_of_epoch > 0)}"
-        parts = [f"{watch.state}: {epoch}" + (f" of {now.n_epochs}" if now.n_epochs else "")]
+        state = "drawing paused" if self.paused and watch.state == "training" else watch.state
+        parts = [f"{state}: {epoch}" + (f" of {now.n_epochs}" if now.n_epochs else "")]
         if watch.state == "training" and now.step_of_epoch:
             of = f" of {now.n_steps:,}" if now.n_steps else ""
             parts.append(f"batch {now.step_of_epoch:,}{of}")

@@ -204,3 +204,25 @@ def test_closing_gives_every_widget_back(trained):
     monitor = aw.TrainingMonitor(trained)
     monitor.close()
     assert set(open_widgets()) == before
+
+
+def test_weights_are_kept_at_the_end_of_each_epoch_where_a_view_shows_them(monitor, trained):
+    train(monitor)
+    assert trained.histograms.labels == ()
+    view = aw.WeightHistogram(trained)
+    first = trained.histograms.labels
+    train(monitor)
+    assert trained.histograms.labels == (*first, "epoch 2")
+    assert [label for label, _ in trained.histograms.moments(what="kernel")][-2:] == [
+        "epoch 2",
+        "now",
+    ]
+    view.close()
+
+
+def test_paused_it_says_so_while_it_trains(monitor):
+    train(monitor)
+    monitor.paused = True
+    assert "drawing paused: epoch" in monitor._status.value
+    monitor.paused = False
+    assert "training: epoch" in monitor._status.value

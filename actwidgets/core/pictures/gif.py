@@ -27,7 +27,7 @@ def gif(
     """Frames as an animated GIF.
 
     Args:
-        frames: `(row, column, 3)` uint8 each. Those of different sizes are centred on the
+        frames: `(row, column, 3)` uint8 each. Smaller ones lie in the upper left corner of the
             largest.
         fps: Frames a second, up to 50. The format counts in 1/100 s: the time of each frame
             is the nearest that keeps the whole film as long as it should be.
@@ -91,11 +91,11 @@ def colour_error(frames: Sequence[ArrayLike]) -> int:
 def on_one_size(
     frames: Sequence[Pixels], paper: tuple[int, int, int] | None = None
 ) -> list[Pixels]:
-    """Frames centred on the size of the largest.
+    """Frames of the size of the largest, corner on corner: a title stays where it is.
 
     Args:
         frames: `(row, column, 3)` uint8 each.
-        paper: Colour around smaller ones; that of the first frame's corner where None.
+        paper: Colour beside smaller ones; that of the first frame's corner where None.
     """
     if not frames:
         return []
@@ -108,8 +108,7 @@ def on_one_size(
             placed.append(frame)
             continue
         whole = np.broadcast_to(behind, (height, width, 3)).copy()
-        top, left = (height - frame.shape[0]) // 2, (width - frame.shape[1]) // 2
-        whole[top : top + frame.shape[0], left : left + frame.shape[1]] = frame
+        whole[: frame.shape[0], : frame.shape[1]] = frame
         placed.append(whole)
     return placed
 

@@ -48,6 +48,11 @@ class Curves:
         self._epochs.append((self._last_epoch, dict(moment.metrics)))
 
     @property
+    def n_epochs(self) -> int:
+        """Epochs that are complete."""
+        return self._last_epoch
+
+    @property
     def names(self) -> tuple[str, ...]:
         """The metrics, `loss` first, without those of validation."""
         told = [*(each[2] for each in self._steps[:1]), *(each[1] for each in self._epochs[:1])]
