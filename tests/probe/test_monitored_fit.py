@@ -1,6 +1,7 @@
 """What views show while a real model is being fitted."""
 
 import threading
+import time
 
 import keras
 import numpy as np
@@ -47,6 +48,7 @@ def test_each_frame_shows_one_state_of_the_weights(fitted):
     assert matrix.error == monitor.error == ""
     assert len(frames) == 12
     monitor._watch._noticing.join(20)  # it would take the weights below for put back by `fit`
+    session.wait()  # nor is anything read of them
     last = model.get_weights()
     for profiles, weights in frames:
         assert profiles.complete
@@ -119,6 +121,7 @@ def test_callbacks_of_ones_own_may_refresh_while_a_slider_moves(fitted, place):
     def move():
         while not over.is_set():
             session.sample = (session.sample + 1) % len(x)
+            time.sleep(0.001)
 
     mover = threading.Thread(target=move, daemon=True)
     mover.start()
