@@ -1,6 +1,5 @@
 """Forward passes for what a session looks at. Arrays come from methods, never from traits."""
 
-import threading
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +16,7 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
+from actwidgets.core.training.lock_amid_steps import LockAmidSteps
 from actwidgets.errors import DataError, NotRecordedError
 
 
@@ -39,7 +39,7 @@ class SessionNumbers(t.HasTraits):
     _infos: dict[str, LayerInfo]
 
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
-        self.lock = threading.RLock()
+        self.lock = LockAmidSteps()
         self.memory_budget_bytes = memory_budget_bytes
         self._samples = samples
         super().__init__()

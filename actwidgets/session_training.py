@@ -23,6 +23,16 @@ class Training:
         turns = probes.turns(self._session._probe)
         return turns is not None and turns.training
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether `fit` is at its end: other callbacks may still put weights back."""
+        turns = probes.turns(self._session._probe)
+        return turns is not None and turns.is_leaving
+
+    def weights(self) -> Any:
+        """Something that changes when the weights do; None where nobody knows."""
+        return probes.fingerprint(self._session._probe)
+
     def callback(self, listener: TrainingListener) -> Any:
         """A Keras callback that tells a listener of the training.
 

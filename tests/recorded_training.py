@@ -1,5 +1,6 @@
 """A recording in memory: three classes that a convolution and a dense layer learn to part."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cache
 from types import SimpleNamespace
@@ -65,6 +66,9 @@ class MemoryRecording:
 
     def refresh(self):
         """Nothing else changes it."""
+
+    def still(self):
+        return nullcontext()
 
     def activations(self, layer, at=-1, rows=None):
         self.calls.append(("activations", layer, at))

@@ -17,7 +17,7 @@ class Course:
 
     def __init__(self, epoch: float = 0, step: int = 0, seconds: float = 0) -> None:
         self.epoch, self.step = epoch, step
-        self.stride = 1  # steps done at a time
+        self.stride: int | None = None  # steps done at a time; the last of an epoch may be fewer
         self.steps_of_epoch: int | None = None
         self._seconds, self._since = seconds, float("nan")
         self._epoch_offset: float | None = 0
@@ -40,6 +40,7 @@ class Course:
         self.run()
         self._epoch_offset = None  # until it is known whether Keras counts on by itself
         self._step_offset = self.step - moment.step
+        self.stride = None
         self.steps_of_epoch = moment.n_steps or self.steps_of_epoch
 
     def pause(self) -> None:
@@ -52,10 +53,17 @@ class Course:
             done = math.ceil(self.epoch)  # an epoch that was interrupted is not gone on with
             self._epoch_offset = max(done - moment.epoch, 0)
 
+    def is_last_step(self, moment: Moment) -> bool:
+        """Whether the step that begins is the last of this `fit`, as far as anybody knows."""
+        if not (moment.n_epochs and self.steps_of_epoch and self.stride):
+            return False
+        left = self.steps_of_epoch - moment.step_of_epoch
+        return moment.epoch + 1 >= moment.n_epochs and self.stride >= left
+
     def after_step(self, moment: Moment) -> None:
         """A step is complete."""
         step = self._step_offset + moment.step
-        self.stride, self.step = max(step - self.step, 1), step
+        self.stride, self.step = max(step - self.step, self.stride or 1), step
         done = moment.step_of_epoch
         self._done_of_epoch = done
         # Of an epoch of unknown length it is known only that it is not over.

@@ -1,5 +1,6 @@
 """A model as it was at a moment of its training, from stored values; no TensorFlow."""
 
+import copy
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -64,6 +65,10 @@ class RecordedProbe:
         if not -len(snapshots) <= at < len(snapshots):
             raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
         self._index = snapshots[at].index
+
+    def pinned(self) -> "RecordedProbe":
+        """The same, which stays at this snapshot wherever this one goes."""
+        return copy.copy(self)
 
     def activations(self, layers: Sequence[str], x: Any) -> dict[str, Array]:
         """Stored outputs of layers on recorded samples, `(sample, …, unit)` float32, by name.
@@ -142,10 +147,11 @@ class RecordedProbe:
             what: "weights" or "activations".
             name: Which weights.
         """
-        return [
-            (info.label, self._histogram(info.index, at, layer, what, name))
-            for at, info in enumerate(self.recording.snapshots)
-        ]
+        with self.recording.still():
+            return [
+                (info.label, self._histogram(info.index, at, layer, what, name))
+                for at, info in enumerate(self.recording.snapshots)
+            ]
 
     def _histogram(self, index: int, at: int, layer: str, what: str, name: str | None) -> Histogram:
         """One that is stored; kept, as a ridgeline asks for all of them at every move."""

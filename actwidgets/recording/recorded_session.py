@@ -66,7 +66,7 @@ class RecordedSession(Session):
     @property
     def snapshot(self) -> "SnapshotInfo":
         """The snapshot that is shown: its epoch, step and metrics."""
-        return self.recording.snapshots[self._probe.at]  # type: ignore[attr-defined]
+        return self.recording.snapshots[self._place]
 
     @property
     def epoch(self) -> float:
@@ -84,7 +84,7 @@ class RecordedSession(Session):
     def peak_values(self, rows: Sequence[int]) -> Floats:
         """The largest value of the chosen unit on each of `rows`, `(sample,)` float32."""
         known = list(known_rows(rows, self.n_samples))
-        high = self.recording.summaries(self.layer, self.at).high
+        high = self.recording.summaries(self.layer, self._place).high
         return np.asarray(high, np.float32)[known, self.unit]
 
     def layer_similarity(
@@ -108,6 +108,11 @@ class RecordedSession(Session):
             self._similarities[key] = found
         return found
 
+    @property
+    def _place(self) -> int:
+        """Where the snapshot is now; `at` is where it was when the recording was looked at."""
+        return int(self._probe.at)  # type: ignore[attr-defined]
+
     def refresh(self) -> None:
         """Look at the recording again: a live one may have more snapshots, or fewer.
 
@@ -115,7 +120,7 @@ class RecordedSession(Session):
         """
         with self.lock:
             self.recording.refresh()
-            place = self._probe.at  # type: ignore[attr-defined]
+            place = self._place
             if place == self.at:
                 self._move()
             else:
@@ -156,7 +161,11 @@ class RecordedSession(Session):
             raise DataError("class profiles need labels; this recording has none")
         layers = self._layers_that_fit() if every_layer else (self.layer,)
         if layers not in self._stored:
-            self._stored[layers] = StoredPass(self.recording, self.at, layers, self.labels)
+            self._stored[layers] = StoredPass(
+                self._probe.pinned(),  # type: ignore[attr-defined]
+                layers,
+                self.labels,
+            )
         return self._stored[layers]
 
     def _resolved(self, choice: Any) -> Selection:

@@ -3,8 +3,10 @@
 import logging
 import math
 import os
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +33,8 @@ class Recorder:
         recorder.recording.activations("conv", at=-1)
 
     In a training loop of one's own `snapshot()` takes the place of the callback. A further
-    `fit` goes on in the same recording, epochs counted on. A failure (a full disk) is told by
+    `fit` goes on in the same recording, epochs counted on. The callback goes last, behind those
+    that put weights back at the end, such as `EarlyStopping`. A failure (a full disk) is told by
     `error`; training goes on, and the next snapshot is tried again.
 
     Args:
@@ -108,6 +111,8 @@ class Recorder:
         self._ratios = UpdateRatios(self._subject)
         self._callback: Any = None
         self._closed = False
+        self._taken_of: Any = None  # which weights the last snapshot is of
+        self._lock = threading.RLock()
         self._note_the_last()
 
     @property
@@ -135,68 +140,86 @@ class Recorder:
             What was taken; None where it could not be, and `error` says why.
         """
         told = {name: float(value) for name, value in (metrics or {}).items()}
-        turns = probes.turns(self._subject.probe)
-        if turns is None or not turns.training:
-            self._course.run()
-            if self.recording.snapshots or epoch is not None:
-                self._course.advance(epoch)
-        if told:
-            self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
-        return self._take(told)
+        with self._alone():
+            turns = probes.turns(self._subject.probe)
+            if turns is None or not turns.training:
+                self._course.run()
+                if self.recording.snapshots or epoch is not None:
+                    self._course.advance(epoch)
+            if told:
+                self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
+            return self._take(told)
 
     def close(self) -> None:
         """Record nothing more. What is recorded stays."""
-        self._course.pause()
-        self._closed = True
-        self._subject.close()
+        with self._lock:
+            self._course.pause()
+            self._closed = True
+            self._subject.close()
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """A time in which neither the weights nor the recording change by another thread."""
+        turns = probes.turns(self._subject.probe)
+        # The lock comes second: who waits for the end of a step must not have it.
+        with nullcontext() if turns is None else turns.looking(), self._lock:
+            yield
 
     # --- what a training tells -----------------------------------------------------------
 
     def begins(self, moment: Moment) -> None:
         """Take the state before training, where there is no snapshot yet."""
-        self._course.begin(moment)
-        self._ratios.forget()
-        if not self.recording.snapshots:
-            self._take({})
-        self._note_the_last()
+        with self._lock:
+            self._course.begin(moment)
+            self._ratios.forget()
+            if not self.recording.snapshots:
+                self._take({})
+            self._note_the_last()
 
     def before_step(self, moment: Moment) -> None:
         """Keep the weights where what the step adds to them is to be measured."""
         course = self._course
-        course.before_step(moment)
-        is_last = self._interval.is_last_step(
-            math.floor(course.epoch) - self._last_epoch,
-            course.step - self._last_step,
-            course.stride,
-            course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
-        )
-        if is_last is None:  # nobody knows which step is the last: the first will do
-            is_last = not self._ratios.known
-        if is_last and not self._closed:
-            self._ratios.before_step()
+        with self._lock:
+            course.before_step(moment)
+            is_last = self._interval.is_last_step(
+                math.floor(course.epoch) - self._last_epoch,
+                course.step - self._last_step,
+                course.stride,
+                course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
+            )
+            if is_last is None:  # nobody knows which step is the last: the first will do
+                is_last = not self._ratios.known
+            if (is_last or course.is_last_step(moment)) and not self._closed:
+                self._ratios.before_step()
 
     def after_step(self, moment: Moment) -> None:
         """Note the metrics; take a snapshot where one is due."""
         course = self._course
-        course.after_step(moment)
-        self._ratios.after_step()
-        self._note(self._history.add_step, course.step, moment.metrics)
-        is_epoch_over = moment.step_of_epoch == course.steps_of_epoch  # soon more will be known
-        if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
-            self._take(moment.metrics)
+        with self._lock:
+            course.after_step(moment)
+            self._ratios.after_step()
+            self._note(self._history.add_step, course.step, moment.metrics)
+            is_epoch_over = moment.step_of_epoch == course.steps_of_epoch  # soon more is known
+            if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
+                self._take(moment.metrics)
 
     def after_epoch(self, moment: Moment) -> None:
         """Note the metrics; take a snapshot where one is due."""
-        self._course.after_epoch(moment)
-        self._note(self._history.add_epoch, self._course.epoch, self._course.step, moment.metrics)
-        if self._is_due():
-            self._take(moment.metrics)
+        course = self._course
+        with self._lock:
+            course.after_epoch(moment)
+            self._note(self._history.add_epoch, course.epoch, course.step, moment.metrics)
+            if self._is_due():
+                self._take(moment.metrics)
 
     def ends(self, moment: Moment) -> None:
         """Take the state at the end, where that is not the last that was taken."""
-        if self._course.step > self._last_step:
-            self._take(moment.metrics)
-        self._course.pause()
+        with self._lock:
+            # Another callback may have put the best weights back.
+            is_other = probes.fingerprint(self._subject.probe) != self._taken_of
+            if self._course.step > self._last_step or is_other:
+                self._take(moment.metrics)
+            self._course.pause()
 
     def failed(self, failure: Exception) -> None:
         """Say so in `error`."""
@@ -233,6 +256,7 @@ class Recorder:
             snapshot = take(self._subject.current_probe(), self._subject.wish, self._ratios.known)
             snapshot_files.write(self._folder, self._subject.manifest, info, snapshot)
             self._ratios.forget()
+            self._taken_of = probes.fingerprint(self._subject.probe)
             self.recording.refresh()
             self.error = self._thin()
         except Exception as failure:

@@ -3,6 +3,7 @@
 import operator
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -94,6 +95,10 @@ class Recording:
     def snapshots(self) -> tuple[SnapshotInfo, ...]:
         """Which moments there are, from the earliest on."""
         return self._shelf.infos
+
+    def still(self) -> AbstractContextManager[Any]:
+        """A time in which `snapshots` stays as it is."""
+        return self._shelf.lock
 
     @property
     def refused(self) -> Mapping[str, str]:

@@ -30,6 +30,7 @@ class Shelf:
     Attributes:
         infos: Which moments there are, from the earliest on.
         refused: By name of the file, why it cannot be read.
+        lock: Held while they change.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -38,12 +39,12 @@ class Shelf:
         self.refused: Mapping[str, str] = {}
         self._looked_at: dict[File, SnapshotInfo | str] = {}
         self._kept: OrderedDict[str, Snapshot] = OrderedDict()
-        self._lock = threading.RLock()
+        self.lock = threading.RLock()
         self.refresh()
 
     def refresh(self) -> bool:
         """Look again; whether anything has changed. New files are read once."""
-        with self._lock:
+        with self.lock:
             found: dict[File, SnapshotInfo | str] = {}
             for file in self._files():
                 found[file] = self._looked_at.get(file) or self._look_at(file[0])
@@ -73,7 +74,7 @@ class Shelf:
         Raises:
             DataError: There is none, or its file is gone or was damaged meanwhile.
         """
-        with self._lock:
+        with self.lock:
             file = self.info(at).file
             found = self._kept.pop(file, None)
             self._kept[file] = found or snapshot_files.read(self._folder, file)

@@ -11,7 +11,7 @@ from actwidgets.core.profiles.profile_pass import Layers, ProfilePass
 from actwidgets.core.profiles.top_samples import TopSamples
 
 if TYPE_CHECKING:
-    from actwidgets.recording.recording import Recording
+    from actwidgets.recording.recorded_probe import RecordedProbe
 
 
 class StoredPass(ProfilePass):
@@ -20,16 +20,15 @@ class StoredPass(ProfilePass):
     At another threshold they follow from the stored peaks, which are quantised.
 
     Args:
-        recording: An open recording.
-        at: Position of a snapshot.
+        probe: At a snapshot, where it stays; a live recording may lose others before it.
         layers: Names of recorded layers.
         labels: `(sample,)` class indices of all recorded samples.
     """
 
-    def __init__(self, recording: "Recording", at: int, layers: Layers, labels: Integers) -> None:
+    def __init__(self, probe: "RecordedProbe", layers: Layers, labels: Integers) -> None:
         self.layers, self.cancelled = layers, False
-        self._recording, self._at, self._labels = recording, at, labels
-        stored = recording.profiles(at)
+        self._probe, self._labels = probe, labels
+        stored = probe.recording.profiles(probe.at)
         sums = {name: stored.sums[name] for name in layers}
         self._stored = replace(stored, sums=sums, complete=True)
         self._moved: tuple[float, ClassProfiles] | None = None
@@ -62,7 +61,7 @@ class StoredPass(ProfilePass):
 
     def peaks(self, layer: str) -> Floats:
         """`(sample, unit)` float32: the largest value of each sample."""
-        return np.asarray(self._recording.summaries(layer, self._at).high, np.float32)
+        return np.asarray(self._probe.recording.summaries(layer, self._probe.at).high, np.float32)
 
     def peak_range(self, layer: str) -> tuple[float, float]:
         """The smallest and the largest value of a layer."""

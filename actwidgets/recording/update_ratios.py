@@ -49,6 +49,6 @@ class UpdateRatios:
 
 
 def _ratio(before: Mapping[str, Array], after: Mapping[str, Array]) -> float:
-    added = {name: after[name].astype(np.float64) - before[name] for name in before}
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore"):  # of weights that are not finite
+        added = {name: after[name].astype(np.float64) - before[name] for name in before}
         return float(np.float64(norm(added)) / norm(before))

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from actwidgets.core.training.allowance import Allowance
 from actwidgets.core.training.curves import Curves
@@ -13,6 +14,7 @@ from actwidgets.session import Session
 COUNTED_WEIGHTS = 1_000_000  # of each, for a histogram: 4 ms
 CURVES_EVERY_S = 0.5  # nobody reads a curve more often
 LOOK_AGAIN_S = 0.5  # how soon an interrupt is noticed
+LEAVING_S, LEAVING_LONG_S = 0.005, 0.2  # how often it is asked whether `fit` has returned
 FIRST_WINDOW_S, LONGEST_WINDOW_S = 0.1, 5.0  # for passes over the samples, between two steps
 
 
@@ -45,6 +47,7 @@ class TrainingWatch:
         self.state = self.failure = ""
         self.share, self.every, self.paused = 0.02, Interval(1.0, "seconds"), False
         self._begun_s = self._ended_s = 0.0
+        self._weights: Any = None  # those that were shown at the end
         self._over = threading.Event()
 
     # --- what a training tells -----------------------------------------------------------
@@ -59,9 +62,10 @@ class TrainingWatch:
         self._refreshed_at = moment
         self._for_curves, self._for_views = Allowance(self.share / 3), Allowance(self.share * 2 / 3)
         self._window_s = 0.0
-        threading.Thread(
+        self._noticing = threading.Thread(
             target=self._notice_the_end, args=(self._over,), name="actwidgets watch", daemon=True
-        ).start()
+        )
+        self._noticing.start()
         self._draw()
 
     def before_step(self, moment: Moment) -> None:
@@ -158,14 +162,25 @@ class TrainingWatch:
 
     def _finish(self, state: str) -> None:
         self.state, self._ended_s = state, time.monotonic()
+        self._weights = self._session.training.weights()
         self._over.set()
         self._session.refresh()
         self._draw()
 
     def _notice_the_end(self, over: threading.Event) -> None:
-        """An exception or an interrupt ends `fit` without a word."""
+        """An exception or an interrupt ends `fit` without a word.
+
+        Callbacks behind this one, such as `EarlyStopping`, may change the weights at the end.
+        """
         while not over.wait(LOOK_AGAIN_S):
             if not self._session.training.under_way:
                 if over is self._over:
                     self._finish("interrupted")
                 return
+        training = self._session.training
+        pause_s = LEAVING_S
+        while over is self._over and (training.under_way or training.is_leaving):
+            time.sleep(pause_s)
+            pause_s = min(1.1 * pause_s, LEAVING_LONG_S)  # a loop of one's own may go on for long
+        if over is self._over and training.weights() != self._weights:
+            self._session.refresh()

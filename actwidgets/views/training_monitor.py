@@ -47,7 +47,7 @@ class TrainingMonitor(View):
     width_px = t.Int(760, min=320, help="of the two figures together").tag(option=True)
 
     def __init__(self, session: Session, **options: Any) -> None:
-        self._watch = TrainingWatch(session, self._repaint)
+        self._watch = TrainingWatch(session, self._draw)
         self._callback: Any = None
         super().__init__(session, **options)
 
@@ -73,6 +73,10 @@ class TrainingMonitor(View):
         if self._watch.state == "training":
             self._watch.state = "stopping"
             self.callback.stop()
+            self._repaint()
+
+    def _draw(self) -> None:
+        if self._subscribed:  # it may be closed while a training goes on
             self._repaint()
 
     def _build(self) -> tuple[w.Widget, ...]:

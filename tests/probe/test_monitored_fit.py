@@ -1,5 +1,8 @@
 """What views show while a real model is being fitted."""
 
+import threading
+import time
+
 import keras
 import numpy as np
 import pytest
@@ -44,6 +47,7 @@ def test_each_frame_shows_one_state_of_the_weights(fitted):
     assert monitor.state == "finished"
     assert matrix.error == monitor.error == ""
     assert len(frames) > 3
+    monitor._watch._noticing.join(20)  # it would take the weights below for put back by `fit`
     frames.append((session.profiles(), model.get_weights()))  # before the weights change again
     for profiles, weights in frames:
         assert profiles.complete
@@ -101,3 +105,47 @@ def test_predictions_of_all_samples_are_not_mixed_from_two_states(fitted):
     for known, predictions, weights in seen:
         model.set_weights(weights)
         np.testing.assert_allclose(predictions, aw.predict(model, x[known]), rtol=1e-4)
+
+
+def test_weights_that_a_callback_puts_back_at_the_end_are_shown(fitted):
+    model, x, y = fitted
+    session = aw.Session(model, x, y, layer="out")
+    monitor, shown = aw.TrainingMonitor(session), []
+
+    class PuttingBack(keras.callbacks.Callback):
+        def on_train_end(self, logs=None):
+            shown.append(session.maps([0]))
+            model.set_weights([0 * each for each in model.get_weights()])
+
+    model.fit(x, y, verbose=0, callbacks=[monitor.callback, PuttingBack()])
+    monitor._watch._noticing.join(20)
+    assert not np.allclose(session.maps([0]), shown[0])
+    np.testing.assert_allclose(session.maps([0]), 0.5)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_callbacks_of_ones_own_may_refresh_while_a_slider_moves(fitted, place):
+    model, x, y = fitted
+    session = aw.Session(model, x, y, layer="out")
+    monitor, grid = aw.TrainingMonitor(session), aw.FeatureMapGrid(session)
+    over = threading.Event()
+
+    class Refreshing(keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            session.refresh()
+
+        on_train_batch_end = on_train_batch_begin
+
+    def move():
+        while not over.is_set():
+            session.sample = (session.sample + 1) % len(x)
+            time.sleep(0.001)
+
+    mover = threading.Thread(target=move, daemon=True)
+    mover.start()
+    callbacks = [monitor.callback]
+    callbacks.insert(place, Refreshing())
+    model.fit(x, y, epochs=3, batch_size=10, verbose=0, callbacks=callbacks)
+    over.set()
+    mover.join(20)
+    assert monitor.error == grid.error == ""

@@ -80,3 +80,19 @@ def test_steps_done_several_at_a_time_are_a_stride():
     course.before_step(Moment())
     course.after_step(Moment(0, 2, 1, 4, 2))
     assert (course.stride, course.step, course.epoch) == (2, 2, 0.5)
+    course.before_step(Moment(0, 2, 1, 4, 2))
+    course.after_step(Moment(0, 3, 1, 4, 3))  # an epoch's last step may be of fewer
+    assert course.stride == 2
+    course.begin(Moment(n_steps=4))
+    assert course.stride is None
+
+
+def test_which_step_is_the_last_of_a_fit():
+    course = Course()
+    course.begin(Moment(n_epochs=2, n_steps=5))
+    assert not course.is_last_step(Moment(1, 9, 2, 5, 4))  # nobody knows how many at a time
+    course.after_step(Moment(0, 2, 2, 5, 2))
+    known = [course.is_last_step(Moment(1, 5 + step, 2, 5, step)) for step in range(5)]
+    assert known == [False, False, False, True, True]
+    assert not course.is_last_step(Moment(0, 4, 2, 5, 4))
+    assert not course.is_last_step(Moment(1, 9, None, 5, 4))

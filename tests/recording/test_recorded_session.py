@@ -120,6 +120,17 @@ def test_a_live_recording_may_gain_and_lose_snapshots(session, recording):
     np.testing.assert_array_equal(session.predictions(), recording.outputs[0]["output"])
 
 
+def test_numbers_stay_those_of_the_moment_where_others_were_lost_unannounced(session, recording):
+    session.select(layer="dense", unit=2)
+    session.at = 1
+    before = session.profiles()
+    recording.snapshots, recording.outputs = recording.snapshots[1:], recording.outputs[1:]
+    wanted = recording.outputs[0]["dense"]
+    np.testing.assert_allclose(session.peak_values([0, 5]), wanted[[0, 5], 2], rtol=1e-6)
+    np.testing.assert_allclose(session.top_samples(1)[1], wanted[:, 2].max(), rtol=1e-6)
+    np.testing.assert_array_equal(session.profiles().mean["dense"], before.mean["dense"])
+
+
 def test_maps_that_were_not_kept_are_refused_by_name(session):
     session.layer = "conv"
     with pytest.raises(NotRecordedError, match=f"samples 0 to {N_MAPS - 1}; sample 57 has none"):

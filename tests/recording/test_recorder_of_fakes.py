@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +9,8 @@ from trained import TrainedProbe, images, train
 
 from actwidgets.core.profiles.profile_builder import ProfileBuilder
 from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core.training.listener import Moment
+from actwidgets.core.training.turns import Turns
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
 from actwidgets.recording import taking
 from actwidgets.recording.recorder import Recorder
@@ -103,7 +107,52 @@ def test_weights_are_copied_only_before_the_step_that_is_measured(fake, tmp_path
     weights = fake.weights
     monkeypatch.setattr(fake, "weights", lambda layer: copied.append(layer) or weights(layer))
     train(recorder, fake, steps=50, epochs=1)
-    assert len(copied) == 4  # two snapshots, and before and after the last step
+    # Two snapshots; before and after the first step, as nobody knows how many go at a time, and
+    # the last.
+    assert len(copied) == 6
+
+
+def test_the_last_step_is_measured_wherever_the_interval_stands(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path, every=("batches", 4), layers=["conv"])
+    train(recorder, fake, steps=5, epochs=1)
+    found = recorder.recording.weight_numbers("conv").update_ratio
+    np.testing.assert_allclose(found, [np.nan, 0.1 / 1.3, 0.1 / 1.4], rtol=1e-5)
+
+
+def test_weights_put_back_at_the_end_are_taken_too(fake, tmp_path):
+    fake.fingerprint = lambda: fake.scale
+    recorder = recorder_of(fake, tmp_path)
+    train(recorder, fake, epochs=1)
+    assert len(recorder.recording.snapshots) == 2  # the last is that of the end
+    fake.scale = 0.5
+    recorder.ends(Moment(1, 3, 1, 3))
+    assert [info.epoch for info in recorder.recording.snapshots] == [0, 1, 1]
+    np.testing.assert_allclose(recorder.recording.kernels("conv"), 0.5, rtol=0.01)
+
+
+def test_a_snapshot_of_another_thread_waits_for_the_step_and_for_the_recorder(fake, tmp_path):
+    fake.turns = Turns()
+    recorder, taken, entered = recorder_of(fake, tmp_path), [], threading.Event()
+    summed = fake.activations
+
+    def slow(layers, x):
+        entered.set()
+        time.sleep(0.01)
+        return summed(layers, x)
+
+    fake.activations = slow
+    other = threading.Thread(target=lambda: taken.append(recorder.snapshot()))
+    fake.turns.begin_training(lambda: True)
+    fake.turns.begin_step()
+    other.start()
+    time.sleep(0.05)
+    assert not entered.is_set()
+    recorder.begins(Moment())  # of a callback that comes behind the one whose step it is
+    fake.turns.end_step()
+    other.join(20)
+    fake.turns.end_training()
+    assert [info.index for info in recorder.recording.snapshots] == [0, 1]
+    assert taken[0].index == 1
 
 
 def test_units_that_no_sample_reaches_are_dead(fake, tmp_path):

@@ -16,6 +16,7 @@ PIXELS = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)
         (PIXELS / 255, 8),
         (PIXELS, 1),
         (np.array([[0, -0.0, np.nan, np.inf]], np.float32), 4),
+        (np.array([[0, -0.0, 1]], np.float32), 4),
         (np.zeros((3, 0), np.float32), 4),
         (np.array([["a"], ["<b>"]], dtype=object), 12),
     ],

@@ -27,16 +27,18 @@ class Interval:
         return passed[self.unit] >= self.count
 
     def is_last_step(
-        self, n_epochs: float, n_steps: int, stride: int, left_of_epoch: int | None
+        self, n_epochs: float, n_steps: int, stride: int | None, left_of_epoch: int | None
     ) -> bool | None:
         """Whether the step about to begin is the last before it is over; None: nobody knows.
 
         Args:
             n_epochs: Whole epochs since the last time.
             n_steps: Steps since then.
-            stride: Steps that are done at a time.
+            stride: Steps that are done at a time, where that is known.
             left_of_epoch: Steps that the epoch still has, where that is known.
         """
+        if stride is None:
+            return None
         if self.unit == "batches":
             return n_steps + stride >= self.count
         if self.unit == "seconds" or left_of_epoch is None:

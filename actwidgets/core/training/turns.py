@@ -1,10 +1,14 @@
 """Whose turn it is at the weights of a model: a training step's, or somebody's who looks."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
+from weakref import WeakSet
 
 ASK_AGAIN_S = 0.25  # how often somebody who waits asks whether the training still goes on
+LOCKED_S = 2.0  # a step that is only wanted for so long waits for somebody who waits for it
+_here = threading.local()  # .trained: the turns of the models that this thread trains
 
 
 def _ended() -> bool:
@@ -25,7 +29,7 @@ class Turns:
         self._is_alive: Callable[[], bool] = _ended
         self._stepping = self._step_is_wanted = False
         self._n_steps = self._n_windows = 0
-        self._n_looking = self._n_waiting = self._n_let_in = 0
+        self._n_looking = self._n_waiting = self._n_let_in = self._n_reading = 0
         self._mine = threading.local()  # .n_looks: how many times this thread looks
 
     # --- the side of the training --------------------------------------------------------
@@ -34,11 +38,13 @@ class Turns:
         """Say that this thread trains the model from now on.
 
         Args:
-            is_alive: Whether it still does: an interrupt may end it without a word.
+            is_alive: Whether it still does: an interrupt may end it without a word. Where it
+                has a method `let_go`, that is called when it is over.
         """
         with self._changed:
             self._end()
             self._trainer, self._is_alive = threading.get_ident(), is_alive
+        trained_here().add(self)
 
     def end_training(self) -> None:
         """Say that it is over. Safe to call twice."""
@@ -59,8 +65,19 @@ class Turns:
             if self._stepping:
                 self._let_in()
 
+    def put_off_step(self) -> bool:
+        """End the step of this thread, which is to wait for somebody; whether there is one."""
+        with self._changed:
+            is_mine = self._stepping and self.trains_here
+            if is_mine:
+                self._let_in()
+            return is_mine
+
     def _end(self) -> None:
-        self._trainer, self._is_alive = None, _ended  # which may hold a frame and all in it
+        self._trainer = None
+        let_go = getattr(self._is_alive, "let_go", None)
+        if let_go is not None:
+            let_go()
         self._let_in()
 
     def _let_in(self) -> None:
@@ -90,7 +107,7 @@ class Turns:
             return
         n_looks = getattr(self._mine, "n_looks", 0)
         with self._changed:
-            if not n_looks and (self._stepping or self._step_is_wanted):
+            if not n_looks and self._must_wait():
                 self._wait_for_a_step()
             self._n_looking += 1
         with self._counted(n_looks):
@@ -106,8 +123,13 @@ class Turns:
         with self._changed:
             may_read = self.may_read_on
             self._n_looking += may_read
-        with self._counted(getattr(self._mine, "n_looks", 0)) if may_read else nullcontext():
-            yield may_read
+            self._n_reading += may_read
+        try:
+            with self._counted(getattr(self._mine, "n_looks", 0)) if may_read else nullcontext():
+                yield may_read
+        finally:
+            with self._changed:
+                self._n_reading -= may_read
 
     @contextmanager
     def _counted(self, n_looks: int) -> Iterator[None]:
@@ -120,13 +142,20 @@ class Turns:
                 self._n_looking -= 1
                 self._changed.notify_all()
 
+    def _must_wait(self) -> bool:
+        # A wanted step waits for the batch that is read in any case, and who reads it may need
+        # a lock of somebody who would wait here.
+        return self._stepping or (self._step_is_wanted and not self._n_reading)
+
     def _wait_for_a_step(self) -> None:
-        n_steps = self._n_steps
+        n_steps, begun_s = self._n_steps, time.monotonic()
         self._n_waiting += 1
         try:
-            while n_steps == self._n_steps:
+            while n_steps == self._n_steps and self._must_wait():
                 if not self._changed.wait(ASK_AGAIN_S):
                     _ = self.training  # an interrupt ends it without a word
+                if not self._stepping and time.monotonic() - begun_s > LOCKED_S:
+                    return
         finally:
             self._n_waiting -= 1
             if n_steps != self._n_steps:
@@ -146,6 +175,19 @@ class Turns:
             return self._trainer is not None
 
     @property
+    def is_leaving(self) -> bool:
+        """Whether it is said to be over, and the function that trained has yet to return."""
+        return self._trainer is None and self._is_alive()
+
+    @property
     def trains_here(self) -> bool:
         """Whether it is this thread that trains the model."""
         return self._trainer == threading.get_ident()
+
+
+def trained_here() -> "WeakSet[Turns]":
+    """The turns of all models that this thread trains, or has trained."""
+    if not hasattr(_here, "trained"):
+        _here.trained = WeakSet()
+    found: WeakSet[Turns] = _here.trained
+    return found

@@ -7,6 +7,7 @@ from typing import Any
 import keras
 
 from actwidgets.core.training.listener import Moment, TrainingListener
+from actwidgets.core.training.turns import Turns
 from actwidgets.probe.training.model_turns import turns_of
 from actwidgets.probe.training.running_frame import RunningFrame
 
@@ -21,10 +22,12 @@ class ListeningCallback(keras.callbacks.Callback):
 
     Args:
         listener: Is told of it. What it raises never ends the training.
+        watched: The model that is looked at, where it may be a part of the one that is trained.
     """
 
-    def __init__(self, listener: TrainingListener) -> None:
+    def __init__(self, listener: TrainingListener, watched: Any = None) -> None:
         super().__init__()
+        self._watched = watched
         self._listener = listener
         self._moment = Moment()
         self._failures: set[str] = set()
@@ -36,7 +39,9 @@ class ListeningCallback(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Announce the training."""
-        turns_of(self.model).begin_training(RunningFrame.of_caller())
+        is_running = RunningFrame.of_caller()
+        for turns in self._turns():
+            turns.begin_training(is_running)
         self._failures = set()
         self._moment = Moment(n_epochs=self.params.get("epochs"), n_steps=self.params.get("steps"))
         self._tell(self._listener.begins, 0, 0, {})
@@ -48,11 +53,12 @@ class ListeningCallback(keras.callbacks.Callback):
     def on_train_batch_begin(self, batch: int, logs: Any = None) -> None:
         """Wait until nobody looks at the weights."""
         self._call(self._listener.before_step)
-        turns_of(self.model).begin_step()
+        for turns in self._turns():
+            turns.begin_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Let those look who waited, and tell of the step."""
-        turns_of(self.model).end_step()
+        self._end_step()
         before = self._moment
         done = min(batch + 1, before.n_steps or batch + 1)  # several at a time go beyond the last
         step = before.step + done - before.step_of_epoch
@@ -61,13 +67,22 @@ class ListeningCallback(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """Tell of the epoch and its validation."""
-        turns_of(self.model).end_step()
+        self._end_step()
         self._tell(self._listener.after_epoch, epoch + 1, self._moment.step, logs or {})
 
     def on_train_end(self, logs: Any = None) -> None:
         """Tell of the end."""
         self._call(self._listener.ends)
-        turns_of(self.model).end_training()
+        for turns in self._turns():
+            turns.end_training()
+
+    def _turns(self) -> list[Turns]:
+        models = [self.model] if self._watched is None else [self.model, self._watched]
+        return list(dict.fromkeys(map(turns_of, models)))
+
+    def _end_step(self) -> None:
+        for turns in self._turns():
+            turns.end_step()
 
     def _tell(
         self, tell: Callable[[Moment], None], epoch: int, step: int, logs: Mapping[str, Any]

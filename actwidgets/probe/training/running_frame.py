@@ -16,9 +16,14 @@ class RunningFrame:
     """
 
     def __init__(self, frame: FrameType) -> None:
-        self._thread, self._frame, self._lowest = threading.get_ident(), frame, frame
+        self._thread, self._code, self._lowest = threading.get_ident(), frame.f_code, frame
+        self._frame: FrameType | None = frame
         while self._lowest.f_back is not None:
             self._lowest = self._lowest.f_back
+
+    def let_go(self) -> None:
+        """Hold the call no longer, nor all that is in it; any call of the function will do."""
+        self._frame = None
 
     @classmethod
     def of_caller(cls) -> Self:
@@ -38,11 +43,14 @@ class RunningFrame:
             current = sys._current_frames().get(self._thread)
             if current is None:
                 return False
-            while current.f_back is not None and current is not self._frame:
+            while current.f_back is not None and not self._is_it(current):
                 current = current.f_back
-            if current is self._frame or current is self._lowest:
-                return current is self._frame
+            if self._is_it(current) or current is self._lowest:
+                return self._is_it(current)
         return False
+
+    def _is_it(self, frame: FrameType) -> bool:
+        return frame.f_code is self._code if self._frame is None else frame is self._frame
 
 
 def _tells(module: str) -> bool:

@@ -1,7 +1,8 @@
 import threading
 import time
 
-from actwidgets.core.training.turns import Turns
+from actwidgets.core.training.lock_amid_steps import LockAmidSteps
+from actwidgets.core.training.turns import LOCKED_S, Turns
 
 
 def trained(turns, steps, seen, weights, alive=lambda: True):
@@ -107,3 +108,86 @@ def test_a_batch_that_was_begun_in_a_window_is_read_before_the_next_step():
     turns.end_step()
     reader.join()
     assert order == [("read", True), "step"]
+
+
+def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks():
+    turns, held, begun = Turns(), threading.Lock(), threading.Event()
+    turns.begin_training(lambda: True)
+
+    def read():
+        with turns.reading():
+            begun.set()
+            with held:
+                pass
+
+    def look():
+        with turns.looking():
+            held.release()
+
+    held.acquire()
+    threads = [threading.Thread(target=each, daemon=True) for each in (read, look)]
+    with turns.window():
+        threads[0].start()
+        begun.wait()
+    threading.Timer(0.1, threads[1].start).start()
+    begun_s = time.monotonic()
+    turns.begin_step()
+    assert time.monotonic() - begun_s < LOCKED_S  # not by way of the last resort
+    turns.end_step()
+
+
+def test_a_wanted_step_that_waits_for_somebody_who_waits_is_no_deadlock(monkeypatch):
+    monkeypatch.setattr("actwidgets.core.training.turns.LOCKED_S", 0.1)
+    turns, held, begun = Turns(), threading.Lock(), threading.Event()
+    turns.begin_training(lambda: True)
+
+    def look(first):
+        with turns.looking():
+            begun.set()
+            if first:
+                with held:
+                    pass
+            else:
+                held.release()
+
+    held.acquire()
+    threading.Thread(target=look, args=(True,), daemon=True).start()
+    begun.wait()
+    threading.Timer(0.05, look, args=(False,)).start()
+    turns.begin_step()
+    turns.end_step()
+
+
+def test_a_lock_of_somebody_who_waits_for_the_step_is_had_amid_the_step():
+    turns, lock, order, has_it = Turns(), LockAmidSteps(), [], threading.Event()
+    turns.begin_training(lambda: True)
+
+    def look():
+        with lock, lock:
+            has_it.set()
+            with turns.looking():
+                order.append("looked")
+
+    turns.begin_step()
+    with lock:
+        assert turns._stepping  # nobody else had it
+    other = threading.Thread(target=look, daemon=True)
+    other.start()
+    has_it.wait()
+    with lock, lock:
+        order.append("mine")
+        assert not turns._stepping
+    assert turns._stepping  # the step has begun again
+    turns.end_step()
+    assert order == ["looked", "mine"]
+
+
+def test_who_is_leaving_has_said_that_it_is_over():
+    turns, alive = Turns(), [True]
+    assert not turns.is_leaving
+    turns.begin_training(lambda: alive[0])
+    assert not turns.is_leaving
+    turns.end_training()
+    assert turns.is_leaving
+    alive[0] = False
+    assert not turns.is_leaving
