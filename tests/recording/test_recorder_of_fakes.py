@@ -348,3 +348,18 @@ def test_one_output_per_sample_is_kept_as_it_is(fake, tmp_path):
     assert recorder.error == ""
     with pytest.raises(ActwidgetsError, match="not one vector per sample"):
         recorder.recording.predictions()
+
+
+def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("actwidgets.recording.subject.MANY_UNITS", 19)
+    monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 179)
+    recorder = recorder_of(fake, tmp_path / "few")
+    assert [info.name for info in recorder.recording.layers] == ["dense"]
+    recorder = recorder_of(fake, tmp_path / "named", layers=["conv"])
+    recorder.snapshot()
+    assert recorder.recording.weight_histograms("conv")["kernel"].n_values == 180
+    with pytest.raises(LayerError, match="more than 100,000"):
+        recorder.recording.kernels("conv")
+    monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 180)
+    recorder.snapshot()
+    assert recorder.recording.kernels("conv").shape == (3, 3, 1, 20)
