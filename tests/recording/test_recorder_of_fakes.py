@@ -12,6 +12,7 @@ from actwidgets.core.profiles.sample_summary import summarise
 from actwidgets.core.training.listener import Moment
 from actwidgets.core.training.turns import Turns
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
+from actwidgets.recording.history_file import HistoryFile
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 from actwidgets.session import Session
@@ -363,3 +364,10 @@ def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, 
     monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 180)
     recorder.snapshot()
     assert recorder.recording.kernels("conv").shape == (3, 3, 1, 20)
+
+
+def test_a_history_without_its_recording_is_not_gone_on_with(fake, tmp_path):
+    HistoryFile(tmp_path).add_epoch(7, 70, {"loss": 1.0})
+    recorder = recorder_of(fake, tmp_path)
+    assert dict(recorder.recording.history.by_epoch) == {}
+    assert recorder.snapshot().epoch == 0
