@@ -149,3 +149,19 @@ def test_callbacks_of_ones_own_may_refresh_while_a_slider_moves(fitted, place):
     over.set()
     mover.join(20)
     assert monitor.error == grid.error == ""
+
+
+def test_a_part_of_the_model_that_is_trained_is_watched_too(fitted):
+    model, x, y = fitted
+    whole = keras.Sequential([keras.Input((6, 8, 1)), model])
+    whole.compile("sgd", "sparse_categorical_crossentropy")
+    session = aw.Session(model, x, y, layer="out")
+    monitor, seen = aw.TrainingMonitor(session), []
+    asking = keras.callbacks.LambdaCallback(
+        on_train_batch_begin=lambda batch, logs: seen.append(session._probe.turns._stepping),
+        on_train_batch_end=lambda batch, logs: seen.append(session.training.under_way),
+    )
+    whole.fit(x, y, verbose=0, callbacks=[monitor.callback, asking])
+    assert seen
+    assert all(seen)
+    assert not session.training.under_way

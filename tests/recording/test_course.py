@@ -96,3 +96,10 @@ def test_which_step_is_the_last_of_a_fit():
     assert known == [False, False, False, True, True]
     assert not course.is_last_step(Moment(0, 4, 2, 5, 4))
     assert not course.is_last_step(Moment(1, 9, None, 5, 4))
+
+
+def test_an_epoch_without_a_step_counts_on():
+    course = Course(epoch=2, step=6)
+    course.begin(Moment())
+    course.after_epoch(Moment(1, 0))
+    assert (course.epoch, course.step) == (3, 6)

@@ -13,6 +13,7 @@ from actwidgets.core.training.listener import Moment
 from actwidgets.core.training.turns import Turns
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
 from actwidgets.recording import taking
+from actwidgets.recording.history_file import HistoryFile
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 from actwidgets.session import Session
@@ -359,3 +360,25 @@ def test_activations_are_counted_until_there_are_enough(fake, tmp_path, monkeypa
     assert recording.activation_histogram("conv").n_values == 7 * 4 * 6 * 20
     assert recording.activation_histogram("dense").n_values == 21 * 5  # 35, 70, 105
     assert len(recording.summaries("conv").high) == recording.n_samples
+
+
+def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("actwidgets.recording.subject.MANY_UNITS", 19)
+    monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 179)
+    recorder = recorder_of(fake, tmp_path / "few")
+    assert [info.name for info in recorder.recording.layers] == ["dense"]
+    recorder = recorder_of(fake, tmp_path / "named", layers=["conv"])
+    recorder.snapshot()
+    assert recorder.recording.weight_histograms("conv")["kernel"].n_values == 180
+    with pytest.raises(LayerError, match="more than 100,000"):
+        recorder.recording.kernels("conv")
+    monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 180)
+    recorder.snapshot()
+    assert recorder.recording.kernels("conv").shape == (3, 3, 1, 20)
+
+
+def test_a_history_without_its_recording_is_not_gone_on_with(fake, tmp_path):
+    HistoryFile(tmp_path).add_epoch(7, 70, {"loss": 1.0})
+    recorder = recorder_of(fake, tmp_path)
+    assert dict(recorder.recording.history.by_epoch) == {}
+    assert recorder.snapshot().epoch == 0

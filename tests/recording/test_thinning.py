@@ -42,3 +42,7 @@ def test_epochs_count_not_places():
 def test_of_none_and_of_one_nothing_is_dropped():
     assert to_drop([], [], 0) == ()
     assert to_drop([0], [9], 0) == ()
+
+
+def test_of_equals_the_earliest_goes():
+    assert to_drop([0, 1, 2, 3, 4], [1] * 5, 4) == (1,)
