@@ -204,7 +204,7 @@ class KerasProbe:
 
     def training_callback(self, listener: TrainingListener) -> ListeningCallback:
         """A callback for this model's `fit` that tells a listener of the training."""
-        return ListeningCallback(listener)
+        return ListeningCallback(listener, self._model)
 
     def receptive_field(self, layer: str) -> ReceptiveField | None:
         """The part of the input that a position of a layer's map sees; None for all of it.
