@@ -3,6 +3,7 @@
 import inspect
 import io
 import logging
+import threading
 
 import bqplot as bq
 import ipywidgets as w
@@ -126,6 +127,21 @@ def test_the_same_state_gives_the_same_bytes(session):
     session.select(layer="conv")
     assert view.png() == before
     assert aw.ConfusionMatrix(session).png() == before
+
+
+@pytest.mark.parametrize("kind", [aw.ConfusionMatrix, Workbench])
+def test_nothing_changes_while_it_is_painted(session, kind, monkeypatch):
+    free = []
+
+    def look(*_):
+        thread = threading.Thread(target=lambda: free.append(session.lock.acquire(timeout=0.01)))
+        thread.start()
+        thread.join()
+        return b""
+
+    monkeypatch.setattr("actwidgets.views.painting.paint.paint", look)
+    kind(session).png()
+    assert free == [False]
 
 
 def test_controls_and_what_is_hidden_are_left_out(caplog):
