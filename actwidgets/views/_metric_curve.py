@@ -37,7 +37,6 @@ class MetricCurve(w.VBox):
             scales={"x": self._x, "y": whole},
             colors=[MARK],
             stroke_width=1.0,
-            line_style="dashed",
         )
         self._axis = bq.Axis(
             scale=self._y,

@@ -131,12 +131,12 @@ class TrainingMonitor(View):
         if not watch.state:
             return note(NO_TRAINING) + failure
         now = watch.moment
-        epoch = now.epoch + (watch.state == "training" and now.step_of_epoch > 0)
+        epoch = now.epoch + (now.step_of_epoch > 0)  # the one under way
         of_all = f" of {now.n_epochs}" if now.n_epochs else ""
         before = watch.curves.earlier_epochs
         in_all = f" ({epoch + before} in all)" if before else ""
         parts = [f"{watch.state}: epoch {epoch}{of_all}{in_all}"]
-        if watch.state == "training" and now.step_of_epoch:
+        if now.step_of_epoch:
             of = f" of {now.n_steps:,}" if now.n_steps else ""
             parts.append(f"batch {now.step_of_epoch:,}{of}")
         parts += [f"{name} {value:.4g}" for name, value in watch.curves.last.items()]
