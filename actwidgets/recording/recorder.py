@@ -110,6 +110,11 @@ class Recorder:
         self._closed = False
         self._note_the_last()
 
+    def __repr__(self) -> str:
+        """Say what is recorded so far, and what went wrong last."""
+        told = f"; {self.error}" if self.error else ""
+        return f"<Recorder of {self.recording!r}{told}>"
+
     @property
     def callback(self) -> Any:
         """A `keras.callbacks.Callback` for `fit`.
