@@ -34,8 +34,8 @@ class ViewBox(Paintable, w.VBox):
 
     def png(self, scale: float = 1, theme: str = "light") -> bytes:
         """As `Paintable.png`; one session's pictures are painted as of one moment."""
-        sessions = self._sessions()
-        with sessions[0].lock if len(sessions) == 1 else nullcontext():
+        locks = {id(view.session.lock): view.session.lock for view in self.views.values()}
+        with locks.popitem()[1] if len(locks) == 1 else nullcontext():
             return super().png(scale, theme)
 
     @property

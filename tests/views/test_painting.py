@@ -211,8 +211,11 @@ def test_a_workbench_shows_the_page_that_is_open(session):
 
 def test_a_comparison_lays_its_models_side_by_side(probe, data):
     sessions = {name: Session(probe, *data) for name in ("before", "after")}
-    shown = Image.open(io.BytesIO(Comparison(sessions).png()))
+    comparison = Comparison(sessions)
+    shown = Image.open(io.BytesIO(comparison.png()))
     assert shown.width > 1300
+    sessions["before"].sample = 2
+    assert sessions["after"].sample == 2  # still linked
 
 
 @pytest.mark.expects_error
