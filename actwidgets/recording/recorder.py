@@ -138,8 +138,11 @@ class Recorder:
 
         Returns:
             What was taken; None where it could not be, and `error` says why.
+
+        Raises:
+            DataError: Metrics that are not one number each.
         """
-        told = {name: float(value) for name, value in (metrics or {}).items()}
+        told = _numbers(metrics)
         turns = probes.turns(self._subject.probe)
         if turns is None or not turns.training:
             self._course.run()
@@ -279,3 +282,12 @@ def _positive(name: str, value: int, least: int = 1) -> int:
     if value < least:
         raise DataError(f"{name} must be at least {least}; got {value!r}")
     return int(value)
+
+
+def _numbers(metrics: Mapping[str, float] | None) -> dict[str, float]:
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise DataError(f"metrics go by name, as {{'loss': 0.5}}; got {metrics!r}")
+    try:
+        return {name: float(value) for name, value in (metrics or {}).items()}
+    except (TypeError, ValueError) as failure:
+        raise DataError(f"metrics are one number each; got {metrics!r}") from failure
