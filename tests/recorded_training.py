@@ -39,6 +39,7 @@ class MemoryRecording:
     path, class_names = "memory", ("cat", "<b>dog</b>", "owl")
 
     def __init__(self, n_moments=4, *, labelled=True):
+        self.refused = {}
         self.layers = LAYERS
         self.n_samples = N_SAMPLES
         self.manifest = SimpleNamespace(n_classes=N_CLASSES, image_shape=None)

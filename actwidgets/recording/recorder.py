@@ -115,6 +115,11 @@ class Recorder:
         self._lock = threading.RLock()
         self._note_the_last()
 
+    def __repr__(self) -> str:
+        """Say what is recorded so far, and what went wrong last."""
+        told = f"; {self.error}" if self.error else ""
+        return f"<Recorder of {self.recording!r}{told}>"
+
     @property
     def callback(self) -> Any:
         """A `keras.callbacks.Callback` for `fit`.
@@ -138,8 +143,11 @@ class Recorder:
 
         Returns:
             What was taken; None where it could not be, and `error` says why.
+
+        Raises:
+            DataError: Metrics that are not one number each.
         """
-        told = {name: float(value) for name, value in (metrics or {}).items()}
+        told = _numbers(metrics)
         with self._alone():
             turns = probes.turns(self._subject.probe)
             if turns is None or not turns.training:
@@ -298,3 +306,12 @@ def _positive(name: str, value: int, least: int = 1) -> int:
     if value < least:
         raise DataError(f"{name} must be at least {least}; got {value!r}")
     return int(value)
+
+
+def _numbers(metrics: Mapping[str, float] | None) -> dict[str, float]:
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise DataError(f"metrics go by name, as {{'loss': 0.5}}; got {metrics!r}")
+    try:
+        return {name: float(value) for name, value in (metrics or {}).items()}
+    except (TypeError, ValueError) as failure:
+        raise DataError(f"metrics are one number each; got {metrics!r}") from failure

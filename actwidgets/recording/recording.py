@@ -47,6 +47,19 @@ class Recording:
         self._shelf = Shelf(self.path, self.manifest)
         self._samples: tuple[Any, Integers | None] | None = None
 
+    def __repr__(self) -> str:
+        """Say what it holds, and how much of it cannot be read."""
+        snapshots = self.snapshots
+        plural = "" if len(snapshots) == 1 else "s"
+        parts = [f"{len(snapshots):,} snapshot{plural}"]
+        if snapshots:
+            parts[0] += f", epoch {snapshots[0].epoch:.4g} to {snapshots[-1].epoch:.4g}"
+        if self.refused:
+            parts.append(f"{len(self.refused):,} that cannot be read")
+        parts.append(f"{self.n_samples:,} samples")
+        parts.append(f"layers {', '.join(self._layers)}")
+        return f"<Recording {str(self.path)!r}: {'; '.join(parts)}>"
+
     # --- what there is -------------------------------------------------------------------
 
     def refresh(self) -> bool:

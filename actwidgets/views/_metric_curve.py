@@ -11,6 +11,7 @@ from actwidgets.views._controls import note
 from actwidgets.views._line_figure import COLOURS, MARK
 from actwidgets.views._picture import plain_figure
 
+BEYOND = 0.06  # of its length an axis goes beyond its last numbers, that a dot there is whole
 MARGIN = {"top": 6, "bottom": 8, "left": 44, "right": 12}
 
 
@@ -37,7 +38,6 @@ class MetricCurve(w.VBox):
             scales={"x": self._x, "y": whole},
             colors=[MARK],
             stroke_width=1.0,
-            line_style="dashed",
         )
         self._axis = bq.Axis(
             scale=self._y,
@@ -62,7 +62,8 @@ class MetricCurve(w.VBox):
         values = np.asarray(values, np.float32)
         found = ticks(*finite_range(values), count=3)
         with self._y.hold_sync():
-            self._y.min, self._y.max = float(found[0]), float(found[-1])
+            margin = BEYOND * (found[-1] - found[0])
+            self._y.min, self._y.max = float(found[0] - margin), float(found[-1] + margin)
         self._axis.tick_values = found
         last = max(len(values) - 1, 1)
         with self._x.hold_sync():

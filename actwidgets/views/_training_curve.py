@@ -13,6 +13,9 @@ from actwidgets.views._picture import plain_figure
 
 TRAINING, VALIDATING = "#3fa7a0", "#e08a2e"
 MARGIN = {"top": 8, "bottom": 40, "left": 52, "right": 14}
+# An axis goes so far beyond its first and last number, in parts of its length, that a dot there
+# is whole.
+BEYOND_LEFT, BEYOND_RIGHT, BEYOND_UP_DOWN = 0.0, 0.02, 0.03
 NOTHING: Doubles = np.zeros(1)
 
 
@@ -40,7 +43,9 @@ class TrainingCurve(w.VBox):
         for line in (self.by_step, self.by_epoch, self.validation):
             line.x = line.y = NOTHING
             line.visible = False
-        plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": {"font-size": "11px"}}
+        # Beside lines across, a number would stand on the end of its axis.
+        beside = {"font-size": "11px", "transform": "translate(-4px, 0)"}
+        plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": beside}
         self._axes = [
             bq.Axis(
                 scale=scales["x"], label="epoch", label_offset="30px",
@@ -64,8 +69,9 @@ class TrainingCurve(w.VBox):
         validation = curves.by_epoch(f"{VALIDATION}{name}")
         drawn = [curves.by_step(name), curves.by_epoch(name), validation]
         places, values = (np.concatenate(each) for each in zip(*drawn, strict=True))
-        self._fit_axis(self._axes[0], 0.0, max(places.max(initial=0.0), 1.0))
-        self._fit_axis(self._axes[1], *finite_range(values))
+        across, up = self._axes
+        _fit(across, ticks(0.0, max(places.max(initial=0.0), 1.0)), BEYOND_LEFT, BEYOND_RIGHT)
+        _fit(up, ticks(*finite_range(values)), BEYOND_UP_DOWN, BEYOND_UP_DOWN)
         for line, (x, y) in zip((self.by_step, self.by_epoch, self.validation), drawn, strict=True):
             _draw(line, x, y)
         key = f'<b>{html.escape(name)}</b> <span style="color:{TRAINING}">▬ training</span>'
@@ -73,14 +79,16 @@ class TrainingCurve(w.VBox):
             key += f' <span style="color:{VALIDATING}">▬ validation</span>'
         self._key.value = f'<div class="aw-note">{key}</div>'
 
-    def _fit_axis(self, axis: bq.Axis, low: float, high: float) -> None:
-        """Have an axis enclose a range with round numbers; it is left where it does already."""
-        found = ticks(low, high)
-        if axis.scale.max == found[-1] and axis.scale.min == found[0]:
-            return
-        with axis.scale.hold_sync():
-            axis.scale.min, axis.scale.max = float(found[0]), float(found[-1])
-        axis.tick_values = found
+
+def _fit(axis: bq.Axis, numbers: Doubles, before: float, beyond: float) -> None:
+    """Have an axis enclose round numbers and a little more; left where it does already."""
+    length = numbers[-1] - numbers[0]
+    low, high = float(numbers[0] - before * length), float(numbers[-1] + beyond * length)
+    if axis.scale.max == high and axis.scale.min == low:
+        return
+    with axis.scale.hold_sync():
+        axis.scale.min, axis.scale.max = low, high
+    axis.tick_values = numbers
 
 
 def _draw(line: bq.Lines, x: Doubles, y: Doubles) -> None:

@@ -1,5 +1,7 @@
 """Several views of one session or more as one widget."""
 
+from contextlib import nullcontext
+
 import ipywidgets as w
 
 from actwidgets.session import Session
@@ -29,6 +31,12 @@ class ViewBox(Paintable, w.VBox):
         answer_at_any_time(self)
 
     views: dict[str, View]
+
+    def png(self, scale: float = 1, theme: str = "light") -> bytes:
+        """As `Paintable.png`; one session's pictures are painted as of one moment."""
+        locks = {id(view.session.lock): view.session.lock for view in self.views.values()}
+        with locks.popitem()[1] if len(locks) == 1 else nullcontext():
+            return super().png(scale, theme)
 
     @property
     def error(self) -> str:

@@ -68,6 +68,11 @@ class View(Paintable, w.VBox):
         """The session this is a picture of."""
         return self._session
 
+    def png(self, scale: float = 1, theme: str = "light") -> bytes:
+        """As `Paintable.png`; what is read in the background changes nothing in between."""
+        with self._session.lock:
+            return super().png(scale, theme)
+
     def _build(self) -> tuple[w.Widget, ...]:
         """Return the child widgets, made once."""
         raise NotImplementedError

@@ -129,6 +129,8 @@ def _told(session: RecordedSession) -> str:
     if not snapshot.epoch:
         parts.insert(0, "before training")
     count = len(session.recording.snapshots)
-    where = f"snapshot {session.at + 1:,} of {count:,}"
-    told = " · ".join((*parts, where))
+    parts.append(f"snapshot {session.at + 1:,} of {count:,}")
+    if unread := len(session.recording.refused):
+        parts.append(f"{unread:,} cannot be read")
+    told = " · ".join(parts)
     return f'<div class="aw-title">epoch {snapshot.epoch:.4g} <span>{told}</span></div>'

@@ -129,13 +129,19 @@ class TrainingMonitor(View):
 
     def _told(self) -> str:
         watch = self._watch
+        failure = ""
+        if watch.failure:
+            failure = f'<div class="aw-note">could not show it: {html.escape(watch.failure)}</div>'
         if not watch.state:
-            return note(NO_TRAINING)
+            return note(NO_TRAINING) + failure
         now = watch.moment
-        epoch = f"epoch {now.epoch + (watch.state == 'training' and now.step_of_epoch > 0)}"
+        epoch = now.epoch + (now.step_of_epoch > 0)  # the one under way
+        of_all = f" of {now.n_epochs}" if now.n_epochs else ""
+        before = watch.curves.earlier_epochs
+        in_all = f" ({epoch + before} in all)" if before else ""
         state = "drawing paused" if self.paused and watch.state == "training" else watch.state
-        parts = [f"{state}: {epoch}" + (f" of {now.n_epochs}" if now.n_epochs else "")]
-        if watch.state == "training" and now.step_of_epoch:
+        parts = [f"{state}: epoch {epoch}{of_all}{in_all}"]
+        if now.step_of_epoch:
             of = f" of {now.n_steps:,}" if now.n_steps else ""
             parts.append(f"batch {now.step_of_epoch:,}{of}")
         parts += [f"{name} {value:.4g}" for name, value in watch.curves.last.items()]
@@ -143,10 +149,7 @@ class TrainingMonitor(View):
         if watch.state == "training" and watch.seconds_left is not None:
             parts.append(f"about {watch.seconds_left:.0f} s left")
         parts.append(f"drawing took {watch.spent_share:.1%}")
-        text = note(" · ".join(parts))
-        if watch.failure:
-            text += f'<div class="aw-note">could not show it: {html.escape(watch.failure)}</div>'
-        return text
+        return note(" · ".join(parts)) + failure
 
     def _show_often(self) -> None:
         """Have the list say what is set; what it does not offer becomes one more of it."""

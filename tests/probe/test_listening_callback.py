@@ -101,6 +101,28 @@ def test_a_listener_is_told_of_every_step_and_epoch(model, data):
     assert steps[2].metrics["loss"] == pytest.approx(history.history["loss"][0])
 
 
+def test_a_training_of_another_model_is_told_as_a_failure_alone(model, data):
+    noting = Noting()
+    another = keras.models.clone_model(model)
+    fit(model, data, ListeningCallback(noting, another))
+    assert noting.told == []
+    assert "no weight in common" in str(noting.failures)
+    assert not turns_of(another).training
+
+
+def test_a_part_of_the_model_that_is_trained_is_being_trained_meanwhile(model, data):
+    whole = keras.Sequential([keras.Input((4,)), model])
+    whole.compile("sgd", "sparse_categorical_crossentropy")
+    seen = []
+    noting = Noting()
+    noting.after_step = lambda _moment: seen.append(turns_of(model).training)
+    fit(whole, data, ListeningCallback(noting, model))
+    assert seen
+    assert all(seen)
+    assert not noting.failures
+    assert not turns_of(model).training
+
+
 def test_steps_done_several_at_a_time_are_all_counted(model, data):
     model.compile("sgd", "sparse_categorical_crossentropy", steps_per_execution=2)
     noting = Noting()

@@ -59,6 +59,17 @@ def test_a_snapshot_that_is_cut_off_is_refused_wherever_it_is_cut(folder):
         assert "cut off, damaged or of something else" in refused(folder)
 
 
+def test_it_says_what_it_holds_and_what_cannot_be_read(folder):
+    told = repr(open_recording(folder))
+    assert f"{str(folder)!r}: 3 snapshots, epoch 0 to " in told
+    assert "30 samples" in told
+    assert "dense" in told
+    assert "read" not in told
+    (folder / "snapshot-000001.npz").write_bytes(b"")
+    assert "2 snapshots" in repr(open_recording(folder))
+    assert "1 that cannot be read" in repr(open_recording(folder))
+
+
 def test_damage_is_found_or_does_no_harm(folder):
     """Byte by byte: refused, or every number is still the same."""
     path = folder / "snapshot-000001.npz"

@@ -186,6 +186,15 @@ def test_a_loop_of_ones_own_takes_snapshots_itself(fake, tmp_path):
     np.testing.assert_array_equal(losses, [2.5, 2.0, 1.5, 1.0])
 
 
+@pytest.mark.parametrize("metrics", [{"loss": [1.0, 2.0]}, {"loss": "low"}, 0.5])
+def test_metrics_that_are_no_numbers_are_refused_and_nothing_is_counted(fake, tmp_path, metrics):
+    recorder = recorder_of(fake, tmp_path)
+    recorder.snapshot()
+    with pytest.raises(DataError, match="metrics"):
+        recorder.snapshot(metrics)
+    assert recorder.snapshot({"loss": 1.0}).epoch == 1
+
+
 def test_it_is_gone_on_with_only_if_that_is_said(fake, tmp_path):
     train(recorder_of(fake, tmp_path), fake)
     before = listing(tmp_path)

@@ -1,11 +1,13 @@
 """Every view over a recorded training, and the numbers it shows, beside the model of the time."""
 
+import io
 import subprocess
 import sys
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import actwidgets as aw
 from actwidgets.errors import NotRecordedError
@@ -179,6 +181,14 @@ def test_one_move_is_one_picture(session, kind, monkeypatch):
     session.at = 0
     session.embeddings.wait()
     assert len(drawn) == 1
+    view.close()
+
+
+def test_of_a_view_that_lacks_all_only_the_reason_is_painted(session):
+    view = aw.UnitAblation(session)
+    assert "aw-unrecorded" in view._dom_classes
+    painted = Image.open(io.BytesIO(view.png()))
+    assert painted.height < 80
     view.close()
 
 

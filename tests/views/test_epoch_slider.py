@@ -35,6 +35,13 @@ def test_it_tells_the_epoch_and_the_metrics_of_the_snapshot(session, view):
     assert "epoch 0 <span>before training · snapshot 1 of 4" in view._readout.value
 
 
+def test_snapshots_that_cannot_be_read_are_told(session, view):
+    assert "read" not in view._readout.value
+    session.recording.refused = {"snapshot-000001.npz": "it is cut off"}
+    session.refresh()
+    assert "snapshot 4 of 4 · 1 cannot be read" in view._readout.value
+
+
 def test_the_validation_is_told_behind_what_it_is_of(session, view):
     metrics = {"loss": 1.5, "val_loss": 2.25, "val_<b>": 1.0}
     last = dataclasses.replace(session.recording.snapshots[-1], metrics=metrics)

@@ -3,6 +3,7 @@
 import inspect
 import io
 import logging
+import threading
 
 import bqplot as bq
 import ipywidgets as w
@@ -128,6 +129,21 @@ def test_the_same_state_gives_the_same_bytes(session):
     assert aw.ConfusionMatrix(session).png() == before
 
 
+@pytest.mark.parametrize("kind", [aw.ConfusionMatrix, Workbench])
+def test_nothing_changes_while_it_is_painted(session, kind, monkeypatch):
+    free = []
+
+    def look(*_):
+        thread = threading.Thread(target=lambda: free.append(session.lock.acquire(timeout=0.01)))
+        thread.start()
+        thread.join()
+        return b""
+
+    monkeypatch.setattr("actwidgets.views.painting.paint.paint", look)
+    kind(session).png()
+    assert free == [False]
+
+
 def test_controls_and_what_is_hidden_are_left_out(caplog):
     text = w.HTML("<b>seen</b>")
     alone = paint(w.VBox([text]))
@@ -195,8 +211,11 @@ def test_a_workbench_shows_the_page_that_is_open(session):
 
 def test_a_comparison_lays_its_models_side_by_side(probe, data):
     sessions = {name: Session(probe, *data) for name in ("before", "after")}
-    shown = Image.open(io.BytesIO(Comparison(sessions).png()))
+    comparison = Comparison(sessions)
+    shown = Image.open(io.BytesIO(comparison.png()))
     assert shown.width > 1300
+    sessions["before"].sample = 2
+    assert sessions["after"].sample == 2  # still linked
 
 
 @pytest.mark.expects_error

@@ -58,6 +58,19 @@ def test_curves_grow_while_it_trains(monitor):
     assert monitor._stop.disabled
 
 
+def test_a_second_training_says_where_it_stands_among_all(monitor):
+    watch = train(monitor)
+    watch.ends(Moment(1, 3, 2))
+    assert "in all" not in monitor._status.value
+    train(monitor).ends(Moment(1, 3, 2))
+    assert "finished: epoch 1 of 2 (2 in all)" in monitor._status.value
+
+
+def test_a_failure_before_any_training_is_told(monitor):
+    monitor._watch.failed(ModelError("another model"))
+    assert "another model" in monitor._status.value
+
+
 def test_other_views_are_refreshed_at_the_interval(monitor, trained):
     revision = trained.revision
     watch = train(monitor)

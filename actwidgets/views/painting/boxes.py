@@ -24,6 +24,13 @@ def is_hidden(widget: Any) -> bool:
     return "0px" in (layout.width, layout.height, layout.max_height)
 
 
+def _unfolded(box: Any) -> Sequence[Any]:
+    """The children of a box; of a view that has nothing to show, what says why."""
+    if "aw-unrecorded" not in box._dom_classes:
+        return box.children
+    return [child for child in box.children if "aw-banner" in child._dom_classes]
+
+
 def is_row(box: Any) -> bool:
     """Whether the children of a box lie beside one another."""
     flow = box.layout.flex_flow or ""
@@ -34,7 +41,7 @@ def is_row(box: Any) -> bool:
 
 def column_block(box: Any, room: float, arrange: Arrange, is_text: Callable[[Any], bool]) -> Block:
     """Children below one another. Words are as wide as the pictures beside them, or wider."""
-    children = [child for child in box.children if not is_hidden(child)]
+    children = [child for child in _unfolded(box) if not is_hidden(child)]
     wide = length(box.layout.width) or 0.0
     blocks: dict[int, Block | None] = {}
     for place, child in enumerate(children):

@@ -12,7 +12,8 @@ class Paintable:
         """This widget as a PNG, painted without a browser; sliders and buttons are left out.
 
         What is still being read in the background is painted as far as it is: in a script,
-        `session.wait()` comes first.
+        `session.wait()` comes first; for points, maps of what speaks for a class and importance
+        `wait()` of `session.embeddings`, `.attributions` and `.importance`.
 
         Args:
             scale: Pixels of the picture to a pixel of the screen.

@@ -115,6 +115,20 @@ def test_a_second_fit_comes_behind_the_first(fits):
     assert curves_of(fits).by_step("loss")[0][-1] == 3
 
 
+def test_a_fit_comes_behind_an_interrupted_one_with_steps_of_its_own():
+    curves = Curves()
+    curves.begin()
+    for step in (1, 2):
+        curves.add_step(Moment(0, 0, 1, 8, step, {"loss": 1.0}))
+    curves.begin()
+    for step in (1, 2):
+        curves.add_step(Moment(0, 0, 1, 2, step, {"loss": 2.0}))
+    curves.add_epoch(Moment(1, metrics={"loss": 2.0}))
+    np.testing.assert_allclose(curves.by_step("loss")[0], [0.125, 0.25, 1, 1.5, 2])
+    np.testing.assert_array_equal(curves.by_epoch("loss")[0], [2])
+    assert curves.earlier_epochs == 1
+
+
 def test_very_many_steps_are_thinned_and_the_ends_stay():
     curves = Curves()
     curves.begin()
