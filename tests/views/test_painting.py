@@ -134,7 +134,9 @@ def test_nothing_changes_while_it_is_painted(session, kind, monkeypatch):
     free = []
 
     def look(*_):
-        thread = threading.Thread(target=lambda: free.append(session.lock.acquire(timeout=0.01)))
+        thread = threading.Thread(
+            target=lambda: free.append(session.lock._lock.acquire(timeout=0.01))
+        )
         thread.start()
         thread.join()
         return b""
