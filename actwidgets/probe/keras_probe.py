@@ -52,8 +52,9 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model, self.turns = model, turns_of(model)
+        self._model = model
         slices = Slices(model, like, training=training, warm=warm)
+        self.turns = turns_of(model)
         self._slices: Slices | EditedSlices = slices
         self._score_models = ScoreModels(model, training=training)
         self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()

@@ -161,7 +161,7 @@ def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(sessi
     view, free = ConfusionMatrix(session), []
 
     def another_thread():
-        free.append(session.lock.acquire(blocking=False))
+        free.append(session.lock._lock.acquire(blocking=False))
 
     def show(_reading):
         other = threading.Thread(target=another_thread)
