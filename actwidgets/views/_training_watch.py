@@ -152,7 +152,10 @@ class TrainingWatch:
         if not self._session.is_reading:
             self._window_s = 0.0
             return
-        window_s = min(max(self._for_views.left_s, 0.0), LONGEST_WINDOW_S)
+        window_s = min(self._for_views.left_s, LONGEST_WINDOW_S)
+        if window_s < FIRST_WINDOW_S:  # a batch that is begun is waited for
+            self._window_s = max(self._window_s, FIRST_WINDOW_S)
+            return
         begun_s = time.monotonic()
         self._session.wait(window_s)
         took_s = time.monotonic() - begun_s
