@@ -10,6 +10,7 @@ from actwidgets.core.training.listener import Moment
 from actwidgets.core.training.turns import Turns
 from actwidgets.errors import DataError, ModelError
 from actwidgets.session import Session
+from actwidgets.views._training_watch import FIRST_WINDOW_S, LONGEST_WINDOW_S
 
 
 @pytest.fixture
@@ -239,3 +240,16 @@ def test_paused_it_says_so_while_it_trains(monitor):
     assert "drawing paused: epoch" in monitor._status.value
     monitor.paused = False
     assert "training: epoch" in monitor._status.value
+
+
+def test_no_window_for_passes_is_opened_before_it_is_earned(trained, monkeypatch):
+    watch, waits = aw.TrainingMonitor(trained)._watch, []
+    monkeypatch.setattr(Session, "is_reading", True)
+    monkeypatch.setattr(Session, "wait", lambda _session, within_s: waits.append(within_s))
+    watch.begins(Moment())
+    watch._read_on()
+    assert waits == []
+    assert watch._window_s == FIRST_WINDOW_S  # the next refresh waits until that fits in
+    watch._for_views.share = 1e9
+    watch._read_on()
+    assert waits == [LONGEST_WINDOW_S]
