@@ -124,9 +124,18 @@ class Importance(t.HasTraits):
             wanted.cancelled = False
         self._read_on(key, wanted)
 
-    def wait(self) -> None:
-        """Return when nothing is measured any more. A kernel interrupt meanwhile cancels it."""
-        self._reader.wait(self.cancel)
+    def wait(self, within_s: float | None = None) -> None:
+        """Return when nothing is measured any more. A kernel interrupt meanwhile cancels it.
+
+        Args:
+            within_s: Return after so many seconds in any case.
+        """
+        self._reader.wait(self.cancel, within_s)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether something is being measured."""
+        return self._reader.is_reading
 
     def close(self) -> None:
         """Stop measuring, and wait for the piece under way. What is known stays known."""

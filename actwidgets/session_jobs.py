@@ -69,12 +69,20 @@ class SessionJobs(t.HasTraits):
                     del self._wishes[each]
             self._leave_unwanted()
 
-    def wait(self) -> None:
+    def wait(self, within_s: float | None = None) -> None:
         """Return when the pictures under way, if there are any, are made.
 
         A kernel interrupt while this waits cancels them.
+
+        Args:
+            within_s: Return after so many seconds in any case.
         """
-        self._reader.wait(self.cancel)
+        self._reader.wait(self.cancel, within_s)
+
+    @property
+    def is_reading(self) -> bool:
+        """Whether there are pictures under way."""
+        return self._reader.is_reading
 
     def close(self) -> None:
         """Stop working in the background."""

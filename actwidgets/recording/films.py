@@ -13,6 +13,7 @@ from actwidgets.core.atomic_file import replacing
 from actwidgets.core.pictures.frame_sheet import PAPERS, captioned, frame_sheet
 from actwidgets.core.pictures.gif import Pixels, gif, on_one_size
 from actwidgets.errors import DataError
+from actwidgets.finishing import all_work, finish
 
 OVER = ("epochs", "layers")
 INPUT_PX = 160  # about how large the input is shown, before its layers
@@ -61,6 +62,8 @@ def save_gif(
         layers: Which layers, for `over="layers"`.
         loop: Whether the film begins again at its end.
         captions: Whether each frame says below which epoch or layer it is.
+
+    Each frame is the finished picture, as `save_png` waits for it.
 
     All frames share 256 colours; `core.pictures.gif` says what becomes of more.
 
@@ -195,18 +198,12 @@ def _layers_with_maps(session: Any) -> Iterator[str]:
 
 
 def _painted(view: Paintable, theme: str, scale: float, where: str) -> Pixels:
-    _wait(view.session)
+    finish(view.session, all_work(view.session), type(view).__name__)
     failure = getattr(view, "error", "")
     if failure:
         raise DataError(f"{type(view).__name__} failed at {where}: {failure}")
     with Image.open(io.BytesIO(view.png(scale, theme))) as image:
         return np.asarray(image.convert("RGB"))
-
-
-def _wait(session: Any) -> None:
-    """Return when nothing that views show is read or made in the background any more."""
-    for work in (session, session.attributions, session.embeddings, session.importance):
-        work.wait()
 
 
 def _input(session: Any, theme: str, scale: float) -> Pixels:

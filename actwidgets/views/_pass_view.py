@@ -4,6 +4,7 @@ from typing import Any
 
 import ipywidgets as w
 
+from actwidgets.finishing import Work
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import note, show
 from actwidgets.views._progress import ProgressLine
@@ -59,6 +60,9 @@ class PassView(View):
             show(self._picture, False)
             return
         show(self._picture, self._draw(selection, self._gathered()))
+
+    def _works(self) -> tuple[Work, ...]:
+        return (self._session,)
 
     def _follows(self, reading: Reading) -> bool:
         """Whether this is a pass that the view shows."""

@@ -1,5 +1,6 @@
 """Several views of one session or more as one widget."""
 
+import time
 from contextlib import nullcontext
 
 import ipywidgets as w
@@ -37,6 +38,11 @@ class ViewBox(Paintable, w.VBox):
         locks = {id(view.session.lock): view.session.lock for view in self.views.values()}
         with locks.popitem()[1] if len(locks) == 1 else nullcontext():
             return super().png(scale, theme)
+
+    def _finish(self, within_s: float) -> None:
+        until_s = time.monotonic() + within_s
+        for view in list(self.views.values()):
+            view._finish(max(0.0, until_s - time.monotonic()))
 
     @property
     def error(self) -> str:

@@ -10,6 +10,7 @@ import traitlets as t
 from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
 from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
 from actwidgets.errors import ActwidgetsError
+from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views import _attribution_words as said
 from actwidgets.views._attribution_controls import MethodSettings
@@ -244,6 +245,9 @@ class AttributionMap(View):
         return f"{told} at {layer}" if layer else told
 
     # --- what others say -----------------------------------------------------------------
+
+    def _works(self) -> tuple[Work, ...]:
+        return (self._attributions,)
 
     def _on_reading(self, _change: Any) -> None:
         if not self._waiting:

@@ -10,6 +10,7 @@ import ipywidgets as w
 import traitlets as t
 
 from actwidgets.errors import NotRecordedError
+from actwidgets.finishing import Work, finish
 from actwidgets.session import Selection, Session
 from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
@@ -72,6 +73,13 @@ class View(Paintable, w.VBox):
         """As `Paintable.png`; what is read in the background changes nothing in between."""
         with self._session.lock:
             return super().png(scale, theme)
+
+    def _finish(self, within_s: float) -> None:
+        finish(self._session, self._works(), type(self).__name__, within_s)
+
+    def _works(self) -> tuple[Work, ...]:
+        """What makes in the background what this view shows."""
+        return ()
 
     def _build(self) -> tuple[w.Widget, ...]:
         """Return the child widgets, made once."""

@@ -14,6 +14,7 @@ from actwidgets.core.embeddings.point_colours import (
     in_one_colour,
 )
 from actwidgets.core.pictures.images import fit, rgba_png
+from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views._cloud_side import CloudSide
 from actwidgets.views._controls import choice, note
@@ -206,6 +207,9 @@ class EmbeddingScatter(View):
         return f"{id(self)} {what}"
 
     # --- what others say -----------------------------------------------------------------
+
+    def _works(self) -> tuple[Work, ...]:
+        return (self._embeddings,)
 
     def _on_reading(self, _change: Any) -> None:
         if self._waiting:

@@ -9,6 +9,7 @@ import traitlets as t
 
 from actwidgets.core.importance.bar_ends import bar_ends
 from actwidgets.core.importance.unit_importance import MEASURES, ImportanceTable
+from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._importance_words import (
@@ -129,6 +130,9 @@ class UnitImportance(View):
         (self._picture.add_class if is_old else self._picture.remove_class)(OLD)
 
     # --- what is under way ---------------------------------------------------------------
+
+    def _works(self) -> tuple[Work, ...]:
+        return (self._importance,)
 
     def _is_of(self, selection: Selection) -> bool:
         return self._importance.of == (selection.layer, selection.class_index)

@@ -11,6 +11,7 @@ from PIL import Image, ImageSequence
 
 from actwidgets.core.pictures.gif import colour_error, on_one_size
 from actwidgets.errors import DataError
+from actwidgets.recording import films
 from actwidgets.recording.films import frames_of, save_contact_sheet, save_gif
 from actwidgets.session import Session
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
@@ -189,12 +190,12 @@ def test_a_view_that_fails_on_the_way_makes_no_film(session, probe, tmp_path):
 
 def test_a_frame_waits_for_what_is_read_in_the_background(session, monkeypatch):
     waited = []
-    wait = Session.wait
 
-    def note(self, *args):
-        waited.append(self.layer)
-        wait(self, *args)
+    def note(of, works, who):
+        waited.append((of.layer, who))
+        assert of is session
+        assert set(works) == {of, of.attributions, of.embeddings, of.importance}
 
-    monkeypatch.setattr(Session, "wait", note)
+    monkeypatch.setattr(films, "finish", note)
     frames_of(FeatureMapGrid(session), "layers", layers=["dense", "conv"])
-    assert waited == ["dense", "conv"]
+    assert waited == [("dense", "FeatureMapGrid"), ("conv", "FeatureMapGrid")]

@@ -20,6 +20,15 @@ class LockAmidSteps:
         self._n_entered = 0
         self._put_off: list[Turns] = []
 
+    @property
+    def is_held_here(self) -> bool:
+        """Whether this thread has it."""
+        try:
+            threading.Condition(self._lock).notify()  # which only the owner may; nobody waits
+        except RuntimeError:
+            return False
+        return True
+
     def __enter__(self) -> "LockAmidSteps":
         """Wait until nobody else has it."""
         if not self._lock.acquire(blocking=False):

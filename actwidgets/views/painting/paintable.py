@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from actwidgets.core.atomic_file import replacing
+from actwidgets.finishing import WITHIN_S
 
 
 class Paintable:
@@ -11,9 +12,8 @@ class Paintable:
     def png(self, scale: float = 1, theme: str = "light") -> bytes:
         """This widget as a PNG, painted without a browser; sliders and buttons are left out.
 
-        What is still being read in the background is painted as far as it is: in a script,
-        `session.wait()` comes first; for points, maps of what speaks for a class and importance
-        `wait()` of `session.embeddings`, `.attributions` and `.importance`.
+        What is still being read or made in the background is painted as far as it is;
+        `save_png` waits for it.
 
         Args:
             scale: Pixels of the picture to a pixel of the screen.
@@ -27,8 +27,32 @@ class Paintable:
 
         return paint(self, scale, theme)
 
-    def save_png(self, path: str | Path, scale: float = 2, theme: str = "light") -> None:
-        """Write `png` to a file; one that is there is replaced at once, or not at all."""
+    def save_png(
+        self,
+        path: str | Path,
+        scale: float = 2,
+        theme: str = "light",
+        *,
+        within_s: float = WITHIN_S,
+    ) -> None:
+        """Write the finished picture to a file, once what it shows has been read and made.
+
+        While the model is being trained, and in an observer of a session, it is written as it
+        is: nothing would be finished while that waits.
+
+        Args:
+            path: Of the file; one that is there is replaced at once, or not at all.
+            scale: As of `png`.
+            theme: As of `png`.
+            within_s: How many seconds may be waited.
+
+        Raises:
+            DataError: As of `png`; not finished in that time; or the file cannot be written.
+        """
+        self._finish(within_s)
         painted = self.png(scale, theme)
         with replacing(path, "pictures") as file:
             file.write(painted)
+
+    def _finish(self, within_s: float) -> None:
+        """Wait for what is still read or made for this picture."""
