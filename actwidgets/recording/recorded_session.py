@@ -8,9 +8,11 @@ import traitlets as t
 
 from actwidgets.core.arrays import Floats
 from actwidgets.core.profiles.profile_pass import Layers, ProfilePass
+from actwidgets.core.profiles.value_bins import METRICS as OF_HISTOGRAMS
 from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
 from actwidgets.core.selection import Selection, known_rows
 from actwidgets.errors import DataError, SelectionError
+from actwidgets.recording.common_scales import CommonScales
 from actwidgets.recording.recorded_embeddings import RecordedEmbeddings
 from actwidgets.recording.recorded_probe import RecordedProbe
 from actwidgets.recording.stored_pass import StoredPass
@@ -51,6 +53,7 @@ class RecordedSession(Session):
         self._similarities: dict[Any, tuple[LayerSimilarityTable | None, tuple[str, ...]]] = {}
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.manifest.image_shape)
+        self._scales = CommonScales(recording)
         super().__init__(RecordedProbe(recording, place), recording.x, recording.labels, **options)
         self.at = place
         self._is_ready = True
@@ -86,6 +89,41 @@ class RecordedSession(Session):
         known = list(known_rows(rows, self.n_samples))
         high = self.recording.summaries(self.layer, self._place).high
         return np.asarray(high, np.float32)[known, self.unit]
+
+    def distance_scale(
+        self, statistic: str = "firing_rate", metric: str = "mean_abs_diff"
+    ) -> float | None:
+        """How far two classes are apart in the chosen layer at most, at any snapshot.
+
+        Colours that reach so far can be compared from one epoch to the next.
+
+        Args:
+            statistic: As in `similarity`.
+            metric: As in `similarity`.
+
+        Returns:
+            Of metrics that end at 1, as those of histograms do, 1. None where it is not known at
+            once: of firing rates at a threshold other than 0, and of very many classes.
+
+        Cost: a read of each snapshot, at most 64 evenly spread, when it is asked for first.
+        """
+        with self.lock:
+            if statistic == "firing_rate" and metric not in OF_HISTOGRAMS and self.threshold:
+                return None
+            if self.labels is None:
+                return None
+            return self._scales.distance(self.layer, statistic, metric)
+
+    def confusion_scale(self, normalised: str = "counts") -> tuple[float, float] | None:
+        """The largest cell of `confusion` that is right and that is wrong, at any snapshot.
+
+        Args:
+            normalised: As in `Confusion.normalised`.
+
+        Cost: as of `distance_scale`.
+        """
+        with self.lock:
+            return self._scales.confused(normalised, self.class_names)
 
     def layer_similarity(
         self,

@@ -7,6 +7,7 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
+from actwidgets.core.arrays import finite_range
 from actwidgets.views._class_figure import below_px, class_ticks
 from actwidgets.views._controls import decimals, unique_short
 from actwidgets.views._picture import cell_of, plain_figure
@@ -88,16 +89,23 @@ class ClassCells(w.HBox):
         self._beside = w.Box([tree_figure], layout={"width": "0px", "overflow": "hidden"})
         super().__init__(children=(self._figure, self._beside))
 
-    def show(self, matrix: np.ndarray, order: np.ndarray, joins: np.ndarray | None) -> None:
+    def show(
+        self,
+        matrix: np.ndarray,
+        order: np.ndarray,
+        joins: np.ndarray | None,
+        highest: float = 0.0,
+    ) -> None:
         """Show some classes.
 
         Args:
             matrix: `(class, class)` distances of all classes.
             order: Indices of the classes to show, two or more, in the order to show them in.
             joins: `(join, 4, 2)` place and height of the tree's lines, or None for no tree.
+            highest: How far the colours reach at least.
         """
         shown = matrix[np.ix_(order, order)].astype(np.float32)
-        highest = float(np.nanmax(shown)) if np.isfinite(shown).any() else 0.0
+        highest = max(finite_range(shown)[1], highest)
         self.colours.max = highest if highest > 0 else 1.0
         same = tuple(order) == self._order
         if not same:

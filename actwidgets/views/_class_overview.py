@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import ipywidgets as w
 import numpy as np
 
+from actwidgets.core.arrays import finite_range
 from actwidgets.core.pictures.colormaps import palette
 from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
 from actwidgets.core.pictures.images import palette_png
@@ -45,6 +46,7 @@ class ClassOverview(w.VBox):
         self._order = np.arange(len(class_names))
         self._first, self._width_px = 0, width_px
         self._matrix: np.ndarray | None = None
+        self._highest = 0.0
         self._codes: bytes | None = None
         self.search = w.Combobox(
             options=self._class_names,
@@ -71,12 +73,26 @@ class ClassOverview(w.VBox):
             )
         )
 
-    def show(self, matrix: np.ndarray, order: np.ndarray, class_index: int | None) -> None:
-        """Show a matrix of all classes in an order; enlarge where the chosen class is."""
+    def show(
+        self,
+        matrix: np.ndarray,
+        order: np.ndarray,
+        class_index: int | None,
+        highest: float = 0.0,
+    ) -> None:
+        """Show a matrix of all classes in an order; enlarge where the chosen class is.
+
+        Args:
+            matrix: `(class, class)` distances.
+            order: Indices of all classes.
+            class_index: The chosen one, or None.
+            highest: How far the colours reach at least, in the whole and in the part.
+        """
         n_classes = len(order)
-        self._matrix, self._order = matrix, order
+        self._matrix, self._order, self._highest = matrix, order, highest
+        reach = max(finite_range(matrix)[1], highest) or 1.0
         codes = colour_codes(
-            matrix[np.ix_(order, order)][None, :, :, None], ValueRange(0.0, _highest(matrix))
+            matrix[np.ix_(order, order)][None, :, :, None], ValueRange(0.0, reach)
         )[0, :, :, 0]
         scale = max(1, SIDE_PX // n_classes)
         side = n_classes * scale
@@ -99,7 +115,7 @@ class ClassOverview(w.VBox):
         assert self._matrix is not None
         self._first = min(max(self._first, 0), max(len(self._order) - WINDOW, 0))
         window = self._order[self._first : self._first + WINDOW]
-        self.cells.show(self._matrix, window, None)
+        self.cells.show(self._matrix, window, None, self._highest)
         self._told.value = note(
             f"{len(self._order):,} classes; enlarged below: {self._first + 1:,}–"
             f"{self._first + len(window):,} in this order"
@@ -132,8 +148,3 @@ class ClassOverview(w.VBox):
         place = int((row + 0.5) * n_classes / n_blocks)
         self._first = place - WINDOW // 2
         self._on_class(int(self._order[min(place, n_classes - 1)]))
-
-
-def _highest(matrix: np.ndarray) -> float:
-    highest = float(np.nanmax(matrix)) if np.isfinite(matrix).any() else 0.0
-    return highest if highest > 0 else 1.0

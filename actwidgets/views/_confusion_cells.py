@@ -93,6 +93,7 @@ class ConfusionCells(w.Box):
         precision: np.ndarray,
         *,
         are_shares: bool,
+        highest: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         """Show some classes.
 
@@ -102,11 +103,12 @@ class ConfusionCells(w.Box):
             recall: `(class,)`, NaN where a class has no samples.
             precision: `(class,)`, NaN where nothing was predicted as the class.
             are_shares: Whether the values are written as such; one count of 1 is no share of 1.
+            highest: How far the colours of what is right and wrong reach at least.
         """
         shown = values[np.ix_(order, order)]
         self._show_names(order)
         with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
-            self.matrix.color = np.pad(_shades(shown), ((0, 1), (0, 1))).astype(np.float32)
+            self.matrix.color = np.pad(_shades(shown, highest), ((0, 1), (0, 1))).astype(np.float32)
             names = self._axis_names()
             if list(self.matrix.row) != names[0]:
                 self.matrix.row, self.matrix.column = names
@@ -154,15 +156,18 @@ class ConfusionCells(w.Box):
         )
 
 
-def _shades(values: np.ndarray) -> np.ndarray:
+def _shades(values: np.ndarray, highest: tuple[float, float]) -> np.ndarray:
     """-1..0 on the diagonal, 0..1 beside it, each as a share of its own largest value.
+
+    Or of the `highest` there are elsewhere, if they are larger.
 
     A cell without samples to take a share of is 0: bqplot draws NaN black.
     """
     known = np.nan_to_num(values)
     is_right = np.eye(len(values), dtype=bool)
     right, wrong = np.where(is_right, known, 0), np.where(is_right, 0, known)
-    return wrong / (wrong.max() or 1) - right / (right.max() or 1)
+    most_right, most_wrong = max(right.max(), highest[0]), max(wrong.max(), highest[1])
+    return wrong / (most_wrong or 1) - right / (most_right or 1)
 
 
 def _texts(

@@ -7,11 +7,13 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets.core.arrays import finite_range
 from actwidgets.core.profiles.class_order import cluster
 from actwidgets.core.profiles.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.profiles.similarity import ranking
 from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.core.profiles.value_bins import METRICS as OF_HISTOGRAMS
+from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection
 from actwidgets.views._class_cells import ClassCells
 from actwidgets.views._class_distances import class_distances
@@ -32,6 +34,9 @@ class ClassSimilarityMatrix(PassView):
     A click chooses the class of the row, `session.class_index`; below the matrix follow real
     samples of all classes, the nearest to it first. Classes stand in their own order, or like
     beside like with the tree of the clustering, or from the chosen one outwards.
+
+    Over a recording colours mean the same at all epochs, where the largest distance of all of
+    them is known at once; the line above the matrix says how far they reach.
 
     Profiles are read over all samples in the background; until then the picture is that of
     the samples read so far, and says so.
@@ -92,12 +97,22 @@ class ClassSimilarityMatrix(PassView):
         self._threshold.disabled = not by_firing
         low, high = session.value_range()
         set_slider(self._threshold, min(low, 0.0), high, selection.threshold)
-        self._note.value = note(self._describe(profiles, matrix))
-        self._paint_matrix(matrix, selection.class_index)
+        highest, told = self._scale(matrix)
+        self._note.value = note(self._describe(profiles, matrix) + told)
+        self._paint_matrix(matrix, selection.class_index, highest)
         self._paint_ranked(matrix, selection.class_index)
         return True
 
-    def _paint_matrix(self, matrix: np.ndarray, class_index: int | None) -> None:
+    def _scale(self, matrix: np.ndarray) -> tuple[float, str]:
+        """How far colours reach at least, and the same in words, where epochs are compared."""
+        if not isinstance(self._session, RecordedSession):
+            return 0.0, ""
+        common = self._session.distance_scale(self.statistic, self.metric)
+        reach = max(finite_range(matrix)[1], common or 0.0)
+        of = "the largest of this epoch" if common is None else "at all epochs"
+        return common or 0.0, f"; colours from 0 to {reach:.3g}, {of}"
+
+    def _paint_matrix(self, matrix: np.ndarray, class_index: int | None, highest: float) -> None:
         self._matrix = matrix
         order, joins = np.arange(len(matrix)), None
         if self.order == "clustered":
@@ -106,9 +121,9 @@ class ClassSimilarityMatrix(PassView):
         elif self.order == ORDERS[2] and class_index is not None:
             order = ranking(matrix)[class_index]
         if self._overview is None:
-            self._cells.show(matrix, order, joins)
+            self._cells.show(matrix, order, joins, highest)
         else:
-            self._overview.show(matrix, order, class_index)
+            self._overview.show(matrix, order, class_index, highest)
 
     def _paint_ranked(self, matrix: np.ndarray, class_index: int | None) -> None:
         self._ranked.layout.display = "none" if class_index is None else None

@@ -7,6 +7,7 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core.predictions.confusion import NORMALISED, ConfusedPair, Confusion
+from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection
 from actwidgets.views._confusion_cells import ConfusionCells
 from actwidgets.views._controls import choice, note, shorten
@@ -76,12 +77,15 @@ class ConfusionMatrix(PredictionView):
         recall = np.where(report.support > 0, report.recall, np.nan)
         precision = np.where(report.n_predicted > 0, report.precision, np.nan)
         order = self._order(confusion, selection.class_index)
+        is_recorded = isinstance(self._session, RecordedSession)
+        common = self._session.confusion_scale(self.normalised) if is_recorded else None
         self._cells.show(
             confusion.normalised(self.normalised),
             order,
             recall,
             precision,
             are_shares=self.normalised != "counts",
+            highest=common or (0.0, 0.0),
         )
         self._report.value = report_table(report, selection.class_index)
         self._list_pairs(confusion.worst_pairs(PAIRS))
@@ -89,6 +93,8 @@ class ConfusionMatrix(PredictionView):
         text += f", accuracy {confusion.accuracy:.4f}"
         if len(order) < len(confusion.class_names):
             text += f"; {len(order)} of {len(confusion.class_names):,} classes"
+        if common is not None:
+            text += "; colours mean the same at all epochs"
         self._note.value = note(text)
         return True
 
