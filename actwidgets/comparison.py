@@ -25,7 +25,7 @@ from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 
-COLUMN_PX = 560
+COLUMN_PX = 476  # two stay side by side in a JupyterLab of 1,150 pixels
 PADDING_PX = 24  # of a view and its frame
 PAGES: dict[str, tuple[type[View], ...]] = {
     "layers": (FeatureMapGrid, ClassSimilarityMatrix),

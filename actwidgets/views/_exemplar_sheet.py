@@ -10,6 +10,8 @@ from actwidgets.views._controls import unique_short
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL
 
+CELL_PX = 52  # width of a class
+
 
 class ExemplarSheet(Picture):
     """Classes in a grid: one or more samples of each, its name and a figure below them.
@@ -49,7 +51,7 @@ class ExemplarSheet(Picture):
         """
         session, self._order = self._session, order
         n_rows, n_places = order.shape
-        sheet = ContactSheet(n_places, self._exemplars, 46, 52, 50)
+        sheet = ContactSheet(n_places, self._exemplars, 46, CELL_PX, 50)
         height = sheet.height_px + 30
         drawn = order.tobytes(), order.shape, session.revision
         if drawn != self._drawn:

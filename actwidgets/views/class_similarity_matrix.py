@@ -19,7 +19,7 @@ from actwidgets.views._class_cells import ClassCells
 from actwidgets.views._class_distances import class_distances
 from actwidgets.views._class_overview import ClassOverview
 from actwidgets.views._controls import choice, note, set_slider, words
-from actwidgets.views._exemplar_sheet import ExemplarSheet
+from actwidgets.views._exemplar_sheet import CELL_PX, ExemplarSheet
 from actwidgets.views._pass_view import PassView
 
 CELLS_UP_TO = 60  # classes; beyond, a picture of the whole and a part of it enlarged
@@ -130,7 +130,8 @@ class ClassSimilarityMatrix(PassView):
         if class_index is None:
             self._ranked_title.value = note("click a row to see which classes are nearest to it")
             return
-        nearest = ranking(matrix)[class_index : class_index + 1, :RANKED]
+        n_ranked = max(1, min(RANKED, self.width_px // CELL_PX))
+        nearest = ranking(matrix)[class_index : class_index + 1, :n_ranked]
         name = html.escape(self._session.class_names[class_index])
         self._ranked_title.value = (
             f'<div class="aw-title">Nearest to {name} <span>{nearest.size} of '

@@ -9,7 +9,13 @@ import traitlets as t
 from actwidgets.core.paging import Page
 from actwidgets.core.pictures.colormaps import palette
 from actwidgets.core.pictures.images import palette_png
-from actwidgets.core.pictures.probability_sheet import HEAD_PX, ProbabilitySheet, shown_classes
+from actwidgets.core.pictures.probability_sheet import (
+    HEAD_PX,
+    ProbabilitySheet,
+    classes_within,
+    sheet_within,
+    shown_classes,
+)
 from actwidgets.core.predictions.class_scores import SORTED_BY, ClassScores
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import choice, note, shorten, unique_short
@@ -43,6 +49,7 @@ class PredictionTable(PassView):
     sort = t.Enum(SORTED_BY, "row", help="what the lines are sorted by").tag(option=True)
     lines = t.Int(20, min=1, help="samples on a page").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
+    width_px = t.Int(720, min=200, help="width of the table at most").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
@@ -97,15 +104,16 @@ class PredictionTable(PassView):
         page = Page(self.page, self.lines, len(order))
         self._rows, self._scores = found[order], scores
         self._on_page = order[page.rows]
-        self._columns = shown_classes(scores.values[self._on_page])
-        sheet = ProbabilitySheet(len(self._on_page), len(self._columns))
+        values = scores.values[self._on_page]
+        self._columns = shown_classes(values, classes_within(self.width_px))
+        sheet = sheet_within(self.width_px, len(self._on_page), len(self._columns))
         self._sheet.set_size(sheet.height_px, sheet.width_px)
         self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
         shares = self._shares(scores)
         self._sheet.show(palette_png(sheet.codes(shares), palette("likelihood")))
         self._write(sheet, shares, found, selection.sample)
         self._pager.show(page, page.span_text())
-        self._note.value = note(self._describe(len(found), scores))
+        self._note.value = note(self._describe(len(found), scores, sheet))
         return True
 
     def _shares(self, scores: ClassScores) -> np.ndarray:
@@ -128,7 +136,7 @@ class PredictionTable(PassView):
         for place, index in enumerate(self._columns):
             up = HEAD_PX - (12 if place % 2 else 28)  # in two lines, so that names have room
             words.append((sheet.class_middle(place), up, self._names[index], NEUTRAL))
-        for place, name in enumerate(("confid.", "margin", "loss")):
+        for place, name in enumerate(("confid.", "margin", "loss") if sheet.right_px else ()):
             words.append((right + 26 + 46 * place, HEAD_PX - 12, name, NEUTRAL))
         for line, index in enumerate(self._on_page):
             words += self._words_of(sheet, line, int(index), shares[line], found, focus)
@@ -155,7 +163,8 @@ class PredictionTable(PassView):
             text = _figure(float(scores.values[index, self._columns[place]]))
             ink = LIGHT if share > 0.55 else DARK
             words.append((sheet.class_middle(place), middle, text, ink))
-        for place, figures in enumerate((scores.confidence, scores.margin, scores.loss)):
+        told_of = (scores.confidence, scores.margin, scores.loss) if sheet.right_px else ()
+        for place, figures in enumerate(told_of):
             value = float(figures[index])
             text = "–" if np.isnan(value) else f"{value:.3f}"
             words.append((right + 26 + 46 * place, middle, text, NEUTRAL))
@@ -169,13 +178,15 @@ class PredictionTable(PassView):
             return f"✓ {shorten(names[predicted], 16)}", RIGHT
         return f"{shorten(names[labels[row]], 8)} ✗ {shorten(names[predicted], 8)}", WRONG
 
-    def _describe(self, n_found: int, scores: ClassScores) -> str:
+    def _describe(self, n_found: int, scores: ClassScores, sheet: ProbabilitySheet) -> str:
         told = []
         n_samples = self._session.n_samples
         if not self._of_chosen(self._session.selection) and n_found < n_samples:
             told.append(f"the first {n_found:,} of {n_samples:,} samples")
         if len(self._columns) < scores.values.shape[1]:
             told.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
+        if not sheet.right_px:
+            told.append("confidence, margin and loss have no room here")
         if KINDS[scores.kind]:
             told.append(KINDS[scores.kind])
         return "; ".join(told)

@@ -96,3 +96,32 @@ def test_with_loop_it_begins_anew(notebook):
     notebook.page.wait_for_timeout(500)
     assert notebook.evaluate("len(seen) == len(recording.snapshots)")
     notebook.assert_no_errors()
+
+
+BESIDE = """() => {
+  const titles = [...document.querySelectorAll('.aw-model')].map((e) => e.getBoundingClientRect())
+    .filter((box) => box.width);
+  const rows = new Set(titles.map((box) => Math.round(box.y)));
+  const scrolled = [...document.querySelectorAll('.jp-OutputArea-output .jupyter-widgets')]
+    .filter((e) => getComputedStyle(e).overflowX === 'auto' && e.scrollWidth > e.clientWidth + 1);
+  return [titles.length, rows.size, scrolled.length];
+}"""
+
+
+@pytest.fixture(scope="module")
+def side_by_side(lab):
+    compared = (
+        'both = aw.explore({"before": recording.session(0), "after": recording.session(-1)})\nboth'
+    )
+    notebook = lab.new(TRAIN, compared, width=1150, height=1400)
+    notebook.run_all()
+    return notebook
+
+
+@pytest.mark.parametrize("page", ["layers", "predictions", "units"])
+def test_two_epochs_lie_beside_one_another_on_a_narrow_page(side_by_side, page):
+    side_by_side.execute(f'both.pages.turn_to("{page}")')
+    side_by_side.page.wait_for_timeout(1500)
+    # Two titles above the tabs, by the sliders, and two in the page.
+    assert side_by_side.page.evaluate(BESIDE) == [4, 2, 0]
+    side_by_side.assert_no_errors()

@@ -11,6 +11,7 @@ from actwidgets.core.pictures.colormaps import GAP, TOP
 LINE_PX = 20  # of a sample
 HEAD_PX = 40  # of the names above
 CLASSES_UP_TO = 12
+CLASS_AT_LEAST_PX = 26  # two digits and a point
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class ProbabilitySheet:
         n_classes: Classes that have a column.
         left_px: Room for what the sample is.
         class_px: Width of a class's cell.
-        right_px: Room for confidence, margin and loss.
+        right_px: Room for confidence, margin and loss; 0 for none.
     """
 
     n_lines: int
@@ -50,7 +51,8 @@ class ProbabilitySheet:
     def column_edges(self) -> NDArray[np.float64]:
         """Where the words to the left, each class, and the words to the right begin and end."""
         classes = self.left_px + self.class_px * np.arange(self.n_classes + 1.0)
-        return np.concatenate([[0.0], classes, [classes[-1] + self.right_px]])
+        end = [classes[-1] + self.right_px] if self.right_px else []
+        return np.concatenate([[0.0], classes, end])
 
     def middle(self, line: int) -> float:
         """Half the height of a line."""
@@ -77,6 +79,28 @@ class ProbabilitySheet:
         block[:, self.class_px - 1 :: self.class_px] = GAP
         sheet[HEAD_PX:, self.left_px : self.left_px + block.shape[1]] = block
         return sheet
+
+
+def sheet_within(width_px: int, n_lines: int, n_classes: int) -> ProbabilitySheet:
+    """A sheet of at most a width: without the words to the right, then with narrower cells.
+
+    Args:
+        width_px: The width; where narrow cells of so many classes do not fit, it is exceeded.
+        n_lines: Samples.
+        n_classes: Classes that have a column; `classes_within` says how many fit.
+    """
+    whole = ProbabilitySheet(n_lines, n_classes)
+    if whole.width_px <= width_px:
+        return whole
+    cell_px = (width_px - whole.left_px) // max(n_classes, 1)
+    cell_px = min(max(cell_px, CLASS_AT_LEAST_PX), whole.class_px)
+    return ProbabilitySheet(n_lines, n_classes, class_px=cell_px, right_px=0)
+
+
+def classes_within(width_px: int) -> int:
+    """How many classes may have a column in a sheet of this width; one in any case."""
+    fitting = (width_px - ProbabilitySheet(0, 0).left_px) // CLASS_AT_LEAST_PX
+    return min(max(fitting, 1), CLASSES_UP_TO)
 
 
 def shown_classes(values: Doubles, limit: int = CLASSES_UP_TO) -> Integers:

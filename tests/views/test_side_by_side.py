@@ -1,0 +1,82 @@
+"""Two columns beside one another, on a page that is not wide."""
+
+import io
+
+import numpy as np
+import pytest
+from fakes import FakeProbe
+from PIL import Image
+from recorded_training import MemoryRecording
+
+import actwidgets as aw
+from actwidgets.comparison import PAGES, Comparison
+from actwidgets.recording.recorded_session import RecordedSession
+from actwidgets.session import Session
+from actwidgets.views._exemplar_sheet import CELL_PX
+from actwidgets.views.painting.paint import paint
+
+ROOM_PX = 982  # of a cell's output in a JupyterLab of 1,150 pixels
+CLASSES = tuple(f"a class {place}" for place in range(10))
+
+
+@pytest.fixture
+def comparison():
+    x = np.random.default_rng(0).uniform(0, 1, (40, 6, 8, 1)).astype(np.float32)
+    probes = [TenClasses() for _ in range(2)]
+    names = ("before", "after")
+    return Comparison(
+        {
+            name: Session(probe, x, np.arange(40) % 10, class_names=CLASSES)
+            for name, probe in zip(names, probes, strict=True)
+        }
+    )
+
+
+class TenClasses(FakeProbe):
+    """A model of as many classes as many data sets have."""
+
+    n_classes = 10
+
+    def predictions(self, x):
+        return np.full((len(x), 10), 0.1, np.float32)
+
+
+@pytest.mark.parametrize("page", [name for name in PAGES if name != "attributions"])
+def test_columns_stay_beside_one_another(comparison, page):
+    for session in comparison.sessions.values():
+        session.class_index = 0
+    comparison.pages.turn_to(page)
+    shown = Image.open(io.BytesIO(paint(comparison, room_px=ROOM_PX)))
+    assert 900 < shown.width <= ROOM_PX + 12  # of paper around it
+    assert not comparison.error
+
+
+def test_sliders_of_recordings_stay_beside_one_another():
+    recording = MemoryRecording()
+    sessions = {"before": RecordedSession(recording, 0), "after": RecordedSession(recording)}
+    comparison = Comparison(sessions)
+    comparison.pages.turn_to("units")
+    shown = Image.open(io.BytesIO(paint(comparison, room_px=ROOM_PX)))
+    assert 900 < shown.width <= ROOM_PX + 12
+
+
+@pytest.mark.parametrize(("width_px", "n_classes"), [(720, 10), (452, 10), (330, 6)])
+def test_a_table_of_probabilities_is_no_wider_than_asked_for(comparison, width_px, n_classes):
+    view = aw.PredictionTable(comparison.sessions["before"], width_px=width_px)
+    assert int(view._sheet.figure.layout.width.removesuffix("px")) <= width_px
+    assert len(view._columns) == n_classes
+    texts = list(view._sheet.words.text)
+    assert ("loss" in texts) == (width_px == 720)
+    assert ("margin and loss have no room here" in view._note.value) == (width_px < 720)
+    view._on_user_hover(1, 1)
+    assert "a class 0: 0.1" in view._readout.value
+    assert not view.error
+
+
+def test_as_many_classes_are_ranked_as_have_room(comparison):
+    session = comparison.sessions["before"]
+    session.class_index = 3
+    view = aw.ClassSimilarityMatrix(session, width_px=450)
+    assert view._ranked.order.shape == (1, 450 // CELL_PX)
+    assert "8 of 10 classes" in view._ranked_title.value
+    assert aw.ClassSimilarityMatrix(session)._ranked.order.shape == (1, 10)
