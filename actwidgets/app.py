@@ -50,16 +50,20 @@ class Workbench(ViewBox):
 
     Over a recording a slider of its snapshots stands above them.
 
+    Args:
+        session: The session.
+        default_class: The class in focus, where nobody chose it.
+
     Attributes:
         session: What all of them show.
         views: The views made so far, by class name; those behind a tab once it was opened.
         pages: The tabs; `pages.turn_to("units")` turns to one.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, default_class: int | None = None) -> None:
         self.session = session
         self.views: dict[str, View] = {}
-        above: w.Widget = self._add(Breadcrumbs(session), None)
+        above: w.Widget = self._add(Breadcrumbs(session, default_class=default_class), None)
         if isinstance(session, RecordedSession):
             above = w.VBox([self._add(EpochSlider(session), None), above])
         picker = self._add(LayerPicker(session, letters=47), 360)
@@ -194,17 +198,24 @@ def explore(
         if "layer" not in options and session is not model:
             with_weights = (each.name for each in session.layers if each.n_params)
             session.layer = next(with_weights, session.layer)
-        return Workbench(session)
+        return Workbench(session, _default_class(session, model, options))
     sessions: dict[str, Session] = {}
     try:
         for name, each in model.items():
             sessions[name] = _session(each, given if not isinstance(each, Session) else {})
-        return Comparison(sessions)
+        name, first = next(iter(sessions.items()), ("", None))
+        return Comparison(sessions, first and _default_class(first, model[name], options))
     except Exception:
         for name, session in sessions.items():  # which prepare their models in the background
             if session is not model[name]:
                 session.close()
         raise
+
+
+def _default_class(session: Session, model: Any, options: Mapping[str, Any]) -> int | None:
+    """The class in focus, where whoever gave the model did not choose it."""
+    is_given = session is model or options.get("class_index") is not None
+    return None if is_given else session.class_index
 
 
 def _session(model: Any, given: Mapping[str, Any]) -> Session:

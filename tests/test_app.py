@@ -154,3 +154,40 @@ def test_the_views_follow_a_training_before_its_tab_is_opened(data, probe):
     assert app.views["TrainingMonitor"].watching
     assert "WeightHistogram" in app.views
     app.close()
+
+
+def _class_crumb(app, name="Breadcrumbs"):
+    button = app.views[name].buttons["class_index"]
+    return "" if button.layout.display == "none" else button.description
+
+
+def test_a_class_that_nobody_chose_is_no_choice_to_take_back(data):
+    app = aw.explore(FakeProbe(), *data)
+    assert app.session.class_index == 0
+    assert _class_crumb(app) == ""
+    app.session.layer = "dense"
+    assert _class_crumb(app) == ""
+    app.session.class_index = 1
+    assert _class_crumb(app) == "class 1  ×"
+    app.session.class_index = 0  # now it is chosen
+    assert _class_crumb(app) == "class 0  ×"
+    app.views["Breadcrumbs"].buttons["class_index"].click()
+    assert app.session.class_index is None
+    assert _class_crumb(app) == ""
+
+
+def test_a_class_that_was_chosen_can_be_taken_back(data, session):
+    assert _class_crumb(aw.explore(FakeProbe(), *data, class_index=0)) == "class 0  ×"
+    session.class_index = 1
+    assert _class_crumb(aw.explore(session)) == "class coat  ×"
+
+
+def test_side_by_side_too_a_class_is_chosen_by_somebody(data):
+    models = {"one": FakeProbe(), "other": FakeProbe()}
+    app = aw.explore(models, *data)
+    assert app.sessions["one"].class_index == 0
+    assert _class_crumb(app, "one: Breadcrumbs") == ""
+    app.sessions["other"].class_index = 2
+    assert _class_crumb(app, "one: Breadcrumbs") == "class 2  ×"
+    chosen = aw.explore(models, *data, class_index=0)
+    assert _class_crumb(chosen, "one: Breadcrumbs") == "class 0  ×"
