@@ -7,6 +7,8 @@ from typing import Any
 
 import ipywidgets as w
 
+from actwidgets.views._style import HINT
+
 
 def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
     """A list to choose from, with its label."""
@@ -29,6 +31,11 @@ def words(names: Sequence[str]) -> list[tuple[str, str]]:
 def note(text: str) -> str:
     """A line of ordinary words, as HTML; the text is escaped."""
     return f'<div class="aw-note">{html.escape(text, quote=True)}</div>' if text else "&nbsp;"
+
+
+def hint(text: str) -> str:
+    """What a mouse can do here, as HTML; left out where the view is painted as a picture."""
+    return f'<div class="aw-note {HINT}">{html.escape(text, quote=True)}</div>'
 
 
 def show(widget: w.Box, shown: bool) -> None:

@@ -18,7 +18,7 @@ from actwidgets.session import Selection
 from actwidgets.views._class_cells import ClassCells
 from actwidgets.views._class_distances import class_distances
 from actwidgets.views._class_overview import ClassOverview
-from actwidgets.views._controls import choice, note, set_slider, words
+from actwidgets.views._controls import choice, hint, note, set_slider, words
 from actwidgets.views._exemplar_sheet import CELL_PX, ExemplarSheet
 from actwidgets.views._pass_view import PassView
 
@@ -128,7 +128,7 @@ class ClassSimilarityMatrix(PassView):
     def _paint_ranked(self, matrix: np.ndarray, class_index: int | None) -> None:
         self._ranked.layout.display = "none" if class_index is None else None
         if class_index is None:
-            self._ranked_title.value = note("click a row to see which classes are nearest to it")
+            self._ranked_title.value = hint("click a row to see which classes are nearest to it")
             return
         n_ranked = max(1, min(RANKED, self.width_px // CELL_PX))
         nearest = ranking(matrix)[class_index : class_index + 1, :n_ranked]

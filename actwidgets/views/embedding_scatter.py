@@ -17,7 +17,7 @@ from actwidgets.core.pictures.images import fit, rgba_png
 from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views._cloud_side import CloudSide
-from actwidgets.views._controls import choice, note
+from actwidgets.views._controls import choice, hint
 from actwidgets.views._embedding_progress import EmbeddingProgress
 from actwidgets.views._point_legend import (
     LEGEND_SHEET,
@@ -60,7 +60,7 @@ class EmbeddingScatter(View):
     def _build(self) -> tuple[w.Widget, ...]:
         self._embeddings = self._session.embeddings
         self._title, self._legend = w.HTML(), w.HTML()
-        self._hint = w.HTML(note(HINT))
+        self._hint = w.HTML(hint(HINT))
         self._progress = EmbeddingProgress(self._embeddings.cancel, self._embeddings.resume)
         status = w.HBox([self._progress, self._hint], layout={"min_height": "30px"})
         status.layout.align_items = "center"

@@ -11,7 +11,7 @@ from actwidgets.core.predictions.prediction_shift import prediction_shift
 from actwidgets.errors import DataError
 from actwidgets.session import Selection
 from actwidgets.views import _prediction_bars as said
-from actwidgets.views._controls import note, set_slider, show
+from actwidgets.views._controls import hint, note, set_slider, show
 from actwidgets.views._patch_picture import Patch, PatchPicture
 from actwidgets.views.base import View
 
@@ -106,7 +106,9 @@ class InputLab(View):
             set_slider(slider, slider.min, slider.max, getattr(disturbance, field))
         picture = self._session.pictures([selection.sample], as_shown=True)[0]
         self._picture.show(picture, disturbance.patch)
-        self._where.value = note(HINT if disturbance.patch is None else _place(disturbance.patch))
+        self._where.value = (
+            hint(HINT) if disturbance.patch is None else note(_place(disturbance.patch))
+        )
         self._reset.disabled = disturbance == UNDISTURBED
         self._unhide.disabled = disturbance.patch is None
         self._says.value = self._what_is_said(selection)

@@ -1,12 +1,15 @@
 """HTML of views, painted: what its style sheets say, and where its words lie."""
 
 import io
+import re
 
 import ipywidgets as w
 import numpy as np
 import pytest
 from PIL import Image
 
+import actwidgets as aw
+from actwidgets.views._controls import hint, note
 from actwidgets.views.painting.markup import tree
 from actwidgets.views.painting.paint import paint
 from actwidgets.views.painting.sheets import Element, Sheet, length, sides
@@ -171,3 +174,27 @@ def test_what_has_no_words_takes_no_room(value):
 )
 def test_markup_that_is_not_closed_is_painted_all_the_same(value):
     assert painted(value).size
+
+
+def texts_in(widget):
+    """Every `HTML` in a tree of widgets."""
+    if isinstance(widget, w.HTML):
+        yield widget
+    for child in getattr(widget, "children", ()):
+        yield from texts_in(child)
+
+
+@pytest.mark.parametrize("name", ["EmbeddingScatter", "InputLab", "ClassSimilarityMatrix"])
+def test_what_a_mouse_can_do_is_not_painted(session, name):
+    view = getattr(aw, name)(session)
+    session.embeddings.wait()
+    hints = [each for each in texts_in(view) if re.search("drag|click", each.value)]
+    hints = [each for each in hints if "<style>" not in each.value]
+    assert len(hints) == 1
+    shown = view.png()
+    hints[0].value = ""
+    assert view.png() == shown
+    hints[0].value = hint("other words")
+    assert view.png() == shown
+    hints[0].value = note("other words")
+    assert view.png() != shown

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
+from actwidgets.views._style import HINT
 from actwidgets.views.painting.sheets import Element, Path, Sheet, Style
 
 EMPTY = {"br", "img", "hr", "input", "meta", "link", "col"}
@@ -65,7 +66,8 @@ class _Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         node = Node(tag, {name: value or "" for name, value in attrs})
-        if tag not in UNSEEN:
+        is_hint = HINT in node.attributes.get("class", "").split()  # at controls that are not there
+        if tag not in UNSEEN and not is_hint:
             self._open[-1].children.append(node)
         if tag not in EMPTY:
             self._open.append(node)
