@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from actwidgets.core import batches
+from actwidgets.core.sample_shapes import told_of_shape
 from actwidgets.errors import DataError, ModelError, ShapeError
 
 
@@ -49,7 +50,8 @@ class Inputs:
             ShapeError: Another shape, another number of inputs, or other names.
             DataError: Values that are not numbers, where the model takes numbers.
         """
-        for part, spec in zip(self._ordered(x), self.specs, strict=True):
+        several = len(self.specs) > 1
+        for name, part, spec in zip(self.names, self._ordered(x), self.specs, strict=True):
             kind = np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind
             if spec.dtype == tf.string and kind not in "OSU":
                 raise DataError(f"x must hold text; got values of type {part.dtype}")
@@ -57,11 +59,8 @@ class Inputs:
                 raise DataError(f"x must hold numbers; got values of type {part.dtype}")
             given = tuple(part.shape)
             if not spec.shape.is_compatible_with(given):
-                wanted = ", ".join(str(axis or "any") for axis in spec.shape[1:])
-                raise ShapeError(
-                    f"x must hold samples of shape ({wanted}) behind the sample axis; "
-                    f"got an array of shape {given}"
-                )
+                wanted = tuple(spec.shape[1:])
+                raise ShapeError(told_of_shape(name if several else "x", wanted, given[1:]))
 
     def tensors(self, x: Any) -> list[tf.Tensor]:
         """A batch as tensors of the right kind, one per input."""

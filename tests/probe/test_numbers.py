@@ -278,8 +278,8 @@ def test_several_inputs_go_by_position_or_by_name():
 @pytest.mark.parametrize(
     ("x", "error", "words"),
     [
-        (np.zeros((3, 10, 6, 2)), ShapeError, r"\(6, 10, 2\).*got .*\(3, 10, 6, 2\)"),
-        (np.zeros((6, 10, 2)), ShapeError, r"got an array of shape \(6, 10, 2\)"),
+        (np.zeros((3, 10, 6, 2)), ShapeError, r"\(6, 10, 2\).*got .*\(10, 6, 2\)"),
+        (np.zeros((6, 10, 2)), ShapeError, r"got samples of shape \(10, 2\)"),
         (np.full((3, 6, 10, 2), "a"), DataError, "must hold numbers"),
         (np.zeros((0, 6, 10, 2)), DataError, "no samples"),
         ((batch for batch in [np.zeros((1, 6, 10, 2))]), DataError, "one-shot"),

@@ -129,7 +129,12 @@ def test_the_same_state_gives_the_same_bytes(session):
     assert aw.ConfusionMatrix(session).png() == before
 
 
-@pytest.mark.parametrize("kind", [aw.ConfusionMatrix, Workbench])
+def side_by_side(session):
+    x = np.zeros((session.n_samples, 6, 8, 1), np.float32)
+    return Comparison({"other": Session(session.model, x), "this": session})
+
+
+@pytest.mark.parametrize("kind", [aw.ConfusionMatrix, Workbench, side_by_side])
 def test_nothing_changes_while_it_is_painted(session, kind, monkeypatch):
     free = []
 
