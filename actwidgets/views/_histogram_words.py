@@ -9,12 +9,12 @@ MINUS = "\u2212"
 
 
 def told(moments: Sequence[tuple[str, Histogram]], colours: Sequence[str]) -> str:
-    """Mean and standard deviation of each moment, in its colour, as HTML."""
+    """A line for each moment: its mean and standard deviation, in its colour, as HTML."""
     parts = [
         f'<span style="color:{colour}">▬</span> {html.escape(label)}: {_figures(found)}'
         for (label, found), colour in zip(moments, colours, strict=True)
     ]
-    return f'<div class="aw-note">{" &nbsp;→&nbsp; ".join(parts)}</div>'
+    return "".join(f'<div class="aw-note">{part}</div>' for part in parts)
 
 
 def _figures(found: Histogram) -> str:

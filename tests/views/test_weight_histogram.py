@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from fakes import messages, open_widgets, wiretap
 
 from actwidgets.core.training.histogram import histogram
 from actwidgets.session import Session
+from actwidgets.views.painting import axes
 from actwidgets.views.weight_histogram import ROWS_UP_TO, WeightHistogram
 
 
@@ -227,3 +230,19 @@ def test_a_recording_shows_its_own_moments_and_the_one_it_is_at(session, probe):
     session.refresh()
     assert view._figure._upwards.tick_labels["1"] == "▸ epoch 2"
     assert view._figure.areas.fill_opacities[2] > view._figure.areas.fill_opacities[3]
+
+
+def test_each_moment_is_told_in_a_line_of_its_own(view):
+    lines = view._told.value.split("</div>")
+    assert [line.count("standard deviation") for line in lines] == [1, 1, 0]
+    assert "at first" in lines[0]
+
+
+def test_painted_rows_have_the_names_of_their_moments(session, probe):
+    _Recording(probe)
+    view = WeightHistogram(session, style="ridgeline")
+    axis = view._figure._upwards
+    values = [float(each) for each in axis.tick_values]
+    reach = SimpleNamespace(is_ordinal=False)
+    wanted = ["epoch 0", "▸ epoch 1", "epoch 2", "epoch 3"]
+    assert sorted(axes._texts(axis, reach, values), key=lambda each: each[-1]) == wanted

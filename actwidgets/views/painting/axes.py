@@ -151,5 +151,10 @@ def _texts(axis: Any, reach: Reach, values: list[Any]) -> list[str]:
     texts = tick_texts(values, axis.tick_format)
     named = axis.tick_labels or {}
     return [
-        str(named.get(str(v), named.get(v, text))) for v, text in zip(values, texts, strict=True)
+        str(named.get(_key(v), named.get(v, text))) for v, text in zip(values, texts, strict=True)
     ]
+
+
+def _key(value: Any) -> str:
+    """A tick's value as the browser names it: 3, where Python says 3.0."""
+    return str(int(value)) if float(value).is_integer() else str(float(value))
