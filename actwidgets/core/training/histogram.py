@@ -124,6 +124,10 @@ class SharedBins:
     edges: Doubles
     counts: Integers
 
+    def only(self, places: Sequence[int]) -> "SharedBins":
+        """Some of the histograms, over the bins of all."""
+        return replace(self, counts=self.counts[list(places)])
+
 
 def histogram(values: ArrayLike, n_bins: int = 256) -> Histogram:
     """Count values in the narrowest bins of which at most `n_bins` cover them.
