@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import Array, Doubles, Integers
+from actwidgets.core.training.spread import Spread
 from actwidgets.errors import DataError
 
 NARROWEST_NORMAL = -1022  # 2.0**-1022 is the smallest float of full precision
@@ -162,7 +163,7 @@ def histogram(values: ArrayLike, n_bins: int = 256) -> Histogram:
     exponent = _exponent(low, high, n_bins)
     first = _bin_of(low, exponent)
     counts = np.zeros(_bin_of(high, exponent) - first + 1, np.int64)
-    spread = _Spread()
+    spread = Spread()
     for scaled in _scaled(flat, exponent):
         spread.add(scaled)
         bins = np.floor(scaled).astype(np.int64)
@@ -268,38 +269,8 @@ def _together(histograms: Sequence[Histogram], exponent: int) -> tuple[int, Inte
 # --- averages ----------------------------------------------------------------------------
 
 
-class _Spread:
-    """Mean and squared deviations of values, chunk by chunk in one pass.
-
-    In units of a bin no square overflows or vanishes.
-
-    Reference: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
-    """
-
-    def __init__(self) -> None:
-        self._n, self._mean, self._squares = 0, 0.0, 0.0
-
-    def add(self, scaled: Doubles) -> None:
-        """Take the values of one more chunk; at least one."""
-        n_all = self._n + scaled.size
-        mean = float(scaled.mean())
-        deviations = scaled - mean
-        squares = float(np.square(deviations, out=deviations).sum())
-        apart, share = mean - self._mean, scaled.size / n_all
-        self._squares += squares + apart**2 * share * self._n
-        self._mean += apart * share
-        self._n = n_all
-
-    def moments(self, exponent: int, low: float, high: float) -> tuple[float, float]:
-        """Mean and standard deviation (ddof 0) of the unscaled values; equal ones exactly."""
-        if low == high:
-            return low, 0.0
-        within = min(max(math.ldexp(self._mean, exponent), low), high)
-        return within, math.ldexp(math.sqrt(self._squares / self._n), exponent)
-
-
 def _merged_moments(one: Histogram, other: Histogram, exponent: int) -> tuple[float, float]:
-    """Those of the values of both, as `_Spread` brings chunks together."""
+    """Those of the values of both, as `Spread` brings chunks together."""
     n_all = one.n_finite + other.n_finite
     means = [math.ldexp(each.mean, -exponent) for each in (one, other)]
     stds = [math.ldexp(each.std, -exponent) for each in (one, other)]
