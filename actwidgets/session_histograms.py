@@ -1,5 +1,6 @@
 """How the weights of a session's model and what its layers put out are spread."""
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from typing import Any
@@ -209,11 +210,12 @@ class Histograms(t.HasTraits):
         session = self._session
         with session.lock:
             name = self._known(layer)
-            return (
-                session.n_samples
-                if self.recorded
-                else self._counted([name], self._at_once())[name].n_samples
-            )
+            if not self.recorded:
+                return self._counted([name], self._at_once())[name].n_samples
+            sizes = session._infos[name].output_shape[1:]
+            known = math.prod(size or 0 for size in sizes)  # 0 where sizes differ
+            n_values = self.activations(name).n_values
+            return n_values // known if known else session.n_samples
 
     def n_weights(self, layer: str, name: str) -> int | None:
         """How many weights there are, of which a part may have been counted.

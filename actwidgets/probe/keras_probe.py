@@ -130,8 +130,9 @@ class KerasProbe:
     def outputs_and_predictions(
         self, layers: Sequence[str], x: Any
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
-        """`activations` and `predictions` of one batch, in one forward pass."""
-        *outputs, predicted = self._slices.outputs((*layers, self._head), x)
+        """`activations` and `predictions` of one batch, in one forward pass; to be read only."""
+        found = map(np.asarray, self._slices.outputs((*layers, self._head), x))  # not copied
+        *outputs, predicted = found
         return self._units_last(layers, outputs), _floats(predicted)
 
     def edited(self, edits: Mapping[str, Edit]) -> "KerasProbe":
@@ -296,4 +297,5 @@ class KerasProbe:
 
 
 def _floats(tensor: Any) -> np.ndarray:
-    return tensor.numpy().astype(np.float32, copy=False)
+    values = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
+    return values.astype(np.float32, copy=False)

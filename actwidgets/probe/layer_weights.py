@@ -19,7 +19,8 @@ def layer_weights(layer: Any) -> dict[str, np.ndarray]:
         name = base = _name(variable, layer)
         while name in found:
             name = f"{base}#{sum(each.startswith(base) for each in found)}"
-        found[name] = np.asarray(variable).astype(np.float32)
+        values = np.asarray(variable)  # mostly a copy; a view of the weights would change
+        found[name] = values.astype(np.float32, copy=not values.flags.owndata)
     return found
 
 

@@ -1,9 +1,7 @@
 """Keep what becomes of a model while it is trained."""
 
 import logging
-import math
 import os
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -12,20 +10,19 @@ from typing import Any
 
 from actwidgets.core import probes
 from actwidgets.core.training.interval import interval
-from actwidgets.core.training.listener import Moment
 from actwidgets.errors import DataError
-from actwidgets.recording import folder, history_file, snapshot_files, thinning
+from actwidgets.recording import folder, snapshot_files, thinning
+from actwidgets.recording.fit_follower import FitFollower
 from actwidgets.recording.recording import Recording
 from actwidgets.recording.snapshot_files import SnapshotInfo
 from actwidgets.recording.subject import Subject
 from actwidgets.recording.taking import take
-from actwidgets.recording.update_ratios import UpdateRatios
 
 BUDGET_BYTES = 64 * 2**20
 log = logging.getLogger("actwidgets")
 
 
-class Recorder:
+class Recorder(FitFollower):
     """Writes snapshots of a model to a folder while it is trained; the first is of before.
 
         recorder = Recorder(model, "run-1", x, y, class_names=names)
@@ -88,10 +85,10 @@ class Recorder:
         head: str | int | None = None,
         resume: bool = False,
     ) -> None:
-        self.error, self.seconds = "", 0.0
-        self._interval = interval(every)
+        self.seconds = 0.0
+        checked = interval(every)
         self._budget_bytes = _positive("budget_bytes", budget_bytes)
-        self._subject = Subject(
+        subject = Subject(
             model,
             x,
             y,
@@ -104,16 +101,9 @@ class Recorder:
             head=head,
         )
         self._folder = Path(path)
-        folder.begin(self._folder, self._subject, resume)
-        self.recording = Recording(self._folder)
-        self._history = history_file.HistoryFile(self._folder)
-        self._course = folder.course_so_far(self.recording)
-        self._ratios = UpdateRatios(self._subject)
+        folder.begin(self._folder, subject, resume)
+        super().__init__(subject, Recording(self._folder), checked)
         self._callback: Any = None
-        self._closed = False
-        self._taken_of: Any = None  # which weights the last snapshot is of
-        self._lock = threading.RLock()
-        self._note_the_last()
 
     def __repr__(self) -> str:
         """Say what is recorded so far, and what went wrong last."""
@@ -173,80 +163,7 @@ class Recorder:
         with nullcontext() if turns is None else turns.looking(), self._lock:
             yield
 
-    # --- what a training tells -----------------------------------------------------------
-
-    def begins(self, moment: Moment) -> None:
-        """Take the state before training, where there is no snapshot yet."""
-        with self._lock:
-            self._course.begin(moment)
-            self._ratios.forget()
-            if not self.recording.snapshots:
-                self._take({})
-            self._note_the_last()
-
-    def before_step(self, moment: Moment) -> None:
-        """Keep the weights where what the step adds to them is to be measured."""
-        course = self._course
-        with self._lock:
-            course.before_step(moment)
-            is_last = self._interval.is_last_step(
-                math.floor(course.epoch) - self._last_epoch,
-                course.step - self._last_step,
-                course.stride,
-                course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
-            )
-            if is_last is None:  # nobody knows which step is the last: the first will do
-                is_last = not self._ratios.known
-            if (is_last or course.is_last_step(moment)) and not self._closed:
-                self._ratios.before_step()
-
-    def after_step(self, moment: Moment) -> None:
-        """Note the metrics; take a snapshot where one is due."""
-        course = self._course
-        with self._lock:
-            course.after_step(moment)
-            self._ratios.after_step()
-            self._note(self._history.add_step, course.step, moment.metrics)
-            is_epoch_over = moment.step_of_epoch == course.steps_of_epoch  # soon more is known
-            if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
-                self._take(moment.metrics)
-
-    def after_epoch(self, moment: Moment) -> None:
-        """Note the metrics; take a snapshot where one is due."""
-        course = self._course
-        with self._lock:
-            course.after_epoch(moment)
-            self._note(self._history.add_epoch, course.epoch, course.step, moment.metrics)
-            if self._is_due():
-                self._take(moment.metrics)
-
-    def ends(self, moment: Moment) -> None:
-        """Take the state at the end, where that is not the last that was taken."""
-        with self._lock:
-            # Another callback may have put the best weights back.
-            is_other = probes.fingerprint(self._subject.probe) != self._taken_of
-            if self._course.step > self._last_step or is_other:
-                self._take(moment.metrics)
-            self._course.pause()
-
-    def failed(self, failure: Exception) -> None:
-        """Say so in `error`."""
-        self.error = f"nothing is recorded for now: {failure}"
-
     # --- writing -------------------------------------------------------------------------
-
-    def _note_the_last(self) -> None:
-        course = self._course
-        self._last_epoch, self._last_step = math.floor(course.epoch), course.step
-        self._last_seconds = course.seconds
-
-    def _is_due(self) -> bool:
-        course = self._course
-        return self._interval.is_over(
-            course.epoch - self._last_epoch,
-            course.step - self._last_step,
-            course.seconds - self._last_seconds,
-        )
 
     def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
         if self._closed:
@@ -292,14 +209,6 @@ class Recorder:
             f"the samples and the first and last snapshot take {self.recording.n_bytes:,} bytes, "
             f"and budget_bytes is {self._budget_bytes:,}: no other snapshots are kept"
         )
-
-    def _note(self, add: Any, *entry: Any) -> None:
-        if self._closed:
-            return
-        try:
-            add(*entry)
-        except OSError as failure:
-            self.error = f"the history cannot be written: {failure}"
 
 
 def _positive(name: str, value: int, least: int = 1) -> int:

@@ -14,13 +14,14 @@ from actwidgets.core.probes import Probe
 from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.training.histogram import Histogram, histogram
+from actwidgets.core.training.norm import norm
 from actwidgets.core.training.quantised import Quantised, quantise
 from actwidgets.errors import LayerError
 from actwidgets.recording.snapshot import LayerNumbers, LayerSnapshot, Snapshot
 
 MAX_KERNEL_VALUES = 100_000  # kernels of larger layers are not kept, only their histograms
 ENOUGH_VALUES = 2_000_000  # of a layer, for its histogram
-GRADIENT_SAMPLES = 64
+GRADIENT_SAMPLES = 32  # what Keras trains on at a time unless told otherwise
 
 
 @dataclass(frozen=True)
@@ -52,10 +53,10 @@ def take(probe: Probe, wish: Wish, update_ratios: Mapping[str, float]) -> Snapsh
         wish: What is looked at.
         update_ratios: By layer; NaN for others.
 
-    Activations are counted of the first batches only, once that makes two million values.
+    Activations are counted of the first samples that make two million values.
 
     Cost: a forward pass over the samples, about as much again for what is counted of the
-    layers' values, and a pass forth and back over 64 samples.
+    layers' values, and a pass forth and back over 32 samples.
     """
     names = [info.name for info in wish.layers]
     readings = {name: _Reading(wish.n_maps) for name in names}
@@ -94,8 +95,10 @@ class _Reading:
         missing = self._n_maps - sum(map(len, self._maps))
         if missing > 0 or not self._maps:
             self._maps.append(values[: max(missing, 0)].copy())
-        if self.histogram is None or self.histogram.n_values < ENOUGH_VALUES:
-            counted = histogram(values)
+        n_counted = 0 if self.histogram is None else self.histogram.n_values
+        if n_counted < ENOUGH_VALUES:
+            n_rows = math.ceil((ENOUGH_VALUES - n_counted) / math.prod(values.shape[1:]))
+            counted = histogram(values[:n_rows])
             self.histogram = counted if self.histogram is None else self.histogram.merged(counted)
         self._summaries.append(summarise(values))
         return self._summaries[-1]
@@ -154,12 +157,6 @@ def weights_of(probe: Probe, layer: str) -> Mapping[str, Array]:
         return probes.weights(probe, layer)
     except LayerError:
         return {}
-
-
-def norm(weights: Mapping[str, Array]) -> float:
-    """Of weights as one vector; NaN where there are none."""
-    squares = [float(np.square(each, dtype=np.float64).sum()) for each in weights.values()]
-    return math.sqrt(sum(squares)) if squares else math.nan
 
 
 def _kernels(probe: Probe, layer: str, weights: Mapping[str, Array]) -> Quantised | None:

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from pathlib import Path
 
 from actwidgets.core.folders import require_writable
@@ -64,7 +65,7 @@ def to_tensorboard(
         )
     log = EventLog(folder)
     try:
-        with Board(log) as board:
+        with closing(Board(log)) as board:
             _write(board, recording, names, scaling)
     except BaseException as failure:
         log.path.unlink(missing_ok=True)

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 
 from actwidgets.core.arrays import Array
+from actwidgets.core.training.norm import norm
 from actwidgets.recording.subject import Subject
-from actwidgets.recording.taking import norm, weights_of
+from actwidgets.recording.taking import weights_of
 
 
 class UpdateRatios:
@@ -49,6 +50,5 @@ class UpdateRatios:
 
 
 def _ratio(before: Mapping[str, Array], after: Mapping[str, Array]) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):  # of weights that are not finite
-        added = {name: after[name].astype(np.float64) - before[name] for name in before}
-        return float(np.float64(norm(added)) / norm(before))
+    with np.errstate(divide="ignore", invalid="ignore"):  # of weights that are 0 or not finite
+        return float(np.float64(norm(after, before)) / norm(before))

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 from actwidgets.core.arrays import finite_range
 from actwidgets.core.ticks import ticks
 from actwidgets.views._controls import note
+from actwidgets.views._fitted_axis import fit_axis
 from actwidgets.views._line_figure import COLOURS, MARK
 from actwidgets.views._picture import plain_figure
 
@@ -25,8 +26,8 @@ class MetricCurve(w.VBox):
 
     def __init__(self, width_px: int, height_px: int = 72) -> None:
         self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
-        self._y = bq.LinearScale(min=0, max=1, allow_padding=False)
-        scales = {"x": self._x, "y": self._y}
+        y = bq.LinearScale(min=0, max=1, allow_padding=False)
+        scales = {"x": self._x, "y": y}
         self.line = bq.Lines(
             x=[0], y=[0], scales=scales, colors=[COLOURS[0]], stroke_width=1.5, marker="circle"
         )
@@ -40,7 +41,7 @@ class MetricCurve(w.VBox):
             stroke_width=1.0,
         )
         self._axis = bq.Axis(
-            scale=self._y,
+            scale=y,
             orientation="vertical",
             tick_format="~g",
             grid_lines="none",
@@ -60,11 +61,7 @@ class MetricCurve(w.VBox):
             values: `(snapshot,)`; those without a finite value are left out.
         """
         values = np.asarray(values, np.float32)
-        found = ticks(*finite_range(values), count=3)
-        with self._y.hold_sync():
-            margin = BEYOND * (found[-1] - found[0])
-            self._y.min, self._y.max = float(found[0] - margin), float(found[-1] + margin)
-        self._axis.tick_values = found
+        fit_axis(self._axis, ticks(*finite_range(values), count=3), BEYOND, BEYOND)
         last = max(len(values) - 1, 1)
         with self._x.hold_sync():
             self._x.min, self._x.max = -0.02 * last, 1.02 * last

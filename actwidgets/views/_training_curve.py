@@ -9,6 +9,7 @@ import numpy as np
 from actwidgets.core.arrays import Doubles, finite_range
 from actwidgets.core.ticks import ticks
 from actwidgets.core.training.curves import VALIDATION, Curves
+from actwidgets.views._fitted_axis import fit_axis
 from actwidgets.views._picture import plain_figure
 
 TRAINING, VALIDATING = "#3fa7a0", "#e08a2e"
@@ -70,25 +71,14 @@ class TrainingCurve(w.VBox):
         drawn = [curves.by_step(name), curves.by_epoch(name), validation]
         places, values = (np.concatenate(each) for each in zip(*drawn, strict=True))
         across, up = self._axes
-        _fit(across, ticks(0.0, max(places.max(initial=0.0), 1.0)), BEYOND_LEFT, BEYOND_RIGHT)
-        _fit(up, ticks(*finite_range(values)), BEYOND_UP_DOWN, BEYOND_UP_DOWN)
+        fit_axis(across, ticks(0.0, max(places.max(initial=0.0), 1.0)), BEYOND_LEFT, BEYOND_RIGHT)
+        fit_axis(up, ticks(*finite_range(values)), BEYOND_UP_DOWN, BEYOND_UP_DOWN)
         for line, (x, y) in zip((self.by_step, self.by_epoch, self.validation), drawn, strict=True):
             _draw(line, x, y)
         key = f'<b>{html.escape(name)}</b> <span style="color:{TRAINING}">▬ training</span>'
         if len(validation[0]):
             key += f' <span style="color:{VALIDATING}">▬ validation</span>'
         self._key.value = f'<div class="aw-note">{key}</div>'
-
-
-def _fit(axis: bq.Axis, numbers: Doubles, before: float, beyond: float) -> None:
-    """Have an axis enclose round numbers and a little more; left where it does already."""
-    length = numbers[-1] - numbers[0]
-    low, high = float(numbers[0] - before * length), float(numbers[-1] + beyond * length)
-    if axis.scale.max == high and axis.scale.min == low:
-        return
-    with axis.scale.hold_sync():
-        axis.scale.min, axis.scale.max = low, high
-    axis.tick_values = numbers
 
 
 def _draw(line: bq.Lines, x: Doubles, y: Doubles) -> None:

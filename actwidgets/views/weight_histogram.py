@@ -129,10 +129,14 @@ class WeightHistogram(View):
         default = "the one in view" if self._histograms.recorded else NOW
         self._earlier.offer([("the first", ""), *named], "" if missing_first else self.earlier)
         self._later.offer([(default, ""), *named], "" if missing_last else self.later)
-        shown = [moments[first], moments[last]] if first != last else [moments[last]]
+        places = [first, last] if first != last else [last]
+        shown = [moments[place] for place in places]
         found = [each for _, each in shown]
         colours = moment_colours(2)[-len(shown) :]
-        shared = shared_bins(found, self.n_bins)
+        # Of a recording all moments are known: the axis stays while one is scrubbed.
+        within = range(len(moments)) if self._histograms.recorded else places
+        bins = shared_bins([moments[place][1] for place in within], self.n_bins)
+        shared = bins.only([within.index(place) for place in places])
         self._figure.show(shared, found, colours, log=self.log_counts, noun=self._noun())
         self._told.value = told(shown, colours)
         self._tell(shown, [*missing_first, *missing_last])

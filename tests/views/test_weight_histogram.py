@@ -246,3 +246,23 @@ def test_painted_rows_have_the_names_of_their_moments(session, probe):
     reach = SimpleNamespace(is_ordinal=False)
     wanted = ["epoch 0", "▸ epoch 1", "epoch 2", "epoch 3"]
     assert sorted(axes._texts(axis, reach, values), key=lambda each: each[-1]) == wanted
+
+
+def test_the_axis_stays_while_a_recording_is_scrubbed(session, probe):
+    _Recording(probe)
+    view = WeightHistogram(session)
+    ends = view._figure._x.min, view._figure._x.max
+    assert ends[0] <= -4
+    assert ends[1] >= 4  # of the last moment, which is not shown
+    counts = view._figure.areas.y.max(axis=1)
+    probe.at = 3
+    session.refresh()
+    assert (view._figure._x.min, view._figure._x.max) == ends
+    assert view._figure.areas.y.max(axis=1)[0] == counts[0]  # of the first moment
+
+
+def test_of_a_recording_it_is_told_of_how_many_samples_activations_are(session, probe):
+    _Recording(probe)
+    view = WeightHistogram(session, what="activations")
+    session.layer = "dense"  # five units, and fifty values were counted
+    assert "50 values: of 10 of 30 samples" in view._note.value

@@ -1,7 +1,6 @@
 """What is told of a training in TensorBoard, and under which tags."""
 
 from collections.abc import Mapping
-from types import TracebackType
 
 from actwidgets.core.arrays import Array
 from actwidgets.core.pictures.map_sheet import map_sheet
@@ -20,19 +19,6 @@ class Board:
     def __init__(self, log: EventLog, wall_time: float | None = None) -> None:
         self._log = log
         self.wall_time = wall_time
-
-    def __enter__(self) -> "Board":
-        """The board itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def maps(self, layer: str, step: int, outputs: Array, scaling: str = "per layer") -> None:
         """A sheet of what a layer puts out, `(sample, …, unit)`; nothing where it is empty."""

@@ -1,11 +1,13 @@
 """Writes what layers put out to TensorBoard while a model is trained."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from actwidgets.core.probes import Probe, weights
 from actwidgets.core.training.board import Board
+from actwidgets.core.training.epoch_count import EpochCount
 from actwidgets.core.training.interval import Interval
 from actwidgets.core.training.listener import Moment
 
@@ -42,8 +44,7 @@ class BoardListener:
         self._board: Board | None = None
         self._layers, self._x = tuple(layers), x
         self._n_pictures, self._every, self._scaling = n_pictures, every, scaling
-        self._n_epochs = self._n_steps = 0  # of all trainings, so far
-        self._epochs_before = self._steps_before = 0  # of those before this one
+        self._count = EpochCount()
         self._first_step_is_next = False
         self._tried, self._tried_s = Moment(), 0.0
         self._written: int | None = None  # the last place on the axis
@@ -52,39 +53,35 @@ class BoardListener:
 
     def begins(self, moment: Moment) -> None:
         """Note that steps are counted from 0 again."""
-        self._steps_before, self._first_step_is_next = self._n_steps, True
+        self._count.begin(moment)
+        self._first_step_is_next = True
 
     def before_step(self, moment: Moment) -> None:
         """Write the state before all training."""
         if not self._first_step_is_next:
             return
         self._first_step_is_next = False
-        # Keras begins at 0 again, unless it was told `initial_epoch`.
-        self._epochs_before = 0 if moment.epoch >= self._n_epochs else self._n_epochs
-        self._n_epochs = self._epochs_before + moment.epoch
-        self._tried, self._tried_s = self._count_on(moment), time.monotonic()
+        self._tried, self._tried_s = self._count.before_step(moment), time.monotonic()
         if self._written is None:
             self._write_layers(self._tried)
 
     def after_step(self, moment: Moment) -> None:
         """Write, where the interval is one of batches or seconds and it is time."""
-        now = self._count_on(moment)
-        self._n_steps = now.step
+        now = self._count.after_step(moment)
         if self._every.unit != "epochs" and self._is_due(now):
             self._write_numbers("batch_metrics", now)
             self._write_layers(now)
 
     def after_epoch(self, moment: Moment) -> None:
         """Write the metrics; and the rest, where it is time."""
-        now = self._count_on(moment)
-        self._n_epochs = now.epoch
+        now = self._count.after_epoch(moment)
         self._write_numbers("metrics", now)
         if self._every.unit == "epochs" and self._is_due(now):
             self._write_layers(now)
 
     def ends(self, moment: Moment) -> None:
         """Write the state after the training, where that has not been done."""
-        now = Moment(self._n_epochs, self._n_steps)
+        now = Moment(math.floor(self._count.epoch), self._count.step)
         if self._written != self._place(now):
             self._write_layers(now)
         self.close()
@@ -100,13 +97,6 @@ class BoardListener:
             self._board = None
 
     # --- writing ----------------------------------------------------------------------------
-
-    def _count_on(self, moment: Moment) -> Moment:
-        return Moment(
-            self._epochs_before + moment.epoch,
-            self._steps_before + moment.step,
-            metrics=moment.metrics,
-        )
 
     def _is_due(self, now: Moment) -> bool:
         now_s = time.monotonic()

@@ -7,7 +7,6 @@ import struct
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -69,19 +68,6 @@ class EventLog:
         except OSError as failure:
             raise DataError(f"cannot write to {str(logdir)!r}: {failure}") from failure
         self._put(event_pb2.Event(wall_time=time.time(), file_version="brain.Event:2"))
-
-    def __enter__(self) -> "EventLog":
-        """The log itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close it."""
-        self.close()
 
     def scalar(self, tag: str, step: int, value: float, *, wall_time: float | None = None) -> None:
         """Write a number; NaN and infinities are shown as such.

@@ -1,7 +1,6 @@
 """A lock that a training may take amid a step, whoever waits for the end of that step with it."""
 
 import threading
-from types import TracebackType
 
 from actwidgets.core.training.turns import Turns, trained_here
 
@@ -38,12 +37,7 @@ class LockAmidSteps:
         self._n_entered += 1
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        failure: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         """Give it back."""
         self._n_entered -= 1
         put_off: list[Turns] = []

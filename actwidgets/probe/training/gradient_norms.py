@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from actwidgets.core.training.norm import norm
 from actwidgets.probe.frameworks import call_untouched
 
 log = logging.getLogger("actwidgets")
@@ -104,9 +105,5 @@ def _gradients(
 
 
 def _norm(layer: Any, gradients: Mapping[int, tf.Tensor]) -> float:
-    parts = [
-        tf.reshape(tf.cast(tf.convert_to_tensor(gradients[id(each)]), tf.float64), [-1])
-        for each in layer.trainable_variables
-        if id(each) in gradients
-    ]
-    return float(tf.norm(tf.concat(parts, 0))) if parts else float("nan")
+    found = [gradients[id(each)] for each in layer.trainable_variables if id(each) in gradients]
+    return norm({str(at): np.asarray(tf.convert_to_tensor(each)) for at, each in enumerate(found)})

@@ -27,9 +27,10 @@ class TensorBoardActivations(ListeningCallback):
 
     Before the training and at each interval it writes, for each layer, a picture of its maps
     (a block for each sample, in it a tile for each unit) and histograms of its activations and
-    weights; after each epoch the metrics. Nothing about the model is changed, and no model is
-    built for it. A failure while writing, as on a full disk, never ends a training: `error`
-    then says what is missing, and the next interval is tried.
+    weights; after each epoch the metrics, and at intervals of batches or seconds `batch_metrics`,
+    which are means over the epoch so far, as Keras tells them. Nothing about the model is
+    changed, and no model is built for it. A failure while writing, as on a full disk, never
+    ends a training: `error` then says what is missing, and the next interval is tried.
 
     Args:
         validation_data: `(x, y)`, or x alone; y is not looked at. x as the model takes it.

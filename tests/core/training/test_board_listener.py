@@ -36,15 +36,19 @@ def make(folder, x, every="epoch"):
     return made
 
 
-def train(listener, n_epochs=2, n_steps=3, initial_epoch=0, ends=True):
+def train(listener, n_epochs=2, n_steps=3, initial_epoch=0, ends=True, until=None):
     """Tell of a training as `ListeningCallback` does."""
     listener.begins(Moment())
     step = 0
     for epoch in range(initial_epoch, n_epochs):
         for of_epoch in range(n_steps):
             listener.before_step(Moment(epoch, step, step_of_epoch=of_epoch))
+            if step == until:
+                return
             step += 1
-            listener.after_step(Moment(epoch, step, metrics={"loss": 1 / step}))
+            listener.after_step(
+                Moment(epoch, step, step_of_epoch=of_epoch + 1, metrics={"loss": 1 / step})
+            )
         listener.after_epoch(Moment(epoch + 1, step, metrics={"loss": 0.5, "val_loss": 0.7}))
     if ends:
         listener.ends(Moment(n_epochs, step))
@@ -104,6 +108,24 @@ def test_an_interrupted_training_is_counted_on(listener, folder):
     train(listener, n_epochs=1, ends=False)
     train(listener, n_epochs=1)
     assert in_folder(folder)["maps/conv"].keys() == {0, 1, 2}
+
+
+def test_an_interrupted_epoch_counts_as_one(listener, folder):
+    train(listener, n_epochs=2, until=4)
+    train(listener, n_epochs=1)
+    assert in_folder(folder)["metrics/loss"].keys() == {1, 3}
+
+
+def test_one_that_begins_within_the_earlier_ones_comes_behind_them(listener, folder):
+    train(listener, n_epochs=2)
+    train(listener, n_epochs=2, initial_epoch=1)
+    assert in_folder(folder)["metrics/loss"].keys() == {1, 2, 3}
+
+
+def test_a_training_without_a_step_is_counted_on(listener, folder):
+    train(listener)
+    train(listener, n_epochs=1, n_steps=0)
+    assert in_folder(folder)["metrics/loss"].keys() == {1, 2, 3}
 
 
 def test_every_few_batches_the_axis_is_that_of_steps(folder, data):

@@ -4,6 +4,7 @@ import io
 import math
 import subprocess
 import sys
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from actwidgets.errors import ActwidgetsError, DataError
 
 @pytest.fixture
 def log(tmp_path):
-    with EventLog(tmp_path / "run") as log:
+    with closing(EventLog(tmp_path / "run")) as log:
         yield log
 
 
@@ -117,7 +118,7 @@ def test_a_full_disk_spoils_no_record_before_or_after(log):
 
 
 def test_two_logs_in_a_folder_do_not_meet(tmp_path):
-    with EventLog(tmp_path) as one, EventLog(tmp_path) as other:
+    with closing(EventLog(tmp_path)) as one, closing(EventLog(tmp_path)) as other:
         assert one.path != other.path
 
 

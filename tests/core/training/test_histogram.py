@@ -190,3 +190,11 @@ def test_shared_bins_of_equal_values_can_be_seen_and_drawn_in_float32():
         assert abs(value) / 64 <= shared.edges[1] - shared.edges[0] <= max(abs(value) / 16, 0.02)
     close = shared_bins([histogram([1.0, 1.0 + 2e-7])])
     assert np.unique(close.edges.astype(np.float32)).size == close.edges.size
+
+
+def test_some_histograms_are_told_over_the_bins_of_all():
+    several = [histogram(np.linspace(0, reach, 100)) for reach in (1, 8, 2)]
+    shared = shared_bins(several)
+    some = shared.only([2, 0])
+    np.testing.assert_array_equal(some.edges, shared.edges)
+    np.testing.assert_array_equal(some.counts, shared.counts[[2, 0]])

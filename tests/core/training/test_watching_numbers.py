@@ -129,6 +129,19 @@ def test_a_fit_comes_behind_an_interrupted_one_with_steps_of_its_own():
     assert curves.earlier_epochs == 1
 
 
+def test_steps_of_an_epoch_of_unknown_length_lie_evenly_in_it_short_of_its_end():
+    curves = Curves()
+    curves.begin()
+    for step in (1, 2, 3):
+        curves.add_step(Moment(0, step, 1, None, step, {"loss": 1.0}))
+    np.testing.assert_allclose(curves.by_step("loss")[0], [0.25, 0.5, 0.75])
+    curves.add_epoch(Moment(1, 3, metrics={"loss": 1.0}))
+    np.testing.assert_allclose(curves.by_step("loss")[0], [1 / 3, 2 / 3, 1])
+    for step in range(1, 6):  # longer than the one before
+        curves.add_step(Moment(1, 3 + step, 1, None, step, {"loss": 1.0}))
+    np.testing.assert_allclose(curves.by_step("loss")[0][4:], [1.2, 1.4, 1.6, 1.8, 2])
+
+
 def test_very_many_steps_are_thinned_and_the_ends_stay():
     curves = Curves()
     curves.begin()
