@@ -1,6 +1,6 @@
 """How far colours reach where all moments of a recording are to have the same."""
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,6 @@ from actwidgets.errors import DataError
 from actwidgets.recording.snapshot_files import KIND, SnapshotInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from actwidgets.recording.recording import Recording
 
 MOMENTS = 64  # that are looked at, evenly spread: 0.3 s
@@ -121,7 +119,7 @@ def diagonal_and_rest(matrix: Doubles) -> tuple[float, float]:
 
 
 @contextmanager
-def _opened(recording: "Recording", info: SnapshotInfo) -> "Iterator[tuple[Any, Arrays]]":
+def _opened(recording: "Recording", info: SnapshotInfo) -> Iterator[tuple[Any, Arrays]]:
     path = Path(recording.path) / info.file
     with npz_files.opened(path, KIND, checked=True) as (header, arrays):
         yield header, arrays
