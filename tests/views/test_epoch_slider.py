@@ -159,7 +159,7 @@ def test_sessions_side_by_side_each_with_its_moment():
     before.unit = 4
     assert after.unit == 4
     _, showing = app.children[1].children
-    assert showing.layout.flex.endswith("1144px")  # with less room they go below what chooses
+    assert showing.layout.flex.endswith("976px")  # with less room they go below what chooses
     app.pages.turn_to("layer by layer")
     between = app.views["before and <after>: LayerSimilarity"]
     table = between._table
