@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from fakes import messages, wiretap
@@ -129,10 +127,7 @@ def test_a_training_that_ends_without_a_word_is_told_and_shown(monitor, trained,
     train(monitor)
     revision = trained.revision
     probe.turns.end_training()
-    for _ in range(100):
-        if monitor.state == "interrupted":
-            break
-        time.sleep(0.05)
+    monitor._watch._noticing.join(60)
     assert monitor.state == "interrupted"
     assert "interrupted: epoch 1" in monitor._status.value
     assert trained.revision == revision + 1
