@@ -22,8 +22,9 @@ def trained(probe, data):
 
 @pytest.fixture
 def monitor(trained, monkeypatch):
-    """Which may take all the time it wants."""
+    """Which may take all the time it wants, and draws when the others are refreshed."""
     monkeypatch.setattr(Allowance, "can_afford", lambda *_: True)
+    monkeypatch.setattr("actwidgets.views._training_watch.CURVES_EVERY_S", float("inf"))
     return aw.TrainingMonitor(trained, share=1.0, every="batch")
 
 
