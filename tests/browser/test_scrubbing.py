@@ -65,7 +65,7 @@ def test_dragging_shows_the_maps_of_the_time(notebook):
 
 
 def test_play_runs_to_the_end_and_pauses(notebook):
-    notebook.execute("session.at = 0")
+    notebook.execute("session.at, slider.interval_ms = 0, 3000")  # not at the end too soon
     notebook.settle()
     before = notebook.pixels(_maps(notebook))
     play = notebook.page.locator(".widget-play button").first
@@ -76,8 +76,10 @@ def test_play_runs_to_the_end_and_pauses(notebook):
     notebook.settle()  # whatever was on its way has come
     stopped = notebook.evaluate("session.at")
     assert stopped > 0
-    notebook.settle(page_ms=600)
+    notebook.settle(page_ms=4000)
     assert notebook.evaluate("session.at") == stopped
+    notebook.execute("slider.interval_ms = 150")
+    notebook.settle()
     play.click()
     notebook.wait_until("session.at == len(recording.snapshots) - 1")
     notebook.wait_until("slider.playing", False)

@@ -243,6 +243,7 @@ def test_no_window_for_passes_is_opened_before_it_is_earned(trained, monkeypatch
     monkeypatch.setattr(Session, "is_reading", True)
     monkeypatch.setattr(Session, "wait", lambda _session, within_s: waits.append(within_s))
     watch.begins(Moment())
+    watch._for_views.share = 0.0
     watch._read_on()
     assert waits == []
     assert watch._window_s == FIRST_WINDOW_S  # the next refresh waits until that fits in
