@@ -16,6 +16,21 @@ settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
 
 
+AT_ONCE = (  # seconds within which something is made at once, and not in the background
+    "actwidgets.session_predictions.AT_ONCE_S",
+    "actwidgets.session_attributions.AT_ONCE_S",
+    "actwidgets.recording.recorded_embeddings.AT_ONCE_S",
+    "actwidgets.views.attribution_map.WITHIN_S",
+)
+
+
+@pytest.fixture(autouse=True)
+def _slow_machines_do_the_same(monkeypatch):
+    """What is made at once is, however long it takes; tests of the background set 0."""
+    for each in AT_ONCE:
+        monkeypatch.setattr(each, float("inf"))
+
+
 @pytest.fixture
 def probe():
     return FakeProbe()

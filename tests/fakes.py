@@ -1,5 +1,8 @@
 """Stand-ins that tests use: a probe without a model, and a comm that keeps what is sent."""
 
+import threading
+from contextlib import nullcontext
+
 import numpy as np
 from ipywidgets.widgets.widget import _instances
 
@@ -117,6 +120,33 @@ class Wire:
 
     def close(self, *_, **__):
         pass
+
+
+def begin_when_waited_for(reader, monkeypatch):
+    """Have a background reader begin nothing before somebody waits for it, however long that is."""
+    awaited, wait = threading.Event(), reader.wait
+
+    def let_go_and_wait(*args, **options):
+        awaited.set()
+        wait(*args, **options)
+
+    monkeypatch.setattr(reader, "_turn", lambda: nullcontext(awaited.is_set()))
+    monkeypatch.setattr(reader, "wait", let_go_and_wait)
+
+
+def keep_moving(gallery, monkeypatch):
+    """Have a gallery's slider not come to rest until the function that this returns is called."""
+    rests_after, at_rest = "actwidgets.views.sample_gallery.TURN_AFTER_S", threading.Event()
+    monkeypatch.setattr(rests_after, float("inf"))
+    monkeypatch.setattr(gallery._closing, "wait", lambda _left_s: not at_rest.wait(60))
+
+    def rest():
+        turning = gallery._turning
+        monkeypatch.setattr(rests_after, 0.0)
+        at_rest.set()
+        turning.join(60)
+
+    return rest
 
 
 def open_widgets():

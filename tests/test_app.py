@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fakes import FakeProbe, messages, open_widgets, wiretap
+from fakes import FakeProbe, keep_moving, messages, open_widgets, wiretap
 
 import actwidgets as aw
 from actwidgets.errors import ActwidgetsError, DataError
@@ -44,9 +44,10 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
         "LayerStrip",
     ]
     painted.clear()
+    rest = keep_moving(app.views["SampleGallery"], monkeypatch)
     app.views["SampleGallery"]._slider.set_state({"value": 4})
     assert painted == ["FeatureMapGrid"]
-    app.views["SampleGallery"]._turning.join(10)  # the thumbnails follow when it rests
+    rest()  # the thumbnails follow when it rests
     assert painted == ["FeatureMapGrid", "SampleGallery"]
 
 
@@ -103,10 +104,11 @@ def test_the_first_selection_is_what_is_asked_for_or_the_first_class(data):
     assert (app.session.class_index, app.session.layer, app.session.unit) == (2, "dense", 4)
 
 
-def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data):
+def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data, monkeypatch):
     probe = FakeProbe()
     app = aw.explore(probe, *data)
     gallery = app.views["SampleGallery"]
+    keep_moving(gallery, monkeypatch)
     wires, probe.calls[:] = wiretap(), []
     gallery._slider.set_state({"value": 14})
     assert probe.calls == [(("conv",), 1)]

@@ -22,7 +22,7 @@ class _Pass:
 
     def step(self):
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if self.fails:
             raise FloatingPointError("no")
         self.n_read += 5
@@ -52,7 +52,7 @@ def test_a_pass_is_read_to_its_end_and_told(reader, reports):
 def test_another_pass_takes_the_place_of_the_one_under_way_and_only_it_is_told(reader, reports):
     first, second = _Pass("conv", fails=True), _Pass("dense")
     reader.read(first)
-    assert first.begun.wait(10)
+    assert first.begun.wait(60)
     reader.read(second, instead_of=lambda _: True)
     first.go.set()
     second.go.set()
@@ -64,7 +64,7 @@ def test_another_pass_takes_the_place_of_the_one_under_way_and_only_it_is_told(r
 def test_a_pass_that_is_not_replaced_is_finished_afterwards(reader, reports):
     first, second = _Pass("conv"), _Pass("dense")
     reader.read(first)
-    assert first.begun.wait(10)
+    assert first.begun.wait(60)
     reader.read(second)
     first.go.set()
     second.go.set()
@@ -83,7 +83,7 @@ def test_rate_and_time_left_are_told():
 def test_a_cancelled_pass_goes_no_further_and_is_not_told(reader, reports):
     wanted = _Pass("conv")
     reader.read(wanted)
-    assert wanted.begun.wait(10)
+    assert wanted.begun.wait(60)
     reader.cancel()
     wanted.go.set()
     reader.wait()
@@ -99,7 +99,8 @@ def test_a_failure_is_told_and_ends_the_pass(reader, reports):
     assert [report.failure for report in reports] == ["FloatingPointError: no"]
 
 
-def test_whoever_watches_may_fail_without_an_end_to_the_reading(caplog):
+def test_whoever_watches_may_fail_without_an_end_to_the_reading(caplog, monkeypatch):
+    monkeypatch.setattr("actwidgets.background.REPORT_INTERVAL_S", float("inf"))  # but at the end
     told = []
 
     def fails(reading):
@@ -142,7 +143,7 @@ def test_a_slow_pass_lets_the_others_go_before_it(reader, reports):
     first, slow, quick = _Pass("first"), _Pass("slow"), _Pass("quick")
     slow.is_slow = True
     reader.read(first)
-    assert first.begun.wait(10)
+    assert first.begun.wait(60)
     reader.read(quick)
     reader.read(slow)
     for each in (first, quick, slow):

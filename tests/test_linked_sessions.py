@@ -96,7 +96,7 @@ def test_what_two_threads_choose_at_once_is_chosen_in_both(sessions):
     LinkedSessions(sessions)
     wide.select(sample=7)
     for other in others:
-        other.join(10)
+        other.join(60)
     assert (wide.sample, wide.class_index) == (7, 2)
     assert (narrow.sample, narrow.class_index) == (7, 2)
 

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import traitlets as t
-from fakes import FakeProbe
+from fakes import FakeProbe, begin_when_waited_for
 
 from actwidgets.core.selection import Selection
 from actwidgets.errors import DataError, SelectionError, ShapeError
@@ -165,12 +165,11 @@ def test_partial_profiles_become_whole_in_the_background(probe):
     assert session.profiles(partial=True).n_samples == 1000
 
 
-def test_a_failure_in_the_background_is_told(probe):
+def test_a_failure_in_the_background_is_told(probe, monkeypatch):
     session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
+    begin_when_waited_for(session._reader, monkeypatch)
     session.profiles(partial=True)
-    session.close()
     probe.fails_on = ("conv",)
-    session.profiles(partial=True)
     session.wait()
     assert session.reading.failure == "FloatingPointError: nothing finite in <maps>"
 
@@ -181,7 +180,7 @@ def test_new_weights_end_the_pass_that_read_the_old_ones():
     class Slow(FakeProbe):
         def activations(self, layers, x):
             if threading.current_thread() is not threading.main_thread():
-                assert go.wait(10)
+                assert go.wait(60)
             return super().activations(layers, x)
 
     session = Session(Slow(), np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
@@ -261,7 +260,7 @@ def slow(probe):
 def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
     assert slow.profiles(partial=True).n_samples == 64
     gate, step = threading.Event(), slow._numbers.profile_pass(("dense",), 0.0).step
-    slow._numbers.profile_pass(("dense",), 0.0).step = lambda: gate.wait(10) and step()
+    slow._numbers.profile_pass(("dense",), 0.0).step = lambda: gate.wait(60) and step()
     slow._start()
     slow.cancel()
     gate.set()

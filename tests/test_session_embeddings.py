@@ -5,6 +5,7 @@ import psutil
 import pytest
 from fakes import FakeProbe
 
+from actwidgets.core.embeddings.embedding_process import EmbeddingProcess
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import DataError, LayerError
 from actwidgets.session import Session
@@ -98,15 +99,10 @@ def test_another_wish_at_the_same_place_leaves_the_one_before(noisy):
     assert n_maps <= 128  # the batch under way
 
 
-def test_cancelling_kills_the_process_and_resuming_makes_the_picture(noisy):
-    noisy.embeddings.get(method="tsne", partial=True)
-    (one,) = noisy.embeddings._passes.values()
-    while one._process is None:
-        threading.Event().wait(0.02)
-    pid = one._process.pid
-    noisy.embeddings.cancel()
-    assert not psutil.pid_exists(pid)
-    noisy.embeddings.wait()
+def test_cancelling_kills_the_process_and_resuming_makes_the_picture(noisy, monkeypatch):
+    with monkeypatch.context() as endless:
+        endless.setattr(EmbeddingProcess, "ended", lambda _, wait_s: threading.Event().wait(wait_s))
+        _cancel_amid_a_layout(noisy)
     assert noisy.embeddings.reading.cancelled
     assert noisy.embeddings.get(method="tsne", partial=True) is None
     assert noisy.embeddings.reading.cancelled
@@ -115,6 +111,17 @@ def test_cancelling_kills_the_process_and_resuming_makes_the_picture(noisy):
     assert noisy.embeddings.get(method="tsne", partial=True) is None
     noisy.embeddings.wait()
     assert "KL divergence" in noisy.embeddings.get(method="tsne", partial=True).note
+
+
+def _cancel_amid_a_layout(noisy):
+    noisy.embeddings.get(method="tsne", partial=True)
+    (one,) = noisy.embeddings._passes.values()
+    while one._process is None:
+        threading.Event().wait(0.02)
+    pid = one._process.pid
+    noisy.embeddings.cancel()
+    assert not psutil.pid_exists(pid)
+    noisy.embeddings.wait()
 
 
 def test_closing_the_session_leaves_no_process(noisy):

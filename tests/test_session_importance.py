@@ -27,7 +27,7 @@ class _Gated(PlantedProbe):
     def activations(self, layers, x):
         self.n_read += len(x)
         self.begun.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         return super().activations(layers, x)
 
 
@@ -116,7 +116,7 @@ def test_cancel_stops_and_resume_goes_on_where_it_was():
     probe = _Gated()
     session = Session(probe, *planted_samples())
     session.importance.get(partial=True)
-    assert probe.begun.wait(10)
+    assert probe.begun.wait(60)
     session.importance.cancel()
     assert session.importance.reading.cancelled
     probe.go.set()
@@ -139,7 +139,7 @@ def test_a_refresh_ends_what_is_under_way():
     probe = _Gated()
     session = Session(probe, *planted_samples())
     session.importance.get(partial=True)
-    assert probe.begun.wait(10)
+    assert probe.begun.wait(60)
     session.refresh()
     assert session.importance.reading is None
     probe.go.set()
@@ -152,7 +152,7 @@ def test_another_measurement_takes_the_place_of_one_under_way():
     probe = _Gated()
     session = Session(probe, *planted_samples())
     session.importance.get(partial=True)
-    assert probe.begun.wait(10)
+    assert probe.begun.wait(60)
     session.class_index = 0
     session.importance.get(partial=True)
     probe.go.set()
@@ -183,7 +183,7 @@ def test_closing_the_session_stops_it():
     probe = _Gated()
     session = Session(probe, *planted_samples())
     session.importance.get(partial=True)
-    assert probe.begun.wait(10)
+    assert probe.begun.wait(60)
     probe.go.set()
     session.close()
     assert session.importance._reader._thread is None

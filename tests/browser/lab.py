@@ -281,6 +281,27 @@ class Notebook:
             self.page.wait_for_timeout(20)
         raise AssertionError(f"the picture did not change within {limit_s} s")
 
+    # Waiting
+
+    def wait_until(self, found, wanted=True, limit_s=FIND_LIMIT_S):
+        """Wait until an expression in the kernel, or a function here, gives what is wanted."""
+        deadline = time.monotonic() + limit_s
+        while (value := found() if callable(found) else self.evaluate(found)) != wanted:
+            if time.monotonic() > deadline:
+                raise AssertionError(f"{found} is {value!r}, not {wanted!r}")
+            self.page.wait_for_timeout(50)
+
+    def settle(self, page_ms=500):
+        """Wait until the page has heard what the kernel had to say, and has had time to draw it.
+
+        The time is the page's own: what it put off for less is done by then. bqplot lays out
+        what comes into sight after 0.3 s.
+        """
+        self.evaluate("0")
+        self.page.evaluate(
+            "ms => new Promise(done => setTimeout(() => requestAnimationFrame(done), ms))", page_ms
+        )
+
     # The page
 
     def theme(self, kind):

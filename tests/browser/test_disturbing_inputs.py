@@ -31,20 +31,15 @@ def page(lab):
 @pytest.fixture
 def notebook(page):
     page.execute("session.disturbance = None")
-    _settle(page)
+    page.settle()
     return page
-
-
-def _settle(notebook):
-    notebook.page.wait_for_timeout(500)
 
 
 def _told(notebook):
     return notebook.page.locator(".aw-says").text_content()
 
 
-def _patch(notebook):
-    return notebook.evaluate("session.disturbance.patch")
+PATCH = "session.disturbance.patch"
 
 
 def _drag(notebook, start, end, *, release=True):
@@ -66,7 +61,6 @@ def _drag(notebook, start, end, *, release=True):
     mouse.move(*place(*end), steps=8)
     if release:
         mouse.up()
-    _settle(notebook)
 
 
 def _rectangle(notebook):
@@ -82,16 +76,23 @@ def _rectangle(notebook):
     return np.array(found) * [rows, columns, rows, columns]
 
 
+def _lies_at(notebook, wanted):
+    return np.allclose(_rectangle(notebook), wanted, atol=0.02)
+
+
 def test_the_brightness_slider_changes_picture_maps_and_input(notebook):
     before = [notebook.pixels(notebook.images().nth(place)) for place in (PICTURE, INPUT, MAPS)]
     notebook.drag("brightness", to=0.8)
     for place, pixels in zip((PICTURE, INPUT, MAPS), before, strict=True):
         notebook.wait_for_other_pixels(pixels, notebook.images().nth(place))
-    _settle(notebook)
-    brightness = notebook.evaluate("session.disturbance.brightness")
-    assert 0.4 < brightness < 0.8
-    lightest = notebook.pixels(notebook.images().nth(PICTURE))[..., :3].min()
-    assert abs(int(lightest) - brightness * 255) <= 1
+    notebook.wait_until("0.4 < session.disturbance.brightness < 0.8")
+
+    def is_as_light():
+        brightness = notebook.evaluate("session.disturbance.brightness")
+        lightest = notebook.pixels(notebook.images().nth(PICTURE))[..., :3].min()
+        return abs(int(lightest) - brightness * 255) <= 1
+
+    notebook.wait_until(is_as_light)
     notebook.assert_no_errors()
 
 
@@ -99,44 +100,48 @@ def test_a_patch_is_drawn_and_moved_with_the_mouse_and_everything_follows(notebo
     before = [notebook.pixels(notebook.images().nth(place)) for place in (PICTURE, INPUT, MAPS)]
     told = _told(notebook)
     _drag(notebook, (1.1, 1.9), (5.2, 6.1), release=False)
-    assert _patch(notebook) == [1, 2, 4, 4]
+    notebook.wait_until(PATCH, [1, 2, 4, 4])
     for place, pixels in zip((PICTURE, INPUT, MAPS), before, strict=True):
         notebook.wait_for_other_pixels(pixels, notebook.images().nth(place))
-    assert "→" in _told(notebook)
+    notebook.wait_until(lambda: "→" in _told(notebook))
     assert _told(notebook).startswith(told)
     notebook.page.mouse.up()
-    _settle(notebook)
-    np.testing.assert_allclose(_rectangle(notebook), [1, 2, 4, 4], atol=0.02)  # whole pixels
+    notebook.wait_until(lambda: _lies_at(notebook, [1, 2, 4, 4]))  # whole pixels
     drawn = notebook.pixels(notebook.images().nth(MAPS))
     _drag(notebook, (3, 4), (5, 3))
-    assert _patch(notebook) == [3, 1, 4, 4]
-    np.testing.assert_allclose(_rectangle(notebook), [3, 1, 4, 4], atol=0.02)
+    notebook.wait_until(PATCH, [3, 1, 4, 4])
+    notebook.wait_until(lambda: _lies_at(notebook, [3, 1, 4, 4]))
     notebook.wait_for_other_pixels(drawn, notebook.images().nth(MAPS))
-    pixels = notebook.pixels(notebook.images().nth(PICTURE))[3:7, 1:5, :3].astype(int)
-    assert (abs(pixels - 128) <= 1).all()
+
+    def is_grey():
+        pixels = notebook.pixels(notebook.images().nth(PICTURE))[3:7, 1:5, :3].astype(int)
+        return bool((abs(pixels - 128) <= 1).all())
+
+    notebook.wait_until(is_grey)
     notebook.assert_no_errors()
 
 
 def test_dragging_beside_it_draws_another_and_a_click_takes_it_away(notebook):
     _drag(notebook, (0, 0), (3, 2))
-    assert _patch(notebook) == [0, 0, 3, 2]
+    notebook.wait_until(PATCH, [0, 0, 3, 2])
     _drag(notebook, (5, 4), (7, 7))
-    assert _patch(notebook) == [5, 4, 2, 3]
+    notebook.wait_until(PATCH, [5, 4, 2, 3])
     _drag(notebook, (1, 1), (1, 1))
-    assert _patch(notebook) is None
-    assert "→" not in _told(notebook)
+    notebook.wait_until(PATCH, None)
+    notebook.wait_until(lambda: "→" not in _told(notebook))
     notebook.assert_no_errors()
 
 
 def test_the_prediction_can_be_pushed_over(notebook):
     notebook.execute("session.disturbance = Disturbance(rotation=180, brightness=0.4)")
-    _settle(notebook)
     scores = notebook.evaluate(
         "[float(session.predictions([session.sample]).max()), "
         "int(session.predicted_classes([session.sample])[0]), "
         "float(session.scores().confidence[0]), int(session.scores().predicted[0])]"
     )
-    assert _told(notebook) == f"{scores[1]} {scores[0]:.2f} → {scores[3]} {scores[2]:.2f}"
+    told = f"{scores[1]} {scores[0]:.2f} → {scores[3]} {scores[2]:.2f}"
+    notebook.wait_until(lambda: _told(notebook), told)
+    notebook.settle()
     bars = notebook.page.locator(".aw-bars td b")
     widths = [bars.nth(index).bounding_box()["width"] for index in range(bars.count())]
     assert int(np.argmax(widths)) == scores[3]
@@ -145,12 +150,11 @@ def test_the_prediction_can_be_pushed_over(notebook):
 
 def test_what_python_sets_moves_sliders_and_rectangle_and_reset_takes_all_back(notebook):
     notebook.execute("session.disturbance = Disturbance(noise=0.25, patch=(2, 3, 4, 5))")
-    _settle(notebook)
-    np.testing.assert_allclose(_rectangle(notebook), [2, 3, 4, 5], atol=0.02)
-    assert notebook.slider("noise").locator(".widget-readout").text_content() == "25.0%"
+    notebook.wait_until(lambda: _lies_at(notebook, [2, 3, 4, 5]))
+    noise = notebook.slider("noise").locator(".widget-readout")
+    notebook.wait_until(noise.text_content, "25.0%")
     notebook.page.get_by_role("button", name="Reset").click()
-    _settle(notebook)
-    assert notebook.evaluate("session.disturbance == Disturbance()")
-    assert not notebook.page.locator(".bqplot .brushintsel .selection").is_visible()
-    assert notebook.slider("noise").locator(".widget-readout").text_content() == "0.0%"
+    notebook.wait_until("session.disturbance == Disturbance()")
+    notebook.page.locator(".bqplot .brushintsel .selection").wait_for(state="hidden")
+    notebook.wait_until(noise.text_content, "0.0%")
     notebook.assert_no_errors()

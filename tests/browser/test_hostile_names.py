@@ -28,6 +28,7 @@ def test_hostile_names_stay_text(lab):
     notebook.execute("session = app.session\nsession.select(layer=session.layers[-1].name)")
     # an error message repeats the name that it is about
     notebook.execute("app.views['FeatureMapGrid']._show_error(BAD)")
-    notebook.page.wait_for_timeout(800)
+    notebook.page.get_by_text('<img src=x onerror="window.ran = true">').first.wait_for()
+    notebook.settle()
     assert notebook.page.evaluate("window.ran") is None
     assert notebook.page.get_by_text('<img src=x onerror="window.ran = true">').count() > 0

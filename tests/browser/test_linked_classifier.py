@@ -43,28 +43,14 @@ def _view(notebook, title):
     return notebook.page.locator(".aw-view", has=heading).first
 
 
-def _click(figure, x, y):
+def _click(notebook, figure, x, y):
     figure.scroll_into_view_if_needed()
-    figure.page.wait_for_timeout(500)  # bqplot lays out what comes into sight after 0.3 s
+    notebook.settle()
     figure.click(position={"x": x, "y": y})
 
 
-def _wait_for(notebook, expression, wanted):
-    for _ in range(100):
-        found = notebook.evaluate(expression)
-        if found == wanted:
-            return
-        notebook.page.wait_for_timeout(50)
-    raise AssertionError(f"{expression} is {found}, not {wanted}")
-
-
 def _changes(notebook, view, before):
-    for _ in range(100):
-        after = _picture(notebook, view)
-        if not np.array_equal(before, after):
-            return after
-        notebook.page.wait_for_timeout(50)
-    raise AssertionError(f"the picture of {view} did not change")
+    notebook.wait_until(lambda: not np.array_equal(before, _picture(notebook, view)))
 
 
 def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(notebook):
@@ -80,20 +66,20 @@ def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(no
     wanted_place = columns[pair[1]], rows[pair[0]]
     found = [(round(place["x"]), round(place["y"])) for place in places]
     cells.nth(found.index(wanted_place)).click()
-    _wait_for(notebook, "list(session.samples)", wanted)
+    notebook.wait_until("list(session.samples)", wanted)
     _changes(notebook, "Feature maps", maps)
     _changes(notebook, "Samples", gallery)
     told = f"{len(wanted)} chosen of"
     notebook.page.get_by_text(told).wait_for()
     dots = _view(notebook, r"Unit \d+ by class").locator(".dot_grp, .object_grp .dot")
     notebook.page.get_by_text(f"dots: {len(wanted)} chosen samples").wait_for()
-    assert dots.count() >= len(wanted)
+    notebook.wait_until(lambda: dots.count() >= len(wanted))
 
 
 def test_breadcrumbs_take_it_back(notebook):
     before = _picture(notebook, r"Samples(?! by)")
     notebook.page.locator("button.aw-crumb", has_text="taken for").click()
-    _wait_for(notebook, "len(session.samples)", 1)
+    notebook.wait_until("len(session.samples)", 1)
     _changes(notebook, "Samples", before)
     notebook.page.get_by_text("chosen of").wait_for(state="detached")
 
@@ -108,18 +94,14 @@ def test_python_chooses_samples_as_a_click_does(notebook):
 
 def test_a_click_on_a_map_is_followed_by_box_plot_and_kernel_and_one_on_a_kernel_back(notebook):
     kernels = _picture(notebook, "Kernels")
-    _click(_view(notebook, "Feature maps").locator(".bqplot").last, 300, 12)
-    for _ in range(100):
-        unit = notebook.evaluate("session.unit")
-        if unit:
-            break
-        notebook.page.wait_for_timeout(50)
-    assert unit > 0
+    _click(notebook, _view(notebook, "Feature maps").locator(".bqplot").last, 300, 12)
+    notebook.wait_until("session.unit > 0")
+    unit = notebook.evaluate("session.unit")
     notebook.page.get_by_text(f"Unit {unit} by class").wait_for()
     _changes(notebook, "Kernels", kernels)
     maps = _picture(notebook, "Feature maps")
-    _click(_view(notebook, "Kernels").locator(".bqplot").first, 8, 8)
-    _wait_for(notebook, "session.unit", 0)
+    _click(notebook, _view(notebook, "Kernels").locator(".bqplot").first, 8, 8)
+    notebook.wait_until("session.unit", 0)
     notebook.page.get_by_text("Unit 0 by class").wait_for()
     _changes(notebook, "Feature maps", maps)
 
@@ -127,20 +109,20 @@ def test_a_click_on_a_map_is_followed_by_box_plot_and_kernel_and_one_on_a_kernel
 def test_a_tile_switches_a_unit_off_and_matrix_and_accuracy_follow(notebook):
     notebook.execute("session.layer = 'dense'")
     notebook.page.get_by_text("32 of 32 units").first.wait_for()
-    _click(_view(notebook, "Unit ablation").locator(".bqplot").first, 13, 13)
-    _wait_for(notebook, "[list(each.units) for each in session.ablations]", [[0]])
+    _click(notebook, _view(notebook, "Unit ablation").locator(".bqplot").first, 13, 13)
+    notebook.wait_until("[list(each.units) for each in session.ablations]", [[0]])
     notebook.page.get_by_text("with ablated units").wait_for()
     notebook.page.get_by_text("1 unit altered here").wait_for()
     notebook.page.locator("button.aw-crumb", has_text="unit 0 off").click()
-    _wait_for(notebook, "len(session.ablations)", 0)
+    notebook.wait_until("len(session.ablations)", 0)
     notebook.page.get_by_text("0 units altered here").wait_for()
 
 
 def test_a_line_of_the_table_is_the_sample_in_focus(notebook):
     notebook.execute("session.samples = [3, 5, 8]")
     notebook.page.get_by_text("▸ 3").wait_for()
-    _click(_view(notebook, "Predictions").locator(".bqplot").first, 60, 40 + 20 + 10)
-    _wait_for(notebook, "session.sample", 5)
+    _click(notebook, _view(notebook, "Predictions").locator(".bqplot").first, 60, 40 + 20 + 10)
+    notebook.wait_until("session.sample", 5)
     notebook.page.get_by_text("▸ 5").wait_for()
     assert notebook.evaluate("list(session.samples)") == [3, 5, 8]
 
@@ -149,7 +131,7 @@ def test_a_bar_chooses_the_class_and_nothing_failed(notebook):
     bars = _view(notebook, "Samples by class").locator(".bqplot rect.bar")
     assert bars.count() == 10
     bars.nth(4).click()
-    _wait_for(notebook, "session.class_index", 4)
+    notebook.wait_until("session.class_index", 4)
     errors = (
         "[each.error for each in (crumbs, matrix, gallery, maps, boxes, kernels, table, ablation)]"
     )

@@ -41,8 +41,7 @@ def test_the_mouse_opens_a_container_and_the_keys_walk_into_it(notebook, listed)
     listed.click(position={"x": 60, "y": 10})
     for _ in range(2):
         notebook.page.keyboard.press("ArrowDown")
-    notebook.page.wait_for_timeout(300)
-    assert notebook.evaluate("session.layer") == "net/conv1_block1_2_relu"
+    notebook.wait_until("session.layer", "net/conv1_block1_2_relu")
     notebook.execute("session.layer = 'net/conv58_block58_2_relu'")
     notebook.page.wait_for_function("document.querySelector('.aw-list select').scrollTop > 500")
     notebook.page.get_by_title("Close net").click()

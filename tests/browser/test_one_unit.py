@@ -38,19 +38,18 @@ def test_boxes_lie_where_the_quartiles_are_and_a_click_chooses_the_class(noteboo
         assert abs(height - quartiles * scale) < 2.5
     tallest = heights.index(max(heights))
     boxes.nth(tallest).click()
-    page.wait_for_timeout(500)
-    assert notebook.evaluate("session.class_index") == tallest
-    assert page.locator(".aw-table tr.aw-chosen th").text_content() == str(tallest)
+    notebook.wait_until("session.class_index", tallest)
+    notebook.wait_until(page.locator(".aw-table tr.aw-chosen th").text_content, str(tallest))
     notebook.assert_no_errors()
 
 
 def test_a_click_on_a_picture_chooses_the_sample(notebook):
     figure = notebook.images().nth(0)
     figure.scroll_into_view_if_needed()
+    notebook.settle()
     box = figure.bounding_box()
     notebook.page.mouse.click(box["x"] + box["width"] * 2.5 / 8, box["y"] + 30)
-    notebook.page.wait_for_timeout(500)
-    assert notebook.evaluate("session.sample == int(session.top_samples()[0][2])")
+    notebook.wait_until("session.sample == int(session.top_samples()[0][2])")
     notebook.assert_no_errors()
 
 
@@ -58,20 +57,19 @@ def test_a_line_chooses_the_unit_for_all_views(notebook):
     lines = notebook.page.locator(".aw-list select option")
     assert lines.count() > 0
     notebook.page.locator(".aw-list select").select_option(index=lines.count() - 1)
-    notebook.page.wait_for_timeout(800)
     unit = notebook.evaluate("units._findings[-1].unit")
-    assert notebook.evaluate("session.unit") == unit
-    assert notebook.page.get_by_text(f"Unit {unit} by class").count() == 1
-    assert notebook.page.get_by_text(f"What drives unit {unit} most").count() == 1
+    notebook.wait_until("session.unit", unit)
+    notebook.page.get_by_text(f"Unit {unit} by class").wait_for()
+    notebook.page.get_by_text(f"What drives unit {unit} most").wait_for()
     notebook.assert_no_errors()
 
 
 def test_a_click_on_a_cell_of_the_layers_takes_all_views_there(notebook):
     figure = notebook.images().last
     figure.scroll_into_view_if_needed()
+    notebook.settle()
     box = figure.bounding_box()
     first = notebook.evaluate("alike._table.layers[0]")
     notebook.page.mouse.click(box["x"] + box["width"] - 20, box["y"] + 15)
-    notebook.page.wait_for_timeout(800)
-    assert notebook.evaluate("session.layer") == first
+    notebook.wait_until("session.layer", first)
     notebook.assert_no_errors()

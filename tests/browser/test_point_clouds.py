@@ -47,6 +47,7 @@ def cloud(notebook):
     notebook.execute("session.select(sample=0, samples=(0,)); view.gesture = 'lasso'")
     canvas = notebook.page.locator(".aw-lasso").nth(1)
     canvas.scroll_into_view_if_needed()
+    notebook.settle()
     return canvas.bounding_box()
 
 
@@ -60,41 +61,33 @@ def _drag(notebook, cloud, corners):
     mouse.up()
 
 
-def _wait_until(notebook, expression):
-    for _ in range(100):
-        if notebook.evaluate(expression):
-            return
-        notebook.page.wait_for_timeout(100)
-    raise AssertionError(f"{expression} has not come true")
-
-
 def test_a_lasso_chooses_the_samples_inside_it(notebook, cloud):
     corners = [[20, 20], [330, 40], [120, 320]]
     wanted = notebook.evaluate(f"view.layer.shown.rows[inside({corners})].tolist()")
     assert len(wanted) > 10
     _drag(notebook, cloud, corners)
-    _wait_until(notebook, "len(session.samples) > 1")
+    notebook.wait_until("len(session.samples) > 1")
     chosen = set(notebook.evaluate("session.samples"))
     assert len(chosen ^ set(wanted)) <= 2  # on the edge
-    _wait_until(notebook, "bool((np.frombuffer(view.input.cloud.mask, 'u1') > 0).sum() > 10)")
+    notebook.wait_until("bool((np.frombuffer(view.input.cloud.mask, 'u1') > 0).sum() > 10)")
     notebook.page.keyboard.press("Escape")
-    _wait_until(notebook, "len(session.samples) == 1")
+    notebook.wait_until("len(session.samples) == 1")
     notebook.assert_no_errors()
 
 
 def test_a_box_chooses_too_and_shift_adds(notebook, cloud):
     notebook.execute("view.gesture = 'box'")
-    notebook.page.wait_for_timeout(300)
+    notebook.settle()
     halves = [[[2, 2], [170, 338]], [[338, 338], [170.5, 2]]]
     _drag(notebook, cloud, halves[0])
-    _wait_until(notebook, "len(session.samples) > 1")
+    notebook.wait_until("len(session.samples) > 1")
     chosen = set(notebook.evaluate("session.samples"))
     left = "view.layer.shown.rows[places(view.layer)[:, 0] < 170].tolist()"
     assert len(chosen ^ set(notebook.evaluate(left))) <= 2
     notebook.page.keyboard.down("Shift")
     _drag(notebook, cloud, halves[1])
     notebook.page.keyboard.up("Shift")
-    _wait_until(notebook, f"len(session.samples) > {len(chosen)}")
+    notebook.wait_until(f"len(session.samples) > {len(chosen)}")
     assert len(notebook.evaluate("session.samples")) >= 0.98 * notebook.evaluate(
         "len(view.layer.shown.rows)"
     )
@@ -103,7 +96,7 @@ def test_a_box_chooses_too_and_shift_adds(notebook, cloud):
 
 def test_the_mouse_over_a_point_shows_its_card(notebook, cloud):
     page = notebook.page
-    page.wait_for_timeout(300)
+    notebook.settle()
     right, down = notebook.evaluate("places(view.layer)[7].tolist()")
     page.mouse.move(cloud["x"] + 1, cloud["y"] + 1)
     page.mouse.move(cloud["x"] + right, cloud["y"] + down, steps=3)
@@ -115,7 +108,7 @@ def test_the_mouse_over_a_point_shows_its_card(notebook, cloud):
     assert f"is {notebook.evaluate(f'data.class_names[data.y_test[{row}]]')}" in card.inner_text()
     assert card.locator("img").evaluate("(image) => image.naturalWidth") == 84
     page.mouse.click(cloud["x"] + right, cloud["y"] + down)
-    _wait_until(notebook, f"session.samples == ({row},)")
+    notebook.wait_until(f"session.samples == ({row},)")
     page.mouse.move(cloud["x"] - 40, cloud["y"] - 40)
     card.wait_for(state="hidden")
     notebook.assert_no_errors()
@@ -131,6 +124,6 @@ def test_the_arrow_keys_go_from_point_to_point_and_enter_chooses(notebook, cloud
     assert point > 0
     assert notebook.evaluate(f"bool(np.diff(places(view.layer)[[0, {point}], 0])[0] > 0)")
     canvas.press("Enter")
-    _wait_until(notebook, f"session.sample == int(view.layer.shown.rows[{point}])")
+    notebook.wait_until(f"session.sample == int(view.layer.shown.rows[{point}])")
     assert notebook.page.evaluate("document.activeElement.className") == "aw-lasso"
     notebook.assert_no_errors()

@@ -18,10 +18,6 @@ def notebook(lab):
     return notebook
 
 
-def _settle(notebook):
-    notebook.page.wait_for_timeout(400)
-
-
 def _figure(notebook, place):
     return notebook.page.locator(".bqplot svg:has(image)").nth(place)
 
@@ -29,9 +25,9 @@ def _figure(notebook, place):
 def _click_at(notebook, place, across, down):
     figure = _figure(notebook, place)
     figure.scroll_into_view_if_needed()
+    notebook.settle()
     box = figure.bounding_box()
     notebook.page.mouse.click(box["x"] + across * box["width"], box["y"] + down * box["height"])
-    _settle(notebook)
 
 
 def test_every_cell_runs_and_nothing_complains(notebook):
@@ -47,49 +43,48 @@ def test_dragging_the_slider_changes_the_maps_in_place(notebook):
     after = notebook.wait_for_other_pixels(before, maps)
     assert after.shape == before.shape
     assert element.evaluate("element => element.isConnected"), "the mark was made anew"
-    _settle(notebook)
-    shown = notebook.pixels(maps)
+    notebook.wait_until("abs(session.sample / session.n_samples - 0.6) < 0.05")
     notebook.execute("import io; from PIL import Image; import numpy as np")
-    sent = notebook.evaluate(
-        "np.asarray(Image.open(io.BytesIO(app.views['FeatureMapGrid']._maps.image.image.value))"
-        ".convert('RGBA')).tolist()"
-    )
-    np.testing.assert_array_equal(shown[shown[..., 3] > 0], np.array(sent)[shown[..., 3] > 0])
-    assert (
-        abs(notebook.evaluate("session.sample") / notebook.evaluate("session.n_samples") - 0.6)
-        < 0.05
-    )
+
+    def is_as_sent():
+        sent = notebook.evaluate(
+            "np.asarray(Image.open(io.BytesIO(app.views['FeatureMapGrid']._maps.image.image.value))"
+            ".convert('RGBA')).tolist()"
+        )
+        shown = notebook.pixels(maps)
+        return np.array_equal(shown[shown[..., 3] > 0], np.array(sent)[shown[..., 3] > 0])
+
+    notebook.wait_until(is_as_sent)
 
 
 def test_arrow_keys_walk_through_the_layers(notebook):
     names = notebook.evaluate("[layer.name for layer in session.layers]")
     notebook.execute("session.layer = 'conv_1'")
-    _settle(notebook)
+    notebook.settle()
     listed = notebook.page.locator(".aw-list select").first
     listed.scroll_into_view_if_needed()
     listed.click(position={"x": 60, "y": 10})
-    _settle(notebook)
-    seen = [notebook.evaluate("session.layer")]
-    for _ in range(3):
+    notebook.wait_until("session.layer", names[0])
+    notebook.settle()
+    for name in names[1:4]:
         before = notebook.pixels(notebook.images().nth(MAPS))
         notebook.page.keyboard.press("ArrowDown")
         notebook.wait_for_other_pixels(before, notebook.images().nth(MAPS))
-        seen.append(notebook.evaluate("session.layer"))
-    assert seen == names[:4]
+        notebook.wait_until("session.layer", name)
 
 
 def test_a_click_in_the_gallery_chooses_a_sample(notebook):
     notebook.execute("session.select(layer='conv_2', samples=(0,))")
-    _settle(notebook)
+    notebook.settle()
     before = notebook.pixels(notebook.images().nth(INPUT))
     _click_at(notebook, GALLERY, 0.62, 0.15)  # third of the first row of four
-    assert notebook.evaluate("session.sample") == 2
-    assert not np.array_equal(before, notebook.pixels(notebook.images().nth(INPUT)))
+    notebook.wait_until("session.sample", 2)
+    notebook.wait_for_other_pixels(before, notebook.images().nth(INPUT))
 
 
 def test_the_mouse_over_a_map_tells_its_unit_and_a_click_chooses_it(notebook):
     notebook.execute("session.select(layer='conv_2', samples=(2,), unit=0)")
-    _settle(notebook)
+    notebook.settle()
     figure = _figure(notebook, MAPS)
     figure.scroll_into_view_if_needed()
     box = figure.bounding_box()
@@ -97,35 +92,34 @@ def test_the_mouse_over_a_map_tells_its_unit_and_a_click_chooses_it(notebook):
     notebook.page.mouse.move(box["x"] + 2.5 / 8 * box["width"], box["y"] + 1.5 / 3 * box["height"])
     notebook.page.get_by_text("sample 2, unit 10: mean").wait_for()
     _click_at(notebook, MAPS, 2.5 / 8, 1.5 / 3)
-    assert notebook.evaluate("session.unit") == 10
+    notebook.wait_until("session.unit", 10)
 
 
 def test_a_cell_of_the_matrix_chooses_a_class_and_the_threshold_repaints_it(notebook):
     notebook.execute("session.select(layer='dense', class_index=0, threshold=0.0); session.wait()")
-    _settle(notebook)
+    notebook.settle()
     cells = notebook.page.locator(".bqplot svg:not(:has(image)) .heatmapcell")
     cells.nth(34).scroll_into_view_if_needed()
     cells.nth(34).click()
     notebook.page.get_by_text("Nearest to 3").wait_for()
-    assert notebook.evaluate("session.class_index") == 3
+    notebook.wait_until("session.class_index", 3)
     colours = "cells => cells.map(cell => getComputedStyle(cell).fill)"
     before = cells.evaluate_all(colours)
     notebook.drag("threshold", to=0.4)
-    _settle(notebook)
-    assert notebook.evaluate("session.threshold") > 0
-    assert cells.evaluate_all(colours) != before
+    notebook.wait_until("session.threshold > 0")
+    notebook.wait_until(lambda: cells.evaluate_all(colours) != before)
 
 
 def test_the_browser_does_not_round_a_threshold_set_from_python(notebook):
     notebook.execute("session.select(layer='dense', threshold=0.1234)")
-    _settle(notebook)
+    notebook.settle()
     assert notebook.evaluate("session.threshold") == 0.1234
 
 
 def test_it_can_be_read_at_1000_pixels_and_in_the_dark(notebook):
     notebook.resize(1000, 900)
     notebook.theme("dark")
-    _settle(notebook)
+    notebook.settle()
     for figure in notebook.page.locator(".bqplot svg:has(image)").all():
         box = figure.bounding_box()
         assert box["x"] + box["width"] <= 1000

@@ -54,47 +54,45 @@ def test_dragging_shows_the_maps_of_the_time(notebook):
     last = notebook.pixels(_maps(notebook))
     assert notebook.evaluate("session.at == len(recording.snapshots) - 1")
     notebook.drag("epoch", to=0.0)
-    first = notebook.wait_for_other_pixels(last, _maps(notebook))
-    notebook.page.wait_for_timeout(500)
-    assert notebook.evaluate("session.at") == 0
-    readout = notebook.page.locator(".aw-title", has_text="before training")
-    assert readout.count() == 1
+    notebook.wait_for_other_pixels(last, _maps(notebook))
+    notebook.wait_until("session.at", 0)
+    notebook.page.locator(".aw-title", has_text="before training").wait_for()
+    notebook.settle()
+    assert not np.array_equal(notebook.pixels(_maps(notebook)), last)
     notebook.drag("epoch", to=1.0)
-    notebook.wait_for_other_pixels(first, _maps(notebook))
-    notebook.page.wait_for_timeout(500)
-    assert np.array_equal(notebook.pixels(_maps(notebook)), last)
+    notebook.wait_until(lambda: np.array_equal(notebook.pixels(_maps(notebook)), last))
     notebook.assert_no_errors()
 
 
 def test_play_runs_to_the_end_and_pauses(notebook):
-    notebook.execute("session.at = 0")
-    notebook.page.wait_for_timeout(300)
+    notebook.execute("session.at, slider.interval_ms = 0, 3000")  # not at the end too soon
+    notebook.settle()
     before = notebook.pixels(_maps(notebook))
     play = notebook.page.locator(".widget-play button").first
     play.click()
     notebook.wait_for_other_pixels(before, _maps(notebook))
     play.click()
-    notebook.page.wait_for_timeout(500)
+    notebook.wait_until("slider.playing", False)
+    notebook.settle()  # whatever was on its way has come
     stopped = notebook.evaluate("session.at")
     assert stopped > 0
-    notebook.page.wait_for_timeout(600)
+    notebook.settle(page_ms=4000)
     assert notebook.evaluate("session.at") == stopped
+    notebook.execute("slider.interval_ms = 150")
+    notebook.settle()
     play.click()
-    notebook.page.wait_for_timeout(4000)
-    assert notebook.evaluate("session.at == len(recording.snapshots) - 1")
-    assert notebook.evaluate("slider.playing") is False
+    notebook.wait_until("session.at == len(recording.snapshots) - 1")
+    notebook.wait_until("slider.playing", False)
     notebook.assert_no_errors()
 
 
 def test_with_loop_it_begins_anew(notebook):
     notebook.page.get_by_role("button", name="loop").click()
     play = notebook.page.locator(".widget-play button").first
-    play.click()
     notebook.execute("seen = set(); session.observe(lambda change: seen.add(change.new), 'at')")
-    notebook.page.wait_for_timeout(4000)
     play.click()
-    notebook.page.wait_for_timeout(500)
-    assert notebook.evaluate("len(seen) == len(recording.snapshots)")
+    notebook.wait_until("len(seen) == len(recording.snapshots)")
+    play.click()
     notebook.assert_no_errors()
 
 

@@ -23,9 +23,9 @@ def notebook(lab):
 
 def test_the_button_measures_and_bars_are_as_long_as_their_values(notebook):
     notebook.page.get_by_role("button", name="Measure").click()
-    notebook.page.wait_for_timeout(500)
+    notebook.wait_until("session.importance.known() is not None")
     notebook.execute("session.importance.wait()")
-    notebook.page.wait_for_timeout(1500)
+    notebook.settle(page_ms=1500)  # the bars grow to their length
     values = notebook.evaluate(
         "session.importance.known().mutual_information[view._shown].tolist()"
     )
@@ -48,9 +48,9 @@ def test_the_button_measures_and_bars_are_as_long_as_their_values(notebook):
 def test_a_click_anywhere_on_a_row_chooses_its_unit(notebook, row, across):
     figure = notebook.page.locator(".aw-measures .bqplot")
     figure.scroll_into_view_if_needed()
+    notebook.settle()
     box = figure.bounding_box()
     height = box["height"] / 30
     figure.click(position={"x": across * box["width"], "y": (row + 0.5) * height})
-    notebook.page.wait_for_timeout(600)
-    assert notebook.evaluate("session.unit") == notebook.evaluate(f"int(view._shown[{row}])")
+    notebook.wait_until("session.unit", notebook.evaluate(f"int(view._shown[{row}])"))
     notebook.assert_no_errors()

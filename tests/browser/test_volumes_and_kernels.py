@@ -44,7 +44,7 @@ def test_the_depth_slider_shows_another_slice(notebook):
     before = notebook.pixels(maps)
     notebook.drag("depth", to=1.0)
     notebook.wait_for_other_pixels(before, maps)
-    assert notebook.evaluate("grid.depth") == 7
+    notebook.wait_until("grid.depth", 7)
     notebook.assert_no_errors()
 
 
@@ -58,24 +58,23 @@ def test_a_sub_model_is_opened_and_closed_and_walked_through_by_keys(notebook):
     notebook.page.get_by_title("Close body", exact=True).wait_for()
     notebook.page.locator(".aw-list select").focus()
     notebook.page.keyboard.press("ArrowDown")
-    notebook.page.wait_for_timeout(500)
-    assert notebook.evaluate("session.layer") == "body/inner"
+    notebook.wait_until("session.layer", "body/inner")
     notebook.assert_no_errors()
 
 
 def test_a_click_on_a_kernel_chooses_its_unit_everywhere(notebook):
     notebook.execute("session.select(layer='body/deeper', unit=0)")
-    notebook.page.wait_for_timeout(500)
+    notebook.settle()
     figure = notebook.page.locator(".bqplot svg:has(image)").nth(2)
     figure.scroll_into_view_if_needed()
     wanted = notebook.evaluate("int(kernels._picture.figure.layout.width[:-2])")
-    notebook.page.wait_for_timeout(500)
+    notebook.wait_until(lambda: figure.bounding_box()["width"], wanted)
+    notebook.settle()
     box = figure.bounding_box()
-    assert box["width"] == wanted
     before = notebook.pixels(notebook.images().nth(MAPS))
     notebook.page.mouse.click(box["x"] + 3.5 / 6 * box["width"], box["y"] + box["height"] / 8)
     after = notebook.wait_for_other_pixels(before, notebook.images().nth(MAPS))
-    assert notebook.evaluate("session.unit") == 3
+    notebook.wait_until("session.unit", 3)
     assert not np.array_equal(before, after)
     notebook.page.get_by_text("nothing to show").wait_for(state="hidden")
     notebook.execute("session.layer = 'pool'")
@@ -103,8 +102,10 @@ def test_kernels_are_averaged_coloured_and_walked_through_by_hand(notebook):
     )
     middle = notebook.pixels(image)
     notebook.drag("kernel depth", to=1.0)
-    last = notebook.wait_for_other_pixels(middle, image)
-    assert notebook.evaluate("kernels.depth") == 2
+    notebook.wait_for_other_pixels(middle, image)
+    notebook.wait_until("kernels.depth", 2)
+    notebook.settle()
+    last = notebook.pixels(image)
     height, width = last.shape[0], last.shape[1] // 6
     assert last[height // 2, 5 * width + width // 2].tolist() == [*notebook.evaluate("told"), 255]
     notebook.assert_no_errors()

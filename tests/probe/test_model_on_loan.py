@@ -1,6 +1,7 @@
 """The user's model before and after every public call."""
 
 import threading
+import time
 from contextlib import suppress
 
 import keras
@@ -208,10 +209,15 @@ def test_a_training_under_way_goes_as_if_nobody_looked():
                 session.refresh()
             session.close()
 
+        def wait_for_a_look(epoch, _logs):
+            while watcher.is_alive() and len(looks) <= epoch:
+                time.sleep(0.01)
+
         watcher = threading.Thread(target=look)
         if watched:
             watcher.start()
-        model.fit(x, y, epochs=3, shuffle=False, verbose=0)
+        each_epoch = keras.callbacks.LambdaCallback(on_epoch_end=wait_for_a_look)
+        model.fit(x, y, epochs=3, shuffle=False, verbose=0, callbacks=[each_epoch])
         over.set()
         if watched:
             watcher.join()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import actwidgets as aw
+from actwidgets.core.training.allowance import Allowance
 
 pytestmark = pytest.mark.keras
 
@@ -30,7 +31,14 @@ def fitted():
     return model, x, y
 
 
-def test_each_frame_shows_one_state_of_the_weights(fitted):
+@pytest.fixture
+def unhurried(monkeypatch):
+    """A monitor leaves no frame out, and has every pass read to its end, at any speed."""
+    monkeypatch.setattr(Allowance, "left_s", float("inf"))
+    monkeypatch.setattr("actwidgets.views._training_watch.LONGEST_WINDOW_S", 60.0)
+
+
+def test_each_frame_shows_one_state_of_the_weights(fitted, unhurried):
     model, x, y = fitted
     session = aw.Session(model, x, y, layer="conv")
     monitor = aw.TrainingMonitor(session, every="batch", share=1.0)
@@ -40,14 +48,14 @@ def test_each_frame_shows_one_state_of_the_weights(fitted):
 
     class Looking(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
-            if session.revision > len(frames):
+            if session.revision > len(frames):  # refreshed since
                 frames.append((session.profiles(partial=True), model.get_weights()))
 
     model.fit(x, y, epochs=2, batch_size=50, verbose=0, callbacks=[monitor.callback, Looking()])
     assert monitor.state == "finished"
     assert matrix.error == monitor.error == ""
-    assert len(frames) > 3
-    monitor._watch._noticing.join(20)  # it would take the weights below for put back by `fit`
+    assert len(frames) == 2 * 6  # one a batch
+    monitor._watch._noticing.join(60)  # it would take the weights below for put back by `fit`
     frames.append((session.profiles(), model.get_weights()))  # before the weights change again
     for profiles, weights in frames:
         assert profiles.complete
@@ -76,7 +84,7 @@ def test_a_user_who_interrupts_gets_the_last_weights(fitted):
 
     with pytest.raises(KeyboardInterrupt):
         model.fit(x, y, verbose=0, callbacks=[monitor.callback, Interrupting()])
-    monitor._watch._over.wait(10)
+    monitor._watch._noticing.join(60)
     assert monitor.state == "interrupted"
     expected = aw.activations(model, x[:1], layers=["out"])["out"]
     np.testing.assert_allclose(session.maps([0]), expected, rtol=1e-5)
@@ -118,7 +126,7 @@ def test_weights_that_a_callback_puts_back_at_the_end_are_shown(fitted):
             model.set_weights([0 * each for each in model.get_weights()])
 
     model.fit(x, y, verbose=0, callbacks=[monitor.callback, PuttingBack()])
-    monitor._watch._noticing.join(20)
+    monitor._watch._noticing.join(60)
     assert not np.allclose(session.maps([0]), shown[0])
     np.testing.assert_allclose(session.maps([0]), 0.5)
 
@@ -147,7 +155,7 @@ def test_callbacks_of_ones_own_may_refresh_while_a_slider_moves(fitted, place):
     callbacks.insert(place, Refreshing())
     model.fit(x, y, epochs=3, batch_size=10, verbose=0, callbacks=callbacks)
     over.set()
-    mover.join(20)
+    mover.join(60)
     assert monitor.error == grid.error == ""
 
 

@@ -1,7 +1,6 @@
 """Which road answers when, and what happens when the model is changed."""
 
 import gc
-import time
 import weakref
 
 import keras
@@ -58,7 +57,7 @@ def test_a_few_samples_are_answered_eagerly_and_the_slice_made_behind_takes_over
 
 
 def test_an_eager_call_stops_at_the_layer(model):
-    Slices(model, warm=True).outputs(["first"], X[:2])
+    Slices(model).outputs(["first"], X[:2])
     assert model.get_layer("counts").calls == []
 
 
@@ -173,11 +172,11 @@ def test_after_refresh_the_session_shows_the_model_as_it_is_now(change, tmp_path
     np.testing.assert_allclose(session.predictions([0, 1, 2]), wanted, atol=1e-6)
 
 
-def test_a_sample_looked_at_again_is_shown_with_the_weights_of_now(model):
+def test_a_sample_looked_at_again_is_shown_with_the_weights_of_now(model, monkeypatch):
+    monkeypatch.setattr("actwidgets.core.model_numbers.LOOK_EVERY_S", 0.0)
     session = aw.Session(model, X, layer="last")
     before, predicted = session.maps(), session.predictions([0])
     model.set_weights([weight + 1 for weight in model.get_weights()])
-    time.sleep(0.3)  # weights are compared four times a second
     for _ in range(2):
         np.testing.assert_allclose(session.maps(), model(X[:1]), atol=1e-6)
         np.testing.assert_allclose(session.predictions([0]), model(X[:1]), atol=1e-6)

@@ -150,7 +150,7 @@ def test_a_snapshot_of_another_thread_waits_for_the_step_and_for_the_recorder(fa
     assert not entered.is_set()
     recorder.begins(Moment())  # of a callback that comes behind the one whose step it is
     fake.turns.end_step()
-    other.join(20)
+    other.join(60)
     fake.turns.end_training()
     assert [info.index for info in recorder.recording.snapshots] == [0, 1]
     assert taken[0].index == 1

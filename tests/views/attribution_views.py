@@ -4,6 +4,7 @@ import io
 import re
 
 import numpy as np
+from fakes import begin_when_waited_for
 from PIL import Image
 
 from actwidgets.views.attribution_map import AttributionMap
@@ -16,9 +17,9 @@ def gradients_of_three(session):
 
 
 def hold(session, monkeypatch):
-    """Have maps made in the background, and not at once."""
+    """Have maps made in the background, and not before somebody waits for them."""
     monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
-    session.attributions._reader.touch()
+    begin_when_waited_for(session.attributions._reader, monkeypatch)
 
 
 def painted(view):

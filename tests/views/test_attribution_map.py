@@ -186,9 +186,8 @@ def test_a_setting_that_cannot_be_is_one_sentence_and_the_picture_stays(view):
 
 
 def test_what_takes_long_shows_how_far_it_is_and_keeps_the_old_picture(view, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
     before = painted(view)
-    view.session.attributions._reader.touch()
+    hold(view.session, monkeypatch)
     view.method = "occlusion"
     np.testing.assert_array_equal(painted(view), before)
     assert "aw-old" in view._tiles._dom_classes

@@ -234,6 +234,7 @@ def many():
 
 def test_many_classes_are_pixels_and_a_window_of_cells(many):
     view = ClassSimilarityMatrix(many, statistic="mean", metric="euclidean")
+    many.wait()
     assert np.asarray(view.matrix.color).shape == (24, 24)
     assert view._overview.whole.cells.color.size < 2000
     many.class_index = 150

@@ -4,7 +4,7 @@ import weakref
 import numpy as np
 import pytest
 import traitlets as t
-from fakes import FakeProbe, Wire, open_widgets, wiretap
+from fakes import FakeProbe, Wire, begin_when_waited_for, open_widgets, wiretap
 
 from actwidgets.session import Session
 from actwidgets.views._point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
@@ -269,8 +269,9 @@ def test_what_is_no_pair_of_numbers_is_refused(session):
     assert view.layer.shown.features != (1, 77)  # a layer of five units
 
 
-def test_t_sne_can_be_cancelled_and_gone_on_with(session):
+def test_t_sne_can_be_cancelled_and_gone_on_with(session, monkeypatch):
     view = _view(session)
+    begin_when_waited_for(session.embeddings._reader, monkeypatch)
     before = view.input.cloud.points
     view.method = "tsne"
     view._progress.show(session.embeddings.reading)

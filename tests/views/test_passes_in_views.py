@@ -37,7 +37,7 @@ class _Slow(FakeProbe):
 
     def _behind(self):
         if threading.current_thread().name == "actwidgets reader":
-            assert self.go.wait(10)
+            assert self.go.wait(60)
             if self.failure:
                 raise self.failure
 

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fakes import FakeProbe
+from fakes import FakeProbe, keep_moving
 
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.session import Session
@@ -162,8 +162,9 @@ def test_captions_stand_below_their_pictures_in_other_columns_too(data):
     ]
 
 
-def test_while_the_slider_moves_the_thumbnails_wait(session, probe):
+def test_while_the_slider_moves_the_thumbnails_wait(session, probe, monkeypatch):
     gallery = SampleGallery(session)
+    rest = keep_moving(gallery, monkeypatch)
     probe.calls.clear()
     gallery._slider.set_state({"value": 29})
     assert (session.sample, gallery.page) == (29, 0)
@@ -171,7 +172,7 @@ def test_while_the_slider_moves_the_thumbnails_wait(session, probe):
     turning = gallery._turning
     gallery._slider.set_state({"value": 28})
     assert gallery._turning is turning, "one thread for a whole drag"
-    turning.join(10)
+    rest()
     assert gallery.page == 2
 
 

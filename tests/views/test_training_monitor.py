@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pytest
 from fakes import messages, wiretap
@@ -24,8 +22,9 @@ def trained(probe, data):
 
 @pytest.fixture
 def monitor(trained, monkeypatch):
-    """Which may take all the time it wants."""
+    """Which may take all the time it wants, and draws when the others are refreshed."""
     monkeypatch.setattr(Allowance, "can_afford", lambda *_: True)
+    monkeypatch.setattr("actwidgets.views._training_watch.CURVES_EVERY_S", float("inf"))
     return aw.TrainingMonitor(trained, share=1.0, every="batch")
 
 
@@ -129,10 +128,7 @@ def test_a_training_that_ends_without_a_word_is_told_and_shown(monitor, trained,
     train(monitor)
     revision = trained.revision
     probe.turns.end_training()
-    for _ in range(100):
-        if monitor.state == "interrupted":
-            break
-        time.sleep(0.05)
+    monitor._watch._noticing.join(60)
     assert monitor.state == "interrupted"
     assert "interrupted: epoch 1" in monitor._status.value
     assert trained.revision == revision + 1
@@ -247,6 +243,7 @@ def test_no_window_for_passes_is_opened_before_it_is_earned(trained, monkeypatch
     monkeypatch.setattr(Session, "is_reading", True)
     monkeypatch.setattr(Session, "wait", lambda _session, within_s: waits.append(within_s))
     watch.begins(Moment())
+    watch._for_views.share = 0.0
     watch._read_on()
     assert waits == []
     assert watch._window_s == FIRST_WINDOW_S  # the next refresh waits until that fits in

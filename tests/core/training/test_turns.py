@@ -1,13 +1,16 @@
+import itertools
 import threading
 import time
 
 from actwidgets.core.training.lock_amid_steps import LockAmidSteps
-from actwidgets.core.training.turns import LOCKED_S, Turns
+from actwidgets.core.training.turns import Turns
 
 
-def trained(turns, steps, seen, weights, alive=lambda: True):
-    turns.begin_training(alive)
-    for step in range(steps):
+def trained(turns, enough, weights):
+    turns.begin_training(lambda: True)
+    for step in itertools.count():
+        if enough.is_set():
+            break
         turns.begin_step()
         weights[0] = step
         time.sleep(0.001)
@@ -16,16 +19,26 @@ def trained(turns, steps, seen, weights, alive=lambda: True):
     turns.end_training()
 
 
+def wanted_step(turns, begun=lambda: None):
+    """A thread on which a step is about to begin, that has to wait for somebody."""
+    step = threading.Thread(target=lambda: (turns.begin_step(), begun()), daemon=True)
+    step.start()
+    while step.is_alive() and not turns._step_is_wanted:
+        time.sleep(0.001)
+    return step
+
+
 def test_nobody_who_looks_sees_half_a_step():
-    turns, weights, seen = Turns(), [0, 0], []
-    trainer = threading.Thread(target=trained, args=(turns, 60, seen, weights))
+    turns, weights, seen, enough = Turns(), [0, 0], [], threading.Event()
+    trainer = threading.Thread(target=trained, args=(turns, enough, weights), daemon=True)
     trainer.start()
-    while trainer.is_alive():
+    while trainer.is_alive() and len(set(seen)) < 30:
         with turns.looking():
             first = weights[0]
             time.sleep(0.0005)
             seen.append((first, weights[1], weights[0]))
-    assert len(set(seen)) > 3
+    enough.set()
+    trainer.join()
     assert all(len(set(each)) == 1 for each in seen)
 
 
@@ -102,15 +115,16 @@ def test_a_batch_that_was_begun_in_a_window_is_read_before_the_next_step():
     with turns.window():
         reader.start()
         begun.wait()
-    threading.Timer(0.05, go_on.set).start()
-    turns.begin_step()
-    order.append("step")
+    step = wanted_step(turns, lambda: order.append("step"))
+    go_on.set()
+    step.join(60)
     turns.end_step()
     reader.join()
     assert order == [("read", True), "step"]
 
 
-def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks():
+def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks(monkeypatch):
+    monkeypatch.setattr("actwidgets.core.training.turns.LOCKED_S", 3600)  # no last resort
     turns, held, begun = Turns(), threading.Lock(), threading.Event()
     turns.begin_training(lambda: True)
 
@@ -125,14 +139,13 @@ def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks():
             held.release()
 
     held.acquire()
-    threads = [threading.Thread(target=each, daemon=True) for each in (read, look)]
     with turns.window():
-        threads[0].start()
+        threading.Thread(target=read, daemon=True).start()
         begun.wait()
-    threading.Timer(0.1, threads[1].start).start()
-    begun_s = time.monotonic()
-    turns.begin_step()
-    assert time.monotonic() - begun_s < LOCKED_S  # not by way of the last resort
+    step = wanted_step(turns)
+    threading.Thread(target=look, daemon=True).start()
+    step.join(60)
+    assert turns._stepping
     turns.end_step()
 
 
@@ -153,8 +166,10 @@ def test_a_wanted_step_that_waits_for_somebody_who_waits_is_no_deadlock(monkeypa
     held.acquire()
     threading.Thread(target=look, args=(True,), daemon=True).start()
     begun.wait()
-    threading.Timer(0.05, look, args=(False,)).start()
-    turns.begin_step()
+    step = wanted_step(turns)
+    threading.Thread(target=look, args=(False,), daemon=True).start()
+    step.join(60)
+    assert turns._stepping
     turns.end_step()
 
 
