@@ -152,7 +152,7 @@ class StoredSnapshots:
     def activation_histogram(self, layer: str, at: int = -1) -> Histogram:
         """How all values of a layer are spread, at all positions.
 
-        Over the first samples that have two million values between them, or over all; its
+        Over the first samples that have a million values between them, or over all; its
         `n_values` tells how many.
         """
         return self._layer(layer, at).histogram

@@ -20,7 +20,7 @@ from actwidgets.errors import LayerError
 from actwidgets.recording.snapshot import LayerNumbers, LayerSnapshot, Snapshot
 
 MAX_KERNEL_VALUES = 100_000  # kernels of larger layers are not kept, only their histograms
-ENOUGH_VALUES = 2_000_000  # of a layer, for its histogram
+ENOUGH_VALUES = 2**20  # of a layer, for its histogram
 GRADIENT_SAMPLES = 32  # what Keras trains on at a time unless told otherwise
 
 
@@ -53,7 +53,7 @@ def take(probe: Probe, wish: Wish, update_ratios: Mapping[str, float]) -> Snapsh
         wish: What is looked at.
         update_ratios: By layer; NaN for others.
 
-    Activations are counted of the first samples that make two million values.
+    Activations are counted of the first samples that make a million values.
 
     Cost: a forward pass over the samples, about as much again for what is counted of the
     layers' values, and a pass forth and back over 32 samples.
