@@ -6,6 +6,7 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.comparison import Comparison
+from actwidgets.core.pictures.matrix_strip import TILE_PX
 from actwidgets.errors import ModelError
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.recording.recording import Recording
@@ -107,6 +108,7 @@ class Workbench(ViewBox):
         """The view of a kind, made where there is none yet."""
         if kind.__name__ not in self.views:
             options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
+            options |= {"columns": (width - PADDING_PX) // TILE_PX} if kind is LayerStrip else {}
             self._add(kind(self.session, **options), width)
         return self.views[kind.__name__]
 

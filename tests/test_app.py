@@ -193,3 +193,9 @@ def test_side_by_side_too_a_class_is_chosen_by_somebody(data):
     assert _class_crumb(app, "one: Breadcrumbs") == "class 2  ×"
     chosen = aw.explore(models, *data, class_index=0)
     assert _class_crumb(chosen, "one: Breadcrumbs") == "class 0  ×"
+
+
+def test_layers_side_by_side_have_room_in_their_column(data):
+    app = aw.explore(FakeProbe(), *data)
+    assert app.views["LayerStrip"].columns == 6
+    app.close()
