@@ -7,7 +7,7 @@ import ipywidgets as w
 
 from actwidgets.comparison import Comparison
 from actwidgets.core.pictures.matrix_strip import TILE_PX
-from actwidgets.errors import ModelError
+from actwidgets.errors import ModelError, ShapeError
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.recording.recording import Recording
 from actwidgets.session import Session
@@ -68,7 +68,7 @@ class Workbench(ViewBox):
         if isinstance(session, RecordedSession):
             above = w.VBox([self._add(EpochSlider(session), None), above])
         picker = self._add(LayerPicker(session, letters=47), 360)
-        gallery = self._add(SampleGallery(session), 306)
+        gallery = self._add(SampleGallery(session), 354)
         self.pages = Pages(
             {
                 "layers": self._layers,
@@ -204,7 +204,10 @@ def explore(
     sessions: dict[str, Session] = {}
     try:
         for name, each in model.items():
-            sessions[name] = _session(each, given if not isinstance(each, Session) else {})
+            try:
+                sessions[name] = _session(each, given if not isinstance(each, Session) else {})
+            except ShapeError as error:
+                raise ShapeError(f"{name}: {error}") from error
         name, first = next(iter(sessions.items()), ("", None))
         return Comparison(sessions, first and _default_class(first, model[name], options))
     except Exception:
