@@ -6,7 +6,8 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.comparison import Comparison
-from actwidgets.errors import ModelError
+from actwidgets.core.pictures.matrix_strip import TILE_PX
+from actwidgets.errors import ModelError, ShapeError
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.recording.recording import Recording
 from actwidgets.session import Session
@@ -67,7 +68,7 @@ class Workbench(ViewBox):
         if isinstance(session, RecordedSession):
             above = w.VBox([self._add(EpochSlider(session), None), above])
         picker = self._add(LayerPicker(session, letters=47), 360)
-        gallery = self._add(SampleGallery(session), 306)
+        gallery = self._add(SampleGallery(session), 354)
         self.pages = Pages(
             {
                 "layers": self._layers,
@@ -107,6 +108,7 @@ class Workbench(ViewBox):
         """The view of a kind, made where there is none yet."""
         if kind.__name__ not in self.views:
             options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
+            options |= {"columns": (width - PADDING_PX) // TILE_PX} if kind is LayerStrip else {}
             self._add(kind(self.session, **options), width)
         return self.views[kind.__name__]
 
@@ -202,7 +204,10 @@ def explore(
     sessions: dict[str, Session] = {}
     try:
         for name, each in model.items():
-            sessions[name] = _session(each, given if not isinstance(each, Session) else {})
+            try:
+                sessions[name] = _session(each, given if not isinstance(each, Session) else {})
+            except ShapeError as error:
+                raise ShapeError(f"{name}: {error}") from error
         name, first = next(iter(sessions.items()), ("", None))
         return Comparison(sessions, first and _default_class(first, model[name], options))
     except Exception:

@@ -64,7 +64,7 @@ class Comparison(ViewBox):
         crumbs = self._add(first, Breadcrumbs(session, default_class=default_class))
         picker = self._add(first, LayerPicker(session, letters=47))
         gallery = self._add(first, SampleGallery(session))
-        picker.layout.width, gallery.layout.width = "360px", "306px"
+        picker.layout.width, gallery.layout.width = "360px", "354px"
         self._notes: dict[str, list[w.HTML]] = {name: [] for name in self.sessions}
         pages = {title: self._columns(kinds) for title, kinds in PAGES.items()}
         self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)

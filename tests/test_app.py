@@ -3,7 +3,7 @@ import pytest
 from fakes import FakeProbe, keep_moving, messages, open_widgets, wiretap
 
 import actwidgets as aw
-from actwidgets.errors import ActwidgetsError, DataError
+from actwidgets.errors import ActwidgetsError, DataError, ShapeError
 from actwidgets.views.base import View
 
 
@@ -193,3 +193,20 @@ def test_side_by_side_too_a_class_is_chosen_by_somebody(data):
     assert _class_crumb(app, "one: Breadcrumbs") == "class 2  ×"
     chosen = aw.explore(models, *data, class_index=0)
     assert _class_crumb(chosen, "one: Breadcrumbs") == "class 0  ×"
+
+
+def test_layers_side_by_side_have_room_in_their_column(data):
+    app = aw.explore(FakeProbe(), *data)
+    assert app.views["LayerStrip"].columns == 6
+    app.close()
+
+
+def test_of_several_models_the_one_that_takes_no_such_samples_is_named(data):
+    class Other(FakeProbe):
+        def check(self, x):
+            raise ShapeError("x must hold samples of shape (3,)")
+
+    before = open_widgets()
+    with pytest.raises(ShapeError, match=r"^after: x must hold"):
+        aw.explore({"before": FakeProbe(), "after": Other()}, *data)
+    assert open_widgets() == before

@@ -16,6 +16,8 @@ from actwidgets.views._style import NEUTRAL
 NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
 VALUES_UP_TO = 12  # more classes than that leave no room for figures
 TREE_PX = 84
+SIDES_PX = 100  # names and margin beside the cells
+DIGIT_PX, BETWEEN_PX = 6.0, 4  # of figures, and between those of two cells
 
 
 class ClassCells(w.HBox):
@@ -67,7 +69,7 @@ class ClassCells(w.HBox):
         self._figure = plain_figure(
             [self.matrix],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": below_px(self._names), "left": 92, "right": 8},
+            margin={"top": 4, "bottom": below_px(self._names), "left": 92, "right": SIDES_PX - 92},
             layout=_size(width_px, height_px),
         )
         self._heights = bq.LinearScale(min=0, max=1)
@@ -118,13 +120,22 @@ class ClassCells(w.HBox):
             self._across.num_ticks = self._down.num_ticks = len(order)
         with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
             if len(order) <= VALUES_UP_TO:
-                self.matrix.display_format = f".{decimals(highest)}f"
+                self.matrix.display_format = self._figures(highest, len(order), joins is not None)
             elif self.matrix.display_format is not None:
                 self.matrix.display_format = None
             self.matrix.color = shown
             if not same:
                 self.matrix.row = self.matrix.column = names
         self._show_tree(joins, len(order))
+
+    def _figures(self, highest: float, n_classes: int, with_tree: bool) -> str | None:
+        """How the figures are written that have room in a cell; None where none has."""
+        across_px = self._width_px - SIDES_PX - (TREE_PX if with_tree else 0)
+        room = int((across_px / n_classes - BETWEEN_PX) // DIGIT_PX)
+        whole = len(f"{highest:.0f}")
+        n_decimals = min(decimals(highest), max(room - whole - 1, 0))
+        tells = whole <= room and (highest <= 0 or float(f"{highest:.{n_decimals}f}") > 0)
+        return f".{n_decimals}f" if tells else None
 
     def _show_tree(self, joins: np.ndarray | None, n_classes: int) -> None:
         beside_px = 0 if joins is None else TREE_PX

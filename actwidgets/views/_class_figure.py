@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import bqplot as bq
+import numpy as np
 
 from actwidgets.views._picture import plain_figure
 
@@ -19,6 +20,7 @@ def class_figure(
     width_px: int,
     height_share: float,
     label: str = "",
+    ticks: Sequence[float] | None = None,
 ) -> bq.Figure:
     """A figure with its axes.
 
@@ -29,6 +31,7 @@ def class_figure(
         width_px: Of the whole.
         height_share: Height as a share of the width.
         label: What the values are.
+        ticks: The values to write beside them; as many as there are round ones by default.
     """
     across = bq.Axis(scale=scales["x"], side="bottom", grid_lines="none", **class_ticks(names))
     upwards = bq.Axis(
@@ -36,8 +39,9 @@ def class_figure(
         side="left",
         label=label,
         label_offset="38px",
-        tick_style=SMALL,
+        tick_style=SMALL | {"transform": "translate(-4px, 0)"},  # off the end of its axis
         grid_color="rgba(128,128,128,.18)",
+        tick_values=None if ticks is None else np.asarray(ticks, np.float64),
     )
     width, height = f"{width_px}px", f"{round(width_px * height_share)}px"
     return plain_figure(

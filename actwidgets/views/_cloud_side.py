@@ -69,6 +69,12 @@ class CloudSide(w.VBox):
         self._note.value = note(embedding.note)
         self.cloud.label = f"{len(embedding.rows):,} samples as points: {name}. {embedding.note}"
 
+    def show_waiting(self, name: str) -> None:
+        """Say whose points will stand here, where there are none yet."""
+        if self.shown is None:
+            self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+            self._note.value = note("not laid out yet")
+
     def show_missing(self, name: str, why: str) -> None:
         """Say why there are no points."""
         self.shown = self._given = None

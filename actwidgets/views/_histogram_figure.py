@@ -14,6 +14,7 @@ from actwidgets.views._controls import shorten
 from actwidgets.views._picture import plain_figure
 
 HEIGHT_PX, ROWS_HEIGHT_PX = 240, 360
+NARROWEST_PX = 240
 MARGIN = {"top": 8, "bottom": 30, "left": 100, "right": 14}
 FEWEST_BINS = 8  # there is room for, however few there are
 LABELS_UP_TO = 14  # rows that are named
@@ -50,7 +51,8 @@ class HistogramFigure(w.VBox):
             [self.areas, self.spreads], margin=MARGIN, axes=[self._across, self._upwards]
         )
         layout = self.figure.layout
-        layout.width = layout.min_width = f"{width_px}px"
+        layout.width, layout.min_width = f"{width_px}px", f"{NARROWEST_PX}px"
+        layout.max_width, layout.margin = "100%", "2px 0"  # no wider than a narrow page
         layout.height = layout.min_height = f"{HEIGHT_PX}px"
         super().__init__(children=(self.figure,))
 

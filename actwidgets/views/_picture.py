@@ -76,6 +76,7 @@ class Picture(w.Box):
         with layout.hold_sync():
             layout.height, layout.width = height, width
             layout.min_height, layout.min_width = height, width
+        self.layout.min_width = width  # so that what is around it can scroll
 
     def set_cells(self, row_edges: ArrayLike, column_edges: ArrayLike) -> None:
         """Where the cells lie.

@@ -13,6 +13,7 @@ from actwidgets.views._fitted_axis import fit_axis
 from actwidgets.views._picture import plain_figure
 
 TRAINING, VALIDATING = "#3fa7a0", "#e08a2e"
+NARROWEST_PX = 160
 MARGIN = {"top": 8, "bottom": 40, "left": 52, "right": 14}
 # An axis goes so far beyond its first and last number, in parts of its length, that a dot there
 # is whole.
@@ -60,7 +61,8 @@ class TrainingCurve(w.VBox):
             [self.by_step, self.by_epoch, self.validation], margin=MARGIN, axes=self._axes
         )
         layout = self.figure.layout
-        layout.width = layout.min_width = f"{width_px}px"
+        layout.width, layout.min_width = f"{width_px}px", f"{NARROWEST_PX}px"
+        layout.max_width, layout.margin = "100%", "2px 0"  # no wider than a narrow page
         layout.height = layout.min_height = f"{height_px}px"
         self._key = w.HTML()
         super().__init__(children=(self._key, self.figure))

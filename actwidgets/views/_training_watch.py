@@ -140,7 +140,7 @@ class TrainingWatch:
                 self._draw()
 
     def _remember(self) -> None:
-        """Keep how the weights are spread after an epoch, where a view looks at that."""
+        """Keep how the weights are spread after an epoch, where the first are kept."""
         histograms = self._session.histograms
         if histograms.labels and self._for_views.can_afford():
             with self._for_views.spending():

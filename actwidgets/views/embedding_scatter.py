@@ -142,7 +142,9 @@ class EmbeddingScatter(View):
                 return
             found = self._points(of)
             self._waiting |= found is None or colouring is None
-            if found is not None:
+            if found is None:
+                side.show_waiting(name)
+            else:
                 side.show(found, name, self.input.shown if side is self.layer else None)
             if colouring is not None:
                 side.colour(colouring[0], rows)

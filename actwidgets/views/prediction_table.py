@@ -136,8 +136,9 @@ class PredictionTable(PassView):
         for place, index in enumerate(self._columns):
             up = HEAD_PX - (12 if place % 2 else 28)  # in two lines, so that names have room
             words.append((sheet.class_middle(place), up, self._names[index], NEUTRAL))
+        beside = HEAD_PX - (28 if len(self._columns) % 2 == 0 else 12)  # not on the last class's
         for place, name in enumerate(("confid.", "margin", "loss") if sheet.right_px else ()):
-            words.append((right + 26 + 46 * place, HEAD_PX - 12, name, NEUTRAL))
+            words.append((right + 26 + 46 * place, beside, name, NEUTRAL))
         for line, index in enumerate(self._on_page):
             words += self._words_of(sheet, line, int(index), shares[line], found, focus)
         places = [(x, y) for x, y, _, _ in words]

@@ -21,6 +21,7 @@ from actwidgets.views.base import View
 ALL = -1
 TURN_AFTER_S = 0.3  # after the slider came to rest
 LETTERS = 12  # of a class name fit below a thumbnail
+UNSHRUNK = {"flex": "0 0 auto"}  # where there is no room, a row is begun
 
 
 class SampleGallery(View):
@@ -74,13 +75,16 @@ class SampleGallery(View):
             layout={"width": "70px"},
         )
         toggles = w.HBox(
-            [self._control("only_chosen", self._only), self._control("several", several)]
+            [self._control("only_chosen", self._only), self._control("several", several)],
+            layout=UNSHRUNK,
         )
+        self._pager.layout.flex = UNSHRUNK["flex"]
         below = w.HBox(
             [self._pager, toggles],
             layout={"justify_content": "space-between", "align_items": "center"},
         )
-        below.layout.max_width = f"{max(70 * self.columns, 306)}px"
+        below.layout.flex_flow = "row wrap"
+        below.layout.max_width = f"{max(70 * self.columns, 340)}px"
         self._filters.layout.display = None if session.labels is not None else "none"
         self._rows = np.arange(session.n_samples)
         self._turning: threading.Thread | None = None

@@ -8,6 +8,7 @@ import traitlets as t
 
 from actwidgets.core.training.interval import interval
 from actwidgets.session import Selection, Session
+from actwidgets.views._at_first import keep_first
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._training_curve import TrainingCurve
 from actwidgets.views._training_watch import TrainingWatch
@@ -56,6 +57,7 @@ class TrainingMonitor(View):
         """A `keras.callbacks.Callback` for `fit` of the session's model; always the same one."""
         if self._callback is None:
             self._callback = self._session.training.callback(self._watch)
+            keep_first(self._session)  # for histograms that are only looked at afterwards
         return self._callback
 
     @property

@@ -90,6 +90,7 @@ class UnitAblation(PredictionView):
             width_px=self.width_px,
             height_share=0.34,
             label="recall",
+            ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         )
 
     def _heading(self, selection: Selection) -> str:

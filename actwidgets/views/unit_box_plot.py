@@ -132,7 +132,8 @@ class UnitBoxPlot(PassView):
         n_beyond = int(boxes.n_outliers.sum())
         if n_beyond:
             n_drawn = sum(np.isfinite(each).sum() for each in boxes.outliers)
-            text += f"; {n_drawn:,} of {n_beyond:,} values beyond the whiskers"
+            drawn = "" if n_drawn == n_beyond else f"{n_drawn:,} of "
+            text += f"; {drawn}{n_beyond:,} beyond the whiskers"
         n_chosen = len(self._session.selection.several)
         if n_chosen:
             first = f"the first {CHOSEN_UP_TO} of " if n_chosen > CHOSEN_UP_TO else ""

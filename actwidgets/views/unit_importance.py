@@ -25,6 +25,7 @@ from actwidgets.views._progress import ProgressLine
 from actwidgets.views.base import View
 
 ROWS_UP_TO = 30
+MARGINS_PX = 4  # of a picture, both sides
 OLD = "aw-importance-old"
 STYLE = f"""<style>.{OLD} {{ opacity: .35; pointer-events: none; }}
 .aw-measures .bqplot .zeroLine {{ stroke: rgba(128, 128, 128, .55); pointer-events: none; }}
@@ -69,7 +70,7 @@ class UnitImportance(View):
         self._progress = ProgressLine(self._importance.cancel, self._importance.resume)
         self._bars = MeasureBars(len(MEASURES), self.width_px, self._on_user_row)
         self._picture = w.VBox(
-            [self._bars, self._account], layout={"max_width": f"{self.width_px}px"}
+            [self._bars, self._account], layout={"max_width": f"{self.width_px + MARGINS_PX}px"}
         )
         show(self._picture, False)
         self._bars.add_class("aw-measures")

@@ -2,7 +2,6 @@
 
 import html
 from collections.abc import Sequence
-from contextlib import suppress
 from itertools import count
 from typing import Any
 
@@ -14,6 +13,7 @@ from actwidgets.core.training.histogram import Histogram, shared_bins
 from actwidgets.core.training.kept_moments import ACTIVATIONS, NOW
 from actwidgets.errors import LayerError
 from actwidgets.session import Selection
+from actwidgets.views._at_first import WEIGHTS_UP_TO, keep_first
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._histogram_figure import HistogramFigure, moment_colours
 from actwidgets.views._histogram_words import (
@@ -26,9 +26,7 @@ from actwidgets.views._offered_choice import OfferedChoice
 from actwidgets.views.base import View
 
 STYLES = ("overlaid", "ridgeline")
-WEIGHTS_UP_TO = 2**20  # that are counted, of one kind: a picture costs milliseconds
 ROWS_UP_TO = 40
-AT_FIRST = "at first"
 Moments = Sequence[tuple[str, Histogram]]
 
 
@@ -36,10 +34,10 @@ class WeightHistogram(View):
     """Histograms of the chosen layer's weights at two moments, or at all of them in rows.
 
     The bins are the same for all. Below them lies a line for each moment, from one standard
-    deviation below the mean to one above. The weights as they are when the view is made are
-    kept as a moment, where there is none yet; `session.histograms.remember` keeps others, and
-    so does the button. A recorded session has those of the recording, and the one it is at
-    stands out.
+    deviation below the mean to one above. The weights as they are when the view is made, or
+    before that a `TrainingMonitor` is asked for its callback, are kept as a moment, where there
+    is none yet; `session.histograms.remember` keeps others, and so does the button. A recorded
+    session has those of the recording, and the one it is at stands out.
     """
 
     watched = ("layer",)
@@ -53,9 +51,7 @@ class WeightHistogram(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._histograms = self._session.histograms
-        if not (self._histograms.recorded or self._histograms.labels):
-            with suppress(LayerError):  # of a probe that does not tell weights
-                self._histograms.remember(AT_FIRST, activations=False, limit=WEIGHTS_UP_TO)
+        keep_first(self._session)
         self._shown = ""
         self._title, self._told, self._note = w.HTML(), w.HTML(), w.HTML()
         self._figure = HistogramFigure(self.width_px)

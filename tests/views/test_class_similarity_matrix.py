@@ -3,6 +3,7 @@ import pytest
 from fakes import FakeProbe, messages, wiretap
 
 from actwidgets.session import Reading, Session
+from actwidgets.views._class_cells import ClassCells
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 
 
@@ -58,6 +59,16 @@ def test_figures_have_as_many_decimals_as_tell_them_apart(session, view):
     view.statistic, view.metric = "mean", "euclidean"
     assert np.nanmax(view.matrix.color) < 10
     assert view.matrix.display_format == ".1f"
+
+
+@pytest.mark.parametrize(
+    ("width_px", "wanted"), [(560, ".4f"), (452, ".3f"), (300, ".0f"), (200, None)]
+)
+def test_figures_have_as_many_decimals_as_have_room_in_a_cell(width_px, wanted):
+    cells = ClassCells([f"class {each}" for each in range(10)], width_px, print, print)
+    highest = 3.0 if wanted == ".0f" else 0.0046
+    cells.show(np.full((10, 10), highest), np.arange(10), None)
+    assert cells.matrix.display_format == wanted
 
 
 def test_a_click_chooses_the_class_of_the_row(session, view):

@@ -43,3 +43,13 @@ def test_others_are_laid_upon_what_was_there(side, plane):
     side.show(before, "layer", None)
     shown, given = moved_by(side, before, after)
     assert shown.sum() < given.sum()
+
+
+def test_whose_points_will_stand_there_is_said_until_they_do(side):
+    side.show_waiting("conv_1")
+    assert "conv_1" in side._caption.value
+    assert "not laid out yet" in side._note.value
+    side.show(picture(0), "conv_1", None)
+    assert "not laid out" not in side._note.value
+    side.show_waiting("conv_2")  # the points of before stay, and so does their name
+    assert "conv_1" in side._caption.value

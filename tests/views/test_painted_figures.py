@@ -186,6 +186,10 @@ def test_ticks_are_round_and_told_shortly(low, high, texts):
     assert tick_texts(ticks(low, high), None) == texts
 
 
+def test_ticks_that_are_given_are_told_in_full():
+    assert tick_texts([0.0, 0.25, 0.5, 0.75, 1.0], None) == ["0", "0.25", "0.5", "0.75", "1"]
+
+
 def test_an_axis_writes_its_ticks_outside_the_plot():
     line = bq.Lines(x=[0, 10], y=[5, 5], colors=["red"], scales=scales(), stroke_width=2)
     margin = {"top": 10, "bottom": 20, "left": 30, "right": 10}

@@ -216,7 +216,7 @@ def test_closing_gives_every_widget_back(trained):
     assert set(open_widgets()) == before
 
 
-def test_weights_are_kept_at_the_end_of_each_epoch_where_a_view_shows_them(monitor, trained):
+def test_weights_are_kept_at_the_end_of_each_epoch_where_the_first_are_kept(monitor, trained):
     train(monitor)
     assert trained.histograms.labels == ()
     view = aw.WeightHistogram(trained)
@@ -228,6 +228,19 @@ def test_weights_are_kept_at_the_end_of_each_epoch_where_a_view_shows_them(monit
         "now",
     ]
     view.close()
+
+
+def test_the_weights_of_before_are_kept_for_histograms_that_are_looked_at_after(probe, data):
+    session = Session(probe, *data)
+    probe.training_callback = lambda listener: listener
+    assert aw.TrainingMonitor(session).callback is not None
+    before = session.histograms.weights("conv")["kernel"].mean
+    tell = probe.weights
+    probe.weights = lambda layer: {name: each + 0.25 for name, each in tell(layer).items()}
+    session.refresh()
+    (label, first), (_, now) = session.histograms.moments("conv", "kernel")
+    assert (label, first.mean) == ("at first", before)
+    assert now.mean != before
 
 
 def test_paused_it_says_so_while_it_trains(monitor):

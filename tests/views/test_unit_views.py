@@ -72,7 +72,7 @@ def test_outliers_are_drawn_and_counted(data):
     x[0, 0, 0, 0] = 500.0
     view = UnitBoxPlot(Session(_Probe(), x, y, class_names=NAMES, layer="dense", unit=1))
     assert list(view.outliers.y) == [501.0]
-    assert "1 of 1 values beyond the whiskers" in view._note.value
+    assert "; 1 beyond the whiskers" in view._note.value
     view.session.unit = 0
     assert list(view.outliers.y) == []
 
@@ -130,7 +130,7 @@ def test_infinite_values_move_no_box_out_of_sight_and_are_told(data):
     assert list(view.boxes.x) == list(NAMES[:2])
     assert view._values.max > view.boxes.y.max()
     assert list(view.outliers.y) == []
-    assert "0 of 1 values beyond the whiskers" in view._note.value
+    assert "; 0 of 1 beyond the whiskers" in view._note.value
     session.unit = 1  # every shirt is infinite
     assert list(view.boxes.x) == ["coat"]
     assert "no box for 1 class with infinite quartiles" in view._note.value

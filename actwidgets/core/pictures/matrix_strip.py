@@ -10,6 +10,7 @@ from actwidgets.core.arrays import Doubles, finite_range
 from actwidgets.core.pictures.colormaps import FRAME, GAP, TOP
 from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
 
+TILE_PX = 88  # width of a tile with its margins
 BAR = 0  # colour code of the bars: the near end of the map
 
 
@@ -29,7 +30,7 @@ class MatrixStrip:
     n_tiles: int
     columns: int
     side: int = 72
-    cell_width: int = 88
+    cell_width: int = TILE_PX
     words_height: int = 16
     bar_height: int = 34
 

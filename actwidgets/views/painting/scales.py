@@ -135,6 +135,8 @@ def tick_texts(values: Sequence[float], form: str | None) -> list[str]:
     if largest and (largest >= 1e6 or largest < 1e-4):
         return [f"{each:.2g}" for each in values]
     places = max(0, min(6, -math.floor(math.log10(step) + 1e-9))) if step else 2
+    while places < 6 and any(abs(each - round(each, places)) > step / 1000 for each in values):
+        places += 1  # such as of quarters
     return [_short(f"{each + 0.0:.{places}f}") for each in values]
 
 
