@@ -67,8 +67,8 @@ class FitFollower(ABC):
                 course.stride,
                 course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
             )
-            if is_last is None:  # nobody knows which step is the last: the first will do
-                is_last = not self._ratios.known
+            if is_last is None or moment.n_steps is None:  # nobody knows which step is the last:
+                is_last = is_last or not self._ratios.known  # until it comes, the first will do
             if (is_last or course.is_last_step(moment)) and not self._closed:
                 self._ratios.before_step()
 

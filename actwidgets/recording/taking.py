@@ -13,6 +13,7 @@ from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.probes import Probe
 from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
+from actwidgets.core.training.activation_counts import VALUES as ENOUGH_VALUES
 from actwidgets.core.training.histogram import Histogram, histogram
 from actwidgets.core.training.norm import norm
 from actwidgets.core.training.quantised import Quantised, quantise
@@ -20,7 +21,6 @@ from actwidgets.errors import LayerError
 from actwidgets.recording.snapshot import LayerNumbers, LayerSnapshot, Snapshot
 
 MAX_KERNEL_VALUES = 100_000  # kernels of larger layers are not kept, only their histograms
-ENOUGH_VALUES = 2**20  # of a layer, for its histogram
 GRADIENT_SAMPLES = 32  # what Keras trains on at a time unless told otherwise
 
 

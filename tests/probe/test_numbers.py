@@ -1,5 +1,7 @@
 """The numbers against Keras itself and against plain loops, on small models."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -7,6 +9,7 @@ import tensorflow as tf
 
 import actwidgets as aw
 from actwidgets.errors import DataError, LayerError, ShapeError
+from actwidgets.probe.layer_weights import layer_weights
 
 pytestmark = pytest.mark.keras
 
@@ -371,3 +374,17 @@ def test_layers_whose_length_varies_from_batch_to_batch():
     grid = aw.FeatureMapGrid(session)
     grid._on_user_click(0, 4)
     assert (session.unit, grid.error) == (4, "")
+
+
+def test_weights_that_are_told_are_copies_also_where_keras_gives_views():
+    memory = np.ones((2, 3), np.float32)
+
+    class View:
+        name, path, dtype = "kernel", "dense/kernel", "float32"
+
+        def __array__(self, dtype=None, copy=None):
+            return memory[:]
+
+    weights = layer_weights(SimpleNamespace(name="dense", weights=[View()]))
+    memory[:] = 7
+    np.testing.assert_array_equal(weights["kernel"], np.ones((2, 3)))

@@ -134,6 +134,28 @@ def test_gradients_are_those_of_the_loss_with_dropout_off(model, data, tmp_path)
     assert np.isnan(recorder.recording.weight_numbers("drop").gradient_norm[0])
 
 
+def test_the_gradient_of_rows_that_are_looked_up_is_summed_over_the_times(tmp_path):
+    keras.utils.set_random_seed(2)
+    layers = keras.layers
+    model = keras.Sequential(
+        [
+            keras.Input((7,), dtype="int32"),
+            layers.Embedding(5, 4, name="rows"),
+            layers.GlobalAveragePooling1D(),
+            layers.Dense(3, activation="softmax", name="classes"),
+        ]
+    )
+    model.compile("sgd", "sparse_categorical_crossentropy")
+    x, y = np.random.default_rng(0).integers(0, 5, (30, 7)), np.arange(30) % 3
+    recorder = Recorder(model, tmp_path, x, y)
+    recorder.snapshot()
+    off = (aw.predict(model, x) - np.eye(3)[y]) / len(x)
+    share = (x[:, :, None] == np.arange(5)).mean(axis=1)  # of each row in a sample
+    wanted = np.linalg.norm(share.T @ off @ model.get_layer("classes").kernel.numpy().T)
+    found = recorder.recording.weight_numbers("rows").gradient_norm
+    np.testing.assert_allclose(found, [wanted], rtol=1e-4)
+
+
 def test_penalties_on_weights_are_part_of_the_loss(model, data, tmp_path):
     bare = keras.models.clone_model(model)
     bare.get_layer("conv").kernel.regularizer = None

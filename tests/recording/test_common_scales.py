@@ -28,6 +28,8 @@ def recording(tmp_path):
     session = Session(probe, *images(), class_names=("shirt", "coat", "bag"))
     with_recorder = Recorder(session, tmp_path / "run", every=("batches", 1))
     train(with_recorder, probe, epochs=2, steps=3)
+    probe.scale = 1.2  # so that the largest numbers are neither the first nor the last
+    with_recorder.snapshot()
     assert not with_recorder.error
     yield with_recorder.recording
     with_recorder.close()
@@ -106,6 +108,13 @@ def test_each_snapshot_is_read_once_and_only_some_of_many(recording, monkeypatch
     assert read == wanted
     scales.distance("conv", "mean", "euclidean")
     assert read == wanted
+
+
+def test_a_snapshot_that_is_gone_is_left_out(recording):
+    wanted = common_scales.CommonScales(recording).distance("conv", "mean", "euclidean")
+    (recording.path / recording.snapshots[2].file).unlink()
+    scales = common_scales.CommonScales(recording)
+    assert scales.distance("conv", "mean", "euclidean") == wanted
 
 
 def test_a_move_to_another_epoch_sends_no_more_than_the_cells(recording):

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from fakes import begin_when_waited_for
 from recorded_training import N_MAPS, MemoryRecording
 
 from actwidgets.core.embeddings.embedding import Embedding
@@ -197,6 +198,14 @@ def test_the_input_is_laid_out_once(session):
     before = session.embeddings.get("input")
     session.at = 0
     assert session.embeddings.get("input") is before
+
+
+def test_the_input_is_laid_out_in_the_background_and_a_layer_at_once(session, monkeypatch):
+    begin_when_waited_for(session.embeddings._reader, monkeypatch)
+    assert session.embeddings.get("dense", partial=True) is not None
+    assert session.embeddings.get("input", partial=True) is None
+    session.embeddings.wait()
+    assert session.embeddings.get("input", partial=True) is not None
 
 
 def test_t_sne_begins_at_the_nearest_moment_that_was_laid_out(session):

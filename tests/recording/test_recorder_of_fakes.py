@@ -103,6 +103,23 @@ def test_an_update_is_that_of_one_step(fake, tmp_path, known):
     assert np.isnan(found.gradient_norm).all()
 
 
+def test_an_epoch_shorter_than_the_one_before_has_an_update_too(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path, layers=["conv"])
+    train(recorder, fake, steps=(4, 2), known=False)
+    found = recorder.recording.weight_numbers("conv").update_ratio
+    np.testing.assert_allclose(found, [np.nan, 0.1 / 1.0, 0.1 / 1.4], rtol=1e-5)
+
+
+def test_a_step_that_was_interrupted_is_not_measured_with_the_next_fit(fake, tmp_path):
+    recorder = recorder_of(fake, tmp_path, every=("batches", 100), layers=["conv"])
+    train(recorder, fake, epochs=1, until=2)
+    fake.scale = 7.0
+    recorder.begins(Moment(n_epochs=1, n_steps=100))
+    recorder.after_step(Moment(0, 1, 1, 100, 1))
+    recorder.snapshot()
+    assert np.isnan(recorder.recording.weight_numbers("conv").update_ratio).all()
+
+
 def test_weights_are_copied_only_before_the_step_that_is_measured(fake, tmp_path, monkeypatch):
     recorder, copied = recorder_of(fake, tmp_path, layers=["conv"]), []
     weights = fake.weights
@@ -369,6 +386,22 @@ def test_activations_are_counted_until_there_are_enough(fake, tmp_path, monkeypa
     assert recording.activation_histogram("conv").n_values == 4 * 6 * 20  # one sample
     assert recording.activation_histogram("dense").n_values == 20 * 5  # amid the third batch
     assert len(recording.summaries("conv").high) == recording.n_samples
+
+
+def test_nothing_is_kept_in_the_memory_that_a_model_uses_again(fake, tmp_path, monkeypatch):
+    memory, activations = {}, fake.activations
+
+    def in_the_same_memory(layers, x):
+        for name, values in activations(layers, x).items():
+            memory.setdefault(name, np.zeros_like(values))[: len(values)] = values
+        return {name: memory[name][: len(x)] for name in layers}
+
+    monkeypatch.setattr(fake, "activations", in_the_same_memory)
+    recorder = recorder_of(fake, tmp_path, batch_size=7, n_maps=10)
+    recorder.snapshot()
+    wanted = activations(["conv"], images()[0][:10])["conv"]
+    error = recorder.recording.activation_error("conv")
+    assert (abs(recorder.recording.activations("conv") - wanted) <= error).all()
 
 
 def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, monkeypatch):

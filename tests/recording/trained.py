@@ -39,14 +39,16 @@ def train(recorder, probe, *, epochs=2, steps=3, first=0, known=True, until=None
     """Tell a recorder of a training as Keras would.
 
     Args:
+        steps: Of each epoch; one number for all, or one for each.
         known: Whether the number of steps is.
         until: The step at which it is interrupted.
     """
     size = steps if known else None
+    lengths = steps if isinstance(steps, tuple) else epochs * (steps,)
     recorder.begins(Moment(n_epochs=epochs, n_steps=size))
     done = 0
     for epoch in range(first, epochs):
-        for step in range(steps):
+        for step in range(lengths[epoch]):
             recorder.before_step(Moment(epoch, done, epochs, size, step))
             if done == until:
                 return

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from attribution_views import captions, gradients_of_three, hold, painted, passes, text
-from fakes import messages, wiretap
+from fakes import begin_when_waited_for, messages, wiretap
 
 from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.core.pictures.colormaps import FRAME_COLOUR
@@ -195,6 +195,17 @@ def test_what_takes_long_shows_how_far_it_is_and_keeps_the_old_picture(view, mon
     assert [tile.method for tile in view._tiles.tiles] == ["occlusion"] * 3
     assert "aw-old" not in view._tiles._dom_classes
     assert view._progress.layout.display == "none"
+
+
+def test_several_methods_share_the_time_in_which_they_are_made_at_once(view, monkeypatch):
+    begin_when_waited_for(view.session.attributions._reader, monkeypatch)
+    monkeypatch.setattr("actwidgets.views.attribution_map.WITHIN_S", 0.0)
+    view.methods = ("occlusion", "integrated_gradients")
+    view.compare = "methods"
+    assert "aw-old" in view._tiles._dom_classes
+    view.session.attributions.wait()
+    assert [tile.method for tile in view._tiles.tiles] == list(view.methods)
+    assert "aw-old" not in view._tiles._dom_classes
 
 
 # --- samples that are no pictures -------------------------------------------------------

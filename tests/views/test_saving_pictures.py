@@ -110,6 +110,29 @@ def test_amid_a_training_it_saves_what_there_is(probe, data, tmp_path):
     assert finished == view.png(scale=2) != (tmp_path / "saved.png").read_bytes()
 
 
+def test_a_training_that_begins_meanwhile_ends_the_waiting(probe, data, gate, tmp_path):
+    probe.turns, begun = Turns(), threading.Event()
+    session = aw.Session(probe, *data)
+    view = aw.EmbeddingScatter(session)
+    wait = session.embeddings.wait
+
+    def train_while_it_waits(within_s):
+        if not begun.is_set():
+            probe.turns.begin_training(lambda: True)
+            begun.set()
+        wait(within_s)
+
+    session.embeddings.wait = train_while_it_waits
+    saving = threading.Thread(
+        target=view.save_png, args=(tmp_path / "saved.png",), kwargs={"within_s": 2 * LONG_S}
+    )
+    saving.start()
+    saving.join(LONG_S)
+    assert not saving.is_alive()
+    assert begun.is_set()
+    assert (tmp_path / "saved.png").exists()
+
+
 def test_a_view_that_makes_nothing_in_the_background_waits_for_nobody(session, gate, tmp_path):
     aw.EmbeddingScatter(session)
     aw.FeatureMapGrid(session).save_png(tmp_path / "maps.png", within_s=0.0)

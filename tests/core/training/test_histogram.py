@@ -145,6 +145,13 @@ def test_equal_values_are_one_bin_and_have_their_own_mean():
         assert (found.mean, found.std) == (value, 0.0)
 
 
+def test_a_mean_is_never_beyond_all_values():
+    low, high = 0.6459721981904619, 0.645972198190462
+    found = histogram([*[high] * 38, low])
+    assert np.mean([*[high] * 38, low]) > high  # as rounding has it
+    assert found.mean <= high
+
+
 def test_a_tiny_negative_value_stays_below_zero_beside_a_huge_one():
     found = histogram([-5e-324, 1e300], n_bins=4)
     assert found.first == -1
