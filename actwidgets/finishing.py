@@ -2,9 +2,8 @@
 
 import time
 from collections.abc import Sequence
-from typing import Protocol
 
-from actwidgets.background import Reading
+from actwidgets.background_work import BackgroundWork
 from actwidgets.errors import DataError
 from actwidgets.session import Session
 
@@ -12,27 +11,14 @@ WITHIN_S = 600.0  # longer than t-SNE of the most points takes on two cores
 LOOK_AGAIN_S = 0.25  # how soon it is seen that a training has begun meanwhile
 
 
-class Work(Protocol):
-    """Something that makes pictures or reads samples in the background."""
-
-    @property
-    def reading(self) -> Reading | None:
-        """How far it is."""
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether something is under way."""
-
-    def wait(self, within_s: float | None = None) -> None:
-        """Return when nothing is under way any more, or after so many seconds."""
-
-
-def all_work(session: Session) -> tuple[Work, ...]:
+def all_work(session: Session) -> tuple[BackgroundWork, ...]:
     """Everything that a session does in the background for its views."""
     return session, session.attributions, session.embeddings, session.importance
 
 
-def finish(session: Session, works: Sequence[Work], who: str, within_s: float = WITHIN_S) -> None:
+def finish(
+    session: Session, works: Sequence[BackgroundWork], who: str, within_s: float = WITHIN_S
+) -> None:
     """Return when nothing of `works` is under way any more, or never would be.
 
     It would never be while the model is being trained, as no weights hold still then, and
@@ -61,10 +47,10 @@ def finish(session: Session, works: Sequence[Work], who: str, within_s: float = 
         at_work.wait(min(left_s, LOOK_AGAIN_S))
 
 
-def _under_way(works: Sequence[Work]) -> Work | None:
+def _under_way(works: Sequence[BackgroundWork]) -> BackgroundWork | None:
     return next((work for work in works if work.is_reading), None)
 
 
-def _how_far(work: Work) -> str:
+def _how_far(work: BackgroundWork) -> str:
     reading = work.reading
     return f" ({reading.what}: {reading.n_read:,} of {reading.n_samples:,})" if reading else ""

@@ -3,9 +3,8 @@
 from collections import OrderedDict
 from typing import Any
 
-import traitlets as t
-
 from actwidgets.background import BackgroundReader, Reading, reading_of
+from actwidgets.background_work import BackgroundWork
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.importance.importance_pass import ImportancePass
@@ -20,7 +19,7 @@ KEPT = 8  # measurements: of a layer and a class each
 Key = tuple[str, int | None]
 
 
-class Importance(t.HasTraits):
+class Importance(BackgroundWork):
     """Random forest, mutual information and ablation of the units a session looks at.
 
     For the session's `layer` and `class_index`: None tells all classes apart, a class is told
@@ -30,10 +29,6 @@ class Importance(t.HasTraits):
     Args:
         session: The session.
     """
-
-    reading = t.Instance(
-        Reading, allow_none=True, read_only=True, help="a measurement under way, in steps of work"
-    )
 
     def __init__(self, session: SessionPredictions) -> None:
         self._session = session
@@ -123,19 +118,6 @@ class Importance(t.HasTraits):
                 return
             wanted.cancelled = False
         self._read_on(key, wanted)
-
-    def wait(self, within_s: float | None = None) -> None:
-        """Return when nothing is measured any more. A kernel interrupt meanwhile cancels it.
-
-        Args:
-            within_s: Return after so many seconds in any case.
-        """
-        self._reader.wait(self.cancel, within_s)
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether something is being measured."""
-        return self._reader.is_reading
 
     def close(self) -> None:
         """Stop measuring, and wait for the piece under way. What is known stays known."""

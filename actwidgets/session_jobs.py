@@ -6,9 +6,8 @@ from collections.abc import Callable, Collection, Hashable
 from dataclasses import replace
 from typing import Any, TypeVar
 
-import traitlets as t
-
 from actwidgets.background import BackgroundReader, Job, Pass, Reading, reading_of
+from actwidgets.background_work import BackgroundWork
 from actwidgets.core import probes
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
@@ -18,7 +17,7 @@ KEPT_SHARE = 8  # of the memory budget: that part may be results
 AnyPass = TypeVar("AnyPass", bound=Job)
 
 
-class SessionJobs(t.HasTraits):
+class SessionJobs(BackgroundWork):
     """Passes that views wish for, kept until weights or data change.
 
     Each wish has a place; at the same place the next one takes its room, and what nobody
@@ -27,8 +26,6 @@ class SessionJobs(t.HasTraits):
     Args:
         session: Whose samples are read.
     """
-
-    reading = t.Instance(Reading, allow_none=True, read_only=True, help="what is being made")
 
     def __init__(self, session: SessionPasses) -> None:
         self._session = session
@@ -68,21 +65,6 @@ class SessionJobs(t.HasTraits):
                 if not any(_is_within(each, kept) for kept in but):
                     del self._wishes[each]
             self._leave_unwanted()
-
-    def wait(self, within_s: float | None = None) -> None:
-        """Return when the pictures under way, if there are any, are made.
-
-        A kernel interrupt while this waits cancels them.
-
-        Args:
-            within_s: Return after so many seconds in any case.
-        """
-        self._reader.wait(self.cancel, within_s)
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether there are pictures under way."""
-        return self._reader.is_reading
 
     def close(self) -> None:
         """Stop working in the background."""

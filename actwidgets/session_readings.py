@@ -3,23 +3,20 @@
 from contextlib import nullcontext
 from dataclasses import replace
 
-import traitlets as t
-
 from actwidgets.background import BackgroundReader, Pass, Reading, reading_of
+from actwidgets.background_work import BackgroundWork
 from actwidgets.core import probes
 from actwidgets.core.samples import Samples
 from actwidgets.session_numbers import SessionNumbers
 
 
-class SessionReadings(SessionNumbers):
+class SessionReadings(SessionNumbers, BackgroundWork):
     """Tells how far a pass is, and has it stopped or go on.
 
     Args:
         samples: The samples.
         memory_budget_bytes: What cached arrays and kept peaks may take, about.
     """
-
-    reading = t.Instance(Reading, allow_none=True, read_only=True, help="a pass under way")
 
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
         self._reader = BackgroundReader(self._report, lambda: probes.reading(self._probe))
@@ -54,12 +51,7 @@ class SessionReadings(SessionNumbers):
         """
         turns = probes.turns(self._probe)
         with turns.window() if turns and turns.trains_here else nullcontext():
-            self._reader.wait(self.cancel, within_s)
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether there are passes under way."""
-        return self._reader.is_reading
+            super().wait(within_s)
 
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""

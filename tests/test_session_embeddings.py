@@ -113,23 +113,24 @@ def test_cancelling_kills_the_process_and_resuming_makes_the_picture(noisy, monk
     assert "KL divergence" in noisy.embeddings.get(method="tsne", partial=True).note
 
 
-def _cancel_amid_a_layout(noisy):
+def _begin_a_layout(noisy):
+    """The process that makes it."""
     noisy.embeddings.get(method="tsne", partial=True)
     (one,) = noisy.embeddings._passes.values()
     while one._process is None:
         threading.Event().wait(0.02)
-    pid = one._process.pid
+    return one._process.pid
+
+
+def _cancel_amid_a_layout(noisy):
+    pid = _begin_a_layout(noisy)
     noisy.embeddings.cancel()
     assert not psutil.pid_exists(pid)
     noisy.embeddings.wait()
 
 
 def test_closing_the_session_leaves_no_process(noisy):
-    noisy.embeddings.get(method="tsne", partial=True)
-    (one,) = noisy.embeddings._passes.values()
-    while one._process is None:
-        threading.Event().wait(0.02)
-    pid = one._process.pid
+    pid = _begin_a_layout(noisy)
     noisy.close()
     assert not psutil.pid_exists(pid)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import ipywidgets as w
 
-from actwidgets.finishing import Work
+from actwidgets.background_work import BackgroundWork
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import note, show
 from actwidgets.views._progress import ProgressLine
@@ -61,7 +61,7 @@ class PassView(View):
             return
         show(self._picture, self._draw(selection, self._gathered()))
 
-    def _works(self) -> tuple[Work, ...]:
+    def _works(self) -> tuple[BackgroundWork, ...]:
         return (self._session,)
 
     def _follows(self, reading: Reading) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
+from actwidgets.background_work import BackgroundWork
 from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
 from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
 from actwidgets.errors import ActwidgetsError
-from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views import _attribution_words as said
 from actwidgets.views._attribution_controls import MethodSettings
@@ -246,7 +246,7 @@ class AttributionMap(View):
 
     # --- what others say -----------------------------------------------------------------
 
-    def _works(self) -> tuple[Work, ...]:
+    def _works(self) -> tuple[BackgroundWork, ...]:
         return (self._attributions,)
 
     def _on_reading(self, _change: Any) -> None:

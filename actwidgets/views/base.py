@@ -9,8 +9,9 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
+from actwidgets.background_work import BackgroundWork
 from actwidgets.errors import NotRecordedError
-from actwidgets.finishing import Work, finish
+from actwidgets.finishing import finish
 from actwidgets.session import Selection, Session
 from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
@@ -77,7 +78,7 @@ class View(Paintable, w.VBox):
     def _finish(self, within_s: float) -> None:
         finish(self._session, self._works(), type(self).__name__, within_s)
 
-    def _works(self) -> tuple[Work, ...]:
+    def _works(self) -> tuple[BackgroundWork, ...]:
         """What makes in the background what this view shows."""
         return ()
 

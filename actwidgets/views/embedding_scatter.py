@@ -5,6 +5,7 @@ from typing import Any
 import ipywidgets as w
 import traitlets as t
 
+from actwidgets.background_work import BackgroundWork
 from actwidgets.core.embeddings.embedding import MAX_POINTS, METHODS, Embedding
 from actwidgets.core.embeddings.point_colours import (
     PointColours,
@@ -14,7 +15,6 @@ from actwidgets.core.embeddings.point_colours import (
     in_one_colour,
 )
 from actwidgets.core.pictures.images import fit, rgba_png
-from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views._cloud_side import CloudSide
 from actwidgets.views._controls import choice, hint
@@ -210,7 +210,7 @@ class EmbeddingScatter(View):
 
     # --- what others say -----------------------------------------------------------------
 
-    def _works(self) -> tuple[Work, ...]:
+    def _works(self) -> tuple[BackgroundWork, ...]:
         return (self._embeddings,)
 
     def _on_reading(self, _change: Any) -> None:

@@ -7,9 +7,9 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets.background_work import BackgroundWork
 from actwidgets.core.importance.bar_ends import bar_ends
 from actwidgets.core.importance.unit_importance import MEASURES, ImportanceTable
-from actwidgets.finishing import Work
 from actwidgets.session import Selection
 from actwidgets.views._controls import choice, note, show
 from actwidgets.views._importance_words import (
@@ -132,7 +132,7 @@ class UnitImportance(View):
 
     # --- what is under way ---------------------------------------------------------------
 
-    def _works(self) -> tuple[Work, ...]:
+    def _works(self) -> tuple[BackgroundWork, ...]:
         return (self._importance,)
 
     def _is_of(self, selection: Selection) -> bool:
