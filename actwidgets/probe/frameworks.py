@@ -1,6 +1,7 @@
 """The Keras that a model belongs to: Keras 3, or Keras 2 where the user has loaded it."""
 
 import functools
+import re
 import sys
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -83,6 +84,52 @@ def _is_setting(name: str, value: Any) -> bool:
     """Whether an attribute of a layer is one of its arguments, such as `rate`."""
     public = not name.startswith("_") and name != "built"
     return public and (value is None or isinstance(value, _PLAIN) or callable(value))
+
+
+def failure_message(failure: Exception) -> str:
+    """What Keras or TensorFlow says went wrong, on one line, and what mends it where that is known.
+
+    Left out is where in Python a layer or an operation was made, and what it was called with.
+    """
+    text = failure.message if isinstance(failure, tf.errors.OpError) else str(failure)
+    text = re.sub(r"\x1b\[\d+m", "", text).partition("Arguments received by")[0]
+    text = re.sub(r"Exception encountered when calling .*?\.call\(\)\.", "", text)
+    text = re.sub(r"\{\{function_node .*?\}\}|\[Op:\w+\](?: name: *\S*)?", "", text)
+    lines = [line.strip() for line in text.partition("[[{{")[0].splitlines() if line.strip()]
+    words = " ".join([line for line in lines if not line.startswith(_PLACES)] or lines[:1])
+    mend = _mend_of_channels_first() if _ONLY_CHANNELS_LAST.search(words) else ""
+    return f"{words.rstrip('. ')}; {mend}" if mend else words
+
+
+_PLACES = ("File ", "Detected at node", "Graph execution error", "<stack traces unavailable>")
+_ONLY_CHANNELS_LAST = re.compile(r"only support.*\bNHWC\b")
+
+
+def _mend_of_channels_first() -> str:
+    """How to have a `channels_first` model run, once TensorFlow has refused to run it."""
+    if runs_channels_first():
+        return (
+            "on this processor TensorFlow computes channels_first layers in float32 and bfloat16 "
+            "alone: use one of them, or channels_last"
+        )
+    return (
+        "set TF_ENABLE_ONEDNN_OPTS=1 in the environment before TensorFlow is imported: its own "
+        "kernels for the CPU take channels_last alone, those of oneDNN take channels_first too"
+    )
+
+
+@functools.cache
+def runs_channels_first() -> bool:
+    """Whether TensorFlow runs a float32 `channels_first` convolution here; tries a small one.
+
+    On a CPU it does so with the kernels of oneDNN only, which some processors have switched on
+    by default and others do not.
+    """
+    try:
+        tf.nn.conv2d(tf.zeros((1, 1, 2, 2)), tf.zeros((1, 1, 1, 1)), 1, "VALID", "NCHW")
+    except tf.errors.OpError:
+        return False
+    return True
 
 
 def is_recurrent(layer: Any) -> bool:

@@ -11,7 +11,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from actwidgets.probe.frameworks import call_untouched, frameworks, is_recurrent
+from actwidgets.probe.frameworks import (
+    call_untouched,
+    failure_message,
+    frameworks,
+    is_recurrent,
+)
 from actwidgets.probe.unit_axis import UnitAxes
 
 
@@ -93,7 +98,7 @@ def record(
     except Exception as failure:
         where = calls.failed_in
         inside = f"layer {where!r}" if where else f"model {model.name!r}"
-        raise RecordingError(f"{inside} raised {_told(failure)}") from failure
+        raise RecordingError(f"{inside} raised {_described(failure)}") from failure
     return Recording(calls.taps(), calls.outputs[""][1])
 
 
@@ -285,8 +290,6 @@ def _is_tensorflows(function: Any) -> bool:
     return home.partition(".")[0] in ("tensorflow", "keras", "tf_keras")
 
 
-def _told(failure: Exception) -> str:
-    """An exception on one line, without what Keras adds to it."""
-    words = re.sub(r"\x1b\[\d+m", "", str(failure)).partition("Arguments received")[0]
-    words = re.sub(r"Exception encountered when calling \S+\.call\(\)\.", "", words)
-    return f"{type(failure).__name__}: {' '.join(words.split())}".removesuffix(": ")
+def _described(failure: Exception) -> str:
+    """An exception on one line, with its kind."""
+    return f"{type(failure).__name__}: {failure_message(failure)}".removesuffix(": ")

@@ -14,7 +14,7 @@ from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.catalogue import Catalogue, describe, is_models_own
 from actwidgets.probe.fold import Fold
-from actwidgets.probe.frameworks import require_model, same_structure, structure
+from actwidgets.probe.frameworks import failure_message, require_model, same_structure, structure
 from actwidgets.probe.inputs import Inputs, inputs_of
 from actwidgets.probe.outline import outline
 from actwidgets.probe.recorder import Recording, RecordingError, record
@@ -153,7 +153,7 @@ class Slices:
                 return list(head(*tensors))
         except tf.errors.OpError as failure:
             self._look(key, tensors)  # fails too, and says in which layer
-            words = " ".join(failure.message.split())
+            words = failure_message(failure)
             raise ModelError(f"model {self._model.name!r} cannot be run: {words}") from failure
 
     def _head(self, key: Key, fold: Fold | None = None) -> Head | None:

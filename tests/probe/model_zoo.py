@@ -9,7 +9,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import pytest
 import tensorflow as tf
+
+from actwidgets.probe.frameworks import runs_channels_first
 
 N_SAMPLES, N_CLASSES = 6, 3
 layers = keras.layers
@@ -461,8 +464,15 @@ def scalar_outputs() -> Case:
     return Case(model, x, {"mean": x.mean(axis=-1)}, ["mean", "classes"], options={"head": 0})
 
 
+def require_channels_first() -> None:
+    """Skip the test where TensorFlow itself does not run such a model; TensorFlow is asked."""
+    if not runs_channels_first():
+        pytest.skip("TensorFlow runs no channels_first convolution with TF_ENABLE_ONEDNN_OPTS=0")
+
+
 @case
 def channels_first() -> Case:
+    require_channels_first()
     options = {"data_format": "channels_first"}
     inputs = keras.Input((2, 6, 9))
     conv = layers.Conv2D(4, 3, name="conv", **options)

@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from model_zoo import require_channels_first
 
 import actwidgets as aw
 from actwidgets.core.attributions.upsampling import upsampled
@@ -118,6 +119,7 @@ def _channels_last_and_first():
 
 @pytest.mark.parametrize("method", CAMS)
 def test_channels_first_gives_the_same_maps(method):
+    require_channels_first()
     last, first = _channels_last_and_first()
     for layer in ("conv", "pool"):
         wanted = aw.attribute(last, X, 1, method, layer).values

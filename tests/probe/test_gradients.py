@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from model_zoo import require_channels_first
 from precision import double_precision
 
 import actwidgets as aw
@@ -138,6 +139,7 @@ def test_a_model_that_cannot_be_traced_gives_the_same(method):
 
 
 def test_of_such_a_model_channels_may_come_first():
+    require_channels_first()
     inner = keras.Sequential(
         [
             keras.Input((2, 8, 24)),

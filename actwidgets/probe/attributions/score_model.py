@@ -20,6 +20,7 @@ from actwidgets.probe.attributions.map_positions import MapPositions
 from actwidgets.probe.attributions.score_call import Build
 from actwidgets.probe.attributions.score_trace import ScoreTrace
 from actwidgets.probe.catalogue import Catalogue, Output
+from actwidgets.probe.frameworks import failure_message
 from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import RecordingError
 from actwidgets.probe.trace import Head
@@ -197,7 +198,7 @@ class ScoreModel:
                 self._learnt.fixed_size = built_for  # it insists on it, as a stateful layer does
                 return self._run(head, arguments, n_samples)
             raise ModelError(
-                f"model {self._model.name!r} cannot be run: {_told(failure)}"
+                f"model {self._model.name!r} cannot be run: {failure_message(failure)}"
             ) from failure
         return found[0] if len(found) == 1 else [*map(np.concatenate, zip(*found, strict=True))]
 
@@ -254,14 +255,6 @@ class ScoreModel:
             if output.dtype.is_floating and output.shape.rank and output.shape[0] == n_samples
         )
         return int(np.clip(budget_bytes // max(2 * per_sample, 1), 1, LARGEST_BATCH))
-
-
-def _told(failure: tf.errors.OpError) -> str:
-    """What TensorFlow says went wrong, without where in Python the operation was made."""
-    words = failure.message.partition("[[{{")[0].splitlines()
-    lines = [each.strip() for each in words if each.strip()]
-    is_place = ("File ", "Detected at node", "Graph execution error", "<stack traces unavailable>")
-    return " ".join([each for each in lines if not each.startswith(is_place)] or lines[:1])
 
 
 def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:
