@@ -38,6 +38,8 @@ class LayerSimilarity(PassView):
     positions = t.Enum(("mean", "flat"), "mean", help="what of a map counts").tag(option=True)
     width_px = t.Int(460, min=160, help="width of the matrix at most").tag(option=True)
 
+    _other: Session | None = None  # a refused view is closed too, when it is collected
+
     def __init__(self, session: Session, other: Session | None = None, **options: Any) -> None:
         if other is not None and not isinstance(other, Session):
             raise TypeError(f"other must be a Session or None; got {type(other).__name__}")

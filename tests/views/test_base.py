@@ -6,6 +6,7 @@ import pytest
 import traitlets as t
 from fakes import FakeProbe, open_widgets
 
+import actwidgets as aw
 from actwidgets.session import Session
 from actwidgets.views.base import View
 from actwidgets.views.layer_picker import LayerPicker
@@ -131,6 +132,18 @@ def test_closing_gives_every_widget_back_and_lets_go_of_the_view(data):
     gc.collect()
     assert gone() is None
     session.layer = "dense"
+
+
+VIEWS = [
+    getattr(aw, name)
+    for name, home in aw._HOMES.items()
+    if home.startswith("views.") and issubclass(getattr(aw, name), View)
+]
+
+
+@pytest.mark.parametrize("kind", VIEWS)
+def test_a_view_that_was_refused_is_collected_without_a_word(kind):
+    kind.__new__(kind).close()  # as `__del__` does, whatever `__init__` came to
 
 
 def test_the_error_trait_is_read_only(session):
