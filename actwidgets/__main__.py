@@ -76,7 +76,8 @@ def _serve(folder, port, state, *, show):
     finally:
         _on_stop_signals(signal.SIG_IGN)  # impatience must not leave a kernel behind
         stop(server)
-    return _fail(f"JupyterLab gave up:\n{log.read_text("utf-8", "replace")[-2000:]}") if code else 0
+    said = log.read_text("utf-8", "replace")[-2000:]
+    return _fail(f"JupyterLab gave up:\n{said}") if code else 0
 
 
 def lab_command(folder, port, page, *extra):
