@@ -20,6 +20,14 @@ def frameworks() -> list[Any]:
     return [keras] if keras_2 is None else [keras, keras_2]
 
 
+def graph_runners() -> list[tuple[type, str]]:
+    """The methods that run through the graph of a Functional model: their class, their name."""
+    keras_2 = sys.modules.get("tf_keras.src.engine.functional")
+    found = [(keras.Function, "_run_through_graph")]
+    found += [] if keras_2 is None else [(keras_2.Functional, "_run_internal_graph")]
+    return [(owner, method) for owner, method in found if method in vars(owner)]
+
+
 def require_model(model: Any) -> None:
     """Refuse what is not a built model with layers.
 

@@ -1,6 +1,5 @@
 """The layers of a Functional model, read off its graph without running or tracing it."""
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,6 +7,7 @@ import keras
 
 from actwidgets.probe.catalogue import Catalogue, Output, describe
 from actwidgets.probe.frameworks import is_recurrent
+from actwidgets.probe.graph_calls import CallNames, calls_of, is_layer
 from actwidgets.probe.recorder import element_name
 from actwidgets.probe.unit_axis import UnitAxes
 
@@ -28,9 +28,9 @@ def outline(model: Any) -> Catalogue | None:
         if any(tensor.shape[0] is not None for tensor in graph.inputs):
             raise _OpaqueError  # built by a call: shapes hold for that size of batch only
         outputs = [*_tensors_of("", model, graph.outputs, UnitAxes())]
-        outputs += _walk(model, graph, (), UnitAxes())
+        outputs += _walk(model, graph, (), UnitAxes(), CallNames())
         return Catalogue(outputs, graph._outputs_struct, graph.output_names)
-    except (_OpaqueError, AttributeError):  # or Keras' inside has changed
+    except (_OpaqueError, AttributeError, KeyError):  # or Keras' inside has changed
         return None
 
 
@@ -44,28 +44,23 @@ def _graph_of(model: Any) -> Any:
     return graph
 
 
-def _walk(model: Any, graph: Any, path: tuple[str, ...], axes: UnitAxes) -> Iterator[Output]:
-    counts: Counter[str] = Counter()
-    for depth in sorted(graph._nodes_by_depth, reverse=True):
-        for node in graph._nodes_by_depth[depth]:
-            operation = node.operation
-            if operation is None or node.is_input:
-                continue
-            if model is not graph and not isinstance(operation, keras.Layer):
-                continue  # a Sequential is made of layers; the rest computes masks
-            count = counts[operation.name]
-            counts[operation.name] += 1
-            here = (*path, f"{operation.name}#{count}" if count else operation.name)
-            outputs = keras.tree.flatten(node.outputs)
-            axes.note(operation, node.input_tensors, outputs)
-            yield from _tensors_of("/".join(here), operation, outputs, axes)
-            if isinstance(operation, keras.Model):
-                inner = _graph_of(operation)
-                if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
-                    raise _OpaqueError
-                yield from _walk(operation, inner, here, axes)
-            elif getattr(operation, "_layers", None) and not is_recurrent(operation):
+def _walk(
+    model: Any, graph: Any, path: tuple[str, ...], axes: UnitAxes, names: CallNames
+) -> Iterator[Output]:
+    for operation, node in calls_of(graph).made:
+        if model is not graph and not is_layer(operation):
+            continue  # a Sequential is made of layers; the rest computes masks
+        here = (*path, names.name(path, operation))
+        outputs = keras.tree.flatten(node.outputs)
+        axes.note(operation, node.input_tensors, outputs)
+        yield from _tensors_of("/".join(here), operation, outputs, axes)
+        if isinstance(operation, keras.Model):
+            inner = _graph_of(operation)
+            if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
                 raise _OpaqueError
+            yield from _walk(operation, inner, here, axes, names)
+        elif getattr(operation, "_layers", None) and not is_recurrent(operation):
+            raise _OpaqueError
 
 
 def _tensors_of(name: str, layer: Any, tensors: Any, axes: UnitAxes) -> Iterator[Output]:

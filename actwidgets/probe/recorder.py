@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -15,8 +14,10 @@ from actwidgets.probe.frameworks import (
     call_untouched,
     failure_message,
     frameworks,
+    graph_runners,
     is_recurrent,
 )
+from actwidgets.probe.graph_calls import CallNames, GraphRun, calls_of, is_layer
 from actwidgets.probe.unit_axis import UnitAxes
 
 
@@ -42,8 +43,8 @@ class Recording:
     """What one call of a model put out.
 
     Attributes:
-        taps: In the order in which the calls begin; the first are the model's own outputs,
-            `""`, `":1"`, …
+        taps: In the order in which the calls begin, those of a Functional model in the order
+            in which they were made; the first are the model's own outputs, `""`, `":1"`, …
         structure: The model's output as it returned it; None where it was not run to the end.
     """
 
@@ -108,7 +109,7 @@ def element_name(name: str, index: int) -> str:
 
 
 class _Calls:
-    """Names the calls below the outermost one by path, in the order in which they begin."""
+    """Names the calls below the outermost one by path, and keeps what they put out."""
 
     def __init__(
         self,
@@ -123,7 +124,10 @@ class _Calls:
         self._at_each_call, self._change = at_each_call, change
         self._path: list[str] = []
         self._callers: list[Any] = []
-        self._counts: Counter[tuple[str, ...]] = Counter()
+        self._names = CallNames()
+        self._places: dict[tuple[str, ...], int] = {}  # by path
+        self._order: dict[str, tuple[int, ...]] = {}
+        self._graphs: list[_GraphUnderWay] = []
         self._inside_loop = False
 
     def record(self, layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
@@ -154,36 +158,73 @@ class _Calls:
                 raise _Enough
         return output
 
+    @contextmanager
+    def running(self, graph: Any) -> Iterator[None]:
+        """Name the calls made meanwhile as those of this graph, which Keras runs by depth."""
+        self._graphs.append(_GraphUnderWay(graph, len(self._path)))
+        try:
+            yield
+        finally:
+            self._graphs.pop()
+
     def _is_part(self, layer: Any) -> bool:
         """Whether it is a layer, or an operation that a Functional model is made of.
 
         Layers make operations of their own when they are called, under names that change.
         """
-        if not isinstance(layer, keras.Operation) or isinstance(layer, keras.Layer):
+        if is_layer(layer):
             return True
         return any(layer is each for each in getattr(self._callers[-1], "operations", ()))
 
     def _begin(self, layer: Any) -> str:
-        path = (*self._path, layer.name)
-        while True:  # a layer may itself be called `shared#1`
-            count = self._counts[path]
-            self._counts[path] += 1
-            self._path.append(f"{layer.name}#{count}" if count else layer.name)
-            name = "/".join(self._path[1:])  # the outermost call is the model itself
-            if name not in self.outputs:
-                self.outputs[name] = (layer, None)  # reserves the place in the order of calls
-                return name
-            self._path.pop()
+        outermost = not self._path  # that is the model itself
+        part = layer.name if outermost else self._name_in_graph(layer) or self._name(layer)
+        self._path.append(part)
+        below = tuple(self._path[1:])
+        name = "/".join(below)
+        self.outputs[name] = (layer, None)
+        # Inside which calls it is made, and where among those beside it.
+        self._order[name] = tuple(
+            self._places[below[:length]] for length in range(1, len(below) + 1)
+        )
+        return name
+
+    def _name_in_graph(self, layer: Any) -> str | None:
+        graph = self._graphs[-1] if self._graphs else None
+        if graph is None or graph.depth != len(self._path):
+            return None
+        if graph.run is None:
+            try:
+                graph.run = GraphRun(calls_of(graph.graph), self._name, self._is_part)
+            except (AttributeError, KeyError):  # Keras' inside has changed
+                return None
+        return graph.run.next(layer)
+
+    def _name(self, layer: Any) -> str:
+        path = tuple(self._path[1:])
+        part = self._names.name(path, layer)
+        self._places[*path, part] = len(self._places)
+        return part
 
     def taps(self) -> tuple[Tap, ...]:
         """One tap per tensor: `lstm`, `lstm:1` where a layer puts out several."""
         found = []
-        for name, (layer, output) in self.outputs.items():
+        for name in sorted(self.outputs, key=self._order.__getitem__):
+            layer, output = self.outputs[name]
             tensors = [t for t in tf.nest.flatten(output) if hasattr(t, "shape")]
             for index, tensor in enumerate(tensors):
                 axis = self._axes.of(tensor, layer, index)
                 found.append(Tap(element_name(name, index), layer, tensor, axis))
         return tuple(found)
+
+
+@dataclass
+class _GraphUnderWay:
+    """A graph that is being run, so many calls deep; its names are given at its first call."""
+
+    graph: Any
+    depth: int
+    run: GraphRun | None = None
 
 
 # --- how calls are seen ------------------------------------------------------------------
@@ -231,6 +272,7 @@ def _patch_missing() -> None:
     for framework in frameworks():
         layer = framework.layers.Layer
         wrappers += [(layer, "__call__", _seen), (layer, "__setattr__", _noted)]
+    wrappers += [(owner, method, _run_in_sight) for owner, method in graph_runners()]
     for owner, method, wrapper in wrappers:
         if owner not in patched:
             original = getattr(owner, method)
@@ -258,6 +300,19 @@ def _seen_operation(original: Any) -> Any:
         return calls.record(operation, original, args, kwargs)
 
     return call
+
+
+def _run_in_sight(original: Any) -> Any:
+    """A run through the graph of a Functional model."""
+
+    def run(graph: Any, *args: Any, **kwargs: Any) -> Any:
+        calls = getattr(_here, "calls", None)
+        if calls is None:
+            return original(graph, *args, **kwargs)
+        with calls.running(graph):
+            return original(graph, *args, **kwargs)
+
+    return run
 
 
 def _inlined(original: Any) -> Any:

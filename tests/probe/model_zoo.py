@@ -459,9 +459,9 @@ class Mean(layers.Layer):
 def scalar_outputs() -> Case:
     inputs = keras.Input((4,))
     mean = Mean(name="mean")
-    model = keras.Model(inputs, [classes()(inputs), mean(inputs)])  # run by depth, then name
+    model = keras.Model(inputs, [classes()(inputs), mean(inputs)])  # `mean` is run first
     x = images(4)
-    return Case(model, x, {"mean": x.mean(axis=-1)}, ["mean", "classes"], options={"head": 0})
+    return Case(model, x, {"mean": x.mean(axis=-1)}, ["classes", "mean"], options={"head": 0})
 
 
 def require_channels_first() -> None:

@@ -81,6 +81,21 @@ def test_arrays_go_in_slices_and_progress_is_told(client, model, data, wanted):
     assert told[-1] == 1000
 
 
+def test_workers_name_the_calls_of_a_shared_layer_as_this_process_does(client):
+    first, second = keras.Input((3,)), keras.Input((3,))
+    shared = keras.layers.Dense(2, name="shared")
+    outputs = [keras.layers.Dense(2, name=f"o{k}")(shared(x)) for k, x in ((1, first), (2, second))]
+    model, rows = keras.Model([first, second], outputs), np.eye(3, dtype="float32")
+    parts = aw.Partitions([lambda: ([rows, 2 * rows], np.array([0, 1, 1]))])
+    found = aw.class_profiles(model, parts, client=client)
+    assert found.layers == ("shared", "shared#1", "o1", "o2")
+    for name, factor in (("shared", 1), ("shared#1", 2)):
+        kernel = factor * np.asarray(shared.kernel)  # the rows are those of the identity
+        np.testing.assert_allclose(
+            found.mean[name], [kernel[0], kernel[1:].mean(axis=0)], rtol=1e-5, err_msg=name
+        )
+
+
 def test_partitions_of_callables(client, model, data, wanted):
     parts = aw.Partitions(_loaders(data))
     assert (len(parts), repr(parts)) == (4, "<Partitions: 4>")
