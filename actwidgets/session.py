@@ -10,7 +10,7 @@ from actwidgets._traits import Index, Indices
 from actwidgets.background import Reading as Reading
 from actwidgets.core import probes
 from actwidgets.core.interventions.disturbance import UNDISTURBED
-from actwidgets.core.labels import checked_class_names, count_classes
+from actwidgets.core.labels import checked_class_names, count_classes, names_of_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
@@ -33,9 +33,12 @@ class Session(SessionPredictions):
     Args:
         model: A Keras model, or anything that satisfies `Probe`. It is on loan: unchanged.
         x: Samples: an array, a list or dict of arrays, or a re-iterable of batches, of which
-            the first `max_samples` are kept.
-        y: `(sample,)` class indices or one-hot; optional.
-        class_names: One per class of the model's output; optional.
+            the first `max_samples` are kept. A table of pandas or Polars, a sparse matrix, and
+            what is read row by row from a store (h5py, zarr, Dask, xarray) are arrays too.
+        y: `(sample,)` class indices or names, or one-hot; optional.
+        class_names: One per class of the model's output; optional. By default the categories
+            of a categorical `y`, the columns of a one-hot table, or other names in `y` in
+            alphabetical order: `class_order` says so.
         head: Which of several outputs is predicted, by name or index; the first by default.
         training: Whether layers such as dropout act as they do in training.
         memory_budget_bytes: What cached arrays and kept peaks may take, about.
@@ -209,11 +212,13 @@ class Session(SessionPredictions):
             probe = KerasProbe(model, one, warm=True, **self._options)
         if not probe.layers:
             raise ModelError("this model has no layer with an output to show")
-        n_classes = count_classes(probe.n_classes, self._given_names)
-        class_names = checked_class_names(self._given_names, n_classes)
+        names = names_of_classes(self._given_names, self._samples.label_names, probe.n_classes)
+        n_classes = count_classes(probe.n_classes, names)
+        class_names = checked_class_names(names, n_classes)
         probe.check(one)
-        self._samples.read_labels(n_classes)
+        self._samples.read_labels(n_classes, class_names)
         self._model, self._probe, self.class_names = model, probe, class_names
+        self._named_by_labels = self._given_names is None and names is not None
         self._infos = {info.name: info for info in probe.layers}
 
     def _resolved(self, choice: Mapping[str, Any]) -> Selection:

@@ -203,7 +203,8 @@ class Embeddings(SessionJobs):
         session, rows = self._session, self.rows(n_points)
         budget = session.memory_budget_bytes // 4
         if of == INPUT:
-            source = of_input(session._samples.images, rows, layout, budget)
+            names = session.feature_names
+            source = of_input(session._samples.images, rows, layout, budget, names)
         else:
             budget = budget if probes.has_all_maps(session._probe) else 0
             source = of_layer(self._info(of), session._features, rows, layout, budget)

@@ -37,6 +37,7 @@ class SessionNumbers(t.HasTraits):
     ablations: Any
     _probe: Probe
     _infos: dict[str, LayerInfo]
+    _named_by_labels = False
 
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
         self.lock = LockAmidSteps()
@@ -55,6 +56,16 @@ class SessionNumbers(t.HasTraits):
     def labels(self) -> Integers | None:
         """`(sample,)` int64 class indices, or None where no labels were given."""
         return self._samples.labels
+
+    @property
+    def class_order(self) -> str:
+        """By what the classes are in their order, where the labels decided it; else ""."""
+        return self._samples.class_order if self._named_by_labels else ""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the columns of samples that were given as a table; () else."""
+        return self._samples.feature_names
 
     def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
         """The first `limit` samples of a class; none where it has none."""

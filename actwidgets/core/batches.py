@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from actwidgets.core.array_like import as_arrays
+from actwidgets.core.labels import label_array
 from actwidgets.errors import DataError, ShapeError
 
 Inputs = Any  # an array, or a list or dict of arrays that share the sample axis
@@ -83,8 +85,8 @@ def iterate(x: Any, y: Any = None, *, batch_size: int = 256) -> Iterator[tuple[I
     """Yield `(inputs, labels)` batch by batch, in order.
 
     Args:
-        x: Arrays; or a `tf.data.Dataset`, a `PyDataset`, or any re-iterable of batches,
-            which may be `(inputs, labels)` pairs.
+        x: Arrays, or what `as_arrays` reads as such; or a `tf.data.Dataset`, a `PyDataset`,
+            or any re-iterable of batches, which may be `(inputs, labels)` pairs.
         y: Labels along the same sample axis; `None` takes them from pairs where there are any.
         batch_size: Samples per batch where `x` holds arrays; otherwise `x` decides.
 
@@ -94,6 +96,8 @@ def iterate(x: Any, y: Any = None, *, batch_size: int = 256) -> Iterator[tuple[I
     """
     if batch_size < 1:
         raise DataError(f"batch_size must be at least 1; got {batch_size}")
+    x = as_arrays(x)
+    y = y if y is None or isinstance(y, list | tuple) else label_array(y)
     if is_arrays(x):
         n_samples = count_samples(x)
         if y is not None and len(y) != n_samples:
@@ -160,8 +164,16 @@ def _with_labels(batches: Iterator[Any], y: Any) -> Iterator[tuple[Inputs, Any]]
         labels = None
         if isinstance(batch, tuple):
             batch, labels = batch[0], batch[1] if len(batch) > 1 else None
+        batch = as_arrays(batch)
         if not is_arrays(batch):
             batch = np.asarray(batch)
+        if labels is not None and not isinstance(labels, list | tuple):
+            labels = label_array(labels)
+            if not labels.ndim:
+                raise DataError(
+                    "x gives one sample with its label at a time, and batches are needed: give "
+                    "x.batch(32) of a tf.data.Dataset"
+                )
         length = count_samples(batch, name="a batch")
         if y is not None:
             labels = y[start : start + length]

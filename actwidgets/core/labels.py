@@ -1,30 +1,127 @@
 """Class labels and class names: one form for all the ways they are given."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
+from actwidgets.core.array_like import (
+    as_array,
+    column_values,
+    columns_of,
+    feature_names,
+    is_column,
+    is_table,
+)
+from actwidgets.core.arrays import Array
 from actwidgets.errors import DataError, ShapeError
 
 
-def class_indices(y: ArrayLike, *, n_classes: int | None = None) -> NDArray[np.int64]:
+def label_array(y: Any) -> Array:
+    """Labels as an array: those of a table or a column too.
+
+    Args:
+        y: Anything numpy can read; a column of pandas, Polars or PyArrow, categorical ones by
+            their categories; a table of one such column, or of several numbers.
+
+    Raises:
+        DataError: A table of several columns that are not numbers.
+    """
+    if is_table(y):
+        columns = columns_of(y)
+        return label_array(columns[0]) if len(columns) == 1 else np.asarray(as_array(y, name="y"))
+    labels = column_values(y) if is_column(y) else np.asarray(y)
+    return labels.astype(object) if labels.dtype.kind in "TSU" else labels
+
+
+def label_names(y: Any) -> tuple[str, ...]:
+    """The names of classes that labels bring along; () where they bring none.
+
+    Args:
+        y: As in `class_indices`, or None.
+
+    Returns:
+        The categories of a categorical column, in their order; the names of the columns of a
+        one-hot table; of other text each that occurs, in alphabetical order, as scikit-learn's
+        `LabelEncoder` and `pd.get_dummies` have it. () where these are the indices as text.
+    """
+    if is_table(y):
+        columns = columns_of(y)
+        return label_names(columns[0]) if len(columns) == 1 else feature_names(y)
+    dtype: Any = getattr(y, "dtype", None)
+    categories = getattr(dtype, "categories", None)
+    if categories is not None and len(categories):
+        names = [*categories]
+        return tuple(names) if _are_names(names) else ()
+    if y is None or (dtype is not None and getattr(dtype, "kind", "O") in "biufcmM"):
+        return ()
+    labels = label_array(y)
+    if labels.dtype.kind != "O" or labels.ndim > 2 or (labels.ndim == 2 and labels.shape[1] != 1):
+        return ()
+    if not all(isinstance(each, str | bytes) for each in labels.flat):
+        return ()
+    names = sorted({_text(each) for each in labels.flat})
+    return tuple(names) if _are_names(names) else ()
+
+
+def order_of_names(y: Any) -> str:
+    """By what `label_names` orders classes, in words; "" where there are none."""
+    if not label_names(y):
+        return ""
+    if is_table(y) and len(columns := columns_of(y)) > 1:
+        return f"classes are the {len(columns)} columns of y, in their order"
+    column = columns_of(y)[0] if is_table(y) else y
+    if getattr(getattr(column, "dtype", None), "categories", None) is not None:
+        return "classes are the categories of y, in their order"
+    return "classes are the names in y, in alphabetical order"
+
+
+def names_of_classes(
+    given: Sequence[str] | None, brought: Sequence[str], n_outputs: int
+) -> Sequence[str] | None:
+    """The names to go by: those given, or those that the labels bring along.
+
+    Args:
+        given: `class_names` as somebody gave them, or None.
+        brought: From `label_names`.
+        n_outputs: How many outputs the model has per sample; see `count_classes`.
+
+    Raises:
+        DataError: The labels bring other numbers of names than the model has classes.
+    """
+    if given is not None or not brought:
+        return given
+    n_classes = count_classes(n_outputs, brought)
+    if len(brought) != n_classes:
+        some = ", ".join(brought[:5]) + (", …" if len(brought) > 5 else "")
+        raise DataError(
+            f"y names {len(brought)} classes ({some}), and the model has {n_classes}: give "
+            "class_names, in the order of the model's output"
+        )
+    return brought
+
+
+def class_indices(
+    y: Any, *, n_classes: int | None = None, class_names: Sequence[str] | None = None
+) -> NDArray[np.int64]:
     """Read labels as class indices.
 
     Args:
-        y: `(sample,)` or `(sample, 1)` integers (or floats that are whole), or one-hot
-            `(sample, class)`.
+        y: `(sample,)` or `(sample, 1)` integers (or floats that are whole), names of classes,
+            or one-hot `(sample, class)`; tables and columns of pandas and Polars too.
         n_classes: How many classes there are; labels must lie in `0..n_classes-1`.
+        class_names: One per class, for labels that are names; without them those of
+            `label_names`.
 
     Returns:
         `(sample,)` int64, a copy.
 
     Raises:
         ShapeError: More than two axes, or one-hot of another width than `n_classes`.
-        DataError: Labels that are not whole numbers, or outside the classes.
+        DataError: Labels that are neither whole numbers nor names, or outside the classes.
     """
-    labels = np.asarray(y)
+    labels = label_array(y)
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim == 2:
@@ -33,6 +130,8 @@ def class_indices(y: ArrayLike, *, n_classes: int | None = None) -> NDArray[np.i
         raise ShapeError(
             f"y needs class indices (sample,) or one-hot (sample, class); got shape {labels.shape}"
         )
+    if labels.dtype.kind == "O" and labels.size:
+        labels = _from_names(labels, class_names or label_names(y), n_classes)
     if labels.dtype.kind == "b":  # of two classes
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuf" and labels.size:
@@ -40,6 +139,8 @@ def class_indices(y: ArrayLike, *, n_classes: int | None = None) -> NDArray[np.i
     with np.errstate(invalid="ignore"):  # NaN is refused below
         indices = labels.astype(np.int64)
     if labels.dtype.kind == "f" and not np.array_equal(indices, labels):
+        if n_missing := int(np.isnan(labels).sum()):
+            raise DataError(f"y has no label for {n_missing:,} of {len(labels):,} samples")
         odd = labels[indices != labels][0]
         raise DataError(
             f"y must hold whole class indices; got {odd}. Targets of a regression are no classes: "
@@ -47,6 +148,36 @@ def class_indices(y: ArrayLike, *, n_classes: int | None = None) -> NDArray[np.i
         )
     _require_known(indices, n_classes)
     return indices
+
+
+def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> NDArray[np.int64]:
+    """Names of classes, or indices written as text, as indices."""
+    missing = sum(each is None or each != each for each in labels)
+    if missing:
+        raise DataError(f"y has no label for {missing:,} of {len(labels):,} samples")
+    if not all(isinstance(each, str | bytes) for each in labels):
+        raise DataError(f"y must hold class indices or names; got values like {labels[0]!r}")
+    found, place = np.unique([_text(each) for each in labels], return_inverse=True)
+    known = {name: index for index, name in enumerate(names)}
+    if not set(found) <= set(known) and not _are_names(found):
+        known = {name: int(name) for name in found.tolist()}
+    if unknown := [name for name in found.tolist() if name not in known]:
+        told = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        classes = f"which is none of the classes {told}" if names else "which is no class index"
+        raise DataError(f"y holds {unknown[0]!r}, {classes}: give class_names")
+    return np.array([known[name] for name in found.tolist()], np.int64)[place.ravel()]
+
+
+def _are_names(texts: Iterable[Any]) -> bool:
+    """Whether these are texts, and not whole numbers written as such."""
+    found = [*texts]
+    if not all(isinstance(each, str) for each in found):
+        return False
+    return not all(each.isdecimal() for each in found)
+
+
+def _text(label: str | bytes) -> str:
+    return label.decode(errors="replace") if isinstance(label, bytes) else label
 
 
 def _from_one_hot(labels: NDArray[Any], n_classes: int | None) -> NDArray[np.int64]:

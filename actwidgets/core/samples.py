@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
+from actwidgets.core.array_like import as_arrays, feature_names
 from actwidgets.core.arrays import Array, finite_range
 from actwidgets.core.interventions.disturbance import Disturbance, disturb
-from actwidgets.core.labels import class_indices
+from actwidgets.core.labels import class_indices, label_array, label_names, order_of_names
 from actwidgets.core.pictures.images import Pixels, is_image, text_pictures, to_rgb
 from actwidgets.core.pictures.picture_inputs import checked_image_shape, holds_text, picture_input
 from actwidgets.errors import DataError, ShapeError
@@ -21,8 +22,9 @@ class Samples:
     """Inputs and labels by row.
 
     Args:
-        x: An array, or a list or dict of arrays; of a stream the first `max_samples` are kept.
-        y: `(sample,)` class indices or one-hot, or `None`.
+        x: An array, or a list or dict of arrays, or what `as_arrays` reads as such; of a stream
+            the first `max_samples` are kept.
+        y: `(sample,)` class indices or names, or one-hot, or `None`.
         n_classes: Labels must lie in `0..n_classes-1`. None where that is not known yet:
             `read_labels` tells it later.
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
@@ -49,10 +51,15 @@ class Samples:
         image_shape = checked_image_shape(image_shape)
         if x is None:
             raise DataError("a session needs samples to show: give x")
+        self.feature_names = feature_names(x)
+        x = as_arrays(x)
         if isinstance(x, list | tuple) and x and not (batches.is_arrays(x) or _is_batch(x[0])):
             x = np.asarray(x)
+        self.label_names, self.class_order = label_names(y), order_of_names(y)
         if not batches.is_arrays(x):
             x, y = _first_of_stream(x, y, max_samples)
+            self.label_names = self.label_names or label_names(y)
+            self.class_order = self.class_order or order_of_names(y)
         self.x = _indexable(x)
         self._n_samples = batches.count_samples(x)
         if not self._n_samples:
@@ -71,8 +78,12 @@ class Samples:
         """How many samples there are."""
         return self._n_samples
 
-    def read_labels(self, n_classes: int) -> None:
+    def read_labels(self, n_classes: int, class_names: Sequence[str] | None = None) -> None:
         """Make class indices of `y`, now that the number of classes is known.
+
+        Args:
+            n_classes: How many there are.
+            class_names: One per class, for a `y` that holds names.
 
         Raises:
             DataError: Labels outside the classes.
@@ -80,7 +91,7 @@ class Samples:
         """
         if self._y is None:
             return
-        labels = class_indices(self._y, n_classes=n_classes)
+        labels = class_indices(self._y, n_classes=n_classes, class_names=class_names)
         if len(labels) != self._n_samples:
             raise ShapeError(f"x has {self._n_samples} samples and y has {len(labels)} labels")
         self.labels = labels
@@ -157,7 +168,7 @@ def _indexable(x: Any) -> Any:
 def _is_batch(item: Any) -> bool:
     """Whether an item of a list is a batch, rather than one sample written as numbers."""
     if isinstance(item, tuple):
-        return bool(item) and batches.is_arrays(item[0]) and np.ndim(item[0]) > 0
+        return bool(item) and batches.is_arrays(first := as_arrays(item[0])) and np.ndim(first) > 0
     return isinstance(item, Mapping)
 
 
@@ -176,7 +187,7 @@ def _first_of_stream(x: Any, y: Any, max_samples: int) -> tuple[Any, Any]:
         raise DataError("x holds no samples; a session needs at least one")
     inputs = batches.take(batches.join(kept), rows)
     if y is not None:
-        return inputs, np.asarray(y)[rows]
+        return inputs, label_array(y)[rows]
     if any(label is None for label in labels):
         return inputs, None
     return inputs, np.concatenate(labels)[rows]

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from actwidgets.core import batches
+from actwidgets.core.array_like import as_array, as_arrays
 from actwidgets.core.sample_shapes import told_of_shape
 from actwidgets.errors import DataError, ModelError, ShapeError
 
@@ -90,14 +91,21 @@ class Inputs:
     def _ordered(self, x: Any) -> list[Any]:
         if isinstance(x, Mapping):
             for names in (self.names, self.other_names):
-                if set(x) == set(names):
-                    return [x[name] for name in names]
+                if set(x) >= set(names):  # Keras leaves the others out, too
+                    found = [as_array(x[name], name=name) for name in names]
+                    return [*map(_as_wide, found, self.specs)]
             given = ", ".join(map(str, x))
             raise ShapeError(f"this model's inputs are {', '.join(self.names)}; x has {given}")
+        x = as_arrays(x)
         arrays = batches.parts(x if batches.is_arrays(x) else np.asarray(x))
         if len(arrays) != len(self.specs):
-            raise ShapeError(f"this model takes {len(self.specs)} inputs; x has {len(arrays)}")
-        return arrays
+            told = f"this model takes {len(self.specs)} inputs; x has {len(arrays)}"
+            if len(arrays) == 1:
+                told += f": give a dict with {', '.join(self.names)}; of a table, dict(x)"
+            elif isinstance(x, list | tuple) and len(self.specs) == 1:
+                told += ": if these are samples, give np.stack(x)"
+            raise ShapeError(told)
+        return [*map(_as_wide, arrays, self.specs)]
 
 
 def inputs_of(model: Any, like: Any = None) -> Inputs:
@@ -175,6 +183,7 @@ def _of_samples(x: Any, arguments: Sequence[str]) -> Inputs:
         dtype = tf.as_dtype(getattr(part, "dtype", np.float32))
         return tf.TensorSpec(part.shape, tf.float32 if dtype == tf.float64 else dtype)
 
+    x = as_arrays(x)
     if len(arguments) > 1 and batches.is_arrays(x):
         parts = batches.parts(x)
         if isinstance(x, Mapping) and set(x) == set(arguments):
@@ -195,6 +204,16 @@ def _of_structure(structure: Any) -> Inputs:
     specs = tuple(tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in given)
     names = _keys(structure) or tuple(str(place) for place in range(len(specs)))
     return Inputs(specs, names, names, _places(structure))
+
+
+def _as_wide(part: Any, spec: tf.TensorSpec) -> Any:
+    """One number a sample with or without an axis of its own, as the model has it."""
+    given, wanted = len(part.shape), spec.shape.rank
+    if given == 1 and wanted == 2 and spec.shape[1] == 1:
+        return part[:, None]
+    if given == 2 and wanted == 1 and part.shape[1] == 1:
+        return part[:, 0]
+    return part
 
 
 def _keys(structure: Any) -> tuple[str, ...]:

@@ -6,7 +6,13 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.labels import checked_class_names, class_indices, count_classes
+from actwidgets.core.labels import (
+    checked_class_names,
+    class_indices,
+    count_classes,
+    label_names,
+    names_of_classes,
+)
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
@@ -199,13 +205,14 @@ def class_profiles(
         names = tuple(
             info.name for info in probe.layers if info.n_units and 0 not in info.output_shape
         )
+    class_names = names_of_classes(class_names, label_names(y), probe.n_classes)
     n_classes = count_classes(probe.n_classes, class_names)
     if not n_classes:
         raise DataError("this model's output is not (sample, class): give class_names")
-    names_of_classes = checked_class_names(class_names, n_classes)
+    known_names = checked_class_names(class_names, n_classes)
     if y is not None:
-        y = class_indices(y, n_classes=n_classes)
-    builder = ProfileBuilder(names_of_classes, wanted)
+        y = class_indices(y, n_classes=n_classes, class_names=known_names)
+    builder = ProfileBuilder(known_names, wanted)
     number = 0
     try:
         for batch, labels in batches.iterate(x, y, batch_size=batch_size):
@@ -228,19 +235,20 @@ def class_profiles(
 def _add(
     builder: ProfileBuilder,
     probe: KerasProbe,
-    names: Sequence[str],
+    layers: Sequence[str],
     batch: Any,
     labels: Any,
     wanted: Wanted,
 ) -> None:
     if labels is None:
         raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
-    indices = class_indices(labels, n_classes=len(builder.class_names))
+    names = builder.class_names
+    indices = class_indices(labels, n_classes=len(names), class_names=names)
     n_batch = batches.count_samples(batch)
     if n_batch != len(indices):
         raise ShapeError(f"it has {n_batch} samples and {len(indices)} labels")
     summaries = probe.summaries(
-        names, batch, above=wanted.positions_above, low=wanted.wants("min", "max")
+        layers, batch, above=wanted.positions_above, low=wanted.wants("min", "max")
     )
     builder.add(summaries, indices)
 

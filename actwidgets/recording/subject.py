@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from actwidgets.core import probes
-from actwidgets.core.labels import checked_class_names, count_classes
+from actwidgets.core.labels import checked_class_names, count_classes, names_of_classes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
@@ -48,9 +48,10 @@ class Subject:
         self._one = samples.rows([0])
         self._probe: Probe = self._read() if self._session is None else self._session._probe
         self._probe.check(self._one)
+        class_names = names_of_classes(class_names, samples.label_names, self._probe.n_classes)
         n_classes = count_classes(self._probe.n_classes, class_names)
         names = checked_class_names(class_names, n_classes)
-        samples.read_labels(n_classes)
+        samples.read_labels(n_classes, names)
         labels = None if samples.labels is None else samples.labels[:n_samples]
         chosen = _chosen(self._probe.layers, layers)
         kept = samples.rows(range(n_samples))

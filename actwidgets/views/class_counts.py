@@ -18,6 +18,7 @@ from actwidgets.views.base import View
 
 COLOURS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
 CLASSES_UP_TO = 40
+NO_CLASSES = "the model's output is not one value per class, and no class_names are given"
 
 
 class ClassCounts(View):
@@ -26,7 +27,7 @@ class ClassCounts(View):
     Args:
         session: Whose labels are counted where no splits are given.
         splits: Labels by name of the split: `{"train": y_train, "test": y_test}`; class
-            indices or one-hot.
+            indices or names, or one-hot.
         **options: Of the view.
 
     Raises:
@@ -41,8 +42,11 @@ class ClassCounts(View):
     ) -> None:
         if splits is None:
             splits = {} if session.labels is None else {"samples": session.labels}
+        names = session.class_names
         self._counts = {
-            name: class_counts(labels, len(session.class_names)) for name, labels in splits.items()
+            name: class_counts(labels, len(names), names)
+            for name, labels in splits.items()
+            if names  # of a model without classes nothing can be counted
         }
         super().__init__(session, **options)
 
@@ -54,7 +58,7 @@ class ClassCounts(View):
         most = np.argsort(-table.sum(axis=0), kind="stable")[:CLASSES_UP_TO]
         self._classes = np.sort(most)
         across = bq.OrdinalScale()
-        values = bq.LinearScale(min=0, max=1.04 * max(table.max(), 1))
+        values = bq.LinearScale(min=0, max=1.04 * table.max(initial=1))
         self.bars = bq.Bars(
             x=[names[index] for index in self._classes],
             y=table[:, self._classes],
@@ -78,7 +82,8 @@ class ClassCounts(View):
     def _render(self, selection: Selection) -> None:
         show(self._picture, bool(self._counts))
         if not self._counts:
-            self._note.value = note("nothing to show: this needs labels")
+            missing = "this needs labels" if self._session.class_names else NO_CLASSES
+            self._note.value = note(f"nothing to count: {missing}")
             return
         told = [f"{name} {counts.sum():,}" for name, counts in self._counts.items()]
         empty = int((sum(self._counts.values()) == 0).sum())
@@ -90,6 +95,8 @@ class ClassCounts(View):
             name = self._session.class_names[selection.class_index]
             each = (f"{counts[selection.class_index]:,}" for counts in self._counts.values())
             told.append(f"{name}: {' and '.join(each)}")
+        if self._session.class_order:
+            told.append(self._session.class_order)
         self._note.value = note("; ".join(told)) + self._legend()
 
     def _legend(self) -> str:

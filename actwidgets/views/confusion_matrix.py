@@ -93,6 +93,8 @@ class ConfusionMatrix(PredictionView):
         text += f", accuracy {confusion.accuracy:.4f}"
         if len(order) < len(confusion.class_names):
             text += f"; {len(order)} of {len(confusion.class_names):,} classes"
+        if self._session.class_order:
+            text += f"; {self._session.class_order}"
         if common is not None:
             text += "; colours mean the same at all epochs"
         self._note.value = note(text)

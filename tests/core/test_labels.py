@@ -37,14 +37,14 @@ def test_locked_and_backward_labels_are_read():
     assert class_indices(y).tolist() == [2, 1, 0]
 
 
-@pytest.mark.parametrize(("y", "shown"), [([0, 0.5], "0.5"), ([np.nan], "nan"), ([np.inf], "inf")])
+@pytest.mark.parametrize(("y", "shown"), [([0, 0.5], "0.5"), ([np.inf], "inf")])
 @pytest.mark.filterwarnings("error")
 def test_the_refusal_shows_the_number_and_nothing_else_is_said(y, shown):
     with pytest.raises(DataError, match=rf"got {shown}\. Targets"):
         class_indices(y)
 
 
-@pytest.mark.parametrize(("y", "shown"), [(["cat"], "'cat'"), ([None], "None")])
+@pytest.mark.parametrize(("y", "shown"), [([3j], "3j"), ([{}], "{}")])
 def test_what_is_no_number_is_shown_as_given(y, shown):
     with pytest.raises(DataError, match=rf"got values like {shown}$"):
         class_indices(y)

@@ -488,3 +488,30 @@ def test_closing_gives_every_widget_back(kind, session):
     view = kind(session)
     view.close(), view.close()
     assert open_widgets() == before
+
+
+def test_class_counts_of_a_model_without_classes_say_that_there_is_nothing_to_count(data):
+    class NoClasses(FakeProbe):
+        n_classes = 0
+
+    session = Session(NoClasses(), data[0])
+    for splits in (None, {"train": [0, 1, 2]}):
+        view = ClassCounts(session, splits)
+        assert (
+            "nothing to count: the model&#x27;s output is not one value per class"
+            in view._note.value
+        )
+        assert not view.error
+        view.close()
+
+
+def test_class_counts_and_confusion_say_that_names_in_y_are_in_alphabetical_order(data):
+    y = np.array(["pear", "apple", "fig"])[np.arange(len(data[0])) % 3]
+    session = Session(FakeProbe(), data[0], y)
+    counts, matrix = ClassCounts(session), ConfusionMatrix(session)
+    assert counts.bars.x.tolist() == ["apple", "fig", "pear"]
+    assert "classes are the names in y, in alphabetical order" in counts._note.value
+    assert "classes are the names in y, in alphabetical order" in matrix._note.value
+    named = Session(FakeProbe(), data[0], y, class_names=("pear", "apple", "fig"))
+    assert "order" not in ClassCounts(named)._note.value
+    assert named.labels.tolist() == (np.arange(len(data[0])) % 3).tolist()

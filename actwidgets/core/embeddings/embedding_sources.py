@@ -1,7 +1,7 @@
 """What is read of samples before they are laid out as points: of their input, or of a layer."""
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +42,11 @@ def missing_of_input(one: Array) -> str:
 
 
 def of_input(
-    images: Callable[[Any], Array], rows: Integers, layout: Layout, budget_bytes: int
+    images: Callable[[Any], Array],
+    rows: Integers,
+    layout: Layout,
+    budget_bytes: int,
+    names: Sequence[str] = (),
 ) -> Source:
     """The input of samples, flattened; coarser where it would go beyond the budget.
 
@@ -51,6 +55,7 @@ def of_input(
         rows: All that will be read.
         layout: What is asked for.
         budget_bytes: What all features may take.
+        names: Of the numbers of the input, where they have any.
 
     Raises:
         DataError: A pair of numbers that the input does not have.
@@ -59,7 +64,7 @@ def of_input(
     if layout.method == "features":
         pair = layout.features or _varying(images, rows, budget_bytes)
         _check(pair, math.prod(shape), "the numbers of the input")
-        picked = replace(layout, features=pair, names=namer(shape), picked=True)
+        picked = replace(layout, features=pair, names=namer(shape, names), picked=True)
         return Source(lambda some: input_features(images(some))[:, pair], picked)
     step = coarsening(shape, len(rows), budget_bytes)
     note = ""

@@ -1,7 +1,7 @@
 """What samples are as plain vectors: their pixels, fewer of them where there are too many."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -47,14 +47,17 @@ def input_features(samples: Array, step: int = 1) -> Array:
     return values.reshape(len(values), -1)[:, ::step]
 
 
-def namer(shape: tuple[int, ...]) -> Callable[[int], str]:
+def namer(shape: tuple[int, ...], names: Sequence[str] = ()) -> Callable[[int], str]:
     """What the numbers of an input are called: pixels by row and column.
 
     Args:
         shape: Of one sample.
+        names: One per number, where they have any.
     """
 
     def name(index: int) -> str:
+        if len(names) == math.prod(shape):
+            return names[index]
         if not is_image((None, *shape)):
             return f"number {index}"
         row, column, *channel = (int(each) for each in np.unravel_index(index, shape))

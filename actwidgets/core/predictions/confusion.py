@@ -193,8 +193,8 @@ def confusion(
     """Compare true and predicted classes.
 
     Args:
-        y: `(sample,)` class indices or one-hot.
-        predicted: `(sample,)` class indices.
+        y: `(sample,)` class indices or names, or one-hot.
+        predicted: `(sample,)` class indices or names.
         class_names: One per class.
         rows: `(sample,)` rows of the data; 0, 1, … by default.
         n_samples: How many samples the data hold, where these are not all.
@@ -204,8 +204,8 @@ def confusion(
         DataError: Classes outside the names.
     """
     n_classes = len(class_names)
-    labels = class_indices(y, n_classes=n_classes)
-    found = class_indices(predicted, n_classes=n_classes)
+    labels = class_indices(y, n_classes=n_classes, class_names=class_names)
+    found = class_indices(predicted, n_classes=n_classes, class_names=class_names)
     known = np.arange(len(labels)) if rows is None else np.asarray(rows, np.int64)
     if not len(labels) == len(found) == len(known):
         raise ShapeError(

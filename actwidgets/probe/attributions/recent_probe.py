@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from actwidgets.core import batches
+from actwidgets.core.array_like import as_arrays
 from actwidgets.probe.keras_probe import KerasProbe
 
 KEPT_S = 30.0  # after that nobody waits for it any more, and it holds memory
@@ -29,6 +30,7 @@ def recent_probe(model: Any, x: Any, head: str | int | None) -> KerasProbe:
     Raises: as `KerasProbe`.
     """
     global _kept, _used_s, _releasing
+    x = as_arrays(x)
     asked = head, _kinds(x)
     with _lock:
         is_other = _kept is None or _kept[0] is not model or _kept[1] != asked
