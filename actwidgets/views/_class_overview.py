@@ -84,8 +84,8 @@ class ClassOverview(w.VBox):
 
         Args:
             matrix: `(class, class)` distances.
-            order: Indices of all classes.
-            class_index: The chosen one, or None.
+            order: Indices of the classes to show, two or more.
+            class_index: The chosen one, or None; it may be one that is not shown.
             highest: How far the colours reach at least, in the whole and in the part.
         """
         n_classes = len(order)
@@ -105,7 +105,7 @@ class ClassOverview(w.VBox):
             large = codes.repeat(scale, axis=0).repeat(scale, axis=1)
             self.whole.show(palette_png(large, palette("nearness")))
             self._show_pairs(matrix)
-        if class_index is not None:
+        if class_index is not None and class_index in order:
             place = int(np.flatnonzero(order == class_index)[0])
             if not self._first <= place < self._first + WINDOW:
                 self._first = place - WINDOW // 2

@@ -29,7 +29,7 @@ class ExemplarSheet(Picture):
         on_class: Callable[[int], None],
         *,
         exemplars: int = 1,
-        letters: int = 9,
+        letters: int = 8,
     ) -> None:
         super().__init__(with_words=True)
         self._session, self._exemplars, self._letters = session, exemplars, letters
@@ -68,7 +68,8 @@ class ExemplarSheet(Picture):
             for place, index in enumerate(order[row]):
                 x = (place + 0.5) * sheet.cell_width_px
                 places += [(x, top + 8), (x, top + 21)]
-                texts += [names[index], f"{figures[row, place]:.3f}"]
+                figure = figures[row, place]
+                texts += [names[index], "–" if np.isnan(figure) else f"{figure:.3f}"]
         self.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _row(self, sheet: ContactSheet, classes: Sequence[int]) -> np.ndarray:

@@ -11,7 +11,15 @@ from actwidgets.core.profiles.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.profiles.similarity import ranking
 from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.session import Selection
-from actwidgets.views._class_distances import class_distances
+from actwidgets.views._class_distances import (
+    METRIC,
+    STATISTIC,
+    class_distances,
+    classes_with_samples,
+    mean_button,
+    offer_mean,
+    why_nothing,
+)
 from actwidgets.views._controls import choice, note, words
 from actwidgets.views._exemplar_sheet import ExemplarSheet
 from actwidgets.views._pager import Pager
@@ -22,12 +30,13 @@ class ClassRanking(PassView):
     """The classes by likeness in the chosen layer, as pictures.
 
     The first picture of a row is a class, shown by a sample of it; behind it follow the
-    others, the nearest first, each with its distance. A click chooses a class.
+    others, the nearest first, each with its distance. A click chooses a class. Classes
+    without samples are left out.
     """
 
     watched = ("layer", "threshold")
-    statistic = t.Enum(STATISTICS, "firing_rate", help="what describes a class").tag(option=True)
-    metric = t.Enum(METRICS, "mean_abs_diff", help="how classes differ").tag(option=True)
+    statistic = t.Enum(STATISTICS, STATISTIC, help="what describes a class").tag(option=True)
+    metric = t.Enum(METRICS, METRIC, help="how classes differ").tag(option=True)
     rows = t.Int(10, min=1, help="classes on a page").tag(option=True)
     places = t.Int(10, min=2, help="classes in a row").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of classes").tag(option=True)
@@ -44,7 +53,9 @@ class ClassRanking(PassView):
         self._sheet = ExemplarSheet(self._session, self._on_user_class)
         self._pager = Pager(self._on_user_page)
         self._picture = w.VBox([self._sheet, self._pager])
-        return self._title, controls, self._note, self._picture
+        self._n_shown = len(self._session.class_names)
+        self._use_mean = mean_button(self._on_user_mean)
+        return self._title, controls, self._note, self._use_mean, self._picture
 
     def _heading(self, selection: Selection) -> str:
         return f"Classes by likeness <span>{html.escape(selection.layer)}</span>"
@@ -54,13 +65,28 @@ class ClassRanking(PassView):
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         matrix = class_distances(profiles, selection.layer, self.statistic, self.metric)
-        order = ranking(matrix)
-        page = Page(self.page, self.rows, len(matrix))
+        read = self._read_text(profiles.n_samples, complete=profiles.complete)
+        nothing = why_nothing(profiles, selection.layer, matrix, self.statistic, self.metric)
+        offer_mean(self._use_mean, nothing, self.statistic, self.metric)
+        if nothing:
+            self._note.value = note(f"{nothing}; {read}")
+            return False
+        present = classes_with_samples(profiles)
+        order = present[ranking(matrix[np.ix_(present, present)])]
+        self._n_shown = len(present)
+        page = Page(self.page, self.rows, len(present))
         shown = order[page.rows, : self.places]
-        self._sheet.show_classes(shown, np.take_along_axis(matrix[page.rows], shown, axis=1))
+        rows = present[page.rows]
+        self._sheet.show_classes(shown, np.take_along_axis(matrix[rows], shown, axis=1))
         self._pager.show(page, f"{page.text('classes')}, the {shown.shape[1]} nearest to each")
-        self._note.value = note(self._read_text(profiles.n_samples, complete=profiles.complete))
+        if n_empty := len(profiles.empty_classes):
+            read += f"; {n_empty:,} of {len(matrix):,} classes have no samples and are left out"
+        self._note.value = note(read)
         return True
+
+    def _on_user_mean(self) -> None:
+        with self._guard("could not compare means"):
+            self.statistic = "mean"
 
     def _on_user_class(self, class_index: int) -> None:
         with self._guard("could not choose the class"):
@@ -68,5 +94,5 @@ class ClassRanking(PassView):
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
-            page = Page(self.page, self.rows, len(self._session.class_names))
+            page = Page(self.page, self.rows, self._n_shown)
             self.page = page.turned(step)

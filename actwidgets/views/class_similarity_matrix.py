@@ -16,7 +16,15 @@ from actwidgets.core.profiles.value_bins import METRICS as OF_HISTOGRAMS
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection
 from actwidgets.views._class_cells import ClassCells
-from actwidgets.views._class_distances import class_distances
+from actwidgets.views._class_distances import (
+    METRIC,
+    STATISTIC,
+    class_distances,
+    classes_with_samples,
+    mean_button,
+    offer_mean,
+    why_nothing,
+)
 from actwidgets.views._class_overview import ClassOverview
 from actwidgets.views._controls import choice, hint, note, set_slider, words
 from actwidgets.views._exemplar_sheet import CELL_PX, ExemplarSheet
@@ -24,6 +32,7 @@ from actwidgets.views._pass_view import PassView
 
 CELLS_UP_TO = 60  # classes; beyond, a picture of the whole and a part of it enlarged
 RANKED = 10  # classes below the matrix
+NAMED_UP_TO = 8  # classes without samples
 ORDERS = ("class", "clustered", "nearest first")
 
 
@@ -38,13 +47,16 @@ class ClassSimilarityMatrix(PassView):
     Over a recording colours mean the same at all epochs, where the largest distance of all of
     them is known at once; the line above the matrix says how far they reach.
 
+    Classes without samples have no distance: of very many classes they are left out. Where
+    no class differs from another nothing is drawn.
+
     Profiles are read over all samples in the background; until then the picture is that of
     the samples read so far, and says so.
     """
 
     watched = ("layer", "class_index", "threshold")
-    statistic = t.Enum(STATISTICS, "firing_rate", help="what describes a class").tag(option=True)
-    metric = t.Enum(METRICS, "mean_abs_diff", help="how classes differ").tag(option=True)
+    statistic = t.Enum(STATISTICS, STATISTIC, help="what describes a class").tag(option=True)
+    metric = t.Enum(METRICS, METRIC, help="how classes differ").tag(option=True)
     order = t.Enum(ORDERS, "class", help="how rows and columns are sorted").tag(option=True)
     width_px = t.Int(520, min=200, help="width of the matrix").tag(option=True)
 
@@ -82,7 +94,8 @@ class ClassSimilarityMatrix(PassView):
         self._ranked_title = w.HTML()
         self._ranked = ExemplarSheet(self._session, self._choose, exemplars=3)
         self._picture = w.VBox([shown, self._readout, self._ranked_title, self._ranked])
-        return self._title, controls, self._note, self._picture
+        self._use_mean = mean_button(self._on_user_mean)
+        return self._title, controls, self._note, self._use_mean, self._picture
 
     def _heading(self, selection: Selection) -> str:
         return f"Class similarity <span>{html.escape(selection.layer)}</span>"
@@ -97,8 +110,15 @@ class ClassSimilarityMatrix(PassView):
         self._threshold.disabled = not by_firing
         low, high = session.value_range()
         set_slider(self._threshold, min(low, 0.0), high, selection.threshold)
+        self._threshold.layout.display = None if by_firing else "none"
+        nothing = why_nothing(profiles, selection.layer, matrix, self.statistic, self.metric)
+        offer_mean(self._use_mean, nothing, self.statistic, self.metric)
+        if nothing:
+            self._note.value = note(f"{nothing}; {self._describe(profiles)}")
+            return False
+        self._present = classes_with_samples(profiles)
         highest, told = self._scale(matrix)
-        self._note.value = note(self._describe(profiles, matrix) + told)
+        self._note.value = note(self._describe(profiles) + told)
         self._paint_matrix(matrix, selection.class_index, highest)
         self._paint_ranked(matrix, selection.class_index)
         return True
@@ -123,6 +143,7 @@ class ClassSimilarityMatrix(PassView):
         if self._overview is None:
             self._cells.show(matrix, order, joins, highest)
         else:
+            order = order[np.isin(order, self._present)]
             self._overview.show(matrix, order, class_index, highest)
 
     def _paint_ranked(self, matrix: np.ndarray, class_index: int | None) -> None:
@@ -130,16 +151,22 @@ class ClassSimilarityMatrix(PassView):
         if class_index is None:
             self._ranked_title.value = hint("click a row to see which classes are nearest to it")
             return
+        name = self._session.class_names[class_index]
+        has_distance = ~np.isnan(matrix[class_index])
+        if not has_distance.any():
+            self._ranked.layout.display = "none"
+            self._ranked_title.value = note(f"{name} has no samples or no activity here")
+            return
         n_ranked = max(1, min(RANKED, self.width_px // CELL_PX))
-        nearest = ranking(matrix)[class_index : class_index + 1, :n_ranked]
-        name = html.escape(self._session.class_names[class_index])
+        order = ranking(matrix)[class_index]
+        nearest = order[has_distance[order]][None, :n_ranked]
         self._ranked_title.value = (
-            f'<div class="aw-title">Nearest to {name} <span>{nearest.size} of '
-            f"{len(matrix)} classes</span></div>"
+            f'<div class="aw-title">Nearest to {html.escape(name)} <span>{nearest.size} of '
+            f"{np.count_nonzero(has_distance):,} classes</span></div>"
         )
         self._ranked.show_classes(nearest, matrix[class_index][nearest])
 
-    def _describe(self, profiles: ClassProfiles, matrix: np.ndarray) -> str:
+    def _describe(self, profiles: ClassProfiles) -> str:
         text = self._read_text(profiles.n_samples, complete=profiles.complete)
         if not profiles.complete:
             return text
@@ -147,17 +174,20 @@ class ClassSimilarityMatrix(PassView):
             text += f", at threshold {profiles.threshold:.3g}"
         if profiles.firing_error and not self._threshold.disabled:
             text += f"; firing rates within {profiles.firing_error:.2g}, from histograms"
-        if profiles.empty_classes:
-            told = ", ".join(profiles.empty_classes[:8])
-            more = len(profiles.empty_classes) - 8
-            text += f"; no samples of {told}" + (f" and {more} more" if more > 0 else "")
-        if not np.nan_to_num(matrix).any():
-            text += "; no class differs from another here: try another threshold or statistic"
+        n_classes, n_empty = len(profiles.class_names), len(profiles.empty_classes)
+        if n_empty > NAMED_UP_TO:
+            text += f"; {n_classes - n_empty:,} of {n_classes:,} classes have samples"
+        elif n_empty:
+            text += f"; no samples of {', '.join(profiles.empty_classes)}"
         return text
 
     def _choose(self, class_index: int) -> None:
         with self._guard("could not choose the class"):
             self._session.select(class_index=class_index)
+
+    def _on_user_mean(self) -> None:
+        with self._guard("could not compare means"):
+            self.statistic = "mean"
 
     def _on_user_threshold(self, change: Any) -> None:
         with self._guard("could not set the threshold"):

@@ -11,9 +11,11 @@ from actwidgets.core.pictures.colormaps import palette
 from actwidgets.core.pictures.images import palette_png
 from actwidgets.core.pictures.matrix_strip import MatrixStrip
 from actwidgets.core.profiles.class_profiles import ClassProfiles
+from actwidgets.core.profiles.class_separation import expected_by_chance
 from actwidgets.core.profiles.similarity import METRICS
 from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.session import Reading, Selection
+from actwidgets.views._class_distances import classes_with_samples
 from actwidgets.views._controls import choice, note, unique_short, words
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
@@ -22,6 +24,7 @@ from actwidgets.views._style import NEUTRAL
 
 ALL = -1
 PER_PAGE = 24  # layers
+TOO_MUCH_BY_CHANCE = 0.5  # of a Fisher ratio: classes of three samples, about
 
 
 class LayerStrip(PassView):
@@ -29,7 +32,9 @@ class LayerStrip(PassView):
 
     Below each stands Fisher's ratio, the scatter between the classes over the scatter within
     them: the longer the bar, the better the layer parts the classes, or the two that are
-    chosen. A click chooses the layer. All layers are read in one pass, in the background.
+    chosen. The line above tells what the ratio would be by chance, which is much where classes
+    have few samples. A click chooses the layer. Classes without samples are left out. All
+    layers are read in one pass, in the background.
     """
 
     every_layer = True
@@ -94,8 +99,11 @@ class LayerStrip(PassView):
         """The matrices on show; nothing is worked out again where only the frame moves."""
         wanted = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
         if self._numbers is None or self._numbers[0] != wanted:
+            present = classes_with_samples(profiles)
+            pairs = np.ix_(present, present)
             matrices = [
-                profiles.similarity(name, self.statistic, self.metric) for name in self._layers
+                profiles.similarity(name, self.statistic, self.metric)[pairs]
+                for name in self._layers
             ]
             self._ratios = {
                 name: profiles.fisher_ratio(name, self._parted()) for name in self._layers
@@ -125,13 +133,27 @@ class LayerStrip(PassView):
         what = "all classes" if parted is None else " and ".join(names[index] for index in parted)
         read = self._read_text(profiles.n_samples, complete=profiles.complete)
         best = max(profiles.layers, key=lambda name: _known(self._ratios.get(name)))
-        text = f"{read}; Fisher's ratio of {what} below each layer"
+        text = f"{read}; Fisher's ratio of {what} below each layer{self._by_chance(profiles)}"
         if len(profiles.layers) == len(self._layers) and _known(self._ratios.get(best)) >= 0:
             text += f", largest in {best}"
+        if n_empty := len(profiles.empty_classes):
+            text += f"; {n_empty:,} of {len(names):,} classes without samples are left out"
         n_left = sum(bool(info.n_units) for info in self._session.layers) - len(profiles.layers)
         if n_left > 0:
             text += f"; {n_left} layers left out: empty, or too large for the memory budget"
         return text + "; each matrix on a scale of its own"
+
+    def _by_chance(self, profiles: ClassProfiles) -> str:
+        """What the ratio would be of classes that do not differ, and whether that is too much."""
+        parted = self._parted()
+        counts = profiles.counts if parted is None else profiles.counts[list(parted)]
+        chance = expected_by_chance(counts)
+        if np.isnan(chance):
+            return ", of which there are not two with samples"
+        if np.isinf(chance):
+            return ": not known, as no class has two samples"
+        told = f", about {chance:.2g} if they did not differ"
+        return told if chance < TOO_MUCH_BY_CHANCE else f"{told}: too few samples to tell"
 
     def _follows(self, reading: Reading) -> bool:
         several = len(reading.layers) > 1 or reading.layers == self._layers

@@ -1,4 +1,4 @@
-"""Units that stand out: dead, saturated, or selective for one class; with the evidence."""
+"""Unusual units: dead, always active, or selective for one class; with the evidence."""
 
 import html
 from collections import Counter
@@ -17,7 +17,7 @@ LINES_UP_TO = 200
 
 
 class UnitList(PassView):
-    """The units of the chosen layer that are dead, saturated or selective for a class.
+    """The units of the chosen layer that are dead, always active or selective for a class.
 
     Each line tells what it rests on: on how many samples a dead unit was never above the
     threshold, and how often it may fire all the same; how far a selective unit prefers its
@@ -76,9 +76,9 @@ def _line(finding: UnitFinding, class_names: tuple[str, ...], threshold: float) 
     unit, n_samples = f"{finding.unit:>5}", f"{finding.n_samples:,} samples"
     if finding.kind == "dead":
         told = f"dead: above {threshold:g} on none of {n_samples}; it fires on <{finding.bound:.2%}"
-    elif finding.kind == "saturated":
+    elif finding.kind == "always active":
         rate = 1 - finding.bound
-        told = f"saturated: above {threshold:g} on all of {n_samples}; it fires on >{rate:.2%}"
+        told = f"always active: above {threshold:g} on all of {n_samples}; it fires on >{rate:.2%}"
     else:
         assert finding.class_index is not None
         name = class_names[finding.class_index]
@@ -87,7 +87,9 @@ def _line(finding: UnitFinding, class_names: tuple[str, ...], threshold: float) 
 
 
 def _counted(findings: tuple[UnitFinding, ...], n_units: int) -> str:
+    if not findings:
+        return f"nothing unusual about {n_units:,} units: none dead, always active or selective"
     counts = Counter(each.kind for each in findings)
-    text = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("dead", "saturated", "selective"))
+    text = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("dead", "always active", "selective"))
     text = f"{text} of {n_units:,} units"
     return text if len(findings) <= LINES_UP_TO else f"{text}, the first {LINES_UP_TO} below"

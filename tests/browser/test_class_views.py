@@ -66,7 +66,9 @@ def test_the_slider_answers_while_the_pass_goes_on(notebook):
 
 
 def test_a_click_in_the_clustered_matrix_chooses_the_class_that_stands_there(notebook):
-    order = notebook.evaluate("session.profiles().clustering('dense').order.tolist()")
+    order = notebook.evaluate(
+        "session.profiles().clustering('dense', 'mean', 'euclidean').order.tolist()"
+    )
     names = notebook.page.locator(".bqplot .tick text")
     places = sorted(
         (names.nth(index).bounding_box()["y"], int(names.nth(index).text_content()))

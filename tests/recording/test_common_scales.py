@@ -57,7 +57,7 @@ def test_colours_of_distances_reach_as_far_at_all_epochs(recording, layer, metri
 
 def test_what_is_not_known_at_once_is_told_to_be_of_this_epoch(recording):
     session = recording.session(1, threshold=0.5)
-    view = ClassSimilarityMatrix(session)
+    view = ClassSimilarityMatrix(session, statistic="firing_rate", metric="mean_abs_diff")
     assert session.distance_scale() is None
     own = np.nanmax(session.similarity())
     assert view._cells.colours.max == pytest.approx(own)

@@ -2,15 +2,19 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, wiretap
 
+from actwidgets.core.pictures.colormaps import TOP
 from actwidgets.session import Reading, Session
 from actwidgets.views._class_cells import ClassCells
+from actwidgets.views.class_ranking import ClassRanking
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+
+BY_FIRING = {"statistic": "firing_rate", "metric": "mean_abs_diff"}
 
 
 @pytest.fixture
 def view(session):
     session.layer = "dense"
-    return ClassSimilarityMatrix(session)
+    return ClassSimilarityMatrix(session, **BY_FIRING)
 
 
 def _event(event, key, row, column):
@@ -79,7 +83,7 @@ def test_a_click_chooses_the_class_of_the_row(session, view):
 def test_below_follow_the_classes_nearest_first_with_real_samples(session, view):
     session.select(class_index=1, threshold=20.0)
     matrix = session.profiles().similarity("dense")
-    assert view._ranked.order.tolist() == [[1, 0, 2]]  # itself, then shirt; a bag has no samples
+    assert view._ranked.order.tolist() == [[1, 0]]  # itself, then shirt; a bag has no samples
     texts = view._ranked.words.text.tolist()
     assert texts[:4] == ["coat", "0.000", "shirt", f"{matrix[1, 0]:.3f}"]
     view._ranked.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
@@ -100,7 +104,7 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(probe, x, np.arange(1000) % 3)
     session._reader.read = lambda *_, **__: None  # as if the rest took its time
-    view = ClassSimilarityMatrix(session)
+    view = ClassSimilarityMatrix(session, **BY_FIRING)
     assert "64 of 1,000 samples so far" in view._note.value
     del session._reader.read
     session.refresh()
@@ -113,7 +117,8 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
 
 @pytest.mark.expects_error
 def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
-    session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.arange(1000) % 3)
+    x = np.arange(1000, dtype=np.float32).reshape(-1, 1, 1, 1) % 3 + np.zeros((1, 6, 8, 1))
+    session = Session(probe, x.astype(np.float32), np.arange(1000) % 3)
     start, session._reader.read = session._reader.read, lambda *_, **__: None
     view = ClassSimilarityMatrix(session)
     probe.fails_on = ("conv",)
@@ -129,6 +134,40 @@ def test_without_labels_there_is_nothing_to_show(probe, data):
     assert "nothing to show for conv: this needs labels" in view._note.value
 
 
+def test_at_first_the_mean_activation_is_compared(session):
+    session.layer = "conv"
+    view = ClassSimilarityMatrix(session)
+    wanted = session.profiles().similarity("conv", "mean", "euclidean")
+    np.testing.assert_array_equal(view.matrix.color, wanted.astype(np.float32))
+    assert view._threshold.layout.display == "none"  # it would change nothing
+    view.statistic = "firing_rate"
+    assert view._threshold.layout.display is None
+
+
+def test_classes_that_are_all_alike_are_not_drawn_and_means_are_offered(session):
+    session.select(layer="conv", threshold=-1.0, class_index=1)  # every map fires somewhere
+    for kind in (ClassSimilarityMatrix, ClassRanking):
+        view = kind(session, **BY_FIRING)
+        assert view._picture.layout.height == "0px"
+        assert (
+            "nothing to compare: all classes are the same by firing rate, which counts the "
+            "samples on which any position of a map is above -1; 30 samples" in view._note.value
+        )
+        assert view._use_mean.layout.display is None
+        view._use_mean.click()
+        assert view.statistic == "mean"
+        assert view._picture.layout.height is None
+        assert view._use_mean.layout.display == "none"
+
+
+def test_where_one_class_has_samples_there_is_nothing_to_compare(data):
+    session = Session(FakeProbe(), data[0], np.zeros(30, int), layer="dense")
+    for kind in (ClassSimilarityMatrix, ClassRanking):
+        view = kind(session)
+        assert "nothing to compare: 1 of 3 classes have samples" in view._note.value
+        assert view._use_mean.layout.display == "none"
+
+
 def test_an_empty_output_is_nothing_to_compare(session, view):
     session.layer = "empty"
     assert view.error == ""
@@ -142,21 +181,21 @@ def test_one_class_is_nothing_to_compare(data):
         n_classes = 0
 
     session = Session(Single(), data[0], np.zeros(30, int), class_names=("only",))
-    view = ClassSimilarityMatrix(session)
+    view = ClassSimilarityMatrix(session, **BY_FIRING)
     assert view.error == ""
     assert "two classes or more" in view._note.value
 
 
 def test_names_that_are_cut_short_still_differ(data):
     names = ("a very long class name 1", "a very long class name 2", "c")
-    view = ClassSimilarityMatrix(Session(FakeProbe(), *data, class_names=names))
+    view = ClassSimilarityMatrix(Session(FakeProbe(), *data, class_names=names), **BY_FIRING)
     assert len(set(view._cells._names)) == 3
 
 
 def test_hostile_class_names_stay_text(data):
     names = ("<img src=x onerror=alert(1)>", "b", "c")
     session = Session(FakeProbe(), *data, class_names=names, class_index=0)
-    view = ClassSimilarityMatrix(session)
+    view = ClassSimilarityMatrix(session, **BY_FIRING)
     assert "<img" not in view._ranked_title.value
     assert "<img" not in view._note.value
 
@@ -198,7 +237,7 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(probe, x, np.arange(1000) % 3)
     read, session._reader.read = session._reader.read, lambda *_, **__: None
-    view = ClassSimilarityMatrix(session)
+    view = ClassSimilarityMatrix(session, **BY_FIRING)
     wanted = session._numbers.profile_pass(("conv",), 0.0)
     session._report(Reading("profiles", ("conv",), 128, 1000, seconds=2.0))
     line = view._progress
@@ -261,6 +300,33 @@ def test_many_classes_are_pixels_and_a_window_of_cells(many):
     first = view._overview.pairs.options[0]
     nearest = np.min(matrix + np.diag(np.full(200, np.inf)))
     assert float(first.split()[0]) == pytest.approx(nearest, abs=1e-4)
+
+
+def test_of_a_thousand_classes_those_without_samples_are_left_out(data):
+    class Thousand(FakeProbe):
+        n_classes = 1000
+
+    labels = np.arange(30) * 33  # one sample of each of thirty classes
+    session = Session(Thousand(), data[0], labels, layer="dense", class_index=66)
+    view = ClassSimilarityMatrix(session)
+    assert "30 samples; 30 of 1,000 classes have samples" in view._note.value
+    assert not np.isnan(view.matrix.color).any()
+    shown = [int(name) for name in view.matrix.row]
+    assert set(shown) <= set(labels.tolist())
+    assert len(set(view._overview._codes)) > 2
+    assert TOP + 1 not in view._overview._codes  # the code of what has no value
+    assert set(view._ranked.order.ravel().tolist()) <= set(labels.tolist())
+    assert "10 of 30 classes" in view._ranked_title.value
+    session.class_index = 5
+    assert "5 has no samples or no activity here" in view._ranked_title.value
+    ranked = ClassRanking(session)
+    assert ranked._sheet.order[:, 0].tolist() == labels[:10].tolist()
+    assert "nan" not in " ".join(ranked._sheet.words.text)
+    assert "970 of 1,000 classes have no samples and are left out" in ranked._note.value
+    ranked._pager.forth.click()
+    ranked._pager.forth.click()
+    ranked._pager.forth.click()
+    assert ranked._sheet.order[:, 0].tolist() == labels[20:].tolist()  # three pages, no more
 
 
 @pytest.mark.expects_error

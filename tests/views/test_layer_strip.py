@@ -5,7 +5,7 @@ import pytest
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import FRAME, palette
+from actwidgets.core.pictures.colormaps import FRAME, TOP, palette
 from actwidgets.session import Session
 from actwidgets.views.layer_strip import LayerStrip
 
@@ -51,6 +51,24 @@ def test_two_classes_can_be_parted(session):
     view.second = 2  # no samples: no ratio, and no failure
     assert view._strip.words.text.tolist()[3] == "–"
     assert "&lt;b&gt;bag" in view._note.value
+
+
+def test_few_samples_a_class_are_told_and_classes_without_any_left_out(data):
+    class Thousand(_Growing):
+        n_classes = 1000
+
+    x, _ = data
+    single = LayerStrip(Session(Thousand(), x, np.arange(30) * 33))
+    assert "not known, as no class has two samples" in single._note.value
+    assert "970 of 1,000 classes without samples are left out" in single._note.value
+    assert single._strip.words.text.tolist()[1::2] == ["–", "–"]
+    missing = tuple(palette("nearness")[TOP + 1])
+    assert not (_pixels(single)[..., :3] == missing).all(axis=2).any()
+    pairs = LayerStrip(Session(Thousand(), x, np.arange(30) // 2 * 33))
+    assert "about 0.93 if they did not differ: too few samples to tell" in pairs._note.value
+    many = LayerStrip(Session(_Growing(), x, np.arange(30) % 3))
+    assert "about 0.074 if they did not differ" in many._note.value
+    assert "too few" not in many._note.value
 
 
 def test_a_click_chooses_the_layer_and_frames_it(session):

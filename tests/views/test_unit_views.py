@@ -22,7 +22,7 @@ def _event(event, key, row, column):
 
 
 class _Probe(FakeProbe):
-    """Its dense layer has a dead unit, a saturated one and one for coats; its maps a corner."""
+    """Its dense layer has a dead unit, a always active one and one for coats; its maps a corner."""
 
     def activations(self, layers, x):
         first = np.asarray(x)[:, 0, 0, 0]
@@ -181,10 +181,10 @@ def test_each_finding_has_its_evidence_and_chooses_its_unit(session):
     assert lines == [
         "0  dead: above 0 on none of 30 samples; it fires on <10.00%",
         "4  dead: above 0 on none of 30 samples; it fires on <10.00%",
-        "1  saturated: above 0 on all of 30 samples; it fires on >90.00%",
+        "1  always active: above 0 on all of 30 samples; it fires on >90.00%",
         "2  selective for coat: index 1.00 on 30 samples",
     ]
-    assert "2 dead, 1 saturated, 1 selective of 5 units; 30 samples" in view._note.value
+    assert "2 dead, 1 always active, 1 selective of 5 units; 30 samples" in view._note.value
     assert view._list.index == 2
     view._list.index = 3
     assert session.unit == 2
@@ -220,13 +220,13 @@ def test_no_more_than_200_lines(data):
     session.layer = "dense"
     view = UnitList(session)
     assert len(view._list.options) == 200
-    assert "300 dead, 0 saturated, 0 selective of 300 units, the first 200" in view._note.value
+    assert "300 dead, 0 always active, 0 selective of 300 units, the first 200" in view._note.value
 
 
 def test_the_threshold_decides_what_is_dead(session):
     view = UnitList(session)
     session.threshold = 100.0
-    assert "5 dead, 0 saturated, 0 selective" in view._note.value
+    assert "5 dead, 0 always active, 0 selective" in view._note.value
 
 
 @pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])

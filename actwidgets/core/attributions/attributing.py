@@ -73,7 +73,6 @@ def attributing(
             )
         ),
         path=found.path,
-        n_steps=found.n_steps,
     )
 
 

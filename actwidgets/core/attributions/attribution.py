@@ -39,7 +39,6 @@ class Found:
         path: The way it went, where it went one.
         names: Of the inputs that the values lie over, where these are not all; empty for one
             array that lies over none.
-        n_steps: `(sample,)` int64, the steps of the path of each, where it went one.
     """
 
     values: tuple[Array, ...]
@@ -48,7 +47,6 @@ class Found:
     note: str = ""
     path: Path | None = None
     names: tuple[str, ...] | None = None
-    n_steps: Integers | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -72,8 +70,6 @@ class Attribution:
         options: Of the method, as given or by default.
         note: What is to be said of it, as a sentence; or "".
         path: Of methods that go along one; or None.
-        n_steps: `(sample,)` int64, in how many steps integrated gradients looked at each, the
-            two ends not counted; None of other methods.
     """
 
     values: Array | dict[str, Array]
@@ -86,7 +82,6 @@ class Attribution:
     options: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     path: Path | None = None
-    n_steps: Integers | None = None
 
     def __len__(self) -> int:
         """How many samples there are."""

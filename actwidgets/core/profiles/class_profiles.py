@@ -76,7 +76,9 @@ class ClassProfiles(UnitStatistics):
 
         Returns:
             `trace(S_B) / trace(S_W)`; see `core/profiles/class_separation.py`. For maps, of their
-            means over positions. NaN with fewer than two classes.
+            means over positions. NaN with fewer than two classes, or where no class has two
+            samples. `class_separation.expected_by_chance` tells what it is of a layer that
+            does not part the classes.
 
         Raises:
             LayerError: The profiles do not hold the layer.
@@ -92,16 +94,18 @@ class ClassProfiles(UnitStatistics):
         )
 
     def unit_findings(self, layer: str) -> tuple[UnitFinding, ...]:
-        """Units that are dead, saturated or selective for a class, with the evidence.
+        """Units that are dead, always active or selective for a class, with the evidence.
 
         Raises:
             LayerError: The profiles do not hold the layer.
-            DataError: `mean` was not gathered, or `reduce` is not `"any"`.
+            DataError: `mean` or, of maps, `min` was not gathered, or `reduce` is not `"any"`.
         """
         self._require(layer)
         if self.reduce != "any":
             raise DataError("whether a unit is dead is told of samples: reduce must be 'any'")
-        return find_units(self.sums[layer].fired, self.counts, self.mean[layer], self.threshold)
+        sums = self.sums[layer]
+        lowest = None if sums.n_positions == 1 else self.min[layer]
+        return find_units(sums.fired, self.counts, self.mean[layer], self.threshold, lowest)
 
     def to_dataframe(self, layer: str) -> "pd.DataFrame":
         """The statistics of one layer, a row per class and unit; see `profile_table.py`.

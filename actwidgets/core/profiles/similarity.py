@@ -90,6 +90,23 @@ def ranking(matrix: ArrayLike) -> NDArray[np.int64]:
     return np.argsort(matrix, axis=1, kind="stable").astype(np.int64)  # numpy puts NaN last
 
 
+def tells_apart(matrix: ArrayLike) -> bool:
+    """Whether distances rank anything: some pair of classes differs from another pair.
+
+    Args:
+        matrix: `(class, class)` distances; NaN is no distance.
+
+    Returns:
+        Of two classes, whether they differ. False with fewer than two that have a distance.
+    """
+    matrix = np.asarray(matrix, np.float64)
+    between = matrix[np.triu_indices(len(matrix), 1)]
+    known = between[~np.isnan(between)]
+    if len(known) < 2:
+        return bool(known.any())
+    return bool(known.max() > known.min())
+
+
 def _rows(rows: ArrayLike) -> Matrix:
     return require_axes(rows, ("class", "unit"), name="rows").astype(np.float64, copy=False)
 

@@ -1,4 +1,4 @@
-"""Units that stand out: dead, saturated, or selective for one class; and the evidence."""
+"""Unusual units: dead, always active, or selective for one class; and the evidence."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ import numpy as np
 from actwidgets.core.arrays import Doubles, Integers
 
 SELECTIVE_FROM = 0.5  # the favoured class drives the unit three times as much as the others
-Kind = Literal["dead", "saturated", "selective"]
+Kind = Literal["dead", "always active", "selective"]
 
 
 @dataclass(frozen=True)
@@ -17,12 +17,13 @@ class UnitFinding:
 
     Attributes:
         unit: Index of the unit.
-        kind: `"dead"`: above the threshold on none of the samples. `"saturated"`: on every
-            one. `"selective"`: driven by one class far more than by the others.
+        kind: `"dead"`: above the threshold at no position of any sample. `"always active"`:
+            at every position of every one. `"selective"`: driven by one class far more than
+            by the others.
         n_samples: Samples that this rests on.
         bound: Of a dead unit, the firing rate that it may still have with a chance of 5 %,
             3/N (Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all
-            right?"); of a saturated one, one minus the rate that it may have. Else NaN.
+            right?"); of one always active, one minus the rate that it may have. Else NaN.
         class_index: The class that a selective unit favours, or None.
         selectivity: `(a - b) / (a + b)` for the mean activity a of the favoured class and b
             of the others (Morcos et al. 2018, "On the importance of single directions for
@@ -38,15 +39,22 @@ class UnitFinding:
 
 
 def find_units(
-    fired: Integers, counts: Integers, mean: Doubles, threshold: float
+    fired: Integers,
+    counts: Integers,
+    mean: Doubles,
+    threshold: float,
+    lowest: Doubles | None = None,
 ) -> tuple[UnitFinding, ...]:
-    """The units of a layer that stand out: the dead, then the saturated, then the selective.
+    """The unusual units of a layer: the dead, then the always active, then the selective.
 
     Args:
         fired: `(class, unit)` samples on which the unit was above the threshold.
         counts: `(class,)` samples.
         mean: `(class, unit)` mean activity; NaN for a class without samples.
-        threshold: Above which a unit fires; only told.
+        threshold: Above which a unit fires.
+        lowest: `(class, unit)` smallest value at any position, NaN without samples. None of a
+            layer without positions, where `fired` tells it all. A map fires on a sample where
+            some position does, which tells nothing of the others.
 
     Returns:
         Selective units come the most selective first.
@@ -57,14 +65,17 @@ def find_units(
     total = fired.sum(axis=0)
     bound = min(3 / n_samples, 1.0)
     index, favourite = selectivity(mean)
-    dead, saturated = np.flatnonzero(total == 0), np.flatnonzero(total == n_samples)
+    always = total == n_samples  # and no value is NaN, which would not fire
+    if lowest is not None:
+        always &= (np.nan_to_num(lowest, nan=np.inf) > np.float32(threshold)).all(axis=0)
+    dead, always_active = np.flatnonzero(total == 0), np.flatnonzero(always)
     selective = np.flatnonzero((index >= SELECTIVE_FROM) & (total > 0))
     selective = selective[np.argsort(-index[selective], kind="stable")]
     nan = float("nan")
     return (
         *(UnitFinding(int(u), "dead", n_samples, bound, None, nan) for u in dead),
-        *(UnitFinding(int(u), "saturated", n_samples, bound, None, float(index[u]))
-          for u in saturated),
+        *(UnitFinding(int(u), "always active", n_samples, bound, None, float(index[u]))
+          for u in always_active),
         *(UnitFinding(int(u), "selective", n_samples, nan, int(favourite[u]), float(index[u]))
           for u in selective),
     )  # fmt: skip

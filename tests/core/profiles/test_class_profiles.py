@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from actwidgets.core.profiles.class_order import nearest_pairs
+from actwidgets.core.profiles.class_separation import expected_by_chance, fisher_ratio
 from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
 from actwidgets.core.profiles.sample_summary import summarise
 from actwidgets.errors import DataError, LayerError, ShapeError
@@ -280,16 +281,48 @@ def test_fisher_ratio_is_between_over_within_scatter():
     assert np.isnan(_profiles(values, np.zeros(90, int)).fisher_ratio("layer"))
 
 
-def test_a_planted_dead_a_saturated_and_a_selective_unit_are_found():
+def test_fisher_ratio_of_single_samples_is_not_known():
+    values = np.random.default_rng(5).normal(size=(6, 3))
+    assert np.isnan(_profiles(values[:3], np.arange(3)).fisher_ratio("layer"))
+    assert np.isfinite(_profiles(values, np.arange(6) % 3).fisher_ratio("layer"))
+
+
+@pytest.mark.parametrize("sizes", [(2, 2, 2), (3, 9, 0, 30), (100, 100)])
+def test_fisher_ratio_of_classes_that_do_not_differ_is_what_chance_gives(sizes):
+    random = np.random.default_rng(8)
+    labels, n_units = np.repeat(np.arange(len(sizes)), sizes), 4000
+    values = random.normal(size=(len(labels), n_units))
+    mean, std = np.full((2, len(sizes), n_units), np.nan)
+    for index in set(labels.tolist()):
+        mean[index] = values[labels == index].mean(axis=0)
+        std[index] = values[labels == index].std(axis=0)
+    weights = np.repeat(np.array(sizes)[:, None], n_units, axis=1)
+    assert fisher_ratio(mean, std, weights) == pytest.approx(expected_by_chance(sizes), rel=0.1)
+
+
+def test_chance_without_two_samples_of_a_class_or_without_two_classes():
+    assert expected_by_chance([1, 1, 0]) == np.inf
+    assert np.isnan(expected_by_chance([5, 0]))
+    assert expected_by_chance([2, 2, 2]) == pytest.approx(2 / 3)
+
+
+def test_maps_of_which_a_position_is_dark_are_not_always_active():
+    values = np.ones((6, 4, 5, 2), np.float32)
+    values[3, 2, 2, 1] = 0
+    findings = _profiles(values, np.arange(6) % 3).unit_findings("layer")
+    assert [(each.unit, each.kind) for each in findings] == [(0, "always active")]
+
+
+def test_a_planted_dead_an_always_active_and_a_selective_unit_are_found():
     random = np.random.default_rng(3)
     values, labels = random.uniform(0, 1, size=(300, 4)), np.arange(300) % 3
     values[:, 1] = 0
     values[:, 2] += 1
     values[:, 3] = np.where(labels == 1, values[:, 3] + 1, 0)
     values[0, 0] = 0
-    dead, saturated, selective = _profiles(values, labels).unit_findings("layer")
+    dead, always, selective = _profiles(values, labels).unit_findings("layer")
     assert (dead.unit, dead.kind, dead.n_samples, dead.bound) == (1, "dead", 300, 0.01)
-    assert (saturated.unit, saturated.kind) == (2, "saturated")
+    assert (always.unit, always.kind) == (2, "always active")
     assert (selective.unit, selective.kind, selective.class_index) == (3, "selective", 1)
     assert selective.selectivity == 1
 

@@ -35,10 +35,10 @@ def test_findings_are_those_of_a_plain_loop(data, threshold):
     fires = values > threshold
     of_kind = {
         kind: [each.unit for each in findings if each.kind == kind]
-        for kind in ("dead", "saturated", "selective")
+        for kind in ("dead", "always active", "selective")
     }
     assert of_kind["dead"] == np.flatnonzero(~fires.any(axis=0)).tolist()
-    assert of_kind["saturated"] == np.flatnonzero(fires.all(axis=0)).tolist()
+    assert of_kind["always active"] == np.flatnonzero(fires.all(axis=0)).tolist()
     wanted = set()
     for unit in range(values.shape[1]):
         known = {c: mean[c, unit] for c in range(4) if not np.isnan(mean[c, unit])}
@@ -73,3 +73,17 @@ def test_selectivity_is_not_told_of_one_class_of_silence_or_of_negative_activity
     index, favourite = selectivity(np.array([[0.0, -1.0, nan, 3.0], [0.0, 2.0, 1.0, 1.0]]))
     assert np.isnan(index[:3]).all()
     assert (index[3], favourite[3]) == (0.5, 0)
+
+
+def test_a_map_is_always_active_where_all_its_positions_are_not_where_one_is():
+    fired, counts = np.array([[4, 4, 4], [3, 3, 2]]), np.array([4, 3])
+    lowest = np.array([[0.1, 0.1, 0.1], [0.2, 0.0, 0.1]])
+    mean = np.ones((2, 3))
+    findings = find_units(fired, counts, mean, 0.0, lowest)
+    assert [(each.unit, each.kind) for each in findings] == [(0, "always active")]
+    # at a threshold that float32 cannot hold, values are compared as they are in a batch
+    lowest[:, 0] = np.float32(0.1)
+    assert not find_units(fired, counts, mean, 0.1, lowest)
+    nobody = np.array([[0.1, 0.1, 0.1], [np.nan] * 3])  # the second class has no samples
+    findings = find_units(np.array([[4, 4, 3], [0, 0, 0]]), np.array([4, 0]), mean, 0.0, nobody)
+    assert [each.unit for each in findings] == [0, 1]
