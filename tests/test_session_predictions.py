@@ -121,6 +121,13 @@ def test_a_unit_may_be_held_at_its_mean_and_two_ablations_share_a_layer(session)
     np.testing.assert_allclose(session.maps(), [[14.5, 58, 87, 116, 290]])
 
 
+def test_a_unit_is_not_held_at_the_mean_of_one_sample_which_is_itself(data):
+    session = Session(_Editable(), *(part[:1] for part in data), layer="dense")
+    session.ablations = Ablation("dense", (0,), fill="mean")
+    with pytest.raises(DataError, match=r"over the only sample is the value itself.*fill=.zero"):
+        session.predictions()
+
+
 @pytest.mark.parametrize("layer", ["dense", "conv"])
 def test_the_mean_of_a_unit_leaves_nan_out(data, layer):
     class Holed(_Editable):

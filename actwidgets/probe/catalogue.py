@@ -1,6 +1,5 @@
 """Which layers of a model can be shown, and why the others cannot."""
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import tensorflow as tf
 
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import LayerError, ModelError
+from actwidgets.probe.layer_weights import count_weights
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _info(output: Output) -> LayerInfo:
         kind=type(output.layer).__name__,
         output_shape=shape,
         n_units=int(shape[output.unit_axis] or 0) if len(shape) > 1 else 1,
-        n_params=sum(math.prod(weight.shape) for weight in getattr(output.layer, "weights", ())),
+        n_params=count_weights(output.layer),
         unit_axis=output.unit_axis,
     )
 

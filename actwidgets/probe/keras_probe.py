@@ -20,11 +20,13 @@ from actwidgets.probe.attributions.score_models import ScoreModels
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
-from actwidgets.probe.layer_weights import layer_weights
+from actwidgets.probe.layer_weights import UnreadableWeightError, effective_weight, layer_weights
 from actwidgets.probe.slices import Slices
 from actwidgets.probe.training.gradient_norms import gradient_norms
 from actwidgets.probe.training.listening_callback import ListeningCallback
 from actwidgets.probe.training.model_turns import turns_of
+
+_KERNELS = ("depthwise_kernel", "kernel")
 
 
 class KerasProbe:
@@ -165,37 +167,41 @@ class KerasProbe:
         return probe
 
     def kernels(self, layer: str) -> np.ndarray:
-        """The weights of a layer as they are now.
+        """The weights of a layer as they are now, as its call applies them.
+
+        Of a quantized layer the codes times their scales, of one adapted by LoRA the sum.
 
         Returns:
             `(row, column, in_channel, out_channel)` float32, a copy; see `core.kernels`.
 
         Raises:
-            LayerError: The model has no such layer, or it has no kernels.
+            LayerError: The model has no such layer, it has no kernels, or it is quantized in a
+                way that is not known.
         """
         found = self._slices.catalogue.require(layer).layer
         kind = type(found).__name__
-        weights = getattr(found, "depthwise_kernel", None)
-        if weights is None:
-            weights = getattr(found, "kernel", None)
-        if weights is None:
+        names = [each for each in _KERNELS if getattr(found, each, None) is not None]
+        if not names:
             raise LayerError(f"layer {layer!r} has no kernels: it is a {kind}")
-        values = np.asarray(weights).astype(np.float32)
-        mode = getattr(found, "quantization_mode", None)
-        if mode == "int8":
-            values = values / np.asarray(found.kernel_scale, np.float32)
-        elif mode not in (None, "float8"):
-            raise LayerError(f"layer {layer!r} is quantized to {mode}: its kernels cannot be read")
+        try:
+            values = effective_weight(found, names[0]).astype(np.float32)
+        except UnreadableWeightError as failure:
+            raise LayerError(f"layer {layer!r} {failure}") from failure
         return as_kernels(values, kind)
 
     def weights(self, layer: str) -> dict[str, np.ndarray]:
         """The weights of a layer as they are now, float32 copies by name; see `layer_weights`.
 
         Raises:
-            LayerError: The model has no such layer.
+            LayerError: The model has no such layer, or it is quantized in a way that is not
+                known.
         """
-        with self.turns.looking():
-            return layer_weights(self._slices.catalogue.require(layer).layer)
+        found = self._slices.catalogue.require(layer).layer
+        try:
+            with self.turns.looking():
+                return layer_weights(found)
+        except UnreadableWeightError as failure:
+            raise LayerError(f"layer {layer!r} {failure}") from failure
 
     def gradient_norms(self, layers: Sequence[str], x: Any, labels: np.ndarray) -> dict[str, float]:
         """How steep the compiled loss is in the weights of layers; see `gradient_norms.py`."""

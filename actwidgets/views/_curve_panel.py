@@ -50,6 +50,7 @@ class CurvePanel(AttributionPanel):
             f"Sample {subject.row}: area below the deletion curve {float(deletion.auc[0]):.3f} "
             "(a faithful map has it low), below the insertion curve "
             f"{float(insertion.auc[0]):.3f} (high). Deleted places get the mean of the picture, "
-            "insertion begins with it blurred: neither is anything that the model was trained on."
+            "insertion begins with it blurred, features get 0: nothing of that is what the model "
+            f"was trained on. {deletion.note}"
         )
         return True

@@ -73,6 +73,7 @@ def attributing(
             )
         ),
         path=found.path,
+        n_steps=found.n_steps,
     )
 
 

@@ -39,6 +39,7 @@ class Found:
         path: The way it went, where it went one.
         names: Of the inputs that the values lie over, where these are not all; empty for one
             array that lies over none.
+        n_steps: `(sample,)` int64, the steps of the path of each, where it went one.
     """
 
     values: tuple[Array, ...]
@@ -47,6 +48,7 @@ class Found:
     note: str = ""
     path: Path | None = None
     names: tuple[str, ...] | None = None
+    n_steps: Integers | None = None
 
 
 @dataclass(frozen=True, repr=False)
@@ -70,6 +72,8 @@ class Attribution:
         options: Of the method, as given or by default.
         note: What is to be said of it, as a sentence; or "".
         path: Of methods that go along one; or None.
+        n_steps: `(sample,)` int64, in how many steps integrated gradients looked at each, the
+            two ends not counted; None of other methods.
     """
 
     values: Array | dict[str, Array]
@@ -82,6 +86,7 @@ class Attribution:
     options: Mapping[str, Any] = field(default_factory=dict)
     note: str = ""
     path: Path | None = None
+    n_steps: Integers | None = None
 
     def __len__(self) -> int:
         """How many samples there are."""

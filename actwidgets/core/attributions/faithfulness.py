@@ -11,13 +11,13 @@ from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attributions.method import Progress
 from actwidgets.core.attributions.model_slice import ModelSlice, score_of
 from actwidgets.core.attributions.option_checks import whole
-from actwidgets.core.attributions.places import n_place_axes
+from actwidgets.core.attributions.places import n_divided_axes
 from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.references import reference_points
+from actwidgets.core.attributions.references import reference_points, told_of_equals
 from actwidgets.core.attributions.variants import in_batches
 from actwidgets.errors import DataError, ShapeError
 
-KINDS = {"deletion": "mean", "insertion": "blur"}  # and with what is filled by default
+KINDS = {"deletion": "auto", "insertion": "auto blur"}  # and with what is filled by default
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,12 +31,14 @@ class Faithfulness:
         scores: `(sample, step)` float64, the probability of the target; NaN for a sample whose
             map holds no number.
         target: `(sample,)` the class.
+        note: What is to be said of it, such as a fill that hides nothing; or "".
     """
 
     kind: str
     shares: Array
     scores: Array
     target: Integers
+    note: str = ""
 
     def __repr__(self) -> str:
         """One line."""
@@ -75,9 +77,9 @@ def faithfulness(
         values: The map, one array per input: in its shape, or without its last axes.
         kind: "deletion" from the whole sample to none of it; "insertion" the other way.
         steps: In so many, as even as the number of places allows.
-        fill: What is seen in the place of the sample, as in `reference_points`; "mean" for
-            deletion and "blur" for insertion by default. A map that compares with a baseline
-            is judged fairly where the fill is that baseline.
+        fill: What is seen in the place of the sample, as in `reference_points`; "auto" for
+            deletion and "auto blur" for insertion by default. A map that compares with a
+            baseline is judged fairly where the fill is that baseline.
 
     Yields:
         How many of how many variants are done, before each batch of the slice's size.
@@ -109,7 +111,8 @@ def faithfulness(
         scores[samples, variants] = score_of(slice_.scores(there, "probability"), target[samples])
         done += len(samples)
     scores[np.isnan(np.concatenate(_flat(sums), axis=1)).all(axis=1)] = np.nan
-    return Faithfulness(kind, n_moved / max(ranks.shape[1], 1), scores, target)
+    note = told_of_equals(points, filling, "the fill")
+    return Faithfulness(kind, n_moved / max(ranks.shape[1], 1), scores, target, note)
 
 
 def _place_sums(points: Points, values: tuple[Array, ...]) -> list[Array]:
@@ -125,7 +128,7 @@ def _place_sums(points: Points, values: tuple[Array, ...]) -> list[Array]:
                 f"the map of {points.names[index]!r} must have the shape of the samples "
                 f"{x.shape}, or that without channels; got {value.shape}"
             )
-        n_axes = n_place_axes(points, index) if value.ndim == x.ndim else value.ndim - 1
+        n_axes = n_divided_axes(points, index) if value.ndim == x.ndim else value.ndim - 1
         channels = tuple(range(1 + n_axes, value.ndim))
         sums.append(value.sum(axis=channels, dtype=np.float64))
     return sums

@@ -11,10 +11,12 @@ from actwidgets.core.attributions.method import Method, Option, Progress, Steps
 from actwidgets.core.attributions.model_slice import ModelSlice
 from actwidgets.core.attributions.option_checks import number, whole
 from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.references import reference_points
+from actwidgets.core.attributions.references import reference_points, told_of_equals
 from actwidgets.core.attributions.straight_path import Walk, sums_by_sample, walk
 from actwidgets.errors import DataError
 
+FIRST_STEPS = 32  # where no number of steps is given
+TOLERANCE = 0.01
 NAMED_ROWS = 5  # places of samples that a note spells out
 
 
@@ -24,8 +26,8 @@ def integrated_gradients(
     target: Integers,
     *,
     baseline: Any = None,
-    steps: int = 32,
-    tolerance: float | None = 0.01,
+    steps: int | None = None,
+    tolerance: float | str | None = "auto",
     max_steps: int = 1024,
 ) -> Steps:
     """(x - x') times the mean of dS_c/dx on the straight way from x' to x.
@@ -41,21 +43,30 @@ def integrated_gradients(
         points: The samples.
         target: `(sample,)`.
         baseline: x', as in `reference_points`; zeros by default.
-        steps: How many gradients at first; two more are taken for the scores at the ends.
-        tolerance: The gap that is small enough, as a share of |S(x) - S(x')|; None for
-            exactly `steps`. A gap that floating-point numbers cannot tell from none is.
-        max_steps: No sample is looked at in more.
+        steps: How many gradients; two more are taken for the scores at the ends. A number is
+            kept: none is added unless a tolerance is given too. None for 32 at first, and
+            more where the tolerance asks for them.
+        tolerance: The gap that is small enough, as a share of |S(x) - S(x')|; None for any.
+            A gap that floating-point numbers cannot tell from none is. "auto" for 0.01 where
+            `steps` is None, and any gap where it is a number.
+        max_steps: No sample is looked at in more to meet the tolerance.
+
+    Returns:
+        `Found.n_steps` tells how many steps each sample took, and the note which samples
+        miss the tolerance, or 0.01 where the number of steps was given.
 
     Raises:
         DataError: Steps below 1, fewer `max_steps`, a tolerance that is negative, a baseline
             that is none.
         ShapeError: A baseline of another shape.
 
-    Cost: `steps` forward and backward passes a sample, and as many again for each refining;
-    0.01 takes about 270 on a small CNN for CIFAR-10, and 0.05 about 80.
+    Cost: `steps` forward and backward passes a sample, and three times as many after each
+    refining; 0.01 takes about 270 on a small CNN for CIFAR-10, and 0.05 about 80. Where that
+    is too long, give `steps`, or a lower `max_steps`.
     """
-    n_steps, most = whole("steps", steps, least=1), whole("max_steps", max_steps, least=1)
-    share = None if tolerance is None else number("tolerance", tolerance, least=0)
+    most = whole("max_steps", max_steps, least=1)
+    n_steps = min(FIRST_STEPS, most) if steps is None else whole("steps", steps, least=1)
+    share = _share(tolerance, is_fixed=steps is not None)
     if share is not None and most < n_steps:
         raise DataError(f"max_steps must be at least steps, which is {n_steps}; got {most}")
     start = reference_points(points, baseline, name="baseline")
@@ -70,9 +81,17 @@ def integrated_gradients(
         integral.values(),
         integral.scores,
         gap=integral.gap(),
-        note="" if share is None else _note(integral.beyond(share), share, integral),
+        note=_note(integral, share, tolerance, points, start),
         path=integral.path,
+        n_steps=integral.n_steps_taken,
     )
+
+
+def _share(tolerance: Any, *, is_fixed: bool) -> float | None:
+    """The gap to be reached, as a share; None for as many steps as were given."""
+    if isinstance(tolerance, str) and tolerance == "auto":
+        return None if is_fixed else TOLERANCE
+    return None if tolerance is None else number("tolerance", tolerance, least=0)
 
 
 class _Integral:
@@ -119,6 +138,11 @@ class _Integral:
             found.append((x.astype(np.float64) - start) * total / counts)
         return tuple(found)
 
+    @property
+    def n_steps_taken(self) -> Integers:
+        """`(sample,)` how many steps each was looked at in, the two ends not counted."""
+        return self._counts.astype(np.int64)
+
     def gap(self) -> Array:
         return sums_by_sample(self.values()) - self._change
 
@@ -146,15 +170,23 @@ def _joined(path: Path, alphas: Doubles, found: Walk) -> Path:
     )
 
 
-def _note(rows: Integers, share: float, integral: _Integral) -> str:
+def _note(
+    integral: _Integral, share: float | None, tolerance: Any, points: Points, start: Points
+) -> str:
+    told = told_of_equals(points, start, "the baseline")
+    if share is None and tolerance is None:  # whoever says that any gap will do knows of it
+        return told
+    rows = integral.beyond(TOLERANCE if share is None else share)
     if not rows.size:
-        return ""
+        return told
     named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
-    told = f"For {len(rows)} of {len(integral.scores)} samples ({named})"
-    return (
-        f"{told} the values' sum misses the change of the score by more than {share:.3g} of it "
-        f"after {integral.n_steps} steps."
+    given = "the given " if share is None else ""
+    missed = (
+        f"For {len(rows)} of {len(integral.scores)} samples ({named}) the values' sum misses the "
+        f"change of the score by more than {TOLERANCE if share is None else share:.3g} of it "
+        f"after {given}{integral.n_steps} steps."
     )
+    return f"{told} {missed}".strip()
 
 
 METHOD = Method(
@@ -165,8 +197,12 @@ METHOD = Method(
     source="Sundararajan, Taly & Yan 2017, arXiv:1703.01365",
     options=(
         Option("baseline", None, (None, 1.0, "mean", "blur"), "where the way begins", "zeros"),
-        Option("steps", 32, (8, 16, 32, 64, 128), "gradients on the way, at first"),
-        Option("tolerance", 0.01, (None, 0.1, 0.05, 0.01), "gap that is small enough", "any"),
+        Option(
+            "steps", None, (None, 8, 16, 32, 64, 128), "gradients on the way", "as many as needed"
+        ),
+        Option(
+            "tolerance", "auto", ("auto", None, 0.1, 0.05, 0.01), "gap that is small enough", "any"
+        ),
         Option("max_steps", 1024, (), "no sample is looked at in more steps"),
     ),
     promise="S(x) - S(baseline)",

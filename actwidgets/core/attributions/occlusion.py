@@ -10,7 +10,7 @@ from actwidgets.core.attributions.method import Method, Option, Steps
 from actwidgets.core.attributions.model_slice import ModelSlice, score_of
 from actwidgets.core.attributions.patches import patches_of
 from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.references import reference_points
+from actwidgets.core.attributions.references import reference_points, told_of_equals
 from actwidgets.core.attributions.variants import in_batches
 
 
@@ -21,7 +21,7 @@ def occlusion(
     *,
     patch: Any = None,
     stride: Any = None,
-    fill: Any = "mean",
+    fill: Any = "auto",
 ) -> Steps:
     """S(x) - S(x with a patch filled), for each value the mean over the patches that hide it.
 
@@ -35,8 +35,11 @@ def occlusion(
         target: `(sample,)`.
         patch: As in `patches_of`: a number or one per axis; a quarter of each side by default.
         stride: Likewise; half the patch by default.
-        fill: What hides, as in `reference_points`: "mean" of each channel, "blur", a number,
-            an array.
+        fill: What hides, as in `reference_points`: "mean" of each channel over the sample's
+            places, "blur", a number, an array. "auto" is the mean where there are places to
+            take it over, and 0 for features and for channels that are the same all over: these
+            would be hidden behind themselves. A sample that any other fill hides behind itself
+            is told in the note.
 
     Raises:
         DataError: Lengths below 1, a stride that leaves gaps, a fill that is none.
@@ -75,7 +78,7 @@ def occlusion(
         n_missing = x.ndim - drops.ndim
         values.append(np.broadcast_to(drops.reshape(*drops.shape, *[1] * n_missing), x.shape))
     found_scores: Array = scores
-    return Found(tuple(values), found_scores)
+    return Found(tuple(values), found_scores, note=told_of_equals(points, filling, "the fill"))
 
 
 def _blank(points: Points, hidden: list[Any]) -> tuple[list[Array], list[Array]]:
@@ -101,6 +104,6 @@ METHOD = Method(
     options=(
         Option("patch", None, (None, 1, 2, 4, 8, 16), "length along each axis", "a quarter"),
         Option("stride", None, (None, 1, 2, 4, 8), "how far apart", "half a patch"),
-        Option("fill", "mean", ("mean", "blur", 0.0, 1.0), "what hides"),
+        Option("fill", "auto", ("auto", "mean", "blur", 0.0, 1.0), "what hides"),
     ),
 )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core.attributions.option_checks import whole
-from actwidgets.core.attributions.places import n_place_axes
+from actwidgets.core.attributions.places import n_divided_axes
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import DataError, ShapeError
 
@@ -22,8 +22,8 @@ def patches_of(points: Points, index: int, patch: Any = None, stride: Any = None
         index: Which of their arrays.
         patch: Length along each axis of places: a number for all, or one each. A list as long
             as the sample has axes also divides the channels. By default a quarter of each
-            side, and at least 1; of vectors `(sample, feature)`, whose neighbours mean
-            nothing, 1.
+            side, and at least 1; of vectors `(sample, feature)` and of what has one place
+            only, whose neighbours mean nothing, 1.
         stride: How far apart they begin, likewise; half of the patch by default. The last of
             each row is moved back so that it ends with the sample.
 
@@ -32,7 +32,7 @@ def patches_of(points: Points, index: int, patch: Any = None, stride: Any = None
         ShapeError: A patch longer than the sample, other numbers of axes.
     """
     shape, name = points.arrays[index].shape[1:], points.names[index]
-    n_axes = n_place_axes(points, index)
+    n_axes = n_divided_axes(points, index)
     patch, stride = _of_input(patch, points, index), _of_input(stride, points, index)
     if isinstance(patch, list | tuple | np.ndarray):
         if len(patch) not in (len(shape), max(len(shape) - 1, 1)):
@@ -42,7 +42,8 @@ def patches_of(points: Points, index: int, patch: Any = None, stride: Any = None
             )
         n_axes = len(patch)
     sides = shape[:n_axes]
-    whole_share = [1] * n_axes if len(shape) == 1 else [max(side // 4, 1) for side in sides]
+    is_features = len(shape) == 1 or set(shape[:-1]) == {1}
+    whole_share = [1] * n_axes if is_features else [max(side // 4, 1) for side in sides]
     lengths = _lengths("patch", patch, whole_share)
     strides = _lengths("stride", stride, [max(length // 2, 1) for length in lengths])
     for side, length, step in zip(sides, lengths, strides, strict=True):

@@ -23,3 +23,13 @@ def n_place_axes(points: Points, index: int) -> int:
         return max(len(shape) - 1, 1)
     is_long = max(shape) > _LONG * min(shape)
     return 1 if is_long or points.others else 2
+
+
+def n_divided_axes(points: Points, index: int) -> int:
+    """How many axes are divided where places are hidden: those of places.
+
+    All of them where there is but one place: then its channels are what there is to tell apart.
+    """
+    shape, n_places = points.arrays[index].shape[1:], n_place_axes(points, index)
+    is_one_place = all(side == 1 for side in shape[:n_places])
+    return len(shape) if is_one_place and any(side > 1 for side in shape) else n_places

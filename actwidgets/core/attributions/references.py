@@ -1,6 +1,6 @@
 """What stands for "nothing there": the baseline of a path, the fill of a patch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,11 @@ def reference_points(points: Points, wanted: Any, *, name: str) -> Points:
         points: The samples.
         wanted: None for zeros; a number; "mean": of each channel of each sample, over its
             places; "blur": the sample behind a Gaussian blur whose standard deviation is an
-            eighth of each side; an array of one sample, or `(sample, …)`. Where there are
-            several inputs the same for all, or a list or dict with one of these per input.
+            eighth of each side; "auto": the mean where it hides something: zeros for features
+            `(sample, feature)`, which have no units in common, and for a channel that has one
+            place or one value all over, whose mean is itself; "auto blur": likewise; an array
+            of one sample, or `(sample, …)`. Where there are several inputs the same for all,
+            or a list or dict with one of these per input.
         name: What the caller calls it; used in messages.
 
     Returns:
@@ -62,7 +65,7 @@ def _reference(points: Points, index: int, wanted: Any, name: str) -> Array:
     array = points.arrays[index]
     if isinstance(wanted, str):
         if wanted not in _MADE_OF_SAMPLES:
-            words = " or ".join(f'"{word}"' for word in _MADE_OF_SAMPLES)
+            words = " or ".join(f'"{word}"' for word in ("mean", "blur"))
             raise DataError(f"{name} must be a number, {words} or an array; got {wanted!r}")
         return _MADE_OF_SAMPLES[wanted](array, n_place_axes(points, index))
     if np.ndim(wanted) == 0:
@@ -95,4 +98,52 @@ def _blurred(array: Array, n_places: int) -> Array:
     return found
 
 
-_MADE_OF_SAMPLES = {"mean": _means, "blur": _blurred}
+def _means_that_hide(array: Array, n_places: int) -> Array:
+    """The means of channels; zeros where these would be the values that they are to hide."""
+    return _zero_where_flat(array, n_places, _means)
+
+
+def _blurred_that_hides(array: Array, n_places: int) -> Array:
+    """The samples behind a blur; zeros where it would leave the values that it is to hide."""
+    return _zero_where_flat(array, n_places, _blurred)
+
+
+def _zero_where_flat(array: Array, n_places: int, made_of: Callable[[Array, int], Array]) -> Array:
+    zero = np.zeros((), array.dtype)
+    if array.ndim < 3:
+        return np.broadcast_to(zero, array.shape)
+    first = array[(slice(None), *[slice(0, 1)] * n_places)]
+    is_flat = (array == first).all(axis=tuple(range(1, 1 + n_places)), keepdims=True)
+    return np.where(is_flat, zero, made_of(array, n_places))
+
+
+def told_of_equals(points: Points, reference: Points, what: str) -> str:
+    """A sentence on inputs that are hidden behind themselves; "" where there are none.
+
+    Args:
+        points: The samples.
+        reference: What is put in their place.
+        what: What the reference is, such as "the fill".
+    """
+    if not len(points):
+        return ""
+    told = []
+    for x, other, name in zip(points.arrays, reference.arrays, points.names, strict=True):
+        if not x.size:
+            continue
+        axes = tuple(range(1, x.ndim))
+        is_same = (x == other).all(axis=axes) & (x != 0).any(axis=axes)
+        if is_same.any():
+            told.append(
+                f"For {is_same.sum()} of {len(points)} samples {what} is all of input {name!r} "
+                "itself: its values are 0 because nothing was changed."
+            )
+    return " ".join(told)
+
+
+_MADE_OF_SAMPLES = {
+    "mean": _means,
+    "blur": _blurred,
+    "auto": _means_that_hide,
+    "auto blur": _blurred_that_hides,
+}

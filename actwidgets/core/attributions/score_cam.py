@@ -75,6 +75,14 @@ def score_cam(
     note, n_units = "", maps.shape[-1]
     if max_units is not None and max_units < n_units:
         note = f"{max_units} of {n_units} units, those with the highest values, were looked at."
+    positions = position_axes_of(maps)
+    n_flat = int((maps.max(positions) == maps.min(positions)).all(axis=1).sum())
+    if n_flat:
+        flat = (
+            f"For {n_flat} of {len(points)} samples every map of the layer is the same at all "
+            "places: none can be a mask, and the values are 0 because nothing was looked at."
+        )
+        note = f"{note} {flat}".strip()
     return over_inputs(weighted_sum(maps, weights), scores, lying if upsample else (), note)
 
 

@@ -38,7 +38,8 @@ def smooth_grad(
         target: `(sample,)`.
         n_samples: How many noisy copies of each.
         sigma: Standard deviation of the noise, as a share of the sample's range, max - min,
-            of each input; 0 gives the gradient.
+            of each input; of one that holds the same value all over, of that value's size; 0
+            gives the gradient. An input of zeros gets no noise, and the note says so.
         seed: Of the noise.
         guided: Whether ReLUs let only positive gradient pass, at positive input.
 
@@ -70,16 +71,31 @@ def smooth_grad(
             add_by_sample(sum_, counted, samples)
         done += len(samples)
     found_scores: Array = scores
-    return Found(tuple(each / n_copies for each in totals), found_scores)
+    note = _told_of_no_noise(points, deviations) if sigma else ""
+    return Found(tuple(each / n_copies for each in totals), found_scores, note=note)
 
 
 def _ranges(array: Array) -> Array:
-    """The range of each sample, with as many axes as the array."""
+    """The range of each sample, with as many axes as the array; of a flat one its distance to 0."""
     if not array.size:
         return np.zeros((len(array), *[1] * (array.ndim - 1)))
     axes = tuple(range(1, array.ndim))
-    ranges: Array = np.ptp(array, axis=axes, keepdims=True)
-    return ranges.astype(np.float64)
+    ranges = np.ptp(array, axis=axes, keepdims=True).astype(np.float64)
+    sizes = np.abs(array).max(axis=axes, keepdims=True).astype(np.float64)
+    return np.where(ranges > 0, ranges, sizes)
+
+
+def _told_of_no_noise(points: Points, deviations: list[Array]) -> str:
+    """A sentence on inputs that no noise was added to; "" where there are none."""
+    told = []
+    for name, deviation in zip(points.names, deviations, strict=True):
+        n_without = int((deviation == 0).sum())
+        if n_without:
+            told.append(
+                f"Input {name!r} is all 0 in {n_without} of {len(points)} samples, and so has no "
+                "range to scale the noise by: it got none."
+            )
+    return " ".join(told)
 
 
 def _noise(seed: int, index: int, copies: Integers, like: Array) -> Array:

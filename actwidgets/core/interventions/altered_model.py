@@ -15,7 +15,7 @@ from actwidgets.core.predictions.outcomes import predicted_classes
 from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
 from actwidgets.core.predictions.prediction_table import BATCH_SIZE, PredictionTable
 from actwidgets.core.samples import Samples
-from actwidgets.errors import LayerError
+from actwidgets.errors import DataError, LayerError
 
 MEANS_OF = 1000  # samples whose mean takes the place of a unit
 
@@ -116,6 +116,11 @@ class AlteredModel:
                 known = np.broadcast_to(known, summary.mean.shape)
                 sums = sums + (np.asarray(summary.mean, np.float64) * known).sum(axis=0)
                 counts = counts + known.sum(axis=0)
+            if len(rows) == 1 and np.max(counts, initial=0) == 1:
+                raise DataError(
+                    f"the mean of a unit of {layer!r} over the only sample is the value itself, "
+                    'and would change nothing: give more samples, or take fill="zero"'
+                )
             with np.errstate(invalid="ignore"):  # a unit that is nothing but NaN
                 self.unit_means[layer] = sums / counts
         return self.unit_means[layer]

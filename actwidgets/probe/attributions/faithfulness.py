@@ -30,10 +30,11 @@ def faithfulness(
         kind: "deletion": places go, and a faithful map has a low `.auc`; "insertion": they
             come, and it has a high one.
         steps: In so many.
-        fill: What is seen in the place of the sample: "mean" of each channel (for deletion by
-            default), "blur" (for insertion by default), a number, or an array. A
-            map that compares with a baseline, as integrated gradients do, is judged fairly
-            where the fill is that baseline.
+        fill: What is seen in the place of the sample: "mean" of each channel, "blur", a
+            number, or an array. By default the mean for deletion and the blur for insertion,
+            and 0 for features and for channels that are the same all over, whose mean and
+            blur are themselves. A map that compares with a baseline, as integrated gradients
+            do, is judged fairly where the fill is that baseline.
         head: Which of several outputs, by name or index; the first by default.
         memory_budget_bytes: How much a batch may take, about.
 

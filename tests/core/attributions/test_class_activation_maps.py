@@ -297,3 +297,10 @@ def test_halves_are_added_up_in_single_precision():
     weights = gradients.astype(float).mean(axis=(1, 2))
     wanted = np.maximum(np.einsum("nrck,nk->nrc", maps.astype(float), weights), 0)
     np.testing.assert_allclose(found.values, wanted, rtol=1e-5)
+
+
+def test_score_cam_tells_of_samples_in_which_every_map_is_flat():
+    flat = np.concatenate([np.ones_like(X[:1]), X[1:]])
+    found = attributed("score_cam", points=Points((flat,), ("x",)))
+    assert not found.values[0].any()
+    assert "For 1 of 3 samples every map of the layer is the same at all places" in found.note

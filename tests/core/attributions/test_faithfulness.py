@@ -121,6 +121,21 @@ def test_deletion_leaves_the_mean_and_insertion_begins_with_the_blurred_sample()
     np.testing.assert_allclose(as_asked.scores[:, 0], deleted.scores[:, -1])
 
 
+@pytest.mark.parametrize("kind", ["deletion", "insertion"])
+@pytest.mark.parametrize("shape", [(1,), (3,), (1, 4)])
+def test_features_are_deleted_and_not_put_in_the_place_of_themselves(kind, shape):
+    slice_ = NumpySlice(np.stack([np.zeros(shape), np.ones(shape)]))
+    x = np.full((1, *shape), 2.0)
+    found = _curve(slice_, points_of(x), x, kind=kind, steps=9)
+    n = int(np.prod(shape))
+    logits = 2.0 * np.arange(n + 1)
+    wanted = 1 / (1 + np.exp(-(logits[::-1] if kind == "deletion" else logits)))
+    np.testing.assert_allclose(found.scores[0], wanted)
+    assert found.note == ""
+    same = _curve(slice_, points_of(x), x, kind=kind, fill="mean")
+    assert "the fill is all of input 'input_0' itself" in same.note
+
+
 def test_fewer_places_than_steps_make_fewer_steps():
     assert _curve(*_model(), WORTH[None], steps=100).shares.tolist() == [0, 0.25, 0.5, 0.75, 1]
     seven = NumpySlice(np.ones((2, 7))), points_of(np.ones((1, 7)))

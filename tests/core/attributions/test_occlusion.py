@@ -138,6 +138,33 @@ def test_the_fill_is_the_mean_of_each_channel_unless_it_is_said():
     np.testing.assert_allclose(found.values, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(1,), (5,), (1, 13), (1, 1, 4), (1, 2, 1, 3)])
+def test_features_are_not_hidden_behind_themselves(shape):
+    """Their own mean is themselves where there is one place, and without a meaning where not."""
+    slice_, points, weights = linear(shape, batch_size=50)
+    options = {"fill": 0, "patch": [1] * len(shape)} if shape[1:2] == (2,) else {}
+    found = attributed(slice_, points, "occlusion", **options)
+    np.testing.assert_allclose(found.values, weights[0] * points.arrays[0], rtol=1e-4, atol=1e-5)
+    assert found.note == ""
+
+
+def test_a_channel_that_is_the_same_all_over_is_hidden_by_zero():
+    slice_, _, weights = linear((2, 3, 2), n_samples=1, batch_size=50)
+    x = np.random.default_rng(1).normal(size=(1, 2, 3, 2))
+    x[..., 1] = 0.75
+    found = attributed(slice_, points_of(x), "occlusion", patch=(1, 1, 1))
+    fill = np.array([x[..., 0].mean(), 0.0])
+    np.testing.assert_allclose(found.values, weights[0] * (x - fill), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("fill", ["mean", "blur"])
+def test_a_fill_that_hides_a_value_behind_itself_is_told(fill):
+    slice_, points, _ = linear((1,), n_samples=3)
+    found = attributed(slice_, points, "occlusion", fill=fill)
+    assert not found.values.any()
+    assert "For 3 of 3 samples the fill is all of input 'input_0' itself" in found.note
+
+
 def test_the_samples_themselves_are_left_as_they_are():
     slice_, points, _ = linear()
     before = points.arrays[0].copy()

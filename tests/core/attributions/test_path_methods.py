@@ -120,8 +120,30 @@ def test_a_sample_at_its_baseline_gets_zeros_and_no_refining():
     slice_, points = _kinked(n_samples=1)
     found = attributed(slice_, points, "integrated_gradients", baseline=points.arrays[0])
     assert not found.values.any()
-    assert (found.gap, found.note) == (0, "")
+    assert found.gap == 0
+    assert "For 1 of 1 samples the baseline is all of input 'input_0' itself" in found.note
     assert len(found.path.alphas) == 34
+
+
+def test_a_number_of_steps_that_is_given_is_kept_and_what_it_misses_is_told():
+    slice_, points = _kinked(n_samples=3)
+    found = attributed(slice_, points, "integrated_gradients", steps=2)
+    assert sum(slice_.batch_sizes) == 3 * (2 + 2)  # and the two ends
+    assert found.n_steps.tolist() == [2, 2, 2]
+    assert "misses the change of the score by more than 0.01 of it after the given 2" in found.note
+
+
+def test_without_a_number_of_steps_the_tolerance_and_the_most_steps_bound_them():
+    slice_, points = _kinked(n_samples=3)
+    refined = attributed(slice_, points, "integrated_gradients")
+    change = refined.path.scores[:, -1] - refined.path.scores[:, 0]
+    assert (np.abs(refined.gap) <= 0.01 * np.abs(change)).all()
+    assert refined.n_steps.max() > 32
+    slice_.batch_sizes.clear()
+    found = attributed(slice_, points, "integrated_gradients", max_steps=9, tolerance=1e-9)
+    assert sum(slice_.batch_sizes) == 3 * (9 + 2)
+    assert "after 9 steps" in found.note
+    assert found.n_steps.tolist() == [9, 9, 9]
 
 
 def test_what_rounding_leaves_is_no_reason_to_refine():
@@ -256,7 +278,11 @@ def test_progress_is_told_before_every_batch(method):
         ("integrated_gradients", {"steps": -3}, "steps must be .* got -3"),
         ("integrated_gradients", {"steps": 2.5}, "steps must be a whole number .* got 2.5"),
         ("integrated_gradients", {"steps": True}, "steps must be a whole number .* got True"),
-        ("integrated_gradients", {"steps": 64, "max_steps": 32}, "at least steps, which is 64"),
+        (
+            "integrated_gradients",
+            {"steps": 64, "max_steps": 32, "tolerance": 0.1},
+            "at least steps, which is 64",
+        ),
         ("integrated_gradients", {"tolerance": -0.1}, "tolerance must be .* of at least 0"),
         ("integrated_gradients", {"baseline": "grey"}, '"mean" or "blur" or an array; got \'grey'),
         ("integrated_gradients", {"baseline": np.nan}, "baseline must be a finite number; got nan"),

@@ -55,6 +55,18 @@ def test_noise_has_the_standard_deviation_asked_for_in_each_sample():
     np.testing.assert_allclose(noise[2], 0, atol=1e-6)  # a constant sample has no range
 
 
+@pytest.mark.parametrize("shape", [(1,), (2, 3)])
+def test_a_sample_of_one_value_gets_noise_by_its_size_and_one_of_zeros_is_told(shape):
+    slice_ = NumpySlice(np.ones((1, *shape)), function=lambda x: x**2, slope=lambda x: 2 * x)
+    x = np.stack([np.full(shape, -3.0), np.zeros(shape)])
+    found = attributed(slice_, points_of(x), "smooth_grad", n_samples=2000, sigma=0.5)
+    one = attributed(slice_, points_of(x[:1]), "smooth_grad", n_samples=1, sigma=0.5)
+    assert not np.isclose(one.values, -6.0).any()
+    np.testing.assert_allclose(found.values[0], -6.0, atol=0.4)
+    assert "Input 'input_0' is all 0 in 1 of 2 samples" in found.note
+    assert one.note == ""
+
+
 def test_it_is_the_mean_over_the_copies_and_the_score_is_that_of_the_sample():
     slice_, points = _square(n_samples=2)
     many = attributed(slice_, points, "smooth_grad", n_samples=400, sigma=0.3)
