@@ -211,6 +211,7 @@ class BackgroundReader:
 
     def _run(self) -> None:
         reported_s = begun_s = time.monotonic()
+        untold = False  # whether batches were read since the last report
         while (current := self._next()) is not None:
             since_touch_s = begun_s - self._last_touch_s
             failure = ""
@@ -218,7 +219,10 @@ class BackgroundReader:
                 time.sleep(GIVE_WAY_S - since_touch_s)
             else:
                 told = self._step(current)
-                if told is None:  # nothing has changed that could be told
+                if told is None:  # it may have to wait for long: tell first how far it is
+                    if untold:
+                        reported_s, untold = time.monotonic(), False
+                        self._tell(current, self._seconds.get(current, 0.0), "")
                     time.sleep(LOOK_AGAIN_S)
                     begun_s = time.monotonic()
                     continue
@@ -226,9 +230,9 @@ class BackgroundReader:
             ended_s = time.monotonic()
             seconds = self._seconds.get(current, 0.0) + ended_s - begun_s
             self._seconds[current] = seconds
-            begun_s = ended_s
+            begun_s, untold = ended_s, True
             if failure or current.complete or ended_s - reported_s > REPORT_INTERVAL_S:
-                reported_s = ended_s
+                reported_s, untold = ended_s, False
                 self._tell(current, seconds, failure)
 
     def _step(self, current: Pass) -> str | None:

@@ -4,6 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from actwidgets import background
 from actwidgets.background import BackgroundReader, Reading
 
 
@@ -172,3 +173,27 @@ def test_what_may_not_be_read_is_neither_read_nor_told():
     reader.wait()
     assert wanted.complete
     assert told[-1].complete
+
+
+def test_what_was_read_before_it_had_to_wait_is_told(monkeypatch):
+    monkeypatch.setattr(background, "REPORT_INTERVAL_S", float("inf"))
+    told, asked = threading.Event(), []
+    reports = []
+
+    @contextmanager
+    def turn():
+        asked.append(None)
+        yield len(asked) == 1 or told.is_set()
+
+    def report(reading):
+        reports.append(reading.n_read)
+        told.set()
+
+    reader = BackgroundReader(report, turn)
+    wanted = _Pass("conv")
+    wanted.go.set()
+    reader.read(wanted)
+    assert told.wait(60)
+    reader.wait()
+    assert reports == [5, 10]
+    reader.stop()
