@@ -12,6 +12,7 @@ Array = NDArray[Any]
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Integers = NDArray[np.int64]
+Bools = NDArray[np.bool_]
 
 
 def require_axes(array: ArrayLike, axes: Sequence[str], *, name: str = "array") -> Array:

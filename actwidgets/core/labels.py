@@ -14,7 +14,7 @@ from actwidgets.core.array_like import (
     is_column,
     is_table,
 )
-from actwidgets.core.arrays import Array
+from actwidgets.core.arrays import Array, Integers
 from actwidgets.errors import DataError, ShapeError
 
 
@@ -148,6 +148,84 @@ def class_indices(
         )
     _require_known(indices, n_classes)
     return indices
+
+
+def multi_hot(y: Any) -> NDArray[np.bool_] | None:
+    """Labels of samples that may have several each, or none: `(sample, class)`.
+
+    Args:
+        y: `(sample, class)` of zeros and ones. A table too.
+
+    Returns:
+        None of anything else, one-hot labels included: these are one class each.
+    """
+    labels = label_array(y)
+    if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "biuf":
+        return None
+    ones = labels == 1
+    if not (ones | (labels == 0)).all() or (ones.sum(axis=1) == 1).all():
+        return None
+    return np.array(ones)
+
+
+def class_labels(
+    y: Any, *, n_classes: int, class_names: Sequence[str] | None = None
+) -> NDArray[np.int64] | NDArray[np.bool_]:
+    """Read labels as class indices, or as several labels a sample where they are that.
+
+    Args:
+        y: As in `class_indices`, or `(sample, class)` of zeros and ones.
+        n_classes: How many classes there are.
+        class_names: One per class, for labels that are names.
+
+    Returns:
+        `(sample,)` int64, or `(sample, class)` bool.
+
+    Raises: as `class_indices`.
+    """
+    several = multi_hot(y)
+    if several is None:
+        return class_indices(y, n_classes=n_classes, class_names=class_names)
+    if several.shape[1] != n_classes:
+        raise ShapeError(f"y has {several.shape[1]} columns of labels for {n_classes} classes")
+    return several
+
+
+def label_pairs(labels: Array) -> tuple[Any, Integers]:
+    """Each sample with each class that it has: rows, and classes, `(pair,)` both.
+
+    Args:
+        labels: From `class_labels`.
+    """
+    if labels.ndim == 1:
+        return np.arange(len(labels)), labels
+    rows, classes = np.nonzero(labels)
+    return rows, classes
+
+
+def mask_indices(masks: Any, positions: tuple[int, ...], n_classes: int) -> NDArray[np.int64]:
+    """The classes of positions of samples, such as the pixels of masks.
+
+    Args:
+        masks: `(sample, …)` class indices, `(sample, …, 1)`, or one-hot `(sample, …, class)`.
+        positions: The shape of the samples' positions, samples first.
+        n_classes: How many classes there are.
+
+    Raises:
+        ShapeError: Another shape.
+        DataError: Classes outside 0..n_classes-1.
+    """
+    found = np.asarray(masks)
+    shape = tuple(positions)
+    if found.shape == (*shape, n_classes) and n_classes > 1:
+        found = _from_one_hot(found.reshape(-1, n_classes), n_classes).reshape(shape)
+    elif found.shape == (*shape, 1):
+        found = found[..., 0]
+    if found.shape != shape:
+        raise ShapeError(
+            f"masks need a class for each position of the output {shape[1:]}; got {found.shape[1:]}"
+        )
+    return class_indices(found.ravel(), n_classes=n_classes).reshape(shape)
 
 
 def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 from actwidgets.core import batches
 from actwidgets.core.labels import (
     checked_class_names,
-    class_indices,
+    class_labels,
     count_classes,
     label_names,
     names_of_classes,
@@ -157,7 +157,9 @@ def class_profiles(
     Args:
         model: A built Keras model.
         x: Samples, as in `activations`; read once, batch by batch.
-        y: `(sample,)` class indices or one-hot; `None` where `x` yields `(x, y)` pairs.
+        y: `(sample,)` class indices or names, or one-hot; `None` where `x` yields `(x, y)`
+            pairs. Of several labels a sample `(sample, class)` zeros and ones: a sample then
+            counts in every class that it has, and one without in none.
         layers: Names; when omitted all layers whose number of units is fixed and whose
             output is not empty.
         threshold: A unit fires when its value is above it.
@@ -211,7 +213,7 @@ def class_profiles(
         raise DataError("this model's output is not (sample, class): give class_names")
     known_names = checked_class_names(class_names, n_classes)
     if y is not None:
-        y = class_indices(y, n_classes=n_classes, class_names=known_names)
+        y = class_labels(y, n_classes=n_classes, class_names=known_names)
     builder = ProfileBuilder(known_names, wanted)
     number = 0
     try:
@@ -243,7 +245,7 @@ def _add(
     if labels is None:
         raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
     names = builder.class_names
-    indices = class_indices(labels, n_classes=len(names), class_names=names)
+    indices = class_labels(labels, n_classes=len(names), class_names=names)
     n_batch = batches.count_samples(batch)
     if n_batch != len(indices):
         raise ShapeError(f"it has {n_batch} samples and {len(indices)} labels")

@@ -56,7 +56,8 @@ class StoredPass(ProfilePass):
             return self._stored
         if self._moved is None or self._moved[0] != threshold:
             peaks = {name: self.peaks(name) for name in self.layers}
-            self._moved = threshold, self._stored.at_peaks(peaks, self._labels, threshold)
+            labels = np.asarray(self._labels, np.int64)  # of recordings one class each
+            self._moved = threshold, self._stored.at_peaks(peaks, labels, threshold)
         return self._moved[1]
 
     def peaks(self, layer: str) -> Floats:

@@ -183,3 +183,22 @@ def test_categories_decide_the_order_of_classes(model):
 def test_names_of_other_classes_than_the_models_are_refused(model):
     with pytest.raises(DataError, match=r"names 2 classes \(a, b\), and the model has 3"):
         aw.Session(model, X, ["a", "b"] * 12)
+
+
+def test_a_sample_of_several_labels_counts_in_each_of_its_classes(model):
+    y = np.random.default_rng(5).random((24, 3)) > 0.6
+    y[:5] = False  # a batch without a label at all
+    hidden = np.asarray(model.get_layer("hidden")(X))
+    table = pd.DataFrame(y.astype(int), columns=["low", "middle", "high"])
+    for x, given in ((X, y), (X, table), ([(X[:5], y[:5]), (X[5:], y[5:])], None)):
+        found = aw.class_profiles(
+            model, x, given, "hidden", 0.2, class_names=["low", "middle", "high"], batch_size=5
+        )
+        assert found.counts.tolist() == y.sum(axis=0).tolist()
+        for index in range(3):
+            mine = hidden[y[:, index]]
+            np.testing.assert_allclose(found.firing_rate["hidden"][index], (mine > 0.2).mean(0))
+            np.testing.assert_allclose(found.mean["hidden"][index], mine.mean(0), rtol=1e-5)
+            np.testing.assert_allclose(found.max["hidden"][index], mine.max(0), rtol=1e-6)
+    with pytest.raises(ShapeError, match="2 columns of labels for 3 classes"):
+        aw.class_profiles(model, X, np.ones((24, 2)))

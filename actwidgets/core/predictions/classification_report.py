@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Doubles, Integers
+from actwidgets.core.arrays import Bools, Doubles, Integers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,6 +45,12 @@ class ClassificationReport:
         accuracy: Share of all samples; NaN of no samples.
         macro: Averages in which every class counts the same, those without samples too.
         weighted: Averages in which every class counts by its support.
+        micro: Of several labels a sample, averages in which every label counts the same; None
+            where each sample has one class, as they are the accuracy then.
+        samples: Of several labels a sample, averages over samples.
+        iou: `(class,)` float64, of the positions of masks: what was taken for the class rightly,
+            as a share of what is of it or was taken for it; 0 where nothing is or was. None of
+            whole samples.
     """
 
     class_names: tuple[str, ...]
@@ -56,9 +62,16 @@ class ClassificationReport:
     accuracy: float
     macro: Averages
     weighted: Averages
+    micro: Averages | None = None
+    samples: Averages | None = None
+    iou: Doubles | None = None
 
     def to_dataframe(self) -> "pd.DataFrame":
-        """A row per class, then `accuracy`, `macro avg` and `weighted avg`."""
+        """A row per class, then `accuracy` and the averages, as scikit-learn has them.
+
+        Of several labels a sample `micro avg` stands in the place of `accuracy`, and
+        `samples avg` comes last; of masks there is a column `iou`, with its mean over classes.
+        """
         import pandas as pd  # takes a while to load
 
         total = int(self.support.sum())
@@ -68,11 +81,27 @@ class ClassificationReport:
                 self.class_names, self.precision, self.recall, self.f1, self.support, strict=True
             )
         ]
-        lines.append(("accuracy", self.accuracy, self.accuracy, self.accuracy, total))
-        for name, each in (("macro avg", self.macro), ("weighted avg", self.weighted)):
+        if self.micro is None:
+            lines.append(("accuracy", self.accuracy, self.accuracy, self.accuracy, total))
+        for name, each in self.averages:
             lines.append((name, each.precision, each.recall, each.f1, total))
-        table = pd.DataFrame(lines, columns=["class", *COLUMNS])
-        return table.set_index("class")
+        table = pd.DataFrame(lines, columns=["class", *COLUMNS]).set_index("class")
+        if self.iou is not None:
+            table["iou"] = np.nan
+            table.iloc[: len(self.iou), -1] = self.iou
+            table.loc["macro avg", "iou"] = self.iou.mean()
+        return table
+
+    @property
+    def averages(self) -> tuple[tuple[str, Averages], ...]:
+        """The averages that there are, with the names that scikit-learn gives them."""
+        named = (
+            ("micro avg", self.micro),
+            ("macro avg", self.macro),
+            ("weighted avg", self.weighted),
+            ("samples avg", self.samples),
+        )
+        return tuple((name, each) for name, each in named if each is not None)
 
 
 def classification_report(
@@ -124,6 +153,45 @@ def report_of_counts(counts: Integers, class_names: tuple[str, ...]) -> Classifi
         accuracy=float(right.sum() / n_samples) if n_samples else float("nan"),
         macro=macro,
         weighted=weighted,
+    )
+
+
+def report_of_labels(
+    truth: Bools, predicted: Bools, class_names: tuple[str, ...]
+) -> ClassificationReport:
+    """The same of samples that may have several labels each, or none.
+
+    Args:
+        truth: `(sample, class)`: whether the sample has the label.
+        predicted: `(sample, class)`: whether it was predicted to have it.
+        class_names: One per class.
+    """
+    both = truth & predicted
+
+    def averages(axis: int | None) -> tuple[Doubles, Doubles, Doubles]:
+        right, n_true, n_said = (
+            np.atleast_1d(each.sum(axis=axis)).astype(np.int64) for each in (both, truth, predicted)
+        )
+        return _share(right, n_said), _share(right, n_true), _share(2 * right, n_true + n_said)
+
+    support = truth.sum(axis=0).astype(np.int64)
+    each, n_labels = averages(0), int(support.sum())
+    means = [float(figures.mean()) if len(figures) else float("nan") for figures in each]
+    weighted = [float(figures @ support / n_labels) if n_labels else 0.0 for figures in each]
+    of_samples = [float(f.mean()) if len(f) else float("nan") for f in averages(1)]
+    right = (truth == predicted).all(axis=1)
+    return ClassificationReport(
+        class_names=class_names,
+        precision=each[0],
+        recall=each[1],
+        f1=each[2],
+        support=support,
+        n_predicted=predicted.sum(axis=0).astype(np.int64),
+        accuracy=float(right.mean()) if len(right) else float("nan"),
+        macro=Averages(*means),
+        weighted=Averages(*weighted),
+        micro=Averages(*(float(figures[0]) for figures in averages(None))),
+        samples=Averages(*of_samples),
     )
 
 

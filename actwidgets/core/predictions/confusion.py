@@ -1,15 +1,20 @@
 """Which classes a model takes for which: counts, shares, and the samples behind each."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Doubles, Integers
-from actwidgets.core.labels import class_indices
-from actwidgets.core.predictions.classification_report import ClassificationReport, report_of_counts
+from actwidgets.core.arrays import Array, Bools, Doubles, Integers
+from actwidgets.core.labels import class_indices, mask_indices
+from actwidgets.core.predictions.classification_report import (
+    ClassificationReport,
+    report_of_counts,
+    report_of_labels,
+)
 from actwidgets.errors import DataError, SelectionError, ShapeError
 
 if TYPE_CHECKING:
@@ -35,44 +40,26 @@ class ConfusedPair:
     share: float
 
 
-@dataclass(frozen=True, eq=False)
-class Confusion:
-    """True and predicted class of some samples.
+class ConfusionCounts:
+    """What follows from how often each class was taken for each."""
 
-    Attributes:
-        labels: `(sample,)` int64 true classes.
-        predicted: `(sample,)` int64 predicted classes.
-        rows: `(sample,)` int64: which rows of the data these samples are.
-        class_names: One per class.
-        n_samples: How many samples the data hold; more than `rows` while they are read.
-        n_nan: How many of these samples have NaN among the model's outputs. They count as
-            predicted as the first class that is NaN, as `argmax` and Keras' accuracy have it.
-    """
-
-    labels: Integers
-    predicted: Integers
-    rows: Integers
     class_names: tuple[str, ...]
+    counts: Integers  # `(class, class)`: row the true class, column the predicted one
+    rows: Integers
     n_samples: int
-    n_nan: int = 0
+    n_nan: int
+    unit = "sample"  # what is counted
 
     @property
     def complete(self) -> bool:
         """Whether these are all samples of the data."""
         return len(self.rows) >= self.n_samples
 
-    @cached_property
-    def counts(self) -> Integers:
-        """`(class, class)` int64: row the true class, column the predicted one."""
-        n_classes = len(self.class_names)
-        cells = self.labels * n_classes + self.predicted
-        counts = np.bincount(cells, minlength=n_classes * n_classes).astype(np.int64)
-        return counts.reshape(n_classes, n_classes)
-
     @property
     def accuracy(self) -> float:
-        """Share of the samples that were taken for what they are; NaN of no samples."""
-        return float(np.mean(self.labels == self.predicted)) if len(self.labels) else float("nan")
+        """Share that was taken for what it is; NaN of nothing."""
+        total = int(self.counts.sum())
+        return float(np.trace(self.counts) / total) if total else float("nan")
 
     @cached_property
     def report(self) -> ClassificationReport:
@@ -151,23 +138,15 @@ class Confusion:
         Raises:
             SelectionError: No such class.
         """
-        true, predicted = self._class(true), self._class(predicted)
-        keep = np.ones(len(self.rows), bool)
-        if true is not None:
-            keep &= self.labels == true
-        if predicted is not None:
-            keep &= self.predicted == predicted
+        keep = self._has(self._class(true), self._class(predicted))
         return tuple(self.rows[keep].tolist())
 
+    def _has(self, true: int | None, predicted: int | None) -> Bools:
+        """`(sample,)`: which samples are behind a cell, a row or a column."""
+        raise NotImplementedError
+
     def _class(self, given: int | str | None) -> int | None:
-        if given is None:
-            return None
-        if isinstance(given, str) and given in self.class_names:
-            return self.class_names.index(given)
-        if isinstance(given, str) or not 0 <= given < len(self.class_names):
-            last = len(self.class_names) - 1
-            raise SelectionError(f"no class {given!r}; give its name, or an index in 0..{last}")
-        return given
+        return None if given is None else class_of(given, self.class_names)
 
     def to_dataframe(self, by: str = "counts") -> "pd.DataFrame":
         """The matrix with class names: true classes down, predicted ones across."""
@@ -180,6 +159,233 @@ class Confusion:
             index=pd.Index(names, name="true"),
             columns=pd.Index(names, name="predicted"),
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Confusion(ConfusionCounts):
+    """True and predicted class of some samples.
+
+    Attributes:
+        labels: `(sample,)` int64 true classes.
+        predicted: `(sample,)` int64 predicted classes.
+        rows: `(sample,)` int64: which rows of the data these samples are.
+        class_names: One per class.
+        n_samples: How many samples the data hold; more than `rows` while they are read.
+        n_nan: How many of these samples have NaN among the model's outputs. They count as
+            predicted as the first class that is NaN, as `argmax` and Keras' accuracy have it.
+    """
+
+    labels: Integers
+    predicted: Integers
+    rows: Integers
+    class_names: tuple[str, ...]
+    n_samples: int
+    n_nan: int = 0
+
+    @cached_property
+    def counts(self) -> Integers:  # type: ignore[override]
+        """`(class, class)` int64: row the true class, column the predicted one."""
+        n_classes = len(self.class_names)
+        cells = self.labels * n_classes + self.predicted
+        counts = np.bincount(cells, minlength=n_classes * n_classes).astype(np.int64)
+        return counts.reshape(n_classes, n_classes)
+
+    def _has(self, true: int | None, predicted: int | None) -> Bools:
+        keep = np.ones(len(self.rows), bool)
+        if true is not None:
+            keep &= self.labels == true
+        if predicted is not None:
+            keep &= self.predicted == predicted
+        return keep
+
+
+@dataclass(frozen=True, eq=False)
+class PixelConfusion(ConfusionCounts):
+    """True and predicted class of the positions of some samples: the pixels of their masks.
+
+    Attributes:
+        counts: `(class, class)` int64 positions: row the true class, column the predicted one.
+        present: `(sample, class, class)`: whether the sample has such a position; None where
+            that would take too much memory.
+        rows: `(sample,)` int64: which rows of the data these samples are.
+        class_names: One per class.
+        n_samples: How many samples the data hold.
+        n_nan: How many positions have NaN among the model's outputs.
+    """
+
+    counts: Integers
+    present: Bools | None
+    rows: Integers
+    class_names: tuple[str, ...]
+    n_samples: int
+    n_nan: int = 0
+    unit = "pixel"
+
+    @cached_property
+    def report(self) -> ClassificationReport:
+        """The same of positions, with the intersection over union of each class."""
+        report = report_of_counts(self.counts, self.class_names)
+        right = np.diag(self.counts)
+        union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - right
+        return replace(
+            report, iou=np.divide(right, union, out=np.zeros(len(right)), where=union > 0)
+        )
+
+    def _has(self, true: int | None, predicted: int | None) -> Bools:
+        if self.present is None:
+            return np.zeros(len(self.rows), bool)
+        some = self.present[:, slice(None) if true is None else [true]]
+        cells = some[:, :, slice(None) if predicted is None else [predicted]]
+        return np.asarray(cells.any(axis=(1, 2)))
+
+
+class PixelCounter:
+    """Counts the positions of masks batch by batch.
+
+    Args:
+        class_names: One per class.
+        n_samples: How many samples there are.
+        budget_bytes: What may be kept to tell samples by cell.
+    """
+
+    def __init__(
+        self, class_names: tuple[str, ...], n_samples: int, budget_bytes: int = 2**26
+    ) -> None:
+        n_classes = len(class_names)
+        self._names, self._n_samples = class_names, n_samples
+        self._counts = np.zeros((n_classes, n_classes), np.int64)
+        fits = n_samples * n_classes**2 <= budget_bytes
+        self._present = np.zeros((n_samples, n_classes, n_classes), bool) if fits else None
+        self._n_read = self._n_nan = 0
+
+    @property
+    def n_read(self) -> int:
+        """How many samples were added."""
+        return self._n_read
+
+    def add(self, masks: ArrayLike, outputs: Array, threshold: float = 0.5) -> None:
+        """Add the next samples.
+
+        Args:
+            masks: `(sample, …)` class indices of positions, or one-hot `(sample, …, class)`.
+            outputs: `(sample, …, class)` of the model; `(sample, …, 1)` for two classes.
+            threshold: Above which a single output means the second class.
+
+        Raises:
+            DataError: Classes outside the names.
+            ShapeError: Masks of another shape than the outputs.
+        """
+        n_classes = len(self._names)
+        true = mask_indices(masks, outputs.shape[:-1], n_classes)
+        single = outputs.shape[-1] == 1
+        said = outputs[..., 0] > threshold if single else outputs.argmax(axis=-1)
+        cells = (true * n_classes + said).reshape(len(true), -1)
+        for place, each in enumerate(cells, self._n_read):
+            found = np.bincount(each, minlength=n_classes**2).reshape(n_classes, n_classes)
+            self._counts += found
+            if self._present is not None:
+                self._present[place] = found > 0
+        self._n_nan += int(np.isnan(outputs).any(axis=-1).sum())
+        self._n_read += len(true)
+
+    def confusion(self) -> PixelConfusion:
+        """What was counted so far: a copy."""
+        present = None if self._present is None else self._present[: self._n_read].copy()
+        rows = np.arange(self._n_read)
+        return PixelConfusion(
+            self._counts.copy(), present, rows, self._names, self._n_samples, self._n_nan
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class MultilabelConfusion:
+    """True and predicted labels of samples that may have several each, or none.
+
+    Attributes:
+        truth: `(sample, class)`: whether the sample has the label.
+        predicted: `(sample, class)`: whether the model says so.
+        rows: `(sample,)` int64: which rows of the data these samples are.
+        class_names: One per class.
+        n_samples: How many samples the data hold; more than `rows` while they are read.
+        n_nan: How many of these samples have NaN among the model's outputs; it means no.
+    """
+
+    truth: Bools
+    predicted: Bools
+    rows: Integers
+    class_names: tuple[str, ...]
+    n_samples: int
+    n_nan: int = 0
+    unit = "sample"
+
+    @property
+    def complete(self) -> bool:
+        """Whether these are all samples of the data."""
+        return len(self.rows) >= self.n_samples
+
+    @cached_property
+    def counts(self) -> Integers:
+        """`(class, 2, 2)` int64: row whether it has the label, column whether the model says so.
+
+        As scikit-learn's `multilabel_confusion_matrix` has it: right no, wrong yes; wrong no,
+        right yes.
+        """
+        truth, said = self.truth, self.predicted
+        cells = [[~truth & ~said, ~truth & said], [truth & ~said, truth & said]]
+        return np.stack([np.stack([c.sum(axis=0) for c in line], -1) for line in cells], axis=1)
+
+    @property
+    def accuracy(self) -> float:
+        """Share of the samples all of whose labels are right; NaN of no samples."""
+        return self.report.accuracy
+
+    @cached_property
+    def report(self) -> ClassificationReport:
+        """Precision, recall and F1 of each label, and their averages."""
+        return report_of_labels(self.truth, self.predicted, self.class_names)
+
+    def samples(
+        self, label: int | str, true: bool | None = None, predicted: bool | None = None
+    ) -> tuple[int, ...]:
+        """Rows of the data in a cell of a label's matrix, in a row or a column of it.
+
+        Args:
+            label: Index or name.
+            true: Whether they have it; None for all.
+            predicted: Whether the model says so; None for all.
+
+        Raises:
+            SelectionError: No such label.
+        """
+        index = class_of(label, self.class_names)
+        keep = np.ones(len(self.rows), bool)
+        if true is not None:
+            keep &= self.truth[:, index] == true
+        if predicted is not None:
+            keep &= self.predicted[:, index] == predicted
+        return tuple(self.rows[keep].tolist())
+
+    def to_dataframe(self) -> "pd.DataFrame":
+        """A row per label: how many samples rightly or wrongly have it, or have it not."""
+        import pandas as pd  # takes a while to load
+
+        columns = ["true negative", "false positive", "false negative", "true positive"]
+        index = pd.Index(list(self.class_names), name="label")
+        return pd.DataFrame(self.counts.reshape(-1, 4), index=index, columns=columns)
+
+
+def class_of(given: int | str, class_names: Sequence[str]) -> int:
+    """The index of a class given by name or index.
+
+    Raises:
+        SelectionError: No such class.
+    """
+    if isinstance(given, str) and given in class_names:
+        return list(class_names).index(given)
+    if isinstance(given, str) or not 0 <= given < len(class_names):
+        last = len(class_names) - 1
+        raise SelectionError(f"no class {given!r}; give its name, or an index in 0..{last}")
+    return given
 
 
 def confusion(

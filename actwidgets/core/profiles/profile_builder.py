@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from actwidgets.core.arrays import Integers
+from actwidgets.core.arrays import Bools, Integers
+from actwidgets.core.labels import label_pairs
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.core.profiles.sample_summary import SampleSummary
 from actwidgets.core.profiles.unit_statistics import GATHERED
@@ -71,18 +72,20 @@ class ProfileBuilder:
         self.class_names, self._wanted = tuple(class_names), wanted
         self._counts = np.zeros(len(self.class_names), np.int64)
         self._sums: dict[str, UnitSums] = {}
+        self._n_samples = 0
 
     @property
     def n_samples(self) -> int:
         """Samples added so far."""
-        return int(self._counts.sum())
+        return self._n_samples
 
-    def add(self, summaries: Mapping[str, SampleSummary], labels: Integers) -> None:
+    def add(self, summaries: Mapping[str, SampleSummary], labels: Integers | Bools) -> None:
         """Add one batch: all of it, or none where it does not fit.
 
         Args:
             summaries: By layer, the same layers each time.
-            labels: `(sample,)` class indices.
+            labels: `(sample,)` class indices, or `(sample, class)` bool: then a sample counts in
+                every class that it has, and one without in none.
 
         Raises:
             ShapeError: A layer has another number of units than before; or other positions,
@@ -94,7 +97,13 @@ class ProfileBuilder:
             self._sums = {name: self._empty(each) for name, each in summaries.items()}
         for name, summary in summaries.items():
             self._check(name, summary)
-        groups = Groups.of(labels)
+        self._n_samples += len(labels)
+        if labels.ndim == 2:
+            rows, labels = label_pairs(labels)
+            if not len(rows):
+                return
+            summaries = {name: each.take(rows) for name, each in summaries.items()}
+        groups = Groups.of(np.asarray(labels, np.int64))
         self._counts[groups.present] += groups.sizes
         for name, summary in summaries.items():
             self._sums[name].add(

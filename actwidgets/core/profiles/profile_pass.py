@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from actwidgets.core.arrays import Floats, finite_range
+from actwidgets.core.labels import label_pairs
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
 from actwidgets.core.profiles.sample_summary import SampleSummary
@@ -33,7 +34,8 @@ class ProfilePass:
     Args:
         layers: Names of the layers.
         summaries: From a range of rows to each layer's summary of them.
-        labels: `(sample,)` class indices of all samples.
+        labels: `(sample,)` class indices of all samples; or `(sample, class)` bool, where one
+            counts in every class that it has.
         class_names: One per class.
         threshold: What the pass counts.
         budget_bytes: What the peaks may take.
@@ -46,7 +48,7 @@ class ProfilePass:
         self,
         layers: Layers,
         summaries: Callable[[range], Mapping[str, SampleSummary]],
-        labels: NDArray[np.int64],
+        labels: NDArray[np.int64] | NDArray[np.bool_],
         class_names: tuple[str, ...],
         *,
         threshold: float,
@@ -100,7 +102,7 @@ class ProfilePass:
 
     def can_answer(self, threshold: float) -> bool:
         """Whether profiles at this threshold follow from what was read."""
-        profiles = self._sofar()
+        profiles = self._sofar().profiles
         held = profiles.layers or self.layers
         return (
             self._fits
@@ -113,18 +115,22 @@ class ProfilePass:
 
         `complete` of the result tells whether that is all.
         """
-        profiles = self._sofar()
+        read = self._sofar()
+        profiles = read.profiles
         if threshold == profiles.threshold or not profiles.layers:
             return profiles
         if not self._peaks:
             return profiles.at_threshold(threshold)
-        seen = slice(0, profiles.n_samples)
+        seen: Any = slice(0, read.n_samples)
+        labels = self._labels[seen]
+        if labels.ndim == 2:
+            seen, labels = label_pairs(labels)
         peaks = {name: high[seen] for name, high in self._peaks.items()}
-        return profiles.at_peaks(peaks, self._labels[seen], threshold)
+        return profiles.at_peaks(peaks, labels, threshold)
 
     def peak_range(self, layer: str) -> tuple[float, float]:
         """The smallest and the largest value read: where thresholds make a difference."""
-        profiles = self._sofar()
+        profiles = self._sofar().profiles
         if layer not in profiles.layers:
             return 0.0, 0.0
         sums = profiles.sums[layer]
@@ -145,15 +151,15 @@ class ProfilePass:
         top = self._top.get(layer)
         return TopSamples.none() if top is None else top.of_unit(unit)
 
-    def _sofar(self) -> ClassProfiles:
+    def _sofar(self) -> _Read:
         read = self._read
         if read.n_samples == self._builder.n_samples:
-            return read.profiles
+            return read
         with self._stepping:  # a copy is taken when somebody looks, not with every batch
             n_read = self._builder.n_samples
             profiles = self._builder.profiles(complete=n_read >= self.n_samples)
             self._read = _Read(n_read, profiles)
-            return profiles
+            return self._read
 
     def _keep_peaks(self, rows: range, summaries: Mapping[str, SampleSummary]) -> None:
         if not self._peaks and self._fits:

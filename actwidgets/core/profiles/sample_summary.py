@@ -32,6 +32,14 @@ class SampleSummary:
     n_nan: Integers | None = None
     n_positions: int = 1
 
+    def take(self, rows: Integers) -> "SampleSummary":
+        """The same of some samples; one may come several times."""
+        low, n_above, n_nan = (
+            None if each is None else each[rows] for each in (self.low, self.n_above, self.n_nan)
+        )
+        high, mean = self.high[rows], self.mean[rows]
+        return SampleSummary(high, mean, low, n_above, n_nan, self.n_positions)
+
 
 def summarise(outputs: ArrayLike, threshold: float | None = None) -> SampleSummary:
     """Fold the positions of one batch of one layer's outputs.
