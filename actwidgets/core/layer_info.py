@@ -14,8 +14,8 @@ class LayerInfo:
             where they vary.
         n_units: Length of the axis along which the units lie; 1 for a scalar per sample.
         n_params: Weights of the layer, trainable or not, those of its sub-layers included.
-        unit_axis: That axis: -1, or 1 for `channels_first` and for the heads of attention
-            scores.
+        unit_axis: That axis: -1 for the last, else counted from the samples: 1 for
+            `channels_first` and for the heads of attention scores, 2 behind an axis of time.
     """
 
     name: str

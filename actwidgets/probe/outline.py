@@ -27,8 +27,9 @@ def outline(model: Any) -> Catalogue | None:
         graph = _graph_of(model)
         if any(tensor.shape[0] is not None for tensor in graph.inputs):
             raise _OpaqueError  # built by a call: shapes hold for that size of batch only
-        outputs = [*_tensors_of("", model, graph.outputs, UnitAxes())]
-        outputs += _walk(model, graph, (), UnitAxes(), CallNames())
+        axes = UnitAxes()
+        outputs = [*_walk(model, graph, (), axes, CallNames())]
+        outputs = [*_tensors_of("", model, graph.outputs, axes), *outputs]
         return Catalogue(outputs, graph._outputs_struct, graph.output_names)
     except (_OpaqueError, AttributeError, KeyError):  # or Keras' inside has changed
         return None
@@ -52,18 +53,22 @@ def _walk(
             continue  # a Sequential is made of layers; the rest computes masks
         here = (*path, names.name(path, operation))
         outputs = keras.tree.flatten(node.outputs)
-        axes.note(operation, node.input_tensors, outputs)
-        yield from _tensors_of("/".join(here), operation, outputs, axes)
+        inside: list[Output] = []
+        axes.note(operation, (node.arguments.args, node.arguments.kwargs), outputs)
         if isinstance(operation, keras.Model):
             inner = _graph_of(operation)
             if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
                 raise _OpaqueError
-            yield from _walk(operation, inner, here, axes, names)
+            axes.hand_on(node.input_tensors, inner.inputs)
+            inside = [*_walk(operation, inner, here, axes, names)]
+            axes.hand_on(inner.outputs, outputs)
         elif getattr(operation, "_layers", None) and not is_recurrent(operation):
             raise _OpaqueError
+        yield from _tensors_of("/".join(here), operation, outputs, axes)
+        yield from inside
 
 
 def _tensors_of(name: str, layer: Any, tensors: Any, axes: UnitAxes) -> Iterator[Output]:
     for index, tensor in enumerate(tensors):
-        axis = axes.of(tensor, layer, index)
+        axis = axes.of(tensor)
         yield describe(element_name(name, index), layer, tensor, axis, sample_axis=(None,))

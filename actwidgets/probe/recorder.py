@@ -213,7 +213,7 @@ class _Calls:
             layer, output = self.outputs[name]
             tensors = [t for t in tf.nest.flatten(output) if hasattr(t, "shape")]
             for index, tensor in enumerate(tensors):
-                axis = self._axes.of(tensor, layer, index)
+                axis = self._axes.of(tensor)
                 found.append(Tap(element_name(name, index), layer, tensor, axis))
         return tuple(found)
 

@@ -1,57 +1,455 @@
 """Along which axis of a layer's output its units lie."""
 
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
+import keras
+import numpy as np
 import tensorflow as tf
 
+from actwidgets.probe.graph_calls import calls_of
+
 LAST = -1
-_FIRST = 1  # behind the samples
-_ATTENTION = ("MultiHeadAttention", "GroupQueryAttention", "GroupedQueryAttention")
+Shape = tuple[int | None, ...]
+
+
+class Given(NamedTuple):
+    """A tensor that a call takes.
+
+    Attributes:
+        shape: Samples first.
+        axis: The axis of its units, counted from the samples; None where that is not known.
+    """
+
+    shape: Shape
+    axis: int | None
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call of a layer, as far as its shapes go.
+
+    Attributes:
+        layer: The layer, or a plain operation.
+        given: What it takes.
+        shape: Of one tensor that it puts out.
+        index: Which of those that is.
+        args: What it was called with.
+        kwargs: Likewise, by name.
+    """
+
+    layer: Any
+    given: tuple[Given, ...]
+    shape: Shape
+    index: int = 0
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rank(self) -> int:
+        """The number of its axes, that of the samples included."""
+        return len(self.shape)
+
+    @property
+    def axis(self) -> int | None:
+        """That of the first tensor given."""
+        return self.given[0].axis if self.given else None
+
+    def setting(self, *names: str, place: int = 1) -> Any:
+        """A setting of an operation: Keras 3 keeps it, Keras 2 is called with it."""
+        for name in names:
+            if name in self.kwargs:
+                return self.kwargs[name]
+            if hasattr(self.layer, name):
+                return getattr(self.layer, name)
+        return self.args[place] if len(self.args) > place else None
 
 
 class UnitAxes:
-    """Follows `channels_first` through the layers of one call, tensor by tensor.
+    """Follows the axis of the units through the layers of one call, tensor by tensor.
 
-    The axis is the last one unless a layer says `data_format="channels_first"`; layers that
-    say nothing and keep the shape (activations, normalisation, sums) hand on what they got.
+    Each layer is asked by its kind and its settings: a convolution by `data_format`, a Dense has
+    its units last, a Permute moves them. Only a layer of the user's own that says nothing is
+    taken to leave them where they were, if it puts out the shape that it got; and where nothing
+    is known the units are last.
     """
 
     def __init__(self) -> None:
-        self._first: dict[int, Any] = {}  # by id; holding the tensor keeps its id its own
+        self._known: dict[int, tuple[Any, int]] = {}  # by id; holding the tensor keeps its id its
 
     def note(self, layer: Any, arguments: Any, output: Any) -> None:
-        """Take notice of one call."""
-        outputs = [t for t in tf.nest.flatten(output) if _rank(t) >= 3]
-        if not outputs:
-            return
-        said = getattr(layer, "data_format", None)
-        if said is None and not self._first:
-            return
-        if said is not None:
-            if said == "channels_first":
-                self._first |= {id(tensor): tensor for tensor in outputs}
-            return
-        if type(layer).__name__ in ("Permute", "Transpose", "Reshape"):
-            return
-        given = [t for t in tf.nest.flatten(arguments) if id(t) in self._first]
-        for tensor in outputs:
-            if any(_same_positions(tensor, other) for other in given):
-                self._first[id(tensor)] = tensor
+        """Take notice of one call.
 
-    def of(self, tensor: Any, layer: Any, index: int) -> int:
-        """The axis for one tensor: the `index`-th that a layer put out."""
-        if id(tensor) in self._first:
-            return _FIRST
-        if index == 1 and _rank(tensor) == 4 and type(layer).__name__ in _ATTENTION:
-            return _FIRST  # scores: (sample, head, query, key)
-        return LAST
+        Args:
+            layer: What is called.
+            arguments: Its arguments and its keyword arguments.
+            output: What it puts out.
+        """
+        args, kwargs = arguments
+        given = tuple(
+            Given(shape, self._axis(tensor))
+            for tensor in tf.nest.flatten((args, kwargs))
+            if (shape := _shape(tensor))
+        )
+        for index, tensor in enumerate(each for each in tf.nest.flatten(output) if _shape(each)):
+            shape = _shape(tensor)
+            if _is_container(layer) or (id(tensor) in self._known and not _is_keras(layer)):
+                continue  # what is inside has told
+            axis = axis_of(Call(layer, given, shape, index, tuple(args), kwargs))
+            self._set(tensor, axis)
+
+    def hand_on(self, given: Sequence[Any], taken: Sequence[Any]) -> None:
+        """Some tensors stand for others: those inside a model for those it is called with."""
+        if len(given) == len(taken):
+            for one, other in zip(given, taken, strict=True):
+                self._set(other, self._axis(one))
+
+    def of(self, tensor: Any) -> int:
+        """The axis of one tensor's units: -1 for the last, else counted from the samples."""
+        axis, rank = self._axis(tensor), len(_shape(tensor))
+        return LAST if axis is None or axis == rank - 1 else axis
+
+    def _axis(self, tensor: Any) -> int | None:
+        known = self._known.get(id(tensor))
+        return _axis_by_operation(tensor, self._known) if known is None else known[1]
+
+    def _set(self, tensor: Any, axis: int | None) -> None:
+        if axis is None or not 0 < axis < len(_shape(tensor)):
+            self._known.pop(id(tensor), None)
+        else:
+            self._known[id(tensor)] = tensor, axis
 
 
-def _rank(tensor: Any) -> int:
-    shape = getattr(tensor, "shape", ())
-    rank = getattr(shape, "rank", -1)
-    return len(shape) if rank == -1 else rank or 0
+def axis_of(call: Call) -> int | None:
+    """The axis along which a call puts out its units; None where nothing tells."""
+    layer = call.layer
+    if getattr(layer, "data_format", None) in ("channels_first", "channels_last"):
+        return _by_data_format(call)
+    if not _is_keras(layer):
+        alike = [each for each in call.given if each.shape == call.shape]
+        return _agreed([each.axis for each in alike])
+    rule = next((_RULES[name] for name in _kinds(layer) if name in _RULES), _kept)
+    return rule(call)
 
 
-def _same_positions(tensor: Any, other: Any) -> bool:
-    return len(tensor.shape) == len(other.shape) and tensor.shape[2:] == other.shape[2:]
+# --- which kind of part it is ------------------------------------------------------------
+
+
+def _kinds(layer: Any) -> list[str]:
+    """The names of Keras' own classes that a layer is of, the nearest first."""
+    symbol = getattr(layer, "symbol", None)  # of a TensorFlow function in a Keras 2 model
+    if symbol and isinstance(symbol, str):
+        return [f"tf.{symbol.rpartition('.')[2]}"]
+    return [each.__name__ for each in type(layer).__mro__ if _is_of_keras(each)]
+
+
+def _is_keras(layer: Any) -> bool:
+    """Whether it computes as one of Keras' own: one of a subclass with a `call` does not."""
+    call = next((each for each in type(layer).__mro__ if "call" in vars(each)), object)
+    return _is_of_keras(call) and type(layer).__name__ != "Lambda"
+
+
+def _is_of_keras(kind: type) -> bool:
+    return kind.__module__.partition(".")[0] in ("keras", "tf_keras")
+
+
+def _is_container(layer: Any) -> bool:
+    return hasattr(layer, "layers") and hasattr(layer, "get_layer")
+
+
+# --- rules -------------------------------------------------------------------------------
+
+
+def _agreed(axes: Sequence[int | None]) -> int | None:
+    """The axis that all who know one name."""
+    known = {axis for axis in axes if axis is not None}
+    return known.pop() if len(known) == 1 else None
+
+
+def _last(call: Call) -> int | None:
+    return call.rank - 1
+
+
+def _unknown(call: Call) -> int | None:
+    return None
+
+
+def _kept(call: Call) -> int | None:
+    """Number by number, shapes aligned at their ends: an axis of length one tells nothing."""
+    axes = []
+    for shape, axis in call.given:
+        shift = call.rank - len(shape)
+        if axis is None or shift < 0 or (shift and len(call.given) == 1):
+            continue
+        if shape[axis] != 1 or call.shape[axis + shift] == 1:
+            axes.append(axis + shift)
+    return _agreed(axes)
+
+
+def _normalized(call: Call) -> int | None:
+    """As it was; a layer that has one weight for each unit says where they are else."""
+    axis = getattr(call.layer, "axis", None)
+    if isinstance(axis, Sequence) and len(axis) == 1:  # of Keras 2
+        axis = axis[0]
+    kept = _kept(call)
+    return axis % call.rank if kept is None and isinstance(axis, int) else kept
+
+
+def _by_data_format(call: Call) -> int | None:
+    if call.layer.data_format == "channels_last":
+        return call.rank - 1
+    over_time = getattr(call.layer, "return_sequences", False) and call.index == 0
+    axis = 2 if over_time else 1  # a ConvLSTM puts time before channels
+    return axis if axis < call.rank else None
+
+
+def _of_attention(call: Call) -> int | None:
+    """Scores are (sample, head, query, key): a map for each head."""
+    return 1 if call.index == 1 and call.rank == 4 else call.rank - 1
+
+
+def _by_equation(call: Call) -> int | None:
+    """The axis that a weight brings in, the last of several; else that of the input's units."""
+    equation = call.setting("equation", "subscripts", place=0)
+    if not isinstance(equation, str) or not call.given:
+        return None
+    taken, _, brought = equation.replace(" ", "").partition("->")
+    inputs = taken.partition(",")[0]
+    shift = call.rank - len(brought.replace("...", ""))  # axes that an ellipsis stands for
+    if "..." in brought:
+        at = brought.index("...")
+        axes = [k if k < at else k + shift for k in range(call.rank - shift)]
+        brought = brought.replace("...", "")
+    else:
+        axes = list(range(call.rank))
+    new = [axis for axis, letter in zip(axes, brought, strict=False) if letter not in inputs]
+    if new and _is_layer_with(call.layer, "kernel"):
+        return new[-1]
+    axis = call.axis
+    if axis is None or "..." in inputs or axis >= len(inputs) or inputs[axis] not in brought:
+        return None
+    return axes[brought.index(inputs[axis])]
+
+
+def _is_layer_with(layer: Any, name: str) -> bool:
+    return hasattr(layer, name) or hasattr(layer, f"_{name}")
+
+
+def _moved(change: Callable[[Call, np.ndarray], np.ndarray]) -> Callable[[Call], int | None]:
+    """A rule for what changes the order of axes: done to an array whose lengths tell them."""
+
+    def rule(call: Call) -> int | None:
+        if call.axis is None:
+            return None
+        lengths = range(1, len(call.given[0].shape) + 1)
+        try:
+            shape = change(call, np.empty(lengths, bool)).shape
+        except (TypeError, ValueError, IndexError):  # settings that are tensors
+            return None
+        return shape.index(call.axis + 1) if call.axis + 1 in shape else None
+
+    return rule
+
+
+def _permuted(call: Call, array: np.ndarray) -> np.ndarray:
+    return array.transpose(0, *call.layer.dims)
+
+
+def _transposed(call: Call, array: np.ndarray) -> np.ndarray:
+    return np.transpose(array, call.setting("axes", "perm"))
+
+
+def _swapped(call: Call, array: np.ndarray) -> np.ndarray:
+    return np.swapaxes(array, call.setting("axis1"), call.setting("axis2"))
+
+
+def _moved_axis(call: Call, array: np.ndarray) -> np.ndarray:
+    return np.moveaxis(array, call.setting("source"), call.setting("destination", place=2))
+
+
+def _expanded(call: Call, array: np.ndarray) -> np.ndarray:
+    axis = call.setting("axis")
+    return np.expand_dims(array, axis if isinstance(axis, int) else tuple(axis))
+
+
+def _picked(call: Call, array: np.ndarray) -> np.ndarray:
+    """`x[:, 0]` and the like: an axis picked from goes, a new one comes."""
+    names = [each for each in ("key", "slice_spec") if each in call.kwargs]
+    key = call.kwargs[names[0]] if names else call.args[1]
+    parts: list[Any] = []
+    for part in key if isinstance(key, tuple | list) else (key,):
+        if isinstance(part, slice | dict):  # Keras 2 writes a slice as a dict
+            parts.append(slice(None))
+        elif part is None or part is Ellipsis:
+            parts.append(part)
+        else:
+            parts.append(0)
+    return array[tuple(parts)]
+
+
+def _reshaped(call: Call) -> int | None:
+    """Numbers stay in order: an axis lives on if as many of its length follow as before."""
+    axis, shape = call.axis, call.given[0].shape if call.given else ()
+    if axis is None or None in shape[1 : axis + 1]:
+        return None
+    if len(shape) == 2 and call.rank == 3:
+        return None  # a sequence of single numbers, or one step of many: nothing tells
+    before = np.prod([1, *shape[1:axis]])
+    for place in range(1, call.rank):
+        so_far = call.shape[1:place]
+        if None in so_far:
+            return None
+        if call.shape[place] == shape[axis] and np.prod([1, *so_far]) == before:
+            behind = [call.shape[place + 1 :], shape[axis + 1 :]]
+            if len({np.prod([1, *each]) for each in behind if None not in each}) == 1:
+                return place
+    return None
+
+
+def _reduced(call: Call) -> int | None:
+    axes, axis = call.setting("axis"), call.axis
+    keeps = call.setting("keepdims", place=2)
+    if axis is None or axes is None:
+        return None
+    rank = len(call.given[0].shape)
+    gone = {each % rank for each in ([axes] if isinstance(axes, int) else axes)}
+    if axis in gone:
+        return None
+    return axis if keeps else axis - sum(each < axis for each in gone)
+
+
+def _squeezed(call: Call) -> int | None:
+    shape, axes, axis = call.given[0].shape, call.setting("axis"), call.axis
+    if axis is None:
+        return None
+    if axes is None:
+        axes = [place for place, length in enumerate(shape) if length == 1]
+    gone = {each % len(shape) for each in ([axes] if isinstance(axes, int) else axes)}
+    return None if axis in gone else axis - sum(each < axis for each in gone)
+
+
+def _concatenated(call: Call) -> int | None:
+    return _agreed([each.axis for each in call.given])
+
+
+def _stacked(call: Call) -> int | None:
+    axis, place = _agreed([each.axis for each in call.given]), call.setting("axis") or 0
+    return None if axis is None else axis + (place % call.rank <= axis)
+
+
+def _through_time(call: Call) -> int | None:
+    """What the layer inside says of one step."""
+    inside = call.layer.layer
+    steps = tuple(
+        Given((shape[0], *shape[2:]), None if axis is None or axis < 2 else axis - 1)
+        for shape, axis in call.given
+        if len(shape) > 2
+    )
+    axis = _inside(inside, Call(inside, steps, (call.shape[0], *call.shape[2:]), call.index))
+    if axis is None:  # it makes no units: those along its steps stay there
+        return 1 if call.axis == 1 else None
+    return axis + 1
+
+
+def _wrapped(call: Call) -> int | None:
+    inside = getattr(call.layer, "forward_layer", None) or call.layer.layer
+    return _inside(inside, Call(inside, call.given, call.shape, call.index))
+
+
+def _inside(layer: Any, call: Call) -> int | None:
+    if not _is_container(layer):
+        return axis_of(call)
+    try:
+        graph = getattr(layer, "_functional", None) or layer
+        axes = UnitAxes()
+        for tensor, (_, axis) in zip(graph.inputs, call.given, strict=False):
+            axes._set(tensor, axis)
+        for part, node in calls_of(graph).made:
+            said = getattr(node, "arguments", None)  # Keras 2 has them on the node
+            args = (said.args, said.kwargs) if said else (node.call_args, node.call_kwargs)
+            axes.note(part, args, node.outputs)
+        return axes._axis(graph.outputs[call.index])
+    except (AttributeError, IndexError):  # not a graph
+        return None
+
+
+_RULES: dict[str, Callable[[Call], int | None]] = {
+    **dict.fromkeys(("Dense", "Embedding", "RNN", "RepeatVector", "CategoryEncoding"), _last),
+    **dict.fromkeys(("Attention", "BaseDenseAttention", "HashedCrossing", "Hashing"), _last),
+    **dict.fromkeys(("TextVectorization", "StringLookup", "IntegerLookup"), _last),
+    **dict.fromkeys(("MultiHeadAttention", "GroupedQueryAttention"), _of_attention),
+    **dict.fromkeys(("EinsumDense", "Einsum", "tf.einsum"), _by_equation),
+    **dict.fromkeys(("BatchNormalization", "GroupNormalization"), _normalized),
+    "GroupQueryAttention": _of_attention,
+    "TimeDistributed": _through_time,
+    **dict.fromkeys(("Bidirectional", "Wrapper"), _wrapped),
+    "Permute": _moved(_permuted),
+    **dict.fromkeys(("Transpose", "tf.transpose"), _moved(_transposed)),
+    "Swapaxes": _moved(_swapped),
+    "Moveaxis": _moved(_moved_axis),
+    **dict.fromkeys(("ExpandDims", "tf.expand_dims"), _moved(_expanded)),
+    **dict.fromkeys(("GetItem", "SlicingOpLambda", "tf.getitem"), _moved(_picked)),
+    **dict.fromkeys(("Reshape", "View", "tf.reshape"), _reshaped),
+    **dict.fromkeys(("Squeeze", "tf.squeeze"), _squeezed),
+    **dict.fromkeys(("Concatenate", "tf.concat"), _concatenated),
+    **dict.fromkeys(("Stack", "tf.stack"), _stacked),
+    **dict.fromkeys(("Mean", "Max", "Min", "Sum", "Prod", "Std", "Var", "Any", "All"), _reduced),
+    **dict.fromkeys(("Amax", "Amin", "Argmax", "Argmin", "Median", "Quantile"), _reduced),
+    **dict.fromkeys(("Percentile", "CountNonzero", "Logsumexp", "Norm"), _reduced),
+    **dict.fromkeys(("Nanmean", "Nanmax", "Nanmin", "Nansum", "Nanstd", "Nanvar"), _reduced),
+    **dict.fromkeys(("Nanprod", "Nanmedian", "Nanquantile", "Nanpercentile"), _reduced),
+    **dict.fromkeys(("Ptp", "Unstack", "Trapezoid"), _reduced),
+    **{
+        f"tf.reduce_{name}": _reduced
+        for name in ("mean", "max", "min", "sum", "prod", "std", "variance", "logsumexp")
+    },
+    **dict.fromkeys(("Matmul", "Dot", "Tensordot", "Inner", "Outer", "Kron", "Vdot"), _unknown),
+    **dict.fromkeys(("tf.matmul", "tf.tensordot", "tf.gather", "tf.boolean_mask"), _unknown),
+    **dict.fromkeys(("Cholesky", "Inv", "Pinv", "Qr", "SVD", "Eig", "Eigh"), _unknown),
+    **dict.fromkeys(("Solve", "SolveTriangular", "Lstsq", "CholeskyInverse"), _unknown),
+    **dict.fromkeys(("Diag", "Diagflat", "Diagonal", "Rot90", "Cross", "CDist"), _unknown),
+    **dict.fromkeys(("Corrcoef", "Correlate", "DotProductAttention", "Scatter"), _unknown),
+    **dict.fromkeys(("Map", "Scan", "AssociativeScan", "WhileLoop", "Cond"), _unknown),
+    **dict.fromkeys(("VectorizedMap", "Rearrange", "Function", "Switch"), _unknown),
+}
+
+
+# --- a graph's own operations, between the layers of a model without a list of them -------
+
+# fmt: off
+_NUMBER_BY_NUMBER = {
+    "AddV2", "Add", "Sub", "Mul", "RealDiv", "Div", "Maximum", "Minimum",
+    "SquaredDifference", "Pow", "BiasAdd", "Relu", "Relu6", "Elu", "Selu", "LeakyRelu",
+    "Softplus", "Softsign", "Sigmoid", "Tanh", "Exp", "Log", "Log1p", "Sqrt", "Rsqrt",
+    "Square", "Abs", "Neg", "Erf", "Cast", "Identity", "StopGradient", "SelectV2",
+    "ClipByValue", "Softmax", "FusedBatchNormV3", "MulNoNan",
+}
+# fmt: on
+
+
+def _axis_by_operation(
+    tensor: Any, known: Mapping[int, tuple[Any, int]], depth: int = 8
+) -> int | None:
+    """Ask what a traced tensor was computed from, as `x + y` in a model's own `call`."""
+    operation = None if hasattr(tensor, "numpy") else getattr(tensor, "op", None)
+    kind, rank = getattr(operation, "type", None), len(_shape(tensor))
+    if not depth or not (kind == "Transpose" or kind in _NUMBER_BY_NUMBER):
+        return None
+    axes = []
+    for given in operation.inputs if operation is not None else ():
+        found = known.get(id(given))
+        axis = _axis_by_operation(given, known, depth - 1) if found is None else found[1]
+        if axis is not None and len(_shape(given)) == rank:
+            axes.append(axis)
+    if kind == "Transpose" and axes:
+        order = tf.get_static_value(operation.inputs[1])
+        return None if order is None else [*order].index(axes[0])
+    return _agreed(axes)
+
+
+def _shape(tensor: Any) -> Shape:
+    shape = getattr(tensor, "shape", None)
+    if shape is None or isinstance(tensor, keras.Layer) or getattr(shape, "rank", 0) is None:
+        return ()
+    return tuple(shape)
