@@ -10,8 +10,9 @@ from actwidgets._traits import Index, Indices
 from actwidgets.background import Reading as Reading
 from actwidgets.core import probes
 from actwidgets.core.interventions.disturbance import UNDISTURBED
-from actwidgets.core.labels import checked_class_names, count_classes, names_of_classes
+from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import checked_output_is
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
@@ -35,11 +36,15 @@ class Session(SessionPredictions):
         x: Samples: an array, a list or dict of arrays, or a re-iterable of batches, of which
             the first `max_samples` are kept. A table of pandas or Polars, a sparse matrix, and
             what is read row by row from a store (h5py, zarr, Dask, xarray) are arrays too.
-        y: `(sample,)` class indices or names, or one-hot; optional.
+        y: `(sample,)` class indices or names, or one-hot, or the targets of a regression;
+            optional.
         class_names: One per class of the model's output; optional. By default the categories
             of a categorical `y`, the columns of a one-hot table, or other names in `y` in
             alphabetical order: `class_order` says so.
         head: Which of several outputs is predicted, by name or index; the first by default.
+        output_is: What that output is: "logit", "probability" or "value". None has it read
+            off the model: its last function, the loss it was compiled with, what `y` and
+            `class_names` are. `output` tells what was found, and why.
         training: Whether layers such as dropout act as they do in training.
         memory_budget_bytes: What cached arrays and kept peaks may take, about.
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
@@ -81,6 +86,7 @@ class Session(SessionPredictions):
         *,
         class_names: Sequence[str] | None = None,
         head: str | int | None = None,
+        output_is: str | None = None,
         training: bool = False,
         memory_budget_bytes: int = 512 * 2**20,
         max_samples: int = 2000,
@@ -88,7 +94,8 @@ class Session(SessionPredictions):
         **choice: Any,
     ) -> None:
         self._applying = True  # no validation before there is something to validate against
-        self._options: dict[str, Any] = {"head": head, "training": training}
+        checked_output_is(output_is)
+        self._options: dict[str, Any] = {"head": head, "output_is": output_is, "training": training}
         self._given_names = class_names
         kept = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
         super().__init__(kept, memory_budget_bytes)
@@ -212,13 +219,17 @@ class Session(SessionPredictions):
             probe = KerasProbe(model, one, warm=True, **self._options)
         if not probe.layers:
             raise ModelError("this model has no layer with an output to show")
-        names = names_of_classes(self._given_names, self._samples.label_names, probe.n_classes)
-        n_classes = count_classes(probe.n_classes, names)
-        class_names = checked_class_names(names, n_classes)
         probe.check(one)
-        self._samples.read_labels(n_classes, class_names)
+        said, samples = self._options["output_is"], self._samples
+        output, names = probes.settled_output_kind(probe, samples, self._given_names, said)
+        n_classes = count_classes(probe.n_classes, names, output, samples.y)
+        class_names = checked_class_names(names, n_classes)
+        samples.read_y(output, n_classes, class_names, head=self._options["head"])
+        if output is not None:
+            probes.settle_output_kind(probe, output)
         self._model, self._probe, self.class_names = model, probe, class_names
         self._named_by_labels = self._given_names is None and names is not None
+        self._output = output
         self._infos = {info.name: info for info in probe.layers}
 
     def _resolved(self, choice: Mapping[str, Any]) -> Selection:

@@ -111,8 +111,9 @@ class Embeddings(SessionJobs):
             DataError: The model's output is not one value per class.
         """
         session = self._session
-        if not session.predicts_classes:
-            raise DataError("this model's output is not one value per class: no predictions")
+        if missing := session.missing_for_predictions():
+            raise DataError(f"no predictions: {missing}")
+        output = session.output
         with session.lock:
             key = ("predicted", n_points, self._moment())
             wanted = self._pass(
@@ -122,7 +123,7 @@ class Embeddings(SessionJobs):
                     INPUT,
                     self.rows(n_points),
                     lambda rows: predicted_classes(
-                        session._probe.predictions(session._samples.rows(rows))
+                        session._probe.predictions(session._samples.rows(rows)), output=output
                     ),
                 ),
             )

@@ -149,6 +149,7 @@ class Importance(BackgroundWork):
             read,
             session.labels,
             None if missing else predict,
+            output=None if missing else session.output,
             class_index=class_index,
             class_name=None if class_index is None else session.class_names[class_index],
             without_ablation=f"No ablation effect: {missing}." if missing else "",

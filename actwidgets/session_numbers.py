@@ -12,6 +12,7 @@ from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.pictures.images import Pixels
 from actwidgets.core.predictions.outcomes import predicted_classes
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.core.probes import Probe
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.samples import Samples
@@ -36,6 +37,7 @@ class SessionNumbers(t.HasTraits):
     disturbance: Any
     ablations: Any
     _probe: Probe
+    _output: OutputKind | None = None
     _infos: dict[str, LayerInfo]
     _named_by_labels = False
 
@@ -127,26 +129,31 @@ class SessionNumbers(t.HasTraits):
         return self._probe.n_classes
 
     @property
-    def predicts_classes(self) -> bool:
-        """Whether the model tells classes apart: a value for each, or one for two of them.
+    def output(self) -> OutputKind:
+        """What the model's output means: logits, probabilities or values, and why.
 
-        A single output without labels may as well be a regression: it predicts no class. Nor
-        does one outside 0..1, of which nobody knows from where on it means the second class.
+        Decided once, when the model is read; `output_is` of a session overrules it.
         """
+        if self._output is None:  # of a probe that does not tell
+            with self.lock:
+                self._output = self._numbers.output_kind()
+        return self._output
+
+    @property
+    def targets(self) -> Floats | None:
+        """`(sample, output)` what a regression is to put out; None where `y` held none."""
+        return self._samples.targets
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the model tells classes apart: a value for each, or one for two of them."""
         return not self.missing_for_predictions()
 
     def missing_for_predictions(self) -> str:
         """Why the model predicts no classes: "" where it does."""
-        if self._probe.n_classes > 1:
-            return ""
         if not self._probe.n_classes:
             return "the model's output is not one value per class"
-        if self.labels is None:
-            return "the model puts out one number, and without labels that may be a regression"
-        with self.lock:
-            if self._numbers.puts_out_a_probability():
-                return ""
-        return "the model puts out one number, and that is not a probability in 0..1"
+        return self.output.missing_for_classes
 
     def predictions(self, rows: Sequence[int] | None = None, *, ablated: bool = True) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.
@@ -208,7 +215,7 @@ class SessionNumbers(t.HasTraits):
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
-        return predicted_classes(self.predictions(rows))
+        return predicted_classes(self.predictions(rows), output=self.output)
 
     def require_changes(self) -> None:
         """Refuse what alters units or disturbs samples, where there is no model to ask then.
@@ -271,7 +278,7 @@ class SessionNumbers(t.HasTraits):
     def _forget(self) -> None:
         """Drop what the model said, as it may say something else now."""
         self._numbers = ModelNumbers(
-            self._probe, self._samples, self.class_names, self.memory_budget_bytes
+            self._probe, self._samples, self.class_names, self.memory_budget_bytes, self._output
         )
 
     def _give_way(self) -> None:

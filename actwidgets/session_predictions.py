@@ -111,4 +111,4 @@ class SessionPredictions(SessionPasses):
                 return self._numbers.scores(chosen, self.ablations if ablated else ())
         outputs = self.predictions_on_show(limit=limit)
         labels = None if self.labels is None else self.labels[list(self.samples[:limit])]
-        return class_scores(outputs, labels)
+        return class_scores(outputs, labels, output=self.output)

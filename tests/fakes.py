@@ -8,6 +8,7 @@ from ipywidgets.widgets.widget import _instances
 
 from actwidgets.core.attributions.points import Points
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import OutputKind
 
 
 class FakeProbe:
@@ -27,6 +28,13 @@ class FakeProbe:
         self.calls = []
         self.fails_on = ()
         self.slice = LinearSlice()
+
+    @property
+    def output_kind(self):
+        """Of the predictions below; of others that a test makes it is told by their values."""
+        if self.n_classes != 3 or type(self).predictions is not FakeProbe.predictions:
+            return None
+        return OutputKind("probability", "softmax", (3,), "it ends in a softmax", "graph")
 
     def check(self, x):
         assert x.shape[1:] == (6, 8, 1)

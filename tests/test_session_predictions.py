@@ -299,9 +299,12 @@ def test_without_labels_or_classes_it_says_why(data):
     class Regression(_Editable):
         n_classes = 1
 
+        def predictions(self, x):
+            return np.asarray(x)[:, 0, 0] - 7
+
     session = Session(Regression(), data[0])
-    assert "may be a regression" in session.missing_for_confusion()
-    with pytest.raises(DataError, match="no predictions: the model puts out one number"):
+    assert "held for values, not classes (one number" in session.missing_for_confusion()
+    with pytest.raises(DataError, match="no predictions: the model's output is held for values"):
         session.predictions()
 
     class Maps(_Editable):

@@ -15,6 +15,7 @@ from actwidgets.core.array_like import (
     is_table,
 )
 from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import DataError, ShapeError
 
 
@@ -277,15 +278,28 @@ def _require_known(indices: NDArray[np.int64], n_classes: int | None) -> None:
         raise DataError(f"y holds {high}, but there are {n_classes} classes: 0..{n_classes - 1}")
 
 
-def count_classes(n_outputs: int, class_names: Sequence[str] | None) -> int:
+def count_classes(
+    n_outputs: int,
+    class_names: Sequence[str] | None,
+    output: OutputKind | None = None,
+    y: Array | None = None,
+) -> int:
     """How many classes there are.
 
     Args:
         n_outputs: Outputs of the model per sample; 0 where its output is not a vector. One
-            output, as of a sigmoid, tells two classes apart.
+            output tells two classes apart.
         class_names: What decides where the model does not.
+        output: What the outputs mean; None where that is not known yet.
+        y: Labels. Beside values that are no targets of the model they may be classes all the
+            same: as many as they hold.
     """
-    return 2 if n_outputs == 1 else n_outputs or len(class_names or ())
+    if output is None or output.kind != "value":
+        return 2 if n_outputs == 1 else n_outputs or len(class_names or ())
+    if class_names is not None or y is None or n_outputs < 2:
+        return len(class_names or ())
+    is_whole = y.ndim == 1 and y.dtype.kind in "iu" and y.size and y.min() >= 0
+    return int(y.max()) + 1 if is_whole else 0
 
 
 def checked_class_names(names: Sequence[str] | None, n_classes: int) -> tuple[str, ...]:

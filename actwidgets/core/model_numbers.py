@@ -7,8 +7,6 @@ can be left; outputs also where the weights are found to differ.
 import time
 from typing import Any
 
-import numpy as np
-
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.cache import ArrayCache
@@ -17,12 +15,13 @@ from actwidgets.core.interventions.altered_model import AlteredModel
 from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.core.predictions.class_scores import ClassScores
 from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.output_kind import OutputKind, kind_by_values
 from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
 from actwidgets.core.profiles.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
 
-TOLD_BY = 16  # samples by which a single output is told from a probability
+TOLD_BY = 16  # samples by which outputs are judged that nobody tells of
 LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
 Ablations = tuple[Ablation, ...]
 
@@ -35,10 +34,16 @@ class ModelNumbers:
         samples: The samples.
         class_names: One per class.
         budget_bytes: What cached maps and kept peaks may take together, about.
+        output: What the model's output means; None to have it told once by some values.
     """
 
     def __init__(
-        self, probe: Any, samples: Samples, class_names: tuple[str, ...], budget_bytes: int
+        self,
+        probe: Any,
+        samples: Samples,
+        class_names: tuple[str, ...],
+        budget_bytes: int,
+        output: OutputKind | None = None,
     ) -> None:
         self._probe = probe
         self._samples = samples
@@ -46,7 +51,7 @@ class ModelNumbers:
         self._outputs = ArrayCache(budget_bytes // 2)
         self._passes = ProfilePasses(budget_bytes // 2)
         self._models: dict[Ablations, AlteredModel] = {}
-        self._is_probability: bool | None = None
+        self._output = output
         self._weights = probes.fingerprint(probe)
         self._looked_s = time.monotonic()
 
@@ -92,24 +97,26 @@ class ModelNumbers:
     def confusion(self, rows: Integers, ablations: Ablations = ()) -> Confusion:
         """True and predicted classes of some samples; there are labels."""
         self._forget_outputs_of_other_weights()
-        return self._model(ablations).confusion(rows, self._class_names)
+        return self._model(ablations).confusion(rows, self._class_names, self.output_kind())
 
-    def puts_out_a_probability(self) -> bool:
-        """Whether what a model with one output puts out may be one: is it in 0..1?
+    def output_kind(self) -> OutputKind:
+        """What the model's output means.
 
-        Cost: a forward pass for a few samples, once for these weights.
+        Cost: nothing, but for a probe that does not tell: a forward pass for 16 samples, once.
         """
-        self._forget_outputs_of_other_weights()
-        if self._is_probability is None:
-            outputs = self.predictions(spread(len(self._samples), TOLD_BY))
-            known = outputs[~np.isnan(outputs)]
-            self._is_probability = not known.size or bool(known.min() >= 0 and known.max() <= 1)
-        return self._is_probability
+        if self._output is None and not self._probe.n_classes:
+            told = "nothing tells what the model's output is"
+            self._output = OutputKind("value", "", (None, None), told, "shape")
+        if self._output is None:
+            rows = spread(len(self._samples), TOLD_BY)
+            of = f"{len(rows)} samples, evenly over all of them"
+            self._output = kind_by_values(self._probe.predictions(self._samples.rows(rows)), of)
+        return self._output
 
     def scores(self, rows: Integers, ablations: Ablations = ()) -> ClassScores:
         """What the model says of some samples, and how sure it is."""
         self._forget_outputs_of_other_weights()
-        return self._model(ablations).scores(rows)
+        return self._model(ablations).scores(rows, self.output_kind())
 
     def prediction_pass(self, ablations: Ablations = ()) -> PredictionPass:
         """The pass that predicts all samples, as far as it has come."""
@@ -170,4 +177,3 @@ class ModelNumbers:
             self._weights = weights
             self._outputs.clear()
             self._models.clear()
-            self._is_probability = None

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -11,9 +12,12 @@ from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attributions.model_slice import DifferentiableSlice
 from actwidgets.core.attributions.randomisation import RandomisedSlice
 from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.labels import names_of_classes
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import OutputKind, said_kind
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
+from actwidgets.core.samples import Samples
 from actwidgets.core.training.histogram import Histogram
 from actwidgets.core.training.listener import TrainingListener
 from actwidgets.core.training.turns import Turns
@@ -50,6 +54,50 @@ def kernels(probe: Probe, layer: str) -> Array:
     if tell is None:
         raise LayerError("this probe does not tell the weights of a layer")
     return tell(layer)
+
+
+def output_kind(probe: Probe) -> OutputKind | None:
+    """What the model's output means; None where the probe does not tell."""
+    return getattr(probe, "output_kind", None)
+
+
+def settled_output_kind(
+    probe: Probe, samples: Samples, given_names: Sequence[str] | None, output_is: str | None
+) -> tuple[OutputKind | None, Sequence[str] | None]:
+    """The same once labels and class names are known, and the names to go by.
+
+    Args:
+        probe: Of the model.
+        samples: With their `y`.
+        given_names: Class names as somebody gave them; None for those that `y` brings along.
+        output_is: What the caller says that the output is; None for nothing.
+
+    Returns:
+        What the output means, None where the probe does not tell; class names, or None.
+
+    Raises:
+        DataError: `y` brings other numbers of names than the model has classes.
+    """
+    output, y = output_kind(probe), samples.y
+    names = given_names
+    if names is None and y is not None and y.dtype.kind == "O":  # names, rather than columns
+        names = samples.label_names or None
+    if output is None:
+        output = None if output_is is None else said_kind(output_is, (probe.n_classes,))
+    elif output_is is not None and output.kind != output_is:  # a probe made without it
+        said = said_kind(output_is, output.shape, output.link)
+        output = replace(said, axis=output.axis, head=output.head, heads=output.heads)
+    else:
+        output = output.with_labels(None if names is None else len(names), y)
+    if output is None or output.kind != "value":
+        names = names_of_classes(given_names, samples.label_names, probe.n_classes)
+    return output, names
+
+
+def settle_output_kind(probe: Any, output: OutputKind) -> None:
+    """Have a probe go by what labels and class names have told of its output, if it tells."""
+    if output_kind(probe) not in (None, output):
+        probe.output_kind = output
 
 
 def summaries(

@@ -8,11 +8,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
 from actwidgets.core.array_like import as_arrays, feature_names
-from actwidgets.core.arrays import Array, finite_range
+from actwidgets.core.arrays import Array, Floats, finite_range
 from actwidgets.core.interventions.disturbance import Disturbance, disturb
 from actwidgets.core.labels import class_indices, label_array, label_names, order_of_names
 from actwidgets.core.pictures.images import Pixels, is_image, text_pictures, to_rgb
 from actwidgets.core.pictures.picture_inputs import checked_image_shape, holds_text, picture_input
+from actwidgets.core.predictions.output_kind import OutputKind, are_targets
 from actwidgets.errors import DataError, ShapeError
 
 _RANGE_SAMPLES = 1000  # enough to know the range of pixel values
@@ -67,6 +68,7 @@ class Samples:
         self._picture, self._image_shape = picture_input(self.x, image_shape)
         self._is_text = holds_text(self._picture)
         self.labels: NDArray[np.int64] | None = None
+        self.targets: Floats | None = None
         self._y = y
         if n_classes is not None:
             self.read_labels(n_classes)
@@ -95,6 +97,76 @@ class Samples:
         if len(labels) != self._n_samples:
             raise ShapeError(f"x has {self._n_samples} samples and y has {len(labels)} labels")
         self.labels = labels
+
+    @property
+    def y(self) -> Array | None:
+        """Labels or targets as an array; None where none were given."""
+        return None if self._y is None else label_array(self._y)
+
+    def read_y(
+        self,
+        output: OutputKind | None,
+        n_classes: int,
+        class_names: Sequence[str] | None = None,
+        head: str | int | None = None,
+    ) -> None:
+        """Take `y` for labels or for targets, as goes with what the model puts out.
+
+        Args:
+            output: What its output means; None where that is not known.
+            n_classes: How many classes there are; of values none, unless labels come with them.
+            class_names: One per class, for a `y` that holds names.
+            head: Which of several outputs was asked for.
+
+        Raises:
+            DataError: Labels outside the classes, or that may be of another output.
+            ShapeError: Not as many as samples.
+        """
+        y = self.y
+        if y is None or output is None or not output.is_vector:
+            self.read_labels(n_classes, class_names)
+            return
+        others = [each for each in output.heads if each != output.head]
+        of_others = f"; give head={others[0]!r} for another output" if others else ""
+        is_value, names = output.kind == "value", ", ".join(output.heads)
+        is_of_classes = not are_targets(y, output.n_outputs)
+        if is_value and others and head is None and is_of_classes:
+            raise DataError(
+                f"y holds whole numbers, and output {output.head!r} of {names} puts out values: "
+                f"say which output y is of, with head={output.head!r}{of_others}"
+            )
+        try:
+            if is_value and not n_classes:
+                self.read_targets(output.n_outputs)
+            else:
+                self.read_labels(n_classes, class_names)
+        except (DataError, ShapeError) as failure:
+            if not others:
+                raise
+            told = f"{failure}. Asked about is output {output.head!r} of {names}{of_others}"
+            raise type(failure)(told) from failure
+
+    def read_targets(self, n_outputs: int) -> None:
+        """Take `y` for what a regression is to put out: `(sample,)` or `(sample, output)`.
+
+        Raises:
+            DataError: They are no numbers.
+            ShapeError: Not as many as samples, or as outputs.
+        """
+        y = self.y
+        if y is None:
+            return
+        if y.dtype.kind not in "biuf":
+            raise DataError(f"y must hold numbers, as the model puts out; got {y.dtype}")
+        if y.shape[0] != self._n_samples:
+            raise ShapeError(f"x has {self._n_samples} samples and y has {y.shape[0]} targets")
+        if y.ndim == 1:
+            y = y[:, None]
+        if y.shape[1:] != (n_outputs,):
+            raise ShapeError(
+                f"y must hold a target for each of {n_outputs} outputs; got shape {y.shape}"
+            )
+        self.targets = y.astype(np.float32)
 
     def rows(self, rows: ArrayLike) -> Any:
         """The inputs of some samples, in the structure of `x`."""

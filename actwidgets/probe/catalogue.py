@@ -74,6 +74,19 @@ class Catalogue:
         """
         return _info(self.require(name))
 
+    @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of the model's outputs, in its order; their places where they have none."""
+        n_heads = len(self._heads)
+        for names in reversed(self._head_names):  # the keys of a dict say more than its layers
+            if len(names) == n_heads:
+                return tuple(map(str, names))
+        return tuple(map(str, range(n_heads)))
+
+    def head_index(self, head: Output) -> int:
+        """The place of an output among those of the model."""
+        return next(place for place, each in enumerate(self._heads) if each is head)
+
     def head(self, head: str | int | None) -> Output:
         """One of the model's outputs, by name or index; the first by default.
 

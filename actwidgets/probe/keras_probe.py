@@ -9,6 +9,7 @@ import numpy as np
 from actwidgets.core.interventions.edits import Edit, combined
 from actwidgets.core.kernels import as_kernels
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import OutputKind, checked_output_is
 from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.core.training.listener import TrainingListener
@@ -21,6 +22,7 @@ from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
 from actwidgets.probe.layer_weights import UnreadableWeightError, effective_weight, layer_weights
+from actwidgets.probe.output_kind import read_output_kind
 from actwidgets.probe.slices import Slices
 from actwidgets.probe.training.gradient_norms import gradient_norms
 from actwidgets.probe.training.listening_callback import ListeningCallback
@@ -38,6 +40,8 @@ class KerasProbe:
         model: A built Keras model.
         like: A few samples, for a subclassed model that does not say what it takes.
         head: Which of the model's outputs is predicted: a name or an index.
+        output_is: What that output is: "logit", "probability" or "value"; None has it read
+            off the model.
         training: Whether layers such as dropout act as they do in training.
         warm: Whether compiled slices are made in the background.
 
@@ -51,6 +55,7 @@ class KerasProbe:
         like: Any = None,
         *,
         head: str | int | None = None,
+        output_is: str | None = None,
         training: bool = False,
         warm: bool = False,
     ) -> None:
@@ -58,14 +63,34 @@ class KerasProbe:
         slices = Slices(model, like, training=training, warm=warm)
         self.turns = turns_of(model)
         self._slices: Slices | EditedSlices = slices
+        self._whole = slices
         self._score_models = ScoreModels(model, training=training)
         self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()
         self.layers: tuple[LayerInfo, ...] = slices.catalogue.layers
         output = slices.catalogue.head(head)
         self._head = output.name
+        checked_output_is(output_is)
+        self._output_is, self._output_kind = output_is, dict[str, OutputKind]()
         shape = output.shape
         is_table = len(shape) == 2 and shape[1] is not None and not output.refused
         self.n_classes = int(shape[1] or 0) if is_table else 0
+
+    @property
+    def output_kind(self) -> OutputKind:
+        """What the chosen output of the model means. Read once; may be set by who knows more.
+
+        Cost: as `read_output_kind`, the first time.
+        """
+        if self._head not in self._output_kind:  # a dict is shared with edited probes
+            inputs, catalogue = self._whole.inputs, self._whole.catalogue
+            self._output_kind[self._head] = read_output_kind(
+                self._model, inputs, catalogue, catalogue.require(self._head), self._output_is
+            )
+        return self._output_kind[self._head]
+
+    @output_kind.setter
+    def output_kind(self, output: OutputKind) -> None:
+        self._output_kind[self._head] = output
 
     def outputs(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:
         """Outputs of layers on one batch, in one forward pass that ends at the last of them.
@@ -245,7 +270,7 @@ class KerasProbe:
         Cost: a trace the first time. Weights are read live.
         """
         model = self._score_models.of(self._slices, memory_budget_bytes)
-        return KerasSlice(model, self._head, layer, output)
+        return KerasSlice(model, self._head, layer, output, kind=self.output_kind)
 
     def randomised_slice(
         self,
@@ -263,7 +288,7 @@ class KerasProbe:
         Cost: a trace, and the weights once more in memory.
         """
         model = self._score_models.randomised(self._slices, memory_budget_bytes, seed)
-        return RandomisedSlice(model, self._head, layer, output)
+        return RandomisedSlice(model, self._head, layer, output, kind=self.output_kind)
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.

@@ -73,13 +73,13 @@ class CommonScales:
         Returns:
             None where no snapshot can be read.
         """
-        labels = self._recording.labels
+        labels, output = self._recording.labels, self._recording.output
         if labels is None:
             return None
         rows = np.arange(len(labels))
 
         def largest(_header: Mapping[str, Any], arrays: Arrays) -> tuple[float, float]:
-            predicted = predicted_classes(arrays["predictions"])
+            predicted = predicted_classes(arrays["predictions"], output=output)
             found = Confusion(labels, predicted, rows, class_names, len(labels))
             return diagonal_and_rest(found.normalised(normalised))
 

@@ -8,6 +8,7 @@ from typing import Any
 from actwidgets.core import npz_files
 from actwidgets.core.atomic_file import replacing
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import DataError
 
 NAME = "manifest.json"
@@ -31,6 +32,7 @@ class Manifest:
         n_samples: How many samples are recorded.
         n_maps: Of how many of them, the first, whole maps are kept.
         samples: A digest of the samples and labels.
+        output: What the model's output means; None in recordings of before that was kept.
     """
 
     model_name: str
@@ -43,6 +45,7 @@ class Manifest:
     n_samples: int
     n_maps: int
     samples: str
+    output: OutputKind | None = None
 
     @property
     def recorded_layers(self) -> tuple[LayerInfo, ...]:
@@ -106,7 +109,9 @@ def read(folder: Path) -> Manifest:
 
 
 def _manifest(header: dict[str, Any]) -> Manifest:
-    found = {each.name: header[each.name] for each in fields(Manifest)}
+    found = {each.name: header[each.name] for each in fields(Manifest) if each.name != "output"}
+    output = header.get("output")
+    found["output"] = None if output is None else OutputKind.from_dict(output)
     found["layers"] = tuple(
         LayerInfo(**(layer | {"output_shape": tuple(layer["output_shape"])}))
         for layer in found["layers"]

@@ -8,6 +8,7 @@ import numpy as np
 
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.core.profiles.sample_summary import SampleSummary
 from actwidgets.core.training.histogram import Histogram
 from actwidgets.errors import LayerError, NotRecordedError, SelectionError
@@ -47,6 +48,7 @@ class RecordedProbe:
         self._known = KnownSamples(recording.x)
         self._histograms: dict[tuple[int, str, str, str | None], Histogram] = {}
         self.n_classes = recording.manifest.n_classes
+        self._output_kind: OutputKind | None = None
 
     @property
     def at(self) -> int:
@@ -65,6 +67,15 @@ class RecordedProbe:
         if not -len(snapshots) <= at < len(snapshots):
             raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
         self._index = snapshots[at].index
+
+    @property
+    def output_kind(self) -> OutputKind | None:
+        """What the model's output means; may be set."""
+        return self._output_kind or self.recording.output
+
+    @output_kind.setter
+    def output_kind(self, output: OutputKind) -> None:
+        self._output_kind = output
 
     def pinned(self) -> "RecordedProbe":
         """The same, which stays at this snapshot wherever this one goes."""

@@ -52,6 +52,7 @@ class Recorder(FitFollower):
         batch_size: Samples per forward pass.
         image_shape: Of samples given as vectors; as `Session` takes it.
         head: Which of several outputs is predicted; the first by default.
+        output_is: What that output is; as `Session` takes it.
         resume: Whether to go on with the recording that the folder holds.
 
     Attributes:
@@ -83,6 +84,7 @@ class Recorder(FitFollower):
         batch_size: int = 128,
         image_shape: Sequence[int] | None = None,
         head: str | int | None = None,
+        output_is: str | None = None,
         resume: bool = False,
     ) -> None:
         self.seconds = 0.0
@@ -99,6 +101,7 @@ class Recorder(FitFollower):
             batch_size=_positive("batch_size", batch_size),
             image_shape=image_shape,
             head=head,
+            output_is=output_is,
         )
         self._folder = Path(path)
         folder.begin(self._folder, subject, resume)

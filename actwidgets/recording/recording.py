@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from actwidgets.core.arrays import Integers
+from actwidgets.core.predictions.output_kind import OutputKind, kind_by_values
 from actwidgets.recording import history_file, manifest, samples_file
 from actwidgets.recording.history_file import History
 from actwidgets.recording.stored_snapshots import StoredSnapshots
@@ -30,6 +31,7 @@ class Recording(StoredSnapshots):
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
         self._samples: tuple[Any, Integers | None] | None = None
+        self._output: OutputKind | None = None
 
     def __repr__(self) -> str:
         """Say what it holds, and how much of it cannot be read."""
@@ -50,6 +52,20 @@ class Recording(StoredSnapshots):
     def class_names(self) -> tuple[str, ...]:
         """One per class."""
         return self.manifest.class_names
+
+    @property
+    def output(self) -> OutputKind | None:
+        """What the model's output means, as it was when the recording began.
+
+        Of a recording from before that was kept, by the values of its first snapshot; None
+        where the output is no vector, or nothing is recorded yet.
+        """
+        if self._output is None:
+            self._output = self.manifest.output
+        if self._output is None and self.manifest.n_classes and self.snapshots:
+            of = "the recorded samples of the first snapshot"
+            self._output = kind_by_values(self.predictions(0), of)
+        return self._output
 
     @property
     def n_samples(self) -> int:

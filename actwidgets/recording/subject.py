@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from actwidgets.core import probes
-from actwidgets.core.labels import checked_class_names, count_classes, names_of_classes
+from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.predictions.output_kind import checked_output_is
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
 from actwidgets.errors import LayerError, ModelError
@@ -33,6 +34,7 @@ class Subject:
         batch_size: int,
         image_shape: Sequence[int] | None,
         head: str | int | None,
+        output_is: str | None = None,
     ) -> None:
         self._session = model if isinstance(model, Session) else None
         self._model = model.model if isinstance(model, Session) else model
@@ -43,15 +45,17 @@ class Subject:
         if self._session is not None:
             class_names = self._session.class_names if class_names is None else class_names
             head = self._session._options["head"] if head is None else head
-        self._head = head
+            output_is = output_is or self._session._options["output_is"]
+        checked_output_is(output_is)
+        self._head, self._output_is = head, output_is
         n_samples = min(len(samples), max_samples)
         self._one = samples.rows([0])
         self._probe: Probe = self._read() if self._session is None else self._session._probe
         self._probe.check(self._one)
-        class_names = names_of_classes(class_names, samples.label_names, self._probe.n_classes)
-        n_classes = count_classes(self._probe.n_classes, class_names)
-        names = checked_class_names(class_names, n_classes)
-        samples.read_labels(n_classes, names)
+        output, named = probes.settled_output_kind(self._probe, samples, class_names, output_is)
+        n_classes = count_classes(self._probe.n_classes, named, output, samples.y)
+        names = checked_class_names(named, n_classes)
+        samples.read_y(output, n_classes, names, head=head)
         labels = None if samples.labels is None else samples.labels[:n_samples]
         chosen = _chosen(self._probe.layers, layers)
         kept = samples.rows(range(n_samples))
@@ -67,6 +71,7 @@ class Subject:
             n_samples=n_samples,
             n_maps=self.wish.n_maps,
             samples=samples_file.digest(kept, labels),
+            output=output,
         )
 
     @property
@@ -100,7 +105,7 @@ class Subject:
             return self._model
         from actwidgets.probe.keras_probe import KerasProbe
 
-        return KerasProbe(self._model, self._one, head=self._head)
+        return KerasProbe(self._model, self._one, head=self._head, output_is=self._output_is)
 
 
 def _chosen(layers: Sequence[LayerInfo], names: Sequence[str] | None) -> tuple[LayerInfo, ...]:

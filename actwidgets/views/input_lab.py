@@ -8,7 +8,6 @@ import traitlets as t
 
 from actwidgets.core.interventions.disturbance import UNDISTURBED
 from actwidgets.core.predictions.prediction_shift import prediction_shift
-from actwidgets.errors import DataError
 from actwidgets.session import Selection
 from actwidgets.views import _prediction_bars as said
 from actwidgets.views._controls import hint, note, set_slider, show
@@ -124,10 +123,9 @@ class InputLab(View):
             return said.values_sentence(before.item(), now.item(), changed=changed)
         before, now = self._before_and_now(selection)
         true = None if session.labels is None else int(session.labels[selection.sample])
-        try:
-            shift = prediction_shift(before, now, true_class=true, limit=self.max_classes)
-        except DataError:  # one output that is no probability
-            return said.values_sentence(before.item(), now.item(), changed=changed)
+        shift = prediction_shift(
+            before, now, output=session.output, true_class=true, limit=self.max_classes
+        )
         names = session.class_names
         told = said.sentence(shift, names, true, changed=changed) + said.bars(shift, names, true)
         left = shift.n_classes - len(shift.classes)

@@ -135,6 +135,7 @@ class SampleGallery(View):
                 class_index=None if self.class_filter == ALL else self.class_filter,
                 outcome=self.outcome,
                 among=chosen,
+                output=session.output if predictions is not None else None,
             )
             self._filtered = wanted
 

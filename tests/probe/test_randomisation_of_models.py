@@ -94,7 +94,7 @@ def test_weights_are_drawn_anew_from_the_layers_own_initializer():
 def test_what_lies_above_stays_random_and_what_lies_below_as_it_was():
     model = _model()
     randomised = _randomised(model)
-    slice_ = RandomisedSlice(randomised, "")
+    slice_ = RandomisedSlice(randomised, "", kind=KerasProbe(model).output_kind)
     slice_.randomise("classes")
     slice_.randomise("conv_2")
     changed = {

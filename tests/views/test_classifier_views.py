@@ -1,6 +1,7 @@
 """Views of predictions: confusion matrix, table, counts; and breadcrumbs over all of it."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from fakes import FakeProbe, messages, open_widgets, wiretap
 
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import DataError
 from actwidgets.session import Session
 from actwidgets.views.breadcrumbs import Breadcrumbs
@@ -204,32 +206,35 @@ def test_predictions_that_are_nan_are_counted_aloud(kind, data):
     assert "NaN" not in kind(Session(FakeProbe(), *data, class_names=NAMES))._note.value
 
 
-def test_a_single_score_is_not_taken_for_a_probability(data):
-    class Score(Sigmoid):
-        weights = 0
+class Score(Sigmoid):
+    """One logit, and right on every sample, though none is above a half."""
 
-        def fingerprint(self):
-            return self.weights
+    output_kind = OutputKind("value", "", (1,), "one number, and no loss", "shape")
 
-        def predictions(self, x):
-            if self.weights:
-                return np.full((len(x), 1), 0.7, np.float32)
-            return np.where(np.asarray(x)[:, 0, 0, :1] % 2 == 1, 0.3, -3.0)  # all of them right
+    def predictions(self, x):
+        return np.where(np.asarray(x)[:, 0, 0, :1] % 2 == 1, 0.3, -3.0)
 
+
+def test_a_single_logit_tells_two_classes_by_its_sign_and_the_views_say_so(data):
     session = Session(Score(), *data, class_names=("no", "yes"))
-    assert not session.predicts_classes
-    for kind in (ConfusionMatrix, PredictionTable):
-        assert "that is not a probability in 0..1" in kind(session)._note.value
-    assert SampleGallery(session)._picture.words.text.tolist()[:3] == ["no", "", "yes"]
-    Score.weights = 1
-    session._numbers._looked_s -= 1.0  # it is time to look again
-    assert session.predicts_classes
+    assert (session.output.kind, session.output.threshold) == ("logit", 0)
+    assert session.confusion().accuracy == 1.0
+    assert ConfusionMatrix(session).error == PredictionTable(session).error == ""
+    assert SampleGallery(session)._picture.words.text.tolist()[:3] == ["✓ no", "", "✓ yes"]
+
+
+def test_what_the_caller_says_of_an_output_comes_first(data):
+    session = Session(Score(), *data, output_is="probability")
+    assert session.output.kind == "probability"
+    assert session.confusion().accuracy == 0.5
+    with pytest.raises(DataError, match='output_is must be "logit", "probability" or "value"'):
+        Session(Score(), *data, output_is="score")
 
 
 @pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable])
 def test_where_no_classes_are_predicted_there_is_nothing_to_show(kind, data):
-    view = kind(Session(Sigmoid(), data[0]))
-    assert "nothing to show: the model puts out one number" in view._note.value
+    view = kind(Session(Score(), data[0]))
+    assert "nothing to show: the model's output is held for values" in unescape(view._note.value)
     assert view.error == ""
 
 

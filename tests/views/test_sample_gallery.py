@@ -220,8 +220,8 @@ def test_the_mouse_tells_how_probable_the_class_is_that_is_predicted(data):
     assert "predicted shirt (1.00), is shirt" in gallery._readout.value  # of an output of 0
 
 
-def test_one_output_without_labels_may_be_a_regression(data):
-    gallery = SampleGallery(Session(_OneOutput(), data[0]))
+def test_of_a_regression_no_class_is_told(data):
+    gallery = SampleGallery(Session(_OneOutput(), data[0], output_is="value"))
     assert gallery.error == ""
     assert _words(gallery)[0][0] == ""
 

@@ -19,6 +19,7 @@ from actwidgets.core.importance.unit_values import UnitValues
 from actwidgets.core.interventions.ablation import Ablation, edit_of
 from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.predictions.outcomes import predicted_classes
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.core.predictions.prediction_pass import spread
 from actwidgets.core.profiles.sample_summary import SampleSummary
 from actwidgets.errors import LayerError, ModelError
@@ -45,6 +46,7 @@ class ImportancePass:
         labels: `(sample,)` class indices of all samples.
         predict: The model's output on some rows, `(sample, class)`, with the layer edited;
             None where the model predicts no classes.
+        output: What that output means; None will do for several outputs.
         class_index: The class that is told from the rest; None for all classes.
         class_name: How it is called.
         without_ablation: Why there is no `predict`, as a sentence.
@@ -64,6 +66,7 @@ class ImportancePass:
         labels: Integers,
         predict: Predict | None,
         *,
+        output: OutputKind | None = None,
         class_index: int | None = None,
         class_name: str | None = None,
         without_ablation: str = "",
@@ -74,6 +77,7 @@ class ImportancePass:
         self.layers: tuple[str, ...] = (layer,)
         self._layer, self._n_units, self._class_name = layer, n_units, class_name
         self._read, self._predict, self._class_index = read, predict, class_index
+        self._output = output
         self._n_total = len(labels)
         fitting = budget_bytes // (VALUE_BYTES * max(n_units, 1))
         limit = min(SAMPLES_UP_TO, max(fitting, 2))
@@ -248,7 +252,7 @@ class ImportancePass:
         edit = edit_of(Ablation(self._layer, without), self._n_units)
         n_right = start = 0
         for batch in _batches(self._ablated):
-            predicted = predicted_classes(self._predict(edit, batch))
+            predicted = predicted_classes(self._predict(edit, batch), output=self._output)
             n_right += int((predicted == self._true[start : start + len(batch)]).sum())
             start += len(batch)
             yield self._piece("ablation")

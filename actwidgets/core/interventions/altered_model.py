@@ -12,6 +12,7 @@ from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.predictions.class_scores import ClassScores, class_scores
 from actwidgets.core.predictions.confusion import Confusion
 from actwidgets.core.predictions.outcomes import predicted_classes
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
 from actwidgets.core.predictions.prediction_table import BATCH_SIZE, PredictionTable
 from actwidgets.core.samples import Samples
@@ -50,7 +51,9 @@ class AlteredModel:
         self._confusion: tuple[bytes, Confusion] | None = None
         self._scores: tuple[bytes, ClassScores] | None = None
 
-    def confusion(self, rows: Integers, class_names: tuple[str, ...]) -> Confusion:
+    def confusion(
+        self, rows: Integers, class_names: tuple[str, ...], output: OutputKind
+    ) -> Confusion:
         """True and predicted classes of some samples that have labels; the last one is kept."""
         key = rows.tobytes()
         if self._confusion is None or self._confusion[0] != key:
@@ -61,7 +64,7 @@ class AlteredModel:
                 key,
                 Confusion(
                     labels[rows],
-                    predicted_classes(outputs),
+                    predicted_classes(outputs, output=output),
                     rows,
                     class_names,
                     len(self._samples),
@@ -70,14 +73,14 @@ class AlteredModel:
             )
         return self._confusion[1]
 
-    def scores(self, rows: Integers) -> ClassScores:
+    def scores(self, rows: Integers, output: OutputKind) -> ClassScores:
         """What is said of some samples, and how sure it is; the last one of several is kept."""
         key = rows.tobytes()
         if self._scores is not None and self._scores[0] == key:
             return self._scores[1]
         labels = self._samples.labels
         of_rows = None if labels is None else labels[rows]
-        found = class_scores(self.prediction_pass.predictions(rows), of_rows)
+        found = class_scores(self.prediction_pass.predictions(rows), of_rows, output=output)
         if len(rows) > 1:
             self._scores = key, found
         return found

@@ -1,18 +1,18 @@
-"""How sure a model is of each sample: confidence, margin and loss, whatever it puts out."""
+"""How sure a model is of each sample: confidence, margin and loss, by what its output means."""
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import log_softmax
+from scipy.special import log_expit, log_softmax
 
 from actwidgets.core.arrays import Doubles, Integers, require_axes
 from actwidgets.core.labels import class_indices
 from actwidgets.core.predictions.outcomes import predicted_classes
+from actwidgets.core.predictions.output_kind import MARGIN, SIGMOID, OutputKind, said_kind
 from actwidgets.errors import DataError, ShapeError
 
 SORTED_BY = ("row", "confidence", "margin", "loss")
-_SUM_TOLERANCE = 5e-3  # what sums in bfloat16 may be off: each value by up to 1 / 512
 _LEAST = 1e-7  # as Keras' losses have it: no logarithm of nothing
 
 
@@ -21,16 +21,18 @@ class ClassScores:
     """What a model says of some samples, class by class.
 
     Attributes:
-        values: `(sample, class)` float64, as the model put them out; of a single sigmoid
-            both classes, 1 - p and p.
+        values: `(sample, class)` float64, as the model put them out; of logits that are read
+            through a sigmoid the probabilities, of a single output both classes, 1 - p and p.
         predicted: `(sample,)` int64.
-        confidence: `(sample,)`: the probability of the predicted class.
+        confidence: `(sample,)`: the probability of the predicted class; NaN of margins.
         margin: `(sample,)`: how far it is above the next one.
-        loss: `(sample,)`: the cross-entropy -log p(true class), in nats; NaN without labels.
-        kind: "probabilities"; "shares", which lie in 0..1 but do not sum to one, and are
-            divided by their sum for the loss, as Keras' categorical cross-entropy does; or
-            "scores", of which all three are told from their softmax. Minus infinity, as of
-            a class that is masked, is a score with a probability of 0.
+        loss: `(sample,)`: the cross-entropy -log p(true class), in nats; NaN without labels,
+            and of margins.
+        kind: "probabilities"; "shares", which are each their own and need not sum to one, and
+            are divided by their sum for the loss, as Keras' categorical cross-entropy does;
+            "scores", of which all three are told from their softmax; or "margins", which have
+            no probability. Minus infinity, as of a class that is masked, is a score with a
+            probability of 0.
     """
 
     values: Doubles
@@ -57,29 +59,29 @@ class ClassScores:
         return np.argsort(figures, kind="stable")
 
 
-def class_scores(predictions: ArrayLike, labels: ArrayLike | None = None) -> ClassScores:
+def class_scores(
+    predictions: ArrayLike, labels: ArrayLike | None = None, *, output: OutputKind | str
+) -> ClassScores:
     """Read a model's outputs as what it holds of each class.
 
     Args:
-        predictions: `(sample, class)`, or `(sample, 1)` of a sigmoid. A sample with NaN or
-            plus infinity has NaN for its figures.
+        predictions: `(sample, class)`, or `(sample, 1)`. A sample with NaN or plus infinity has
+            NaN for its figures.
         labels: `(sample,)` class indices or one-hot, or None.
+        output: What the outputs mean, as `session.output` has it; or in a word "logit" or
+            "probability". It is never read off the values of the samples that are asked about.
 
     Raises:
         ShapeError: Other axes, or not as many labels as samples.
-        DataError: A single output outside 0..1, which no sigmoid puts out; labels outside the
-            classes.
+        DataError: An output that tells no classes apart; labels outside the classes.
     """
     outputs = require_axes(predictions, ("sample", "class"), name="predictions")
-    predicted = predicted_classes(outputs)
-    values = _of_both_classes(outputs.astype(np.float64))
-    with np.errstate(invalid="ignore"):
-        kind = _kind(values)
-        logarithms = (
-            log_softmax(values, axis=1)
-            if kind == "scores" and values.size
-            else np.log(np.clip(values / values.sum(axis=1, keepdims=True), _LEAST, 1.0))
-        )
+    if isinstance(output, str):
+        output = said_kind(output, outputs.shape[1:])
+    if missing := output.missing_for_classes:
+        raise DataError(f"no class scores: {missing}")
+    predicted = predicted_classes(outputs, output=output)
+    kind, values, logarithms = _read(outputs.astype(np.float64), output)
     probabilities = np.exp(logarithms) if kind == "scores" else values
     loss = np.full(len(values), np.nan)
     if labels is not None:
@@ -89,29 +91,28 @@ def class_scores(predictions: ArrayLike, labels: ArrayLike | None = None) -> Cla
         loss = -logarithms[np.arange(len(values)), true]
     best = np.sort(probabilities, axis=1)[:, ::-1]
     margin = best[:, 0] - best[:, 1]
-    is_odd = ~(values < np.inf).all(axis=1)
+    confidence = np.full(len(values), np.nan) if kind == "margins" else best[:, 0]
+    is_odd = ~(outputs < np.inf).all(axis=1)
     confidence, margin, loss = (
-        np.where(is_odd, np.nan, each) for each in (best[:, 0], margin, loss)
+        np.where(is_odd, np.nan, each) for each in (confidence, margin, loss)
     )
     return ClassScores(values, predicted, confidence, margin, loss, kind)
 
 
-def _of_both_classes(values: Doubles) -> Doubles:
-    if values.shape[1] != 1:
-        return values
-    known = values[~np.isnan(values)]
-    if known.size and not (known.min() >= 0 and known.max() <= 1):
-        raise DataError(
-            f"a single output tells two classes apart only as a probability in 0..1; this "
-            f"model's goes from {known.min():.3g} to {known.max():.3g}"
-        )
-    return np.concatenate([1 - values, values], axis=1)
-
-
-def _kind(values: Doubles) -> str:
-    known = values[~np.isnan(values).any(axis=1)]
-    if not known.size:
-        return "probabilities"
-    if known.min() < 0 or known.max() > 1 + _SUM_TOLERANCE:
-        return "scores"
-    return "probabilities" if np.allclose(known.sum(1), 1, atol=_SUM_TOLERANCE) else "shares"
+def _read(outputs: Doubles, output: OutputKind) -> tuple[str, Doubles, Doubles]:
+    """The kind of the values, the values of all classes, and logarithms of probabilities."""
+    is_single = outputs.shape[1] == 1
+    if output.link == MARGIN:
+        values = np.concatenate([-outputs, outputs], axis=1) if is_single else outputs
+        return "margins", values, np.full_like(values, np.nan)
+    if output.kind == "logit" and output.link != SIGMOID:
+        logarithms = log_softmax(outputs, axis=1) if outputs.size else outputs
+        return "scores", outputs, logarithms
+    values = output.probabilities(outputs)
+    if output.kind == "logit" and is_single:  # exact also where 1 - p rounds to nothing
+        signed = np.concatenate([-outputs, outputs], axis=1)
+        return "probabilities", values, log_expit(signed)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        shares = values / values.sum(axis=1, keepdims=True)
+    kind = "shares" if output.is_multi_label else "probabilities"
+    return kind, values, np.log(np.clip(shares, _LEAST, 1.0))

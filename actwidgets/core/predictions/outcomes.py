@@ -5,23 +5,37 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from actwidgets.core.predictions.output_kind import OutputKind, said_kind
 from actwidgets.errors import DataError
 
 OUTCOMES = ("all", "right", "wrong")
 
 
-def predicted_classes(predictions: ArrayLike) -> NDArray[np.int64]:
-    """The class with the largest output; of a single output, 1 where it is above a half.
+def predicted_classes(
+    predictions: ArrayLike, *, output: OutputKind | str | None
+) -> NDArray[np.int64]:
+    """The class with the largest output; of a single output, 1 where it is above its threshold.
 
     Args:
         predictions: `(sample, class)`.
+        output: What they mean: the threshold of a probability is a half, of a logit zero.
+            None will do for several outputs.
 
     Returns:
         `(sample,)` int64.
+
+    Raises:
+        DataError: A single output, and nobody says what it means.
     """
     predictions = np.asarray(predictions)
     if predictions.shape[1] == 1:
-        return (predictions[:, 0] > 0.5).astype(np.int64)
+        if output is None:
+            raise DataError(
+                'one output tells two classes apart only as output="logit" or "probability"'
+            )
+        if isinstance(output, str):
+            output = said_kind(output, (1,))
+        return (predictions[:, 0] > output.threshold).astype(np.int64)
     return predictions.argmax(axis=1).astype(np.int64)
 
 
@@ -38,6 +52,7 @@ def filter_rows(
     class_index: int | None = None,
     outcome: str = "all",
     among: Sequence[int] | None = None,
+    output: OutputKind | str | None = None,
 ) -> NDArray[np.intp]:
     """The samples of one class, with the outcome asked for, in order.
 
@@ -48,6 +63,7 @@ def filter_rows(
         class_index: Only samples of this true class; None for all.
         outcome: `"all"`, `"right"` or `"wrong"`.
         among: Only these rows, in this order; None for all.
+        output: What the predictions mean, as in `predicted_classes`.
 
     Raises:
         DataError: No such outcome, or a filter without the labels or predictions it needs.
@@ -65,5 +81,6 @@ def filter_rows(
             raise DataError(
                 f"samples can be filtered by {outcome!r} only where predictions are given"
             )
-        keep = keep & ((predicted_classes(predictions) == labels) == (outcome == "right"))
+        found = predicted_classes(predictions, output=output)
+        keep = keep & ((found == labels) == (outcome == "right"))
     return rows[keep[rows]]

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import softmax
 
 from actwidgets.core.arrays import Doubles, Integers, require_axes
 from actwidgets.core.predictions.class_scores import class_scores
+from actwidgets.core.predictions.output_kind import OutputKind, said_kind
 from actwidgets.errors import ShapeError
 
 
@@ -34,28 +34,35 @@ class PredictionShift:
 
 
 def prediction_shift(
-    before: ArrayLike, now: ArrayLike, *, true_class: int | None = None, limit: int = 10
+    before: ArrayLike,
+    now: ArrayLike,
+    *,
+    output: OutputKind | str,
+    true_class: int | None = None,
+    limit: int = 10,
 ) -> PredictionShift:
     """Compare two outputs of a model for one sample.
 
     Args:
-        before: `(class,)`, as the model put it out: probabilities, the single one of a sigmoid,
-            or scores, of which the softmax is taken.
+        before: `(class,)`, as the model put it out.
         now: Likewise.
+        output: What that means, as in `class_scores`: of logits the probabilities are told.
         true_class: Shown whatever it is held to be.
         limit: How many classes are shown at most.
 
     Raises:
         ShapeError: Not one axis, or lengths that differ.
-        DataError: A single output outside 0..1, which no sigmoid puts out.
+        DataError: An output that tells no classes apart.
     """
     first, second = (require_axes(each, ("class",), name="outputs") for each in (before, now))
     if len(first) != len(second):
         raise ShapeError(
             f"outputs must be alike; got {len(first)} classes before and {len(second)} now"
         )
-    scores = class_scores(np.stack([first, second]))
-    values = softmax(scores.values, axis=1) if scores.kind == "scores" else scores.values
+    both = np.stack([first, second])
+    kind = said_kind(output, both.shape[1:]) if isinstance(output, str) else output
+    scores = class_scores(both, output=kind)
+    values = kind.probabilities(both) if kind.has_probabilities else scores.values
     n_classes = values.shape[1]
     classes = np.arange(n_classes)
     if n_classes > limit:

@@ -20,6 +20,7 @@ def attribute(
     output: str = "logit",
     *,
     head: str | int | None = None,
+    output_is: str | None = None,
     memory_budget_bytes: int = 512 * 2**20,
     **options: Any,
 ) -> Attribution:
@@ -29,13 +30,15 @@ def attribute(
         model: A built Keras model; nothing about it is changed.
         x: One batch: an array `(sample, …)`, or a list or dict with one per input.
         target: The class asked about: one for all, `(sample,)`, or None for the class that
-            each sample is predicted as. A single sigmoid has two classes, 0 and 1.
+            each sample is predicted as. A single sigmoid or logit has two classes, 0 and 1.
         method: Name of the method; see `actwidgets.attribution_methods`.
         layer: Whose maps class activation maps are made of, nested ones by path; the last with
             as many axes as the input by default. Other methods look at none.
         output: "logit": the score before the softmax or sigmoid that the model ends in, which
             is found and left out; of a model without one, its output. "probability": after it.
         head: Which of several outputs, by name or index; the first by default.
+        output_is: What that output of the model is: "logit", "probability" or "value". None has
+            it read off the model: its last function, or the loss it was compiled with.
         memory_budget_bytes: How much a batch may take, about. Steps of a path, noisy copies
             and patches are run as many at a time as that allows.
         **options: Of the method, such as `steps` of "integrated_gradients".
@@ -60,7 +63,7 @@ def attribute(
     wanted = method_named(method)
     checked_output(output)
     wanted.settings(options)
-    slice_ = recent_probe(model, x, head).model_slice(
+    slice_ = recent_probe(model, x, head, output_is).model_slice(
         layer, output, memory_budget_bytes=memory_budget_bytes
     )
     return finished(attributing(slice_, slice_.points(x), wanted, target, options))

@@ -69,7 +69,7 @@ class EagerScores:
         """What is built of a call while the tape of its derivatives is running."""
         with (
             tf.GradientTape(persistent=True, watch_accessed_variables=False) as tape,
-            _operations_noted() as operations,
+            operations_noted() as operations,
         ):
             tape.watch([each for each in tensors if each.dtype.is_floating])
 
@@ -100,7 +100,7 @@ class EagerScores:
 
 
 @contextmanager
-def _operations_noted() -> Iterator[list[Operation]]:
+def operations_noted() -> Iterator[list[Operation]]:
     """Keep a list of what TensorFlow does on this thread.
 
     Raises:

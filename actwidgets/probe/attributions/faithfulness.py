@@ -19,6 +19,7 @@ def faithfulness(
     steps: int = 32,
     fill: Any = None,
     head: str | int | None = None,
+    output_is: str | None = None,
     memory_budget_bytes: int = 512 * 2**20,
 ) -> Faithfulness:
     """Follow each class's probability while what a map ranks highest is hidden, or shown.
@@ -36,6 +37,7 @@ def faithfulness(
             blur are themselves. A map that compares with a baseline, as integrated gradients
             do, is judged fairly where the fill is that baseline.
         head: Which of several outputs, by name or index; the first by default.
+        output_is: What that output is, as in `attribute`.
         memory_budget_bytes: How much a batch may take, about.
 
     Returns:
@@ -56,7 +58,9 @@ def faithfulness(
             f"{type(attribution).__name__}: for a map of your own, "
             "dataclasses.replace(attribution, values=…)"
         )
-    slice_ = recent_probe(model, x, head).model_slice(memory_budget_bytes=memory_budget_bytes)
+    slice_ = recent_probe(model, x, head, output_is).model_slice(
+        memory_budget_bytes=memory_budget_bytes
+    )
     points = slice_.points(x)
     maps = attribution.values
     if isinstance(maps, dict):

@@ -8,6 +8,7 @@ import numpy as np
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.core.attributions.points import Points
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import LayerError
 from actwidgets.probe.attributions import score_heads
 from actwidgets.probe.attributions.map_positions import position_axes
@@ -24,19 +25,26 @@ class KerasSlice:
         layer: Whose maps are looked at; None for the last layer with maps of the same number
             of axes as an input.
         output: "logit" or "probability".
+        kind: What the model's output means.
 
     Raises:
         LayerError: The model has no such layer, or it cannot be shown.
     """
 
     def __init__(
-        self, model: ScoreModel, head: str, layer: str | None = None, output: str = "logit"
+        self,
+        model: ScoreModel,
+        head: str,
+        layer: str | None = None,
+        output: str = "logit",
+        *,
+        kind: OutputKind,
     ) -> None:
-        self._model, self._head = model, head
+        self._model, self._head, self._kind = model, head, kind
         self.output = output
         self.layer = model.positions.last(head) if layer is None else layer
         self._unit_axis = model.catalogue.require(self.layer).unit_axis if self.layer else -1
-        self.n_targets = model.n_targets(head, output)
+        self.n_targets = model.n_targets(head, output, kind)
 
     @property
     def batch_size(self) -> int:
@@ -55,16 +63,16 @@ class KerasSlice:
     def scores(self, points: Points, output: str | None = None) -> Floats:
         """See `ModelSlice`."""
         as_probability = (output or self.output) == "probability"
-        key = "scores", self._head, as_probability
-        build = score_heads.scores(self._head, as_probability)
+        key = "scores", self._head, as_probability, self._kind
+        build = score_heads.scores(self._head, as_probability, self._kind)
         return self._run(key, build, points)[0]
 
     def gradients(
         self, points: Points, target: Integers, *, guided: bool = False
     ) -> tuple[Floats, tuple[Array, ...]]:
         """See `ModelSlice`."""
-        key = "gradients", self._head, self._as_probability
-        build = score_heads.gradients(self._head, self._as_probability, guided)
+        key = "gradients", self._head, self._as_probability, self._kind
+        build = score_heads.gradients(self._head, self._as_probability, self._kind, guided)
         score, *found = self._run(key, build, points, target, guided=guided)
         return score, tuple(found)
 
@@ -88,8 +96,8 @@ class KerasSlice:
     def map_gradients(self, points: Points, target: Integers) -> tuple[Floats, Array, Array]:
         """See `ModelSlice`."""
         layer = self._required_layer()
-        key = "map gradients", self._head, self._as_probability, layer
-        build = score_heads.map_gradients(self._head, self._as_probability, layer)
+        key = "map gradients", self._head, self._as_probability, self._kind, layer
+        build = score_heads.map_gradients(self._head, self._as_probability, self._kind, layer)
         score, maps, gradient = self._run(key, build, points, target)
         return score, self._units_last(maps), self._units_last(gradient)
 
@@ -98,8 +106,10 @@ class KerasSlice:
     ) -> tuple[Floats, tuple[Array, ...]]:
         """See `ModelSlice`."""
         self._model.require_trace("LRP")
-        build = score_heads.relevance(self._head, rules)
-        score, *found = self._run(("relevance", self._head, rules), build, points, target)
+        build = score_heads.relevance(self._head, self._kind, rules)
+        score, *found = self._run(
+            ("relevance", self._head, self._kind, rules), build, points, target
+        )
         return score, tuple(found)
 
     @property

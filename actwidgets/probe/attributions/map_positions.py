@@ -64,7 +64,7 @@ class MapPositions:
             and any(info.output_shape[axis] != 1 for axis in position_axes(info))
         ]
         if self._is_traced:
-            score = pre_softmax(self._call.taps[head])[0]
+            score = pre_softmax(self._call.taps[head])
             behind = operations_behind([score]) - {score.op}
             places = {
                 info.name: self._call.taps[info.name].op._id

@@ -24,6 +24,7 @@ def randomisation_check(
     n_layers: int | None = None,
     seed: int = 0,
     head: str | int | None = None,
+    output_is: str | None = None,
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
     **options: Any,
 ) -> RandomisationCheck:
@@ -44,6 +45,7 @@ def randomisation_check(
         seed: Of the random weights: each layer's own initializers, where it has some, with
             this seed.
         head: Which of several outputs, by name or index.
+        output_is: What that output is, as in `attribute`.
         memory_budget_bytes: How much a batch may take, about.
         **options: Of the method.
 
@@ -61,7 +63,7 @@ def randomisation_check(
     wanted = method_named(method)
     checked_output(output)
     wanted.settings(options)
-    probe = recent_probe(model, x, head)
+    probe = recent_probe(model, x, head, output_is)
     shared = {"memory_budget_bytes": memory_budget_bytes}
     slice_ = probe.model_slice(layer, output, **shared)
     seed = whole("seed", seed, least=0)

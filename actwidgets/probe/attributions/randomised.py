@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import ModelError
 from actwidgets.probe.attributions.keras_slice import KerasSlice
 from actwidgets.probe.attributions.score_model import ScoreModel
@@ -104,12 +105,19 @@ class RandomisedSlice(KerasSlice):
         head: Name of the model's output in its catalogue.
         layer: As of a `KerasSlice`.
         output: "logit" or "probability".
+        kind: What the model's output means.
     """
 
     def __init__(
-        self, model: RandomisedModel, head: str, layer: str | None = None, output: str = "logit"
+        self,
+        model: RandomisedModel,
+        head: str,
+        layer: str | None = None,
+        output: str = "logit",
+        *,
+        kind: OutputKind,
     ) -> None:
-        super().__init__(model, head, layer, output)
+        super().__init__(model, head, layer, output, kind=kind)
         self._randomised = model
         self.stages = tuple(model.weights_by_layer(head))
 

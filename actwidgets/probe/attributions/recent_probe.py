@@ -17,7 +17,9 @@ _used_s = 0.0
 _releasing: threading.Thread | None = None
 
 
-def recent_probe(model: Any, x: Any, head: str | int | None) -> KerasProbe:
+def recent_probe(
+    model: Any, x: Any, head: str | int | None, output_is: str | None = None
+) -> KerasProbe:
     """A probe of the model: the last one, where it is that of the same model as it is now.
 
     It is kept for half a minute, and with it the model.
@@ -26,17 +28,18 @@ def recent_probe(model: Any, x: Any, head: str | int | None) -> KerasProbe:
         model: A built Keras model.
         x: One batch.
         head: Which of its outputs.
+        output_is: What that output is, as of a `KerasProbe`.
 
     Raises: as `KerasProbe`.
     """
     global _kept, _used_s, _releasing
     x = as_arrays(x)
-    asked = head, _kinds(x)
+    asked = head, output_is, _kinds(x)
     with _lock:
         is_other = _kept is None or _kept[0] is not model or _kept[1] != asked
         if is_other or _kept[2].is_stale():
             _kept = None
-            _kept = model, asked, KerasProbe(model, x, head=head)
+            _kept = model, asked, KerasProbe(model, x, head=head, output_is=output_is)
         _used_s = time.monotonic()
         if _releasing is None:
             _releasing = threading.Thread(target=_release, daemon=True)

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from actwidgets.core.attributions.lrp_rules import LrpRules
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.attributions.guided_relu import is_relu
 from actwidgets.probe.attributions.layer_names import layer_names
@@ -15,12 +16,12 @@ from actwidgets.probe.attributions.score_call import Build, Call
 from actwidgets.probe.trace import operations_behind
 
 
-def scores(head: str, as_probability: bool) -> Build:
+def scores(head: str, as_probability: bool, kind: OutputKind) -> Build:
     """The score of every class, `(sample, target)`."""
-    return lambda call: [_table(call, head, as_probability)]
+    return lambda call: [_table(call, head, as_probability, kind)]
 
 
-def gradients(head: str, as_probability: bool, guided: bool) -> Build:
+def gradients(head: str, as_probability: bool, kind: OutputKind, guided: bool) -> Build:
     """The score of each sample's target, then its gradient at each of the points.
 
     Raises:
@@ -28,7 +29,7 @@ def gradients(head: str, as_probability: bool, guided: bool) -> Build:
     """
 
     def build(call: Call) -> list[Any]:
-        score = _score(call, head, as_probability)
+        score = _score(call, head, as_probability, kind)
         if guided:
             _require_relu(score, call.points)
         found = _gradients(call, score, call.points)
@@ -53,7 +54,7 @@ def maps(layer: str) -> Build:
     return lambda call: [_required(call, layer)]
 
 
-def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
+def map_gradients(head: str, as_probability: bool, kind: OutputKind, layer: str) -> Build:
     """The score of each sample's target, a layer's maps, and the gradient at them.
 
     Raises:
@@ -61,7 +62,7 @@ def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
     """
 
     def build(call: Call) -> list[Any]:
-        score = _score(call, head, as_probability)
+        score = _score(call, head, as_probability, kind)
         maps = _required(call, layer)
         found = _gradients(call, score, [maps])[0]
         if found is None:
@@ -74,7 +75,7 @@ def map_gradients(head: str, as_probability: bool, layer: str) -> Build:
     return build
 
 
-def relevance(head: str, rules: LrpRules) -> Build:
+def relevance(head: str, kind: OutputKind, rules: LrpRules) -> Build:
     """The score of each sample's target, then what of it each of the points is handed back.
 
     Raises:
@@ -82,7 +83,7 @@ def relevance(head: str, rules: LrpRules) -> Build:
     """
 
     def build(call: Call) -> list[Any]:
-        table = _table(call, head, as_probability=False)
+        table = _table(call, head, False, kind)
         start = table * tf.one_hot(call.target, table.shape[-1], dtype=table.dtype)
         layer_of = layer_names(call.recorded)
         return [
@@ -93,12 +94,12 @@ def relevance(head: str, rules: LrpRules) -> Build:
     return build
 
 
-def _table(call: Call, head: str, as_probability: bool) -> Any:
-    return class_scores(_required(call, head), as_probability, call.operations)
+def _table(call: Call, head: str, as_probability: bool, kind: OutputKind) -> Any:
+    return class_scores(_required(call, head), as_probability, call.operations, kind)
 
 
-def _score(call: Call, head: str, as_probability: bool) -> Any:
-    return tf.gather(_table(call, head, as_probability), call.target, axis=1, batch_dims=1)
+def _score(call: Call, head: str, as_probability: bool, kind: OutputKind) -> Any:
+    return tf.gather(_table(call, head, as_probability, kind), call.target, axis=1, batch_dims=1)
 
 
 def _required(call: Call, layer: str) -> Any:

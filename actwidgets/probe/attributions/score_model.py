@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attributions.points import Points
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import ModelError
 from actwidgets.probe.attributions import score_heads
 from actwidgets.probe.attributions.eager_scores import EagerScores
@@ -132,11 +133,11 @@ class ScoreModel:
             arrays += self._run(head, arguments, len(tensors[0]))
         return Points(tuple(arrays), self._names, tuple(others))
 
-    def n_targets(self, head: str, output: str) -> int:
+    def n_targets(self, head: str, output: str, kind: OutputKind) -> int:
         """How many classes an output of the model tells apart."""
         as_probability = output == "probability"
-        key = "scores", head, as_probability
-        made = self._plain.head(key, score_heads.scores(head, as_probability))
+        key = "scores", head, as_probability, kind
+        made = self._plain.head(key, score_heads.scores(head, as_probability, kind))
         if isinstance(self._plain, EagerScores):
             return int(made(*self._plain.blank())[0].shape[-1])
         return int(made.output_shapes[0][-1])

@@ -37,7 +37,8 @@ def test_class_zero_is_a_class():
 def test_right_and_wrong_of_a_single_output_go_by_a_half():
     predictions = [[0.9], [0.1], [0.5]]
     labels = np.array([1, 1, 0])
-    assert filter_rows(3, labels, predictions, outcome="right").tolist() == [0, 2]
+    found = filter_rows(3, labels, predictions, outcome="right", output="probability")
+    assert found.tolist() == [0, 2]
 
 
 def test_an_outcome_there_is_not_is_refused_rather_than_taken_for_wrong():
@@ -64,6 +65,6 @@ def test_only_a_filter_by_outcome_needs_predictions():
     [([[1, 1]], [0]), ([[-np.inf, 0]], [1]), (np.zeros((0, 3)), []), (np.zeros((0, 1)), [])],
 )
 def test_of_equal_outputs_the_first_class_is_predicted_and_none_of_none(predictions, wanted):
-    found = predicted_classes(predictions)
+    found = predicted_classes(predictions, output="probability")
     assert found.tolist() == wanted
     assert found.dtype == np.int64
