@@ -1,12 +1,14 @@
 """What cannot be attributed is refused in one sentence; what is merely odd is not."""
 
 import keras
+import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import actwidgets as aw
 from actwidgets.errors import DataError, LayerError, ModelError, ShapeError
+from actwidgets.probe.layer_weights import effective_weight
 
 pytestmark = pytest.mark.keras
 layers = keras.layers
@@ -172,3 +174,45 @@ def test_whole_numbers_are_attributed_to_what_embeds_them():
     np.testing.assert_allclose(found.values, table[x] * kernel[:, 1] / 6, rtol=1e-4, atol=1e-7)
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)) + bias[1], found.scores, rtol=1e-4)
     assert aw.attribute(model, x, 1).values.shape == (4, 6)
+
+
+def _quantized(mode):
+    layers = [keras.layers.Dense(5, activation="relu", name="a"), keras.layers.Dense(3, name="b")]
+    model = keras.Sequential([keras.Input((6,)), *layers])
+    random = np.random.default_rng(0)
+    for layer in layers:
+        layer.kernel.assign(random.normal(size=layer.kernel.shape))
+    before = [np.asarray(layer.kernel) for layer in layers]
+    model.quantize(mode)
+    return model, before, random.normal(size=(3, 6)).astype("float32")
+
+
+def test_relevance_passes_through_float8_and_is_not_rounded_to_it():
+    """Worked in numpy on the rounded numbers; TensorFlow has no gradient to eight bits."""
+    model, kernels, x = _quantized("float8")
+    rounded = [each.astype(ml_dtypes.float8_e4m3fn).astype("float32") for each in (x, *kernels)]
+    x8, a, b = rounded
+    hidden = np.maximum(x8 @ a, 0).astype(ml_dtypes.float8_e4m3fn).astype("float32")
+    share = (hidden * b[:, 1] / (x8 @ a))[:, np.newaxis]
+    wanted = (x8[:, :, np.newaxis] * a * share).sum(axis=2)
+    found = aw.attribute(model, x, method="lrp", target=1)
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(found.values.sum(axis=1), (hidden @ b)[:, 1], rtol=1e-3)
+    assert abs(found.gap).max() < 1e-3
+
+
+def test_relevance_through_inputs_rounded_to_whole_numbers_is_refused():
+    """It would all go the way of the scale: to the largest input of each sample."""
+    model, _, x = _quantized("int8")
+    with pytest.raises(LayerError, match=r"layer 'a' \(Dense\): quantized to int8, it rounds"):
+        aw.attribute(model, x, method="lrp", target=1)
+
+
+def test_of_kernels_rounded_to_four_bits_it_is_that_of_the_rounded_kernels():
+    model, _, x = _quantized("int4")
+    a, b = (effective_weight(layer, "kernel") for layer in model.layers)
+    hidden = np.maximum(x @ a, 0)
+    share = (hidden * b[:, 1] / (x @ a))[:, np.newaxis]
+    found = aw.attribute(model, x, method="lrp", target=1)
+    wanted = (x[:, :, np.newaxis] * a * share).sum(axis=2)
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-3, atol=1e-5)

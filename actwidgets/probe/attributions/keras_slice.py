@@ -106,11 +106,24 @@ class KerasSlice:
     ) -> tuple[Floats, tuple[Array, ...]]:
         """See `ModelSlice`."""
         self._model.require_trace("LRP")
+        self._refuse_rounded_inputs()
         build = score_heads.relevance(self._head, self._kind, rules)
         score, *found = self._run(
             ("relevance", self._head, self._kind, rules), build, points, target
         )
         return score, tuple(found)
+
+    def _refuse_rounded_inputs(self) -> None:
+        """Between float and whole numbers relevance would take the way of the scale alone."""
+        for name, output in self._model.catalogue.outputs.items():
+            layer = output.layer
+            mode = getattr(layer, "quantization_mode", None)
+            if mode in ("int8", "int4") and hasattr(layer, "_kernel") and layer.inputs_quantizer:
+                raise LayerError(
+                    f"relevance cannot be handed back through layer {name!r} "
+                    f"({type(layer).__name__}): quantized to {mode}, it rounds what it takes to "
+                    "whole numbers; take another method, such as integrated_gradients"
+                )
 
     @property
     def _as_probability(self) -> bool:

@@ -66,6 +66,10 @@ def transposed(operation: Any, places: Sequence[int], received: Mapping[int, Any
     Returns:
         One tensor per place, in the shape of the operand.
     """
+    if operation.type == "Cast":
+        # TensorFlow has no gradient to eight bits, and a share must not be rounded to them.
+        kind = operation.inputs[0].dtype
+        return [received[0] if kind.size == 1 else tf.cast(received[0], kind)]
     # On a copy of its own: a search for the way back would go through the whole graph.
     sources = [tf.identity(operation.inputs[place]) for place in places]
     outputs = again(operation, dict(zip(places, sources, strict=True)))
