@@ -106,7 +106,7 @@ def test_gradients_of_logits_differ_as_those_of_log_probabilities_do(name):
 
 
 NOT_ON_THE_WAY = {
-    ("outputs_in_a_list", "hidden#1"),  # which belongs to the other output
+    ("outputs_in_a_list", "hidden"),  # which belongs to the other output
     ("conv1d_and_lstm_with_states", "lstm:1"),
     ("conv1d_and_lstm_with_states", "lstm:2"),
     ("scalar_outputs", "mean"),

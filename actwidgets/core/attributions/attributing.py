@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.attributions.attribution import Attribution, Found
 from actwidgets.core.attributions.method import Method, Progress
-from actwidgets.core.attributions.model_slice import ModelSlice, checked_target
+from actwidgets.core.attributions.model_slice import ModelSlice, checked_target, score_of
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import DataError
 
@@ -52,8 +52,9 @@ def attributing(
     classes = checked_target(slice_, points, target)
     found = yield from method.run(slice_, points, classes, **settings)
     values = [each.astype(np.float32, copy=False) for each in found.values]
+    shares = _left_out_shares(slice_, points, classes, found.scores)
     return Attribution(
-        values=_by_input(values, points.names, found.names),
+        values=_by_input(values, points, found.names),
         gap=_gap(found, len(points)),
         target=classes,
         scores=found.scores.astype(np.float64),
@@ -67,6 +68,7 @@ def attributing(
                 (
                     found.note,
                     _told_of_inputs(points, found.names),
+                    _told_of_left_out(shares),
                     _told_of_nan(values, range(len(points)) if rows is None else rows)
                     or _told_of_samples(points, range(len(points)) if rows is None else rows),
                 ),
@@ -74,6 +76,7 @@ def attributing(
         ),
         path=found.path,
         n_steps=found.n_steps,
+        left_out=shares,
     )
 
 
@@ -87,12 +90,40 @@ def finished(steps: Generator[Progress, None, Result]) -> Result:
 
 
 def _by_input(
-    values: list[Array], inputs: tuple[str, ...], names: tuple[str, ...] | None
+    values: list[Array], points: Points, names: tuple[str, ...] | None
 ) -> Array | dict[str, Array]:
     """One array where there is one input, or where it lies over none; else one by name."""
-    if len(inputs) == 1 or names == ():
+    if not points.by_name or names == ():
         return values[0]
-    return dict(zip(inputs if names is None else names, values, strict=True))
+    return dict(zip(points.names if names is None else names, values, strict=True))
+
+
+def _left_out_shares(
+    slice_: ModelSlice, points: Points, target: Integers, scores: Floats
+) -> dict[str, Array]:
+    """By name of input without values: by how much the score falls where it holds nothing."""
+    if not len(points):
+        return {name: np.zeros(0) for name in points.left_out}
+    return {
+        name: np.asarray(scores - score_of(slice_.scores(points.without(name)), target), np.float64)
+        for name in points.left_out
+    }
+
+
+def _told_of_left_out(shares: Mapping[str, Array]) -> str:
+    """A sentence on inputs that have no values, and what they do to the score."""
+    told = [
+        f"{name} ({shares[name].min():.3g} to {shares[name].max():.3g})"
+        for name in shares
+        if np.any(shares[name] != 0)
+    ]
+    if not told:
+        return ""
+    return (
+        f"These values leave out {', '.join(told)}, which no layer makes floating-point: in "
+        "brackets by how much the score falls where that input holds nothing, which is in no "
+        "value and no sum of them."
+    )
 
 
 def _told_of_inputs(points: Points, names: tuple[str, ...] | None) -> str:

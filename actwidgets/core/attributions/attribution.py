@@ -59,8 +59,8 @@ class Attribution:
 
     Attributes:
         values: `(sample, …)` float32 in the shape of the input; of class activation maps
-            without the channel axis. One by name of input where the model has several: of
-            class activation maps for each that they lie over.
+            without the channel axis. One by name of input where the model has several, also
+            where one alone has values: of class activation maps for each that they lie over.
             NaN where the model's gradient is NaN.
         gap: `(sample,)` float64, by how much the values' sum differs from what the method
             says it is; NaN for methods that say nothing of it.
@@ -74,6 +74,9 @@ class Attribution:
         path: Of methods that go along one; or None.
         n_steps: `(sample,)` int64, in how many steps integrated gradients looked at each, the
             two ends not counted; None of other methods.
+        left_out: By name of an input that has no values, since no layer makes floating-point
+            numbers of it: `(sample,)` float64, by how much the score falls where that input
+            holds nothing, zeros or empty text. `gap` is of what has values.
     """
 
     values: Array | dict[str, Array]
@@ -87,6 +90,7 @@ class Attribution:
     note: str = ""
     path: Path | None = None
     n_steps: Integers | None = None
+    left_out: Mapping[str, Floats] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many samples there are."""

@@ -1,7 +1,7 @@
 """Where a model is differentiated: the arrays, and what only goes along with them."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,13 +16,19 @@ class Points:
     Attributes:
         arrays: One per input that is differentiated, `(sample, …)` floating: the input, or
             where that holds integers or text what its embedding makes of it.
-        names: Of these inputs, in the same order; the layer's name for an embedding.
+        names: Of these inputs, in the same order; of an embedding that of its input, or the
+            layer's where the model has one input, or that one several embeddings.
         others: `(sample, …)` each: what the model takes besides, and stays as it is.
+        n_inputs: How many inputs the model has; as many as there are arrays by default.
+        left_out: The inputs of which nothing is differentiated, by name with their place in
+            `others`.
     """
 
     arrays: tuple[Array, ...]
     names: tuple[str, ...]
     others: tuple[Array, ...] = ()
+    n_inputs: int = 0
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -31,6 +37,18 @@ class Points:
     def moved(self, arrays: Sequence[Array]) -> "Points":
         """The same samples elsewhere: `arrays` in the place of those differentiated."""
         return replace(self, arrays=tuple(arrays))
+
+    @property
+    def by_name(self) -> bool:
+        """Whether values go by the name of their input: whether there is more than one."""
+        return max(len(self.arrays), self.n_inputs) > 1
+
+    def without(self, name: str) -> "Points":
+        """The same samples with one of the inputs left out holding nothing."""
+        place = self.left_out[name]
+        others = list(self.others)
+        others[place] = np.broadcast_to(_blank(others[place]), others[place].shape)
+        return replace(self, others=tuple(others))
 
     def take(self, rows: ArrayLike) -> "Points":
         """Some of the samples, in that order; the same one may come several times."""

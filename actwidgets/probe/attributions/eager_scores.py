@@ -29,6 +29,7 @@ class EagerScores:
         model: A built Keras model.
         inputs: What it takes.
         embedded: As of `ScoreTrace`.
+        differentiated: As of `ScoreTrace`.
         training: Whether layers act as they do in training.
         weights: Variables, each with the one that stands in for it.
 
@@ -44,11 +45,13 @@ class EagerScores:
         model: Any,
         inputs: Inputs,
         embedded: Sequence[Output] = (),
+        differentiated: Sequence[bool] | None = None,
         *,
         training: bool = False,
         weights: Sequence[tuple[Any, Any]] = (),
     ) -> None:
         self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
+        self._differentiated = differentiated
         self._options = {"training": training, "weights": weights}
         self.call = self._called(self.blank())[0]
 
@@ -82,6 +85,7 @@ class EagerScores:
                 self._inputs,
                 tensors,
                 self._embedded,
+                self._differentiated,
                 operations=lambda: operations,
                 gradients=gradients,
                 **self._options,

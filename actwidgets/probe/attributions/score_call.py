@@ -17,7 +17,7 @@ class Call:
 
     Attributes:
         inputs: The model's own inputs.
-        points: What is differentiated: the floating-point inputs, then the embedded ones.
+        points: What is differentiated: inputs, then the embedded ones.
         target: `(sample,)` int64, the class asked about.
         taps: What layers put out, by name; `""` is the first output of the model.
         recorded: The same, in the order of the calls.
@@ -42,6 +42,7 @@ def called(
     inputs: Inputs,
     tensors: Sequence[Any],
     embedded: Sequence[Output] = (),
+    differentiated: Sequence[bool] | None = None,
     *,
     operations: Callable[[], Sequence[Any]],
     gradients: Callable[[Any, Sequence[Any]], list[Any]],
@@ -55,6 +56,7 @@ def called(
         inputs: What it takes.
         tensors: What `signature` says.
         embedded: Outputs of layers in whose place arguments are put.
+        differentiated: Which of the inputs are; all floating-point ones by default.
         operations: Gives those of the call, once it is over.
         gradients: As in `Call`.
         training: Whether layers act as they do in training.
@@ -81,7 +83,7 @@ def called(
     )
     return Call(
         inputs=tuple(given[:n_inputs]),
-        points=(*(each for each in given[:n_inputs] if each.dtype.is_floating), *arguments),
+        points=(*_differentiated(given[:n_inputs], differentiated), *arguments),
         target=target,
         taps={tap.name: tap.output for tap in recording.taps},
         recorded=recording.taps,
@@ -94,6 +96,12 @@ def signature(inputs: Inputs, embedded: Sequence[Output]) -> tuple[tf.TensorSpec
     """The arguments of a head: the model's inputs, the embedded ones, and the target."""
     arguments = (tf.TensorSpec(each.shape, each.dtype) for each in embedded)
     return (*inputs.signature, *arguments, tf.TensorSpec((None,), tf.int64))
+
+
+def _differentiated(inputs: Sequence[Any], chosen: Sequence[bool] | None) -> list[Any]:
+    if chosen is None:
+        return [each for each in inputs if each.dtype.is_floating]
+    return [each for each, is_chosen in zip(inputs, chosen, strict=True) if is_chosen]
 
 
 def _exchanged(name: str, output: Any, stand_ins: Mapping[str, Any]) -> Any:

@@ -81,28 +81,24 @@ class ScoreModel:
         self._tracing = threading.Lock()
         self._learnt = _Learnt()
         self._untraceable = ""
+        self._embedded: tuple[Output, ...] = ()
+        self._differentiated: tuple[bool, ...] | None = None
         whole = self._called()
         self._embedding: ScoreTrace | EagerScores | None = None
-        self._embedded: tuple[Output, ...] = ()
-        if not all(each.dtype.is_floating for each in inputs.specs):
-            call = whole.call
-            taps = embedded_inputs(call.operations, call.inputs, call.recorded)
-            self._embedded = tuple(catalogue.require(tap.name) for tap in taps)
-            self._embedding, whole = whole, self._called(embedded=self._embedded)
+        seen = embedded_inputs(whole.call)
+        self._differentiated = seen.differentiated
+        places = [place for place, chosen in enumerate(seen.differentiated) if not chosen]
+        self._left_out = {inputs.names[place]: places.index(place) for place in seen.left_out}
+        self._embedded = tuple(catalogue.require(tap.name) for tap in seen.taps)
+        if self._embedded:
+            self._embedding, whole = whole, self._called()
         self._plain = whole
         if not whole.call.points:
             raise ModelError(
                 f"model {model.name!r} has no input that can be differentiated: its inputs hold "
                 "integers or text, and no layer makes floating-point values of them"
             )
-        self._names = (
-            *(
-                name
-                for name, spec in zip(inputs.names, inputs.specs, strict=True)
-                if spec.dtype.is_floating
-            ),
-            *(each.name for each in self._embedded),
-        )
+        self._names = seen.names(inputs.names)
         self.positions = MapPositions(whole.call, self._names, catalogue)
         self._affordable_size = self._affordable(memory_budget_bytes)
 
@@ -120,8 +116,9 @@ class ScoreModel:
             DataError: Values of the wrong kind.
         """
         tensors = Inputs.tensors(self._inputs, x)  # samples alone, also where layers are edited
-        arrays = [each.numpy() for each in tensors if each.dtype.is_floating]
-        others = [each.numpy() for each in tensors if not each.dtype.is_floating]
+        arrays, others = list[Array](), list[Array]()
+        for each, is_chosen in zip(tensors, self._differentiated, strict=True):
+            (arrays if is_chosen else others).append(each.numpy())
         if self._embedding is not None:
             names = [each.name for each in self._embedded]
             head = self._embedding.head("embedded", lambda call: [call.taps[n] for n in names])
@@ -131,7 +128,13 @@ class ScoreModel:
                 return [*taken, *self._numbers, tf.zeros(len(rows), tf.int64)]
 
             arrays += self._run(head, arguments, len(tensors[0]))
-        return Points(tuple(arrays), self._names, tuple(others))
+        return Points(
+            tuple(arrays),
+            self._names,
+            tuple(others),
+            n_inputs=len(tensors),
+            left_out=self._left_out,
+        )
 
     def n_targets(self, head: str, output: str, kind: OutputKind) -> int:
         """How many classes an output of the model tells apart."""
@@ -206,8 +209,8 @@ class ScoreModel:
     def _arguments(self, points: Points) -> list[Any]:
         arrays, others = iter(points.arrays), iter(points.others)
         tensors = [
-            _tensor(next(arrays if spec.dtype.is_floating else others), spec.dtype)
-            for spec in self._inputs.specs
+            _tensor(next(arrays if is_chosen else others), spec.dtype)
+            for spec, is_chosen in zip(self._inputs.specs, self._differentiated, strict=True)
         ]
         embedded = [_tensor(next(arrays), tf.as_dtype(each.dtype)) for each in self._embedded]
         return [*tensors, *self._numbers, *embedded]
@@ -216,21 +219,22 @@ class ScoreModel:
         self.require_trace("a guided gradient")
         with self._tracing:
             if self._learnt.guided is None:
-                self._learnt.guided = self._traced(embedded=self._embedded, guided=True)
+                self._learnt.guided = self._traced(guided=True)
             return self._learnt.guided
 
-    def _called(self, embedded: Sequence[Output] = ()) -> ScoreTrace | EagerScores:
+    def _called(self) -> ScoreTrace | EagerScores:
         """The model traced; called eagerly where it cannot be."""
         if not self._untraceable:
             try:
-                return self._traced(embedded=embedded)
+                return self._traced()
             except RecordingError as failure:
                 self._untraceable = str(failure)
         try:
             return EagerScores(
                 self._model,
                 self._inputs,
-                embedded,
+                self._embedded,
+                self._differentiated,
                 training=self._training,
                 weights=self._weights,
             )
@@ -241,6 +245,8 @@ class ScoreModel:
         return ScoreTrace(
             self._model,
             self._inputs,
+            self._embedded,
+            self._differentiated,
             training=self._training,
             weights=self._weights,
             **options,

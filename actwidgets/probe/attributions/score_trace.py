@@ -22,6 +22,7 @@ class ScoreTrace:
         inputs: What it takes.
         embedded: Outputs of layers that are arguments of the graph, and take the place of
             what these layers put out.
+        differentiated: Which of the inputs are; all floating-point ones by default.
         training: Whether layers act as they do in training.
         guided: Whether the gradient of every ReLU is the guided one.
         weights: Variables, each with the one that stands in for it.
@@ -38,12 +39,14 @@ class ScoreTrace:
         model: Any,
         inputs: Inputs,
         embedded: Sequence[Output] = (),
+        differentiated: Sequence[bool] | None = None,
         *,
         training: bool = False,
         guided: bool = False,
         weights: Sequence[tuple[Any, Any]] = (),
     ) -> None:
         self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
+        self._differentiated = differentiated
         self._training, self._guided, self._weights = training, guided, weights
         calls: list[Call] = []
 
@@ -95,6 +98,7 @@ class ScoreTrace:
                 self._inputs,
                 tensors,
                 self._embedded,
+                self._differentiated,
                 operations=graph.get_operations,
                 gradients=lambda score, at: tf.gradients(score, list(at)),
                 training=self._training,
