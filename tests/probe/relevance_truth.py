@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from actwidgets.core.attributions.lrp_rules import LrpRules
-from actwidgets.probe.attributions.layer_names import layer_names
+from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.pre_softmax import class_scores
 from actwidgets.probe.attributions.relevance import relevance
 from actwidgets.probe.recorder import record
@@ -39,7 +39,7 @@ class HandedBack:
             table = class_scores(taps[output], False)
             start = tf.one_hot(tf.argmax(table, 1), table.shape[-1], dtype=table.dtype) * table
             sources = list(tensors) if at is None else [taps[name] for name in at]
-            found = relevance(table, start, sources, rules, layer_names(recording.taps))
+            found = relevance(table, start, sources, rules, LayerNames(recording.taps))
             score = tf.reduce_sum(start, 1)
             slopes = tf.gradients(score, sources, unconnected_gradients="zero")
             product = [slope * each for slope, each in zip(slopes, sources, strict=True)]

@@ -3,9 +3,9 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 from precision import double_precision
-from relevance_models import shape_of
 from relevance_truth import ALL_RULES, HandedBack, chain, samples, with_weights
 
 pytestmark = pytest.mark.keras
@@ -75,24 +75,85 @@ def test_a_relu_is_one_however_it_is_written(make, rules):
     )
 
 
-@pytest.mark.parametrize(
-    "activation",
-    [
-        *("gelu", "silu", "mish", "hard_silu", "elu", "selu", "tanh", "softplus", "sigmoid"),
-        *("relu6", lambda x: keras.ops.clip(x, -0.1, 0.1), lambda x: 1 / x),
-    ],
-)
+OTHERS = ("glu", "log_softmax", "softmax", "sparsemax", "threshold")  # not by number, or more
+BY_NUMBER = [
+    name
+    for name, each in vars(keras.activations).items()
+    if callable(each) and name not in ("deserialize", "get", "serialize", *OTHERS)
+]
+BY_HAND = {
+    "clipped": lambda x: keras.ops.clip(x, -0.1, 0.1),
+    "reciprocal": lambda x: 1 / x,
+    "threshold": lambda x: keras.activations.threshold(x, 0.3, 0.7),
+    "shifted at its beginning": lambda x: tf.nn.relu6(x + 3) / 6,
+    "shifted at its end": lambda x: tf.tanh(x) + 1,
+    "of constants at both": lambda x: 1 / (1 + tf.exp(-x)),
+    "with a root": lambda x: (x + tf.sqrt(x * x + 4)) / 2,
+}
+LAYERS = {
+    "PReLU": lambda: layers.PReLU(),
+    "LeakyReLU": lambda: layers.LeakyReLU(),
+    "ELU": lambda: layers.ELU(),
+    "ReLU": lambda: layers.ReLU(max_value=2.0, negative_slope=0.1, threshold=0.2),
+    "thresholded": lambda: layers.ReLU(threshold=0.5),
+}
+ACTIVATIONS = {each: each for each in BY_NUMBER} | BY_HAND
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS.values(), ids=ACTIVATIONS)
 def test_an_activation_hands_on_what_it_is_handed(activation):
-    model = chain(
+    as_layer = chain(
         layers.Dense(6, name="before"), layers.Activation(activation, name="behind"), shape=(4,)
     )
-    x = samples(*shape_of(with_weights(model)))
+    as_argument = chain(
+        layers.Dense(6, activation=activation, use_bias=False), layers.Dense(5), shape=(4,)
+    )
+    x = samples(4)
+    with_weights(as_layer)
     before, behind = (
-        HandedBack(model, x, ALL_RULES["epsilon"], at=[name]) for name in ("before", "behind")
+        HandedBack(as_layer, x, ALL_RULES["epsilon"], at=[name]) for name in ("before", "behind")
     )
     np.testing.assert_allclose(before.relevance[0], behind.relevance[0])
-    whole = HandedBack(model, x, ALL_RULES["epsilon"])
-    np.testing.assert_allclose(whole.totals, whole.scores)
+    for model in (as_layer, with_weights(as_argument)):
+        whole = HandedBack(model, x, ALL_RULES["epsilon"])
+        np.testing.assert_allclose(whole.totals, whole.scores, rtol=1e-6)
+
+
+@pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
+def test_a_layer_that_is_an_activation_hands_on_what_it_is_handed(make):
+    model = with_weights(chain(layers.Dense(6), make(), layers.Dense(5), shape=(4,)))
+    for rules in ALL_RULES.values():
+        found = HandedBack(model, samples(4), rules)
+        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-6)
+
+
+def test_a_hard_sigmoid_by_hand():
+    model = keras.Sequential(
+        [keras.Input((3,)), layers.Dense(1, use_bias=False, activation="hard_sigmoid")]
+    )
+    model.set_weights([np.array([[1.0], [-0.4], [0.2]])])  # 0.8 in all: 0.8 / 6 + 0.5
+    found = HandedBack(model, np.ones((1, 3)))
+    np.testing.assert_allclose(found.scores, [0.8 / 6 + 0.5])
+    np.testing.assert_allclose(found.relevance[0], [[0.7916667, -0.3166667, 0.1583333]], atol=1e-6)
+
+
+def test_a_bias_of_the_models_own_is_not_part_of_an_activation():
+    class Own(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.first, self.last = layers.Dense(6, use_bias=False), layers.Dense(3)
+
+        def build(self, shape):
+            self.shift = self.add_weight(shape=(6,), name="bias")
+
+        def call(self, x):
+            return self.last(tf.nn.relu(self.first(x) + self.shift))
+
+    model = Own()
+    model(np.zeros((1, 4)))
+    model.shift.assign(np.linspace(-1, 1, 6))
+    found = HandedBack(model, samples(4))
+    np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], atol=1e-10)
 
 
 def test_an_input_that_the_score_does_not_depend_on_gets_nothing():

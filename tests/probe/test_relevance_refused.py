@@ -20,9 +20,9 @@ def _in_double_precision():
         yield
 
 
-def _gated():
+def _multiplied_in_a_block():
     inputs = keras.Input((4,), name="given")
-    gate = layers.Dense(4, activation="sigmoid")(inputs)
+    gate = layers.Dense(4, activation="tanh")(inputs)
     block = keras.Model(inputs, layers.Multiply(name="gate")([inputs, gate]), name="block")
     return keras.Sequential([keras.Input((4,)), layers.Dense(4), block, layers.Dense(3)])
 
@@ -78,9 +78,13 @@ class _InTraining(layers.Layer):
 IMAGE = tf.ones((1, 8, 24, 1), tf.float64)
 REFUSED = {
     "a loop": (
-        lambda: chain(layers.LSTM(3, name="memory"), layers.Dropout(0.1), shape=(5, 4)),
+        lambda: chain(
+            layers.RNN([layers.LSTMCell(3), layers.GRUCell(2)], name="memory"),
+            layers.Dropout(0.1),
+            shape=(5, 4),
+        ),
         (5, 4),
-        r"layer 'memory' \(LSTM\).*TensorListStack",
+        r"layer 'memory' \(RNN\).*TensorListStack",
     ),
     "attention": (
         _attentive,
@@ -91,6 +95,11 @@ REFUSED = {
         lambda: chain(layers.Dense(4, activation="softmax", name="shares"), shape=(4,)),
         (4,),
         r"layer 'shares' \(Dense\).*Softmax for which there is no rule",
+    ),
+    "a sparse softmax on the way": (
+        lambda: chain(layers.Dense(4, activation="sparsemax", name="shares"), shape=(4,)),
+        (4,),
+        r"layer 'shares' \(Dense\).*for which there is no rule",
     ),
     "a plain operation": (_operated, (4,), r"layer 'softmax\w*' \(Softmax\)"),
     "a normalisation by batch": (
@@ -133,17 +142,12 @@ REFUSED = {
         (4,),
         r"the model's own call: it holds a Softmax",
     ),
-    "a gate": (
-        _gated,
+    "a factor that is no gate": (
+        _multiplied_in_a_block,
         (4,),
         r"layer 'block/gate' \(Multiply\).*Mul of two things that both depend on the input; take",
     ),
     "a product": (_multiplied, (4,), r"the model's own call: it holds a Mul of two things"),
-    "a normalisation by sample": (
-        lambda: chain(layers.Dense(4), layers.LayerNormalization(name="norm"), shape=(4,)),
-        (4,),
-        r"layer 'norm' \(LayerNormalization\)",
-    ),
 }
 
 

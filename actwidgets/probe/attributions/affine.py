@@ -9,7 +9,7 @@ from actwidgets.probe.attributions.flow import Flow
 from actwidgets.probe.attributions.operations import again
 
 ADDITIONS = frozenset(("Add", "AddV2", "BiasAdd", "Sub"))
-SCALINGS = frozenset(("Div", "Mul", "Neg", "RealDiv"))
+SCALINGS = frozenset(("Div", "DivNoNan", "Mul", "Neg", "RealDiv"))
 NORMALISATIONS = frozenset(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"))
 AFFINE = ADDITIONS | SCALINGS | NORMALISATIONS
 
@@ -21,7 +21,7 @@ def is_affine(operation: Any, flow: Flow) -> bool:
         return False
     if operation.type in NORMALISATIONS:
         return places == [0] and not operation.get_attr("is_training")
-    return places == [0] or operation.type not in ("Div", "RealDiv")
+    return places == [0] or "Div" not in operation.type
 
 
 def normalisation(operation: Any) -> tuple[Any, Any]:
@@ -78,7 +78,9 @@ class ChannelAffine:
         elif operation.type == "Mul":
             self._scale(constants)
         elif operation.type in SCALINGS:
-            self._scale(1 / constants)
+            ones = tf.ones_like(constants)
+            none = operation.type == "DivNoNan"
+            self._scale(tf.math.divide_no_nan(ones, constants) if none else ones / constants)
         elif operation.type == "Sub" and place == 1:
             self._scale(-tf.ones_like(constants))
             self._shift(constants)

@@ -1,7 +1,7 @@
 """Which layer an operation of a traced graph belongs to."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -12,8 +12,8 @@ from actwidgets.probe.recorder import Tap
 OUTSIDE = 2  # parts of every name: the recorder's own call, and that of the model
 
 
-def layer_names(taps: Sequence[Tap]) -> Callable[[Any], str]:
-    """A function that says in words which layer an operation belongs to.
+class LayerNames:
+    """Says which layer an operation belongs to; called with one, in words.
 
     Keras names operations after the calls they were made in, one inside the other, as taps
     are named; a second call has another number. That tells the innermost layer also where it
@@ -21,30 +21,55 @@ def layer_names(taps: Sequence[Tap]) -> Callable[[Any], str]:
 
     Args:
         taps: What layers put out, of a graph.
+
+    Attributes:
+        scopes: The calls of layers, each by the parts of the names of its operations, with
+            its first output.
     """
-    scopes: dict[tuple[str, ...], Tap] = {}
-    of_operations: dict[Any, Tap] = {}
-    for tap in taps:
-        if not isinstance(tap.output, tf.Tensor) or not tap.name.partition(":")[0]:
-            continue
-        operation = tap.output.op
-        if not _is_layer(tap.layer):  # it has no scope of its own
-            of_operations.setdefault(operation, tap)
-        layers = tap.name.partition(":")[0].split("/")
-        parts = tuple(operation.name.split("/"))
-        scope = parts[OUTSIDE : OUTSIDE + len(layers)]
-        if len(scope) == len(layers) and all(map(_is_call_of, scope, layers)):
-            scopes.setdefault(parts[: OUTSIDE + len(layers)], tap)
 
-    def layer_of(operation: Any) -> str:
-        parts = tuple(operation.name.split("/"))
-        for length in range(len(parts), OUTSIDE, -1):
-            if parts[:length] in scopes:
-                return _described(scopes[parts[:length]])
-        own = of_operations.get(operation)
-        return "the model's own call" if own is None else _described(own)
+    def __init__(self, taps: Sequence[Tap]) -> None:
+        self.scopes: dict[tuple[str, ...], Tap] = {}
+        self._taps = tuple(taps)
+        self._of_operations: dict[Any, Tap] = {}
+        self._found: dict[Any, tuple[str, ...]] = {}
+        for tap in taps:
+            if not isinstance(tap.output, tf.Tensor) or not tap.name.partition(":")[0]:
+                continue
+            operation = tap.output.op
+            if not _is_layer(tap.layer):  # it has no scope of its own
+                self._of_operations.setdefault(operation, tap)
+            layers = tap.name.partition(":")[0].split("/")
+            parts = tuple(operation.name.split("/"))
+            scope = parts[OUTSIDE : OUTSIDE + len(layers)]
+            if len(scope) == len(layers) and all(map(_is_call_of, scope, layers)):
+                self.scopes.setdefault(parts[: OUTSIDE + len(layers)], tap)
+        self._outer = {
+            scope[:length] for scope in self.scopes for length in range(OUTSIDE, len(scope))
+        }
 
-    return layer_of
+    def __call__(self, operation: Any) -> str:
+        """The layer, by name and class."""
+        scope = self.scope(operation)
+        tap = self.scopes[scope] if scope else self._of_operations.get(operation)
+        return "the model's own call" if tap is None else _described(tap)
+
+    def scope(self, operation: Any) -> tuple[str, ...]:
+        """The innermost call of a layer that made it; () for the model's own call."""
+        if operation not in self._found:
+            parts = tuple(operation.name.split("/"))
+            lengths = range(len(parts), OUTSIDE, -1)
+            scopes = (parts[:length] for length in lengths if parts[:length] in self.scopes)
+            self._found[operation] = next(scopes, ())
+        return self._found[operation]
+
+    def is_leaf(self, scope: tuple[str, ...]) -> bool:
+        """Whether a call is that of a layer without layers inside it."""
+        return bool(scope) and scope not in self._outer
+
+    def outputs(self, scope: tuple[str, ...]) -> list[Any]:
+        """What a call of a layer puts out, in its order."""
+        name = self.scopes[scope].name.partition(":")[0]
+        return [tap.output for tap in self._taps if tap.name.partition(":")[0] == name]
 
 
 def _is_layer(part: Any) -> bool:

@@ -23,11 +23,16 @@ CONVOLUTIONS = frozenset((
 ))
 DENSE = frozenset(("BatchMatMul", "BatchMatMulV2", "BatchMatMulV3", "Einsum", "MatMul"))
 PRODUCTS = frozenset(("Div", "DivNoNan", "Mul", "MulNoNan", "RealDiv"))
-ELEMENTWISE = PRODUCTS | frozenset((
-    "Abs", "Add", "AddN", "AddV2", "BiasAdd", "Ceil", "Elu", "Erf", "Erfc", "Exp", "Expm1",
-    "Floor", "Identity", "IdentityN", "LeakyRelu", "Log", "Log1p", "Maximum", "Minimum", "Neg",
-    "Pow", "Reciprocal", "Relu", "Relu6", "Rsqrt", "SelectV2", "Selu", "Sigmoid", "Sign",
-    "Softplus", "Softsign", "Sqrt", "Square", "SquaredDifference", "Sub", "Tanh",
+LINEAR = frozenset((  # number by number, of whatever depends on the input
+    "Add", "AddN", "AddV2", "BiasAdd", "Cast", "Identity", "IdentityN", "Neg", "PreventGradient",
+    "StopGradient", "Sub",
+))
+ELEMENTWISE = PRODUCTS | LINEAR | frozenset((
+    "Abs", "Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Ceil", "ClipByValue", "Cos",
+    "Cosh", "Elu", "Erf", "Erfc", "Erfinv", "Exp", "Expm1", "Floor", "LeakyRelu", "Lgamma",
+    "Log", "Log1p", "Maximum", "Minimum", "Pow", "Reciprocal", "Relu", "Relu6", "Rint", "Round",
+    "Rsqrt", "SelectV2", "Selu", "Sigmoid", "Sign", "Sin", "Sinh", "Softplus", "Softsign",
+    "Sqrt", "Square", "SquaredDifference", "Tan", "Tanh", "Xlog1py", "Xlogy",
 ))
 # fmt: on
 
@@ -43,6 +48,8 @@ def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
         What it puts out. What nobody reads of that is not computed.
     """
     operands = [replaced.get(place, each) for place, each in enumerate(operation.inputs)]
+    if operation.type in ("Conv2D", "Conv3D") and _n_groups(operands[0], operands[1], operation) > 1:
+        return [_by_group(operands[0], operands[1], operation)]
     attributes = operation.node_def.attr
     repeated = tf.compat.v1.get_default_graph().create_op(
         operation.type,
@@ -79,6 +86,32 @@ def transposed(operation: Any, places: Sequence[int], received: Mapping[int, Any
         grad_ys=list(received.values()),
         unconnected_gradients=tf.UnconnectedGradients.ZERO,
     )
+
+
+def _n_groups(values: Any, kernel: Any, operation: Any) -> int:
+    """Into how many groups of channels a convolution parts what it is given."""
+    axis = _channel_axis(operation)
+    n_channels, n_read = values.shape[axis], kernel.shape[-2]
+    return n_channels // n_read if n_channels and n_read else 1
+
+
+def _by_group(values: Any, kernel: Any, operation: Any) -> Any:
+    """A grouped convolution as one of each group: TensorFlow has no gradient of it on CPU."""
+    n_groups, axis = _n_groups(values, kernel, operation), _channel_axis(operation)
+    strides, dilations = operation.get_attr("strides"), operation.get_attr("dilations")
+    plain = operation.type == "Conv2D" and axis == 3 and len({*strides[1:3]}) == 1
+    padding = operation.get_attr("padding")
+    if plain and kernel.shape[2] == 1 and {*dilations} == {1} and padding != b"EXPLICIT":
+        height, width, _, n_outputs = kernel.shape
+        shape = height, width, n_groups, n_outputs // n_groups
+        return tf.nn.depthwise_conv2d(values, tf.reshape(kernel, shape), strides, padding.decode())
+    parts = zip(tf.split(values, n_groups, axis), tf.split(kernel, n_groups, -1), strict=True)
+    return tf.concat([again(operation, dict(enumerate(each)))[0] for each in parts], axis)
+
+
+def _channel_axis(operation: Any) -> int:
+    first = operation.get_attr("data_format").startswith(b"NC")
+    return 1 if first else len(operation.get_attr("strides")) - 1
 
 
 def same_shape(one: Any, other: Any) -> bool:

@@ -170,11 +170,12 @@ def _filled(inputs: Any, end: Any) -> Any:
 
 def _is_above_zero(tensor: Any, flow: Flow) -> bool:
     """Whether a tensor is known to hold no negative number."""
+    tensor = flow.origin(tensor)
     operation = tensor.op
     if operation.type in ABOVE_ZERO:
         return True
     if operation.type not in SAME_SIGN or flow.is_input(tensor):
         return False
     operands = [each for each in operation.inputs if not each.dtype.is_integer]
-    known = operands and all(each.ref() in flow.carried for each in operands)
+    known = operands and all(flow.origin(each).ref() in flow.carried for each in operands)
     return bool(known) and all(_is_above_zero(each, flow) for each in operands)

@@ -23,6 +23,7 @@ class Call:
         recorded: The same, in the order of the calls.
         operations: What TensorFlow did, in order; each has `type`, `inputs`, `outputs`.
         gradients: Of the sum of a score at some tensors; None for each that it does not reach.
+        weights: Variables, each with the one that stands in for it.
     """
 
     inputs: tuple[Any, ...]
@@ -32,6 +33,7 @@ class Call:
     recorded: tuple[Tap, ...]
     operations: Sequence[Any]
     gradients: Callable[[Any, Sequence[Any]], list[Any]]
+    weights: Sequence[tuple[Any, Any]] = ()
 
 
 Build = Callable[[Call], Sequence[Any]]
@@ -89,6 +91,7 @@ def called(
         recorded=recording.taps,
         operations=operations(),
         gradients=gradients,
+        weights=weights,
     )
 
 

@@ -9,11 +9,11 @@ from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.attributions.guided_relu import is_relu
-from actwidgets.probe.attributions.layer_names import layer_names
+from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.pre_softmax import class_scores
 from actwidgets.probe.attributions.relevance import relevance as handed_back
 from actwidgets.probe.attributions.score_call import Build, Call
-from actwidgets.probe.trace import operations_behind
+from actwidgets.probe.trace import CALLS, operations_behind
 
 
 def scores(head: str, as_probability: bool, kind: OutputKind) -> Build:
@@ -85,10 +85,10 @@ def relevance(head: str, kind: OutputKind, rules: LrpRules) -> Build:
     def build(call: Call) -> list[Any]:
         table = _table(call, head, False, kind)
         start = table * tf.one_hot(call.target, table.shape[-1], dtype=table.dtype)
-        layer_of = layer_names(call.recorded)
+        names = LayerNames(call.recorded)
         return [
             tf.reduce_sum(start, axis=1),
-            *handed_back(table, start, call.points, rules, layer_of),
+            *handed_back(table, start, call.points, rules, names, call.weights),
         ]
 
     return build
@@ -149,10 +149,7 @@ def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
     return found
 
 
-_CALLS = (
-    *("While", "StatelessWhile", "If", "StatelessIf"),
-    *("PartitionedCall", "StatefulPartitionedCall"),
-)
+_CALLS = ("While", "StatelessWhile", "If", "StatelessIf", *CALLS)
 
 
 def _holds_relu(operation: Any) -> bool:

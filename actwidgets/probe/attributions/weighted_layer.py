@@ -157,7 +157,7 @@ def _chain_to_kernel(operation: Any, flow: Flow) -> list[Step] | None:
             return found[::-1] if _has_two_factors(found[-1]) else None
         if not (is_affine(operation, flow) or _keeps_channels(operation, values)):
             return None
-        if flow.is_input(values):
+        if flow.is_edge(values):
             return None
         operation = values.op
 
@@ -201,12 +201,13 @@ def _chain_before(values: Any, flow: Flow) -> tuple[Step, ...]:
     None of them where they lead to another kernel: then they are folded into that one.
     """
     found: list[Step] = []
-    while not flow.is_input(values):
+    values = flow.origin(values)
+    while not flow.is_edge(values):
         operation = values.op
         operands = flow.operands(operation)
         if operation.type in CONVOLUTIONS | DENSE:
             return ()
-        if len(operands) != 1:
+        if len(operands) != 1 or flow.activation_source(values) is not None:
             break
         place, values = operands[0]
         alike = is_affine(operation, flow) and same_shape(values, operation.outputs[0])
