@@ -92,6 +92,16 @@ MODELS = {
         layers.BatchNormalization(),
         layers.ReLU(),
     ),
+    "in groups": lambda: chain(
+        conv(4),
+        layers.Conv2D(6, 3, strides=2, groups=2),
+        layers.BatchNormalization(),
+        layers.ReLU(),
+        layers.Conv2D(6, 2, groups=6, activation="relu"),
+    ),
+    "a sequence in groups": lambda: chain(
+        layers.Conv1D(4, 3, groups=2, activation="relu"), layers.MaxPooling1D(), shape=(9, 6)
+    ),
     "transposed": lambda: chain(
         layers.Conv2DTranspose(2, 3, strides=2),
         layers.BatchNormalization(),

@@ -13,6 +13,7 @@ from precision import double_precision
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
 import actwidgets as aw
+from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.errors import LayerError
 
 pytestmark = pytest.mark.keras
@@ -178,6 +179,39 @@ def test_of_two_gates_or_none_neither_is_the_signal():
         model = keras.Model(inputs, layers.Dense(3)(layers.Multiply(name="both")([one, other])))
         with pytest.raises(LayerError, match=r"layer 'both' \(Multiply\).*of two things"):
             HandedBack(model, samples(4), LRP_0)
+
+
+# --- published architectures --------------------------------------------------------------
+
+
+def _conv_next():
+    from keras.src.applications.convnext import ConvNeXt
+
+    return ConvNeXt([1, 1, 1, 1], [4, 6, 8, 10], include_preprocessing=False, **SMALL)
+
+
+def _efficient_net():
+    from keras.src.applications.efficientnet_v2 import EfficientNetV2
+
+    return EfficientNetV2(
+        0.1, 0.1, 32, name="efficientnetv2-b0", include_preprocessing=False, **SMALL
+    )
+
+
+def _mobile_net():
+    from keras.src.applications.mobilenet_v3 import MobileNetV3Small
+
+    return MobileNetV3Small(alpha=0.25, include_preprocessing=False, dropout_rate=0, **SMALL)
+
+
+SMALL = {"weights": None, "input_shape": (32, 32, 3), "classes": 3, "classifier_activation": None}
+
+
+@pytest.mark.parametrize("make", [_conv_next, _efficient_net, _mobile_net])
+def test_published_architectures_lose_nothing_but_to_their_biases(make):
+    found = HandedBack(with_weights(make()), samples(32, 32, 3), LrpRules(epsilon=0.0))
+    assert (found.scores != 0).all()
+    np.testing.assert_allclose(found.totals, found.scores, rtol=1e-4)
 
 
 # --- recurrent layers --------------------------------------------------------------------

@@ -48,7 +48,10 @@ def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
         What it puts out. What nobody reads of that is not computed.
     """
     operands = [replaced.get(place, each) for place, each in enumerate(operation.inputs)]
-    if operation.type in ("Conv2D", "Conv3D") and _n_groups(operands[0], operands[1], operation) > 1:
+    if (
+        operation.type in ("Conv2D", "Conv3D")
+        and _n_groups(operands[0], operands[1], operation) > 1
+    ):
         return [_by_group(operands[0], operands[1], operation)]
     attributes = operation.node_def.attr
     repeated = tf.compat.v1.get_default_graph().create_op(

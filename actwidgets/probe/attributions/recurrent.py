@@ -181,8 +181,8 @@ def _run(cell: Any, values: Any, mask: Any, nothing: Any, arrived: Any) -> Any:
 
     received = tf.transpose(arrived["sequence"], (1, 0, 2))
     ends = [arrived["last"], arrived["cell"]][: cell.n_states]
-    begin = (*ends, tf.zeros_like(steps[0]))
-    found = tf.scan(back, (steps, counts, received, *kept), begin, reverse=True)[-1]
+    ends.append(tf.zeros_like(steps[0]))
+    found = tf.scan(back, (steps, counts, received, *kept), tuple(ends), reverse=True)[-1]
     return tf.transpose(found, (1, 0, 2))
 
 
@@ -198,7 +198,7 @@ class _Cell:
         self._recurrent = tf.cast(weights(cell.recurrent_kernel), dtype)
         self._bias = tf.cast(weights(cell.bias), dtype) if layer.use_bias else None
         self._activation = cell.activation
-        self._gate = getattr(cell, "recurrent_activation", None)
+        self._gate: Any = getattr(cell, "recurrent_activation", None)
 
     def _summed(self, x: Any, state: Any) -> Any:
         total = x @ self._kernel + state @ self._recurrent
