@@ -8,8 +8,10 @@ class LayerInfo:
     """One output of one call of one layer.
 
     Attributes:
-        name: The layer's name in this package: `conv`, `backbone/conv`, `shared#1`, `lstm:1`.
-        kind: Name of the layer's class, e.g. `Conv2D`.
+        name: The layer's name in this package: `conv`, `backbone/conv`, `shared#1`, `lstm:1`,
+            `stft:phase`.
+        kind: Name of the layer's class, e.g. `Conv2D`; `Lambda (magnitude)` and `Lambda (phase)`
+            of a layer that puts out complex numbers.
         output_shape: As Keras has it: batch axis first and `None`; other axes are `None`
             where they vary.
         n_units: Length of the axis along which the units lie; 1 for a scalar per sample.

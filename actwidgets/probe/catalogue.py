@@ -10,6 +10,8 @@ from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.layer_weights import count_weights
 
+PHASE = ":phase"  # in radians, of what holds complex numbers
+
 
 @dataclass(frozen=True)
 class Output:
@@ -46,11 +48,15 @@ class Catalogue:
     ) -> None:
         self.outputs = {output.name: output for output in outputs}
         self.layers: tuple[LayerInfo, ...] = tuple(
-            _info(output)
+            self._info(output)
             for output in outputs
             if not (is_models_own(output.name) or output.refused)
         )
-        self._heads = [output for output in outputs if is_models_own(output.name)]
+        self._heads = [
+            output
+            for output in outputs
+            if is_models_own(output.name) and self.complex_part(output.name) != "phase"
+        ]
         self._head_names = [tuple(output_names), _keys(structure)]
 
     def require(self, name: str) -> Output:
@@ -72,7 +78,25 @@ class Catalogue:
 
         Raises: as `require`.
         """
-        return _info(self.require(name))
+        return self._info(self.require(name))
+
+    def complex_part(self, name: str) -> str:
+        """Which part of complex numbers an output holds: "magnitude", "phase", or "" of others."""
+        if f"{name}{PHASE}" in self.outputs:
+            return "magnitude"
+        base = name.removesuffix(PHASE)
+        return "phase" if base != name and base in self.outputs else ""
+
+    def _info(self, output: Output) -> LayerInfo:
+        part = self.complex_part(output.name)
+        return LayerInfo(
+            name=output.name,
+            kind=type(output.layer).__name__ + (f" ({part})" if part else ""),
+            output_shape=output.shape,
+            n_units=int(output.shape[output.unit_axis] or 0) if len(output.shape) > 1 else 1,
+            n_params=count_weights(output.layer),
+            unit_axis=output.unit_axis,
+        )
 
     @property
     def head_names(self) -> tuple[str, ...]:
@@ -138,18 +162,6 @@ def describe(
 def is_models_own(name: str) -> bool:
     """Whether this is an output of the whole model, such as `""` and `":1"`."""
     return not name.partition(":")[0]
-
-
-def _info(output: Output) -> LayerInfo:
-    shape = output.shape
-    return LayerInfo(
-        name=output.name,
-        kind=type(output.layer).__name__,
-        output_shape=shape,
-        n_units=int(shape[output.unit_axis] or 0) if len(shape) > 1 else 1,
-        n_params=count_weights(output.layer),
-        unit_axis=output.unit_axis,
-    )
 
 
 def _keys(structure: Any) -> tuple[str, ...]:

@@ -165,6 +165,11 @@ def _editable(catalogue: Catalogue, name: str, edit: Edit) -> Output:
     output = catalogue.require(name)
     if is_models_own(name):
         raise LayerError(f"{name!r} is an output of the model, not a layer: edit its last layer")
+    if catalogue.complex_part(name):
+        raise LayerError(
+            f"layer {name!r} cannot be edited: it puts out complex numbers, and only real ones "
+            "can be scaled and moved"
+        )
     if not tf.as_dtype(output.dtype).is_floating:
         raise LayerError(
             f"layer {name!r} cannot be edited: it puts out {output.dtype}, "

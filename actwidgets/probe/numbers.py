@@ -64,7 +64,9 @@ def activations(
 
     Returns:
         Name to an array with the axes that Keras gives it, `(sample, …, unit)` unless the
-        layer is `channels_first`; float32, in the order of the input. NaN stays NaN.
+        layer is `channels_first`; float32, in the order of the input. NaN stays NaN. Complex
+        numbers come as their magnitude, and as their phase (radians) under `name:phase`. Of
+        float64 and int64 it is the nearest float32, infinite beyond its range.
 
     Raises:
         LayerError: The model has no such layer, or its output cannot be shown.

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from actwidgets.probe.catalogue import Catalogue, Output, describe
+from actwidgets.probe.catalogue import PHASE, Catalogue, Output, describe
 from actwidgets.probe.frameworks import is_recurrent
 from actwidgets.probe.graph_calls import CallNames, calls_of, is_layer
 from actwidgets.probe.recorder import element_name
@@ -70,5 +70,10 @@ def _walk(
 
 def _tensors_of(name: str, layer: Any, tensors: Any, axes: UnitAxes) -> Iterator[Output]:
     for index, tensor in enumerate(tensors):
-        axis = axes.of(tensor)
-        yield describe(element_name(name, index), layer, tensor, axis, sample_axis=(None,))
+        axis, part = axes.of(tensor), element_name(name, index)
+        if not str(tensor.dtype).startswith("complex"):
+            yield describe(part, layer, tensor, axis, sample_axis=(None,))
+            continue
+        real = keras.KerasTensor(tensor.shape, "float64" if "128" in tensor.dtype else "float32")
+        for each in (part, f"{part}{PHASE}"):
+            yield describe(each, layer, real, axis, sample_axis=(None,))

@@ -10,6 +10,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from actwidgets.probe.catalogue import PHASE
 from actwidgets.probe.frameworks import (
     call_untouched,
     failure_message,
@@ -103,9 +104,33 @@ def record(
     return Recording(calls.taps(), calls.outputs[""][1])
 
 
+def real_parts(name: str, tensor: Any) -> list[tuple[str, Any]]:
+    """A tensor by name; of a complex one its magnitude, and the phase as `stft:phase`.
+
+    The phase is in radians, from -pi to pi.
+    """
+    inside_loop = not hasattr(tensor, "numpy") and _graph_of(tensor) is not _graph_here()
+    if not tf.is_tensor(tensor) or not tensor.dtype.is_complex or inside_loop:
+        return [(name, tensor)]
+    return [(name, tf.abs(tensor)), (f"{name}{PHASE}", tf.math.angle(tensor))]
+
+
+def _graph_of(tensor: Any) -> Any:
+    return getattr(tensor, "graph", None)
+
+
+def _graph_here() -> Any:
+    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+
+
 def element_name(name: str, index: int) -> str:
     """The name of one tensor of an output that holds several."""
     return f"{name}:{index}" if index else name
+
+
+def _call_name(name: str) -> str:
+    """Of the call that puts out what goes by a name: `lstm` of `lstm:1`, `stft` of `stft:phase`."""
+    return re.sub(r":\d+$", "", name.removesuffix(PHASE))
 
 
 class _Calls:
@@ -120,7 +145,7 @@ class _Calls:
         self.outputs: dict[str, tuple[Any, Any]] = {}
         self.failed_in: str | None = None
         self._axes = UnitAxes()
-        self._missing = None if only is None else {re.sub(r":\d+$", "", name) for name in only}
+        self._missing = None if only is None else {_call_name(name) for name in only}
         self._at_each_call, self._change = at_each_call, change
         self._path: list[str] = []
         self._callers: list[Any] = []
@@ -214,7 +239,8 @@ class _Calls:
             tensors = [t for t in tf.nest.flatten(output) if hasattr(t, "shape")]
             for index, tensor in enumerate(tensors):
                 axis = self._axes.of(tensor)
-                found.append(Tap(element_name(name, index), layer, tensor, axis))
+                for part, values in real_parts(element_name(name, index), tensor):
+                    found.append(Tap(part, layer, values, axis))
         return tuple(found)
 
 

@@ -96,6 +96,11 @@ class KerasSlice:
     def map_gradients(self, points: Points, target: Integers) -> tuple[Floats, Array, Array]:
         """See `ModelSlice`."""
         layer = self._required_layer()
+        if self._model.catalogue.complex_part(layer):
+            raise LayerError(
+                f"no gradient can be taken in what layer {layer!r} shows: it puts out complex "
+                "numbers; name a layer before or behind it"
+            )
         key = "map gradients", self._head, self._as_probability, self._kind, layer
         build = score_heads.map_gradients(self._head, self._as_probability, self._kind, layer)
         score, maps, gradient = self._run(key, build, points, target)
