@@ -222,7 +222,9 @@ class Session(SessionPredictions):
         probe.check(one)
         said, samples = self._options["output_is"], self._samples
         output, names = probes.settled_output_kind(probe, samples, self._given_names, said)
-        n_classes = count_classes(probe.n_classes, names, output, samples.y)
+        output = samples.settled(output)
+        n_outputs = output.n_outputs if output and samples.holds_masks(output) else probe.n_classes
+        n_classes = count_classes(n_outputs, names, output, samples.y)
         class_names = checked_class_names(names, n_classes)
         samples.read_y(output, n_classes, class_names, head=self._options["head"])
         if output is not None:

@@ -47,7 +47,7 @@ class Importance(BackgroundWork):
     def missing(self) -> str:
         """Why units of the chosen layer cannot be measured: "" where they can."""
         session = self._session
-        if missing := session.missing_for_classes():
+        if missing := session.missing_labels or session.missing_for_classes():
             return missing
         if not session._infos[session.layer].n_units:
             return "its units vary from sample to sample"

@@ -7,7 +7,7 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core import probes
-from actwidgets.core.arrays import Array, Floats, Integers
+from actwidgets.core.arrays import Array, Bools, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.model_numbers import ModelNumbers
 from actwidgets.core.pictures.images import Pixels
@@ -58,6 +58,41 @@ class SessionNumbers(t.HasTraits):
     def labels(self) -> Integers | None:
         """`(sample,)` int64 class indices, or None where no labels were given."""
         return self._samples.labels
+
+    @property
+    def label_sets(self) -> Bools | None:
+        """`(sample, class)`: which labels samples have that may have several; None else."""
+        return self._samples.label_sets
+
+    @property
+    def masks(self) -> Any:
+        """The class of each position, by sample, where `y` held masks; None else."""
+        return self._samples.masks
+
+    @property
+    def missing_labels(self) -> str:
+        """Why there is no one class for each sample: "" where there is."""
+        if self.labels is not None:
+            return ""
+        if self.masks is not None:
+            return "this needs one class a sample, and y holds masks"
+        if self.label_sets is not None:
+            return "this needs one class a sample, and y holds several"
+        return "this needs labels"
+
+    def label_words(self, row: int) -> str | None:
+        """What the labels say of a sample, in words; None where there are none.
+
+        The name of its class; of several those of all, "none" of none.
+        """
+        if self.label_sets is not None:
+            return self._words_of(self.label_sets[row])
+        return None if self.labels is None else self.class_names[self.labels[row]]
+
+    def _words_of(self, has: Bools) -> str:
+        """Names of the classes that a sample has, `(class,)` bool."""
+        names = [name for name, each in zip(self.class_names, has, strict=True) if each]
+        return ", ".join(names) or "none"
 
     @property
     def class_order(self) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from actwidgets.background import reading_of
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
+from actwidgets.core.labels import label_pairs
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.profiles.box_statistics import (
     BoxStatistics,
@@ -72,8 +73,8 @@ class SessionPasses(SessionReadings):
 
     def missing_for_classes(self, *, every_layer: bool = False) -> str:
         """Why classes cannot be compared, in the chosen layer or in any: "" where they can."""
-        if self.labels is None:
-            return "this needs labels"
+        if self.labels is None and self.label_sets is None:
+            return self.missing_labels
         if len(self.class_names) < 2:
             return "this needs two classes or more"
         if every_layer:
@@ -82,8 +83,8 @@ class SessionPasses(SessionReadings):
 
     def missing_for_units(self) -> str:
         """Why units of the chosen layer cannot be told by class: "" where they can."""
-        if self.labels is None:
-            return "this needs labels"
+        if self.labels is None and self.label_sets is None:
+            return self.missing_labels
         return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
 
     def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
@@ -110,8 +111,10 @@ class SessionPasses(SessionReadings):
         if peaks is None:
             sums = profile_pass.profiles(self.threshold).sums[self.layer]
             return sketched_box_statistics(sums, unit)
-        assert self.labels is not None
-        return box_statistics(peaks[:, unit], self.labels[: len(peaks)], len(self.class_names))
+        labels = self.labels if self.label_sets is None else self.label_sets
+        assert labels is not None
+        rows, classes = label_pairs(labels[: len(peaks)])
+        return box_statistics(peaks[rows, unit], classes, len(self.class_names))
 
     def top_samples(self, limit: int = 24) -> tuple[Integers, Floats]:
         """The samples that drive the chosen unit most, of those that `profiles` has read.

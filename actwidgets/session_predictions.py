@@ -6,10 +6,18 @@ from collections.abc import Sequence
 import numpy as np
 
 from actwidgets.core import probes
-from actwidgets.core.arrays import Integers
+from actwidgets.core.arrays import Bools, Integers
+from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.predictions.class_scores import ClassScores, class_scores
 from actwidgets.core.predictions.classification_report import ClassificationReport
-from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.confusion import (
+    AnyConfusion,
+    Confusion,
+    MultilabelConfusion,
+    PixelConfusion,
+)
+from actwidgets.core.predictions.outcomes import predicted_labels
+from actwidgets.core.predictions.prediction_pass import PixelPass, PredictionPass
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
@@ -22,12 +30,17 @@ class SessionPredictions(SessionPasses):
 
     def missing_for_confusion(self) -> str:
         """Why right and wrong cannot be told: "" where they can."""
+        if self.masks is not None:
+            return ""
         if self.missing_for_predictions():
             return self.missing_for_predictions()
-        return "this needs labels" if self.labels is None else ""
+        return "" if self.label_sets is not None else self.missing_labels
 
-    def confusion(self, *, partial: bool = False, ablated: bool = True) -> Confusion:
+    def confusion(self, *, partial: bool = False, ablated: bool = True) -> AnyConfusion:
         """True and predicted classes of all samples, and what follows from them.
+
+        A `Confusion`; of several labels a sample a `MultilabelConfusion`, with two by two counts
+        of each label, and of masks a `PixelConfusion`, which counts their pixels.
 
         Args:
             partial: Return at once with what has been predicted so far, at least one batch,
@@ -41,11 +54,15 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
+        if self.masks is not None:
+            return self._pixel_confusion(partial, self.ablations if ablated else ())
         rows = self.predicted_rows(partial=partial, ablated=ablated)
         return self.confusion_of(rows, ablated=ablated)
 
-    def confusion_of(self, rows: Sequence[int] | Integers, *, ablated: bool = True) -> Confusion:
-        """The same of some samples.
+    def confusion_of(
+        self, rows: Sequence[int] | Integers, *, ablated: bool = True
+    ) -> Confusion | MultilabelConfusion:
+        """The same of some samples; not of masks.
 
         Args:
             rows: `(sample,)` rows of the data.
@@ -55,6 +72,8 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
+        if self.masks is not None:
+            raise DataError("the pixels of masks are counted of all samples: confusion()")
         chosen = np.array(known_rows(rows, self.n_samples), np.int64)
         with self.lock:
             return self._numbers.confusion(chosen, self.ablations if ablated else ())
@@ -70,6 +89,17 @@ class SessionPredictions(SessionPasses):
         self._require_classes()
         with self.lock:
             wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
+        self._predict(wanted, partial)
+        return wanted.known
+
+    def _pixel_confusion(self, partial: bool, ablations: tuple[Ablation, ...]) -> PixelConfusion:
+        with self.lock:
+            wanted = self._numbers.pixel_pass(ablations)
+        self._predict(wanted, partial)
+        return wanted.confusion()
+
+    def _predict(self, wanted: PredictionPass | PixelPass, partial: bool) -> None:
+        """Take steps of a pass: all of them, or those that nobody notices."""
         begun_s = time.monotonic()
         while not wanted.complete:
             enough = wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S
@@ -80,7 +110,30 @@ class SessionPredictions(SessionPasses):
             self._read_on(wanted)
         elif partial:
             self._read_no_more(wanted)
-        return wanted.known
+
+    def predicted_labels(self, rows: Sequence[int] | Integers | None = None) -> Bools:
+        """Which labels the model says of `rows`, or of all samples: `(sample, class)` bool.
+
+        Those above a probability of a half, or a logit of zero.
+
+        Raises:
+            DataError: The model predicts no classes, or one class a sample.
+        """
+        if not self.output.is_multi_label:
+            raise DataError(f"the model does not put out several labels: {self.output.words}")
+        given = None if rows is None else np.asarray(rows).tolist()
+        return predicted_labels(self.predictions(given), self.output)
+
+    def predicted_words(self, row: int) -> str | None:
+        """The predicted class of a sample, by name; of several labels those of all.
+
+        None where the model predicts none.
+        """
+        if not self.predicts_classes:
+            return None
+        if self.label_sets is not None:
+            return self._words_of(self.predicted_labels([row])[0])
+        return self.class_names[int(self.predicted_classes([row])[0])]
 
     def classification_report(self) -> ClassificationReport:
         """Precision, recall, F1 and support by class, over all samples."""

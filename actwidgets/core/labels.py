@@ -155,12 +155,12 @@ def multi_hot(y: Any) -> NDArray[np.bool_] | None:
     """Labels of samples that may have several each, or none: `(sample, class)`.
 
     Args:
-        y: `(sample, class)` of zeros and ones. A table too.
+        y: `(sample, class)` of zeros and ones, a table too; or None.
 
     Returns:
         None of anything else, one-hot labels included: these are one class each.
     """
-    labels = label_array(y)
+    labels = np.empty(0) if y is None else label_array(y)
     if labels.ndim != 2 or labels.shape[1] < 2 or labels.dtype.kind not in "biuf":
         return None
     ones = labels == 1
@@ -264,7 +264,10 @@ def _from_one_hot(labels: NDArray[Any], n_classes: int | None) -> NDArray[np.int
         raise ShapeError(f"one-hot y has {labels.shape[1]} columns for {n_classes} classes")
     ones = (labels == 1).sum(axis=1) == 1
     if not (ones & ((labels != 0).sum(axis=1) == 1)).all():
-        raise DataError("y has two axes but is not one-hot: every row needs one 1 and else 0")
+        raise DataError(
+            "y has two axes but is not one-hot: every row needs one 1 and else 0, unless each "
+            "output of the model stands on its own, as of a sigmoid: then it may have several"
+        )
     return labels.argmax(axis=1).astype(np.int64, copy=False)
 
 

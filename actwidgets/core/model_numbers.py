@@ -14,9 +14,9 @@ from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.altered_model import AlteredModel
 from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.core.predictions.class_scores import ClassScores
-from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.confusion import Confusion, MultilabelConfusion
 from actwidgets.core.predictions.output_kind import OutputKind, kind_by_values
-from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
+from actwidgets.core.predictions.prediction_pass import PixelPass, PredictionPass, spread
 from actwidgets.core.profiles.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
@@ -94,7 +94,14 @@ class ModelNumbers:
         self._forget_outputs_of_other_weights()
         return self._model(ablations).prediction_pass.predictions(rows)
 
-    def confusion(self, rows: Integers, ablations: Ablations = ()) -> Confusion:
+    def pixel_pass(self, ablations: Ablations = ()) -> PixelPass:
+        """The pass that compares masks with what the model says of their positions."""
+        self._forget_outputs_of_other_weights()
+        return self._model(ablations).pixel_pass(self._class_names, self.output_kind())
+
+    def confusion(
+        self, rows: Integers, ablations: Ablations = ()
+    ) -> Confusion | MultilabelConfusion:
         """True and predicted classes of some samples; there are labels."""
         self._forget_outputs_of_other_weights()
         return self._model(ablations).confusion(rows, self._class_names, self.output_kind())
@@ -133,7 +140,8 @@ class ModelNumbers:
         Raises:
             DataError: There are no labels.
         """
-        labels = self._samples.labels
+        samples = self._samples
+        labels = samples.labels if samples.label_sets is None else samples.label_sets
         if labels is None:
             raise DataError("class profiles need labels; this session was given no y")
 
@@ -153,7 +161,7 @@ class ModelNumbers:
         """Have cancelled passes go on when they are asked for."""
         self._passes.resume()
         for each in self._models.values():
-            each.prediction_pass.cancelled = False
+            each.resume()
 
     def _model(self, ablations: Ablations) -> AlteredModel:
         """The model as it is, or as it is with ablations; the last ones are kept."""

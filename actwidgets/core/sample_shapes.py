@@ -22,17 +22,17 @@ def told_of_shape(name: str, wanted: Shape, given: Sequence[int]) -> str:
 
 
 def _guess(name: str, wanted: tuple[int | None, ...], given: tuple[int, ...]) -> str:
-    if wanted[-1:] == (1,) and _fits(wanted, (*given, 1)):
+    if wanted[-1:] == (1,) and fits(wanted, (*given, 1)):
         return f"the last axis is missing, which {name}[..., None] adds"
-    if len(given) == len(wanted) - 1 and _fits(wanted[1:], given):
+    if len(given) == len(wanted) - 1 and fits(wanted[1:], given):
         return f"if this is one sample alone, give {name}[None]"
-    if given[-1:] == (1,) and _fits(wanted, given[:-1]):
+    if given[-1:] == (1,) and fits(wanted, given[:-1]):
         return f"there is an axis too many, which {name}[..., 0] takes away"
     if len(given) == len(wanted) == 3:
         rows, columns, channels = given
-        if _fits(wanted, (columns, rows, channels)):
+        if fits(wanted, (columns, rows, channels)):
             return f"rows and columns are swapped, which np.swapaxes({name}, 1, 2) mends"
-        if _fits(wanted, (columns, channels, rows)):
+        if fits(wanted, (columns, channels, rows)):
             return f"the channels come first, which np.moveaxis({name}, 1, -1) mends"
     known = [axis for axis in wanted if axis is not None]
     if len(known) == len(wanted) != len(given) > 0 and math.prod(given) == math.prod(known):
@@ -41,7 +41,8 @@ def _guess(name: str, wanted: tuple[int | None, ...], given: tuple[int, ...]) ->
     return ""
 
 
-def _fits(wanted: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+def fits(wanted: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+    """Whether lengths are those wanted, where None goes with any."""
     return len(wanted) == len(given) and all(
         axis in (None, length) for axis, length in zip(wanted, given, strict=True)
     )

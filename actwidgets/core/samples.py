@@ -1,19 +1,28 @@
 """The samples a session looks at: inputs, labels, and how the inputs look as pictures."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
-from actwidgets.core.array_like import as_arrays, feature_names
-from actwidgets.core.arrays import Array, Floats, finite_range
+from actwidgets.core.array_like import as_array, as_arrays, feature_names
+from actwidgets.core.arrays import Array, Bools, Floats, finite_range
 from actwidgets.core.interventions.disturbance import Disturbance, disturb
-from actwidgets.core.labels import class_indices, label_array, label_names, order_of_names
+from actwidgets.core.labels import (
+    class_indices,
+    class_labels,
+    label_array,
+    label_names,
+    multi_hot,
+    order_of_names,
+)
 from actwidgets.core.pictures.images import Pixels, is_image, text_pictures, to_rgb
 from actwidgets.core.pictures.picture_inputs import checked_image_shape, holds_text, picture_input
-from actwidgets.core.predictions.output_kind import OutputKind, are_targets
+from actwidgets.core.predictions.output_kind import SIGMOID, SOFTMAX, OutputKind, are_targets
+from actwidgets.core.sample_shapes import fits
 from actwidgets.errors import DataError, ShapeError
 
 _RANGE_SAMPLES = 1000  # enough to know the range of pixel values
@@ -68,6 +77,8 @@ class Samples:
         self._picture, self._image_shape = picture_input(self.x, image_shape)
         self._is_text = holds_text(self._picture)
         self.labels: NDArray[np.int64] | None = None
+        self.label_sets: Bools | None = None
+        self.masks: Any = None
         self.targets: Floats | None = None
         self._y = y
         if n_classes is not None:
@@ -100,8 +111,47 @@ class Samples:
 
     @property
     def y(self) -> Array | None:
-        """Labels or targets as an array; None where none were given."""
-        return None if self._y is None else label_array(self._y)
+        """Labels or targets as an array; None where none were given, or only masks."""
+        if self._y is None or len(getattr(self._y, "shape", ())) > 2:
+            return None
+        return label_array(self._y)
+
+    def settled(self, output: OutputKind | None) -> OutputKind | None:
+        """What the output means, where `y` has several labels a sample, or one a position.
+
+        Args:
+            output: What it means by itself.
+
+        Returns:
+            The same, but logits of which nothing but the kind is known are each its own where
+            `y` has several labels a sample; and values beside masks are scores of classes,
+            unless the caller says that they are values.
+        """
+        if output is None:
+            return None
+        is_bare = (output.kind, output.link, output.decided_by) == ("logit", SOFTMAX, "caller")
+        if is_bare and output.is_vector and multi_hot(self.y) is not None:
+            return replace(output, link=SIGMOID)
+        if not self.holds_masks(output) or output.kind != "value":
+            return output
+        link, told = (SIGMOID if output.n_outputs == 1 else SOFTMAX), "y holds a class a position"
+        return replace(output, kind="logit", link=link, reason=told, decided_by="labels")
+
+    def holds_masks(self, output: OutputKind | None) -> bool:
+        """Whether `y` holds a class for each position of maps that the model puts out."""
+        shape = tuple(getattr(self._y, "shape", ()))
+        if output is None or output.is_vector or len(output.shape) < 2 or len(shape) < 2:
+            return False
+        if output.kind == "value" and output.decided_by == "caller":
+            return False
+        axis = output.axis % len(output.shape)
+        places = (*output.shape[:axis], *output.shape[axis + 1 :])
+        ends = places, (*places, 1), (*places, output.n_outputs)
+        if not any(fits(end, shape[1:]) for end in ends):
+            return False
+        one = np.asarray(self._y[:1])
+        is_whole = one.dtype.kind == "f" and bool((one == one.round()).all())
+        return one.dtype.kind in "biu" or is_whole
 
     def read_y(
         self,
@@ -122,7 +172,21 @@ class Samples:
             DataError: Labels outside the classes, or that may be of another output.
             ShapeError: Not as many as samples.
         """
+        self.masks = self.label_sets = None
+        if self.holds_masks(output):
+            self.masks = _indexable(as_array(self._y))
+            if len(self.masks) != self._n_samples:
+                raise ShapeError(
+                    f"x has {self._n_samples} samples and y has {len(self.masks)} masks"
+                )
+            return
         y = self.y
+        if output is not None and output.is_multi_label and (sets := multi_hot(y)) is not None:
+            labels = class_labels(sets, n_classes=n_classes)
+            if len(labels) != self._n_samples:
+                raise ShapeError(f"x has {self._n_samples} samples and y has {len(labels)} labels")
+            self.label_sets = labels.astype(bool)
+            return
         if y is None or output is None or not output.is_vector:
             self.read_labels(n_classes, class_names)
             return

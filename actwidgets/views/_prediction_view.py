@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.confusion import AnyConfusion
 from actwidgets.session import Reading
 from actwidgets.views._pass_view import PassView
 
@@ -18,7 +18,7 @@ class PredictionView(PassView):
     def _gathered(self) -> Any:
         return self._session.confusion(partial=True)
 
-    def _read_of(self, confusion: Confusion) -> str:
+    def _read_of(self, confusion: AnyConfusion) -> str:
         """How many samples it is of, and of how many the predicted class means nothing."""
         text = self._read_text(len(confusion.rows), complete=confusion.complete)
         if confusion.n_nan:

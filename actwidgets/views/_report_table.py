@@ -24,7 +24,8 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
     if n_classes > ROWS:
         known = np.flatnonzero(report.support)
         rows = known[np.argsort(report.f1[known], kind="stable")[:ROWS]]
-    lines = [_line("th", "", COLUMNS)]
+    has_iou = report.iou is not None
+    lines = [_line("th", "", (*COLUMNS, "IoU") if has_iou else COLUMNS)]
     for index in rows.tolist():
         support, n_predicted = int(report.support[index]), int(report.n_predicted[index])
         cells = (
@@ -33,12 +34,19 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
             _share(report.f1[index], support + n_predicted),
             f"{support:,}",
         )
+        if report.iou is not None:
+            cells += (_share(report.iou[index], support + n_predicted),)
         lines.append(_line("td", report.class_names[index], cells, is_chosen=index == chosen))
     total = f"{int(report.support.sum()):,}"
-    lines.append(_line("td", "accuracy", ("", "", _share(report.accuracy, 1), total), rule=True))
-    for name, each in (("macro average", report.macro), ("weighted average", report.weighted)):
+    whole = "accuracy" if report.micro is None else "all labels right"
+    last = ("",) if has_iou else ()
+    accuracy = ("", "", _share(report.accuracy, 1), total, *last)
+    lines.append(_line("td", whole, accuracy, rule=True))
+    for name, each in report.averages:
         figures = (_share(value, 1) for value in (each.precision, each.recall, each.f1))
-        lines.append(_line("td", name, (*figures, total)))
+        if report.iou is not None:
+            last = (_share(float(report.iou.mean()), 1),) if name == "macro avg" else ("",)
+        lines.append(_line("td", name.replace("avg", "average"), (*figures, total, *last)))
     table = f'<table class="aw-table">{"".join(lines)}</table>'
     if n_classes > ROWS:
         table += f'<div class="aw-note">{len(rows)} of {n_classes:,} classes, lowest F1 first</div>'

@@ -10,7 +10,8 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.predictions.class_counts import class_counts
+from actwidgets.core.labels import multi_hot
+from actwidgets.core.predictions.class_counts import class_counts, pixel_counts
 from actwidgets.session import Selection, Session
 from actwidgets.views._class_figure import class_figure
 from actwidgets.views._controls import note, show, unique_short
@@ -40,18 +41,27 @@ class ClassCounts(View):
     def __init__(
         self, session: Session, splits: Mapping[str, Any] | None = None, **options: Any
     ) -> None:
+        labels = session.labels if session.label_sets is None else session.label_sets
+        self._of_masks = splits is None and session.masks is not None
         if splits is None:
-            splits = {} if session.labels is None else {"samples": session.labels}
+            splits = {} if labels is None else {"samples": labels}
         names = session.class_names
         self._counts = {
             name: class_counts(labels, len(names), names)
             for name, labels in splits.items()
             if names  # of a model without classes nothing can be counted
         }
+        if self._of_masks:
+            self._counts = {"pixels": pixel_counts(session.masks, len(names))}
+        self._several = any(
+            multi_hot(each) is not None for each in splits.values() if not self._of_masks
+        )
         super().__init__(session, **options)
 
     def _build(self) -> tuple[w.Widget, ...]:
-        self._title, self._note = w.HTML('<div class="aw-title">Samples by class</div>'), w.HTML()
+        self._title, self._note = w.HTML(), w.HTML()
+        what = "Pixels" if self._of_masks else "Samples"
+        self._title.value = f'<div class="aw-title">{what} by class</div>'
         names = unique_short(self._session.class_names, 12)
         table = np.array([*self._counts.values()] or [[0] * len(names)], float)
         # Of very many classes those with the most samples.
@@ -86,9 +96,13 @@ class ClassCounts(View):
             self._note.value = note(f"nothing to count: {missing}")
             return
         told = [f"{name} {counts.sum():,}" for name, counts in self._counts.items()]
+        if self._several:
+            told.append("a sample counts in every class that it has")
         empty = int((sum(self._counts.values()) == 0).sum())
         if empty:
-            told.append(f"{empty:,} of {len(self._session.class_names):,} classes without samples")
+            what = "pixels" if self._of_masks else "samples"
+            n_classes = len(self._session.class_names)
+            told.append(f"{empty:,} of {n_classes:,} classes without {what}")
         if len(self._classes) < len(self._session.class_names):
             told.append(f"the {len(self._classes)} largest classes")
         if selection.class_index is not None:

@@ -1,12 +1,20 @@
 """Which classes the model takes for which, and the report that belongs to it."""
 
+import html
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.predictions.confusion import NORMALISED, ConfusedPair, Confusion
+from actwidgets.core.predictions.confusion import (
+    NORMALISED,
+    AnyConfusion,
+    ConfusedPair,
+    ConfusionCounts,
+    MultilabelConfusion,
+    PixelConfusion,
+)
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection
 from actwidgets.views._confusion_cells import ConfusionCells
@@ -18,6 +26,7 @@ CELLS_UP_TO = 40  # classes; of more, some
 PART = 24
 PAIRS = 100
 LETTERS = 18
+OF_LABEL_PX = 360  # two by two cells
 
 
 class ConfusionMatrix(PredictionView):
@@ -26,6 +35,10 @@ class ConfusionMatrix(PredictionView):
     A click on a cell chooses its samples for all views, one at the side those of a whole row
     or column. The pairs that are taken for one another most are listed, and beside them stand
     precision, recall and F1 of each class as scikit-learn defines them.
+
+    Of several labels a sample there are two by two counts of each label: in a list, and as a
+    matrix those of the chosen class; of masks the pixels are counted, and a click chooses the
+    samples that have such pixels.
 
     Of more than 40 classes those are shown that the chosen class is mixed up with, or those
     with the most mistakes.
@@ -38,9 +51,13 @@ class ConfusionMatrix(PredictionView):
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
         names = self._session.class_names
-        self._confusion: Confusion | None = None
+        self._several = self._session.label_sets is not None
+        self._label = 0
+        self._confusion: ConfusionCounts | None = None
         self._pairs: tuple[ConfusedPair, ...] = ()
-        self._cells = ConfusionCells(names, self.width_px, self._on_user_cell, self._on_user_hover)
+        cells = ("no", "yes") if self._several else names
+        width_px = min(self.width_px, OF_LABEL_PX) if self._several else self.width_px
+        self._cells = ConfusionCells(cells, width_px, self._on_user_cell, self._on_user_hover)
         self.matrix = self._cells.matrix
         ways = [("counts", "counts"), *((f"share of the {each}", each) for each in NORMALISED[1:])]
         controls = w.HBox(
@@ -69,9 +86,21 @@ class ConfusionMatrix(PredictionView):
 
     def _heading(self, selection: Selection) -> str:
         altered = " with ablated units" if selection.ablations else ""
-        return f"Confusion matrix <span>true down, predicted across{altered}</span>"
+        of = ""
+        if self._several:
+            name = self._session.class_names[selection.class_index or 0]
+            of = f" of {html.escape(name, quote=True)}"
+        return f"Confusion matrix{of} <span>true down, predicted across{altered}</span>"
 
-    def _draw(self, selection: Selection, confusion: Confusion) -> bool:
+    def _draw(self, selection: Selection, given: AnyConfusion) -> bool:
+        table, text = given.report, self._read_of(given)
+        confusion: ConfusionCounts
+        if isinstance(given, MultilabelConfusion):
+            self._label = selection.class_index or 0
+            confusion = given.of_label(self._label)
+            self._list_labels(given)
+        else:
+            confusion = given
         self._confusion = confusion
         report = confusion.report
         recall = np.where(report.support > 0, report.recall, np.nan)
@@ -87,10 +116,14 @@ class ConfusionMatrix(PredictionView):
             are_shares=self.normalised != "counts",
             highest=common or (0.0, 0.0),
         )
-        self._report.value = report_table(report, selection.class_index)
-        self._list_pairs(confusion.worst_pairs(PAIRS))
-        text = self._read_of(confusion)
-        text += f", accuracy {confusion.accuracy:.4f}"
+        chosen = self._label if self._several else selection.class_index
+        self._report.value = report_table(table, chosen)
+        if not self._several:
+            self._list_pairs(confusion.worst_pairs(PAIRS))
+        if isinstance(given, PixelConfusion):
+            text += f", {int(given.counts.sum()):,} pixels"
+        what = "all labels right" if self._several else "accuracy"
+        text += f", {what} {given.accuracy:.4f}"
         if len(order) < len(confusion.class_names):
             text += f"; {len(order)} of {len(confusion.class_names):,} classes"
         if self._session.class_order:
@@ -100,7 +133,7 @@ class ConfusionMatrix(PredictionView):
         self._note.value = note(text)
         return True
 
-    def _order(self, confusion: Confusion, class_index: int | None) -> np.ndarray:
+    def _order(self, confusion: ConfusionCounts, class_index: int | None) -> np.ndarray:
         if len(confusion.class_names) <= CELLS_UP_TO:
             return np.arange(len(confusion.class_names))
         return confusion.mixed_up(class_index, PART)
@@ -123,6 +156,24 @@ class ConfusionMatrix(PredictionView):
         self._pairs_title.value = note(told)
         self.pairs.layout.display = None if pairs else "none"
 
+    def _list_labels(self, confusion: MultilabelConfusion) -> None:
+        """The counts of every label, two by two in a line."""
+        names = [shorten(name, LETTERS) for name in self._session.class_names]
+        lines = [
+            f"{yes:6,} {missed:6,} {false:6,} {no:6,}  {name}"
+            for ((no, false), (missed, yes)), name in zip(
+                confusion.counts.tolist(), names, strict=True
+            )
+        ]
+        self._listing = True
+        try:
+            if list(self.pairs.options) != lines:
+                self.pairs.options = lines
+            self.pairs.index = self._label
+        finally:
+            self._listing = False
+        self._pairs_title.value = note("samples: found, missed, falsely said, rightly not")
+
     def _choose(self, true: int | None, predicted: int | None) -> None:
         """Choose the samples of a cell, a row or a column."""
         if self._confusion is None:
@@ -132,12 +183,19 @@ class ConfusionMatrix(PredictionView):
             self._readout.value = note(self._tell(true, predicted))
             return
         class_index = predicted if true is None else true
+        if self._several:
+            class_index = self._label
         self._session.select(samples=rows, sample=rows[0], class_index=class_index)
 
     def _tell(self, true: int | None, predicted: int | None) -> str:
         assert self._confusion is not None
-        names, count = self._session.class_names, len(self._confusion.samples(true, predicted))
+        names, count = self._confusion.class_names, len(self._confusion.samples(true, predicted))
         samples = f"{count:,} sample" + ("s" if count != 1 else "")
+        if self._confusion.unit == "pixel":
+            rows = slice(None) if true is None else true
+            columns = slice(None) if predicted is None else predicted
+            n_pixels = int(self._confusion.counts[rows, columns].sum())
+            samples = f"{n_pixels:,} pixels in {samples},"
         of_class = "" if true is None else f" of {names[true]}"
         return (
             samples + of_class + (f" taken for {names[predicted]}" if predicted is not None else "")
@@ -149,7 +207,10 @@ class ConfusionMatrix(PredictionView):
 
     def _on_user_pair(self, _change: Any) -> None:
         with self._guard("could not choose the samples"):
-            if not self._listing and self.pairs.index is not None:
+            if self._several:
+                if not self._listing and self.pairs.index is not None:
+                    self._session.select(class_index=self.pairs.index)
+            elif not self._listing and self.pairs.index is not None:
                 pair = self._pairs[self.pairs.index]
                 self.pairs.index = None  # so that the same one may be chosen again
                 self._choose(pair.true, pair.predicted)

@@ -173,6 +173,12 @@ class PredictionTable(PassView):
 
     def _verdict(self, row: int, predicted: int) -> tuple[str, str]:
         names, labels = self._session.class_names, self._session.labels
+        if self._session.label_sets is not None:
+            said = self._session.predicted_words(row) or ""
+            true = self._session.label_words(row) or ""
+            if said == true:
+                return f"✓ {shorten(said, 16)}", RIGHT
+            return f"{shorten(true, 8)} ✗ {shorten(said, 8)}", WRONG
         if labels is None:
             return f"→ {shorten(names[predicted], 16)}", NEUTRAL
         if labels[row] == predicted:
@@ -188,6 +194,8 @@ class PredictionTable(PassView):
             told.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
         if not sheet.right_px:
             told.append("confidence, margin and loss have no room here")
+        if self._session.label_sets is not None:
+            told.append("several labels a sample: right where all are above 0.5 that should be")
         if KINDS[scores.kind]:
             told.append(KINDS[scores.kind])
         return "; ".join(told)

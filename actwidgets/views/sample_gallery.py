@@ -28,7 +28,8 @@ class SampleGallery(View):
     """Thumbnails with predicted and true class; the chosen ones are `session.samples`.
 
     Below each sample stands its prediction: behind ✓ where it is right, behind ✗ and with
-    the true class below it where it is wrong. A click chooses a sample, or with `several`
+    the true class below it where it is wrong. Of several labels a sample it is right only where
+    all of them are, and is of each class that it has. A click chooses a sample, or with `several`
     adds it and takes it away again; the sample in focus has the thicker frame. Where another
     view, or a program, chooses several samples, the gallery shows those alone.
     """
@@ -85,7 +86,8 @@ class SampleGallery(View):
         )
         below.layout.flex_flow = "row wrap"
         below.layout.max_width = f"{max(70 * self.columns, 340)}px"
-        self._filters.layout.display = None if session.labels is not None else "none"
+        is_labelled = session.labels is not None or session.label_sets is not None
+        self._filters.layout.display = None if is_labelled else "none"
         self._rows = np.arange(session.n_samples)
         self._turning: threading.Thread | None = None
         self._moved_s, self._closing = 0.0, threading.Event()
@@ -130,7 +132,7 @@ class SampleGallery(View):
             predictions = session.predictions() if needs_predictions(self.outcome) else None
             self._rows = filter_rows(
                 session.n_samples,
-                session.labels,
+                session.labels if session.label_sets is None else session.label_sets,
                 predictions,
                 class_index=None if self.class_filter == ALL else self.class_filter,
                 outcome=self.outcome,
@@ -169,11 +171,7 @@ class SampleGallery(View):
     def _classes(self, row: int) -> tuple[str | None, str | None]:
         """Names of the predicted and of the true class of a sample, where there are any."""
         session = self._session
-        predicted = None
-        if session.predicts_classes:
-            predicted = session.class_names[int(session.predicted_classes([row])[0])]
-        true = None if session.labels is None else session.class_names[session.labels[row]]
-        return predicted, true
+        return session.predicted_words(row), session.label_words(row)
 
     def _row_at(self, row: int, column: int) -> int | None:
         place = row * self.columns + column
@@ -249,8 +247,11 @@ class SampleGallery(View):
                 predicted, true = self._classes(chosen)
                 told = [f"sample {chosen}"]
                 if predicted is not None:
-                    confidence = float(self._session.scores([chosen]).confidence[0])
-                    told.append(f"predicted {predicted} ({confidence:.2f})")
+                    sure = ""
+                    if self._session.label_sets is None:
+                        confidence = float(self._session.scores([chosen]).confidence[0])
+                        sure = f" ({confidence:.2f})"
+                    told.append(f"predicted {predicted}{sure}")
                 if true is not None:
                     told.append(f"is {true}")
                 self._readout.value = note(", ".join(told))

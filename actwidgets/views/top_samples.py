@@ -85,13 +85,12 @@ class TopSamples(PassView):
         self._sheet.set_size(sheet.height_px, sheet.width_px)
         self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
         self._sheet.show(rgba_png(sheet.compose(pictures, frames)))
-        labels, names = session.labels, session.class_names
         places, texts = [], []
         for place, (row, value) in enumerate(zip(rows, self._values, strict=True)):
             line, column = divmod(place, self.columns)
             x, top = (column + 0.5) * sheet.cell_width_px, line * sheet.cell_height_px + 65
             places += [(x, top + 8), (x, top + 20)]
-            texts += [shorten(names[labels[row]], LETTERS), f"{value:.3g}"]
+            texts += [shorten(session.label_words(row) or "", LETTERS), f"{value:.3g}"]
         self._sheet.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _place(self, row: int, column: int) -> int | None:
@@ -110,5 +109,5 @@ class TopSamples(PassView):
             if place is None:
                 return
             sample = int(self._rows[place])
-            name = session.class_names[session.labels[sample]]
+            name = session.label_words(sample)
             self._readout.value = note(f"sample {sample:,}, {name}: {self._values[place]:.4g}")

@@ -10,7 +10,7 @@ import traitlets as t
 
 from actwidgets.core.interventions.ablation import Ablation, Fill, replaced
 from actwidgets.core.paging import Page
-from actwidgets.core.predictions.confusion import Confusion
+from actwidgets.core.predictions.confusion import Confusion, MultilabelConfusion
 from actwidgets.session import Selection
 from actwidgets.views._class_figure import class_figure
 from actwidgets.views._controls import choice, note, unique_short
@@ -103,6 +103,8 @@ class UnitAblation(PredictionView):
     def _missing(self) -> str:
         if not self._session.layer_info.n_units:
             return "the number of its units varies"
+        if self._session.masks is not None:
+            return self._session.missing_labels
         return super()._missing()
 
     def _render(self, selection: Selection) -> None:
@@ -116,7 +118,7 @@ class UnitAblation(PredictionView):
             self._told.value = self._without_labels(selection)
         super()._render(selection)
 
-    def _draw(self, selection: Selection, confusion: Confusion) -> bool:
+    def _draw(self, selection: Selection, confusion: Confusion | MultilabelConfusion) -> bool:
         before = self._session.confusion_of(confusion.rows, ablated=False)
         supported = np.flatnonzero(before.report.support)
         lost = before.report.recall - confusion.report.recall

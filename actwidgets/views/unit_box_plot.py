@@ -9,6 +9,7 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core.arrays import finite_range
+from actwidgets.core.labels import label_pairs
 from actwidgets.core.profiles.box_statistics import BoxStatistics
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.session import Selection
@@ -111,12 +112,15 @@ class UnitBoxPlot(PassView):
     def _paint_chosen(self, selection: Selection) -> None:
         rows = selection.several[:CHOSEN_UP_TO]
         shown = set(self._classes.tolist())
-        labels = self._session.labels
+        session = self._session
+        labels = session.labels if session.label_sets is None else session.label_sets
         assert labels is not None
+        places, classes = label_pairs(labels[list(rows)])
+        values = session.peak_values(rows)
         dots = [
-            (self._names[labels[row]], value)
-            for row, value in zip(rows, self._session.peak_values(rows).tolist(), strict=True)
-            if labels[row] in shown and np.isfinite(value)
+            (self._names[index], value)
+            for index, value in zip(classes.tolist(), values[places].tolist(), strict=True)
+            if index in shown and np.isfinite(value)
         ]
         if dots or len(self.chosen.x):
             with self.chosen.hold_sync(), self.chosen.hold_trait_notifications():

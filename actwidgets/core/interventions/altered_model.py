@@ -10,10 +10,10 @@ from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.interventions.ablation import Ablation, edit_of
 from actwidgets.core.interventions.edits import Edit
 from actwidgets.core.predictions.class_scores import ClassScores, class_scores
-from actwidgets.core.predictions.confusion import Confusion
-from actwidgets.core.predictions.outcomes import predicted_classes
+from actwidgets.core.predictions.confusion import Confusion, MultilabelConfusion, PixelCounter
+from actwidgets.core.predictions.outcomes import predicted_classes, predicted_labels
 from actwidgets.core.predictions.output_kind import OutputKind
-from actwidgets.core.predictions.prediction_pass import PredictionPass, spread
+from actwidgets.core.predictions.prediction_pass import PixelPass, PredictionPass, spread
 from actwidgets.core.predictions.prediction_table import BATCH_SIZE, PredictionTable
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, LayerError
@@ -48,18 +48,32 @@ class AlteredModel:
             self.probe = probes.edited(probe, self._edits(probe, ablations))
         table = PredictionTable(len(samples), probe.n_classes)
         self.prediction_pass = PredictionPass(table, self._predict)
-        self._confusion: tuple[bytes, Confusion] | None = None
+        self._confusion: tuple[bytes, Confusion | MultilabelConfusion] | None = None
+        self._pixel_pass: PixelPass | None = None
         self._scores: tuple[bytes, ClassScores] | None = None
 
     def confusion(
         self, rows: Integers, class_names: tuple[str, ...], output: OutputKind
-    ) -> Confusion:
+    ) -> Confusion | MultilabelConfusion:
         """True and predicted classes of some samples that have labels; the last one is kept."""
         key = rows.tobytes()
         if self._confusion is None or self._confusion[0] != key:
-            labels = self._samples.labels
-            assert labels is not None
+            labels, sets = self._samples.labels, self._samples.label_sets
             outputs = self.prediction_pass.predictions(rows)
+            if sets is not None:
+                self._confusion = (
+                    key,
+                    MultilabelConfusion(
+                        sets[rows],
+                        predicted_labels(outputs, output),
+                        rows,
+                        class_names,
+                        len(self._samples),
+                        n_nan=int(np.isnan(outputs).any(axis=1).sum()),
+                    ),
+                )
+                return self._confusion[1]
+            assert labels is not None
             self._confusion = (
                 key,
                 Confusion(
@@ -72,6 +86,19 @@ class AlteredModel:
                 ),
             )
         return self._confusion[1]
+
+    def pixel_pass(self, class_names: tuple[str, ...], output: OutputKind) -> PixelPass:
+        """The pass that compares the masks of all samples with what the model says."""
+        if self._pixel_pass is None:
+            counter = PixelCounter(class_names, len(self._samples))
+            self._pixel_pass = PixelPass(counter, self._samples.masks, self._predict, output)
+        return self._pixel_pass
+
+    def resume(self) -> None:
+        """Have cancelled passes go on when they are asked for."""
+        self.prediction_pass.cancelled = False
+        if self._pixel_pass is not None:
+            self._pixel_pass.cancelled = False
 
     def scores(self, rows: Integers, output: OutputKind) -> ClassScores:
         """What is said of some samples, and how sure it is; the last one of several is kept."""

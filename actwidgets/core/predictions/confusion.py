@@ -252,7 +252,7 @@ class PixelCounter:
         self, class_names: tuple[str, ...], n_samples: int, budget_bytes: int = 2**26
     ) -> None:
         n_classes = len(class_names)
-        self._names, self._n_samples = class_names, n_samples
+        self._names, self.n_samples = class_names, n_samples
         self._counts = np.zeros((n_classes, n_classes), np.int64)
         fits = n_samples * n_classes**2 <= budget_bytes
         self._present = np.zeros((n_samples, n_classes, n_classes), bool) if fits else None
@@ -293,7 +293,7 @@ class PixelCounter:
         present = None if self._present is None else self._present[: self._n_read].copy()
         rows = np.arange(self._n_read)
         return PixelConfusion(
-            self._counts.copy(), present, rows, self._names, self._n_samples, self._n_nan
+            self._counts.copy(), present, rows, self._names, self.n_samples, self._n_nan
         )
 
 
@@ -344,6 +344,16 @@ class MultilabelConfusion:
         """Precision, recall and F1 of each label, and their averages."""
         return report_of_labels(self.truth, self.predicted, self.class_names)
 
+    def of_label(self, label: int | str) -> Confusion:
+        """The same of one label: "no" and "yes" as two classes.
+
+        Raises:
+            SelectionError: No such label.
+        """
+        index = class_of(label, self.class_names)
+        truth, said = (each[:, index].astype(np.int64) for each in (self.truth, self.predicted))
+        return Confusion(truth, said, self.rows, ("no", "yes"), self.n_samples, self.n_nan)
+
     def samples(
         self, label: int | str, true: bool | None = None, predicted: bool | None = None
     ) -> tuple[int, ...]:
@@ -372,6 +382,9 @@ class MultilabelConfusion:
         columns = ["true negative", "false positive", "false negative", "true positive"]
         index = pd.Index(list(self.class_names), name="label")
         return pd.DataFrame(self.counts.reshape(-1, 4), index=index, columns=columns)
+
+
+AnyConfusion = Confusion | MultilabelConfusion | PixelConfusion
 
 
 def class_of(given: int | str, class_names: Sequence[str]) -> int:

@@ -39,6 +39,19 @@ def predicted_classes(
     return predictions.argmax(axis=1).astype(np.int64)
 
 
+def predicted_labels(predictions: ArrayLike, output: OutputKind) -> NDArray[np.bool_]:
+    """The classes whose output is above its threshold: several of a sample, or none.
+
+    Args:
+        predictions: `(sample, class)`; NaN is no.
+        output: What they mean: the threshold of a probability is a half, of a logit zero.
+
+    Returns:
+        `(sample, class)` bool.
+    """
+    return np.asarray(np.asarray(predictions) > output.threshold)
+
+
 def needs_predictions(outcome: str) -> bool:
     """Whether a filter by outcome must know all predictions."""
     return outcome != "all"
@@ -46,7 +59,7 @@ def needs_predictions(outcome: str) -> bool:
 
 def filter_rows(
     n_samples: int,
-    labels: NDArray[np.int64] | None,
+    labels: NDArray[np.int64] | NDArray[np.bool_] | None,
     predictions: ArrayLike | None,
     *,
     class_index: int | None = None,
@@ -58,7 +71,9 @@ def filter_rows(
 
     Args:
         n_samples: How many samples there are.
-        labels: `(sample,)`, or None where there are none; then no filter can be applied.
+        labels: `(sample,)`, or None where there are none; then no filter can be applied. Or
+            `(sample, class)` bool: then a sample is of each class that it has, and right only
+            where all its labels are.
         predictions: `(sample, class)`; only read where `outcome` needs it.
         class_index: Only samples of this true class; None for all.
         outcome: `"all"`, `"right"` or `"wrong"`.
@@ -75,12 +90,19 @@ def filter_rows(
         return rows
     if labels is None:
         raise DataError("samples can be filtered by class or outcome only where y is given")
-    keep = np.ones(n_samples, bool) if class_index is None else labels == class_index
+    if class_index is None:
+        keep = np.ones(n_samples, bool)
+    else:
+        keep = labels[:, class_index] if labels.ndim == 2 else labels == class_index
     if needs_predictions(outcome):
         if predictions is None:
             raise DataError(
                 f"samples can be filtered by {outcome!r} only where predictions are given"
             )
-        found = predicted_classes(predictions, output=output)
-        keep = keep & ((found == labels) == (outcome == "right"))
+        if labels.ndim == 2:
+            assert isinstance(output, OutputKind)
+            right = (predicted_labels(predictions, output) == labels).all(axis=1)
+        else:
+            right = predicted_classes(predictions, output=output) == labels
+        keep = keep & (right == (outcome == "right"))
     return rows[keep[rows]]

@@ -1,0 +1,207 @@
+"""Sessions whose `y` has several labels a sample, or a class for each pixel."""
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics
+
+import actwidgets as aw
+from actwidgets.errors import DataError, ShapeError
+
+keras = pytest.importorskip("keras")
+layers = keras.layers
+pytestmark = pytest.mark.keras
+
+NAMES = ("sky", "sea", "sand")
+GENERATOR = np.random.default_rng(11)
+X = GENERATOR.normal(size=(40, 6)).astype(np.float32)
+SETS = GENERATOR.random((40, 3)) > 0.6
+PICTURES = GENERATOR.random((21, 8, 6, 1)).astype(np.float32)
+MASKS = GENERATOR.integers(0, 3, (21, 8, 6))
+VIEWS = (
+    *(aw.SampleGallery, aw.ConfusionMatrix, aw.PredictionTable, aw.ClassCounts, aw.UnitBoxPlot),
+    *(aw.TopSamples, aw.UnitAblation, aw.InputLab, aw.EmbeddingScatter, aw.UnitImportance),
+    *(aw.ClassSimilarityMatrix, aw.ClassRanking, aw.LayerStrip, aw.UnitList, aw.Breadcrumbs),
+    *(aw.FeatureMapGrid, aw.AttributionMap),
+)
+
+
+def _labeller(activation):
+    keras.utils.set_random_seed(4)
+    hidden = layers.Dense(5, activation="relu", name="hidden")
+    return keras.Sequential([keras.Input((6,)), hidden, layers.Dense(3, activation, name="out")])
+
+
+def _segmenter(n_outputs, activation, axis=-1):
+    keras.utils.set_random_seed(5)
+    inputs = keras.Input((8, 6, 1))
+    maps = layers.Conv2D(4, 3, padding="same", activation="relu", name="conv")(inputs)
+    outputs = layers.Conv2D(n_outputs, 1, activation=activation, name="out")(maps)
+    if axis == 1:
+        outputs = layers.Permute((3, 1, 2))(outputs)
+        outputs = layers.Softmax(axis=1)(outputs)
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize(
+    ("activation", "options", "threshold"),
+    [
+        ("sigmoid", {}, 0.5),
+        (None, {}, 0.0),
+        (None, {"output_is": "logit"}, 0.0),
+    ],
+)
+def test_several_labels_are_counted_as_scikit_learn_counts_them(activation, options, threshold):
+    model = _labeller(activation)
+    session = aw.Session(model, X, SETS.astype(int), class_names=NAMES, **options)
+    said = np.asarray(model(X)) > threshold
+    np.testing.assert_array_equal(session.label_sets, SETS)
+    assert session.labels is None
+    np.testing.assert_array_equal(session.predicted_labels(), said)
+    found = session.confusion()
+    np.testing.assert_array_equal(found.counts, metrics.multilabel_confusion_matrix(SETS, said))
+    expected = metrics.classification_report(
+        SETS, said, target_names=NAMES, output_dict=True, zero_division=0
+    )
+    table = session.classification_report().to_dataframe()
+    for name, figures in expected.items():
+        np.testing.assert_allclose(table.loc[name], [*figures.values()], err_msg=name)
+    profiles, hidden = session.profiles(), np.asarray(model.layers[0](X))
+    for index in range(3):
+        mine = hidden[SETS[:, index]]
+        np.testing.assert_allclose(profiles.mean["hidden"][index], mine.mean(0), rtol=1e-5)
+        boxes = session.unit_boxes()
+        assert boxes.fives[index, 2] == pytest.approx(np.median(mine[:, session.unit]))
+    session.close()
+
+
+def test_several_labels_as_a_table_bring_their_names():
+    session = aw.Session(_labeller("sigmoid"), X, pd.DataFrame(SETS, columns=NAMES))
+    assert session.class_names == NAMES
+    assert session.label_words(0) == (
+        ", ".join(name for name, each in zip(NAMES, SETS[0], strict=True) if each) or "none"
+    )
+    session.close()
+
+
+def test_the_views_show_two_by_two_counts_of_each_label():
+    model = _labeller("sigmoid")
+    session = aw.Session(model, X, SETS, class_names=NAMES)
+    said = np.asarray(model(X)) > 0.5
+    views = {kind: kind(session) for kind in VIEWS}
+    for samples in ((5, 2), (1,)):
+        session.samples = samples
+        session.class_index = 1
+        assert {kind: view.error for kind, view in views.items() if view.error} == {}
+    matrix = views[aw.ConfusionMatrix]
+    truth = SETS[:, 1]
+    expected = metrics.confusion_matrix(truth, said[:, 1])
+    text = dict(
+        zip(
+            zip(matrix._cells.figures.y, matrix._cells.figures.x, strict=True),
+            matrix._cells.figures.text,
+            strict=True,
+        )
+    )
+    found = [[int(text.get((row, column), 0)) for column in ("no", "yes")] for row in ("no", "yes")]
+    assert found == expected.tolist()
+    assert "of sea" in matrix._title.value
+    assert len(matrix.pairs.options) == 3
+    assert "micro average" in matrix._report.value
+    matrix.pairs.index = 2
+    assert session.class_index == 2
+    matrix._on_user_cell(1, 0)
+    missed = np.flatnonzero(SETS[:, 2] & ~said[:, 2])
+    assert session.samples == tuple(missed) if len(missed) else "0 samples" in matrix._readout.value
+    assert session.class_index == 2
+    gallery = views[aw.SampleGallery]
+    gallery.only_chosen = False
+    gallery.outcome = "right"
+    assert gallery._rows.tolist() == np.flatnonzero((said == SETS).all(axis=1)).tolist()
+    gallery.outcome, gallery.class_filter = "all", 1
+    assert gallery._rows.tolist() == np.flatnonzero(truth).tolist()
+    assert "a sample counts in every class" in views[aw.ClassCounts]._note.value
+    assert views[aw.ClassCounts].bars.y.tolist() == [SETS.sum(axis=0).tolist()]
+    assert "y holds several" in views[aw.UnitImportance]._note.value
+    for view in views.values():
+        view.close()
+    session.close()
+
+
+def test_a_model_that_gives_one_class_a_sample_refuses_several():
+    with pytest.raises(DataError, match=r"not one-hot.*each output of the model stands on its own"):
+        aw.Session(_labeller("softmax"), X, SETS)
+    with pytest.raises(ShapeError, match="2 columns of labels for 3 classes"):
+        aw.Session(_labeller("sigmoid"), X, np.ones((40, 2)))
+
+
+ENDS = [(3, "softmax", -1), (3, None, -1), (1, "sigmoid", -1), (1, None, -1), (3, None, 1)]
+FORMS = ["indices", "channel", "one-hot", "stored", "tensor"]
+
+
+@pytest.mark.parametrize(
+    ("n_outputs", "activation", "axis", "form"),
+    # One output a pixel has no axis of classes to be one-hot along.
+    [(*end, form) for end in ENDS for form in FORMS if end[0] > 1 or form != "one-hot"],
+)
+def test_the_pixels_of_masks_are_counted_as_scikit_learn_counts_them(
+    n_outputs, activation, axis, form, tmp_path
+):
+    model = _segmenter(n_outputs, activation, axis)
+    masks = MASKS if n_outputs > 1 else MASKS // 2
+    n_classes = max(n_outputs, 2)
+    outputs = np.asarray(model(PICTURES))
+    if n_outputs > 1:
+        said = outputs.argmax(axis=axis)
+    else:
+        said = (outputs[..., 0] > (0.5 if activation else 0)).astype(int)
+    file = h5py.File(tmp_path / "y.h5", "w")
+    y = {
+        "indices": masks,
+        "channel": masks[..., None].astype(np.float32),
+        "one-hot": np.eye(n_classes)[masks],
+        "stored": file.create_dataset("y", data=masks),
+        "tensor": keras.ops.convert_to_tensor(masks),
+    }[form]
+    session = aw.Session(model, PICTURES, y)
+    found, labels = session.confusion(), range(n_classes)
+    true, flat = masks.ravel(), said.ravel()
+    np.testing.assert_array_equal(found.counts, metrics.confusion_matrix(true, flat, labels=labels))
+    iou = metrics.jaccard_score(true, flat, labels=labels, average=None, zero_division=0)
+    np.testing.assert_allclose(session.classification_report().iou, iou)
+    behind = [row for row in range(21) if ((masks[row] == 1) & (said[row] == 0)).any()]
+    assert found.samples(1, 0) == tuple(behind)
+    file.close()
+    session.close()
+
+
+def test_views_of_masks_count_pixels_and_say_so():
+    session = aw.Session(_segmenter(3, "softmax"), PICTURES, MASKS, class_names=NAMES)
+    views = {kind: kind(session) for kind in VIEWS}
+    session.samples = (5, 2)
+    session.class_index = 1
+    assert {kind: view.error for kind, view in views.items() if view.error} == {}
+    matrix, counts = views[aw.ConfusionMatrix], views[aw.ClassCounts]
+    session.wait()
+    matrix._on_session()
+    assert f"{MASKS.size:,} pixels" in matrix._note.value
+    assert "IoU" in matrix._report.value
+    matrix._on_user_hover(1, None)
+    assert f"{(MASKS == 1).sum():,} pixels in 21 samples" in matrix._readout.value
+    assert "Pixels by class" in counts._title.value
+    assert counts.bars.y.tolist() == [np.bincount(MASKS.ravel()).tolist()]
+    assert "y holds masks" in views[aw.ClassSimilarityMatrix]._note.value
+    for view in views.values():
+        view.close()
+    session.close()
+
+
+def test_masks_of_another_shape_or_class_are_refused():
+    model = _segmenter(3, "softmax")
+    with pytest.raises(ShapeError, match="x has 21 samples and y has 20 masks"):
+        aw.Session(model, PICTURES, MASKS[:20])
+    with pytest.raises(ShapeError, match="got shape"):
+        aw.Session(model, PICTURES, MASKS[:, :7])
+    with pytest.raises(DataError, match="y holds 7, but there are 3 classes"):
+        aw.Session(model, PICTURES, np.where(MASKS == 2, 7, MASKS)).confusion()
