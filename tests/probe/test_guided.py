@@ -141,6 +141,68 @@ def test_at_a_relu6_only_what_lies_between_passes(make):
     np.testing.assert_allclose(found, by_hand(top=6), rtol=1e-5, atol=1e-5)
 
 
+def test_a_relu_capped_elsewhere_is_guided_up_to_there():
+    model = _net(lambda: layers.ReLU(max_value=2.5))
+    model.set_weights([FIRST, SECOND, LAST])
+    found = aw.attribute(model, X, TARGET, "guided_backprop")
+    np.testing.assert_allclose(found.values, by_hand(top=2.5), rtol=1e-5, atol=1e-5)
+    assert found.note == ""
+
+
+def _slope_of_negatives(x):
+    return keras.ops.relu(x) - 0.1 * keras.ops.relu(-x)
+
+
+NO_RELUS = {
+    "PReLU": layers.PReLU,
+    "hard sigmoid": lambda: layers.Activation("hard_sigmoid"),
+    "hard SiLU": lambda: layers.Activation("hard_silu"),
+    "CELU": lambda: layers.Activation("celu"),
+    "all settings": lambda: layers.ReLU(max_value=6, negative_slope=0.1, threshold=0.5),
+    "a slope": lambda: layers.ReLU(negative_slope=0.1),
+    "a threshold and a cap": lambda: layers.ReLU(max_value=6, threshold=0.5),
+    "LeakyReLU": layers.LeakyReLU,
+    "sparse sigmoid": lambda: layers.Activation("sparse_sigmoid"),
+    "a capped ReLU, shifted": lambda: Called(lambda x: tf.nn.relu6(x + 3) / 6),
+    "by hand": lambda: Called(_slope_of_negatives),
+}
+
+
+@pytest.mark.parametrize("form", NO_RELUS)
+def test_a_relu_inside_another_activation_is_none(form):
+    model = _net(NO_RELUS[form])
+    with pytest.raises(ModelError, match="there is none"):
+        aw.attribute(model, X, 0, "guided_backprop")
+
+
+@pytest.mark.parametrize("form", ["PReLU", "hard SiLU", "all settings", "LeakyReLU"])
+@pytest.mark.parametrize("method", ["guided_backprop", "guided_smooth_grad", "guided_grad_cam"])
+def test_beside_a_relu_another_activation_keeps_its_gradient_and_is_named(form, method):
+    inputs = keras.Input((4, 1))
+    hidden = layers.Conv1D(3, 2, activation="relu", name="first")(inputs)
+    other = NO_RELUS[form]()
+    other.name = "other"
+    hidden = other(layers.Conv1D(3, 2, name="second")(hidden))
+    outputs = layers.Dense(3, name="last")(layers.Flatten()(hidden))
+    model = keras.Model(inputs, outputs)
+    options = {"layer": "first"} if method == "guided_grad_cam" else {}
+    found = aw.attribute(model, X[..., None], 0, method, **options)
+    assert "Only ReLUs are guided: the gradient is the plain one at layer 'other' (" in found.note
+    if method != "guided_backprop":
+        return
+    x = tf.constant(X[..., None])
+    with tf.GradientTape() as tape:
+        first = model.get_layer("first")(x)
+        tape.watch(first)
+        score = model.get_layer("last")(
+            tf.reshape(other(model.get_layer("second")(first)), (5, -1))
+        )[:, 0]
+    kept = tf.nn.relu(tape.gradient(score, first)) * tf.cast(first > 0, tf.float32)
+    kernel = model.get_layer("first").kernel
+    wanted = tf.nn.conv1d_transpose(kept, kernel, x.shape, 1, "VALID")
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-6)
+
+
 def test_a_maximum_of_two_tensors_is_not_guided():
     inputs = keras.Input((4,))
     one = _matrix(FIRST, "one")(inputs)

@@ -17,7 +17,7 @@ def guided_backprop(slice_: ModelSlice, points: Points, target: Integers) -> Ste
     """
     yield 0, 1
     scores, gradients = slice_.gradients(points, target, guided=True)
-    return Found(gradients, scores)
+    return Found(gradients, scores, note=slice_.guided_note)
 
 
 METHOD = Method(

@@ -27,7 +27,8 @@ def guided_grad_cam(slice_: ModelSlice, points: Points, target: Integers) -> Ste
     yield 1, 2
     _, gradients = slice_.gradients(points, target, guided=True)
     values = tuple(gradients[each.place] * each.as_factor(maps) for each in wanted)
-    return Found(values, scores, names=tuple(each.name for each in wanted))
+    names = tuple(each.name for each in wanted)
+    return Found(values, scores, note=slice_.guided_note, names=names)
 
 
 METHOD = Method(

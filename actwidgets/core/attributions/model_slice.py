@@ -23,12 +23,18 @@ class ModelSlice(Protocol):
         output: What the score of a class is, "logit" or "probability".
         n_targets: How many classes there are to ask for: two where the model has one sigmoid.
         batch_size: How many samples are run at once, as the budget of memory allows.
+        guided_note: Which activations guided gradients left as they are, as a sentence, once
+            they have been asked for; or "".
     """
 
     layer: str
     output: str
     n_targets: int
     batch_size: int
+
+    @property
+    def guided_note(self) -> str:
+        """See the attributes."""
 
     def scores(self, points: Points, output: str | None = None) -> Floats:
         """The score of each class, `(sample, target)`; in terms of `output` where it is given."""

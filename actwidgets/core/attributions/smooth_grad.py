@@ -72,7 +72,10 @@ def smooth_grad(
         done += len(samples)
     found_scores: Array = scores
     note = _told_of_no_noise(points, deviations) if sigma else ""
-    return Found(tuple(each / n_copies for each in totals), found_scores, note=note)
+    notes = note, slice_.guided_note if guided else ""
+    return Found(
+        tuple(each / n_copies for each in totals), found_scores, note=" ".join(filter(None, notes))
+    )
 
 
 def _ranges(array: Array) -> Array:

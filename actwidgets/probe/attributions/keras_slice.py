@@ -51,6 +51,11 @@ class KerasSlice:
         """See `ModelSlice`."""
         return self._model.batch_size
 
+    @property
+    def guided_note(self) -> str:
+        """See `ModelSlice`."""
+        return self._model.guided_note(self._head)
+
     def points(self, x: Any) -> Points:
         """Samples as an attribution sees them.
 

@@ -62,6 +62,10 @@ class LayerNames:
             self._found[operation] = next(scopes, ())
         return self._found[operation]
 
+    def is_whole(self, operation: Any) -> bool:
+        """Whether it is a plain operation that a Functional model is made of."""
+        return operation in self._of_operations
+
     def is_leaf(self, scope: tuple[str, ...]) -> bool:
         """Whether a call is that of a layer without layers inside it."""
         return bool(scope) and scope not in self._outer

@@ -1,7 +1,7 @@
 """One call of a model, seen from what is differentiated to what its layers put out."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
@@ -24,6 +24,7 @@ class Call:
         operations: What TensorFlow did, in order; each has `type`, `inputs`, `outputs`.
         gradients: Of the sum of a score at some tensors; None for each that it does not reach.
         weights: Variables, each with the one that stands in for it.
+        notes: What is to be said of what was made of it, by key.
     """
 
     inputs: tuple[Any, ...]
@@ -34,6 +35,7 @@ class Call:
     operations: Sequence[Any]
     gradients: Callable[[Any, Sequence[Any]], list[Any]]
     weights: Sequence[tuple[Any, Any]] = ()
+    notes: dict[Any, str] = field(default_factory=dict)
 
 
 Build = Callable[[Call], Sequence[Any]]

@@ -8,7 +8,7 @@ import tensorflow as tf
 from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import LayerError, ModelError
-from actwidgets.probe.attributions.guided_relu import is_relu
+from actwidgets.probe.attributions.guided_relu import is_guided, is_like_relu
 from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.pre_softmax import class_scores
 from actwidgets.probe.attributions.relevance import relevance as handed_back
@@ -31,7 +31,7 @@ def gradients(head: str, as_probability: bool, kind: OutputKind, guided: bool) -
     def build(call: Call) -> list[Any]:
         score = _score(call, head, as_probability, kind)
         if guided:
-            _require_relu(score, call.points)
+            call.notes["guided", head] = _require_relu(score, call)
         found = _gradients(call, score, call.points)
         if all(each is None for each in found):
             raise ModelError(
@@ -117,23 +117,39 @@ def _gradients(call: Call, score: Any, at: Sequence[Any]) -> list[Any]:
         raise ModelError(f"the score cannot be differentiated: {words}") from failure
 
 
-def _require_relu(score: Any, points: Any) -> None:
-    """Refuse a model without a ReLU on the way, or with one that cannot be guided."""
+def _require_relu(score: Any, call: Call) -> str:
+    """Refuse a model without a ReLU on the way, or with one that cannot be guided.
+
+    Returns:
+        A sentence on the activations that are not guided; "" where all are.
+    """
     behind = operations_behind([score])
-    on_the_way = behind & _in_front_of({each.op for each in points}, behind)
+    on_the_way = behind & _in_front_of({each.op for each in call.points}, behind)
     if any(_holds_relu(operation) for operation in on_the_way):
         raise ModelError(
             "a ReLU inside a loop or a branch of this model cannot be guided: take another method"
         )
-    if not any(map(is_relu, on_the_way)):
-        kinds = sorted({_OTHERS[each.type] for each in on_the_way if each.type in _OTHERS})
-        others = f" (but {', '.join(kinds)})" if kinds else ""
+    names = LayerNames(call.recorded)
+    plain = [each for each in on_the_way if is_like_relu(each) and not is_guided(each)]
+    others = {names(each) for each in plain}
+    if not any(map(is_guided, on_the_way)):
+        others |= {_OTHERS[each.type] for each in on_the_way if each.type in _OTHERS}
+        said = f" (but {', '.join(sorted(others))})" if others else ""
         raise ModelError(
             "guided methods change the gradient of ReLUs, and between the input and the score "
-            f"there is none{others}: take another method"
+            f"there is none{said}: take another method"
         )
+    others |= {names(each) for each in on_the_way if each.type in _OTHERS}
+    if not others:
+        return ""
+    named = sorted(others)
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return (
+        f"Only ReLUs are guided: the gradient is the plain one at {', '.join(named[:NAMED])}{more}."
+    )
 
 
+NAMED = 3  # layers that a note spells out
 _OTHERS = {
     **{each: each for each in ("Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "Tanh")},
     **{"Erf": "GELU", "Erfc": "GELU", "Sigmoid": "sigmoid"},

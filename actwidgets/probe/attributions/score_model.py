@@ -215,6 +215,11 @@ class ScoreModel:
         embedded = [_tensor(next(arrays), tf.as_dtype(each.dtype)) for each in self._embedded]
         return [*tensors, *self._numbers, *embedded]
 
+    def guided_note(self, head: str) -> str:
+        """What is to be said of the guided gradients of an output, once asked for."""
+        guided = self._learnt.guided
+        return "" if guided is None else guided.call.notes.get(("guided", head), "")
+
     def _guided_trace(self) -> ScoreTrace:
         self.require_trace("a guided gradient")
         with self._tracing:

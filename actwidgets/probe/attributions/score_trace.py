@@ -2,12 +2,12 @@
 
 import threading
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import tensorflow as tf
 
-from actwidgets.probe.attributions.guided_relu import GUIDED
+from actwidgets.probe.attributions.guided_relu import guide
+from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.score_call import Build, Call, called, signature
 from actwidgets.probe.catalogue import Output
 from actwidgets.probe.inputs import Inputs
@@ -92,15 +92,17 @@ class ScoreTrace:
 
     def _called(self, tensors: Sequence[Any]) -> Call:
         graph = tf.compat.v1.get_default_graph()
-        with graph.gradient_override_map(GUIDED) if self._guided else nullcontext():
-            return called(
-                self._model,
-                self._inputs,
-                tensors,
-                self._embedded,
-                self._differentiated,
-                operations=graph.get_operations,
-                gradients=lambda score, at: tf.gradients(score, list(at)),
-                training=self._training,
-                weights=self._weights,
-            )
+        call = called(
+            self._model,
+            self._inputs,
+            tensors,
+            self._embedded,
+            self._differentiated,
+            operations=graph.get_operations,
+            gradients=lambda score, at: tf.gradients(score, list(at)),
+            training=self._training,
+            weights=self._weights,
+        )
+        if self._guided:
+            guide(call.operations, LayerNames(call.recorded))
+        return call

@@ -17,7 +17,7 @@ class NumpySlice:
         bias: Added to every score.
     """
 
-    layer, output = "", "logit"
+    layer, output, guided_note = "", "logit", ""
 
     def __init__(
         self,

@@ -36,6 +36,8 @@ class PooledSlice:
     rows and columns of the one input "x", or as `axes` says.
     """
 
+    guided_note = ""
+
     layer, output = "conv", "logit"
 
     def __init__(self, mix, weights, batch_size=8, axes=None):
