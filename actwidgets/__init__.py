@@ -61,6 +61,7 @@ _HOMES = {
     "load_dataset": "datasets",
     "Dataset": "datasets",
     "load_model": "probe.model_files",
+    "class_names_of": "probe.labels_file",
     "demo_model": "probe.demo_model",
     "ActwidgetsError": "errors",
 }

@@ -221,7 +221,10 @@ class Session(SessionPredictions):
             raise ModelError("this model has no layer with an output to show")
         probe.check(one)
         said, samples = self._options["output_is"], self._samples
-        output, names = probes.settled_output_kind(probe, samples, self._given_names, said)
+        given = self._given_names
+        if given is None:  # those that came with the file of the model, if any
+            given = getattr(probe, "class_names", None)
+        output, names = probes.settled_output_kind(probe, samples, given, said)
         output = samples.settled(output)
         n_outputs = output.n_outputs if output and samples.holds_masks(output) else probe.n_classes
         n_classes = count_classes(n_outputs, names, output, samples.y)
@@ -230,7 +233,7 @@ class Session(SessionPredictions):
         if output is not None:
             probes.settle_output_kind(probe, output)
         self._model, self._probe, self.class_names = model, probe, class_names
-        self._named_by_labels = self._given_names is None and names is not None
+        self._named_by_labels = given is None and names is not None
         self._output = output
         self._infos = {info.name: info for info in probe.layers}
 

@@ -61,7 +61,7 @@ class Export:
             ActwidgetsError: What cannot be used, in a sentence.
         """
         require_writable(options.out)
-        if not options.model.is_file():
+        if not options.model.exists():
             raise DataError(f"there is no model file {str(options.model)!r}")
         data = given_data(options.data, options.labels, options.divide_by)
         probe = probe_of(load_model(options.model), data.x)

@@ -4,8 +4,9 @@ Only what is known to be equal is rewritten. Everything else is refused here, be
 would read some of it silently wrong; then Keras 2 itself has to read the file.
 """
 
+import copy
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -26,6 +27,8 @@ _SAME = """
 _SAME_ACTIVATIONS = """
     linear relu softmax sigmoid tanh elu selu softplus softsign exponential swish silu gelu
 """.split()  # noqa: SIM905
+_FUNCTIONAL = ("Functional", "Model")
+_MODELS = ("Sequential", *_FUNCTIONAL)
 _WRAPPED = ("layer", "backward_layer")  # arguments that are layers themselves
 # Said elsewhere, or another way to the same values; the weights come from the file.
 _NO_MATTER = ("batch_input_shape", "input_dtype", "input_length", "implementation")
@@ -45,7 +48,8 @@ def rewritten(model_config: Mapping[str, Any], custom: Collection[str]) -> dict[
     """The same model as Keras 3 writes it down.
 
     Args:
-        model_config: `class_name` and `config` of a Sequential or Functional model.
+        model_config: `class_name` and `config` of a Sequential or Functional model, which may
+            have others inside.
         custom: Names of classes that the caller supplies; they are taken as they are.
 
     Raises:
@@ -59,37 +63,103 @@ def rewritten(model_config: Mapping[str, Any], custom: Collection[str]) -> dict[
         layers = listed["layers"]
         listed["layers"] = [*_input_of(layers), *(_layer(each, custom) for each in layers)]
         listed.pop("build_input_shape", None)
-        return {"class_name": kind, "config": listed}
-    if kind in ("Model", "Functional"):
+        return {"class_name": kind, "config": listed, **_in_module("keras")}
+    if kind in _FUNCTIONAL:
         layers = [_layer(each, custom) for each in config["layers"]]
         if any(_has_arguments(each) for each in layers):
             raise NotKnownError("a layer called with further arguments")
-        return {"class_name": "Functional", "config": {**config, "layers": layers}}
+        found = _calls_counted_from_zero({**config, "layers": layers})
+        for ends in ("input_layers", "output_layers"):
+            if isinstance(found[ends], list) and len(found[ends]) == 1:
+                (found[ends],) = found[ends]  # one tensor, not a list with one in it
+        return {"class_name": "Model", "config": found, **_in_module("keras")}
     raise NotKnownError(f"a model of class {kind}")
+
+
+def with_modules(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a Keras 3 model in an `.h5` file, as a `.keras` file would have it.
+
+    Keras 3 reads the two in different ways: the one for `.h5` drops settings.
+    """
+    found, kind, config = dict(entry), str(entry["class_name"]), entry["config"]
+    if isinstance(config, Mapping) and isinstance(config.get("layers"), list):
+        found["config"] = {**config, "layers": [with_modules(each) for each in config["layers"]]}
+    if "module" not in found and kind in (*_FUNCTIONAL, "Sequential"):
+        found["class_name"] = "Sequential" if kind == "Sequential" else "Model"
+        found.update(_in_module("keras"))
+    elif "module" not in found and hasattr(keras.layers, kind):
+        found.update(_in_module("keras.layers"))
+    return found
+
+
+def _in_module(module: str) -> dict[str, Any]:
+    """What makes Keras 3 read an entry with its reader of today, which drops no setting."""
+    return {"module": module, "registered_name": None}
 
 
 def _input_of(layers: list[Any]) -> list[Any]:
     """An InputLayer, where the first layer says the shape itself: Keras 3 would mistake it."""
     first = layers[0]
+    if first["class_name"] in _MODELS and first["class_name"] not in _FUNCTIONAL:
+        inner = first["config"]
+        return _input_of(inner if isinstance(inner, list) else inner["layers"])
     shape = first["config"].get("batch_input_shape")
     if first["class_name"] == "InputLayer" or shape is None:
         return []
     dtype = "int32" if first["class_name"] == "Embedding" else first["config"].get("dtype")
     config = {"batch_shape": [None, *shape[1:]], "dtype": _dtype(dtype), "name": "input"}
-    return [{"class_name": "InputLayer", "config": config}]
+    return [{"class_name": "InputLayer", "config": config, **_in_module("keras.layers")}]
+
+
+def _calls_counted_from_zero(config: dict[str, Any]) -> dict[str, Any]:
+    """References to calls of models inside, which Keras 2 counts from one, and Keras 3 from zero.
+
+    Where such a model gives the output, Keras 3 knows of it, unless it is a Sequential.
+    """
+    found = copy.deepcopy(config)
+    inside = [list(_references(each.get("inbound_nodes", []))) for each in found["layers"]]
+    between = [call for calls in inside for call in calls]
+    outputs = list(_references(found.get("output_layers", [])))
+    for layer in config["layers"]:
+        name = layer["config"].get("name")
+        calls = [call for call in [*between, *outputs] if call[0] == name]
+        if layer["class_name"] in _MODELS and calls and min(call[1] for call in calls) > 0:
+            known = outputs if layer["class_name"] in _FUNCTIONAL else []
+            for call in calls:
+                call[1] -= not any(call is each for each in known)
+    return found
+
+
+def _references(value: Any) -> Iterator[list[Any]]:
+    """Every `[layer, call, output, …]` that a graph is made of."""
+    if isinstance(value, list):
+        if len(value) >= 3 and isinstance(value[0], str) and isinstance(value[1], int):
+            yield value
+        else:
+            for each in value:
+                yield from _references(each)
 
 
 def _layer(entry: Mapping[str, Any], custom: Collection[str]) -> dict[str, Any]:
     kind = entry["class_name"]
+    kept = {key: entry[key] for key in ("name", "inbound_nodes") if key in entry}
     if kind in custom:
         return dict(entry)
+    if kind in _MODELS:
+        return {**rewritten(entry, custom), **kept}
+    if kind == "Lambda" and isinstance(entry["config"].get("function"), str | Mapping):
+        return {
+            "class_name": kind,
+            "config": _lambda(entry["config"]),
+            **_in_module("keras.layers"),
+            **kept,
+        }
     if kind not in _SAME:
         raise NotKnownError(f"a layer of class {kind}")
     config = dict(entry["config"])
     for argument in _WRAPPED:
         if isinstance(config.get(argument), Mapping):
-            inner = _layer(config[argument], custom)
-            config[argument] = {"module": "keras.layers", "registered_name": None, **inner}
+            config[argument] = _layer(config[argument], custom)
     if kind == "InputLayer":
         shape = config.pop("batch_input_shape", None) or config.get("batch_shape")
         config = {
@@ -99,8 +169,28 @@ def _layer(entry: Mapping[str, Any], custom: Collection[str]) -> dict[str, Any]:
         }
     else:
         config = _arguments(kind, config)
-    kept = {key: entry[key] for key in ("name", "inbound_nodes") if key in entry}
-    return {"class_name": kind, "config": config, **kept}
+    return {"class_name": kind, "config": config, **_in_module("keras.layers"), **kept}
+
+
+def _lambda(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A Lambda whose function is named; one whose code is in the file never gets here."""
+    function = config["function"]
+    if isinstance(function, str):
+        function = {
+            "module": "builtins",
+            "class_name": "function",
+            "config": function,
+            "registered_name": "function",
+        }
+    if function["config"] == "hard_sigmoid":
+        function = _activation("hard_sigmoid")
+    found = {"name": config["name"], "function": function}
+    found["arguments"] = config.get("arguments") or {}
+    if config.get("mask") is not None or config.get("output_shape_type") not in (None, "raw"):
+        raise NotKnownError("a Lambda with a function for its mask or its output shape")
+    if config.get("output_shape") is not None:
+        found["output_shape"] = config["output_shape"]
+    return found
 
 
 def _arguments(kind: str, config: dict[str, Any]) -> dict[str, Any]:
@@ -116,6 +206,8 @@ def _arguments(kind: str, config: dict[str, Any]) -> dict[str, Any]:
             continue
         if name == "dtype":
             value = _dtype(value)
+        elif name == "axis" and isinstance(value, list) and len(value) == 1:
+            (value,) = value
         elif name.endswith("activation") and value is not None:
             value = _activation(value)
         elif name not in known:

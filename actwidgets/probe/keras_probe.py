@@ -21,6 +21,7 @@ from actwidgets.probe.attributions.score_models import ScoreModels
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import fingerprint
+from actwidgets.probe.labels_file import class_names_of
 from actwidgets.probe.layer_weights import UnreadableWeightError, effective_weight, layer_weights
 from actwidgets.probe.output_kind import read_output_kind
 from actwidgets.probe.slices import Slices
@@ -34,7 +35,8 @@ _KERNELS = ("depthwise_kernel", "kernel")
 class KerasProbe:
     """Reads a built Keras model; satisfies `session.Probe`. Nothing about the model is changed.
 
-    `n_classes` is 0 where the chosen output of the model is not `(sample, class)`.
+    `n_classes` is 0 where the chosen output of the model is not `(sample, class)`. `class_names`
+    are those that came with its file, or None.
 
     Args:
         model: A built Keras model.
@@ -74,6 +76,7 @@ class KerasProbe:
         shape = output.shape
         is_table = len(shape) == 2 and shape[1] is not None and not output.refused
         self.n_classes = int(shape[1] or 0) if is_table else 0
+        self.class_names = class_names_of(model) if self.n_classes else None
 
     @property
     def output_kind(self) -> OutputKind:

@@ -209,7 +209,8 @@ def class_profiles(
         names = tuple(
             info.name for info in probe.layers if info.n_units and 0 not in info.output_shape
         )
-    class_names = names_of_classes(class_names, label_names(y), probe.n_classes)
+    given = probe.class_names if class_names is None else class_names
+    class_names = names_of_classes(given, label_names(y), probe.n_classes)
     n_classes = count_classes(probe.n_classes, class_names)
     if not n_classes:
         raise DataError("this model's output is not (sample, class): give class_names")
