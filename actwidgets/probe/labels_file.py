@@ -34,8 +34,8 @@ def labels_beside(path: Path) -> tuple[str, ...]:
 
 def note_class_names(model: Any, names: tuple[str, ...]) -> None:
     """Remember the class names that came with a model, without touching it."""
-    shape = model.outputs[0].shape if len(getattr(model, "outputs", None) or ()) == 1 else ()
-    if names and len(shape) == 2 and shape[1] in (len(names), None):
+    shapes = [tuple(each.shape) for each in getattr(model, "outputs", None) or ()]
+    if names and shapes == [(*shapes[0][:1], len(names))]:
         _NAMES_OF_MODELS[model] = names
 
 
