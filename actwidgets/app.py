@@ -234,9 +234,8 @@ def _session(model: Any, given: Mapping[str, Any]) -> Session:
         if "x" in told or "y" in told:
             raise TypeError("a recording holds its samples: give no x and no y")
         session = model.session(**told)
-        if session.labels is not None and "class_index" not in told:
-            session.class_index = 0
-        return session
-    if told.get("y") is not None:
-        told.setdefault("class_index", 0)
-    return Session(model, told.pop("x", None), told.pop("y", None), **told)
+    else:
+        session = Session(model, told.pop("x", None), told.pop("y", None), **told)
+    if session.labels is not None and session.class_names and "class_index" not in told:
+        session.class_index = 0
+    return session

@@ -78,6 +78,8 @@ class SessionNumbers(t.HasTraits):
             return "this needs one class a sample, and y holds masks"
         if self.label_sets is not None:
             return "this needs one class a sample, and y holds several"
+        if self.targets is not None:
+            return "this needs class labels, and y holds the targets of a regression"
         return "this needs labels"
 
     def label_words(self, row: int) -> str | None:

@@ -60,6 +60,23 @@ class SessionPasses(SessionReadings):
         and unit while the peaks fit into a quarter of the memory budget; beyond it comes from
         histograms, and `firing_error` of the result says how far it may be off.
         """
+        if self.labels is None and self.label_sets is None:
+            given = "no y" if self.targets is None else "the targets of a regression for y"
+            raise DataError(f"class profiles need labels; this session was given {given}")
+        return self._profiles(partial, every_layer)
+
+    def unit_profiles(self, *, partial: bool = False) -> ClassProfiles:
+        """What the units of the chosen layer do on all samples: `profiles`, labels or not.
+
+        Args:
+            partial: As in `profiles`.
+
+        Returns:
+            As of `profiles`; without labels of all samples as one class.
+        """
+        return self._profiles(partial)
+
+    def _profiles(self, partial: bool, every_layer: bool = False) -> ClassProfiles:
         with self.lock:
             threshold = self.threshold
             profile_pass = self._pass(every_layer)
@@ -82,10 +99,14 @@ class SessionPasses(SessionReadings):
         return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
 
     def missing_for_units(self) -> str:
-        """Why units of the chosen layer cannot be told by class: "" where they can."""
+        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
+        return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
+
+    def missing_for_unit_boxes(self) -> str:
+        """Why the chosen unit cannot be told by class: "" where it can."""
         if self.labels is None and self.label_sets is None:
             return self.missing_labels
-        return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
+        return self.missing_for_units()
 
     def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
@@ -122,9 +143,6 @@ class SessionPasses(SessionReadings):
         Returns:
             Rows, the one that drives it most first, and the largest value of each, on a map
             at any position. At most 24.
-
-        Raises:
-            DataError: The session has no labels.
         """
         with self.lock:
             rows, values = self._pass().top(self.layer, self.unit)

@@ -18,6 +18,7 @@ from actwidgets.core.predictions.confusion import (
 )
 from actwidgets.core.predictions.outcomes import predicted_labels
 from actwidgets.core.predictions.prediction_pass import PixelPass, PredictionPass
+from actwidgets.core.predictions.value_scores import ValueScores, value_scores
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.session_passes import SessionPasses
@@ -84,9 +85,10 @@ class SessionPredictions(SessionPasses):
         Args: as `confusion`.
 
         Raises:
-            DataError: The model predicts no classes.
+            DataError: The model's output is no vector per sample.
         """
-        self._require_classes()
+        if not self.n_outputs:
+            self._require_classes()
         with self.lock:
             wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
         self._predict(wanted, partial)
@@ -165,3 +167,23 @@ class SessionPredictions(SessionPasses):
         outputs = self.predictions_on_show(limit=limit)
         labels = None if self.labels is None else self.labels[list(self.samples[:limit])]
         return class_scores(outputs, labels, output=self.output)
+
+    def value_scores(
+        self, rows: Sequence[int] | Integers | None = None, *, limit: int | None = None
+    ) -> ValueScores:
+        """What a regression says of each of `rows`, or of `samples`, and how far it is off.
+
+        Args:
+            rows: As in `scores`.
+            limit: As in `scores`.
+
+        Returns:
+            `.values`, `.targets`, `.residuals`, `.mae`, `.rmse`, `.r2`.
+
+        Raises:
+            DataError: The model's output is no vector per sample.
+        """
+        chosen = known_rows(self.samples if rows is None else rows, self.n_samples)[:limit]
+        values = self.outputs(chosen, as_shown=rows is None)
+        targets = None if self.targets is None else self.targets[list(chosen)]
+        return value_scores(values, targets)

@@ -7,6 +7,8 @@ can be left; outputs also where the weights are found to differ.
 import time
 from typing import Any
 
+import numpy as np
+
 from actwidgets.core import probes
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.cache import ArrayCache
@@ -19,9 +21,9 @@ from actwidgets.core.predictions.output_kind import OutputKind, kind_by_values
 from actwidgets.core.predictions.prediction_pass import PixelPass, PredictionPass, spread
 from actwidgets.core.profiles.profile_pass import ProfilePass, ProfilePasses
 from actwidgets.core.samples import Samples
-from actwidgets.errors import DataError
 
 TOLD_BY = 16  # samples by which outputs are judged that nobody tells of
+ALL_SAMPLES = ("all samples",)  # the one class of samples without labels
 LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
 Ablations = tuple[Ablation, ...]
 
@@ -137,20 +139,19 @@ class ModelNumbers:
     def profile_pass(self, layers: tuple[str, ...], threshold: float) -> ProfilePass:
         """The pass over all samples for some layers, as far as it has come.
 
-        Raises:
-            DataError: There are no labels.
+        Without labels they are taken together, as of one class.
         """
-        samples = self._samples
+        samples, names = self._samples, self._class_names
         labels = samples.labels if samples.label_sets is None else samples.label_sets
         if labels is None:
-            raise DataError("class profiles need labels; this session was given no y")
+            labels, names = np.zeros(len(samples), np.int64), ALL_SAMPLES
 
         def make(budget_bytes: int) -> ProfilePass:
             return ProfilePass(
                 layers,
                 lambda rows: probes.summaries(self._probe, layers, self._samples.rows(rows)),
                 labels,
-                self._class_names,
+                names,
                 threshold=threshold,
                 budget_bytes=budget_bytes,
             )

@@ -107,7 +107,7 @@ class Samples:
         labels = class_indices(self._y, n_classes=n_classes, class_names=class_names)
         if len(labels) != self._n_samples:
             raise ShapeError(f"x has {self._n_samples} samples and y has {len(labels)} labels")
-        self.labels = labels
+        self.labels, self.targets = labels, None
 
     @property
     def y(self) -> Array | None:
@@ -230,7 +230,7 @@ class Samples:
             raise ShapeError(
                 f"y must hold a target for each of {n_outputs} outputs; got shape {y.shape}"
             )
-        self.targets = y.astype(np.float32)
+        self.labels, self.targets = None, y.astype(np.float32)
 
     def rows(self, rows: ArrayLike) -> Any:
         """The inputs of some samples, in the structure of `x`."""

@@ -263,7 +263,8 @@ def _function_of(output: Any, maker: Any) -> tuple[str, str]:
         joins = _joins(output, maker)
         if joins:
             return MIXED, f"it puts outputs of different kinds side by side: {names}"
-    return OTHER, f"it ends in {last.type}"
+    name = "a function that is called" if last.type.startswith("__") else last.type
+    return OTHER, f"it ends in {name}"
 
 
 def _joins(output: Any, maker: Any) -> bool:

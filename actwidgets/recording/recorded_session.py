@@ -206,6 +206,12 @@ class RecordedSession(Session):
             )
         return self._stored[layers]
 
+    def missing_for_units(self) -> str:
+        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
+        if self.labels is None:
+            return "this recording was made without labels, and holds no profiles"
+        return super().missing_for_units()
+
     def _resolved(self, choice: Any) -> Selection:
         resolved = super()._resolved(choice)
         if resolved.ablations or not resolved.disturbance.changes_nothing:

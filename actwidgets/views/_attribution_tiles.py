@@ -54,6 +54,7 @@ class Look:
         shared: Whether one scale of colours holds for all.
         tile_px: Longer side of a tile on the screen.
         width_px: Of all of them.
+        score: What the map is a map of, in words.
     """
 
     colouring: str
@@ -61,6 +62,7 @@ class Look:
     shared: bool
     tile_px: int
     width_px: int
+    score: str = "the score of the class"
 
 
 class AttributionTiles(w.VBox):
@@ -138,7 +140,7 @@ class AttributionTiles(w.VBox):
             look.colouring,
             limits,
             shared=look.shared,
-            output=tiles[0].attribution.output,
+            score=look.score,
             has_negative=any(method_named(tile.method).signed for tile in tiles),
         )
 

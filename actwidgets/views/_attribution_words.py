@@ -36,9 +36,9 @@ def sample_told(row: int, true: str | None, asked: str) -> str:
 
 
 def legend(
-    colouring: str, limits: Sequence[float], *, shared: bool, output: str, has_negative: bool
+    colouring: str, limits: Sequence[float], *, shared: bool, score: str, has_negative: bool
 ) -> str:
-    """The colours and what their ends mean, and what S is, as HTML."""
+    """The colours and what their ends mean, and what the score S is, as HTML."""
     is_signed = colouring == "signed"
     first = TOP // 2 if is_signed and not has_negative else 0  # half of them are not used
     codes = np.linspace(first, TOP, STOPS).astype(int)
@@ -56,7 +56,7 @@ def legend(
     scale = ""
     if len(limits) > 1:
         scale = ", one scale for all" if shared else ", each on a scale of its own"
-    return f'<div class="aw-note">{low}{bar}{high}{scale} · S: the {output} of the class</div>'
+    return f'<div class="aw-note">{low}{bar}{high}{scale} · S: {score}</div>'
 
 
 def account(method: Method, attributions: Sequence[Attribution]) -> str:

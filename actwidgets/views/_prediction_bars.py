@@ -30,12 +30,14 @@ def sentence(
     shift: PredictionShift, names: Sequence[str], true: int | None, *, changed: bool
 ) -> str:
     """`ankle boot 0.98 → sandal 0.61`, as HTML; without `changed` the first half only."""
-    told = [
-        "not a number"
-        if np.isnan(sure)
-        else _coloured(f"{names[predicted]} {sure:.2f}", predicted, true)
-        for predicted, sure in zip(shift.predicted, shift.confidence, strict=True)
-    ]
+    told = []
+    for predicted, sure in zip(shift.predicted, shift.confidence, strict=True):
+        if not shift.has_probabilities:
+            told.append(_coloured(names[predicted], predicted, true))
+        elif np.isnan(sure):
+            told.append("not a number")
+        else:
+            told.append(_coloured(f"{names[predicted]} {sure:.2f}", predicted, true))
     return f'<div class="aw-says">{" → ".join(told if changed else told[:1])}</div>'
 
 
@@ -56,8 +58,9 @@ def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
         )
         rows.append(
             f'<tr{kind}><th title="{told}">{name}</th><td>'
-            f'<b style="width:{_width(now)}%;background:{colour}"></b>'
-            f'<i style="width:{_width(before)}%"></i></td><td>{_figure(now)}</td></tr>'
+            f'<b style="width:{_width(_share(now, shift))}%;background:{colour}"></b>'
+            f'<i style="width:{_width(_share(before, shift))}%"></i></td>'
+            f"<td>{_figure(now)}</td></tr>"
         )
     return f'<table class="aw-bars">{"".join(rows)}</table>'
 
@@ -77,6 +80,15 @@ def _coloured(text: str, predicted: int, true: int | None) -> str:
 
 def _figure(value: float) -> str:
     return "–" if np.isnan(value) else f"{value:.2f}"
+
+
+def _share(value: float, shift: PredictionShift) -> float:
+    """How long a bar is, in 0..1: of margins by where it lies among all of them."""
+    if shift.has_probabilities:
+        return value
+    known = np.nan_to_num([*shift.before, *shift.now])
+    low, high = min(known.min(), 0.0), max(known.max(), 0.0)
+    return (value - low) / (high - low) if high > low else 0.0
 
 
 def _width(share: float) -> str:

@@ -9,6 +9,7 @@ from actwidgets.errors import DataError
 from actwidgets.session import Selection, Session
 
 TARGETS = ("predicted", "label", "chosen")
+OUTPUTS_UP_TO = 100  # of a regression, that are offered
 _TOLD = {"predicted": "predicted class", "label": "true class", "chosen": "chosen class"}
 
 
@@ -34,14 +35,21 @@ class TargetChoice(w.Dropdown):
 
         One that it does not have is offered too: it was asked for, and the view says why not.
         """
-        offered = [
-            (_TOLD[each], each)
-            for each in TARGETS
-            if each != "label" or session.labels is not None or target == "label"
-        ]
-        offered += [(name, index) for index, name in enumerate(session.class_names)]
+        is_value = session.output.kind == "value"
+        if is_value:
+            n_outputs = min(max(session.n_outputs, 1), OUTPUTS_UP_TO)
+            offered = [("largest output" if n_outputs > 1 else "the output", "predicted")]
+            offered += [(f"output {index}", index) for index in range(n_outputs) if n_outputs > 1]
+        else:
+            offered = [
+                (_TOLD[each], each)
+                for each in TARGETS
+                if each != "label" or session.labels is not None or target == "label"
+            ]
+            offered += [(name, index) for index, name in enumerate(session.class_names)]
         if target not in [each for _, each in offered]:
-            offered.append((f"class {target}", target))
+            told = _TOLD.get(target, f"output {target}" if is_value else f"class {target}")
+            offered.append((told, target))
         self._offering = True
         try:
             if list(self.options) != offered:
@@ -59,8 +67,10 @@ def target_of(session: Session, selection: Selection, target: Any, rows: tuple[i
     """The classes that some samples are asked about; None for what each is predicted as.
 
     Raises:
-        DataError: True classes, and the session has no labels.
+        DataError: True classes, and the session has no labels; classes of what has none.
     """
+    if target in ("label", "chosen") and session.output.kind == "value":
+        raise DataError(f"no {_TOLD[target]} to ask about: the model puts out values")
     if target == "label":
         if session.labels is None:
             raise DataError("no true classes to ask about: the session has no labels")

@@ -35,8 +35,8 @@ class AttributionMap(View):
     """
 
     watched = ("sample", "samples", "layer", "class_index", "disturbance", "ablations")
-    method = t.Enum(tuple(METHODS), "grad_cam", help="how").tag(option=True)
-    methods = t.Tuple(default_value=SIDE_BY_SIDE, help="those side by side").tag(option=True)
+    method = t.Enum(tuple(METHODS), help="how").tag(option=True)
+    methods = t.Tuple(help="those side by side").tag(option=True)
     compare = t.Enum(("samples", "methods"), "samples", help="what tiles differ in").tag(
         option=True
     )
@@ -55,6 +55,20 @@ class AttributionMap(View):
     max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
     tile_px = t.Int(144, min=32, help="longer side of a tile").tag(option=True)
     width_px = t.Int(660, min=160, help="width of the picture").tag(option=True)
+
+    @t.default("method")
+    def _first_method(self) -> str:
+        """One that applies: without a layer of maps no class activation map does."""
+        return "grad_cam" if self._has_maps else "gradient_x_input"
+
+    @t.default("methods")
+    def _first_methods(self) -> tuple[str, ...]:
+        kept = (each for each in SIDE_BY_SIDE if self._has_maps or not METHODS[each].needs_layer)
+        return tuple(kept)
+
+    @property
+    def _has_maps(self) -> bool:
+        return any(len(info.output_shape) > 2 for info in self._session.layers)
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._attributions = self._session.attributions
@@ -123,7 +137,8 @@ class AttributionMap(View):
         self._at_layer.layout.display = None if looks_at_layer else "none"
         self._shared.layout.display = None if self.compare == "samples" else "none"
         tiles, refused, self._waiting = self._gathered(selection)
-        self._title.value = _heading(self._told_of(selection, tiles))
+        is_value = self._session.output.kind == "value"
+        self._title.value = _heading(self._told_of(selection, tiles), is_value=is_value)
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
@@ -216,18 +231,24 @@ class AttributionMap(View):
 
     def _look(self) -> Look:
         shared = self.shared_scale and self.compare == "samples"
-        return Look(self.colouring, self.opacity, shared, self.tile_px, self.width_px)
+        score = f"the {self.output} of the class"
+        if self._session.output.kind == "value":
+            score = "what the model puts out"
+        return Look(self.colouring, self.opacity, shared, self.tile_px, self.width_px, score)
 
     def _words(self, tile: Tile) -> tuple[str, str]:
         """The two lines below a tile."""
         names = self._session.class_names
         target = int(tile.attribution.target[tile.place])
-        name = names[target] if target < len(names) else f"class {target}"
+        is_value = self._session.output.kind == "value"
+        name = names[target] if target < len(names) and not is_value else f"class {target}"
+        if is_value:
+            name = f"output {target}" if self._session.n_outputs > 1 else "output"
         below = said.caption(tile.attribution, tile.place, name)
         if self.compare == "methods":
             return method_named(tile.method).title, below
         labels = self._session.labels
-        true = None if labels is None else names[int(labels[tile.row])]
+        true = None if labels is None or is_value else names[int(labels[tile.row])]
         return said.sample_told(tile.row, true, name), below
 
     def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
@@ -296,5 +317,6 @@ class AttributionMap(View):
         super().close()
 
 
-def _heading(told: str) -> str:
-    return f'<div class="aw-title">What speaks for the class <span>{html.escape(told)}</span></div>'
+def _heading(told: str, *, is_value: bool) -> str:
+    title = "What raises the output" if is_value else "What speaks for the class"
+    return f'<div class="aw-title">{title} <span>{html.escape(told)}</span></div>'

@@ -21,6 +21,7 @@ from actwidgets.views._confusion_cells import ConfusionCells
 from actwidgets.views._controls import choice, note, shorten
 from actwidgets.views._prediction_view import PredictionView
 from actwidgets.views._report_table import report_table
+from actwidgets.views._value_lines import output_note
 
 CELLS_UP_TO = 40  # classes; of more, some
 PART = 24
@@ -130,7 +131,7 @@ class ConfusionMatrix(PredictionView):
             text += f"; {self._session.class_order}"
         if common is not None:
             text += "; colours mean the same at all epochs"
-        self._note.value = note(text)
+        self._note.value = note(text) + output_note(self._session.output)
         return True
 
     def _order(self, confusion: ConfusionCounts, class_index: int | None) -> np.ndarray:

@@ -12,6 +12,7 @@ from actwidgets.session import Selection
 from actwidgets.views import _prediction_bars as said
 from actwidgets.views._controls import hint, note, set_slider, show
 from actwidgets.views._patch_picture import Patch, PatchPicture
+from actwidgets.views._value_lines import output_note
 from actwidgets.views.base import View
 
 # Field, words, lowest, highest, step, format.
@@ -120,7 +121,8 @@ class InputLab(View):
             if session.n_outputs != 1:
                 return note(f"no predictions: {missing}")
             before, now = self._before_and_now(selection)
-            return said.values_sentence(before.item(), now.item(), changed=changed)
+            told = said.values_sentence(before.item(), now.item(), changed=changed)
+            return told + output_note(session.output)
         before, now = self._before_and_now(selection)
         true = None if session.labels is None else int(session.labels[selection.sample])
         shift = prediction_shift(
@@ -128,6 +130,7 @@ class InputLab(View):
         )
         names = session.class_names
         told = said.sentence(shift, names, true, changed=changed) + said.bars(shift, names, true)
+        told += output_note(session.output)
         left = shift.n_classes - len(shift.classes)
         return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
 

@@ -17,12 +17,14 @@ from actwidgets.core.pictures.probability_sheet import (
     shown_classes,
 )
 from actwidgets.core.predictions.class_scores import SORTED_BY, ClassScores
+from actwidgets.core.predictions.value_scores import VALUES_SORTED_BY, ValueScores
 from actwidgets.session import Reading, Selection
 from actwidgets.views._controls import choice, note, shorten, unique_short
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
+from actwidgets.views._value_lines import ValueLines, left_out, output_note, summary
 
 SCOPES = ("auto", "chosen", "all")
 OF_ALL = 4_000_000  # probabilities that are sorted where all samples are shown
@@ -30,12 +32,15 @@ DARK, LIGHT = "#1b1b1b", "#ffffff"
 KINDS = {
     "probabilities": "",
     "shares": "the outputs do not sum to one: the loss is of their shares of the sum",
+    "margins": "scores without a probability: the margin is told, no confidence and no loss",
     "scores": "the outputs are no probabilities: confidence, margin and loss are of their softmax",
 }
 
 
 class PredictionTable(PassView):
     """Class probabilities of samples as a coloured table; a click chooses the sample.
+
+    Of a regression the predicted values, and where `y` holds them the targets and residuals.
 
     A line per sample: what it is, what it is taken for, each class's probability, the
     confidence, the margin to the next class and the loss. Sorted by one of these the doubtful
@@ -46,7 +51,11 @@ class PredictionTable(PassView):
     every_layer = True
     watched = ("sample", "samples", "disturbance", "ablations")
     scope = t.Enum(SCOPES, "auto", help="which samples have a line").tag(option=True)
-    sort = t.Enum(SORTED_BY, "row", help="what the lines are sorted by").tag(option=True)
+    sort = t.Enum(
+        tuple(dict.fromkeys((*SORTED_BY, *VALUES_SORTED_BY))),
+        "row",
+        help="what the lines are sorted by",
+    ).tag(option=True)
     lines = t.Int(20, min=1, help="samples on a page").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
     width_px = t.Int(720, min=200, help="width of the table at most").tag(option=True)
@@ -71,18 +80,26 @@ class PredictionTable(PassView):
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
-        self._picture = w.VBox([self._sheet, self._readout], layout={"overflow": "auto"})
+        self._values = ValueLines(self._on_user_value)
+        self._classes = w.VBox([self._sheet, self._readout])
+        self._picture = w.VBox([self._classes, self._values], layout={"overflow": "auto"})
         return self._title, controls, self._note, self._picture
 
     def _orders(self) -> tuple[str, ...]:
+        if self._is_of_values:
+            return VALUES_SORTED_BY if self._session.targets is not None else VALUES_SORTED_BY[:2]
         return SORTED_BY if self._session.labels is not None else SORTED_BY[:-1]
 
     def _heading(self, selection: Selection) -> str:
         n_shown = len(selection.samples) if self._of_chosen(selection) else self._session.n_samples
         return f"Predictions <span>{n_shown:,} samples</span>"
 
+    @property
+    def _is_of_values(self) -> bool:
+        return bool(self._session.n_outputs) and self._session.output.kind == "value"
+
     def _missing(self) -> str:
-        return self._session.missing_for_predictions()
+        return "" if self._is_of_values else self._session.missing_for_predictions()
 
     def _follows(self, reading: Reading) -> bool:
         return reading.what == "predictions" and not self._of_chosen(self._session.selection)
@@ -90,16 +107,28 @@ class PredictionTable(PassView):
     def _of_chosen(self, selection: Selection) -> bool:
         return self.scope == "chosen" or (self.scope == "auto" and len(selection.samples) > 1)
 
-    def _gathered(self) -> tuple[np.ndarray, ClassScores]:
+    def _gathered(self) -> tuple[np.ndarray, ClassScores | ValueScores]:
         session = self._session
+        if self._is_of_values:
+            if self._of_chosen(session.selection):
+                return np.array(session.samples), session.value_scores()
+            rows = session.predicted_rows(partial=True)[: max(OF_ALL // session.n_outputs, 20)]
+            return rows, session.value_scores(rows)
         if self._of_chosen(session.selection):
             return np.array(session.samples), session.scores()
         limit = max(OF_ALL // len(session.class_names), self.lines)
         rows = session.predicted_rows(partial=True)[:limit]
         return rows, session.scores(rows)
 
-    def _draw(self, selection: Selection, gathered: tuple[np.ndarray, ClassScores]) -> bool:
+    def _draw(
+        self, selection: Selection, gathered: tuple[np.ndarray, ClassScores | ValueScores]
+    ) -> bool:
         found, scores = gathered
+        is_of_values = isinstance(scores, ValueScores)
+        self._classes.layout.display = "none" if is_of_values else None
+        self._values.layout.display = None if is_of_values else "none"
+        if isinstance(scores, ValueScores):
+            return self._draw_values(selection, found, scores)
         order = scores.order(self.sort)
         page = Page(self.page, self.lines, len(order))
         self._rows, self._scores = found[order], scores
@@ -113,13 +142,28 @@ class PredictionTable(PassView):
         self._sheet.show(palette_png(sheet.codes(shares), palette("likelihood")))
         self._write(sheet, shares, found, selection.sample)
         self._pager.show(page, page.span_text())
-        self._note.value = note(self._describe(len(found), scores, sheet))
+        told = note(self._describe(len(found), scores, sheet)).replace("&nbsp;", "")
+        self._note.value = told + output_note(self._session.output)
+        return True
+
+    def _draw_values(self, selection: Selection, found: np.ndarray, scores: ValueScores) -> bool:
+        order = scores.order(self.sort)
+        page = Page(self.page, self.lines, len(order))
+        self._rows, self._scores, self._on_page = found[order], None, order[page.rows]
+        self._values.show(scores, self._on_page, found[self._on_page], selection.sample)
+        self._pager.show(page, page.span_text())
+        n_samples, output = self._session.n_samples, self._session.output
+        told = [summary(scores), left_out(output)]
+        if not self._of_chosen(selection) and len(found) < n_samples:
+            told.append(f"the first {len(found):,} of {n_samples:,} samples")
+        words = note("; ".join(filter(None, told))).replace("&nbsp;", "")
+        self._note.value = words + output_note(output)
         return True
 
     def _shares(self, scores: ClassScores) -> np.ndarray:
         """What colours the cells, 0..1: scores without bounds by where they lie in their line."""
         values = scores.values[np.ix_(self._on_page, self._columns)]
-        if scores.kind != "scores":
+        if scores.kind not in ("scores", "margins"):
             return values
         is_finite = np.isfinite(values)
         low = np.where(is_finite, values, np.inf).min(axis=1, keepdims=True)
@@ -213,8 +257,10 @@ class PredictionTable(PassView):
             super()._on_option(change)
 
     def _on_user_click(self, row: int, _column: int) -> None:
+        self._on_user_value(self._row_at(row - 1))
+
+    def _on_user_value(self, chosen: int | None) -> None:
         with self._guard("could not choose the sample"):
-            chosen = self._row_at(row - 1)
             if chosen is None:
                 return
             if chosen in self._session.samples:

@@ -45,6 +45,9 @@ class TopSamples(PassView):
         layer = html.escape(selection.layer)
         return f"What drives unit {selection.unit} most <span>{layer}</span>"
 
+    def _gathered(self) -> ClassProfiles:
+        return self._session.unit_profiles(partial=True)
+
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
         rows, self._values = session.top_samples(self.columns * self.rows)
@@ -90,7 +93,8 @@ class TopSamples(PassView):
             line, column = divmod(place, self.columns)
             x, top = (column + 0.5) * sheet.cell_width_px, line * sheet.cell_height_px + 65
             places += [(x, top + 8), (x, top + 20)]
-            texts += [shorten(session.label_words(row) or "", LETTERS), f"{value:.3g}"]
+            name = session.label_words(row)
+            texts += [str(row) if name is None else shorten(name, LETTERS), f"{value:.3g}"]
         self._sheet.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _place(self, row: int, column: int) -> int | None:
@@ -110,4 +114,5 @@ class TopSamples(PassView):
                 return
             sample = int(self._rows[place])
             name = session.label_words(sample)
-            self._readout.value = note(f"sample {sample:,}, {name}: {self._values[place]:.4g}")
+            told = f"sample {sample:,}" if name is None else f"sample {sample:,}, {name}"
+            self._readout.value = note(f"{told}: {self._values[place]:.4g}")

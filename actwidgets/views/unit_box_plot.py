@@ -70,6 +70,9 @@ class UnitBoxPlot(PassView):
         self._picture = w.VBox([figure, self._table])
         return self._title, self._note, self._picture
 
+    def _missing(self) -> str:
+        return self._session.missing_for_unit_boxes()
+
     def _heading(self, selection: Selection) -> str:
         return f"Unit {selection.unit} by class <span>{html.escape(selection.layer)}</span>"
 

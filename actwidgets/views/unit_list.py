@@ -40,6 +40,9 @@ class UnitList(PassView):
     def _heading(self, selection: Selection) -> str:
         return f"Units that stand out <span>{html.escape(selection.layer)}</span>"
 
+    def _gathered(self) -> ClassProfiles:
+        return self._session.unit_profiles(partial=True)
+
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         findings = profiles.unit_findings(selection.layer)
         self._findings = findings[:LINES_UP_TO]

@@ -41,7 +41,9 @@ def test_a_long_name_is_shortened_and_a_score_of_nan_is_a_dash():
     ],
 )
 def test_the_legend_says_what_the_ends_mean(colouring, limits, shared, told):
-    found = said.legend(colouring, limits, shared=shared, output="logit", has_negative=True)
+    found = said.legend(
+        colouring, limits, shared=shared, score="the logit of the class", has_negative=True
+    )
     assert "S: the logit" in found
     for each in told:
         assert each in found
@@ -49,7 +51,7 @@ def test_the_legend_says_what_the_ends_mean(colouring, limits, shared, told):
 
 
 def test_what_is_never_negative_has_half_of_the_colours():
-    options = {"shared": True, "output": "logit"}
+    options = {"shared": True, "score": "the logit of the class"}
     found = said.legend("signed", [2.0], has_negative=False, **options)
     assert "-2" not in found
     assert ">0<span" in found

@@ -22,7 +22,8 @@ class PredictionShift:
         now: Likewise.
         n_classes: How many classes there are.
         predicted: The predicted class, before and now.
-        confidence: The probability of each of these two.
+        confidence: The probability of each of these two; NaN where there are none.
+        has_probabilities: Whether `before` and `now` are some, rather than margins.
     """
 
     classes: Integers
@@ -31,6 +32,7 @@ class PredictionShift:
     n_classes: int
     predicted: tuple[int, int]
     confidence: tuple[float, float]
+    has_probabilities: bool = True
 
 
 def prediction_shift(
@@ -78,4 +80,5 @@ def prediction_shift(
         n_classes=n_classes,
         predicted=(int(scores.predicted[0]), int(scores.predicted[1])),
         confidence=(float(scores.confidence[0]), float(scores.confidence[1])),
+        has_probabilities=kind.has_probabilities,
     )

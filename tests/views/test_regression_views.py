@@ -1,0 +1,181 @@
+"""Views of a model that predicts values: what needs no classes works, the rest says so."""
+
+import html
+
+import numpy as np
+import pytest
+from fakes import FakeProbe, messages, open_widgets, wiretap
+
+from actwidgets.app import explore
+from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.errors import DataError, ShapeError
+from actwidgets.session import Session
+from actwidgets.views.attribution_map import AttributionMap
+from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.prediction_table import PredictionTable
+from actwidgets.views.top_samples import TopSamples
+from actwidgets.views.unit_box_plot import UnitBoxPlot
+from actwidgets.views.unit_list import UnitList
+
+
+class Regression(FakeProbe):
+    """Puts out a tenth of the first pixel, which is the row of the sample."""
+
+    n_classes = 1
+    output_kind = OutputKind("value", "", (1,), "it was compiled with <b>mse</b>", "loss")
+
+    def predictions(self, x):
+        return np.asarray(x)[:, 0, 0, :1] / 10
+
+
+class Several(Regression):
+    n_classes = 6
+    output_kind = OutputKind("value", "", (6,), "it was compiled with mse", "loss")
+
+    def predictions(self, x):
+        return np.asarray(x)[:, 0, 0, :1] * np.arange(6)
+
+
+@pytest.fixture
+def x():
+    found = np.zeros((30, 6, 8, 1), np.float32)
+    found[:, 0, 0, 0] = np.arange(30)
+    return found
+
+
+@pytest.fixture
+def session(x):
+    return Session(Regression(), x, np.arange(30) / 10 + 0.25)
+
+
+def _lines(view):
+    """Of the samples, and before them the heads of the columns."""
+    head, *lines = [line.replace("\u00a0", " ").split() for line in view._values.lines.options]
+    assert head[:2] == ["sample", "predicted"]
+    return lines
+
+
+def test_float_y_holds_the_targets_of_a_regression(session):
+    assert session.labels is None
+    assert session.class_names == ()
+    np.testing.assert_allclose(session.targets[:, 0], np.arange(30) / 10 + 0.25, rtol=1e-6)
+    scores = session.value_scores([3, 5])
+    np.testing.assert_allclose(scores.residuals, [[-0.25], [-0.25]], rtol=1e-5)
+    with pytest.raises(ShapeError, match="x has 30 samples and y has 29 targets"):
+        Session(Regression(), np.zeros((30, 6, 8, 1)), np.zeros(29))
+    with pytest.raises(ShapeError, match=r"a target for each of 6 outputs; got shape \(30, 2\)"):
+        Session(Several(), np.zeros((30, 6, 8, 1)), np.zeros((30, 2)) + 0.5)
+
+
+def test_whole_targets_are_targets_too(x):
+    assert Session(Regression(), x, np.arange(30)).targets[29, 0] == 29
+
+
+def test_whole_labels_beside_several_values_name_classes_of_samples(x):
+    session = Session(Several(), x, np.arange(30) % 3)
+    assert session.class_names == ("0", "1", "2")
+    assert session.targets is None
+    assert not session.predicts_classes
+    assert session.profiles().counts.tolist() == [10, 10, 10]
+
+
+def test_the_table_has_predicted_value_target_and_residual(session):
+    view = PredictionTable(session)
+    assert view.error == ""
+    assert _lines(view)[4] == ["4", "0.4", "0.65", "-0.25"]
+    assert "mean absolute error 0.25, root mean square 0.25" in view._note.value
+    assert "output: one value, no classes" in view._note.value
+    assert "&lt;b&gt;mse" in view._note.value
+    assert view._classes.layout.display == "none"
+    view.sort = "error"
+    view.lines = 3
+    assert len(_lines(view)) == 3
+    view._values.lines.set_state({"index": 3})
+    assert session.sample == view._rows[2]
+    view._values.lines.set_state({"index": 0})  # no sample
+    assert (session.sample, view._values.lines.index) == (view._rows[2], 3)
+
+
+def test_without_targets_the_table_has_what_is_predicted(x):
+    view = PredictionTable(Session(Regression(), x))
+    assert _lines(view)[29 - 10] == ["19", "1.9"]
+    assert "error" not in view._sort.options
+
+
+def test_without_targets_an_order_by_error_is_refused(x):
+    scores = Session(Regression(), x).value_scores([1, 2])
+    with pytest.raises(DataError, match="there are no targets"):
+        scores.order("error")
+
+
+def test_of_many_outputs_some_have_a_column_and_it_says_so(x):
+    view = PredictionTable(Session(Several(), x, np.zeros((30, 6)) + 0.5))
+    assert len(_lines(view)[0]) == 6  # sample, four outputs, mean |residual|
+    assert "4 of 6 outputs" in view._note.value
+    assert _lines(view)[1][1:5] == ["0", "1", "2", "3"]
+    assert float(_lines(view)[1][5]) == pytest.approx(13 / 6, abs=1e-3)  # .5 .5 1.5 … 4.5
+
+
+def test_one_choice_sends_no_message_twice(session):
+    PredictionTable(session)
+    wires = wiretap()
+    session.sample = 7
+    sent = messages(wires)
+    assert len(sent) == len({(kind, tuple(traits)) for kind, traits in sent})
+    assert any(kind == "Select" for kind, _ in sent)
+
+
+@pytest.mark.parametrize("y", [None, np.arange(30) / 7])
+def test_views_of_units_need_no_labels(x, y):
+    session = Session(Regression(), x, y, layer="dense", unit=2)
+    top = TopSamples(session, columns=4, rows=1)
+    session.wait()
+    assert top.error == ""
+    assert top._rows.tolist() == [29, 28, 27, 26]  # the value of unit 2 is thrice the row
+    assert top._values.tolist() == [87, 84, 81, 78]
+    found = UnitList(session)
+    assert "needs" not in found._note.value
+    assert found.error == ""
+    with pytest.raises(DataError, match="class profiles need labels; this session was given"):
+        session.profiles()
+    assert session.unit_profiles().counts.tolist() == [30]
+
+
+def test_views_of_classes_say_that_there_are_none(session):
+    told = html.unescape(UnitBoxPlot(session)._note.value)
+    assert "this needs class labels, and y holds the targets of a regression" in told
+    assert "holds the targets" in ClassSimilarityMatrix(session)._note.value
+    assert "held for values, not classes" in ConfusionMatrix(session)._note.value
+
+
+def test_a_map_is_asked_about_the_output_and_no_class_is_offered(session):
+    view = AttributionMap(session)
+    assert [words for words, _ in view._targets.options] == ["the output"]
+    assert "What raises the output" in view._title.value
+    assert AttributionMap(Session(Several(), session._samples.x))._targets.options[1] == (
+        "output 0",
+        0,
+    )
+
+
+def test_where_no_layer_has_maps_the_first_method_needs_none(x):
+    class Flat(Regression):
+        layers = (FakeProbe.layers[1],)
+
+    view = AttributionMap(Session(Flat(), x))
+    assert view.method == "gradient_x_input"
+    assert "grad_cam" not in view.methods
+    assert AttributionMap(Session(Flat(), x), method="lrp").method == "lrp"
+
+
+def test_the_workbench_opens_on_a_regression_with_its_targets(x):
+    before = open_widgets()
+    app = explore(Regression(), x, np.arange(30) / 10)
+    for page in ("layers", "predictions", "units", "attributions", "interventions"):
+        app.pages.turn_to(page)
+    app.session.wait()
+    assert {name: view.error for name, view in app.views.items() if view.error} == {}
+    assert app.session.class_index is None
+    app.close()
+    assert open_widgets() == before
