@@ -1,8 +1,28 @@
 """The kinds of failure a caller may want to tell apart."""
 
+import re
 from typing import Any
 
 from traitlets import TraitError
+
+_NUMPY = re.compile(
+    r"""\bnp\.(?:
+        (?:u?int|float|complex)\d+ \( ([^()'"]*) \)
+      | longdouble \( '([^']*)' \)
+      | (?:str|bytes)_ \( ( b?'(?:[^'\\]|\\.)*' | b?"(?:[^"\\]|\\.)*" ) \)
+      | (True|False) _
+    )""",
+    re.VERBOSE,
+)
+
+
+def plain(message: str) -> str:
+    """A message in which numpy's numbers and texts stand as Python's: `5` for `np.int64(5)`.
+
+    What is given to this package mostly comes out of arrays, alone or in lists and tuples, and
+    numpy writes the type of each into its `repr`.
+    """
+    return _NUMPY.sub(lambda found: next(each for each in found.groups() if each), message)
 
 
 class ActwidgetsError(Exception):
@@ -13,6 +33,9 @@ class ActwidgetsError(Exception):
     """
 
     partial: Any = None
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*(plain(each) if isinstance(each, str) else each for each in args))
 
 
 class ShapeError(ActwidgetsError, ValueError):

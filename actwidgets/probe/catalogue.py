@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any
 
 import tensorflow as tf
@@ -119,9 +120,9 @@ class Catalogue:
         """
         if head is None:
             return self._heads[0]
-        if isinstance(head, int) and not isinstance(head, bool):
+        if isinstance(head, Integral) and not isinstance(head, bool):  # numpy's as well
             if 0 <= head < len(self._heads):
-                return self._heads[head]
+                return self._heads[int(head)]
         else:
             for names in self._head_names:
                 if head in names:

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.errors import DataError, LayerError, ShapeError
+from actwidgets.errors import DataError, LayerError, ModelError, ShapeError
 from actwidgets.probe.layer_weights import layer_weights
 
 pytestmark = pytest.mark.keras
@@ -388,3 +388,11 @@ def test_weights_that_are_told_are_copies_also_where_keras_gives_views():
     weights = layer_weights(SimpleNamespace(name="dense", weights=[View()]))
     memory[:] = 7
     np.testing.assert_array_equal(weights["kernel"], np.ones((2, 3)))
+
+
+def test_a_head_may_be_chosen_by_a_number_out_of_an_array():
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, [keras.layers.Dense(n, name=f"d{n}")(inputs) for n in (2, 3)])
+    assert aw.predict(model, np.zeros((5, 4)), head=np.int64(1)).shape == (5, 3)
+    with pytest.raises(ModelError, match="no output 2; this model has 2"):
+        aw.predict(model, np.zeros((5, 4)), head=np.int64(2))

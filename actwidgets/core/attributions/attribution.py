@@ -111,7 +111,7 @@ class Attribution:
             else {name: each.shape for name, each in values.items()}
         )
         said = [f"method={self.method!r}", f"values of shape {shapes}", f"output={self.output!r}"]
-        said += [f"layer={self.layer!r}"] if self.layer else []
+        said += [f"layer={str(self.layer)!r}"] if self.layer else []
         said += [f"note={self.note!r}"] if self.note else []
         return f"Attribution({len(self)} samples, {', '.join(said)})"
 

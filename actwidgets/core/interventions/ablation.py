@@ -43,6 +43,7 @@ class Ablation:
             raise DataError(f"layer must be the name of a layer; got {self.layer!r}")
         if self.fill not in get_args(Fill):
             raise DataError(f"fill must be 'zero' or 'mean'; got {self.fill!r}")
+        object.__setattr__(self, "layer", str(self.layer))
         object.__setattr__(self, "units", _units(self.units))
         object.__setattr__(self, "scale", _scale(self.scale))
 
