@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from model_zoo import CASES
 from real_data import require_data, require_model
 from test_model_on_loan import _state
@@ -187,6 +188,67 @@ def test_a_model_of_keras_2_is_refused_in_a_sentence():
     case = CASES["keras_2_functional"]()
     with pytest.raises(ModelError, match=r"is one of Keras 2, .* needs a model of Keras 3"):
         randomisation_check(case.model, case.x, 0)
+
+
+MATRIX = np.random.default_rng(1).normal(size=(4, 5)).astype(np.float32)
+
+
+class Held(layers.Layer):
+    """Weights that Keras is not told of."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.inside = tf.Module()
+        self.inside.matrix = tf.Variable(MATRIX)
+
+    def call(self, x):
+        return x @ self.inside.matrix
+
+
+def _saved(folder):
+    inner = keras.Sequential([keras.Input((4,)), layers.Dense(5)])
+    inner.export(folder, verbose=False)
+    return layers.TFSMLayer(str(folder), call_endpoint="serve", name="stiff")
+
+
+def _frozen():
+    function = tf.function(lambda x: x @ tf.constant(MATRIX))
+    made = function.get_concrete_function(tf.TensorSpec((None, 4)))
+    return layers.Lambda(lambda x: made(x), name="stiff")
+
+
+def _of_a_variable():
+    matrix = tf.Variable(MATRIX)
+    return layers.Lambda(lambda x: x @ matrix, name="stiff")
+
+
+STIFF = {
+    "a SavedModel": _saved,
+    "a variable in a module": lambda _: Held(name="stiff"),
+    "a variable of a function": lambda _: _of_a_variable(),
+    "a constant": lambda _: layers.Lambda(lambda x: x @ MATRIX, name="stiff"),
+    "a constant in a call": lambda _: _frozen(),
+}
+
+
+@pytest.mark.parametrize("make", STIFF.values(), ids=STIFF)
+def test_weights_that_cannot_be_exchanged_are_named(make, tmp_path):
+    x = np.random.default_rng(0).normal(size=(3, 4)).astype(np.float32)
+    stiff = make(tmp_path / "saved")
+    alone = keras.Sequential([keras.Input((4,)), stiff])
+    with pytest.raises(ModelError, match=r"the weights of layer 'stiff' \(\w+\) cannot be"):
+        randomisation_check(alone, x, 0)
+    below = keras.Sequential([keras.Input((4,)), stiff, layers.Dense(3, name="last")])
+    above = keras.Sequential([keras.Input((4,)), layers.Dense(4, name="last"), stiff])
+    for model in (below, above):
+        found = randomisation_check(model, x, 0)
+        assert found.stages == ("", "last")
+        assert found.reached.all()
+        assert "The weights of layer 'stiff'" in found.sentence
+
+
+def test_a_model_of_layers_alone_has_none_that_stay():
+    assert randomisation_check(_model(), X, n_layers=1).fixed == ()
 
 
 UNTRACEABLE = "subclassed_with_control_flow"

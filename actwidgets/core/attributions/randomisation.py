@@ -29,9 +29,11 @@ class RandomisedSlice(ModelSlice, Protocol):
 
     Attributes:
         stages: Names of its layers with weights, the one nearest to the output first.
+        fixed: Its layers with weights that cannot be exchanged, in words.
     """
 
     stages: tuple[str, ...]
+    fixed: tuple[str, ...]
 
     def reset(self) -> None:
         """Give all layers the weights that the model has."""
@@ -51,12 +53,17 @@ class RandomisationCheck:
         similarity: `(stage, sample)` float64, the structural similarity (SSIM) of the map to
             that of the model: 1 for the same, about 0 for unrelated ones; 1 at the first stage.
         target: `(sample,)` the class asked about throughout.
+        reached: `(stage,)` bool, whether the scores of some sample became others there than at
+            the stage before; True at the first. A layer that reaches none tells nothing.
+        fixed: Layers with weights that cannot be exchanged, in words; they stay as they are.
     """
 
     method: str
     stages: tuple[str, ...]
     similarity: Array
     target: Array
+    reached: Array | None = None
+    fixed: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         """One line."""
@@ -69,12 +76,28 @@ class RandomisationCheck:
     @property
     def insensitive(self) -> bool:
         """Whether the map hardly changes when the layer nearest to the output is random."""
-        return self._after_the_first > INSENSITIVE_FROM
+        return self._has_reached and self._after_the_first > INSENSITIVE_FROM
 
     @property
     def sentence(self) -> str:
         """What is to be said of it."""
+        if not self.fixed:
+            return self._said
+        named = ", ".join(self.fixed)
+        return f"{self._said} The weights of {named} cannot be exchanged: they stayed as they are."
+
+    @property
+    def _has_reached(self) -> bool:
+        return self.reached is None or bool(self.reached[1])
+
+    @property
+    def _said(self) -> str:
         found, layer = self._after_the_first, self.stages[1]
+        if not self._has_reached:
+            return (
+                f"Random weights in layer {layer!r} change no score of these samples, so the map "
+                "cannot tell what it shows: ask about other samples, or another output."
+            )
         if np.isnan(found):
             return (
                 f"The map cannot be compared with that of random weights in layer {layer!r}: one "
@@ -122,12 +145,19 @@ def randomising(
 
     Raises:
         DataError: Fewer layers than one.
-        ModelError: No layer has weights to randomise. And as `attributing`.
+        ModelError: No layer has weights to randomise, or none that can be exchanged. And as
+            `attributing`.
 
     Cost: one attribution, and one more for each layer with weights and for none.
 
     Reference: Adebayo et al. 2018, arXiv:1810.03292, section 3.1, cascading randomisation.
     """
+    if not randomised.stages and randomised.fixed:
+        raise ModelError(
+            f"the weights of {', '.join(randomised.fixed)} cannot be exchanged: they are constants "
+            "of a graph, or held by something other than Keras, as in a SavedModel; the "
+            "randomisation check needs layers whose weights Keras holds"
+        )
     if not randomised.stages:
         raise ModelError("no layer of this model has a matrix of weights that could be random")
     n_layers = None if n_layers is None else whole("n_layers", n_layers, least=1)
@@ -137,9 +167,13 @@ def randomising(
     maps = _maps(original)
     similarity = np.zeros((len(stages), len(points)))
     randomised.reset()
+    before, reached = randomised.scores(points), np.ones(len(stages), bool)
     for place, layer in enumerate(stages):
         if layer:
             randomised.randomise(layer)
+            scores = randomised.scores(points)
+            reached[place] = not np.array_equal(scores, before, equal_nan=True)
+            before = scores
         steps = attributing(randomised, points, method, original.target, options)
         found = _maps((yield from _within(place + 1, n_runs, steps)))
         alike = []
@@ -148,7 +182,9 @@ def randomising(
             n_axes = n_place_axes(points, index) if has_channels else one.ndim - 1
             alike.append(map_similarity(one, other, n_axes))
         similarity[place] = np.mean(alike, axis=0)
-    return RandomisationCheck(method.name, stages, similarity, original.target)
+    return RandomisationCheck(
+        method.name, stages, similarity, original.target, reached, randomised.fixed
+    )
 
 
 def _within(

@@ -1,6 +1,7 @@
 """A model whose layers get random weights one after the other, while the user's keeps its own."""
 
 import re
+from collections.abc import Set
 from typing import Any
 
 import keras
@@ -9,11 +10,14 @@ import tensorflow as tf
 
 from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import ModelError
+from actwidgets.probe.attributions.flow import VARIABLES
 from actwidgets.probe.attributions.keras_slice import KerasSlice
+from actwidgets.probe.attributions.layer_names import LayerNames
+from actwidgets.probe.attributions.operations import CONVOLUTIONS, DENSE
 from actwidgets.probe.attributions.score_model import ScoreModel
 from actwidgets.probe.catalogue import Catalogue, is_models_own
 from actwidgets.probe.inputs import Inputs
-from actwidgets.probe.trace import operations_behind
+from actwidgets.probe.trace import CALLS, operations_behind
 
 
 class RandomisedModel(ScoreModel):
@@ -57,14 +61,15 @@ class RandomisedModel(ScoreModel):
             By name of layer `(layer that holds it, weight)`. A weight belongs to the innermost
             and last of the calls that use it. Layers that hold vectors alone, such as
             normalisations, go along with the next layer below them: those of the lowest with
-            the last one above.
+            the last one above. Weights whose stand-ins the output does not read are left out.
         """
         call = self._plain.call
         needed = operations_behind([call.taps[head]])
+        exchanged = self._exchanged(call.taps[head].graph, needed)
         embedded = {each.name for each in self._embedded}
         found: dict[str, list[tuple[Any, Any]]] = {}
         waiting: list[tuple[Any, Any]] = []
-        known, owned = {id(each) for each, _ in self._pairs}, set[int]()
+        owned = set[int]()
         used = {
             _call_of(name)
             for name, tap in call.taps.items()
@@ -75,7 +80,7 @@ class RandomisedModel(ScoreModel):
             if is_models_own(name) or name not in used:
                 continue
             weights = getattr(output.layer, "weights", ())
-            own = [each for each in weights if id(each) in known - owned]
+            own = [each for each in weights if id(each) in exchanged - owned]
             owned |= set(map(id, own))
             waiting += [(output.layer, each) for each in own]
             if any(len(each.shape) > 1 for each in own):
@@ -83,6 +88,36 @@ class RandomisedModel(ScoreModel):
         if found and waiting:
             found[next(reversed(found))] += waiting
         return found
+
+    def _exchanged(self, graph: Any, needed: Set[Any]) -> set[int]:
+        """The weights in whose place their stand-ins are read, by identity."""
+        by_handle = {id(stand_in.handle): id(weight) for weight, stand_in in self._pairs}
+        return {
+            by_handle[id(outside)]
+            for outside, inside in graph.captures
+            if id(outside) in by_handle and needed.intersection(inside.consumers())
+        }
+
+    def fixed_layers(self, head: str) -> tuple[str, ...]:
+        """The layers with matrices of weights that stay as they are, in words.
+
+        They are variables that Keras does not read for the layer, such as those of a
+        SavedModel or of a function, or constants of a graph.
+        """
+        call = self._plain.call
+        graph, needed = call.taps[head].graph, operations_behind([call.taps[head]])
+        names = LayerNames(call.recorded)
+        stand_ins = {id(stand_in.handle) for _, stand_in in self._pairs}
+        found = [
+            reader
+            for outside, inside in graph.captures
+            if id(outside) not in stand_ins and _is_matrix(outside)
+            for reader in inside.consumers()
+        ]
+        found += [each for each in needed if each.type in CALLS and _holds_kernel(each)]
+        found += [each for each in needed if _is_constant_kernel(each)]
+        ordered = sorted((each for each in found if each in needed), key=lambda each: each._id)
+        return tuple(dict.fromkeys(map(names, reversed(ordered))))
 
     def randomise(self, head: str, layer: str) -> None:
         """Give the stand-ins of a layer's weights random values.
@@ -120,6 +155,7 @@ class RandomisedSlice(KerasSlice):
         super().__init__(model, head, layer, output, kind=kind)
         self._randomised = model
         self.stages = tuple(model.weights_by_layer(head))
+        self.fixed = model.fixed_layers(head)
 
     def reset(self) -> None:
         """Give all layers the weights that the model has."""
@@ -128,6 +164,49 @@ class RandomisedSlice(KerasSlice):
     def randomise(self, layer: str) -> None:
         """Give a layer random weights; layers randomised before keep theirs."""
         self._randomised.randomise(self._head, layer)
+
+
+def _is_matrix(captured: Any) -> bool:
+    """Whether what a graph captures is a variable of numbers along two axes or more."""
+    if captured.dtype != tf.resource:
+        return False
+    try:
+        (told,) = captured._handle_data.shape_and_type
+    except (AttributeError, TypeError, ValueError):  # a table, or something else
+        return False
+    rank = tf.TensorShape(told.shape).rank
+    return tf.as_dtype(told.dtype).is_floating and (rank is None or rank > 1)
+
+
+def _is_constant_kernel(operation: Any) -> bool:
+    """Whether an operation multiplies what it is given by a matrix that is a constant."""
+    if operation.type not in CONVOLUTIONS | DENSE:
+        return False
+    kernels = [each for each in operation.inputs if each.dtype.is_floating and each.shape.rank]
+    return any(
+        all(part.type != "Placeholder" or _is_captured_array(part) for part in behind)
+        and not any(part.type in VARIABLES and part.type != "Placeholder" for part in behind)
+        for behind in map(operations_behind, ([each] for each in kernels))
+    )
+
+
+def _is_captured_array(placeholder: Any) -> bool:
+    """Whether a placeholder of a graph stands for an array from outside."""
+    inside = placeholder.outputs[0]
+    captures = getattr(placeholder.graph, "captures", ())
+    return inside.dtype != tf.resource and any(each is inside for _, each in captures)
+
+
+def _holds_kernel(call: Any) -> bool:
+    """Whether there is a constant matrix in a function that is called."""
+    function = call.graph._get_function(call.get_attr("f").name)
+    inner = getattr(function, "graph", None)
+    if inner is None:
+        return False
+    return any(
+        _is_constant_kernel(each) or (each.type in CALLS and _holds_kernel(each))
+        for each in inner.get_operations()
+    )
 
 
 def _call_of(name: str) -> str:

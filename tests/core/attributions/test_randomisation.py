@@ -18,6 +18,8 @@ SHAPE = (12, 12, 2)
 class RandomSlice(NumpySlice):
     """Each layer that is randomised draws the weights anew; `kept` of them stay."""
 
+    fixed = ()
+
     def __init__(self, weights, stages=("top", "bottom"), kept=0.0):
         super().__init__(weights)
         self.stages, self._trained, self._kept = stages, weights, kept
@@ -49,6 +51,24 @@ def test_a_map_that_follows_the_weights_is_sensitive():
     assert found.similarity[1:].max() < 0.3
     assert not found.insensitive
     assert "random weights in layer 'top' the map changes, as it should" in found.sentence
+
+
+def test_nothing_is_said_of_a_map_where_the_random_weights_reach_no_score():
+    found, _ = _checked(kept=1)
+    np.testing.assert_array_equal(found.reached, [True, False, False])
+    assert not found.insensitive
+    assert "Random weights in layer 'top' change no score of these samples" in found.sentence
+
+
+def test_layers_whose_weights_stay_are_named_and_refused_where_there_are_no_others():
+    slice_, points, weights = linear(SHAPE)
+    random = RandomSlice(weights)
+    random.fixed = ("layer 'saved' (TFSMLayer)",)
+    found = finished(randomising(slice_, random, points, method_named("gradient")))
+    assert "layer 'saved' (TFSMLayer) cannot be exchanged: they stayed" in found.sentence
+    random.stages = ()
+    with pytest.raises(ModelError, match=r"the weights of layer 'saved' .* cannot be exchanged"):
+        finished(randomising(slice_, random, points, method_named("gradient")))
 
 
 def test_a_map_that_stays_as_it_was_is_insensitive_and_the_sentence_says_so():
@@ -103,7 +123,7 @@ def test_a_model_without_weights_is_refused():
 def test_several_inputs_are_compared_one_by_one():
     weights = [np.random.default_rng(place).normal(size=(2, 9)) for place in range(2)]
     slice_, random = NumpySlice(*weights), NumpySlice(*weights)
-    random.stages, random.reset = ("half",), lambda: None
+    random.stages, random.fixed, random.reset = ("half",), (), lambda: None
     random.randomise = lambda layer: random._weights.__setitem__(0, weights[0][:, ::-1] ** 2)
     points = points_of(np.ones((3, 9)), np.ones((3, 9)))
     found = finished(randomising(slice_, random, points, method_named("gradient"), 0))
