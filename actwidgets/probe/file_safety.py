@@ -83,13 +83,10 @@ def refuse_code(config: Any, custom: Mapping[str, Any], file_name: str) -> None:
         ModelError: There is code in it; says by what it can be replaced.
     """
     given = custom.get("Lambda")
-    for part in parts_of(config):
-        if not _is_code(part):
-            continue
+    own = isinstance(given, type) and _reads_for_itself(given)
+    for part in _code_in(config, but_of_lambda=own):
         name = part["config"].get("name") if isinstance(part.get("config"), Mapping) else None
         if isinstance(given, type) and part.get("class_name") == "Lambda":
-            if _reads_for_itself(given):
-                return  # what is below is its business
             raise ModelError(
                 f"{file_name} holds Python code (in the Lambda layer {name!r}), which the class "
                 "given as 'Lambda' would run: give one with a from_config of its own, or the "
@@ -105,6 +102,20 @@ def refuse_code(config: Any, custom: Mapping[str, Any], file_name: str) -> None:
             f"{file_name} holds Python code ({where}), which is not run: {instead}"
             "safe_mode=False if you trust the file like a program"
         )
+
+
+def _code_in(config: Any, *, but_of_lambda: bool) -> Iterator[Mapping[str, Any]]:
+    """The parts of a configuration that hold code, but of a Lambda where that is no matter."""
+    if isinstance(config, Mapping):
+        if _is_code(config):
+            if not (but_of_lambda and config.get("class_name") == "Lambda"):
+                yield config
+            return
+        for part in config.values():
+            yield from _code_in(part, but_of_lambda=but_of_lambda)
+    elif isinstance(config, list):
+        for part in config:
+            yield from _code_in(part, but_of_lambda=but_of_lambda)
 
 
 def _is_code(part: Mapping[str, Any]) -> bool:

@@ -257,6 +257,108 @@ def test_code_in_a_file_is_not_run_unless_the_caller_says_so(framework, suffix, 
     np.testing.assert_allclose(np.asarray(loaded(x)), wanted, atol=1e-6)
 
 
+def _triple(x):
+    return 3 * x
+
+
+@keras.saving.register_keras_serializable("of_this_test")
+def quadruple(x):
+    return 4 * x
+
+
+def _with_lambda(framework, function, path):
+    layers = framework.layers
+    model = framework.Sequential(
+        [layers.InputLayer((3,)), layers.Lambda(function, output_shape=(3,), name="times")]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.save(path)
+    return path
+
+
+def _value(model):
+    return float(np.asarray(model(np.ones((1, 3), np.float32)))[0, 0])
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_lambda_whose_function_is_only_named_is_read_safely(suffix, tmp_path):
+    path = tmp_path / f"registered{suffix}"
+    assert _value(aw.load_model(_with_lambda(keras, quadruple, path))) == 4
+    path = tmp_path / f"built_in{suffix}"
+    assert _value(aw.load_model(_with_lambda(keras, keras.activations.relu, path))) == 1
+    path = _with_lambda(keras, _triple, tmp_path / f"named{suffix}")
+    with pytest.raises(ModelError, match=r"needs the function _triple, .*{'_triple': _triple}$"):
+        aw.load_model(path)
+    assert _value(aw.load_model(path, custom_objects={"_triple": _triple})) == 3
+
+
+@pytest.mark.parametrize("framework", [keras, tf_keras], ids=["keras 3", "keras 2"])
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+@pytest.mark.parametrize("key", ["times", "Lambda"])
+def test_the_function_of_a_lambda_is_given_in_place_of_code(key, framework, suffix, tmp_path):
+    path = _with_lambda(framework, lambda x: _loud(x), tmp_path / f"code{suffix}")
+    RAN.clear()
+    with pytest.raises(ModelError, match=r"custom_objects={'times': function}, or safe_mode=False"):
+        aw.load_model(path)
+    loaded = aw.load_model(path, custom_objects={key: _triple})
+    assert (_value(loaded), RAN) == (3, [])
+    assert isinstance(loaded, keras.Model)
+
+
+@pytest.mark.parametrize("framework", [keras, tf_keras], ids=["keras 3", "keras 2"])
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_class_given_as_lambda_stands_in_for_it_unless_it_would_run_code(
+    framework, suffix, tmp_path
+):
+    class Own(framework.layers.Layer):
+        @classmethod
+        def from_config(cls, config):
+            return cls(name=config["name"])
+
+        def call(self, x):
+            return 7 * x
+
+    path = _with_lambda(framework, lambda x: _loud(x), tmp_path / f"code{suffix}")
+    RAN.clear()
+    assert _value(aw.load_model(path, custom_objects={"Lambda": Own})) == 7
+    derived = type("Derived", (framework.layers.Lambda,), {})
+    for kind in (framework.layers.Lambda, derived):
+        with pytest.raises(ModelError, match=r"'times'\), which the class given as 'Lambda' would"):
+            aw.load_model(path, custom_objects={"Lambda": kind})
+    assert RAN == []
+
+
+def test_a_class_given_as_lambda_lets_no_other_code_through(tmp_path):
+    class Own(keras.layers.Layer):
+        @classmethod
+        def from_config(cls, config):
+            return cls(name=config["name"])
+
+        def call(self, x):
+            return x
+
+    path = _with_lambda(keras, lambda x: x, tmp_path / "code.h5")
+
+    def add(config):
+        code = config["config"]["layers"][-1]["config"]["function"]
+        dense = {"class_name": "Dense", "config": {"name": "d", "units": 3, "activation": code}}
+        config["config"]["layers"].append(dense)
+        return config
+
+    _edit(path, add)
+    with pytest.raises(ModelError, match=r"holds Python code \(of a function\), which is not run"):
+        aw.load_model(path, custom_objects={"Lambda": Own})
+
+
+def test_code_for_the_shape_of_a_lambda_is_code_too(tmp_path):
+    layer = keras.layers.Lambda(quadruple, output_shape=lambda shape: shape, name="times")
+    model = keras.Sequential([keras.layers.InputLayer((3,)), layer])
+    model.save(tmp_path / "shape.keras")
+    with pytest.raises(ModelError, match="holds Python code"):
+        aw.load_model(tmp_path / "shape.keras")
+
+
 @pytest.mark.parametrize(
     "stranger",
     [
@@ -304,6 +406,40 @@ def test_a_class_of_ones_own_is_asked_for_by_name(framework, layer, suffix, tmp_
         aw.load_model(path)
     loaded = aw.load_model(path, custom_objects={name: layer})
     assert aw.predict(loaded, np.ones((1, 3), np.float32)).tolist() == [[0.5, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_the_missing_class_is_named_and_no_other(suffix, tmp_path):
+    inputs = keras.Input((3,))
+    inner = keras.Model(
+        inputs, keras.layers.Dense(3)(inputs)
+    )  # holds __keras_tensor__, DTypePolicy
+    halved = keras.Model(inputs, Halve()(inner(inputs)))
+    for name, model in (("nested", keras.Sequential([keras.Input((3,)), inner])), ("own", halved)):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.save(tmp_path / f"{name}{suffix}")
+    assert aw.load_model(tmp_path / f"nested{suffix}").built
+    with pytest.raises(ModelError, match="the class Halve") as caught:
+        aw.load_model(tmp_path / f"own{suffix}")
+    assert "keras_tensor" not in str(caught.value)
+    assert "Policy" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".h5", ".keras"])
+def test_a_class_for_another_keras_is_told_to_be_one(suffix, tmp_path):
+    of_3 = keras.Sequential([keras.layers.InputLayer((3,)), Halve()])
+    of_2 = tf_keras.Sequential([k2.InputLayer((3,)), k2.ThresholdedReLU(0.1), OldHalve()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        of_3.save(tmp_path / f"3{suffix}")
+        of_2.save(tmp_path / f"2{suffix}")
+    told = r"has to be read by Keras 3, and the class Halve .* derives from keras.layers.Layer"
+    with pytest.raises(ModelError, match=told):
+        aw.load_model(tmp_path / f"3{suffix}", custom_objects={"Halve": OldHalve})
+    told = r"by Keras 2 \(tf_keras\) \(a layer of class ThresholdedReLU\), and the class OldHalve"
+    with pytest.raises(ModelError, match=told):
+        aw.load_model(tmp_path / f"2{suffix}", custom_objects={"OldHalve": Halve})
 
 
 @keras.saving.register_keras_serializable("of_this_test")
