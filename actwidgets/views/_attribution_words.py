@@ -11,6 +11,7 @@ from actwidgets.core.pictures.attribution_pictures import COLOURINGS
 from actwidgets.core.pictures.colormaps import TOP, palette
 from actwidgets.views._controls import note, shorten
 
+FEATURES = 6  # of a table, that are named
 STOPS = 9  # colours of which the legend is mixed
 
 
@@ -57,6 +58,15 @@ def legend(
     if len(limits) > 1:
         scale = ", one scale for all" if shared else ", each on a scale of its own"
     return f'<div class="aw-note">{low}{bar}{high}{scale} · S: {score}</div>'
+
+
+def features_told(row: int, attribution: Attribution, place: int, names: Sequence[str]) -> str:
+    """Which features of a sample speak most, by name; "" where they have no names."""
+    most = attribution.by_feature(place, names)[:FEATURES]
+    if not most:
+        return ""
+    told = ", ".join(f"{shorten(name, 20)} {value:+.3g}" for name, value in most)
+    return f"sample {row}: {told}"
 
 
 def account(method: Method, attributions: Sequence[Attribution]) -> str:

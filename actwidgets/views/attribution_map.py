@@ -145,7 +145,8 @@ class AttributionMap(View):
             told = said.account(chosen, [each.attribution for each in tiles])
             if self.target == "chosen" and selection.class_index is None:
                 told = note("No class is chosen: this is of the predicted one.") + told
-            self._note.value = told + "".join(map(note, refused))
+            named = filter(None, map(self._features_of, tiles))
+            self._note.value = told + "".join(map(note, [*named, *refused]))
         elif refused:
             self._note.value = note(f"nothing to show: {' '.join(refused)}")
         else:
@@ -247,9 +248,15 @@ class AttributionMap(View):
         below = said.caption(tile.attribution, tile.place, name)
         if self.compare == "methods":
             return method_named(tile.method).title, below
-        labels = self._session.labels
-        true = None if labels is None or is_value else names[int(labels[tile.row])]
-        return said.sample_told(tile.row, true, name), below
+        true, sets = self._session.label_words(tile.row), self._session.label_sets
+        if sets is not None and sets[tile.row][target]:
+            true = name  # beside others, perhaps
+        return said.sample_told(tile.row, None if is_value else true, name), below
+
+    def _features_of(self, tile: Tile) -> str:
+        """Which features of a sample of a table speak most, in words."""
+        names = self._session.feature_names
+        return said.features_told(tile.row, tile.attribution, tile.place, names)
 
     def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
         if self._waiting and not tiles and self._tiles.tiles:

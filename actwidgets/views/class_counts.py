@@ -44,7 +44,8 @@ class ClassCounts(View):
         labels = session.labels if session.label_sets is None else session.label_sets
         self._of_masks = splits is None and session.masks is not None
         if splits is None:
-            splits = {} if labels is None else {"samples": labels}
+            name = "samples" if session.label_sets is None else "labels"
+            splits = {} if labels is None else {name: labels}
         names = session.class_names
         self._counts = {
             name: class_counts(labels, len(names), names)

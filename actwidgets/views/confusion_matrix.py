@@ -153,7 +153,8 @@ class ConfusionMatrix(PredictionView):
             self.pairs.index = None
         finally:
             self._listing = False
-        told = "taken for another most, of the samples of the class" if pairs else "no mistakes"
+        what = "samples" if self._session.masks is None else "pixels"
+        told = f"taken for another most, of the {what} of the class" if pairs else "no mistakes"
         self._pairs_title.value = note(told)
         self.pairs.layout.display = None if pairs else "none"
 

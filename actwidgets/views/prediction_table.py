@@ -239,8 +239,11 @@ class PredictionTable(PassView):
         if not sheet.right_px:
             told.append("confidence, margin and loss have no room here")
         if self._session.label_sets is not None:
-            told.append("several labels a sample: right where all are above 0.5 that should be")
-        if KINDS[scores.kind]:
+            told.append(
+                "several labels a sample: right where all are; confidence and margin are those of "
+                "the most probable one"
+            )
+        elif KINDS[scores.kind]:
             told.append(KINDS[scores.kind])
         return "; ".join(told)
 

@@ -202,3 +202,24 @@ def test_a_sample_of_several_labels_counts_in_each_of_its_classes(model):
             np.testing.assert_allclose(found.max["hidden"][index], mine.max(0), rtol=1e-6)
     with pytest.raises(ShapeError, match="2 columns of labels for 3 classes"):
         aw.class_profiles(model, X, np.ones((24, 2)))
+
+
+def test_the_features_of_a_table_keep_their_names(model):
+    """In attributions, in the plane of two features, and in the view of what speaks for a class."""
+    table = pd.DataFrame(X, columns=NAMES)
+    found = aw.attribute(model, table, 1, "gradient_x_input")
+    assert found.feature_names == tuple(NAMES)
+    largest = np.argsort(-np.abs(found.values[3]))
+    assert [name for name, _ in found.by_feature(3)] == [NAMES[index] for index in largest]
+    assert found.by_feature(3)[0][1] == found.values[3].flat[largest[0]]
+    assert aw.attribute(model, X, 1, "gradient_x_input").by_feature(3) == ()
+    session = aw.Session(model, table, Y, class_index=1, samples=(3,), sample=3)
+    view = aw.AttributionMap(session, method="gradient_x_input", target="chosen")
+    session.attributions.wait()
+    view._on_session()
+    assert f"sample 3: {NAMES[largest[0]]} {found.values[3][largest[0]]:+.3g}" in view._note.value
+    view.close()
+    plane = session.embeddings.get(of="input", method="features", features=(1, 3))
+    assert "fare" in plane.note
+    assert "class" in plane.note
+    session.close()

@@ -1,7 +1,7 @@
 """What an attribution is: maps of how much each part of the input speaks for a class."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,6 +77,7 @@ class Attribution:
         left_out: By name of an input that has no values, since no layer makes floating-point
             numbers of it: `(sample,)` float64, by how much the score falls where that input
             holds nothing, zeros or empty text. `gap` is of what has values.
+        feature_names: Of the columns of samples that came as a table; () else.
     """
 
     values: Array | dict[str, Array]
@@ -91,6 +92,24 @@ class Attribution:
     path: Path | None = None
     n_steps: Integers | None = None
     left_out: Mapping[str, Floats] = field(default_factory=dict)
+    feature_names: tuple[str, ...] = ()
+
+    def by_feature(self, place: int, names: Sequence[str] = ()) -> tuple[tuple[str, float], ...]:
+        """The values of a sample's features by name, the largest first, for or against.
+
+        Args:
+            place: Of the sample among those that this is of.
+            names: Of the features, where `feature_names` has none.
+
+        Returns:
+            Names and values, NaN last; none where the values are not one for each name.
+        """
+        names = self.feature_names or tuple(names)
+        if isinstance(self.values, dict) or self.values.shape[1:] != (len(names),):
+            return ()
+        values = self.values[place]
+        order = np.argsort(-np.abs(values), kind="stable")
+        return tuple((names[index], float(values[index])) for index in order)
 
     def __len__(self) -> int:
         """How many samples there are."""

@@ -1,9 +1,11 @@
 """`attribute`: what of the input speaks for a class, without a widget."""
 
+from dataclasses import replace
 from typing import Any
 
 from numpy.typing import ArrayLike
 
+from actwidgets.core.array_like import feature_names
 from actwidgets.core.attributions.attributing import attributing, finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.methods import method_named
@@ -66,4 +68,5 @@ def attribute(
     slice_ = recent_probe(model, x, head, output_is).model_slice(
         layer, output, memory_budget_bytes=memory_budget_bytes
     )
-    return finished(attributing(slice_, slice_.points(x), wanted, target, options))
+    found = finished(attributing(slice_, slice_.points(x), wanted, target, options))
+    return replace(found, feature_names=feature_names(x))
