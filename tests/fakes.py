@@ -72,7 +72,7 @@ class FakeProbe:
 class LinearSlice:
     """The score of class c is the sum of (c + 1) · weights · x, its maps are 2x2 of 2 units."""
 
-    layer, output, n_targets, batch_size = "conv", "logit", 3, 4
+    layer, output, n_targets, batch_size, guided_note = "conv", "logit", 3, 4, ""
     weights = np.arange(48, dtype=np.float32).reshape(6, 8, 1) / 48 - 0.5
 
     def __init__(self):
