@@ -319,6 +319,24 @@ def _reduced(call: Call) -> int | None:
     return axis if keeps else axis - sum(each < axis for each in gone)
 
 
+def _averaged(call: Call) -> int | None:
+    """`ops.average` is a mean; the layer `Average` is one of several tensors."""
+    return _reduced(call) if hasattr(call.layer, "axis") else _kept(call)
+
+
+def _multiplied(call: Call) -> int | None:
+    """Rows of the first matrix by columns of the second; the axes before them stay."""
+    flags = ("transpose_a", "transpose_b", "adjoint_a", "adjoint_b")
+    matrices = [each for each in call.given if len(each.shape) == call.rank]
+    if len(matrices) != 2 or any(call.kwargs.get(each) for each in flags):
+        return None
+    (_, of_first), (_, of_second) = matrices
+    if of_second == call.rank - 1 or of_first == call.rank - 2:
+        return of_second if of_second == call.rank - 1 else of_first
+    before = [axis for axis in (of_first, of_second) if axis and axis < call.rank - 2]
+    return _agreed(before)
+
+
 def _squeezed(call: Call) -> int | None:
     shape, axes, axis = call.given[0].shape, call.setting("axis"), call.axis
     if axis is None:
@@ -404,8 +422,10 @@ _RULES: dict[str, Callable[[Call], int | None]] = {
         f"tf.reduce_{name}": _reduced
         for name in ("mean", "max", "min", "sum", "prod", "std", "variance", "logsumexp")
     },
-    **dict.fromkeys(("Matmul", "Dot", "Tensordot", "Inner", "Outer", "Kron", "Vdot"), _unknown),
-    **dict.fromkeys(("tf.matmul", "tf.tensordot", "tf.gather", "tf.boolean_mask"), _unknown),
+    **dict.fromkeys(("Matmul", "tf.matmul"), _multiplied),
+    "Average": _averaged,
+    **dict.fromkeys(("Dot", "Tensordot", "Inner", "Outer", "Kron", "Vdot"), _unknown),
+    **dict.fromkeys(("tf.tensordot", "tf.gather", "tf.boolean_mask"), _unknown),
     **dict.fromkeys(("Cholesky", "Inv", "Pinv", "Qr", "SVD", "Eig", "Eigh"), _unknown),
     **dict.fromkeys(("Solve", "SolveTriangular", "Lstsq", "CholeskyInverse"), _unknown),
     **dict.fromkeys(("Diag", "Diagflat", "Diagonal", "Rot90", "Cross", "CDist"), _unknown),

@@ -128,6 +128,10 @@ MOVES = {
     "pick_with_a_new_axis": lambda x: x[:, None, :, 0],
     "reshape": lambda x: OPS.reshape(x, (-1, 4, 64)),
     "split": lambda x: OPS.split(x, 2, axis=2)[0],
+    "average": lambda x: OPS.average(x, axis=3),
+    "average_of_two": lambda x: LAYERS.Average()([x, x]),
+    "matrices": lambda x: OPS.matmul(x, x),
+    "rows_of_a_matrix": lambda x: OPS.matmul(OPS.swapaxes(x, 1, 2), np.ones((1, 8, 8, 8), "f")),
     "where": lambda x: OPS.where(x > 0, x, x * 3),
     "einsum": lambda x: OPS.einsum("abcd->acbd", x),
     "nested": lambda x: keras.Sequential([keras.Input((4, 8, 8)), LAYERS.ReLU()])(x),
@@ -249,6 +253,21 @@ def test_units_behind_an_axis_of_time_are_shown_folded_and_edited_as_units():
     edit = Edit(np.float32([1, 0, 1]), np.zeros(3, np.float32))
     edited = KerasProbe(model).edited({"steps": edit}).outputs(["steps"], x)["steps"]
     np.testing.assert_array_equal(edited, x * np.float32([1, 0, 1])[:, None])
+
+
+def test_a_map_of_units_between_time_and_places_lies_over_both():
+    """The input is (time, channel, place), and so is the layer: (5, 3, 4)."""
+    inputs = keras.Input((5, 3, 4))
+    steps = LAYERS.TimeDistributed(LAYERS.ZeroPadding1D(0, **FIRST), name="steps")(inputs)
+    dense = LAYERS.Dense(2)
+    model = keras.Model(inputs, dense(LAYERS.Flatten()(LAYERS.ReLU()(steps))))
+    x = np.random.default_rng(0).uniform(0.1, 1, (2, 5, 3, 4)).astype("float32")
+    # Grad-CAM: each unit weighed by the mean of its gradient, which is the kernel's.
+    kernel = np.asarray(dense.kernel)[:, 1].reshape(5, 3, 4)
+    weights = kernel.mean(axis=(0, 2))
+    wanted = np.maximum((x * weights[:, np.newaxis]).sum(axis=2), 0)
+    found = aw.attribute(model, x, method="grad_cam", layer="steps", target=1)
+    np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-6)
 
 
 def test_a_nested_model_and_its_caller_hand_on_the_axis():

@@ -106,9 +106,8 @@ class MapPositions:
     def _counted(self, place: int, info: LayerInfo) -> tuple[int, ...]:
         """The axes that they run along if it goes by their number; () where that differs."""
         rank, n_positions = self._call.points[place].shape.rank, _n_positions(info)
-        first = 2 if info.unit_axis == 1 else 1
-        if rank == n_positions + 2:
-            return tuple(range(first, first + n_positions))
+        if rank == n_positions + 2:  # units lie where the input has its channels
+            return tuple(axis for axis in range(1, rank) if axis != info.unit_axis % rank)
         if rank == n_positions + 1 and self._gains_channels(place):
             return tuple(range(1, rank))
         return ()
