@@ -108,6 +108,7 @@ def test_several_axes_are_not_read_as_the_last_one(kind, framework, suffix, tmp_
     else:
         wanted = x / np.sqrt((x**2).sum(axis=(1, 2), keepdims=True))
     loaded = aw.load_model(_save(model, tmp_path / f"axes{suffix}"))
+    assert isinstance(loaded, keras.Model) or kind == "UnitNormalization"  # Keras 3 can be right
     np.testing.assert_allclose(aw.predict(loaded, x), wanted, atol=1e-5)
 
 
