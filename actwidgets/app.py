@@ -40,6 +40,7 @@ PADDING_PX = 22  # of a view
 FITTED = (
     AttributionMap,
     KernelGrid,
+    PredictionTable,
     TrainingMonitor,
     UnitBoxPlot,
     WeightHistogram,
@@ -53,7 +54,6 @@ class Workbench(ViewBox):
 
     Args:
         session: The session.
-        default_class: The class in focus, where nobody chose it.
 
     Attributes:
         session: What all of them show.
@@ -61,10 +61,10 @@ class Workbench(ViewBox):
         pages: The tabs; `pages.turn_to("units")` turns to one.
     """
 
-    def __init__(self, session: Session, default_class: int | None = None) -> None:
+    def __init__(self, session: Session) -> None:
         self.session = session
         self.views: dict[str, View] = {}
-        above: w.Widget = self._add(Breadcrumbs(session, default_class=default_class), None)
+        above: w.Widget = self._add(Breadcrumbs(session), None)
         if isinstance(session, RecordedSession):
             above = w.VBox([self._add(EpochSlider(session), None), above])
         picker = self._add(LayerPicker(session, letters=47), 360)
@@ -108,6 +108,7 @@ class Workbench(ViewBox):
         """The view of a kind, made where there is none yet."""
         if kind.__name__ not in self.views:
             options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
+            options |= {"spelled": "app.callback"} if kind is TrainingMonitor else {}
             options |= {"columns": (width - PADDING_PX) // TILE_PX} if kind is LayerStrip else {}
             self._add(kind(self.session, **options), width)
         return self.views[kind.__name__]
@@ -200,7 +201,7 @@ def explore(
         if "layer" not in options and session is not model:
             with_weights = (each.name for each in session.layers if each.n_params)
             session.layer = next(with_weights, session.layer)
-        return Workbench(session, _default_class(session, model, options))
+        return Workbench(session)
     sessions: dict[str, Session] = {}
     try:
         for name, each in model.items():
@@ -208,19 +209,12 @@ def explore(
                 sessions[name] = _session(each, given if not isinstance(each, Session) else {})
             except ShapeError as error:
                 raise ShapeError(f"{name}: {error}") from error
-        name, first = next(iter(sessions.items()), ("", None))
-        return Comparison(sessions, first and _default_class(first, model[name], options))
+        return Comparison(sessions)
     except Exception:
         for name, session in sessions.items():  # which prepare their models in the background
             if session is not model[name]:
                 session.close()
         raise
-
-
-def _default_class(session: Session, model: Any, options: Mapping[str, Any]) -> int | None:
-    """The class in focus, where whoever gave the model did not choose it."""
-    is_given = session is model or options.get("class_index") is not None
-    return None if is_given else session.class_index
 
 
 def _session(model: Any, given: Mapping[str, Any]) -> Session:
@@ -233,9 +227,5 @@ def _session(model: Any, given: Mapping[str, Any]) -> Session:
     if isinstance(model, Recording):
         if "x" in told or "y" in told:
             raise TypeError("a recording holds its samples: give no x and no y")
-        session = model.session(**told)
-    else:
-        session = Session(model, told.pop("x", None), told.pop("y", None), **told)
-    if session.labels is not None and session.class_names and "class_index" not in told:
-        session.class_index = 0
-    return session
+        return model.session(**told)
+    return Session(model, told.pop("x", None), told.pop("y", None), **told)

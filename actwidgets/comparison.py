@@ -45,7 +45,6 @@ class Comparison(ViewBox):
 
     Args:
         sessions: By name of the model, over the same samples.
-        default_class: The class in focus, where nobody chose it.
 
     Attributes:
         sessions: The sessions, by name.
@@ -56,12 +55,12 @@ class Comparison(ViewBox):
         DataError: Fewer than two sessions, or other numbers of samples.
     """
 
-    def __init__(self, sessions: Mapping[str, Session], default_class: int | None = None) -> None:
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._linked = LinkedSessions(sessions)
         self.sessions = self._linked.sessions
         self.views: dict[str, View] = {}
         first, session = next(iter(self.sessions.items()))
-        crumbs = self._add(first, Breadcrumbs(session, default_class=default_class))
+        crumbs = self._add(first, Breadcrumbs(session))
         picker = self._add(first, LayerPicker(session, letters=47))
         gallery = self._add(first, SampleGallery(session))
         picker.layout.width, gallery.layout.width = "360px", "354px"

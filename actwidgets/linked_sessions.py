@@ -78,7 +78,11 @@ def _take_over(session: Session, selection: Selection, changed: Sequence[str]) -
     except SelectionError:
         pass
     with session.hold_trait_notifications():
-        for fields in (("layer",), ("sample", "samples"), *((name,) for name in FIELDS[3:])):
+        for fields in (
+            ("layer",),
+            ("sample", "samples", "confusion_cell"),
+            *((name,) for name in FIELDS[3:]),
+        ):
             if "layer" in wanted and fields == ("unit",) and session.layer != wanted["layer"]:
                 continue  # it is a unit of a layer that this model does not have
             try:

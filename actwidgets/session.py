@@ -69,6 +69,7 @@ class Session(SessionPredictions):
     threshold = t.Float(0.0, help="a unit fires when its value is above it")
     disturbance = t.Any(UNDISTURBED, help="what is done to the pictures of `samples`")
     ablations = t.Any((), help="what is done to units of the model before it predicts")
+    confusion_cell = t.Any(None, help="cell (true, predicted) that `samples` are of, or None")
     selection = t.Instance(Selection, read_only=True, help="all fields as one value")
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
 
@@ -129,7 +130,8 @@ class Session(SessionPredictions):
             layer = self.layer if self.layer in self._infos else next(iter(self._infos))
             has_class = (self.class_index or 0) < len(self.class_names)
             class_index = self.class_index if has_class else None
-            self._apply(self._resolved({"layer": layer, "class_index": class_index}))
+            fields = {"layer": layer, "class_index": class_index, "confusion_cell": None}
+            self._apply(self._resolved(fields))
             self.set_trait("revision", self.revision + 1)
 
     @property

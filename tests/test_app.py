@@ -97,8 +97,8 @@ def test_several_models_are_compared_side_by_side(data):
     assert old.sample == 3  # each goes its own way
 
 
-def test_the_first_selection_is_what_is_asked_for_or_the_first_class(data):
-    assert aw.explore(FakeProbe(), *data).session.class_index == 0
+def test_the_first_selection_is_what_is_asked_for_and_no_class(data):
+    assert aw.explore(FakeProbe(), *data).session.class_index is None
     assert aw.explore(FakeProbe(), data[0]).session.class_index is None
     app = aw.explore(FakeProbe(), *data, class_index=2, layer="dense", unit=4)
     assert (app.session.class_index, app.session.layer, app.session.unit) == (2, "dense", 4)
@@ -154,6 +154,7 @@ def test_the_views_follow_a_training_before_its_tab_is_opened(data, probe):
     assert told == [app.views["TrainingMonitor"]._watch]
     app.pages.turn_to("training")
     assert app.views["TrainingMonitor"].watching
+    assert "callbacks=[app.callback]" in app.views["TrainingMonitor"]._status.value
     assert "WeightHistogram" in app.views
     app.close()
 
@@ -163,15 +164,11 @@ def _class_crumb(app, name="Breadcrumbs"):
     return "" if button.layout.display == "none" else button.description
 
 
-def test_a_class_that_nobody_chose_is_no_choice_to_take_back(data):
+def test_no_class_is_in_focus_without_a_crumb_that_takes_it_back(data):
     app = aw.explore(FakeProbe(), *data)
-    assert app.session.class_index == 0
+    assert app.session.class_index is None
     assert _class_crumb(app) == ""
-    app.session.layer = "dense"
-    assert _class_crumb(app) == ""
-    app.session.class_index = 1
-    assert _class_crumb(app) == "class 1  ×"
-    app.session.class_index = 0  # now it is chosen
+    app.session.class_index = 0
     assert _class_crumb(app) == "class 0  ×"
     app.views["Breadcrumbs"].buttons["class_index"].click()
     assert app.session.class_index is None
@@ -187,7 +184,7 @@ def test_a_class_that_was_chosen_can_be_taken_back(data, session):
 def test_side_by_side_too_a_class_is_chosen_by_somebody(data):
     models = {"one": FakeProbe(), "other": FakeProbe()}
     app = aw.explore(models, *data)
-    assert app.sessions["one"].class_index == 0
+    assert app.sessions["one"].class_index is None
     assert _class_crumb(app, "one: Breadcrumbs") == ""
     app.sessions["other"].class_index = 2
     assert _class_crumb(app, "one: Breadcrumbs") == "class 2  ×"

@@ -42,6 +42,25 @@ def replacing(path: str | os.PathLike[str], what: str) -> Iterator[IO[bytes]]:
                 scratch.unlink(missing_ok=True)
 
 
+def require_suffix(path: str | os.PathLike[str], suffix: str, what: str) -> None:
+    """Refuse a name that promises another format; a name without an ending promises none.
+
+    Args:
+        path: Where something is to be written.
+        suffix: What its name may end in, in any case: ".png".
+        what: What the message calls it, in the plural.
+
+    Raises:
+        DataError: It ends in something else.
+    """
+    given = Path(path)
+    if given.suffix and given.suffix.lower() != suffix:
+        raise DataError(
+            f"{what} are written as {suffix[1:].upper()}; got {str(given)!r}: "
+            f"give {str(given.with_suffix(suffix))!r}"
+        )
+
+
 def leftovers(folder: Path, names: str) -> list[Path]:
     """What is left beside files, of such names (`*` for any), by somebody who was killed."""
     return sorted(folder.glob(f".{names}.*"))

@@ -44,9 +44,13 @@ def crumbs(
         predicted: Predicted classes of the same, where known.
     """
     found = []
-    if len(selection.samples) > 1:
-        text = _samples_text(selection.samples, class_names, labels, predicted)
-        found.append(Crumb("samples", text, (("samples", (selection.sample,)),)))
+    if selection.chosen:
+        clear: tuple[tuple[str, Any], ...] = (("samples", (selection.sample,)),)
+        if selection.confusion_cell is not None:
+            clear += (("confusion_cell", None),)
+        cell = _cell_text(selection, class_names, labels, predicted)
+        text = cell or _samples_text(selection.samples, class_names, labels, predicted)
+        found.append(Crumb("samples", text, clear))
     if selection.class_index is not None:
         name = class_names[selection.class_index]
         found.append(Crumb("class_index", f"class {name}", (("class_index", None),)))
@@ -88,13 +92,34 @@ def disturbance_text(disturbance: Disturbance) -> str:
     return ", ".join(told)
 
 
+def _cell_text(
+    selection: Selection,
+    class_names: Sequence[str],
+    labels: Sequence[int] | None,
+    predicted: Sequence[int] | None,
+) -> str:
+    """The cell of the confusion matrix that the samples are of; "" where they are no more."""
+    parts = []
+    for word, index, known in zip(
+        ("true", "predicted"),
+        selection.confusion_cell or (None, None),
+        (labels, predicted),
+        strict=True,
+    ):
+        if index is not None:
+            if known is not None and set(known) != {index}:
+                return ""  # other weights, or another model, that takes them for something else
+            parts.append(f"{word} {class_names[index]}")
+    return f"{' → '.join(parts)} ({len(selection.samples):,})" if parts else ""
+
+
 def _samples_text(
     samples: tuple[int, ...],
     class_names: Sequence[str],
     labels: Sequence[int] | None,
     predicted: Sequence[int] | None,
 ) -> str:
-    count = f"{len(samples):,} samples"
+    count = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
     told = []
     if labels is not None and len(set(labels)) == 1:
         told.append(f"of {class_names[labels[0]]}")

@@ -12,6 +12,8 @@ from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.errors import SelectionError
 
+Cell = tuple[int | None, int | None]
+
 
 @dataclass(frozen=True)
 class Selection:
@@ -26,6 +28,8 @@ class Selection:
         threshold: A unit fires when its value is above it.
         disturbance: What is done to the pictures of the samples on show.
         ablations: What is done to units of the model before it predicts.
+        confusion_cell: True and predicted class of the cell of the confusion matrix whose
+            samples `samples` are, None for any; or None where they are of no cell.
     """
 
     layer: str
@@ -36,11 +40,16 @@ class Selection:
     threshold: float = 0.0
     disturbance: Disturbance = UNDISTURBED
     ablations: tuple[Ablation, ...] = ()
+    confusion_cell: Cell | None = None
 
     @property
-    def several(self) -> tuple[int, ...]:
-        """The rows on show where they are several; none where it is the one in focus alone."""
-        return self.samples if len(self.samples) > 1 else ()
+    def chosen(self) -> tuple[int, ...]:
+        """The rows on show where they are a choice: several, or those of a cell.
+
+        None where it is the one in focus alone.
+        """
+        is_choice = len(self.samples) > 1 or self.confusion_cell is not None
+        return self.samples if is_choice else ()
 
 
 FIELDS = tuple(field.name for field in fields(Selection))
@@ -58,7 +67,8 @@ def resolve(
 
     A unit that the new layer does not have becomes 0. A sample in focus that is not among
     the rows on show takes the place of the first; rows without the sample in focus move the
-    focus to the first of them. Ablations of units that a new model does not have go.
+    focus to the first of them. Ablations of units that a new model does not have go. The cell
+    of the confusion matrix goes where other samples are chosen, or other ablations.
 
     Args:
         now: The selection before.
@@ -81,6 +91,9 @@ def resolve(
     if not isinstance(layer, str) or layer not in n_units:
         raise SelectionError(f"no layer {layer!r}; this model has {', '.join(n_units)}")
     sample, samples = _samples(choice, wanted, n_samples)
+    ablations = _ablations(choice, wanted["ablations"], n_units)
+    is_same = (samples, ablations) == (now.samples, now.ablations)
+    cell = wanted["confusion_cell"] if "confusion_cell" in choice or is_same else None
     return Selection(
         layer=layer,
         sample=sample,
@@ -89,7 +102,8 @@ def resolve(
         class_index=_class_index(wanted["class_index"], n_classes),
         threshold=_number(wanted["threshold"]),
         disturbance=_disturbance(wanted["disturbance"]),
-        ablations=_ablations(choice, wanted["ablations"], n_units),
+        ablations=ablations,
+        confusion_cell=_cell(cell, n_classes),
     )
 
 
@@ -137,6 +151,17 @@ def _samples(
 
 def _class_index(value: Any, n_classes: int) -> int | None:
     return None if value is None else _known("class", value, n_classes, ", or None")
+
+
+def _cell(value: Any, n_classes: int) -> Cell | None:
+    if value is None:
+        return None
+    if isinstance(value, str) or not hasattr(value, "__len__") or len(value) != 2:
+        raise SelectionError(
+            f"confusion_cell must be a true and a predicted class, or None; got {value!r}"
+        )
+    true, predicted = (_class_index(each, n_classes) for each in value)
+    return None if true is None and predicted is None else (true, predicted)
 
 
 def _disturbance(value: Any) -> Disturbance:

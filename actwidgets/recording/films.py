@@ -9,9 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from actwidgets.core.atomic_file import replacing
+from actwidgets.core.atomic_file import replacing, require_suffix
 from actwidgets.core.pictures.frame_sheet import PAPERS, captioned, frame_sheet
-from actwidgets.core.pictures.gif import Pixels, gif, on_one_size
+from actwidgets.core.pictures.gif import Pixels, gif, on_one_size, require_fps
 from actwidgets.errors import DataError
 from actwidgets.finishing import all_work, finish
 
@@ -53,7 +53,7 @@ def save_gif(
 
     Args:
         view: Any view. Its session is moved, and put back.
-        path: Of the file; one that is there is replaced at once, or not at all.
+        path: Of the file, `.gif`; one that is there is replaced at once, or not at all.
         fps: Frames a second, up to 50.
         over: "epochs": every snapshot of a recorded session; "layers": first the input of the
             samples on show, then every layer with maps, in the model's order.
@@ -69,8 +69,11 @@ def save_gif(
 
     Raises:
         DataError: No such way to go over it, a session that is no recording, a view that
-            fails on the way, or a file that cannot be written.
+            fails on the way, `fps` out of its range, a name that ends in another format, or a
+            file that cannot be written.
     """
+    require_suffix(path, ".gif", "films")
+    require_fps(fps)
     frames = frames_of(view, over, theme, scale=scale, layers=layers)
     paper, ink = PAPERS[theme]
     shown = on_one_size([frame.pixels for frame in frames], paper)
@@ -98,7 +101,7 @@ def save_contact_sheet(
 
     Args:
         view: As for `save_gif`.
-        path: As for `save_gif`.
+        path: As for `save_gif`, `.png`.
         over: As for `save_gif`.
         theme: As for `save_gif`.
         scale: As for `save_gif`.
@@ -108,6 +111,7 @@ def save_contact_sheet(
     Raises:
         DataError: As `save_gif`.
     """
+    require_suffix(path, ".png", "contact sheets")
     frames = frames_of(view, over, theme, scale=scale, layers=layers)
     paper, ink = PAPERS[theme]
     sheet = frame_sheet(

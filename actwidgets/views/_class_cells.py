@@ -1,16 +1,15 @@
 """A matrix of classes as cells with figures, names at its sides and a tree beside it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
 from actwidgets.core.arrays import finite_range
-from actwidgets.views._class_figure import below_px, class_ticks
+from actwidgets.views._class_figure import below_px, class_ticks, tick_count
 from actwidgets.views._controls import decimals, unique_short
-from actwidgets.views._picture import cell_of, plain_figure
+from actwidgets.views._picture import CellHover, cell_of, plain_figure
 from actwidgets.views._style import NEUTRAL
 
 NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
@@ -27,8 +26,8 @@ class ClassCells(w.HBox):
         class_names: Of all classes.
         width_px: Of the matrix with its names and its tree.
         on_click: Called with the classes of row and column.
-        on_hover: Likewise.
-        shows_all: Whether it always shows all of them, in whatever order.
+        on_hover: Likewise; with nothing for no cell.
+        n_shown: How many are shown at a time; None for always all, in whatever order.
     """
 
     def __init__(
@@ -36,15 +35,17 @@ class ClassCells(w.HBox):
         class_names: Sequence[str],
         width_px: int,
         on_click: Callable[[int, int], None],
-        on_hover: Callable[[int, int], None],
+        on_hover: Callable[..., None],
         *,
-        shows_all: bool = True,
+        n_shown: int | None = None,
     ) -> None:
         self._names, self._width_px = unique_short(class_names, 12), width_px
         self._order: tuple[int, ...] = ()
-        self._all = shows_all
-        first = self._names if shows_all and len(self._names) > 1 else ["", " "]
-        self._rows, self._columns = bq.OrdinalScale(reverse=True), bq.OrdinalScale()
+        self._all = n_shown is None
+        first = self._names if self._all and len(self._names) > 1 else ["", " "]
+        # Reversed, or told its order, never both: bqplot turns an order round that it gets with
+        # the scale, after a page is loaded again, but not one that it is told later.
+        self._rows, self._columns = bq.OrdinalScale(reverse=not self._all), bq.OrdinalScale()
         self.colours = bq.ColorScale(colors=[NEAR, FAR], min=0, max=1)
         self.matrix = bq.GridHeatMap(
             color=np.zeros((len(first), len(first)), np.float32),
@@ -55,21 +56,24 @@ class ClassCells(w.HBox):
             null_color="#9e9e9e",
             font_style={"font-size": "10px", "fill": "black"},
         )
-        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(event)))
-        self.matrix.on_hover(lambda _mark, event: on_hover(*self._classes(event)))
+        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(*cell_of(event))))
+        self._hover = CellHover(self.matrix, lambda *cell: on_hover(*self._classes(*cell)))
+        room_px = (width_px - SIDES_PX) / max(n_shown or len(self._names), 1)
+        below = below_px(self._names, room_px)
         small = {"font-size": "11px"}
         self._across = bq.Axis(
             scale=self._columns,
             side="bottom",
-            **class_ticks(self._names),
+            **class_ticks(self._names, room_px),
             grid_lines="none",
         )
         self._down = bq.Axis(scale=self._rows, side="left", tick_style=small, grid_lines="none")
         height_px = round(width_px * 0.86)
+        self._height_px = height_px - below - 4  # of the cells
         self._figure = plain_figure(
             [self.matrix],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": below_px(self._names), "left": 92, "right": SIDES_PX - 92},
+            margin={"top": 4, "bottom": below, "left": 92, "right": SIDES_PX - 92},
             layout=_size(width_px, height_px),
         )
         self._heights = bq.LinearScale(min=0, max=1)
@@ -85,7 +89,7 @@ class ClassCells(w.HBox):
             [self.tree],
             scale_x=self._heights,
             scale_y=self._places,
-            margin={"top": 4, "bottom": below_px(self._names), "left": 2, "right": 4},
+            margin={"top": 4, "bottom": below, "left": 2, "right": 4},
             layout=_size(TREE_PX, height_px),
         )
         self._beside = w.Box([tree_figure], layout={"width": "0px", "overflow": "hidden"})
@@ -117,7 +121,7 @@ class ClassCells(w.HBox):
                 # bqplot keeps the order of names that stay the same, unless it is told one;
                 # told one, it has no place for a name that is not in it yet.
                 self._rows.domain, self._columns.domain = names[::-1], names
-            self._across.num_ticks = self._down.num_ticks = len(order)
+            self._down.num_ticks = tick_count(len(order), self._height_px / len(order))
         with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
             if len(order) <= VALUES_UP_TO:
                 self.matrix.display_format = self._figures(highest, len(order), joins is not None)
@@ -126,6 +130,10 @@ class ClassCells(w.HBox):
             self.matrix.color = shown
             if not same:
                 self.matrix.row = self.matrix.column = names
+        if not same:
+            self._hover.again()
+        across_px = self._width_px - SIDES_PX - (0 if joins is None else TREE_PX)
+        self._across.num_ticks = tick_count(len(order), across_px / len(order), self._names)
         self._show_tree(joins, len(order))
 
     def _figures(self, highest: float, n_classes: int, with_tree: bool) -> str | None:
@@ -151,9 +159,10 @@ class ClassCells(w.HBox):
         with self.tree.hold_sync(), self.tree.hold_trait_notifications():
             self.tree.x, self.tree.y = lines[:, :, 1], lines[:, :, 0]
 
-    def _classes(self, event: Any) -> tuple[int, int]:
-        row, column = cell_of(event)
-        return self._order[row], self._order[column]
+    def _classes(self, *cell: int) -> tuple[int, ...]:
+        """The classes of a row and a column; none where there is no cell."""
+        is_shown = max(cell, default=0) < len(self._order)
+        return tuple(self._order[place] for place in cell) if is_shown else ()
 
 
 def _size(width_px: int, height_px: int) -> dict[str, str]:

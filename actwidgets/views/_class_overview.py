@@ -40,7 +40,7 @@ class ClassOverview(w.VBox):
         width_px: int,
         on_class: Callable[[int], None],
         on_click: Callable[[int, int], None],
-        on_hover: Callable[[int, int], None],
+        on_hover: Callable[..., None],
     ) -> None:
         self._class_names, self._on_class = list(class_names), on_class
         self._order = np.arange(len(class_names))
@@ -61,7 +61,7 @@ class ClassOverview(w.VBox):
         self.whole = Picture()
         self.whole.on_click(self._on_user_block)
         self._told = w.HTML()
-        self.cells = ClassCells(class_names, width_px, on_click, on_hover, shows_all=False)
+        self.cells = ClassCells(class_names, width_px, on_click, on_hover, n_shown=WINDOW)
         self._showing = False
         super().__init__(
             children=(

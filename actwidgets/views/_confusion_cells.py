@@ -6,12 +6,14 @@ import bqplot as bq
 import ipywidgets as w
 import numpy as np
 
-from actwidgets.views._class_figure import below_px, class_ticks
+from actwidgets.core.selection import Cell
+from actwidgets.views._class_figure import below_px, class_ticks, tick_count
 from actwidgets.views._controls import unique_short
-from actwidgets.views._picture import cell_of, plain_figure
+from actwidgets.views._picture import CellHover, cell_of, plain_figure
 
 RIGHT_FILL, PAPER, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"
 INK, FAINT = "#222222", "#7a766d"  # on paper
+LEFT_PX, RIGHT_PX = 112, 8  # beside the cells
 FIGURES_UP_TO = 12  # classes; more leave no room for figures
 RECALL, PRECISION = "recall", "precision"
 
@@ -26,20 +28,25 @@ class ConfusionCells(w.Box):
     Args:
         class_names: Of all classes.
         width_px: With the names.
+        n_shown: How many classes are shown at most.
         on_click: Called with row and column as indices of classes; None for all.
-        on_hover: Likewise.
+        on_hover: Likewise; with nothing for no cell.
     """
 
     def __init__(
         self,
         class_names: Sequence[str],
         width_px: int,
+        n_shown: int,
         on_click: Callable[[int | None, int | None], None],
-        on_hover: Callable[[int | None, int | None], None],
+        on_hover: Callable[..., None],
     ) -> None:
         self._names = unique_short(class_names, 12)
         self._shown: tuple[int, ...] = ()
-        self._rows, self._columns = bq.OrdinalScale(reverse=True), bq.OrdinalScale()
+        # Not reversed, as in `ClassCells`. Padded, as bqplot does for the height of words, the
+        # cells would drift from the line around one of them.
+        self._rows = bq.OrdinalScale(allow_padding=False)
+        self._columns = bq.OrdinalScale(allow_padding=False)
         colours = bq.ColorScale(colors=[RIGHT_FILL, PAPER, WRONG_FILL], min=-1, mid=0, max=1)
         self.matrix = bq.GridHeatMap(
             color=np.zeros((2, 2), np.float32),
@@ -48,8 +55,10 @@ class ConfusionCells(w.Box):
             scales={"row": self._rows, "column": self._columns, "color": colours},
             stroke="rgba(0,0,0,0)",
         )
-        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(event)))
-        self.matrix.on_hover(lambda _mark, event: on_hover(*self._classes(event)))
+        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(*cell_of(event))))
+        self._hover = CellHover(
+            self.matrix, lambda *cell: on_hover(*(self._classes(*cell) if cell else ()))
+        )
         self.figures = bq.Label(
             x=[],
             y=[],
@@ -59,13 +68,26 @@ class ConfusionCells(w.Box):
             default_size=10,
             font_weight="normal",
         )
+        # Its corners lie between the cells, where an ordinal scale has no places.
+        self._along = bq.LinearScale(min=0, max=1, allow_padding=False)
+        self._below = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
+        self.line = bq.Lines(
+            x=np.zeros(5),
+            y=np.zeros(5),
+            scales={"x": self._along, "y": self._below},
+            colors=[INK],
+            stroke_width=3,
+            visible=False,
+        )
         small = {"font-size": "11px"}
+        self._room_px = (width_px - LEFT_PX - RIGHT_PX) / (min(len(self._names), n_shown) + 1)
+        below = below_px(self._names, self._room_px)
         self._across = bq.Axis(
             scale=self._columns,
             side="bottom",
             label="predicted",
-            label_offset=f"{below_px(self._names) + 8}px",
-            **class_ticks(self._names),
+            label_offset=f"{below + 8}px",
+            **class_ticks(self._names, self._room_px),
             grid_lines="none",
         )
         self._down = bq.Axis(
@@ -76,14 +98,16 @@ class ConfusionCells(w.Box):
             tick_style=small,
             grid_lines="none",
         )
+        self._height_px = round(width_px * 0.88) - below - 28  # of the cells
         width, height = f"{width_px}px", f"{round(width_px * 0.88)}px"
         figure = plain_figure(
-            [self.matrix, self.figures],
+            [self.matrix, self.line, self.figures],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": below_px(self._names) + 24, "left": 112, "right": 8},
+            margin={"top": 4, "bottom": below + 24, "left": LEFT_PX, "right": RIGHT_PX},
             layout={"width": width, "min_width": width, "height": height, "min_height": height},
         )
         super().__init__(children=(figure,))
+        self.add_class("aw-outlined")
 
     def show(
         self,
@@ -118,6 +142,32 @@ class ConfusionCells(w.Box):
             texts = _texts(shown, recall[order], precision[order], are_shares)
         self._write(texts)
 
+    def outline(self, cell: Cell | None) -> None:
+        """Draw a line around a cell, a row, a column, or nothing.
+
+        Args:
+            cell: True and predicted class, None for all of them; or None for no line.
+        """
+        ends = None if cell is None else [self._ends(index) for index in cell]
+        if ends is None or None in ends:
+            self.line.visible = False
+            return
+        self._along.max = self._below.max = float(len(self._shown) + 1)
+        (top, bottom), (left, right) = ends
+        with self.line.hold_sync(), self.line.hold_trait_notifications():
+            self.line.x = np.array([left, right, right, left, left], float)
+            self.line.y = np.array([top, top, bottom, bottom, top], float)
+            self.line.visible = True
+
+    def _ends(self, index: int | None) -> tuple[int, int] | None:
+        """Where a row or column begins and ends, all of them for None; None for one not on show."""
+        if index is None:
+            return 0, len(self._shown) + 1
+        if index not in self._shown:
+            return None
+        place = self._shown.index(index)
+        return place, place + 1
+
     def _show_names(self, order: np.ndarray) -> None:
         shown = tuple(int(index) for index in order)
         if shown == self._shown:
@@ -126,7 +176,9 @@ class ConfusionCells(w.Box):
         rows, columns = self._axis_names()
         # bqplot keeps the order of names that stay the same, unless it is told one.
         self._rows.domain, self._columns.domain = rows[::-1], columns
-        self._across.num_ticks = self._down.num_ticks = len(rows)
+        self._across.num_ticks = tick_count(len(rows), self._room_px, self._names)
+        self._down.num_ticks = tick_count(len(rows), self._height_px / len(rows))
+        self._hover.again()
 
     def _axis_names(self) -> tuple[list[str], list[str]]:
         names = [self._names[index] for index in self._shown]
@@ -147,8 +199,7 @@ class ConfusionCells(w.Box):
             self.figures.text = [text for _, _, text, _ in words]
             self.figures.colors = [ink for _, _, _, ink in words] or [INK]
 
-    def _classes(self, event: object) -> tuple[int | None, int | None]:
-        row, column = cell_of(event)
+    def _classes(self, row: int, column: int) -> tuple[int | None, int | None]:
         n_shown = len(self._shown)
         return (
             self._shown[row] if row < n_shown else None,

@@ -2,7 +2,7 @@
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -11,10 +11,14 @@ from actwidgets.views._style import HINT
 
 
 def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
-    """A list to choose from, with its label."""
+    """A list to choose from, with its label.
+
+    Like every widget with a label it has a tooltip: without one the browser shows "null".
+    """
     return w.Dropdown(
         options=options,
         description=label,
+        tooltip=label,
         layout={"width": width},
         style={"description_width": "initial"},
     )
@@ -26,6 +30,28 @@ def words(names: Sequence[str]) -> list[tuple[str, str]]:
         (name.replace("_", " ").replace("mean abs diff", "mean |difference|"), name)
         for name in names
     ]
+
+
+class Readout(w.HTML):
+    """A line that tells what the mouse is over, as that is now; empty once it has left.
+
+    Args:
+        tell: Given where the mouse is, returns the words; "" for none.
+    """
+
+    def __init__(self, tell: Callable[..., str]) -> None:
+        super().__init__("&nbsp;")
+        self._tell = tell
+        self._place: tuple[Any, ...] = ()
+
+    def over(self, *place: Any) -> None:
+        """Tell of another place, or of none."""
+        self._place = place
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Tell of the same place again: what is there may have changed."""
+        self.value = note(self._tell(*self._place) if self._place else "")
 
 
 def note(text: str) -> str:
@@ -74,6 +100,11 @@ def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> 
         slider.max = max(slider.max, high)
         slider.value = value
         slider.min, slider.max = low, high
+
+
+def share_text(share: float) -> str:
+    """A probability in two decimals, or in two figures where it is small: 0.98, 0.0012."""
+    return f"{share:.2g}" if 0 < abs(share) < 0.095 else f"{share:.2f}"
 
 
 def decimals(highest: float) -> int:

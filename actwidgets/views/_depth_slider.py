@@ -13,6 +13,7 @@ class DepthSlider(w.IntSlider):
         self._placed = 0
         super().__init__(
             description=description,
+            tooltip="which slice of a volume is shown",
             max=0,
             layout={"display": "none"},
             style={"description_width": "initial"},

@@ -20,6 +20,7 @@ class OfferedChoice(w.Dropdown):
         self._by_user = True
         super().__init__(
             description=label,
+            tooltip=label,
             layout={"width": width},
             style={"description_width": "initial"},
         )

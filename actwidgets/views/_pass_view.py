@@ -58,6 +58,8 @@ class PassView(View):
             where = "" if self.every_layer else f" for {selection.layer}"
             self._note.value = note(f"nothing to show{where}: {missing}")
             show(self._picture, False)
+            if self._readout is not None:
+                self._readout.over()  # nothing is under the mouse
             return
         show(self._picture, self._draw(selection, self._gathered()))
 

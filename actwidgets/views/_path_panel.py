@@ -31,6 +31,7 @@ class PathPanel(AttributionPanel):
             options=[(f"{alpha:.2f}", alpha) for alpha in self.alphas],
             value=self.alphas[-1],
             description="share of x",
+            tooltip="how far on the way from the baseline to the sample",
             continuous_update=True,
             layout={"width": "400px"},
             style={"description_width": "initial"},

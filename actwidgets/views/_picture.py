@@ -56,6 +56,7 @@ class Picture(w.Box):
         self.figure = plain_figure(marks, scale_x=self._x, scale_y=self._y)
         self._size: tuple[int, int] | None = None
         self._edges: tuple[bytes, bytes] | None = None
+        self._hover: CellHover | None = None
         self._words: tuple[list[str], list[str], bytes] | None = None
         # No bars to scroll by: the margin of the figure alone would bring them up.
         super().__init__(children=(self.figure,), layout={"overflow": "hidden", "flex": "0 0 auto"})
@@ -99,6 +100,8 @@ class Picture(w.Box):
         with self.cells.hold_sync(), self.cells.hold_trait_notifications():
             self.cells.color = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
             self.cells.row, self.cells.column = rows, columns
+        if self._hover is not None:
+            self._hover.leave()  # if the mouse is over another cell now, that is told anew
 
     def set_words(self, places: ArrayLike, texts: Sequence[str], colours: Sequence[str]) -> None:
         """Write words over the picture, in the middle of their places.
@@ -122,15 +125,47 @@ class Picture(w.Box):
         """Call `handler(row, column)` when a cell is clicked."""
         self.cells.on_element_click(lambda _mark, event: handler(*cell_of(event)))
 
-    def on_hover(self, handler: Callable[[int, int], None]) -> None:
-        """Call `handler(row, column)` when the mouse comes over a cell."""
-        self.cells.on_hover(lambda _mark, event: handler(*cell_of(event)))
+    def on_hover(self, handler: Callable[..., None]) -> None:
+        """Call `handler(row, column)` as the mouse comes over a cell, `handler()` for none."""
+        self._hover = CellHover(self.cells, handler)
 
     def close(self) -> None:
         """Close what does not hang on the figure: the spare image, words that are not used."""
         if hasattr(self, "words"):
             close_all([*self._images, self.words])
         super().close()
+
+
+class CellHover:
+    """Follows the mouse over the cells of a `GridHeatMap`.
+
+    bqplot tells of every cell that the mouse comes over, and not that it leaves; for that see
+    `Readout`.
+
+    Args:
+        mark: The cells.
+        over: Called with row and column, and with nothing where there are other cells now.
+    """
+
+    def __init__(self, mark: bq.GridHeatMap, over: Callable[..., None]) -> None:
+        self._over = over
+        self._cell: tuple[int, int] | None = None
+        mark.on_hover(self._on_message)
+
+    def _on_message(self, _mark: Any, event: Any) -> None:
+        self._cell = cell_of(event)
+        self._over(*self._cell)
+
+    def leave(self) -> None:
+        """Forget the cell."""
+        if self._cell is not None:
+            self._cell = None
+            self._over()
+
+    def again(self) -> None:
+        """Tell the cell once more: it means something else now."""
+        if self._cell is not None:
+            self._over(*self._cell)
 
 
 def plain_figure(

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from actwidgets.core.predictions.prediction_shift import PredictionShift
+from actwidgets.views._controls import share_text
 from actwidgets.views._style import RIGHT, WRONG
 
 NOW, CHOSEN = "#8cc9c4", "#3fa7a0"
@@ -37,7 +38,7 @@ def sentence(
         elif np.isnan(sure):
             told.append("not a number")
         else:
-            told.append(_coloured(f"{names[predicted]} {sure:.2f}", predicted, true))
+            told.append(_coloured(f"{names[predicted]} {share_text(sure)}", predicted, true))
     return f'<div class="aw-says">{" → ".join(told if changed else told[:1])}</div>'
 
 
@@ -79,7 +80,7 @@ def _coloured(text: str, predicted: int, true: int | None) -> str:
 
 
 def _figure(value: float) -> str:
-    return "–" if np.isnan(value) else f"{value:.2f}"
+    return "–" if np.isnan(value) else share_text(value)
 
 
 def _share(value: float, shift: PredictionShift) -> float:

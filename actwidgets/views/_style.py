@@ -43,6 +43,7 @@ SHEET = """<style>
   font-weight: 400; } /* bqplot has it orange in the dark */
 .aw-view .bqplot .plotarea_background { fill: transparent; }
 .aw-labels .bqplot .label { font-family: var(--jp-ui-font-family, sans-serif); }
+.aw-outlined .bqplot .curve path { pointer-events: none; } /* or it takes what cells are told */
 .aw-view .bqplot .heatmapcell { cursor: pointer; fill: #c8c8c8; } /* where it has no value */
 </style>"""
 
@@ -51,3 +52,10 @@ SHEET = """<style>
 KEYS = """<img hidden src="data:," onerror="this.closest('.aw-view').addEventListener('focusin',
   (event) => { if (event.target.matches('select, .noUi-handle'))
     event.target.dataset.lmSuppressShortcuts = ''; })">"""
+
+# Tells the kernel, by way of a hidden button, that the mouse has left the cells of a figure.
+LEAVING = """<img hidden src="data:," onerror="this.closest('.aw-view').addEventListener('mouseout',
+  (event) => { const figure = event.target.matches('.heatmapcell')
+      && event.target.closest('.bqplot'), to = event.relatedTarget;
+    if (figure && !(to?.matches('.heatmapcell') && figure.contains(to)))
+      event.currentTarget.querySelector('.aw-left')?.click(); })">"""

@@ -24,6 +24,7 @@ class TargetChoice(w.Dropdown):
         self._offering = False
         super().__init__(
             description="for",
+            tooltip="which class or score is explained",
             layout={"width": "210px"},
             style={"description_width": "initial"},
         )

@@ -84,6 +84,7 @@ class AttributionMap(View):
             w.ToggleButtons(
                 options=[("nothing", ""), *((words, name) for name, words in TITLES.items())],
                 description="unfold",
+                tooltip="",
                 style={"description_width": "initial", "button_width": "auto"},
             ),
         )
@@ -100,6 +101,7 @@ class AttributionMap(View):
             max=1,
             step=0.05,
             description="opacity",
+            tooltip="",
             readout_format=".0%",
             layout={"width": "220px"},
             style={"description_width": "initial"},

@@ -15,7 +15,8 @@ from actwidgets.finishing import finish
 from actwidgets.session import Selection, Session
 from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
-from actwidgets.views._style import KEYS, SHEET
+from actwidgets.views._controls import Readout
+from actwidgets.views._style import KEYS, LEAVING, SHEET
 from actwidgets.views.painting.paintable import Paintable
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,18 @@ class View(Paintable, w.VBox):
         self._painted: Any = None
         self._subscribed = False
         self._n_failures, self._failed, self._unrecorded = 0, "", ""
+        self._readout: Readout | None = None
         self._banner = w.HTML(layout={"display": "none"})
         self._banner.add_class("aw-banner")
         super().__init__(**options)
         self.add_class("aw-view")
+        built = self._build()
+        scripts = KEYS if self._readout is None else KEYS + LEAVING
         self.children = (
-            w.HTML(SHEET + KEYS, layout={"display": "none"}),
-            *self._build(),
+            w.HTML(SHEET + scripts, layout={"display": "none"}),
+            *built,
             self._banner,
+            *([] if self._readout is None else [self._button_for_leaving()]),
         )
         answer_at_any_time(self)
         session.observe(self._on_session, names=WATCHED)
@@ -101,6 +106,8 @@ class View(Paintable, w.VBox):
             with self._guard(f"could not set {option}"):
                 setattr(self, option, change.new)
 
+        if not widget.tooltip or widget.tooltip == getattr(widget, "description", ""):
+            widget.tooltip = self.traits()[option].help
         widget.value = getattr(self, option)
         widget.observe(set_option, names="value")
         self.observe(lambda change: setattr(widget, "value", change.new), names=option)
@@ -122,10 +129,25 @@ class View(Paintable, w.VBox):
             self._painted = None  # a failure leaves nothing painted
             try:
                 self._render(selection)
+                if self._readout is not None:
+                    self._readout.refresh()
                 self._show_unrecorded("")
             except NotRecordedError as missing:
                 self._show_unrecorded(str(missing))
             self._painted = [*self._seen_in(selection), self._session.revision]
+
+    def _button_for_leaving(self) -> w.Button:
+        """A button that the page presses as the mouse leaves what is told of."""
+        button = w.Button(layout={"display": "none"})
+        button.add_class("aw-left")
+        button.on_click(lambda _button: self._on_user_hover())
+        return button
+
+    def _on_user_hover(self, *place: Any) -> None:
+        """Tell what the mouse is over; nothing once it has left."""
+        with self._session.lock, self._guard("could not read what is under the mouse"):
+            assert self._readout is not None
+            self._readout.over(*place)
 
     @contextmanager
     def _guard(self, doing: str) -> Iterator[None]:

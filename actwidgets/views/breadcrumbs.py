@@ -5,7 +5,6 @@ from typing import Any
 
 import ipywidgets as w
 
-from actwidgets._traits import Index
 from actwidgets.core.crumbs import Crumb, crumbs
 from actwidgets.errors import ActwidgetsError
 from actwidgets.session import Selection
@@ -18,21 +17,15 @@ TOLD_UP_TO = 256  # samples whose classes are looked at
 
 
 class Breadcrumbs(View):
-    """One line: the layer and the unit in focus, and what else is chosen, each with a ×.
-
-    `default_class` is a class that nobody chose: it has no × before another one was chosen.
-    """
+    """One line: the layer and the unit in focus, and what else is chosen, each with a ×."""
 
     watched = (
-        *("layer", "several", "unit", "class_index"),
+        *("layer", "chosen", "unit", "class_index", "confusion_cell"),
         *("threshold", "disturbance", "ablations"),
     )
 
-    default_class = Index(None, allow_none=True, help="class that is in focus unasked")
-
     def _build(self) -> tuple[w.Widget, ...]:
         self._where = w.HTML()
-        self._unchosen = self.default_class
         self._crumbs: dict[str, Crumb] = {}
         self.buttons = {kind: self._button(kind) for kind in KINDS}
         self.clear = w.Button(
@@ -59,11 +52,7 @@ class Breadcrumbs(View):
         unit = f" · unit {selection.unit}" if session.layer_info.n_units != 1 else ""
         where = f"{selection.layer}{unit}"
         self._where.value = f'<div class="aw-title">{html.escape(where)}</div>'
-        if selection.class_index != self._unchosen:
-            self._unchosen = None
         self._crumbs = {crumb.kind: crumb for crumb in crumbs(*self._told(selection))}
-        if self._unchosen is not None:
-            del self._crumbs["class_index"]
         for kind, button in self.buttons.items():
             crumb = self._crumbs.get(kind)
             button.layout.display = None if crumb else "none"
@@ -76,7 +65,7 @@ class Breadcrumbs(View):
     def _told(self, selection: Selection) -> tuple[Any, ...]:
         session, rows = self._session, list(selection.samples)
         labels = predicted = None
-        if 1 < len(rows) <= TOLD_UP_TO:
+        if selection.chosen and len(rows) <= TOLD_UP_TO:
             if session.labels is not None:
                 labels = session.labels[rows].tolist()
             predicted = self._predicted(rows)
@@ -87,7 +76,8 @@ class Breadcrumbs(View):
     def _predicted(self, rows: list[int]) -> list[int] | None:
         """What they are taken for, where that is known: ablations may be what prevents it."""
         try:
-            return self._session.predicted_classes(rows).tolist()
+            found = self._session.predicted_classes(rows)
+            return found.tolist() if found.ndim == 1 else None  # several labels have no one class
         except ActwidgetsError:
             return None
 

@@ -84,6 +84,7 @@ class ClassCounts(View):
             [self.bars],
             self.bars.scales,
             names,
+            n_shown=CLASSES_UP_TO,
             width_px=self.width_px,
             height_share=0.46,
         )

@@ -26,7 +26,7 @@ from actwidgets.views._class_distances import (
     why_nothing,
 )
 from actwidgets.views._class_overview import ClassOverview
-from actwidgets.views._controls import choice, hint, note, set_slider, words
+from actwidgets.views._controls import Readout, choice, hint, note, set_slider, words
 from actwidgets.views._exemplar_sheet import CELL_PX, ExemplarSheet
 from actwidgets.views._pass_view import PassView
 
@@ -61,9 +61,10 @@ class ClassSimilarityMatrix(PassView):
     width_px = t.Int(520, min=200, help="width of the matrix").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         self._threshold = w.FloatSlider(
             description="threshold",
+            tooltip="a unit fires when its value is above it",
             step=None,  # the browser would round a value set from Python, and send it back
             readout_format=".2f",
             layout={"width": "260px"},
@@ -196,8 +197,7 @@ class ClassSimilarityMatrix(PassView):
     def _on_user_cell(self, row: int, _column: int) -> None:
         self._choose(row)
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the value"):
-            names, value = self._session.class_names, self._matrix[row, column]
-            told = "no activity or no samples" if np.isnan(value) else f"{value:.4f}"
-            self._readout.value = note(f"{names[row]} – {names[column]}: {told}")
+    def _tell_cell(self, row: int, column: int) -> str:
+        names, value = self._session.class_names, self._matrix[row, column]
+        told = "no activity or no samples" if np.isnan(value) else f"{value:.4f}"
+        return f"{names[row]} – {names[column]}: {told}"

@@ -15,10 +15,11 @@ from actwidgets.core.predictions.confusion import (
     MultilabelConfusion,
     PixelConfusion,
 )
+from actwidgets.core.selection import Cell
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection
 from actwidgets.views._confusion_cells import ConfusionCells
-from actwidgets.views._controls import choice, note, shorten
+from actwidgets.views._controls import Readout, choice, note, shorten
 from actwidgets.views._prediction_view import PredictionView
 from actwidgets.views._report_table import report_table
 from actwidgets.views._value_lines import output_note
@@ -34,8 +35,9 @@ class ConfusionMatrix(PredictionView):
     """Counts or shares of true against predicted classes; a click chooses the samples behind.
 
     A click on a cell chooses its samples for all views, one at the side those of a whole row
-    or column. The pairs that are taken for one another most are listed, and beside them stand
-    precision, recall and F1 of each class as scikit-learn defines them.
+    or column; what is chosen is outlined. The pairs that are taken for one another most are
+    listed, and beside them stand precision, recall and F1 of each class as scikit-learn defines
+    them.
 
     Of several labels a sample there are two by two counts of each label: in a list, and as a
     matrix those of the chosen class; of masks the pixels are counted, and a click chooses the
@@ -45,12 +47,12 @@ class ConfusionMatrix(PredictionView):
     with the most mistakes.
     """
 
-    watched = ("class_index", "ablations")
+    watched = ("class_index", "ablations", "confusion_cell")
     normalised = t.Enum(NORMALISED, "counts", help="what the cells hold").tag(option=True)
     width_px = t.Int(520, min=240, help="width of the matrix").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         names = self._session.class_names
         self._several = self._session.label_sets is not None
         self._label = 0
@@ -58,7 +60,10 @@ class ConfusionMatrix(PredictionView):
         self._pairs: tuple[ConfusedPair, ...] = ()
         cells = ("no", "yes") if self._several else names
         width_px = min(self.width_px, OF_LABEL_PX) if self._several else self.width_px
-        self._cells = ConfusionCells(cells, width_px, self._on_user_cell, self._on_user_hover)
+        n_shown = PART if len(cells) > CELLS_UP_TO else len(cells)
+        self._cells = ConfusionCells(
+            cells, width_px, n_shown, self._on_user_cell, self._on_user_hover
+        )
         self.matrix = self._cells.matrix
         ways = [("counts", "counts"), *((f"share of the {each}", each) for each in NORMALISED[1:])]
         controls = w.HBox(
@@ -117,6 +122,7 @@ class ConfusionMatrix(PredictionView):
             are_shares=self.normalised != "counts",
             highest=common or (0.0, 0.0),
         )
+        self._cells.outline(self._outlined(selection, confusion))
         chosen = self._label if self._several else selection.class_index
         self._report.value = report_table(table, chosen)
         if not self._several:
@@ -133,6 +139,12 @@ class ConfusionMatrix(PredictionView):
             text += "; colours mean the same at all epochs"
         self._note.value = note(text) + output_note(self._session.output)
         return True
+
+    def _outlined(self, selection: Selection, confusion: ConfusionCounts) -> Cell | None:
+        """The cell whose samples are chosen, while they are what it holds."""
+        cell = selection.confusion_cell
+        is_so = cell is not None and set(confusion.samples(*cell)) == set(selection.samples)
+        return cell if is_so else None
 
     def _order(self, confusion: ConfusionCounts, class_index: int | None) -> np.ndarray:
         if len(confusion.class_names) <= CELLS_UP_TO:
@@ -182,15 +194,19 @@ class ConfusionMatrix(PredictionView):
             return
         rows = self._confusion.samples(true, predicted)
         if not rows:
-            self._readout.value = note(self._tell(true, predicted))
+            self._on_user_hover(true, predicted)
             return
         class_index = predicted if true is None else true
+        cell: Cell | None = (true, predicted)
         if self._several:
-            class_index = self._label
-        self._session.select(samples=rows, sample=rows[0], class_index=class_index)
+            class_index, cell = self._label, None  # it is a cell of one label's matrix
+        self._session.select(
+            samples=rows, sample=rows[0], class_index=class_index, confusion_cell=cell
+        )
 
-    def _tell(self, true: int | None, predicted: int | None) -> str:
-        assert self._confusion is not None
+    def _tell_cell(self, true: int | None, predicted: int | None) -> str:
+        if self._confusion is None:
+            return ""
         names, count = self._confusion.class_names, len(self._confusion.samples(true, predicted))
         samples = f"{count:,} sample" + ("s" if count != 1 else "")
         if self._confusion.unit == "pixel":
@@ -221,8 +237,3 @@ class ConfusionMatrix(PredictionView):
         with self._guard("could not choose the class"):
             if change.new in self._session.class_names:
                 self._session.select(class_index=self._session.class_names.index(change.new))
-
-    def _on_user_hover(self, true: int | None, predicted: int | None) -> None:
-        with self._guard("could not read the cell"):
-            if self._confusion is not None:
-                self._readout.value = note(self._tell(true, predicted))

@@ -17,7 +17,7 @@ from actwidgets.core.embeddings.point_colours import (
 from actwidgets.core.pictures.images import fit, rgba_png
 from actwidgets.session import Selection
 from actwidgets.views._cloud_side import CloudSide
-from actwidgets.views._controls import choice, hint
+from actwidgets.views._controls import choice, hint, share_text
 from actwidgets.views._embedding_progress import EmbeddingProgress
 from actwidgets.views._point_legend import (
     LEGEND_SHEET,
@@ -67,7 +67,7 @@ class EmbeddingScatter(View):
         callbacks = {
             "on_choose": self._on_user_choice,
             "on_clear": self._on_user_clear,
-            "on_hover": self._on_user_hover,
+            "on_hover": self._on_user_point,
         }
         self.input, self.layer = (CloudSide(self.size_px, **callbacks) for _ in range(2))
         self._waiting = False
@@ -84,12 +84,14 @@ class EmbeddingScatter(View):
             min=2.0,
             max=1000.0,
             description="neighbours",
+            tooltip="",
             layout={"width": "136px"},
             style={"description_width": "initial"},
         )
         self._pair_boxes = {
             name: w.Text(
                 description=name,
+                tooltip=f"the two {name} along the axes, as 3, 8",
                 placeholder="two numbers",
                 continuous_update=False,
                 layout={"width": "150px"},
@@ -240,7 +242,7 @@ class EmbeddingScatter(View):
         with self._guard("could not take the choice back"):
             self._session.select(samples=(self._session.sample,))
 
-    def _on_user_hover(self, side: CloudSide, row: int | None) -> None:
+    def _on_user_point(self, side: CloudSide, row: int | None) -> None:
         with self._session.lock, self._guard("could not show the sample"):
             other = self.layer if side is self.input else self.input
             other.mark(row)
@@ -263,7 +265,9 @@ class EmbeddingScatter(View):
             predicted = int(session.predicted_classes([row])[0])
             highest = float(session.predictions([row]).max())
             sign = "" if label is None else ("✓ " if predicted == label else "✗ ")
-            lines.append(f"{sign}predicted {session.class_names[predicted]} ({highest:.2f})")
+            lines.append(
+                f"{sign}predicted {session.class_names[predicted]} ({share_text(highest)})"
+            )
         return lines
 
     def _on_user_pair(self, name: str, change: Any) -> None:

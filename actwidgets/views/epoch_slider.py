@@ -53,12 +53,13 @@ class EpochSlider(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._drawn: Any = None
-        self._readout = w.HTML()
+        self._epoch = w.HTML()
         self._play = w.Play(max=0, show_repeat=False, layout={"width": "auto"})
         self._slider = w.IntSlider(
             max=0,
             readout=False,
             description="epoch",
+            tooltip="which snapshot of the recording all views show",
             layout={"flex": "1 1 auto", "width": "0"},
             style={"description_width": "initial"},
         )
@@ -73,7 +74,7 @@ class EpochSlider(View):
         )
         self._curve = MetricCurve(self.width_px - PADDING_PX)
         self._frame = w.VBox([self._curve])
-        return self._readout, row, self._frame
+        return self._epoch, row, self._frame
 
     def _render(self, selection: Selection) -> None:
         session = self._session
@@ -86,7 +87,7 @@ class EpochSlider(View):
                 widget.max = last
                 widget.disabled = last == 0
         self._play.repeat, self._play.interval = self.loop, self.interval_ms
-        self._readout.value = _told(session)
+        self._epoch.value = _told(session)
         self._show_curve(snapshots, at)
 
     def _show_curve(self, snapshots: Any, at: int) -> None:

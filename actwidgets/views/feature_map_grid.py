@@ -23,7 +23,7 @@ from actwidgets.core.pictures.mosaic import (
 )
 from actwidgets.core.unit_order import ORDERS, unit_order
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, show
+from actwidgets.views._controls import Readout, choice, note, show
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
 from actwidgets.views.base import View
@@ -53,7 +53,7 @@ class FeatureMapGrid(View):
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         self._inputs, self._maps = Picture(), Picture()
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)
@@ -63,7 +63,12 @@ class FeatureMapGrid(View):
         self._inputs_shown: Any = None
         self._focus = self._session.unit if self.page or self.order != "index" else None
         self._moved_by_user = True
-        self._slices = w.IntSlider(description="depth", max=0, layout={"display": "none"})
+        self._slices = w.IntSlider(
+            description="depth",
+            tooltip="which slice of a volume is shown",
+            max=0,
+            layout={"display": "none"},
+        )
         self._slices.observe(self._on_user_depth, names="value")
         controls = w.HBox(
             [
@@ -167,6 +172,7 @@ class FeatureMapGrid(View):
             self._moved_by_user = True
 
     def _show_nothing(self, why: str) -> None:
+        self._mosaic = None
         show(self._pictures, False)
         self._note.value = note(why)
 
@@ -192,14 +198,13 @@ class FeatureMapGrid(View):
             if chosen:
                 self._session.select(sample=chosen[0], unit=chosen[1])
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the value"):
-            chosen = self._at(row, column)
-            if chosen:
-                place = self._session.samples.index(chosen[0])
-                outputs = self._outputs()
-                values = self._maps_of(outputs)[place, :, :, chosen[1]]
-                self._readout.value = note(_tell(values, *chosen, outputs.ndim))
+    def _tell_cell(self, row: int, column: int) -> str:
+        chosen = self._at(row, column)
+        if not chosen:
+            return ""
+        place = self._session.samples.index(chosen[0])
+        outputs = self._outputs()
+        return _tell(self._maps_of(outputs)[place, :, :, chosen[1]], *chosen, outputs.ndim)
 
 
 def _describe(span: ValueRange, averaged: int, n_axes: int) -> str:

@@ -86,6 +86,7 @@ class InputLab(View):
             max=high,
             step=step,
             description=words,
+            tooltip=words,
             readout_format=form,
             layout={"width": "auto"},
             style={"description_width": "76px"},

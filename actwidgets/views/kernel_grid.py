@@ -35,7 +35,7 @@ from actwidgets.core.pictures.mosaic import (
 )
 from actwidgets.errors import LayerError
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, show
+from actwidgets.views._controls import Readout, choice, note, show
 from actwidgets.views._depth_slider import DepthSlider
 from actwidgets.views._kernel_words import described, input_noun, readout, subtitle
 from actwidgets.views._pager import Pager
@@ -68,7 +68,7 @@ class KernelGrid(View):
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         self._picture = Picture()
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)
@@ -124,8 +124,6 @@ class KernelGrid(View):
         self._channels = Page(self.channel_page, self.channels_per_page, n_blocks)
         blocks = slice(None) if mode == RGB else self._channels.rows
         weights = maps[blocks, :, :, self._units.rows]
-        if not np.array_equal(weights, self._weights):
-            self._readout.value = "&nbsp;"  # the mouse was over something else
         self._weights = weights
         averaged = self._paint(mode, span)
         self._unit_pager.show(self._units, self._units.text(f"{self._kernel_noun()}s"))
@@ -197,7 +195,6 @@ class KernelGrid(View):
     def _show_nothing(self, name: str, why: LayerError) -> None:
         self._title.value = f'<div class="aw-title">Kernels <span>{html.escape(name)}</span></div>'
         self._note.value = note(f"nothing to show for {name}: {why}")
-        self._readout.value = "&nbsp;"
         self._mosaic = None
         show(self._frame, False)
         self._controls.layout.display = "none"
@@ -241,11 +238,9 @@ class KernelGrid(View):
             if chosen and self._has_units():
                 self._session.select(unit=self._units.rows.start + chosen[1])
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the weights"):
-            chosen = self._at(row, column)
-            if chosen:
-                self._readout.value = note(self._told(*chosen))
+    def _tell_cell(self, row: int, column: int) -> str:
+        chosen = self._at(row, column)
+        return self._told(*chosen) if chosen else ""
 
     def _told(self, block: int, kernel: int) -> str:
         name = f"{self._kernel_noun()} {self._units.rows.start + kernel}"

@@ -11,7 +11,7 @@ from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
 from actwidgets.core.pictures.images import palette_png
 from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
 from actwidgets.session import Reading, Selection, Session
-from actwidgets.views._controls import choice, note, show, unique_short
+from actwidgets.views._controls import Readout, choice, note, show, unique_short
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL
@@ -49,7 +49,7 @@ class LayerSimilarity(PassView):
             other.observe(self._on_session, names="revision")
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         controls = self._control("positions", choice("maps", POSITIONS, "200px"))
         self._picture = Picture(with_words=True)
         self._picture.on_click(self._on_user_cell)
@@ -152,17 +152,15 @@ class LayerSimilarity(PassView):
             if self._table is not None and row < len(self._table.layers):
                 self._session.select(layer=self._table.layers[row])
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the value"):
-            pair = self._pair(row, column)
-            if pair is None or self._table is None:
-                return
-            table, value = self._table, self._table.values[pair]
-            told = "no variance" if np.isnan(value) else f"{value:.3f}"
-            if table.estimated[pair]:
-                told += " (estimated)"
-            names = f"{table.layers[pair[0]]} – {table.other_layers[pair[1]]}"
-            self._readout.value = note(f"{names}: {told}")
+    def _tell_cell(self, row: int, column: int) -> str:
+        pair = self._pair(row, column)
+        if pair is None or self._table is None:
+            return ""
+        table, value = self._table, self._table.values[pair]
+        told = "no variance" if np.isnan(value) else f"{value:.3f}"
+        if table.estimated[pair]:
+            told += " (estimated)"
+        return f"{table.layers[pair[0]]} – {table.other_layers[pair[1]]}: {told}"
 
 
 def _frame(picture: np.ndarray, top: int, left: int, height: int, width: int) -> None:

@@ -16,7 +16,7 @@ from actwidgets.core.profiles.similarity import METRICS
 from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.session import Reading, Selection
 from actwidgets.views._class_distances import classes_with_samples
-from actwidgets.views._controls import choice, note, unique_short, words
+from actwidgets.views._controls import Readout, choice, note, unique_short, words
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
@@ -47,7 +47,7 @@ class LayerStrip(PassView):
     page = t.Int(0, min=0, help="which of the pages of layers").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         names = list(enumerate(self._session.class_names))
         classes = [("all classes", ALL), *((name, index) for index, name in names)]
         controls = w.HBox(
@@ -169,11 +169,9 @@ class LayerStrip(PassView):
             if name is not None:
                 self._session.select(layer=name)
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the value"):
-            name = self._tile(row, column)
-            told = "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
-            self._readout.value = note(told)
+    def _tell_cell(self, row: int, column: int) -> str:
+        name = self._tile(row, column)
+        return "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):

@@ -19,7 +19,7 @@ from actwidgets.core.pictures.probability_sheet import (
 from actwidgets.core.predictions.class_scores import SORTED_BY, ClassScores
 from actwidgets.core.predictions.value_scores import VALUES_SORTED_BY, ValueScores
 from actwidgets.session import Reading, Selection
-from actwidgets.views._controls import choice, note, shorten, unique_short
+from actwidgets.views._controls import Readout, choice, note, shorten, unique_short
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
@@ -44,12 +44,12 @@ class PredictionTable(PassView):
 
     A line per sample: what it is, what it is taken for, each class's probability, the
     confidence, the margin to the next class and the loss. Sorted by one of these the doubtful
-    or the worst come first. Shown are the chosen samples where there are several, with the
+    or the worst come first. Shown are the chosen samples where there are any, with the
     disturbance and the ablations in force, and else all of them.
     """
 
     every_layer = True
-    watched = ("sample", "samples", "disturbance", "ablations")
+    watched = ("sample", "samples", "confusion_cell", "disturbance", "ablations")
     scope = t.Enum(SCOPES, "auto", help="which samples have a line").tag(option=True)
     sort = t.Enum(
         tuple(dict.fromkeys((*SORTED_BY, *VALUES_SORTED_BY))),
@@ -61,7 +61,7 @@ class PredictionTable(PassView):
     width_px = t.Int(720, min=200, help="width of the table at most").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         self._sheet = Picture(with_words=True)
         self._sheet.on_click(self._on_user_click)
         self._sheet.on_hover(self._on_user_hover)
@@ -105,7 +105,7 @@ class PredictionTable(PassView):
         return reading.what == "predictions" and not self._of_chosen(self._session.selection)
 
     def _of_chosen(self, selection: Selection) -> bool:
-        return self.scope == "chosen" or (self.scope == "auto" and len(selection.samples) > 1)
+        return self.scope == "chosen" or (self.scope == "auto" and bool(selection.chosen))
 
     def _gathered(self) -> tuple[np.ndarray, ClassScores | ValueScores]:
         session = self._session
@@ -134,12 +134,15 @@ class PredictionTable(PassView):
         self._rows, self._scores = found[order], scores
         self._on_page = order[page.rows]
         values = scores.values[self._on_page]
-        self._columns = shown_classes(values, classes_within(self.width_px))
+        self._columns = shown_classes(values, classes_within(self.width_px, values.shape[1]))
         sheet = sheet_within(self.width_px, len(self._on_page), len(self._columns))
         self._sheet.set_size(sheet.height_px, sheet.width_px)
         self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
         shares = self._shares(scores)
         self._sheet.show(palette_png(sheet.codes(shares), palette("likelihood")))
+        shown = values[:, self._columns]
+        # Of a thousand classes that are about as probable two decimals tell nothing.
+        self._n_decimals = 3 if np.nanmax(np.abs(shown), initial=0) < 0.1 else 2
         self._write(sheet, shares, found, selection.sample)
         self._pager.show(page, page.span_text())
         told = note(self._describe(len(found), scores, sheet)).replace("&nbsp;", "")
@@ -205,7 +208,7 @@ class PredictionTable(PassView):
         mark = "▸ " if row == focus else ""
         words = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, told, colour)]
         for place, share in enumerate(shares):
-            text = _figure(float(scores.values[index, self._columns[place]]))
+            text = _figure(float(scores.values[index, self._columns[place]]), self._n_decimals)
             ink = LIGHT if share > 0.55 else DARK
             words.append((sheet.class_middle(place), middle, text, ink))
         told_of = (scores.confidence, scores.margin, scores.loss) if sheet.right_px else ()
@@ -271,26 +274,32 @@ class PredictionTable(PassView):
             else:
                 self._session.select(sample=chosen, samples=(chosen,))
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the sample"):
-            chosen = self._row_at(row - 1)
-            if chosen is None or self._scores is None:
-                return
-            told = f"sample {chosen}"
-            if 1 <= column <= len(self._columns):
-                index = self._columns[column - 1]
-                value = self._scores.values[self._on_page[row - 1], index]
-                told += f", {self._session.class_names[index]}: {value:.6g}"
-            self._readout.value = note(told)
+    def _tell_cell(self, row: int, column: int) -> str:
+        chosen = self._row_at(row - 1)
+        if chosen is None or self._scores is None:
+            return ""
+        told = f"sample {chosen}"
+        if column == 0:
+            words = self._session.label_words(chosen)
+            told += "" if words is None else f", is {words}"
+            if self._session.label_sets is None:
+                predicted = int(self._scores.predicted[self._on_page[row - 1]])
+                told += f", predicted {self._session.class_names[predicted]}"
+        if 1 <= column <= len(self._columns):
+            index = self._columns[column - 1]
+            value = self._scores.values[self._on_page[row - 1], index]
+            told += f", {self._session.class_names[index]}: {value:.6g}"
+        return told
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
             self.page = Page(self.page, self.lines, len(self._rows)).turned(step)
 
 
-def _figure(value: float) -> str:
+def _figure(value: float, n_decimals: int) -> str:
     if np.isnan(value):
         return "nan"
     if 0 <= value <= 1:
-        return "" if value < 0.005 else f"{value:.2f}"[value < 0.995 :]
+        text = f"{value:.{n_decimals}f}"
+        return "" if float(text) == 0 else text[float(text) < 1 :]
     return f"{value:.1f}" if abs(value) < 100 else f"{value:.0f}"

@@ -12,7 +12,7 @@ from actwidgets.core.paging import Page
 from actwidgets.core.pictures.images import ContactSheet, rgba_png
 from actwidgets.core.predictions.outcomes import OUTCOMES, filter_rows, needs_predictions
 from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, shorten
+from actwidgets.views._controls import Readout, choice, share_text, shorten
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
@@ -31,10 +31,11 @@ class SampleGallery(View):
     the true class below it where it is wrong. Of several labels a sample it is right only where
     all of them are, and is of each class that it has. A click chooses a sample, or with `several`
     adds it and takes it away again; the sample in focus has the thicker frame. Where another
-    view, or a program, chooses several samples, the gallery shows those alone.
+    view, or a program, chooses several samples, or those of a cell of the confusion matrix, the
+    gallery shows those alone.
     """
 
-    watched = ("sample", "samples", "ablations")
+    watched = ("sample", "samples", "confusion_cell", "ablations")
     class_filter = t.Int(ALL, help="only samples of this class; -1 for all").tag(option=True)
     outcome = t.Enum(OUTCOMES, "all", help="only right or wrong predictions").tag(option=True)
     several = t.Bool(False, help="a click adds to the choice").tag(option=True)
@@ -45,9 +46,10 @@ class SampleGallery(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         session = self._session
-        self._title, self._readout = w.HTML(), w.HTML("&nbsp;")
+        self._title, self._readout = w.HTML(), Readout(self._tell_cell)
         self._slider = w.IntSlider(
             description="sample",
+            tooltip="the sample in focus, by its row in the data",
             max=session.n_samples - 1,
             layout={"width": "auto", "max_width": f"{max(70 * self.columns, 280)}px"},
             style={"description_width": "52px"},
@@ -93,7 +95,7 @@ class SampleGallery(View):
         self._moved_s, self._closing = 0.0, threading.Event()
         self._filtered: Any = None
         self._drawn: Any = None
-        self._known: tuple[int, ...] = session.samples
+        self._known: tuple[Any, ...] = (session.samples, session.confusion_cell)
         self._choosing = False
         return self._title, self._slider, self._filters, self._picture, below, self._readout
 
@@ -120,7 +122,6 @@ class SampleGallery(View):
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
         self._title.value = f'<div class="aw-title">Samples <span>{counted}</span></div>'
-        self._readout.value = "&nbsp;"  # the mouse is over another picture now
         self._drawn = drawn
 
     def _filter(self) -> None:
@@ -179,12 +180,13 @@ class SampleGallery(View):
         return int(shown[place]) if column < self.columns and place < len(shown) else None
 
     def _show_what_was_chosen(self) -> None:
-        """Where others chose several samples, show those; where one, all again."""
-        samples = self._session.samples
-        if samples != self._known:
-            self._known = samples
-            if not self._choosing:
-                self.only_chosen = len(samples) > 1
+        """Where others chose several samples or a cell's, show those; where one, all again."""
+        selection = self._session.selection
+        known = selection.samples, selection.confusion_cell
+        if known != self._known:
+            was_of_cell, self._known = self._known[1] is not None, known
+            if not self._choosing or (was_of_cell and not selection.chosen):
+                self.only_chosen = bool(selection.chosen)
 
     def _select(self, **choice: Any) -> None:
         self._choosing = True
@@ -240,21 +242,21 @@ class SampleGallery(View):
             elif not self.several:
                 self._select(sample=chosen, samples=(chosen,))
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the sample"):
-            chosen = self._row_at(row, column)
-            if chosen is not None:
-                predicted, true = self._classes(chosen)
-                told = [f"sample {chosen}"]
-                if predicted is not None:
-                    sure = ""
-                    if self._session.label_sets is None:
-                        confidence = float(self._session.scores([chosen]).confidence[0])
-                        sure = f" ({confidence:.2f})"
-                    told.append(f"predicted {predicted}{sure}")
-                if true is not None:
-                    told.append(f"is {true}")
-                self._readout.value = note(", ".join(told))
+    def _tell_cell(self, row: int, column: int) -> str:
+        chosen = self._row_at(row, column)
+        if chosen is None:
+            return ""
+        predicted, true = self._classes(chosen)
+        told = [f"sample {chosen}"]
+        if predicted is not None:
+            sure = ""
+            if self._session.label_sets is None:
+                confidence = float(self._session.scores([chosen]).confidence[0])
+                sure = f" ({share_text(confidence)})"
+            told.append(f"predicted {predicted}{sure}")
+        if true is not None:
+            told.append(f"is {true}")
+        return ", ".join(told)
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):

@@ -7,10 +7,10 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.pictures.images import ContactSheet, framed_box, rgba_png
+from actwidgets.core.pictures.images import ContactSheet, rgba_png
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.session import Selection
-from actwidgets.views._controls import note, shorten
+from actwidgets.views._controls import Readout, note, shorten
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL
@@ -31,7 +31,7 @@ class TopSamples(PassView):
     rows = t.Int(2, min=1, max=3, help="rows of pictures").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), w.HTML("&nbsp;")
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
         self._sheet = Picture(with_words=True)
         self._sheet.on_click(self._on_user_click)
         self._sheet.on_hover(self._on_user_hover)
@@ -79,15 +79,16 @@ class TopSamples(PassView):
         session = self._session
         sheet = ContactSheet(self.columns, -(-len(rows) // self.columns))
         pictures = list(session.pictures(rows))
+        boxes = None
         if field is not None and self._values[0] > self._values[-1]:
             places = session.peak_positions(rows)
-            pictures = [
-                framed_box(picture, *field.box(place, picture.shape[:2]))
+            boxes = [
+                field.box(place, picture.shape[:2])
                 for picture, place in zip(pictures, places, strict=True)
             ]
         self._sheet.set_size(sheet.height_px, sheet.width_px)
         self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
-        self._sheet.show(rgba_png(sheet.compose(pictures, frames)))
+        self._sheet.show(rgba_png(sheet.compose(pictures, frames, boxes)))
         places, texts = [], []
         for place, (row, value) in enumerate(zip(rows, self._values, strict=True)):
             line, column = divmod(place, self.columns)
@@ -107,12 +108,11 @@ class TopSamples(PassView):
             if place is not None:
                 self._session.select(sample=int(self._rows[place]))
 
-    def _on_user_hover(self, row: int, column: int) -> None:
-        with self._session.lock, self._guard("could not read the value"):
-            place, session = self._place(row, column), self._session
-            if place is None:
-                return
-            sample = int(self._rows[place])
-            name = session.label_words(sample)
-            told = f"sample {sample:,}" if name is None else f"sample {sample:,}, {name}"
-            self._readout.value = note(f"{told}: {self._values[place]:.4g}")
+    def _tell_cell(self, row: int, column: int) -> str:
+        place, session = self._place(row, column), self._session
+        if place is None:
+            return ""
+        sample = int(self._rows[place])
+        name = session.label_words(sample)
+        told = f"sample {sample:,}" if name is None else f"sample {sample:,}, {name}"
+        return f"{told}: {self._values[place]:.4g}"

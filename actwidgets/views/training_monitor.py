@@ -20,7 +20,6 @@ OFTEN = {
     "each epoch": ("epochs", 1.0),
     "each batch": ("batches", 1.0),
 }
-NO_TRAINING = "no training yet: give fit callbacks=[monitor.callback]"
 
 
 class TrainingMonitor(View):
@@ -45,6 +44,7 @@ class TrainingMonitor(View):
     metric = t.Unicode("", help="which is shown beside the loss; the first by default").tag(
         option=True
     )
+    spelled = t.Unicode("monitor.callback", help="how a cell calls its callback").tag(option=True)
     width_px = t.Int(760, min=320, help="of the two figures together").tag(option=True)
 
     def __init__(self, session: Session, **options: Any) -> None:
@@ -129,13 +129,19 @@ class TrainingMonitor(View):
             self.other.show(watch.curves, shown)
         self._status.value = self._told()
 
+    def _no_training(self) -> str:
+        """What to give `fit`, as HTML; a click on the code marks all of it, to be copied."""
+        code = html.escape(f"callbacks=[{self.spelled}]", quote=True)
+        code = f'<code style="user-select: all; cursor: text">{code}</code>'
+        return f'<div class="aw-note">no training yet: give fit {code}</div>'
+
     def _told(self) -> str:
         watch = self._watch
         failure = ""
         if watch.failure:
             failure = f'<div class="aw-note">could not show it: {html.escape(watch.failure)}</div>'
         if not watch.state:
-            return note(NO_TRAINING) + failure
+            return self._no_training() + failure
         now = watch.moment
         epoch = now.epoch + (now.step_of_epoch > 0)  # the one under way
         of_all = f" of {now.n_epochs}" if now.n_epochs else ""

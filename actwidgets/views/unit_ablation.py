@@ -13,7 +13,7 @@ from actwidgets.core.paging import Page
 from actwidgets.core.predictions.confusion import Confusion, MultilabelConfusion
 from actwidgets.session import Selection
 from actwidgets.views._class_figure import class_figure
-from actwidgets.views._controls import choice, note, unique_short
+from actwidgets.views._controls import choice, note, share_text, unique_short
 from actwidgets.views._pager import Pager
 from actwidgets.views._prediction_view import PredictionView
 from actwidgets.views._unit_tiles import UnitTiles
@@ -46,6 +46,7 @@ class UnitAblation(PredictionView):
         self._following = False
         slider = w.FloatSlider(
             description="scale",
+            tooltip="",
             min=0.0,
             max=3.0,
             step=0.05,
@@ -87,6 +88,7 @@ class UnitAblation(PredictionView):
             [self.recall],
             scales,
             self._names,
+            n_shown=CLASSES_UP_TO,
             width_px=self.width_px,
             height_share=0.34,
             label="recall",
@@ -97,7 +99,7 @@ class UnitAblation(PredictionView):
         return f"Unit ablation <span>{html.escape(selection.layer)}</span>"
 
     def _seen_in(self, selection: Selection) -> list[Any]:
-        rows = () if self._session.predicts_classes else selection.several  # told on average
+        rows = () if self._session.predicts_classes else selection.chosen  # told on average
         return [*super()._seen_in(selection), rows]
 
     def _missing(self) -> str:
@@ -173,7 +175,7 @@ class UnitAblation(PredictionView):
         for ablated in (False, True):
             scores = session.scores([selection.sample], ablated=ablated)
             name = session.class_names[int(scores.predicted[0])]
-            texts.append(f"{html.escape(name)} {scores.confidence[0]:.2f}")
+            texts.append(f"{html.escape(name)} {share_text(float(scores.confidence[0]))}")
         return f"<br>sample {selection.sample}: {' → '.join(texts)}"
 
     def _mine(self, selection: Selection) -> tuple[int, ...]:

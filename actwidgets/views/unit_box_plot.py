@@ -34,7 +34,7 @@ class UnitBoxPlot(PassView):
     class.
     """
 
-    watched = ("layer", "unit", "class_index", "several")
+    watched = ("layer", "unit", "class_index", "chosen")
     width_px = t.Int(560, min=200, help="width of the plot").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -64,6 +64,7 @@ class UnitBoxPlot(PassView):
             [self.outliers, self.boxes, self.chosen],
             scales,
             self._names,
+            n_shown=CLASSES_UP_TO,
             width_px=self.width_px,
             height_share=0.5,
         )
@@ -113,7 +114,7 @@ class UnitBoxPlot(PassView):
                 self.outliers.y = [value for _, value in beyond]
 
     def _paint_chosen(self, selection: Selection) -> None:
-        rows = selection.several[:CHOSEN_UP_TO]
+        rows = selection.chosen[:CHOSEN_UP_TO]
         shown = set(self._classes.tolist())
         session = self._session
         labels = session.labels if session.label_sets is None else session.label_sets
@@ -141,7 +142,7 @@ class UnitBoxPlot(PassView):
             n_drawn = sum(np.isfinite(each).sum() for each in boxes.outliers)
             drawn = "" if n_drawn == n_beyond else f"{n_drawn:,} of "
             text += f"; {drawn}{n_beyond:,} beyond the whiskers"
-        n_chosen = len(self._session.selection.several)
+        n_chosen = len(self._session.selection.chosen)
         if n_chosen:
             first = f"the first {CHOSEN_UP_TO} of " if n_chosen > CHOSEN_UP_TO else ""
             text += f"; dots: {first}{n_chosen:,} chosen samples"

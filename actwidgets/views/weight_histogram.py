@@ -64,7 +64,9 @@ class WeightHistogram(View):
             layout={"width": "140px"},
         )
         self._keep.on_click(self._on_user_keep)
-        log = w.Checkbox(description="log counts", indent=False, layout={"width": "100px"})
+        log = w.Checkbox(
+            description="log counts", tooltip="", indent=False, layout={"width": "100px"}
+        )
         self._controls = w.HBox(
             [
                 self._whats,

@@ -1,9 +1,11 @@
 """A classifier under the mouse: every click is followed by all the other views, and back."""
 
+import io
 import re
 
 import numpy as np
 import pytest
+from PIL import Image
 
 SETUP = """
 import ipywidgets, numpy as np, actwidgets as aw
@@ -20,8 +22,10 @@ gallery, maps = aw.SampleGallery(session), aw.FeatureMapGrid(session)
 boxes = aw.UnitBoxPlot(session)
 kernels, table = aw.KernelGrid(session), aw.PredictionTable(session)
 ablation, counts = aw.UnitAblation(session), aw.ClassCounts(session)
+classes, clustered = (aw.ClassSimilarityMatrix(session, order=o) for o in ("class", "clustered"))
 upper = ipywidgets.HBox([ipywidgets.VBox([matrix, table]), ipywidgets.VBox([gallery, maps])])
-ipywidgets.VBox([crumbs, upper, ipywidgets.HBox([boxes, kernels]), ablation, counts])
+ipywidgets.VBox([crumbs, upper, ipywidgets.HBox([boxes, kernels]), ablation, counts,
+    ipywidgets.HBox([classes, clustered])])
 """
 
 
@@ -65,8 +69,14 @@ def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(no
     columns = sorted({round(place["x"]) for place in places})
     wanted_place = columns[pair[1]], rows[pair[0]]
     found = [(round(place["x"]), round(place["y"])) for place in places]
-    cells.nth(found.index(wanted_place)).click()
+    clicked = cells.nth(found.index(wanted_place))
+    clicked.click()
     notebook.wait_until("list(session.samples)", wanted)
+    line = _view(notebook, "Confusion matrix").locator(".bqplot .curve path.line")
+    notebook.wait_until(lambda: line.is_visible())
+    notebook.settle()
+    box = "e => { const b = e.getBoundingClientRect(); return [b.x, b.y, b.width, b.height]; }"
+    np.testing.assert_allclose(line.evaluate(box), clicked.evaluate(box), atol=1)
     _changes(notebook, "Feature maps", maps)
     _changes(notebook, "Samples", gallery)
     told = f"{len(wanted)} chosen of"
@@ -78,7 +88,7 @@ def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(no
 
 def test_breadcrumbs_take_it_back(notebook):
     before = _picture(notebook, r"Samples(?! by)")
-    notebook.page.locator("button.aw-crumb", has_text="taken for").click()
+    notebook.page.locator("button.aw-crumb", has_text="true 8 → predicted 8 (41)").click()
     notebook.wait_until("len(session.samples)", 1)
     _changes(notebook, "Samples", before)
     notebook.page.get_by_text("chosen of").wait_for(state="detached")
@@ -136,4 +146,78 @@ def test_a_bar_chooses_the_class_and_nothing_failed(notebook):
         "[each.error for each in (crumbs, matrix, gallery, maps, boxes, kernels, table, ablation)]"
     )
     assert set(notebook.evaluate(errors)) == {""}
+    notebook.assert_no_errors()
+
+
+def _names_down(notebook, view):
+    """What stands at the left of a matrix, from top to bottom."""
+    ticks = view.locator(".bqplot .tick text")
+    found = [
+        (ticks.nth(i).bounding_box(), ticks.nth(i).text_content()) for i in range(ticks.count())
+    ]
+    leftmost = min(box["x"] + box["width"] for box, _ in found)
+    return [
+        text
+        for box, text in sorted(found, key=lambda each: each[0]["y"])
+        if box["x"] + box["width"] < leftmost + 8
+    ]
+
+
+def _shot(view):
+    return np.asarray(Image.open(io.BytesIO(view.screenshot())).convert("RGB")).astype(int)
+
+
+def _same(one, other):
+    return one.shape == other.shape and (abs(one - other).max(axis=2) > 40).mean() < 0.002
+
+
+def test_what_the_mouse_told_goes_as_it_leaves(notebook):
+    notebook.execute("session.select(layer='conv_1', samples=(3,), class_index=None)")
+    view = _view(notebook, "Confusion matrix")
+    cells = view.locator(".heatmapcell")
+    cells.nth(40).hover()
+    told = view.get_by_text(re.compile(r"^\d+ samples? of .* taken for"))
+    told.wait_for()
+    notebook.page.mouse.move(5, 5)
+    told.wait_for(state="detached")
+    maps = _view(notebook, "Feature maps")
+    figure = maps.locator(".bqplot").last
+    figure.scroll_into_view_if_needed()
+    figure.hover(position={"x": 100, "y": 12})
+    maps.get_by_text("sample 3, unit").wait_for()
+    notebook.execute("session.sample = 5")  # the mouse stays where it is
+    maps.get_by_text("sample 5, unit").wait_for()
+    notebook.page.mouse.move(5, 5)
+    maps.get_by_text(re.compile(r"^sample \d+, unit")).wait_for(state="detached")
+
+
+def test_no_label_has_null_for_a_tooltip(notebook):
+    labels = notebook.page.locator(".aw-view .widget-label")
+    titles = labels.evaluate_all("all => all.filter(e => e.textContent).map(e => e.title)")
+    assert titles
+    assert "null" not in titles
+
+
+def test_after_a_reload_every_figure_looks_as_before(notebook):
+    wanted = ("Confusion matrix", "Class similarity", r"Unit \d+ by class", "Unit ablation")
+    wanted += ("Samples by class", "Predictions", "Kernels", "Feature maps", r"Samples(?! by)")
+    notebook.execute("session.select(layer='dense', samples=(3, 5, 8), class_index=None)")
+    notebook.execute("session.wait()")
+    notebook.page.mouse.move(5, 5)
+    notebook.settle(1500)
+    before = {title: _shot(_view(notebook, title)) for title in wanted}
+    clustered = notebook.page.locator(".aw-view", has_text="Class similarity").last
+    before_clustered = _shot(clustered)
+    down = [str(digit) for digit in range(10)]
+    assert _names_down(notebook, _view(notebook, "Confusion matrix")) == [*down, "precision"]
+    notebook.reload()
+    _view(notebook, "Confusion matrix").wait_for()
+    notebook.settle(2500)
+    assert _names_down(notebook, _view(notebook, "Confusion matrix")) == [*down, "precision"]
+    assert _names_down(notebook, _view(notebook, "Class similarity")) == down
+    changed = [title for title in wanted if not _same(before[title], _shot(_view(notebook, title)))]
+    assert changed == []
+    assert _same(before_clustered, _shot(clustered))
+    cells = _view(notebook, "Confusion matrix").locator(".heatmapcell")
+    cells.nth(0).wait_for()
     notebook.assert_no_errors()

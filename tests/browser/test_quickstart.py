@@ -13,8 +13,7 @@ INPUT, MAPS, GALLERY = 1, 2, 0  # places of the pictures on the page
 def notebook(lab):
     notebook = lab.open(QUICKSTART)
     notebook.run_all()
-    # The last cells choose another layer; begin where a reader would.
-    notebook.execute("session.select(layer='conv_2', samples=(0,), unit=0)")
+    notebook.execute("lower, session = session, app.session; session.wait()")
     return notebook
 
 
@@ -33,6 +32,14 @@ def _click_at(notebook, place, across, down):
 def test_every_cell_runs_and_nothing_complains(notebook):
     notebook.assert_no_errors()
     assert notebook.evaluate("app.error") == ""
+
+
+def test_after_run_all_the_workbench_shows_what_the_text_says(notebook):
+    shown = "[session.layer, list(session.samples), len(app.views['FeatureMapGrid']._units)]"
+    assert notebook.evaluate(shown) == ["conv_1", [0], 16]
+    below = notebook.evaluate("[lower.layer, list(lower.samples), lower.unit]")
+    assert below == ["dense", [3, 5, 8], 4]
+    notebook.execute("session.select(layer='conv_2', samples=(0,), unit=0)")
 
 
 def test_dragging_the_slider_changes_the_maps_in_place(notebook):

@@ -91,7 +91,7 @@ def test_below_follow_the_classes_nearest_first_with_real_samples(session, view)
 
 
 def test_the_mouse_over_a_cell_tells_both_classes(session, view):
-    view.matrix._handle_custom_msgs(None, _event("hover", "point", 0, 2))
+    view.matrix._handle_custom_msgs(None, _event("hover", "data", 0, 2))
     assert "shirt – bag: no activity or no samples" in view._readout.value
 
 

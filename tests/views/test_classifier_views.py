@@ -10,8 +10,10 @@ from fakes import FakeProbe, messages, open_widgets, wiretap
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.core.predictions.output_kind import OutputKind
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, SelectionError
 from actwidgets.session import Session
+from actwidgets.views._class_figure import class_ticks, tick_count
+from actwidgets.views._controls import share_text
 from actwidgets.views.breadcrumbs import Breadcrumbs
 from actwidgets.views.class_counts import ClassCounts
 from actwidgets.views.confusion_matrix import ConfusionMatrix
@@ -90,6 +92,73 @@ def test_a_click_on_a_cell_a_row_or_a_column_chooses_its_samples(session):
     _click(view.matrix, 2, 0)  # nothing there
     assert session.samples == tuple(range(2, 30, 3))
     assert "0 samples of bag taken for &lt;b&gt;shirt" in view._readout.value
+
+
+def _line(view):
+    line = view._cells.line
+    return (
+        [[float(x), float(y)] for x, y in zip(line.x, line.y, strict=True)] if line.visible else []
+    )
+
+
+def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
+    view, crumbs, gallery = ConfusionMatrix(session), Breadcrumbs(session), SampleGallery(session)
+    chip = crumbs.buttons["samples"]
+    assert _line(view) == []
+    _click(view.matrix, 0, 1)
+    assert session.confusion_cell == (0, 1)
+    assert _line(view) == [[1, 0], [2, 0], [2, 1], [1, 1], [1, 0]]
+    assert chip.description == "true <b>shirt → predicted coat (5)  ×"
+    _click(view.matrix, 1, 3)
+    assert _line(view)[0::2] == [[0, 1], [4, 2], [0, 1]]
+    assert chip.description == "true coat (15)  ×"
+    _click(view.matrix, 3, 2)
+    assert chip.description == "predicted bag (10)  ×"
+    session.sample = 0  # one of its samples makes room
+    assert (_line(view), session.confusion_cell) == ([], None)
+    session.select(samples=(4, 10, 16, 22, 28), confusion_cell=(0, 1))
+    assert _line(view)
+    session.select(samples=(4, 10))
+    assert (_line(view), session.confusion_cell) == ([], None)
+    assert chip.description == "2 samples of <b>shirt taken for coat  ×"
+    assert (view.error, crumbs.error, gallery.error) == ("", "", "")
+
+
+def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
+    probe = FakeProbe()
+    session = Session(probe, data[0][:9], data[1][:9], class_names=NAMES)
+    view, crumbs = ConfusionMatrix(session), Breadcrumbs(session)
+    gallery, table = SampleGallery(session, columns=2, rows=1), PredictionTable(session)
+    assert session.confusion().samples(0, 2) == (2, 8)
+    assert session.confusion().samples(0, 1) == (4,)
+    _click(view.matrix, 0, 1)
+    assert (session.samples, session.class_index) == ((4,), 0)
+    assert crumbs.buttons["samples"].description == "true <b>shirt → predicted coat (1)  ×"
+    assert gallery._rows.tolist() == table._rows.tolist() == [4]
+    assert "1 chosen of 9" in gallery._title.value
+    crumbs.buttons["samples"].click()
+    assert (session.samples, session.confusion_cell) == ((4,), None)
+    assert crumbs.buttons["samples"].layout.display == "none"
+    assert (len(gallery._rows), len(table._rows), _line(view)) == (9, 9, [])
+    assert gallery.page == 2  # where it is among all
+
+
+def test_of_a_cell_whose_samples_are_predicted_otherwise_now_the_chip_says_so(session, probe):
+    view, crumbs = ConfusionMatrix(session), Breadcrumbs(session)
+    _click(view.matrix, 0, 1)
+    before = probe.predictions
+    probe.predictions = lambda x: np.roll(before(x), 1, axis=1)
+    session.refresh()
+    assert crumbs.buttons["samples"].description == "5 samples of <b>shirt taken for bag  ×"
+    assert _line(view) == []
+
+
+@pytest.mark.parametrize("cell", [3, "ab", (1,), (0, 3), (0.5, 1)])
+def test_a_cell_that_does_not_exist_is_refused(session, cell):
+    before = session.selection
+    with pytest.raises(SelectionError):
+        session.select(samples=(1, 2), confusion_cell=cell)
+    assert session.selection == before
 
 
 def test_the_worst_pairs_are_listed_and_choose_theirs(session):
@@ -293,7 +362,7 @@ def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
     _click(view._sheet.cells, 3, 2)
     assert (session.sample, session.samples) == (9, (4, 5, 9))
     view._sheet.cells._handle_custom_msgs(
-        None, {"event": "hover", "point": {"rowNum": 1, "columnNum": 2, "color": 0}}
+        None, {"event": "hover", "data": {"rowNum": 1, "columnNum": 2, "color": 0}}
     )
     assert "sample 4, coat: 1" in view._readout.value
 
@@ -519,3 +588,45 @@ def test_class_counts_and_confusion_say_that_names_in_y_are_in_alphabetical_orde
     named = Session(FakeProbe(), data[0], y, class_names=("pear", "apple", "fig"))
     assert "order" not in ClassCounts(named)._note.value
     assert named.labels.tolist() == (np.arange(len(data[0])) % 3).tolist()
+
+
+# --- very many classes -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("names", "room_px", "turned", "written"),
+    [
+        (list("0123456789"), 40, 0, 10),
+        (["ankle boot"] * 10, 40, -40, 10),
+        ([str(number) for number in range(24)], 16, -90, 24),
+        ([f"{number:03}" for number in range(30)], 16.4, -90, 30),
+        (["bullfrog"] * 60, 7, -90, 31),
+    ],
+)
+def test_names_at_an_axis_do_not_lie_upon_one_another(names, room_px, turned, written):
+    assert class_ticks(names, room_px).get("tick_rotate", 0) == turned
+    count = tick_count(len(names), room_px, names)
+    assert count == written
+    step = 1 if count == len(names) else len(names) // (count - 1)  # as bqplot counts
+    across_px = 7 * max(map(len, names)) if not turned else 11 / (1 if turned == -90 else 0.643)
+    assert step * room_px >= min(across_px, 17.2)
+
+
+def test_a_small_probability_is_told_in_figures_that_tell_something():
+    found = [share_text(share) for share in (0.0, 0.00123, 0.05, 0.0949, 0.5, 0.999)]
+    assert found == ["0.00", "0.0012", "0.05", "0.095", "0.50", "1.00"]
+
+
+def test_of_a_thousand_classes_that_are_about_as_probable_the_cells_say_so(data):
+    class Even(Many):
+        def predictions(self, x):
+            found = np.full((len(x), 1000), 0.001, np.float32)
+            found[:, 700] = 0.004
+            return found
+
+    view = PredictionTable(Session(Even(), *data), width_px=678)
+    texts = list(view._sheet.words.text)
+    assert "700" in texts
+    assert ".004" in texts
+    assert "loss" in texts
+    assert view._sheet.figure.layout.width == f"{168 + 12 * 30 + 144}px"

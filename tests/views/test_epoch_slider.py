@@ -27,19 +27,19 @@ def view(session):
 
 
 def test_it_tells_the_epoch_and_the_metrics_of_the_snapshot(session, view):
-    assert "epoch 1.5" in view._readout.value
-    assert "loss 0.25" in view._readout.value
-    assert "&lt;i&gt;acc&lt;/i&gt; 0.3" in view._readout.value
-    assert "snapshot 4 of 4" in view._readout.value
+    assert "epoch 1.5" in view._epoch.value
+    assert "loss 0.25" in view._epoch.value
+    assert "&lt;i&gt;acc&lt;/i&gt; 0.3" in view._epoch.value
+    assert "snapshot 4 of 4" in view._epoch.value
     session.at = 0
-    assert "epoch 0 <span>before training · snapshot 1 of 4" in view._readout.value
+    assert "epoch 0 <span>before training · snapshot 1 of 4" in view._epoch.value
 
 
 def test_snapshots_that_cannot_be_read_are_told(session, view):
-    assert "read" not in view._readout.value
+    assert "read" not in view._epoch.value
     session.recording.refused = {"snapshot-000001.npz": "it is cut off"}
     session.refresh()
-    assert "snapshot 4 of 4 · 1 cannot be read" in view._readout.value
+    assert "snapshot 4 of 4 · 1 cannot be read" in view._epoch.value
 
 
 def test_the_validation_is_told_behind_what_it_is_of(session, view):
@@ -48,7 +48,7 @@ def test_the_validation_is_told_behind_what_it_is_of(session, view):
     session.recording.snapshots = (*session.recording.snapshots[:-1], last)
     session.refresh()
     told = "loss 1.5 (val 2.25) · val_&lt;b&gt; 1 · snapshot 4 of 4"
-    assert f"<span>{told}</span>" in view._readout.value
+    assert f"<span>{told}</span>" in view._epoch.value
 
 
 @pytest.mark.parametrize("name", ["_slider", "_play"])

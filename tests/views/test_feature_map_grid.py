@@ -92,7 +92,7 @@ def test_units_are_paged_and_counted(session):
 def test_sorting_by_peak_puts_the_strongest_unit_first(session):
     session.sample = 3
     grid = FeatureMapGrid(session, order="peak", units_per_page=4)
-    grid._maps.cells._handle_custom_msgs(None, _event("hover", "point", 0, 1))
+    grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 0, 1))
     assert "unit 18" in grid._readout.value  # units count up, so the last is the strongest
 
 
@@ -103,7 +103,7 @@ def _event(event, key, row, column):
 def test_the_mouse_over_a_map_tells_unit_and_values(session):
     session.sample = 3
     grid = FeatureMapGrid(session)
-    grid._maps.cells._handle_custom_msgs(None, _event("hover", "point", 1, 2))
+    grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 1, 2))
     assert "sample 3, unit 10: mean 33, peak 33 at row 0, column 0" in grid._readout.value
 
 
@@ -139,7 +139,7 @@ def test_not_a_number_has_a_colour_of_its_own(data):
     grid = FeatureMapGrid(Session(Broken(), *data, sample=3))
     assert (_tile(grid, 0, 2)[0, 0, :3] == NAN_COLOUR).all()
     assert not (_tile(grid, 0, 2)[-1, -1, :3] == NAN_COLOUR).all()
-    grid._maps.cells._handle_custom_msgs(None, _event("hover", "point", 0, 2))
+    grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 0, 2))
     assert "peak 9 at row 0, column 1; 1 values are not a number" in grid._readout.value
 
 

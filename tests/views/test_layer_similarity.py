@@ -65,9 +65,9 @@ def test_a_click_chooses_the_layer_of_the_row_and_frames_it(data):
 
 def test_the_mouse_tells_the_value_and_names_are_escaped(data):
     view = LayerSimilarity(_session(data))
-    view._picture.cells._handle_custom_msgs(None, _event("hover", "point", 0, 3))
+    view._picture.cells._handle_custom_msgs(None, _event("hover", "data", 0, 3))
     assert "&lt;i&gt;layer 0 – &lt;i&gt;layer 2: 1.000" in view._readout.value
-    view._picture.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))  # a name
+    view._picture.cells._handle_custom_msgs(None, _event("hover", "data", 0, 0))  # a name
     assert view.error == ""
 
 

@@ -92,8 +92,21 @@ def test_moving_the_layer_works_nothing_out_again(session, monkeypatch):
 
 def test_the_mouse_tells_the_ratio(session):
     view = LayerStrip(session)
-    view._strip.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))
+    view._strip.cells._handle_custom_msgs(None, _event("hover", "data", 0, 0))
     assert "conv: Fisher&#x27;s ratio" in view._readout.value
+
+
+def test_what_the_mouse_tells_is_worked_out_again_and_goes_as_it_leaves(session):
+    view = LayerStrip(session)
+    cells, profiles = view._strip.cells, session.profiles(every_layer=True)
+    cells._handle_custom_msgs(None, _event("hover", "data", 0, 1))
+    assert f"ratio {profiles.fisher_ratio('dense'):.4g}<" in view._readout.value
+    view.first, view.second = 0, 1
+    assert f"ratio {profiles.fisher_ratio('dense', (0, 1)):.4g}<" in view._readout.value
+    view.children[-1].click()  # as the page does
+    assert view._readout.value == "&nbsp;"
+    view.second = 2
+    assert view._readout.value == "&nbsp;"
 
 
 def test_without_labels_there_is_nothing_to_show(data):

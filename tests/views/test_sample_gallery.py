@@ -186,7 +186,7 @@ def test_turning_pages(session):
 def test_the_mouse_over_a_sample_tells_what_it_is(session):
     gallery = SampleGallery(session)
     cell = {"rowNum": 0, "columnNum": 2, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
     assert "sample 2, predicted bag (1.00), is shirt" in gallery._readout.value
 
 
@@ -216,7 +216,7 @@ def test_one_output_tells_two_classes_apart(data):
 def test_the_mouse_tells_how_probable_the_class_is_that_is_predicted(data):
     gallery = SampleGallery(Session(_OneOutput(), *data, class_names=("shirt", "coat")))
     cell = {"rowNum": 0, "columnNum": 0, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
     assert "predicted shirt (1.00), is shirt" in gallery._readout.value  # of an output of 0
 
 
@@ -230,6 +230,6 @@ def test_of_a_regression_no_class_is_told(data):
 def test_hostile_class_names_stay_text(data, name):
     gallery = SampleGallery(Session(FakeProbe(), *data, class_names=(name, "b", "c")))
     cell = {"rowNum": 0, "columnNum": 0, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "point": cell})
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
     assert name not in gallery._readout.value
     assert "&lt;img" in gallery._readout.value or "&amp;" in gallery._readout.value

@@ -149,7 +149,7 @@ def test_a_click_chooses_the_sample(session):
     view = TopSamples(session)
     view._sheet.cells._handle_custom_msgs(None, _event("element_click", "data", 1, 0))
     assert session.sample == 21
-    view._sheet.cells._handle_custom_msgs(None, _event("hover", "point", 0, 0))
+    view._sheet.cells._handle_custom_msgs(None, _event("hover", "data", 0, 0))
     assert "sample 29, coat: 30" in view._readout.value
 
 
@@ -161,10 +161,15 @@ def test_what_the_unit_sees_is_framed(session):
     picture = np.asarray(Image.open(io.BytesIO(view._sheet.image.image.value)).convert("RGB"))
     framed = (picture[:70, 70:140] == FRAME_COLOUR).all(axis=2)  # the second: not in focus
     rows, columns = np.nonzero(framed)
-    # Pictures are 6x8, enlarged seven times: rows 3 to 5 and columns 5 to 7.
-    assert rows.max() - rows.min() + 1 == 21
-    assert columns.max() - columns.min() + 1 == 21
-    assert columns.min() > 35
+    # Pictures are 6x8, enlarged seven times, in the middle of 60x60 with a margin of 5: the
+    # pixels of rows 3 to 5 and columns 5 to 7, which the line of two pixels goes around.
+    top, left = 5 + 9 + 3 * 7, 5 + 2 + 5 * 7
+    assert (rows.min(), rows.max()) == (top - 2, top + 21 + 1)
+    assert (columns.min(), columns.max()) == (left - 2, left + 21 + 1)
+    assert not framed[top : top + 21, left : left + 21].any(), "what it points at is hidden"
+    assert framed.sum() == 25**2 - 21**2
+    whole = np.asarray(Image.open(io.BytesIO(view.png(scale=2))).convert("RGB"))
+    assert (whole == FRAME_COLOUR).all(axis=2).sum() >= 15 * 4 * (25**2 - 21**2)
 
 
 def test_a_unit_that_does_the_same_on_all_says_so(session):

@@ -1,8 +1,10 @@
 """Animated GIFs of frames: exact where no more than 256 colours are in them."""
 
 import io
-from collections.abc import Sequence
+import struct
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,7 @@ Pixels = NDArray[np.uint8]
 MOST_COLOURS = 256
 LONGEST = 65535  # a side, in pixels: the format has no room for more
 SHORTEST_CS, LONGEST_CS = 2, 65535  # readers slow down what is shorter
+SLOWEST_FPS = 1 / 86400  # a frame a day
 
 
 def gif(
@@ -29,8 +32,8 @@ def gif(
     Args:
         frames: `(row, column, 3)` uint8 each. Smaller ones lie in the upper left corner of the
             largest.
-        fps: Frames a second, up to 50. The format counts in 1/100 s: the time of each frame
-            is the nearest that keeps the whole film as long as it should be.
+        fps: Frames a second, up to 50, down to one a day. The format counts in 1/100 s: the
+            time of each frame is the nearest that keeps the whole film as long as it should be.
         loop: Whether it begins again at its end.
         paper: Colour around smaller frames; that of the first frame's corner where None.
 
@@ -39,20 +42,21 @@ def gif(
         all, the paper included, every pixel has exactly its own; beyond that each colour is
         replaced by the nearest of 256 of them that are chosen for all frames together
         (`colour_error` tells how far off). No dithering: a map is not to flicker. Equal
-        frames in a row are kept as one that stays longer.
+        frames in a row are kept as one that stays longer; beyond 655.35 s, for which the format
+        has no number, a pixel of it is repeated.
 
     Raises:
-        DataError: No frames, a frame that is no picture, too large, or `fps` out of 0..50.
+        DataError: No frames, a frame that is no picture, too large, or `fps` out of its range.
     """
+    require_fps(fps)
     shown = [_checked(frame) for frame in frames]
     if not shown:
         raise DataError("a film needs a frame at least; got none")
-    if not 0 < fps <= 100 / SHORTEST_CS:
-        raise DataError(f"fps lies above 0 and up to {100 // SHORTEST_CS}; got {fps}")
     shown = on_one_size(shown, paper)
     colours, codes = _coded(shown)
+    stills, times = _without_repeats(codes, frame_times(len(codes), fps))
     images = []
-    for frame in codes:
+    for frame in stills:
         image = Image.fromarray(frame)
         image.putpalette(colours.tobytes())
         images.append(image)
@@ -62,19 +66,96 @@ def gif(
         "gif",
         save_all=True,
         append_images=images[1:],
-        duration=[10 * each for each in frame_times(len(images), fps)],
+        duration=[10 * min(each, LONGEST_CS) for each in times],
         disposal=1,
         optimize=False,
         **({"loop": 0} if loop else {}),
     )
-    return file.getvalue()
+    film = file.getvalue()
+    if max(times) <= LONGEST_CS:
+        return film
+    return _prolonged(film, times, [int(frame[0, 0]) for frame in stills])
+
+
+def require_fps(fps: float) -> None:
+    """Refuse a speed that a GIF cannot have.
+
+    Raises:
+        DataError: Not a number from one frame a day to 50 a second.
+    """
+    if not isinstance(fps, Real) or not SLOWEST_FPS <= fps <= 100 / SHORTEST_CS:
+        raise DataError(
+            f"fps lies above 0, a frame a day at least, and up to {100 // SHORTEST_CS}; got {fps}"
+        )
 
 
 def frame_times(n_frames: int, fps: float) -> list[int]:
     """How long each frame stays, in 1/100 s: their sum is that of the film, rounded."""
     ends = [round(100 * place / fps) for place in range(n_frames + 1)]
-    times = [after - before for before, after in pairwise(ends)]
-    return [min(max(each, SHORTEST_CS), LONGEST_CS) for each in times]
+    return [max(after - before, SHORTEST_CS) for before, after in pairwise(ends)]
+
+
+def _without_repeats(
+    codes: Sequence[Pixels], times: Sequence[int]
+) -> tuple[list[Pixels], list[int]]:
+    """Frames that differ from the one before, and how long each stays with its repeats.
+
+    Pillow does the same, but adds up times beyond what it can then write.
+    """
+    stills: list[Pixels] = []
+    stays: list[int] = []
+    for frame, time in zip(codes, times, strict=True):
+        if stills and np.array_equal(stills[-1], frame):
+            stays[-1] += time
+        else:
+            stills.append(frame)
+            stays.append(time)
+    return stills, stays
+
+
+def _prolonged(film: bytes, times: Sequence[int], corners: Sequence[int]) -> bytes:
+    """A GIF whose frames stay as long as they should: behind each, its corner pixel again.
+
+    Args:
+        film: Whose frames stay for `LONGEST_CS` at most; all share the global colour table.
+        times: How long each is to stay, in 1/100 s.
+        corners: The code of the upper left pixel of each.
+    """
+    parts, start = [], 0
+    for end, time, corner in zip(_ends_of_frames(film), times, corners, strict=True):
+        parts.append(film[start:end])
+        left = time - LONGEST_CS
+        while left > 0:
+            parts.append(_one_pixel(corner, min(left, LONGEST_CS)))
+            left -= LONGEST_CS
+        start = end
+    return b"".join([*parts, film[start:]])
+
+
+def _one_pixel(code: int, time_cs: int) -> bytes:
+    """A frame that draws the upper left pixel alone, by the global colour table."""
+    control = struct.pack("<BBBBHBB", 0x21, 0xF9, 4, 1 << 2, time_cs, 0, 0)
+    place = struct.pack("<BHHHHB", 0x2C, 0, 0, 1, 1, 0)
+    codes = 256 | code << 9 | 257 << 18  # clear, the pixel, end: 9 bits each, the lowest first
+    return control + place + bytes([8, 4]) + codes.to_bytes(4, "little") + b"\0"
+
+
+def _ends_of_frames(film: bytes) -> Iterator[int]:
+    """Where the data of each frame ends. References: GIF89a, 1990, appendix B."""
+    place = 13 + _table_size(film[10])
+    while film[place] != 0x3B:
+        is_frame = film[place] == 0x2C
+        place += 11 + _table_size(film[place + 9]) if is_frame else 2  # a code size, or a label
+        while film[place]:
+            place += 1 + film[place]
+        place += 1
+        if is_frame:
+            yield place
+
+
+def _table_size(flags: int) -> int:
+    """Bytes of the colour table that a descriptor with these flags brings along."""
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 
 def colour_error(frames: Sequence[ArrayLike]) -> int:

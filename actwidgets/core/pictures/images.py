@@ -15,6 +15,8 @@ from actwidgets.core.arrays import as_maps, to_unit_range
 from actwidgets.core.pictures.colormaps import FRAME_COLOUR, GAP
 
 Pixels = NDArray[np.uint8]
+Box = tuple[tuple[int, int], tuple[int, int]]  # first row and the one behind the last; columns
+OUTLINE_PX = 2  # around a part of a picture
 _LETTER_PX = 11
 _LONG = 4  # a picture so many times longer than wide is a sequence
 
@@ -80,26 +82,6 @@ def text_pictures(texts: Sequence[Any], side: int = 60) -> Pixels:
     return pictures
 
 
-def framed_box(pixels: Pixels, rows: tuple[int, int], columns: tuple[int, int]) -> Pixels:
-    """A copy of a picture with a frame inside a box.
-
-    Args:
-        pixels: `(row, column, 3)` uint8.
-        rows: First row of the box, and the one behind its last.
-        columns: Likewise.
-
-    Returns:
-        The same shape. The frame is a pixel wide, more on a large picture, so that it is
-        still seen where that is shown small.
-    """
-    framed = pixels.copy()
-    width = max(1, max(pixels.shape[:2]) // 56)
-    box = framed[slice(*rows), slice(*columns)]
-    for edge in (box[:width], box[-width:], box[:, :width], box[:, -width:]):
-        edge[...] = FRAME_COLOUR
-    return framed
-
-
 def fit(pixels: Pixels, height: int, width: int) -> Pixels:
     """One picture in a box of `height` x `width`, with its proportions, in the middle.
 
@@ -112,21 +94,28 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
         `(height, width, 4)` uint8, transparent around the picture. Enlarged by whole pixels
         where the box is at least twice as large, smoothly where it is not; reduced by averaging.
     """
-    rows, columns = pixels.shape[:2]
-    scale = min(height / rows, width / columns)
-    if scale >= 2:
-        scale = int(scale)
-    new_height, new_width = max(1, round(rows * scale)), max(1, round(columns * scale))
+    scale, top, left, new_height, new_width = _fitted(pixels.shape[:2], height, width)
     if isinstance(scale, int):
         resized = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
     else:
         method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
         resized = np.asarray(Image.fromarray(pixels).resize((new_width, new_height), method))
     box = np.zeros((height, width, 4), np.uint8)
-    top, left = (height - new_height) // 2, (width - new_width) // 2
     box[top : top + new_height, left : left + new_width, :3] = resized
     box[top : top + new_height, left : left + new_width, 3] = 255
     return box
+
+
+def _fitted(
+    shape: tuple[int, ...], height: int, width: int
+) -> tuple[int | float, int, int, int, int]:
+    """Scale, top, left, height and width of a picture of this shape in a box."""
+    rows, columns = shape
+    scale = min(height / rows, width / columns)
+    if scale >= 2:
+        scale = int(scale)
+    new_height, new_width = max(1, round(rows * scale)), max(1, round(columns * scale))
+    return scale, (height - new_height) // 2, (width - new_width) // 2, new_height, new_width
 
 
 @dataclass(frozen=True)
@@ -167,12 +156,19 @@ class ContactSheet:
         """Where each column of cells begins, and the last one ends."""
         return np.arange(self.columns + 1, dtype=np.float64) * self.cell_width_px
 
-    def compose(self, pictures: Sequence[Pixels | None], frames: Sequence[int]) -> Pixels:
+    def compose(
+        self,
+        pictures: Sequence[Pixels | None],
+        frames: Sequence[int],
+        boxes: Sequence[Box] | None = None,
+    ) -> Pixels:
         """Draw the sheet.
 
         Args:
             pictures: `(row, column, 3)` uint8 each; None leaves a place empty.
             frames: Width in pixels of the frame around each picture; 0 for none.
+            boxes: A part of each picture that is outlined, in pixels of the picture: the
+                outline lies around them, and hides none of them.
 
         Returns:
             `(height_px, width_px, 4)` uint8, transparent where there is no picture.
@@ -192,7 +188,30 @@ class ContactSheet:
                 box[...] = (*FRAME_COLOUR, 255)
                 box[frame:-frame, frame:-frame] = 0
             sheet[top:bottom, left:right] = fit(picture, self.picture_px, self.picture_px)
+            if boxes is not None:
+                self._outline(sheet, top, left, picture.shape[:2], boxes[place])
         return sheet
+
+    def _outline(
+        self, sheet: Pixels, top: int, left: int, shape: tuple[int, ...], box: Box
+    ) -> None:
+        """Draw a line around a part of the picture whose place on the sheet begins there."""
+        _, down, across, height, width = _fitted(shape, self.picture_px, self.picture_px)
+        edges = []
+        for first, length, n_pixels, ends in (
+            (top + down, height, shape[0], box[0]),
+            (left + across, width, shape[1], box[1]),
+        ):
+            start, end = (first + round(each * length / n_pixels) for each in ends)
+            edges.append((start, max(end, start + 1)))  # of a large picture less than a pixel
+        (upper, lower), (near, far) = edges
+        outer = sheet[
+            max(upper - OUTLINE_PX, 0) : lower + OUTLINE_PX,
+            max(near - OUTLINE_PX, 0) : far + OUTLINE_PX,
+        ]
+        kept = sheet[upper:lower, near:far].copy()
+        outer[...] = (*FRAME_COLOUR, 255)
+        sheet[upper:lower, near:far] = kept
 
 
 def palette_png(codes: Pixels, colours: Pixels) -> bytes:

@@ -82,7 +82,7 @@ class ProbabilitySheet:
 
 
 def sheet_within(width_px: int, n_lines: int, n_classes: int) -> ProbabilitySheet:
-    """A sheet of at most a width: without the words to the right, then with narrower cells.
+    """A sheet of at most a width: with narrower cells, then without the words to the right.
 
     Args:
         width_px: The width; where narrow cells of so many classes do not fit, it is exceeded.
@@ -90,17 +90,27 @@ def sheet_within(width_px: int, n_lines: int, n_classes: int) -> ProbabilityShee
         n_classes: Classes that have a column; `classes_within` says how many fit.
     """
     whole = ProbabilitySheet(n_lines, n_classes)
-    if whole.width_px <= width_px:
-        return whole
-    cell_px = (width_px - whole.left_px) // max(n_classes, 1)
+    for right_px in (whole.right_px, 0):
+        cell_px = (width_px - whole.left_px - right_px) // max(n_classes, 1)
+        if cell_px >= CLASS_AT_LEAST_PX or not right_px:
+            break
     cell_px = min(max(cell_px, CLASS_AT_LEAST_PX), whole.class_px)
-    return ProbabilitySheet(n_lines, n_classes, class_px=cell_px, right_px=0)
+    return ProbabilitySheet(n_lines, n_classes, class_px=cell_px, right_px=right_px)
 
 
-def classes_within(width_px: int) -> int:
-    """How many classes may have a column in a sheet of this width; one in any case."""
-    fitting = (width_px - ProbabilitySheet(0, 0).left_px) // CLASS_AT_LEAST_PX
-    return min(max(fitting, 1), CLASSES_UP_TO)
+def classes_within(width_px: int, n_classes: int) -> int:
+    """How many of the classes may have a column in a sheet of this width; one in any case.
+
+    All of them, if need be without the words to the right; where some have to go in any case,
+    as many as leave these words their room, unless that were few.
+    """
+    empty = ProbabilitySheet(0, 0)
+    fitting = min((width_px - empty.left_px) // CLASS_AT_LEAST_PX, CLASSES_UP_TO)
+    if n_classes <= fitting:
+        return max(n_classes, 1)
+    beside = (width_px - empty.left_px - empty.right_px) // CLASS_AT_LEAST_PX
+    beside = min(beside, CLASSES_UP_TO)
+    return max(beside if 2 * beside >= fitting else fitting, 1)
 
 
 def shown_classes(values: Doubles, limit: int = CLASSES_UP_TO) -> Integers:

@@ -8,6 +8,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from actwidgets.core import npz_files
+from actwidgets.core.atomic_file import require_suffix
 from actwidgets.core.npz_files import Arrays
 from actwidgets.core.profiles.class_profiles import ClassProfiles
 from actwidgets.core.profiles.unit_sums import UnitSums
@@ -25,8 +26,10 @@ def save(profiles: ClassProfiles, path: str | os.PathLike[str]) -> None:
     """Write profiles in the place of `path`, in one step.
 
     Raises:
-        DataError: It cannot be written; whatever was there before is still there.
+        DataError: A name that ends in another format than `.npz`, or it cannot be written;
+            whatever was there before is still there.
     """
+    require_suffix(path, ".npz", "class profiles")
     header, arrays = as_arrays(profiles)
     npz_files.write(path, KIND, header, arrays)
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from actwidgets.core.atomic_file import replacing
+from actwidgets.core.atomic_file import replacing, require_suffix
 from actwidgets.finishing import WITHIN_S
 
 
@@ -41,14 +41,16 @@ class Paintable:
         is: nothing would be finished while that waits.
 
         Args:
-            path: Of the file; one that is there is replaced at once, or not at all.
+            path: Of the file, `.png`; one that is there is replaced at once, or not at all.
             scale: As of `png`.
             theme: As of `png`.
             within_s: How many seconds may be waited.
 
         Raises:
-            DataError: As of `png`; not finished in that time; or the file cannot be written.
+            DataError: As of `png`; a name that ends in another format; not finished in that
+                time; or the file cannot be written.
         """
+        require_suffix(path, ".png", "pictures")
         self._finish(within_s)
         painted = self.png(scale, theme)
         with replacing(path, "pictures") as file:

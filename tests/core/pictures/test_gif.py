@@ -1,4 +1,5 @@
 import io
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -86,6 +87,35 @@ def test_the_file_says_the_times_and_whether_it_loops():
     assert "loop" not in Image.open(io.BytesIO(gif(frames, 3, loop=False))).info
 
 
+def length_ms(film):
+    """How long a film is, by what Pillow reads of each of its frames."""
+    return sum(frame.info["duration"] for frame in ImageSequence.Iterator(Image.open(film)))
+
+
+@pytest.mark.parametrize(
+    ("frames", "fps"),
+    [
+        ([0] * 700, 1),  # 700 s of one picture: more than the format has a number for
+        ([0] * 3000, 0.5),  # 6,000 s: several times as long
+        ([1, *[0] * 700, 1], 1),
+        ([1, 0, *[1] * 1311, 0], 2),  # 655.5 s: a little longer than one frame can stay
+        ([0, 1, 0], 0.001),  # without repeats, each frame stays too long
+        ([0], 1 / 86400),
+        ([0], 3),
+        ([0, 0], 30),
+    ],
+)
+def test_a_film_is_as_long_as_it_should_be_however_long_a_frame_stays(frames, fps):
+    pictures = patterned(256), patterned(256)[::-1]  # no place of the palette is free
+    film = io.BytesIO(gif([pictures[place] for place in frames], fps))
+    assert length_ms(film) == 10 * round(100 * len(frames) / fps)
+    changes = [place for k, place in enumerate(frames) if not k or place != frames[k - 1]]
+    shown = decoded(film.getvalue())
+    seen = [shown[0], *(b for a, b in pairwise(shown) if not np.array_equal(a, b))]
+    for place, pixels in zip(changes, seen, strict=True):
+        np.testing.assert_array_equal(pixels, pictures[place])
+
+
 @pytest.mark.parametrize(
     ("frames", "fps", "told"),
     [
@@ -93,7 +123,10 @@ def test_the_file_says_the_times_and_whether_it_loops():
         ([np.zeros((3, 3, 3))], 4, r"\(3, 3, 3\) of float64"),
         ([np.zeros((3, 3), np.uint8)], 4, r"shape \(3, 3\)"),
         ([np.zeros((0, 3, 3), np.uint8)], 4, "not empty"),
-        ([np.zeros((2, 2, 3), np.uint8)], 0, "fps lies above 0 and up to 50; got 0"),
+        ([np.zeros((2, 2, 3), np.uint8)], 0, "fps lies above 0, .* and up to 50; got 0"),
+        ([np.zeros((2, 2, 3), np.uint8)], 51, "got 51"),
+        ([np.zeros((2, 2, 3), np.uint8)], 1e-300, "a frame a day at least, .* got 1e-300"),
+        ([np.zeros((2, 2, 3), np.uint8)], "4", "got 4"),
         ([np.zeros((2, 2, 3), np.uint8)], float("nan"), "got nan"),
     ],
 )

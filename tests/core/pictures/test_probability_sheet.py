@@ -5,6 +5,8 @@ from actwidgets.core.pictures.probability_sheet import (
     HEAD_PX,
     LINE_PX,
     ProbabilitySheet,
+    classes_within,
+    sheet_within,
     shown_classes,
 )
 
@@ -41,3 +43,15 @@ def test_of_scores_below_zero_the_largest_have_a_column():
     values = np.full((2, 30), -9.0)
     values[0, 20], values[1, 3], values[1, 9], values[0, 5] = -0.1, -2.0, np.nan, -np.inf
     assert shown_classes(values, limit=2).tolist() == [3, 20]
+
+
+def test_of_very_many_classes_so_many_have_a_column_that_confidence_and_loss_have_room():
+    assert classes_within(678, 1000) == 12
+    sheet = sheet_within(678, 20, 12)
+    assert sheet.right_px == 144
+    assert sheet.width_px <= 678
+    assert classes_within(560, 1000) == 9
+    assert sheet_within(560, 20, 9).width_px <= 560
+    assert classes_within(560, 10) == 10  # all of them, rather than the words beside them
+    assert sheet_within(560, 20, 10).right_px == 0
+    assert classes_within(330, 1000) == 6

@@ -46,6 +46,12 @@ def test_profiles_of_no_layers_are_saved_too(tmp_path):
     assert ClassProfiles.load(tmp_path / "none.npz").layers == ()
 
 
+def test_a_name_that_promises_another_format_is_refused(profiles, tmp_path):
+    with pytest.raises(DataError, match=r"are written as NPZ; got '.*a.csv': give '.*a.npz'"):
+        profiles.save(tmp_path / "a.csv")
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_that_is_cut_off_is_refused_wherever_it_is_cut(profiles, tmp_path):
     path = tmp_path / "whole.npz"
     profiles.save(path)
