@@ -80,6 +80,8 @@ class Samples:
         self.label_sets: Bools | None = None
         self.masks: Any = None
         self.targets: Floats | None = None
+        if isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
+            y = np.asarray(y)  # rows or masks written as lists, or a list of them
         self._y = y
         if n_classes is not None:
             self.read_labels(n_classes)

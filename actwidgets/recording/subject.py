@@ -9,7 +9,7 @@ from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.predictions.output_kind import checked_output_is
 from actwidgets.core.probes import Probe
 from actwidgets.core.samples import Samples
-from actwidgets.errors import LayerError, ModelError
+from actwidgets.errors import DataError, LayerError, ModelError
 from actwidgets.recording import samples_file
 from actwidgets.recording.manifest import Manifest
 from actwidgets.recording.taking import Wish
@@ -56,6 +56,11 @@ class Subject:
         n_classes = count_classes(self._probe.n_classes, named, output, samples.y)
         names = checked_class_names(named, n_classes)
         samples.read_y(output, n_classes, names, head=head)
+        if samples.label_sets is not None or samples.masks is not None:
+            held = "masks" if samples.label_sets is None else "several labels a sample"
+            raise DataError(
+                f"a recording keeps one class a sample, and y holds {held}: give x, and no y"
+            )
         labels = None if samples.labels is None else samples.labels[:n_samples]
         chosen = _chosen(self._probe.layers, layers)
         kept = samples.rows(range(n_samples))

@@ -137,7 +137,7 @@ def test_a_model_that_gives_one_class_a_sample_refuses_several():
 
 
 ENDS = [(3, "softmax", -1), (3, None, -1), (1, "sigmoid", -1), (1, None, -1), (3, None, 1)]
-FORMS = ["indices", "channel", "one-hot", "stored", "tensor"]
+FORMS = ["indices", "channel", "one-hot", "stored", "tensor", "lists"]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +162,7 @@ def test_the_pixels_of_masks_are_counted_as_scikit_learn_counts_them(
         "channel": masks[..., None].astype(np.float32),
         "one-hot": np.eye(n_classes)[masks],
         "stored": file.create_dataset("y", data=masks),
+        "lists": [each.tolist() for each in masks],
         "tensor": keras.ops.convert_to_tensor(masks),
     }[form]
     session = aw.Session(model, PICTURES, y)
@@ -205,3 +206,15 @@ def test_masks_of_another_shape_or_class_are_refused():
         aw.Session(model, PICTURES, MASKS[:, :7])
     with pytest.raises(DataError, match="y holds 7, but there are 3 classes"):
         aw.Session(model, PICTURES, np.where(MASKS == 2, 7, MASKS)).confusion()
+
+
+def test_a_recording_says_that_it_keeps_one_class_a_sample(tmp_path):
+    for model, x, y in ((_labeller("sigmoid"), X, SETS), (_segmenter(3, None), PICTURES, MASKS)):
+        session = aw.Session(model, x, y)
+        for given in ((model, tmp_path / "run", x, y), (session, tmp_path / "run")):
+            with pytest.raises(
+                DataError, match=r"one class a sample, and y holds .*give x, and no y"
+            ):
+                aw.Recorder(*given)
+        assert not (tmp_path / "run").exists()
+        session.close()
