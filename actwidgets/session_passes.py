@@ -61,8 +61,7 @@ class SessionPasses(SessionReadings):
         histograms, and `firing_error` of the result says how far it may be off.
         """
         if self.labels is None and self.label_sets is None:
-            given = "no y" if self.targets is None else "the targets of a regression for y"
-            raise DataError(f"class profiles need labels; this session was given {given}")
+            raise DataError(f"class profiles need labels; {self._has_none}")
         return self._profiles(partial, every_layer)
 
     def unit_profiles(self, *, partial: bool = False) -> ClassProfiles:
@@ -75,6 +74,11 @@ class SessionPasses(SessionReadings):
             As of `profiles`; without labels of all samples as one class.
         """
         return self._profiles(partial)
+
+    @property
+    def _has_none(self) -> str:
+        given = "no y" if self.targets is None else "the targets of a regression for y"
+        return f"this session was given {given}"
 
     def _profiles(self, partial: bool, every_layer: bool = False) -> ClassProfiles:
         with self.lock:

@@ -79,6 +79,11 @@ class KerasProbe:
         self.class_names = class_names_of(model) if self.n_classes else None
 
     @property
+    def head_names(self) -> tuple[str, ...]:
+        """Names of the model's outputs, in its order."""
+        return self._whole.catalogue.head_names
+
+    @property
     def output_kind(self) -> OutputKind:
         """What the chosen output of the model means. Read once; may be set by who knows more.
 

@@ -216,7 +216,13 @@ def class_profiles(
         raise DataError("this model's output is not (sample, class): give class_names")
     known_names = checked_class_names(class_names, n_classes)
     if y is not None:
-        y = class_labels(y, n_classes=n_classes, class_names=known_names)
+        try:
+            y = class_labels(y, n_classes=n_classes, class_names=known_names)
+        except (DataError, ShapeError) as failure:
+            if len(probe.head_names) < 2:
+                raise
+            told = f"{failure}. The model has several outputs ({', '.join(probe.head_names)}): "
+            raise type(failure)(f"{told}choose the one that y is of with head=") from failure
     builder = ProfileBuilder(known_names, wanted)
     number = 0
     try:

@@ -206,6 +206,10 @@ class RecordedSession(Session):
             )
         return self._stored[layers]
 
+    @property
+    def _has_none(self) -> str:
+        return "this recording has none"
+
     def missing_for_units(self) -> str:
         """Why there is nothing to tell of the chosen layer's units: "" where there is."""
         if self.labels is None:

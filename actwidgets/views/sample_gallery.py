@@ -252,7 +252,7 @@ class SampleGallery(View):
             sure = ""
             if self._session.label_sets is None:
                 confidence = float(self._session.scores([chosen]).confidence[0])
-                sure = f" ({share_text(confidence)})"
+                sure = "" if np.isnan(confidence) else f" ({share_text(confidence)})"
             told.append(f"predicted {predicted}{sure}")
         if true is not None:
             told.append(f"is {true}")

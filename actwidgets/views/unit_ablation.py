@@ -17,6 +17,7 @@ from actwidgets.views._controls import choice, note, share_text, unique_short
 from actwidgets.views._pager import Pager
 from actwidgets.views._prediction_view import PredictionView
 from actwidgets.views._unit_tiles import UnitTiles
+from actwidgets.views._value_lines import output_note
 
 CLASSES_UP_TO = 30
 SHOWN_UP_TO = 256  # samples on show whose outputs are averaged, of a regression
@@ -119,6 +120,9 @@ class UnitAblation(PredictionView):
         if self._missing():
             self._told.value = self._without_labels(selection)
         super()._render(selection)
+        output = self._session.output
+        if self._session.n_outputs and output.kind == "value" and self._told.value:
+            self._note.value = output_note(output)  # what becomes of the values is told
 
     def _draw(self, selection: Selection, confusion: Confusion | MultilabelConfusion) -> bool:
         before = self._session.confusion_of(confusion.rows, ablated=False)
@@ -175,7 +179,8 @@ class UnitAblation(PredictionView):
         for ablated in (False, True):
             scores = session.scores([selection.sample], ablated=ablated)
             name = session.class_names[int(scores.predicted[0])]
-            texts.append(f"{html.escape(name)} {share_text(float(scores.confidence[0]))}")
+            sure, told = float(scores.confidence[0]), html.escape(name)
+            texts.append(told if np.isnan(sure) else f"{told} {share_text(sure)}")
         return f"<br>sample {selection.sample}: {' → '.join(texts)}"
 
     def _mine(self, selection: Selection) -> tuple[int, ...]:

@@ -1,5 +1,7 @@
 """What the output of a model means, however the model is written."""
 
+import json
+
 import keras
 import numpy as np
 import pytest
@@ -207,6 +209,15 @@ def test_of_two_heads_each_has_a_kind_of_its_own():
         aw.Session(model, x, np.arange(20), head="digit")
 
 
+def test_labels_of_another_output_are_told_which_outputs_there_are():
+    inputs = keras.Input((5,))
+    model = keras.Model(inputs, {"digit": _softmax(inputs, 10), "age": layers.Dense(1)(inputs)})
+    x = np.zeros((20, 5), np.float32)
+    with pytest.raises(DataError, match=r"several outputs \(age, digit\): choose .* head="):
+        aw.class_profiles(model, x, np.arange(20) % 10)
+    assert aw.class_profiles(model, x, np.arange(20) % 10, head="digit").counts.sum() == 20
+
+
 def test_one_logit_for_two_classes_as_tutorials_end_in():
     """Logits of issue 15, all of class 1: accuracy 1.0, where the threshold of a half gives .25."""
     model = _functional(lambda x: layers.Dense(1, use_bias=False)(x), (1,))
@@ -339,6 +350,106 @@ def test_values_have_no_probability_and_the_reason_is_told():
     np.testing.assert_allclose(
         said.scores, (np.exp(logits) / np.exp(logits).sum(1, keepdims=True))[:, 0], rtol=1e-5
     )
+
+
+def test_a_model_that_another_program_saved_is_asked_for_its_values(tmp_path):
+    """A TFSMLayer has one operation, a call; its output is a softmax all the same."""
+    saved = _dense(3, "softmax")
+    saved.set_weights([KERNEL, np.zeros(3)])
+    saved.export(tmp_path / "saved", verbose=False)
+    layer = layers.TFSMLayer(str(tmp_path / "saved"), call_endpoint="serve")
+    model = _functional(layer)
+    found = KerasProbe(model).output_kind
+    assert (found.kind, found.link, found.decided_by) == (*SOFTMAX, "values")
+    wanted = saved(X).numpy()
+    scores = aw.attribute(model, X, method="gradient_x_input", output="probability").scores
+    np.testing.assert_allclose(scores, wanted.max(axis=1), rtol=1e-6)
+
+
+def test_models_of_keras_2_are_read_too():
+    keras_2 = pytest.importorskip("tf_keras")
+
+    def dense(n_units, activation=None, loss=None):
+        model = keras_2.Sequential(
+            [keras_2.Input((5,)), keras_2.layers.Dense(n_units, activation=activation)]
+        )
+        if loss is not None:
+            model.compile(loss=loss)
+        return KerasProbe(model).output_kind
+
+    assert (dense(3, "softmax").kind, dense(3, "softmax").link) == SOFTMAX
+    one = dense(1, None, keras_2.losses.BinaryCrossentropy(from_logits=True))
+    assert (one.kind, one.n_classes, one.decided_by) == ("logit", 2, "loss")
+    assert dense(2, None, "mse").kind == "value"
+
+
+class Clipped(keras.Model):
+    """Is called eagerly, and has a state that a call would move on."""
+
+    def __init__(self):
+        super().__init__()
+        self.dense, self.norm = layers.Dense(3), layers.BatchNormalization()
+
+    def call(self, x, training=False):
+        z = self.norm(self.dense(x), training=training)
+        return _shares(z) if float(ops.max(x)) < 1e9 else z
+
+
+def test_a_call_on_noise_leaves_the_model_as_it_was():
+    model = Clipped()
+    model(X)
+    model.weights[2].assign(np.full(3, 2.0))
+    before = [weight.numpy() for weight in model.weights]
+    found = KerasProbe(model, X).output_kind
+    assert (found.kind, found.decided_by) == ("probability", "values")
+    for weight, was in zip(model.weights, before, strict=True):
+        np.testing.assert_array_equal(weight, was)
+    recurrent = keras.Sequential(
+        [
+            keras.Input(batch_shape=(4, 7, 5)),
+            layers.LSTM(3, stateful=True),
+            Called(_shares),
+        ]
+    )
+    assert KerasProbe(recurrent).output_kind.kind == "probability"
+    for state in recurrent.layers[0].states:
+        np.testing.assert_array_equal(state, np.zeros((4, 3)))
+
+
+def test_tokens_and_text_are_read_without_samples():
+    words = layers.TextVectorization(output_sequence_length=4)
+    words.adapt(["a b c d"])
+    for first, shape, dtype in (
+        (layers.Embedding(9, 4), (20,), "float32"),
+        (layers.Embedding(9, 4), (20,), "int32"),
+        (lambda x: layers.Embedding(9, 4)(words(x)), (1,), "string"),
+    ):
+        inputs = keras.Input(shape, dtype=dtype)
+        hidden = layers.GlobalAveragePooling1D()(first(inputs))
+        model = keras.Model(inputs, ops.clip(_softmax(hidden), 0, 1))
+        assert KerasProbe(model).output_kind.kind == "probability"
+
+
+def test_a_recording_keeps_what_the_output_means(tmp_path):
+    model = _dense(1, None, losses.BinaryCrossentropy(from_logits=True))
+    logits = model(X).numpy()[:, 0]
+    aw.Recorder(model, tmp_path / "run", X, (logits > 0).astype(int)).snapshot({})
+    recording = aw.open_recording(tmp_path / "run")
+    session = recording.session()
+    assert session.output == KerasProbe(model).output_kind
+    assert session.confusion().accuracy == 1.0
+    np.testing.assert_allclose(
+        session.scores([0]).values[0, 1], 1 / (1 + np.exp(-float(logits[0]))), rtol=1e-5
+    )
+    said = aw.Recorder(model, tmp_path / "said", X, output_is="value")
+    said.snapshot({})
+    assert not aw.open_recording(tmp_path / "said").session().predicts_classes
+    manifest = tmp_path / "run" / "manifest.json"  # as written before that was kept
+    told = json.loads(manifest.read_text())
+    del told["output"]
+    manifest.write_text(json.dumps(told))
+    old = aw.open_recording(tmp_path / "run")
+    assert old.session().output.decided_by in ("values", "labels")
 
 
 def test_a_kind_survives_a_file():

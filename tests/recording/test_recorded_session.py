@@ -166,7 +166,7 @@ def test_without_labels_profiles_say_so():
     session = RecordedSession(MemoryRecording(labelled=False))
     with pytest.raises(DataError, match="this recording has none"):
         session.profiles()
-    assert session.missing_for_units() == "this needs labels"
+    assert "made without labels" in session.missing_for_units()
 
 
 # --- samples as points -------------------------------------------------------------------

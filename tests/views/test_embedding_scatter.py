@@ -6,6 +6,7 @@ import pytest
 import traitlets as t
 from fakes import FakeProbe, Wire, begin_when_waited_for, open_widgets, wiretap
 
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.session import Session
 from actwidgets.views._point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
 from actwidgets.views.embedding_scatter import EmbeddingScatter
@@ -207,6 +208,7 @@ def test_without_labels_predicted_classes_are_shown_and_of_a_regression_one_colo
 
     class Regression(FakeProbe):
         n_classes = 1
+        output_kind = OutputKind("value", "", (1,), "it was compiled with mse", "loss")
 
     view = _view(Session(Regression(), images[0], layer="dense"))
     assert "one colour: this needs classes" in view._legend.value

@@ -13,8 +13,11 @@ from actwidgets.session import Session
 from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.input_lab import InputLab
 from actwidgets.views.prediction_table import PredictionTable
+from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.top_samples import TopSamples
+from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 from actwidgets.views.unit_list import UnitList
 
@@ -157,6 +160,37 @@ def test_a_map_is_asked_about_the_output_and_no_class_is_offered(session):
         "output 0",
         0,
     )
+
+
+class Hinge(FakeProbe):
+    """The margin of the second class is the row less 12."""
+
+    n_classes = 1
+    output_kind = OutputKind("logit", "margin", (1,), "it was compiled with hinge", "loss")
+
+    def predictions(self, x):
+        return np.asarray(x)[:, 0, 0, :1] - 12
+
+    def edited(self, edits):
+        return self
+
+
+def test_scores_without_a_probability_are_never_told_as_one(x):
+    session = Session(Hinge(), x, np.arange(30) > 12, class_names=("no", "yes"), layer="dense")
+    assert session.confusion().accuracy == 1.0
+    table = PredictionTable(session)
+    words = table._sheet.words.text.tolist()
+    assert "–" in words  # for a confidence
+    assert "0.00" not in words
+    lab = InputLab(session)
+    assert "no</div>" in lab._says.value.replace("</span>", "")
+    ablation = UnitAblation(session)
+    assert "nan" not in ablation._told.value
+    gallery = SampleGallery(session)
+    cell = {"rowNum": 0, "columnNum": 0, "color": 0}
+    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
+    assert "predicted no, is no" in gallery._readout.value
+    assert [view.error for view in (table, lab, ablation, gallery)] == [""] * 4
 
 
 def test_where_no_layer_has_maps_the_first_method_needs_none(x):

@@ -208,7 +208,7 @@ def test_of_a_regression_the_values_are_told(data):
 
     view = UnitAblation(Session(Regression(), data[0], layer="dense", samples=(4, 8)))
     _tile(view, 0)
-    assert "held for values, not classes" in view._note.value
+    assert "output: one value, no classes" in view._note.value
     assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in view._told.value
     view.session.sample = 8
     assert "sample 8: 8 → 0" in view._told.value
