@@ -83,7 +83,7 @@ def class_ticks(names: Sequence[str], room_px: float) -> dict[str, Any]:
 
 def below_px(names: Sequence[str], room_px: float) -> int:
     """Room for them below a plot."""
-    upright = min(20 + round(_width_px([*names, "recall"])), 96)
+    upright = min(22 + round(_width_px([*names, "recall"])), 106)
     return {0: 26, -40: 64, -90: upright}[_turned(names, room_px)]
 
 

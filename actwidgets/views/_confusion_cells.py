@@ -86,7 +86,7 @@ class ConfusionCells(w.Box):
             scale=self._columns,
             side="bottom",
             label="predicted",
-            label_offset=f"{below + 8}px",
+            label_offset=f"{below + 10}px",
             **class_ticks(self._names, self._room_px),
             grid_lines="none",
         )
@@ -94,7 +94,7 @@ class ConfusionCells(w.Box):
             scale=self._rows,
             side="left",
             label="true",
-            label_offset="96px",
+            label_offset="104px",
             tick_style=small,
             grid_lines="none",
         )
