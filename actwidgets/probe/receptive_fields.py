@@ -27,6 +27,7 @@ ELEMENTWISE = frozenset((
 # fmt: on
 REDUCTIONS = ("All", "Any", "Max", "Mean", "Min", "Prod", "Sum")
 OF_SHAPES = ("Shape", "ShapeN", "Size", "Rank")  # tell nothing of values
+CALLS = ("PartitionedCall", "StatefulPartitionedCall")  # of a function with a graph of its own
 NO_FIELDS: Fields = {}
 
 
@@ -41,14 +42,40 @@ def receptive_fields(graph: Any, image: Any) -> dict[Any, Fields]:
     """
     rank = image.shape.rank
     found: dict[Any, Fields] = {image.ref(): {axis: AxisField(axis) for axis in range(1, rank)}}
-    for operation in graph.get_operations():
-        inputs = [(each, found[each.ref()]) for each in operation.inputs if each.ref() in found]
-        if inputs and operation.type not in OF_SHAPES:
-            fields = _behind(operation, inputs)
-            for output in operation.outputs:
-                known = output.shape.rank is not None
-                found[output.ref()] = fields if known else NO_FIELDS
+    _spread(graph.get_operations(), found)
     return found
+
+
+def called_graph(call: Any) -> Any:
+    """The graph of the function that an operation calls; None where that is not known.
+
+    A convolution in groups is such a call on CPU, as is what is compiled by XLA.
+    """
+    try:
+        return call.graph._get_function(call.get_attr("f").name).graph
+    except (AttributeError, ValueError):  # TensorFlow's inside has changed
+        return None
+
+
+def _spread(operations: Iterable[Any], found: dict[Any, Fields]) -> None:
+    """Add the fields of what operations put out to those of what they are given."""
+    for operation in operations:
+        inputs = [(each, found[each.ref()]) for each in operation.inputs if each.ref() in found]
+        if not inputs or operation.type in OF_SHAPES:
+            continue
+        inner = called_graph(operation) if operation.type in CALLS else None
+        if inner is not None:
+            pairs = zip(inner.inputs, operation.inputs, strict=True)
+            inside = {one.ref(): found[other.ref()] for one, other in pairs if other.ref() in found}
+            _spread(inner.get_operations(), inside)
+            of_outputs = [inside.get(each.ref()) for each in inner.outputs]
+        else:
+            fields = _behind(operation, inputs)
+            of_outputs = [fields] * len(operation.outputs)
+        # A gradient through a call has its function put out more, behind what it did.
+        for output, each in zip(operation.outputs, of_outputs, strict=False):
+            if each is not None:
+                found[output.ref()] = each if output.shape.rank is not None else NO_FIELDS
 
 
 def field_of(fields: Fields, n_axes: int, unit_axis: int) -> ReceptiveField | None:

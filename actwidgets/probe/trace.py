@@ -12,7 +12,6 @@ from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
 from actwidgets.probe.recorder import Recording, record
 
-CALLS = ("PartitionedCall", "StatefulPartitionedCall")  # of a function with a graph of its own
 Head = Callable[..., Sequence[tf.Tensor]]
 Transform = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 

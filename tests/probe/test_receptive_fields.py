@@ -10,6 +10,9 @@ from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
 SHAPE = (19, 23, 2)
+COMPILED = tf.function(
+    lambda x: tf.nn.conv2d(x, tf.ones((3, 5, 2, 1)), 1, "VALID"), jit_compile=True
+).get_concrete_function(tf.TensorSpec((None, *SHAPE)))
 
 
 def _conv(size=3, **options):
@@ -74,6 +77,19 @@ MODELS = {
         layers.ZeroPadding2D(((1, 2), (2, 0))), _conv(3, strides=2), layers.BatchNormalization()
     ),
     "permuted": lambda: _chain(_conv((3, 5)), layers.Permute((2, 1, 3)), _conv((3, 2))),
+    "in groups": lambda: _chain(
+        layers.Conv2D(4, (3, 5), groups=2, strides=(2, 1), activation="softplus"),
+        layers.Conv2D(4, 3, groups=4, padding="same", use_bias=False),
+        _conv(2),
+    ),
+    "a sequence in groups": lambda: _chain(
+        layers.Conv1D(4, 4, groups=2, padding="same", activation="softplus"),
+        layers.Conv1D(2, 3),
+        shape=(31, 2),
+    ),
+    "in a compiled function": lambda: _chain(
+        layers.Lambda(lambda x: COMPILED(x), output_shape=(17, 19, 1)), _conv()
+    ),
     "residual": _residual,
     "branches": _branches,
     "nested": _nested,

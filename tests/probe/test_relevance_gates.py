@@ -181,6 +181,41 @@ def test_of_two_gates_or_none_neither_is_the_signal():
             HandedBack(model, samples(4), LRP_0)
 
 
+# --- calls -------------------------------------------------------------------------------
+
+
+def _saved(inner, folder):
+    inner.export(folder, verbose=False)
+    return layers.TFSMLayer(str(folder), call_endpoint="serve", dtype="float64")
+
+
+def _compiled(inner, _folder):
+    function = tf.function(lambda x: inner(x), jit_compile=True)
+    signature = tf.TensorSpec((None, *inner.input_shape[1:]), tf.float64)
+    concrete = function.get_concrete_function(signature)
+    return layers.Lambda(lambda x: concrete(x), output_shape=inner.output_shape[1:])
+
+
+@pytest.mark.parametrize("make", [_saved, _compiled])
+def test_a_call_is_gone_through_like_the_layers_inside_it(make, tmp_path):
+    inner = keras.Sequential(
+        [
+            keras.Input((6, 6, 3)),
+            layers.Conv2D(4, 3, activation="hard_silu"),
+            layers.LayerNormalization(),
+            layers.Flatten(),
+        ]
+    )
+    plain = with_weights(chain(*inner.layers, shape=(6, 6, 3)), shifted=True)
+    called = chain(make(inner, tmp_path / "saved"), shape=(6, 6, 3))
+    called.layers[-1].set_weights(plain.layers[-1].get_weights())
+    x = samples(6, 6, 3)
+    for rules in (LRP_0, ALL_RULES["composite"]):
+        found, wanted = HandedBack(called, x, rules), HandedBack(plain, x, rules)
+        np.testing.assert_allclose(found.scores, wanted.scores)
+        np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=1e-6, atol=1e-10)
+
+
 # --- published architectures --------------------------------------------------------------
 
 

@@ -7,7 +7,8 @@ import tensorflow as tf
 
 from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.operations import ELEMENTWISE, LINEAR, PRODUCTS, same_shape
-from actwidgets.probe.trace import CALLS, operations_behind
+from actwidgets.probe.receptive_fields import CALLS, called_graph
+from actwidgets.probe.trace import operations_behind
 
 OF_SHAPES = ("Shape", "ShapeN", "Size", "Rank", "ZerosLike", "OnesLike")  # tell nothing of values
 VARIABLES = ("Placeholder", "ReadVariableOp", "ResourceGather", "VarHandleOp")
@@ -202,27 +203,37 @@ def _inlined(call: Any) -> tuple[list[Any], list[Any]] | None:
         They, and the tensors in the place of what the call puts out; None where TensorFlow
         does not say what the function is made of.
     """
-    graph = call.graph
+    graph, made = call.graph, list[Any]()
     try:
-        inner = graph._get_function(call.get_attr("f").name).graph
-        known = dict(zip([each.ref() for each in inner.inputs], call.inputs, strict=True))
-        made = []
         with graph.as_default(), graph.name_scope(f"{call.name}/"), tf.control_dependencies(None):
-            for operation in inner.get_operations():
-                if all(each.ref() in known for each in operation.outputs):
-                    continue
-                attributes = operation.node_def.attr
-                copied = graph.create_op(
-                    operation.type,
-                    [known[each.ref()] for each in operation.inputs],
-                    [each.dtype for each in operation.outputs],
-                    name=operation.name,
-                    attrs={key: attributes[key] for key in attributes if not key.startswith("_")},
-                    op_def=operation.op_def,
-                )
-                pairs = zip(operation.outputs, copied.outputs, strict=True)
-                known |= {one.ref(): other for one, other in pairs}
-                made.append(copied)
-        return made, [known[each.ref()] for each in inner.outputs]
+            return made, _copied(call, call.inputs, graph, made)
     except (AttributeError, KeyError, TypeError, ValueError):  # TensorFlow's inside has changed
         return None
+
+
+def _copied(call: Any, inputs: Sequence[Any], graph: Any, made: list[Any]) -> list[Any]:
+    """What a call puts out, by operations of a graph that are added to those made."""
+    inner = called_graph(call)
+    known = dict(zip([each.ref() for each in inner.inputs], inputs, strict=True))
+    for operation in inner.get_operations():
+        if all(each.ref() in known for each in operation.outputs):
+            continue
+        given = [known[each.ref()] for each in operation.inputs]
+        if operation.type in CALLS and called_graph(operation) is not None:
+            outputs = _copied(operation, given, graph, made)
+        else:
+            attributes = operation.node_def.attr
+            copied = graph.create_op(
+                operation.type,
+                given,
+                [each.dtype for each in operation.outputs],
+                name=operation.name,
+                attrs={key: attributes[key] for key in attributes if not key.startswith("_")},
+                op_def=operation.op_def,
+            )
+            made.append(copied)
+            outputs = copied.outputs
+        pairs = zip(operation.outputs, outputs, strict=True)
+        known |= {one.ref(): other for one, other in pairs}
+    # A gradient through a call has its function put out more, behind what it did.
+    return [known[each.ref()] for each in inner.outputs[: len(call.outputs)]]

@@ -17,7 +17,8 @@ from actwidgets.probe.attributions.operations import CONVOLUTIONS, DENSE
 from actwidgets.probe.attributions.score_model import ScoreModel
 from actwidgets.probe.catalogue import Catalogue, is_models_own
 from actwidgets.probe.inputs import Inputs
-from actwidgets.probe.trace import CALLS, operations_behind
+from actwidgets.probe.receptive_fields import CALLS, called_graph
+from actwidgets.probe.trace import operations_behind
 
 
 class RandomisedModel(ScoreModel):
@@ -199,8 +200,7 @@ def _is_captured_array(placeholder: Any) -> bool:
 
 def _holds_kernel(call: Any) -> bool:
     """Whether there is a constant matrix in a function that is called."""
-    function = call.graph._get_function(call.get_attr("f").name)
-    inner = getattr(function, "graph", None)
+    inner = called_graph(call)
     if inner is None:
         return False
     return any(

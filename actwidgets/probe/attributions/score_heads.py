@@ -13,7 +13,8 @@ from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.pre_softmax import class_scores
 from actwidgets.probe.attributions.relevance import relevance as handed_back
 from actwidgets.probe.attributions.score_call import Build, Call
-from actwidgets.probe.trace import CALLS, operations_behind
+from actwidgets.probe.receptive_fields import CALLS
+from actwidgets.probe.trace import operations_behind
 
 
 def scores(head: str, as_probability: bool, kind: OutputKind) -> Build:
