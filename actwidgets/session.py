@@ -51,6 +51,9 @@ class Session(SessionPredictions):
         image_shape: `(rows, columns)` or `(rows, columns, channels)` of samples given as
             vectors, for their pictures only. None takes a length that is the square of 8 or
             more for a square grey picture, () takes none.
+        axes: What the axes of samples are, such as `("time", "feature")` or `("row", "column",
+            "channel")`; of several inputs a dict of these by name. By default what the layers
+            that take them say, and where none does, what their number says.
         **choice: The first selection: `layer`, `sample`, …
 
     Raises:
@@ -92,13 +95,14 @@ class Session(SessionPredictions):
         memory_budget_bytes: int = 512 * 2**20,
         max_samples: int = 2000,
         image_shape: Sequence[int] | None = None,
+        axes: Any = None,
         **choice: Any,
     ) -> None:
         self._applying = True  # no validation before there is something to validate against
         checked_output_is(output_is)
         self._options: dict[str, Any] = {"head": head, "output_is": output_is, "training": training}
         self._given_names = class_names
-        kept = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
+        kept = Samples(x, y, max_samples=max_samples, image_shape=image_shape, axes=axes)
         super().__init__(kept, memory_budget_bytes)
         self._read(model)
         self._forget()
@@ -231,6 +235,7 @@ class Session(SessionPredictions):
         n_outputs = output.n_outputs if output and samples.holds_masks(output) else probe.n_classes
         n_classes = count_classes(n_outputs, names, output, samples.y)
         class_names = checked_class_names(names, n_classes)
+        samples.read_inputs(probes.input_names(probe, samples.x), probes.input_axes(probe))
         samples.read_y(output, n_classes, class_names, head=self._options["head"])
         if output is not None:
             probes.settle_output_kind(probe, output)

@@ -227,7 +227,8 @@ class _Asked:
 
     def points(self) -> Points:
         """The samples."""
-        return self.slice().points(self.samples.disturbed(self.rows, self.disturbance))
+        points = self.slice().points(self.samples.disturbed(self.rows, self.disturbance))
+        return points.with_axes(self.samples.given_axes)
 
     def begin(self) -> Generator[Progress, None, Attribution]:
         """Start the work."""

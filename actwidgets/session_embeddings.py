@@ -205,7 +205,7 @@ class Embeddings(SessionJobs):
         budget = session.memory_budget_bytes // 4
         if of == INPUT:
             names = session.feature_names
-            source = of_input(session._samples.images, rows, layout, budget, names)
+            source = of_input(session._samples.input_numbers, rows, layout, budget, names)
         else:
             budget = budget if probes.has_all_maps(session._probe) else 0
             source = of_layer(self._info(of), session._features, rows, layout, budget)

@@ -111,18 +111,55 @@ class SessionNumbers(t.HasTraits):
         return self._samples.of_class(class_index, limit)
 
     def pictures(
-        self, rows: Sequence[int] | None = None, *, as_shown: bool | None = None
+        self,
+        rows: Sequence[int] | None = None,
+        *,
+        as_shown: bool | None = None,
+        name: str | Sequence[str] | None = None,
     ) -> Pixels:
         """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8.
+
+        Of several image inputs all, side by side. What runs in time is a picture in which it
+        runs to the right, with a row for each feature.
 
         Args:
             rows: Rows of the data; `samples` by default.
             as_shown: Whether disturbed as the selection has it; by default where they are
                 `samples`, which are on show.
+            name: One of `picture_inputs`, or some; all of them by default.
         """
         disturbance = self.disturbance if self._as_shown(rows, as_shown) else None
         shown = self.samples if rows is None else known_rows(rows, self.n_samples)
-        return self._samples.pictures(shown, disturbance)
+        return self._samples.pictures(shown, disturbance, name)
+
+    @property
+    def picture_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that are drawn of a sample; `("",)` where it has no name."""
+        return self._samples.picture_inputs
+
+    def picture_inputs_of(self, layer: str | None = None) -> tuple[str, ...]:
+        """Those of them that a layer sees; all where it sees none, or that is not known.
+
+        Args:
+            layer: The chosen one by default.
+        """
+        with self.lock:
+            seen = probes.inputs_of(self._probe, self.layer if layer is None else layer)
+        mine = tuple(each for each in self.picture_inputs if seen is not None and each in seen)
+        return mine or self.picture_inputs
+
+    def places_first(self, name: str, values: Array) -> Array:
+        """A map in the shape of an input with its places before its channels, as it is drawn.
+
+        Args:
+            name: Of the input.
+            values: `(sample, …)`.
+        """
+        return self._samples.places_first(name, values)
+
+    def picture_shape_of(self, name: str) -> tuple[int, ...]:
+        """Rows and columns of one of `picture_inputs`; () where it is no picture."""
+        return self._samples.picture_shape_of(name)
 
     @property
     def picture_shape(self) -> tuple[int, ...]:

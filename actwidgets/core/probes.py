@@ -188,6 +188,28 @@ def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
     return None if tell is None else tell(layer)
 
 
+def input_names(probe: Probe, x: Any) -> tuple[str, ...]:
+    """What the arrays in `x`, in the order of `batches.parts`, are called as inputs."""
+    tell = getattr(probe, "input_names", None)
+    if tell is not None:
+        return tell(x)
+    if isinstance(x, Mapping):
+        return tuple(map(str, x))
+    return tuple(f"input {place}" for place in range(len(batches.parts(x))))
+
+
+def input_axes(probe: Probe) -> Mapping[str, tuple[str, ...]]:
+    """What the axes of inputs are, by name, as far as the model's layers tell."""
+    tell = getattr(probe, "input_axes", None)
+    return {} if tell is None else tell()
+
+
+def inputs_of(probe: Probe, layer: str) -> tuple[str, ...] | None:
+    """The inputs that a layer sees, by name; None where that is not known."""
+    tell = getattr(probe, "inputs_of", None)
+    return None if tell is None else tell(layer)
+
+
 def missing_for_changes(probe: Probe) -> str:
     """Why units cannot be altered or samples disturbed: "" where they can."""
     return getattr(probe, "missing_for_changes", "")

@@ -1,5 +1,6 @@
 """The samples a session looks at: inputs, labels, and how the inputs look as pictures."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from actwidgets.core import batches
 from actwidgets.core.array_like import as_array, as_arrays, feature_names
 from actwidgets.core.arrays import Array, Bools, Floats, finite_range
+from actwidgets.core.input_axes import Axes, axes_of_input, checked_axes, require_inputs
 from actwidgets.core.interventions.disturbance import Disturbance, disturb
 from actwidgets.core.labels import (
     class_indices,
@@ -19,8 +21,14 @@ from actwidgets.core.labels import (
     multi_hot,
     order_of_names,
 )
-from actwidgets.core.pictures.images import Pixels, is_image, text_pictures, to_rgb
-from actwidgets.core.pictures.picture_inputs import checked_image_shape, holds_text, picture_input
+from actwidgets.core.pictures.images import Pixels, text_pictures, to_rgb
+from actwidgets.core.pictures.picture_inputs import (
+    PictureInput,
+    checked_image_shape,
+    holds_text,
+    picture_inputs,
+    side_by_side,
+)
 from actwidgets.core.predictions.output_kind import SIGMOID, SOFTMAX, OutputKind, are_targets
 from actwidgets.core.sample_shapes import fits
 from actwidgets.errors import DataError, ShapeError
@@ -42,6 +50,8 @@ class Samples:
             pictures that samples given as vectors are. None takes vectors whose length is the
             square of 8 or more for square grey pictures, () takes none for pictures. They are
             shown so; `x` and `rows` stay vectors.
+        axes: What the axes of samples are, as in `checked_axes`; by default what `read_inputs`
+            is told, or else what their number says.
 
     Raises:
         DataError: No samples, a one-shot iterator, labels outside the classes, an
@@ -57,8 +67,10 @@ class Samples:
         n_classes: int | None = None,
         max_samples: int = 2000,
         image_shape: Sequence[int] | None = None,
+        axes: Any = None,
     ) -> None:
-        image_shape = checked_image_shape(image_shape)
+        self._given_shape = checked_image_shape(image_shape)
+        self.given_axes = checked_axes(axes)
         if x is None:
             raise DataError("a session needs samples to show: give x")
         self.feature_names = feature_names(x)
@@ -74,8 +86,7 @@ class Samples:
         self._n_samples = batches.count_samples(x)
         if not self._n_samples:
             raise DataError("x holds no samples; a session needs at least one")
-        self._picture, self._image_shape = picture_input(self.x, image_shape)
-        self._is_text = holds_text(self._picture)
+        self._read_pictures(picture_inputs(self.x, self._given_shape))
         self.labels: NDArray[np.int64] | None = None
         self.label_sets: Bools | None = None
         self.masks: Any = None
@@ -85,13 +96,61 @@ class Samples:
         self._y = y
         if n_classes is not None:
             self.read_labels(n_classes)
-        self._kept: tuple[Disturbance, Array, Array] | None = None
-        if not self._is_text:
-            self._low, self._high = finite_range(np.asarray(self._picture[:_RANGE_SAMPLES]))
 
     def __len__(self) -> int:
         """How many samples there are."""
         return self._n_samples
+
+    def read_inputs(self, names: Sequence[str], found: Mapping[str, Axes]) -> None:
+        """Take the inputs for what a model does with them.
+
+        Args:
+            names: Of the arrays, as the model calls them; "" for one that it does not take.
+            found: What their axes are, by name, where its layers tell.
+
+        Raises:
+            DataError: Axes were given of an input that is not there.
+            ShapeError: Axes were given of another number than it has.
+        """
+        parts = batches.parts(self.x)
+        taken = [name for name in names if name]
+        require_inputs(self.given_axes, taken)
+        axes = tuple(
+            axes_of_input(
+                self.given_axes,
+                name,
+                part.shape[1:],
+                alone=len(taken) == 1,
+                found=found.get(name),
+            )
+            for name, part in zip(names, parts, strict=True)
+        )
+        self._read_pictures(picture_inputs(self.x, self._given_shape, names, axes))
+
+    def _read_pictures(self, found: tuple[PictureInput, ...]) -> None:
+        self._pictures = found
+        self._ranges: dict[int, tuple[float, float]] = {}
+        self._kept: tuple[Disturbance, Array, Array] | None = None
+
+    @property
+    def _image_shape(self) -> tuple[int, ...]:
+        """The shape of vectors that are pictures; () where samples are none."""
+        return self._pictures[0].image_shape
+
+    @property
+    def picture_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that are drawn, in their order."""
+        return tuple(each.name for each in self._pictures)
+
+    def _part(self, picture: PictureInput) -> Any:
+        return batches.parts(self.x)[picture.place]
+
+    def _range(self, picture: PictureInput) -> tuple[float, float]:
+        """The lowest and the highest value of an input."""
+        if picture.place not in self._ranges:
+            part = self._part(picture)
+            self._ranges[picture.place] = finite_range(np.asarray(part[:_RANGE_SAMPLES]))
+        return self._ranges[picture.place]
 
     def read_labels(self, n_classes: int, class_names: Sequence[str] | None = None) -> None:
         """Make class indices of `y`, now that the number of classes is known.
@@ -239,14 +298,14 @@ class Samples:
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
     def disturbed(self, rows: ArrayLike, disturbance: Disturbance) -> Any:
-        """The same with the image input disturbed; without one, as they are."""
+        """The same with the first image input disturbed; without one, as they are."""
         inputs = self.rows(rows)
         if disturbance.changes_nothing or not self.picture_shape:
             return inputs
-        place = next(at for at, part in enumerate(batches.parts(self.x)) if part is self._picture)
-        given = batches.parts(inputs)[place]  # which may be vectors that are pictures
+        first = self._pictures[0]
+        given = batches.parts(inputs)[first.place]  # which may be vectors that are pictures
         images = self._disturb(self.images(rows), disturbance)
-        return batches.with_part(inputs, place, images.reshape(given.shape))
+        return batches.with_part(inputs, first.place, first.values(images, given))
 
     def _disturb(self, images: Array, disturbance: Disturbance) -> Array:
         """Images of the same shape, which may have no channel axis; read-only.
@@ -257,35 +316,91 @@ class Samples:
         if kept and kept[0] == disturbance and np.array_equal(kept[1], images):
             return kept[2]
         whole = images if images.ndim == 4 else images[..., None]
-        found = disturb(whole, disturbance, self._low, self._high).reshape(images.shape)
+        low, high = self._range(self._pictures[0])
+        found = disturb(whole, disturbance, low, high).reshape(images.shape)
         found.flags.writeable = False
         self._kept = disturbance, images, found
         return found
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
-        """Rows and columns of the pictures, vectors' included; () where samples are no images."""
-        if self._image_shape:
-            return self._image_shape[:2]
-        shape = self._picture.shape
-        return tuple(shape[1:3]) if is_image(shape) and not self._is_text else ()
+        """Rows and columns of the pictures, vectors' included; () where samples are no images.
 
-    def images(self, rows: ArrayLike) -> Array:
-        """The image input of some samples, values as given: `(sample, row, column[, channel])`."""
-        images = np.asarray(self._picture[np.asarray(rows, dtype=np.intp)])
-        return images.reshape(len(images), *self._image_shape) if self._image_shape else images
+        Of several image inputs, those of the first.
+        """
+        return self.picture_shape_of(self._pictures[0].name)
 
-    def pictures(self, rows: Sequence[int], disturbance: Disturbance | None = None) -> Pixels:
+    def picture_shape_of(self, name: str) -> tuple[int, ...]:
+        """The same of one of `picture_inputs`."""
+        picture = self._named(name)
+        if picture.image_shape:
+            return picture.image_shape[:2]
+        part = self._part(picture)
+        if holds_text(part) or not picture.is_picture_of(part.shape[1:]):
+            return ()
+        lengths = dict(zip(picture.axes, part.shape[1:], strict=True))
+        return lengths["row"], lengths["column"]
+
+    def places_first(self, name: str, values: Array) -> Array:
+        """A map over an input as it is drawn; that of one that is not drawn as it is."""
+        found = next((each for each in self._pictures if each.name == name), None)
+        return values if found is None else found.places_first(values)
+
+    def _named(self, name: str) -> PictureInput:
+        found = next((each for each in self._pictures if each.name == name), None)
+        if found is None:
+            known = ", ".join(each.name or "the only one" for each in self._pictures)
+            raise DataError(f"no input {name!r} is drawn; there is {known}")
+        return found
+
+    def images(self, rows: ArrayLike, name: str | None = None) -> Array:
+        """An image input of some samples, values as given: `(sample, row, column[, channel])`.
+
+        Args:
+            rows: Of the data.
+            name: Of the input; the first that is drawn by default.
+        """
+        picture = self._pictures[0] if name is None else self._named(name)
+        return picture.images(np.asarray(self._part(picture)[np.asarray(rows, dtype=np.intp)]))
+
+    def input_numbers(self, rows: ArrayLike) -> Array:
+        """The numbers of the first input that is drawn: of pictures their pixels.
+
+        Returns:
+            `(sample, row, column[, channel])` of pictures, else `(sample, number)`.
+        """
+        if self.picture_shape:
+            return self.images(rows)
+        part = self._part(self._pictures[0])
+        values = np.asarray(part[np.asarray(rows, dtype=np.intp)])
+        return values.reshape(len(values), math.prod(values.shape[1:]))
+
+    def pictures(
+        self,
+        rows: Sequence[int],
+        disturbance: Disturbance | None = None,
+        name: str | Sequence[str] | None = None,
+    ) -> Pixels:
         """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples.
 
-        Samples that hold nothing but text are written out.
+        Samples that hold nothing but text are written out. Of several image inputs, all are
+        shown side by side, unless one or some are named.
         """
-        images = self.images(rows)
-        if self._is_text:
+        names = [name] if isinstance(name, str) else name
+        chosen = self._pictures if names is None else [*map(self._named, names)]
+        return side_by_side([self._drawn(each, rows, disturbance) for each in chosen])
+
+    def _drawn(
+        self, picture: PictureInput, rows: Sequence[int], disturbance: Disturbance | None
+    ) -> Pixels:
+        images = self.images(rows, picture.name)
+        if holds_text(self._part(picture)):
             return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
-        if disturbance is not None and not disturbance.changes_nothing and self.picture_shape:
+        if disturbance is not None and disturbance.changes_nothing:
+            disturbance = None
+        if disturbance is not None and picture is self._pictures[0] and self.picture_shape:
             images = self._disturb(images, disturbance)
-        return to_rgb(images, self._low, self._high)
+        return to_rgb(images, *self._range(picture))
 
     def of_class(self, class_index: int, limit: int) -> tuple[int, ...]:
         """The first `limit` samples of a class; none where there are no labels."""

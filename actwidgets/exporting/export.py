@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from actwidgets.core import batches
-from actwidgets.core.arrays import Array, finite_range
+from actwidgets.core import batches, probes
+from actwidgets.core.arrays import Array
 from actwidgets.core.folders import require_writable
 from actwidgets.core.labels import class_indices
 from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.pictures.images import is_image, to_rgb
 from actwidgets.core.pictures.map_sheet import MapSheet, map_sheet
+from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
 from actwidgets.exporting.given_data import GivenData, given_data
 from actwidgets.probe.model_files import load_model
@@ -135,10 +135,13 @@ class Export:
 
     def _inputs(self) -> list[Array]:
         """The samples themselves side by side, where they are pictures."""
-        part = np.asarray(batches.parts(self.data.x)[0])
-        if part.dtype.kind not in "biuf" or not is_image(part.shape):
+        samples = Samples(self.data.x, None)
+        samples.read_inputs(
+            probes.input_names(self.probe, samples.x), probes.input_axes(self.probe)
+        )
+        if not samples.picture_shape:
             return []
-        pictures = to_rgb(part[list(self.rows)], *finite_range(part[:1000]))
+        pictures = samples.pictures(self.rows)
         times = max(1, WIDTH_PX // (len(pictures) * pictures.shape[2]))
         row = np.concatenate(list(pictures), axis=1)
         return [row.repeat(min(times, 8), axis=0).repeat(min(times, 8), axis=1)]

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.errors import LayerError, ModelError
+from actwidgets.probe.input_flow import InputFlow
 from actwidgets.probe.layer_weights import count_weights
 
 PHASE = ":phase"  # in radians, of what holds complex numbers
@@ -42,11 +43,20 @@ class Catalogue:
         outputs: In the order in which the calls begin.
         structure: The model's output as it returns it, whatever stands for the tensors.
         output_names: Names of the model's outputs, where it has some.
+        flow: How the model's inputs go through its layers; None where that is not known.
+
+    Attributes:
+        flow: As given.
     """
 
     def __init__(
-        self, outputs: Sequence[Output], structure: Any, output_names: Sequence[str] = ()
+        self,
+        outputs: Sequence[Output],
+        structure: Any,
+        output_names: Sequence[str] = (),
+        flow: InputFlow | None = None,
     ) -> None:
+        self.flow = flow
         self.outputs = {output.name: output for output in outputs}
         self.layers: tuple[LayerInfo, ...] = tuple(
             self._info(output)

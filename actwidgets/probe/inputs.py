@@ -71,6 +71,16 @@ class Inputs:
             for part, spec in zip(self._ordered(x), self.specs, strict=True)
         ]
 
+    def part_names(self, x: Any) -> tuple[str, ...]:
+        """What the arrays in `x`, in the order of `batches.parts`, are called; "" for no input."""
+        if isinstance(x, Mapping):
+            for names in (self.names, self.other_names):
+                if set(x) >= set(names):
+                    known = dict(zip(names, self.names, strict=True))
+                    return tuple(known.get(name, "") for name in x)
+            return tuple("" for _ in x)
+        return self.names
+
     def one_of(self, tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
         """As few samples as the model takes: enough to have a slice optimised."""
         return tensors if self.batch_size else [each[:1] for each in tensors]

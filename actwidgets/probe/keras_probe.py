@@ -307,6 +307,23 @@ class KerasProbe:
         """
         self._slices.inputs.check(x)
 
+    def input_names(self, x: Any) -> tuple[str, ...]:
+        """What the arrays in `x` are called: the names of the inputs; "" for what is none."""
+        return self._slices.inputs.part_names(x)
+
+    def input_axes(self) -> dict[str, tuple[str, ...]]:
+        """What the axes of inputs are, as far as the layers that take them tell; by name."""
+        flow, names = self._slices.catalogue.flow, self._slices.inputs.names
+        if flow is None:
+            return {}
+        return {name: axes for name, axes in zip(names, flow.axes, strict=True) if axes is not None}
+
+    def inputs_of(self, layer: str) -> tuple[str, ...] | None:
+        """The inputs that a layer sees, by name; None where that is not known."""
+        flow, names = self._slices.catalogue.flow, self._slices.inputs.names
+        places = None if flow is None else flow.inputs_of(layer.partition(":")[0])
+        return None if places is None else tuple(names[place] for place in sorted(places))
+
     def require(self, layers: Sequence[str]) -> None:
         """Refuse layers that the model does not have, or that cannot be shown.
 

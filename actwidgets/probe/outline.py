@@ -8,6 +8,7 @@ import keras
 from actwidgets.probe.catalogue import PHASE, Catalogue, Output, describe
 from actwidgets.probe.frameworks import is_recurrent
 from actwidgets.probe.graph_calls import CallNames, calls_of, is_layer
+from actwidgets.probe.input_flow import InputFlow
 from actwidgets.probe.recorder import element_name
 from actwidgets.probe.unit_axis import UnitAxes
 
@@ -28,9 +29,10 @@ def outline(model: Any) -> Catalogue | None:
         if any(tensor.shape[0] is not None for tensor in graph.inputs):
             raise _OpaqueError  # built by a call: shapes hold for that size of batch only
         axes = UnitAxes()
-        outputs = [*_walk(model, graph, (), axes, CallNames())]
+        flow = InputFlow(keras.tree.flatten(graph._inputs_struct))
+        outputs = [*_walk(model, graph, (), axes, CallNames(), flow)]
         outputs = [*_tensors_of("", model, graph.outputs, axes), *outputs]
-        return Catalogue(outputs, graph._outputs_struct, graph.output_names)
+        return Catalogue(outputs, graph._outputs_struct, graph.output_names, flow.done())
     except (_OpaqueError, AttributeError, KeyError):  # or Keras' inside has changed
         return None
 
@@ -46,7 +48,12 @@ def _graph_of(model: Any) -> Any:
 
 
 def _walk(
-    model: Any, graph: Any, path: tuple[str, ...], axes: UnitAxes, names: CallNames
+    model: Any,
+    graph: Any,
+    path: tuple[str, ...],
+    axes: UnitAxes,
+    names: CallNames,
+    flow: InputFlow,
 ) -> Iterator[Output]:
     for operation, node in calls_of(graph).made:
         if model is not graph and not is_layer(operation):
@@ -55,12 +62,14 @@ def _walk(
         outputs = keras.tree.flatten(node.outputs)
         inside: list[Output] = []
         axes.note(operation, (node.arguments.args, node.arguments.kwargs), outputs)
+        flow.note("/".join(here), operation, node.input_tensors, outputs)
         if isinstance(operation, keras.Model):
             inner = _graph_of(operation)
             if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
                 raise _OpaqueError
             axes.hand_on(node.input_tensors, inner.inputs)
-            inside = [*_walk(operation, inner, here, axes, names)]
+            flow.alias(inner.inputs, node.input_tensors)
+            inside = [*_walk(operation, inner, here, axes, names, flow)]
             axes.hand_on(inner.outputs, outputs)
         elif getattr(operation, "_layers", None) and not is_recurrent(operation):
             raise _OpaqueError

@@ -47,10 +47,13 @@ class Recording:
         taps: In the order in which the calls begin, those of a Functional model in the order
             in which they were made; the first are the model's own outputs, `""`, `":1"`, …
         structure: The model's output as it returned it; None where it was not run to the end.
+        calls: Each call's name, layer, arguments and output, as they ended; none where only
+            some layers were asked for.
     """
 
     taps: tuple[Tap, ...]
     structure: Any
+    calls: tuple[tuple[str, Any, Any, Any], ...] = ()
 
 
 class RecordingError(Exception):
@@ -101,7 +104,7 @@ def record(
         where = calls.failed_in
         inside = f"layer {where!r}" if where else f"model {model.name!r}"
         raise RecordingError(f"{inside} raised {_described(failure)}") from failure
-    return Recording(calls.taps(), calls.outputs[""][1])
+    return Recording(calls.taps(), calls.outputs[""][1], tuple(calls.ended))
 
 
 def real_parts(name: str, tensor: Any) -> list[tuple[str, Any]]:
@@ -144,6 +147,7 @@ class _Calls:
     ) -> None:
         self.outputs: dict[str, tuple[Any, Any]] = {}
         self.failed_in: str | None = None
+        self.ended: list[tuple[str, Any, Any, Any]] = []
         self._axes = UnitAxes()
         self._missing = None if only is None else {_call_name(name) for name in only}
         self._at_each_call, self._change = at_each_call, change
@@ -176,6 +180,7 @@ class _Calls:
         if self._missing is None:
             self.outputs[name] = (layer, output)
             self._axes.note(layer, (args, kwargs), output)
+            self.ended.append((name, layer, (args, kwargs), output))
         elif name in self._missing:  # nothing else is kept: it may be large
             self.outputs[name] = (layer, output)
             self._missing.discard(name)

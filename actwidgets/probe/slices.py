@@ -18,7 +18,7 @@ from actwidgets.probe.frameworks import failure_message, require_model, same_str
 from actwidgets.probe.inputs import Inputs, inputs_of
 from actwidgets.probe.outline import outline
 from actwidgets.probe.recorder import Recording, RecordingError, record
-from actwidgets.probe.trace import Head, Trace
+from actwidgets.probe.trace import Head, Trace, flow_of
 from actwidgets.probe.training.model_turns import turns_of
 from actwidgets.probe.warmer import Warmer
 
@@ -241,4 +241,5 @@ class Slices:
                 if tf.is_tensor(tap.output) and hasattr(tap.output, "numpy")
             ],
             recording.structure,
+            flow=flow_of(recording, tensors),
         )

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.probe.catalogue import Catalogue, Output, describe
+from actwidgets.probe.input_flow import InputFlow
 from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
 from actwidgets.probe.recorder import Recording, record
@@ -47,10 +48,12 @@ class Trace:
             return record(model, arguments, training=training, change=change, **limits)
 
         def call(*tensors: Any) -> Any:
+            given.append(tensors[: len(inputs.specs)])
             recordings.append(run(tensors, at_each_call=at_each_call))
             return []  # each head brings outputs of its own
 
         recordings: list[Recording] = []
+        given: list[Sequence[Any]] = []
         self._run = run
         self._whole = tf.function(call, autograph=False).get_concrete_function(*inputs.signature)
         self._fields: dict[Any, Fields] | None = None
@@ -58,6 +61,7 @@ class Trace:
         self.catalogue = _catalogue(
             recordings[0], self._whole.graph, model, (None, inputs.batch_size)
         )
+        self.catalogue.flow = flow_of(recordings[0], given[0])
 
     def receptive_field(self, name: str) -> ReceptiveField | None:
         """What a position of a layer's map sees of the input; None for everything.
@@ -133,6 +137,14 @@ class _Slice:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._graph, name)
+
+
+def flow_of(recording: Recording, inputs: Sequence[Any]) -> InputFlow:
+    """How the inputs went through the layers of a model that was called."""
+    flow = InputFlow(inputs)
+    for name, layer, given, outputs in recording.calls:
+        flow.note(name, layer, given, outputs)
+    return flow.done()
 
 
 def operations_behind(outputs: list[Any]) -> set[Any]:

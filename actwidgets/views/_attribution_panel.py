@@ -21,6 +21,7 @@ class Subject:
         layer: Of class activation maps, or None.
         pictures: `(1, row, column, 3)` uint8 of the sample, or None where it is no picture.
         picture_shape: Rows and columns of the sample, or ().
+        input: Name of the input that these are of.
         look: How maps are drawn.
         place: Who asks, for the session.
     """
@@ -33,6 +34,7 @@ class Subject:
     layer: str | None
     pictures: Any
     picture_shape: tuple[int, ...]
+    input: str
     look: Look
     place: str
 

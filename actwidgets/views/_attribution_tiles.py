@@ -18,7 +18,8 @@ from actwidgets.core.pictures.attribution_pictures import (
     overlay,
     tile_sheet,
 )
-from actwidgets.core.pictures.images import rgba_png
+from actwidgets.core.pictures.images import fit, rgba_png
+from actwidgets.core.pictures.picture_inputs import GREY
 from actwidgets.views import _attribution_words as said
 from actwidgets.views._controls import fade, shorten, show
 from actwidgets.views._picture import Picture
@@ -36,12 +37,16 @@ class Tile:
         method: Name of the method.
         attribution: What it found, of this sample and perhaps others.
         place: Of the sample in the attribution.
+        input: Name of the input that this is the map of.
+        values: That map, of all samples of the attribution, places before channels.
     """
 
     row: int
     method: str
     attribution: Attribution
     place: int
+    input: str = ""
+    values: Any = None
 
 
 @dataclass(frozen=True)
@@ -86,8 +91,8 @@ class AttributionTiles(w.VBox):
     def draw(
         self,
         tiles: Sequence[Tile],
-        pictures: Any,
-        picture_shape: tuple[int, ...],
+        pictures: Sequence[Any] | None,
+        picture_shapes: Sequence[tuple[int, ...]],
         words: Sequence[tuple[str, str]],
         look: Look,
         *,
@@ -97,33 +102,41 @@ class AttributionTiles(w.VBox):
 
         Args:
             tiles: One or more.
-            pictures: `(tile, row, column, 3)` uint8, or None where samples are no pictures.
-            picture_shape: Rows and columns of the samples, or ().
+            pictures: `(row, column, 3)` uint8 for each, of the input that it is the map of;
+                None where samples are no pictures.
+            picture_shapes: Rows and columns of that input, or ().
             words: Two lines for each.
             look: How.
             framed: Place of the tile that is chosen.
         """
         planes, on_picture = [], pictures is not None
-        for each in tiles:
-            values, fits = map_on_picture(each.attribution.values, picture_shape)
+        for each, shape in zip(tiles, picture_shapes, strict=True):
+            values, fits = map_on_picture(each.values, shape)
             on_picture = on_picture and fits
             channels = method_named(each.method).channels
             one = values[each.place][None]
-            planes.append(as_planes(one, picture_shape, look.colouring, channels=channels))
+            planes.append(as_planes(one, shape, look.colouring, channels=channels))
         if not on_picture:
             pictures, planes = None, of_one_size(planes)
-        if len({each.shape for each in planes}) == 1:
+        drawn = None if pictures is None else [each[None] for each in pictures]
+        sizes = {each.shape for each in planes}
+        if len(sizes) == 1 and (drawn is None or len({each.shape for each in drawn}) == 1):
             planes = [np.concatenate(planes)]  # drawn in one go
+            drawn = None if drawn is None else [np.concatenate(drawn)]
         limits = np.concatenate([colour_limits(each, shared=look.shared) for each in planes])
+        if look.shared and len(planes) > 1:
+            limits = np.full_like(limits, limits.max())
         colours, first = [], 0
-        for each in planes:
+        for place, each in enumerate(planes):
             part = slice(first, first + len(each))
             first = part.stop
-            of_part = None if pictures is None else pictures[part]
+            of_part = None if drawn is None else drawn[place]
             painted = overlay(
                 of_part, each, limits[part], colouring=look.colouring, opacity=look.opacity
             )
             colours.append(painted)
+        height, width = (max(each.shape[axis] for each in colours) for axis in (1, 2))
+        colours = [_in_a_box(each, height, width) for each in colours]
         colours = np.concatenate(colours)
         size = colours.shape[1:3]
         sheet = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
@@ -164,3 +177,11 @@ class AttributionTiles(w.VBox):
         place = row * self._columns + column
         if column < self._columns and place < len(self.tiles):
             self._tell(self.tiles[place])
+
+
+def _in_a_box(tiles: Any, height: int, width: int) -> Any:
+    """Tiles of one size, larger ones' if they are smaller, with grey around them."""
+    if tiles.shape[1:3] == (height, width):
+        return tiles
+    boxes = np.stack([fit(each, height, width) for each in tiles])
+    return np.where(boxes[..., 3:] > 0, boxes[..., :3], np.uint8(GREY))

@@ -36,7 +36,6 @@ class PatchPicture(w.Box):
         self, shape: tuple[int, ...], side_px: int, on_patch: Callable[[Patch | None], None]
     ) -> None:
         self._shape, self._side_px, self._tell = shape, side_px, on_patch
-        self._on_its_side = False
         self._patch: Patch | None = None
         self.picture = Picture()
         scales = self.picture.image.scales
@@ -61,9 +60,6 @@ class PatchPicture(w.Box):
             patch: `(top, left, height, width)`, or None.
         """
         rows, columns = self._shape
-        self._on_its_side = pixels.shape[1] != columns
-        if self._on_its_side:
-            rows, columns = columns, rows
         scale = self._side_px / max(pixels.shape[:2])
         self.picture.set_size(*(max(1, round(side * scale)) for side in pixels.shape[:2]))
         self.picture.set_cells([0, rows], [0, columns])
@@ -81,7 +77,7 @@ class PatchPicture(w.Box):
         columns = max(left, 0), min(left + width, self._shape[1])
         if rows[0] >= rows[1] or columns[0] >= columns[1]:
             return None
-        return (columns, rows) if self._on_its_side else (rows, columns)
+        return rows, columns
 
     def _put(self, wanted: Edges | None) -> None:
         """Lay the rectangle there."""
@@ -108,5 +104,4 @@ class PatchPicture(w.Box):
             self._put(self._edges_of(self._patch))
 
     def _patch_at(self, edges: Edges) -> Patch:
-        rows, columns = edges[::-1] if self._on_its_side else edges
-        return patch_between(rows, columns, self._shape)
+        return patch_between(*edges, self._shape)

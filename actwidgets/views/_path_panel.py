@@ -74,10 +74,14 @@ class PathPanel(AttributionPanel):
             f"At {alpha:.2f} · x the score is {figure(score)}{share}; the gradient norm is "
             f"{figure(float(norms[at]))}, at the sample {figure(float(norms[-1]))}."
         )
+        values = here.values
+        has_own = not isinstance(values, dict) or subject.input in values
+        if isinstance(values, dict):  # of several inputs that which is drawn first
+            values = values[subject.input] if has_own else next(iter(values.values()))
         self.tiles.draw(
-            [Tile(subject.row, METHOD, here, 0)],
-            subject.pictures,
-            subject.picture_shape,
+            [Tile(subject.row, METHOD, here, 0, subject.input, values)],
+            subject.pictures if has_own else None,
+            [subject.picture_shape if has_own else ()],
             [("x · gradient", f"at {alpha:.2f} · x")],
             subject.look,
             framed=None,

@@ -8,6 +8,7 @@ import ipywidgets as w
 import traitlets as t
 
 from actwidgets.background_work import BackgroundWork
+from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
 from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
 from actwidgets.errors import ActwidgetsError
@@ -166,7 +167,8 @@ class AttributionMap(View):
 
     def _subject(self, selection: Selection) -> Subject:
         shape, row = self._session.picture_shape, selection.sample
-        pictures = self._session.pictures([row], as_shown=True) if shape else None
+        first = self._session.picture_inputs[0]
+        pictures = self._session.pictures([row], as_shown=True, name=first) if shape else None
         return Subject(
             row=row,
             method=self.method,
@@ -176,6 +178,7 @@ class AttributionMap(View):
             layer=selection.layer if self.at_chosen_layer else None,
             pictures=None if pictures is None else shrunk(pictures, self.tile_px),
             picture_shape=shape,
+            input=first,
             look=self._look(),
             place=self._place(f"panel {self.panel}"),
         )
@@ -210,15 +213,36 @@ class AttributionMap(View):
             if found is None:
                 waiting = True
             else:
-                tiles += [Tile(row, name, found, place) for place, row in enumerate(rows)]
+                maps = self._maps(found)
+                tiles += [
+                    Tile(row, name, found, place, of, values)
+                    for place, row in enumerate(rows)
+                    for of, values in maps
+                ]
         return tiles, refused, waiting
+
+    def _maps(self, found: Attribution) -> list[tuple[str, Any]]:
+        """The maps to draw, each with the name of the input that it lies over; "" for none."""
+        session = self._session
+        drawn, values = session.picture_inputs, found.values
+        if not isinstance(values, dict):
+            seen = session.picture_inputs_of(found.layer) if found.layer else drawn
+            name = seen[0] if len(seen) == 1 else ""
+            return [(name, session.places_first(name, values))]
+        names = [name for name in drawn if name in values] or [next(iter(values))]
+        return [(name, session.places_first(name, values[name])) for name in names]
 
     def _draw(self, selection: Selection, tiles: list[Tile]) -> None:
         session, by_method = self._session, self.compare == "methods"
-        pictures = None
-        if session.picture_shape:
-            rows = [tile.row for tile in tiles]
-            pictures = shrunk(session.pictures(rows, as_shown=True), self.tile_px)
+        shapes, drawn = {}, dict[str, list[Any]]()
+        for name in {tile.input for tile in tiles}:
+            is_drawn = name in session.picture_inputs
+            shapes[name] = session.picture_shape_of(name) if is_drawn else ()
+            if shapes[name]:
+                rows = [tile.row for tile in tiles if tile.input == name]
+                pictures = session.pictures(rows, as_shown=True, name=name)
+                drawn[name] = [*shrunk(pictures, self.tile_px)]
+        pictures = [drawn[tile.input].pop(0) for tile in tiles] if all(shapes.values()) else None
         chosen = [
             tile.method == self.method if by_method else tile.row == selection.sample
             for tile in tiles
@@ -226,7 +250,7 @@ class AttributionMap(View):
         self._tiles.draw(
             tiles,
             pictures,
-            session.picture_shape,
+            [shapes[tile.input] for tile in tiles],
             [self._words(tile) for tile in tiles],
             self._look(),
             framed=chosen.index(True) if len(tiles) > 1 and any(chosen) else None,
@@ -248,12 +272,13 @@ class AttributionMap(View):
         if is_value:
             name = f"output {target}" if self._session.n_outputs > 1 else "output"
         below = said.caption(tile.attribution, tile.place, name)
+        of = f" · {tile.input}" if tile.input and len(self._session.picture_inputs) > 1 else ""
         if self.compare == "methods":
-            return method_named(tile.method).title, below
+            return method_named(tile.method).title + of, below
         true, sets = self._session.label_words(tile.row), self._session.label_sets
         if sets is not None and sets[tile.row][target]:
             true = name  # beside others, perhaps
-        return said.sample_told(tile.row, None if is_value else true, name), below
+        return said.sample_told(tile.row, None if is_value else true, name) + of, below
 
     def _features_of(self, tile: Tile) -> str:
         """Which features of a sample of a table speak most, in words."""

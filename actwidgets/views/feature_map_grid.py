@@ -120,6 +120,8 @@ class FeatureMapGrid(View):
         text = _describe(span, averaged, outputs.ndim)
         if len(outputs) < len(selection.samples):
             text += f"; {len(outputs):,} of {len(selection.samples):,} samples"
+        if len(self._session.picture_inputs) > 1:
+            text += f"; at the left: {', '.join(self._session.picture_inputs_of())}"
         self._note.value = note(text)
         show(self._pictures, True)
 
@@ -136,9 +138,10 @@ class FeatureMapGrid(View):
         return turned
 
     def _show_inputs(self, selection: Selection, plan: MosaicPlan) -> None:
-        """The input of each sample, beside the first row of its maps."""
+        """The inputs of each sample that the layer sees, beside the first row of its maps."""
         samples = selection.samples[: self.max_samples]
-        wanted = samples, selection.disturbance, plan, self._session.revision
+        seen = self._session.picture_inputs_of()
+        wanted = samples, selection.disturbance, plan, self._session.revision, seen
         if wanted == self._inputs_shown:
             return
         count = plan.mosaic.n_samples
@@ -148,7 +151,7 @@ class FeatureMapGrid(View):
         sheet = ContactSheet(1, count, side, side + 2, cell)
         self._inputs.set_size(sheet.height_px, sheet.width_px)
         self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
-        pictures = self._session.pictures(samples, as_shown=True)
+        pictures = self._session.pictures(samples, as_shown=True, name=seen)
         self._inputs.show(rgba_png(sheet.compose(list(pictures), [0] * count)))
         self._inputs_shown = wanted
 

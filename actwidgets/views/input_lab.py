@@ -1,5 +1,6 @@
 """Disturb the samples on show, and see what becomes of the prediction."""
 
+import html
 from dataclasses import replace
 from typing import Any
 
@@ -97,7 +98,8 @@ class InputLab(View):
     def _render(self, selection: Selection) -> None:
         self._session.require_changes()
         shape = self._session.picture_shape
-        self._title.value = _title(selection, shape)
+        of = self._session.picture_inputs
+        self._title.value = _title(selection, shape, of[0] if len(of) > 1 else "")
         self._note.value = "" if shape else note("nothing to show: the samples are no images")
         show(self._frame, bool(shape))
         if not shape:
@@ -105,7 +107,8 @@ class InputLab(View):
         disturbance = selection.disturbance
         for field, slider in self._sliders.items():
             set_slider(slider, slider.min, slider.max, getattr(disturbance, field))
-        picture = self._session.pictures([selection.sample], as_shown=True)[0]
+        first = self._session.picture_inputs[0]
+        picture = self._session.pictures([selection.sample], as_shown=True, name=first)[0]
         self._picture.show(picture, disturbance.patch)
         self._where.value = (
             hint(HINT) if disturbance.patch is None else note(_place(disturbance.patch))
@@ -162,12 +165,14 @@ def _button(words: str, tooltip: str, act: Any) -> w.Button:
     return button
 
 
-def _title(selection: Selection, shape: tuple[int, ...]) -> str:
+def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
     told = f"sample {selection.sample}"
     if len(selection.samples) > 1:
         told += f", one of {len(selection.samples):,} on show"
     if shape:
         told += f" · {shape[0]}×{shape[1]} pixels"
+    if of:
+        told += f" of input {html.escape(of)} alone"
     return f'<div class="aw-title">Input lab <span>{told}</span></div>'
 
 

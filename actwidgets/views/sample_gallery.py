@@ -2,6 +2,7 @@
 
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import ipywidgets as w
@@ -21,6 +22,8 @@ from actwidgets.views.base import View
 ALL = -1
 TURN_AFTER_S = 0.3  # after the slider came to rest
 LETTERS = 12  # of a class name fit below a thumbnail
+NAMES_PX = 12  # room for the names of several inputs
+MARGIN_PX = 10
 UNSHRUNK = {"flex": "0 0 auto"}  # where there is no room, a row is begun
 
 
@@ -29,7 +32,8 @@ class SampleGallery(View):
 
     Below each sample stands its prediction: behind ✓ where it is right, behind ✗ and with
     the true class below it where it is wrong. Of several labels a sample it is right only where
-    all of them are, and is of each class that it has. A click chooses a sample, or with `several`
+    all of them are, and is of each class that it has. All image inputs of a sample stand side
+    by side, named where there are several. A click chooses a sample, or with `several`
     adds it and takes it away again; the sample in focus has the thicker frame. Where another
     view, or a program, chooses several samples, or those of a cell of the confusion matrix, the
     gallery shows those alone.
@@ -115,7 +119,7 @@ class SampleGallery(View):
         )
         if drawn == self._drawn:
             return
-        sheet = ContactSheet(self.columns, self.rows)
+        sheet = self._sheet()
         self._picture.set_size(sheet.height_px, sheet.width_px)
         self._picture.set_cells(sheet.row_edges, sheet.column_edges)
         self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows)), frames)))
@@ -146,8 +150,27 @@ class SampleGallery(View):
         n_samples = f"{self._session.n_samples:,}"
         return f"{len(self._rows):,} chosen of {n_samples}" if self.only_chosen else n_samples
 
+    @property
+    def _n_across(self) -> int:
+        """How many samples stand in a row: fewer where each has several pictures."""
+        return max(1, self.columns // len(self._session.picture_inputs))
+
+    def _sheet(self) -> ContactSheet:
+        """Thumbnails, those of several inputs of a sample side by side with their names."""
+        n_pictures = len(self._session.picture_inputs)
+        one = ContactSheet(self._n_across, self.rows)
+        if n_pictures == 1:
+            return one
+        width_px = one.cell_width_px + (n_pictures - 1) * one.picture_px
+        return replace(
+            one,
+            cell_width_px=width_px,
+            cell_height_px=one.cell_height_px + NAMES_PX,
+            across=n_pictures,
+        )
+
     def _page(self) -> Page:
-        return Page(self.page, self.columns * self.rows, len(self._rows))
+        return Page(self.page, self._n_across * self.rows, len(self._rows))
 
     def _turn_to_focus(self) -> None:
         """Go to the page of the sample in focus, where the filters let it through."""
@@ -155,14 +178,22 @@ class SampleGallery(View):
             self._filter()
             found = np.flatnonzero(self._rows == self._session.sample)
             if found.size:
-                self.page = int(found[0]) // (self.columns * self.rows)
+                self.page = int(found[0]) // (self._n_across * self.rows)
 
     def _write(self, rows: np.ndarray, sheet: ContactSheet) -> None:
         places, texts, colours = [], [], []
+        names = self._session.picture_inputs
         for place, row in enumerate(rows):
             down, across = divmod(place, sheet.columns)
             x = (across + 0.5) * sheet.cell_width_px
-            y = down * sheet.cell_height_px + sheet.cell_width_px
+            y = down * sheet.cell_height_px + sheet.picture_px + MARGIN_PX
+            if len(names) > 1:
+                left = x - sheet.picture_width_px / 2
+                for number, name in enumerate(names):
+                    places.append((left + (number + 0.5) * sheet.picture_px, y + 7))
+                    texts.append(shorten(name, LETTERS))
+                    colours.append(NEUTRAL)
+                y += NAMES_PX
             above, below, colour = _caption(*self._classes(int(row)))
             places += [(x, y + 7), (x, y + 18)]
             texts += [above, below]
@@ -175,9 +206,9 @@ class SampleGallery(View):
         return session.predicted_words(row), session.label_words(row)
 
     def _row_at(self, row: int, column: int) -> int | None:
-        place = row * self.columns + column
+        place = row * self._n_across + column
         shown = self._rows[self._page().rows]
-        return int(shown[place]) if column < self.columns and place < len(shown) else None
+        return int(shown[place]) if column < self._n_across and place < len(shown) else None
 
     def _show_what_was_chosen(self) -> None:
         """Where others chose several samples or a cell's, show those; where one, all again."""

@@ -58,6 +58,9 @@ class TopSamples(PassView):
             text += "; it has the same value on all of these"
         elif field is not None and len(rows):
             text += f"; framed: the {' x '.join(map(str, field.size))} pixels that it sees there"
+        seen = session.picture_inputs_of()
+        if len(session.picture_inputs) > 1 and len(rows):
+            text += f"; shown: {', '.join(seen)}"
         self._note.value = note(text if len(rows) else f"{text}; it has no value on any")
         frames = tuple(3 if row == selection.sample else 0 for row in rows)
         drawn = tuple(rows), frames, selection.layer, selection.unit, session.revision, self.columns
@@ -69,16 +72,18 @@ class TopSamples(PassView):
     def _field(self) -> Any:
         """What a position sees of the picture, where pictures are the samples as they are."""
         field = self._session.receptive_field()
-        shape = self._session.pictures([0]).shape[1:3]
+        seen = self._session.picture_inputs_of()
+        shape = self._session.pictures([0], name=seen).shape[1:3]
         axes = () if field is None else tuple(each.axis for each in field.axes)
-        return field if axes == (1, 2) and self._session.picture_shape == shape else None
+        is_whole = len(seen) == 1 and self._session.picture_shape_of(seen[0]) == shape
+        return field if axes == (1, 2) and is_whole else None
 
     def _paint(self, rows: np.ndarray, frames: tuple[int, ...], field: Any) -> None:
         if not len(rows):
             return
         session = self._session
         sheet = ContactSheet(self.columns, -(-len(rows) // self.columns))
-        pictures = list(session.pictures(rows))
+        pictures = list(session.pictures(rows, name=session.picture_inputs_of()))
         boxes = None
         if field is not None and self._values[0] > self._values[-1]:
             places = session.peak_positions(rows)

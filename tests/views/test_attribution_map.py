@@ -213,7 +213,7 @@ def test_several_methods_share_the_time_in_which_they_are_made_at_once(view, mon
 
 def test_maps_of_several_sizes_stand_side_by_side_without_pictures(probe, data):
     session = Session(probe, *data)
-    session._samples._picture = np.zeros((30, 6, 8, 2), np.float32)  # no picture
+    session._samples.read_inputs(("x",), {"x": ("depth", "row", "column")})  # no picture
     assert session.picture_shape == ()
     view = AttributionMap(
         session,

@@ -192,7 +192,7 @@ def test_a_closed_view_hears_nothing_more(view, session, slow):
 
 def test_maps_without_channels_keep_their_columns_where_there_is_no_picture(probe, data):
     session = Session(probe, *data)
-    session._samples._picture = np.zeros((30, 6, 8, 2), np.float32)
+    session._samples.read_inputs(("x",), {"x": ("depth", "row", "column")})
     view = AttributionMap(session, settings={"grad_cam": {"upsample": False}})
     wanted = tile_sheet(1, 2, 2, tile_px=view.tile_px, width_px=view.width_px)
     assert view._tiles.picture._size == wanted.size_px

@@ -183,8 +183,8 @@ def test_while_the_mouse_draws_anew_the_patch_stays_until_there_is_another(lab, 
     assert session.disturbance.patch == (0, 0, 1, 1)
 
 
-def test_a_picture_on_its_side_has_its_patch_on_its_side_too():
-    x = np.zeros((3, 30, 4), np.float32)  # 30 steps of 4 features, shown with time to the right
+def test_a_tall_picture_is_not_laid_on_its_side_and_a_sequence_is_none():
+    x = np.zeros((3, 30, 4), np.float32)
     x[:, 0, 0] = 1
 
     class Sequences(FakeProbe):
@@ -196,9 +196,14 @@ def test_a_picture_on_its_side_has_its_patch_on_its_side_too():
 
     session = Session(Sequences(), x)
     lab = InputLab(session)
-    _drag(lab, (1, 3), (10, 22), brushing=False)
+    _drag(lab, (10, 22), (1, 3), brushing=False)
     assert session.disturbance.patch == (10, 1, 12, 2)
-    assert lab._picture.brush.selected.tolist() == [[10, 1], [22, 3]]
+    assert lab._picture.brush.selected.tolist() == [[1, 10], [3, 22]]
+    assert session.pictures([0]).shape == (1, 30, 4, 3)
+    in_time = Session(Sequences(), x, axes=("time", "feature"))
+    assert "the samples are no images" in InputLab(in_time)._note.value
+    assert in_time.pictures([0])[0, ..., 0].argmax() == 0
+    assert in_time.pictures([0]).shape[2] == 30  # time runs to the right
 
 
 # --- the picture -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attributions.method import Progress
 from actwidgets.core.attributions.model_slice import ModelSlice, score_of
 from actwidgets.core.attributions.option_checks import whole
-from actwidgets.core.attributions.places import n_divided_axes
+from actwidgets.core.attributions.places import divided_axes
 from actwidgets.core.attributions.points import Points
 from actwidgets.core.attributions.references import reference_points, told_of_equals
 from actwidgets.core.attributions.variants import in_batches
@@ -116,21 +116,25 @@ def faithfulness(
 
 
 def _place_sums(points: Points, values: tuple[Array, ...]) -> list[Array]:
-    """For each input `(sample, *place)` float64, channels summed."""
+    """For each input `(sample, …)` float64, channels summed: axes of length 1, or missing."""
     if len(values) != len(points.arrays):
         raise ShapeError(
             f"there must be a map for each of {', '.join(points.names)}; got {len(values)}"
         )
     sums = []
     for index, (x, value) in enumerate(zip(points.arrays, values, strict=True)):
-        if value.ndim < min(x.ndim, 2) or value.shape != x.shape[: value.ndim]:
+        places = divided_axes(points, index)
+        others = tuple(axis for axis in range(1, x.ndim) if axis not in places)
+        if value.ndim < x.ndim and value.shape[1:] == tuple(x.shape[axis] for axis in places):
+            value = np.expand_dims(value, others)
+        elif value.ndim < min(x.ndim, 2) or value.shape != x.shape[: value.ndim]:
             raise ShapeError(
                 f"the map of {points.names[index]!r} must have the shape of the samples "
                 f"{x.shape}, or that without channels; got {value.shape}"
             )
-        n_axes = n_divided_axes(points, index) if value.ndim == x.ndim else value.ndim - 1
-        channels = tuple(range(1 + n_axes, value.ndim))
-        sums.append(value.sum(axis=channels, dtype=np.float64))
+        elif value.ndim == x.ndim:
+            value = value.sum(axis=others, keepdims=True, dtype=np.float64)
+        sums.append(value.astype(np.float64))
     return sums
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core.attributions.option_checks import whole
-from actwidgets.core.attributions.places import n_divided_axes
+from actwidgets.core.attributions.places import divided_axes, has_no_places
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import DataError, ShapeError
 
-Patch = tuple[slice, ...]  # of the leading axes of a sample
+Patch = tuple[slice, ...]  # of the leading axes of a sample; whole where they are channels
 
 
 def patches_of(points: Points, index: int, patch: Any = None, stride: Any = None) -> list[Patch]:
@@ -32,18 +32,19 @@ def patches_of(points: Points, index: int, patch: Any = None, stride: Any = None
         ShapeError: A patch longer than the sample, other numbers of axes.
     """
     shape, name = points.arrays[index].shape[1:], points.names[index]
-    n_axes = n_divided_axes(points, index)
+    axes = divided_axes(points, index)
     patch, stride = _of_input(patch, points, index), _of_input(stride, points, index)
     if isinstance(patch, list | tuple | np.ndarray):
-        if len(patch) not in (len(shape), max(len(shape) - 1, 1)):
+        if len(patch) not in (len(shape), len(axes), max(len(shape) - 1, 1)):
             raise ShapeError(
-                f"patch must have {max(len(shape) - 1, 1)} lengths, or {len(shape)} where it "
-                f"divides the last axis too, for input {name!r} of shape {shape}; got {patch!r}"
+                f"patch must have {len(axes)} lengths, or {len(shape)} where it "
+                f"divides all axes, for input {name!r} of shape {shape}; got {patch!r}"
             )
-        n_axes = len(patch)
-    sides = shape[:n_axes]
-    is_features = len(shape) == 1 or set(shape[:-1]) == {1}
-    whole_share = [1] * n_axes if is_features else [max(side // 4, 1) for side in sides]
+        if len(patch) != len(axes):
+            axes = tuple(range(1, len(patch) + 1))
+    sides = [shape[axis - 1] for axis in axes]
+    is_features = has_no_places(points, index) or set(shape[:-1]) == {1}
+    whole_share = [1] * len(axes) if is_features else [max(side // 4, 1) for side in sides]
     lengths = _lengths("patch", patch, whole_share)
     strides = _lengths("stride", stride, [max(length // 2, 1) for length in lengths])
     for side, length, step in zip(sides, lengths, strides, strict=True):
@@ -60,7 +61,8 @@ def patches_of(points: Points, index: int, patch: Any = None, stride: Any = None
         [slice(start, start + length) for start in _starts(side, length, step)]
         for side, length, step in zip(sides, lengths, strides, strict=True)
     ]
-    return list(product(*along))
+    by_axis = dict(zip(axes, along, strict=True))
+    return list(product(*(by_axis.get(each, [slice(None)]) for each in range(1, max(axes) + 1))))
 
 
 def _of_input(wanted: Any, points: Points, index: int) -> Any:

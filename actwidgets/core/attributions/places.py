@@ -1,35 +1,52 @@
 """Which axes of a sample are places, where a patch may lie; the rest are channels of a place."""
 
 from actwidgets.core.attributions.points import Points
+from actwidgets.core.input_axes import CHANNELS, default_axes
 
-_LONG = 4  # so many times longer than wide is a sequence, as pictures of inputs take it
 
+def place_axes(points: Points, index: int) -> tuple[int, ...]:
+    """The axes of an array along which there are places, in their order.
 
-def n_place_axes(points: Points, index: int) -> int:
-    """How many axes behind the sample axis are places; the axes behind these are channels.
+    They are what the model's layers, or the caller, take them for, and never guessed by their
+    lengths. Where nobody tells, an array `(sample, row, column)` is an image without channels,
+    and the last of other axes is one of channels; so it is of what an embedding makes.
 
     Args:
         points: The samples.
         index: Which of their arrays.
 
     Returns:
-        For `(sample, feature)` 1. For three axes 2, an image without channels; but 1, a
-        sequence `(sample, time, feature)`, where one side is more than four times the other
-        or the model takes integers or text, which an embedding makes vectors of. Otherwise
-        all but the last.
+        `(1,)` for `(sample, feature)`: each of them is a place.
     """
-    shape = points.arrays[index].shape[1:]
-    if len(shape) != 2:
-        return max(len(shape) - 1, 1)
-    is_long = max(shape) > _LONG * min(shape)
-    return 1 if is_long or points.others else 2
+    n_axes = points.arrays[index].ndim - 1
+    axes = axes_of_points(points, index)
+    found = tuple(place for place, each in enumerate(axes, start=1) if each not in CHANNELS)
+    return found or tuple(range(1, max(n_axes, 2)))
 
 
-def n_divided_axes(points: Points, index: int) -> int:
-    """How many axes are divided where places are hidden: those of places.
+def axes_of_points(points: Points, index: int) -> tuple[str, ...]:
+    """The names of the axes of an array; () where they have none."""
+    n_axes, name = points.arrays[index].ndim - 1, points.names[index]
+    axes = points.axes.get(name)
+    if axes is not None and len(axes) == n_axes:
+        return tuple(axes)
+    if n_axes == 2 and points.others:
+        return ("time", "feature")  # of token ids
+    return default_axes(points.arrays[index].shape[1:])
+
+
+def has_no_places(points: Points, index: int) -> bool:
+    """Whether an array holds features `(sample, feature)`, which are no places of one thing."""
+    return axes_of_points(points, index) == ("feature",)
+
+
+def divided_axes(points: Points, index: int) -> tuple[int, ...]:
+    """The axes that are divided where places are hidden: those of places.
 
     All of them where there is but one place: then its channels are what there is to tell apart.
     """
-    shape, n_places = points.arrays[index].shape[1:], n_place_axes(points, index)
-    is_one_place = all(side == 1 for side in shape[:n_places])
-    return len(shape) if is_one_place and any(side > 1 for side in shape) else n_places
+    shape, places = points.arrays[index].shape, place_axes(points, index)
+    is_one_place = all(shape[axis] == 1 for axis in places)
+    if is_one_place and any(side > 1 for side in shape[1:]):
+        return tuple(range(1, len(shape)))
+    return places

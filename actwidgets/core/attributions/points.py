@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from actwidgets.core.arrays import Array
+from actwidgets.core.input_axes import Axes, axes_of_input, require_inputs
 
 
 @dataclass(frozen=True)
@@ -22,6 +23,7 @@ class Points:
         n_inputs: How many inputs the model has; as many as there are arrays by default.
         left_out: The inputs of which nothing is differentiated, by name with their place in
             `others`.
+        axes: What the axes of arrays are behind that of samples, by name, where it is known.
     """
 
     arrays: tuple[Array, ...]
@@ -29,6 +31,7 @@ class Points:
     others: tuple[Array, ...] = ()
     n_inputs: int = 0
     left_out: Mapping[str, int] = field(default_factory=dict)
+    axes: Mapping[str, Axes] = field(default_factory=dict)
 
     def __len__(self) -> int:
         """How many samples there are."""
@@ -37,6 +40,24 @@ class Points:
     def moved(self, arrays: Sequence[Array]) -> "Points":
         """The same samples elsewhere: `arrays` in the place of those differentiated."""
         return replace(self, arrays=tuple(arrays))
+
+    def with_axes(self, given: Mapping[str, Axes]) -> "Points":
+        """The same with axes that a caller names, as from `checked_axes`.
+
+        Raises:
+            DataError: Of an input that is not there.
+            ShapeError: Of another number of axes than it has.
+        """
+        if not given:
+            return self
+        require_inputs(given, self.names)
+        alone = len(self.names) == 1
+        said = {
+            name: axes_of_input(given, name, array.shape[1:], alone=alone)
+            for name, array in zip(self.names, self.arrays, strict=True)
+            if name in given or (alone and "" in given)
+        }
+        return replace(self, axes={**self.axes, **said})
 
     @property
     def by_name(self) -> bool:

@@ -15,7 +15,7 @@ from actwidgets.core.attributions.map_similarity import map_similarity
 from actwidgets.core.attributions.method import Method, Progress
 from actwidgets.core.attributions.model_slice import ModelSlice
 from actwidgets.core.attributions.option_checks import whole
-from actwidgets.core.attributions.places import n_place_axes
+from actwidgets.core.attributions.places import place_axes
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import ModelError
 
@@ -179,8 +179,10 @@ def randomising(
         alike = []
         for index, (one, other) in enumerate(zip(maps, found, strict=True)):
             has_channels = one.ndim == points.arrays[index].ndim
-            n_axes = n_place_axes(points, index) if has_channels else one.ndim - 1
-            alike.append(map_similarity(one, other, n_axes))
+            places = place_axes(points, index) if has_channels else tuple(range(1, one.ndim))
+            first = range(1, 1 + len(places))
+            turned, turned_other = (np.moveaxis(each, places, first) for each in (one, other))
+            alike.append(map_similarity(turned, turned_other, len(places)))
         similarity[place] = np.mean(alike, axis=0)
     return RandomisationCheck(
         method.name, stages, similarity, original.target, reached, randomised.fixed

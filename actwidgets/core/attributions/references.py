@@ -7,10 +7,11 @@ import numpy as np
 
 from actwidgets.core.arrays import Array
 from actwidgets.core.attributions.option_checks import number
-from actwidgets.core.attributions.places import n_place_axes
+from actwidgets.core.attributions.places import has_no_places, place_axes
 from actwidgets.core.attributions.points import Points
 from actwidgets.errors import DataError, ShapeError
 
+Places = tuple[int, ...]  # the axes that run over places; none of features
 BLUR_SHARE = 1 / 8  # of each side: the standard deviation
 
 
@@ -67,7 +68,8 @@ def _reference(points: Points, index: int, wanted: Any, name: str) -> Array:
         if wanted not in _MADE_OF_SAMPLES:
             words = " or ".join(f'"{word}"' for word in ("mean", "blur"))
             raise DataError(f"{name} must be a number, {words} or an array; got {wanted!r}")
-        return _MADE_OF_SAMPLES[wanted](array, n_place_axes(points, index))
+        places = () if has_no_places(points, index) else place_axes(points, index)
+        return _MADE_OF_SAMPLES[wanted](array, places)
     if np.ndim(wanted) == 0:
         value = 0.0 if wanted is None else number(name, wanted)
         return np.broadcast_to(np.asarray(value, array.dtype), array.shape)
@@ -82,39 +84,44 @@ def _reference(points: Points, index: int, wanted: Any, name: str) -> Array:
     return np.broadcast_to(given.astype(array.dtype, copy=False), array.shape)
 
 
-def _means(array: Array, n_places: int) -> Array:
-    means = array.mean(axis=tuple(range(1, 1 + n_places)), keepdims=True, dtype=np.float64)
+def _means(array: Array, places: Places) -> Array:
+    means = array.mean(axis=places or 1, keepdims=True, dtype=np.float64)
     return np.broadcast_to(means.astype(array.dtype), array.shape)
 
 
-def _blurred(array: Array, n_places: int) -> Array:
+def _blurred(array: Array, places: Places) -> Array:
     from scipy.ndimage import gaussian_filter  # late: a session does without
 
-    sides = array.shape[1 : 1 + n_places]
-    sigmas = [0.0, *(side * BLUR_SHARE for side in sides)]
-    sigmas += [0.0] * (array.ndim - len(sigmas))
+    sigmas = [
+        side * BLUR_SHARE if axis in (places or (1,)) else 0.0
+        for axis, side in enumerate(array.shape)
+    ]
     blurred = gaussian_filter(array.astype(np.float64), sigmas, mode="nearest")
     found: Array = blurred.astype(array.dtype)
     return found
 
 
-def _means_that_hide(array: Array, n_places: int) -> Array:
+def _means_that_hide(array: Array, places: Places) -> Array:
     """The means of channels; zeros where these would be the values that they are to hide."""
-    return _zero_where_flat(array, n_places, _means)
+    return _zero_where_flat(array, places, _means)
 
 
-def _blurred_that_hides(array: Array, n_places: int) -> Array:
+def _blurred_that_hides(array: Array, places: Places) -> Array:
     """The samples behind a blur; zeros where it would leave the values that it is to hide."""
-    return _zero_where_flat(array, n_places, _blurred)
+    return _zero_where_flat(array, places, _blurred)
 
 
-def _zero_where_flat(array: Array, n_places: int, made_of: Callable[[Array, int], Array]) -> Array:
+def _zero_where_flat(
+    array: Array, places: Places, made_of: Callable[[Array, Places], Array]
+) -> Array:
     zero = np.zeros((), array.dtype)
-    if array.ndim < 3:
+    if not places:
         return np.broadcast_to(zero, array.shape)
-    first = array[(slice(None), *[slice(0, 1)] * n_places)]
-    is_flat = (array == first).all(axis=tuple(range(1, 1 + n_places)), keepdims=True)
-    return np.where(is_flat, zero, made_of(array, n_places))
+    first = array[
+        tuple(slice(0, 1) if axis in places else slice(None) for axis in range(array.ndim))
+    ]
+    is_flat = (array == first).all(axis=places, keepdims=True)
+    return np.where(is_flat, zero, made_of(array, places))
 
 
 def told_of_equals(points: Points, reference: Points, what: str) -> str:

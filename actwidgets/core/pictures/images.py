@@ -31,8 +31,7 @@ def to_rgb(samples: ArrayLike, low: float, high: float) -> Pixels:
 
     Args:
         samples: `(sample, row, column, channel)`, `(sample, row, column)`, or vectors
-            `(sample, feature)`, which become one row of pixels. What is much longer than it
-            is wide, a sequence `(sample, time, feature)`, is laid on its side.
+            `(sample, feature)`, which become one row of pixels.
         low: Value shown black.
         high: Value shown white.
 
@@ -48,8 +47,6 @@ def to_rgb(samples: ArrayLike, low: float, high: float) -> Pixels:
         samples = samples[..., None]
     else:
         samples = as_maps(samples)
-    if samples.shape[1] > _LONG * samples.shape[2]:
-        samples = samples.swapaxes(1, 2)
     scaled = np.nan_to_num(to_unit_range(samples, low=low, high=high), nan=0.0)
     if scaled.shape[-1] in (3, 4):
         scaled = scaled[..., :3]
@@ -128,6 +125,7 @@ class ContactSheet:
         picture_px: Height and width of the box that a picture is fitted into.
         cell_width_px: Width of a picture with its margins.
         cell_height_px: Height of a picture with its margins and its words.
+        across: How many pictures of a sample stand side by side, as one picture.
     """
 
     columns: int
@@ -135,6 +133,12 @@ class ContactSheet:
     picture_px: int = 60
     cell_width_px: int = 70
     cell_height_px: int = 94
+    across: int = 1
+
+    @property
+    def picture_width_px(self) -> int:
+        """Width of the box that a picture is fitted into."""
+        return self.picture_px * self.across
 
     @property
     def height_px(self) -> int:
@@ -174,20 +178,20 @@ class ContactSheet:
             `(height_px, width_px, 4)` uint8, transparent where there is no picture.
         """
         sheet = np.zeros((self.height_px, self.width_px, 4), np.uint8)
-        side = (self.cell_width_px - self.picture_px) // 2
+        side = (self.cell_width_px - self.picture_width_px) // 2
         for place, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
             if picture is None:
                 continue
             row, column = divmod(place, self.columns)
             top, left = row * self.cell_height_px + side, column * self.cell_width_px + side
-            bottom, right = top + self.picture_px, left + self.picture_px
+            bottom, right = top + self.picture_px, left + self.picture_width_px
             if frame:
                 box = sheet[
                     top - frame - 1 : bottom + frame + 1, left - frame - 1 : right + frame + 1
                 ]
                 box[...] = (*FRAME_COLOUR, 255)
                 box[frame:-frame, frame:-frame] = 0
-            sheet[top:bottom, left:right] = fit(picture, self.picture_px, self.picture_px)
+            sheet[top:bottom, left:right] = fit(picture, self.picture_px, self.picture_width_px)
             if boxes is not None:
                 self._outline(sheet, top, left, picture.shape[:2], boxes[place])
         return sheet
@@ -196,7 +200,7 @@ class ContactSheet:
         self, sheet: Pixels, top: int, left: int, shape: tuple[int, ...], box: Box
     ) -> None:
         """Draw a line around a part of the picture whose place on the sheet begins there."""
-        _, down, across, height, width = _fitted(shape, self.picture_px, self.picture_px)
+        _, down, across, height, width = _fitted(shape, self.picture_px, self.picture_width_px)
         edges = []
         for first, length, n_pixels, ends in (
             (top + down, height, shape[0], box[0]),

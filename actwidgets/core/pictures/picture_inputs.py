@@ -1,16 +1,20 @@
-"""Which of the inputs is shown as a picture, and how a vector becomes one."""
+"""Which of the inputs are shown as pictures, and how they become such."""
 
 import math
 import operator
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.pictures.images import is_image
+from actwidgets.core.arrays import Array
+from actwidgets.core.input_axes import Axes, default_axes, is_picture
+from actwidgets.core.pictures.images import Pixels
 from actwidgets.errors import DataError, ShapeError
 
+GREY = 128
 LEAST_SIDE = 8  # shorter vectors are rather features than pixels
 Shape = tuple[int, ...]
 
@@ -38,31 +42,137 @@ def checked_image_shape(image_shape: Sequence[int] | None) -> Shape | None:
     return shape
 
 
-def picture_input(x: Any, image_shape: Shape | None = None) -> tuple[Any, Shape]:
-    """The input that is shown as a picture.
+@dataclass(frozen=True)
+class PictureInput:
+    """One input that is drawn.
+
+    Attributes:
+        name: Of the input; "" where it has none.
+        place: Of its array among those of the samples.
+        axes: Of one sample of it; () where nobody knows.
+        image_shape: That its vectors have as pictures; () where they have none, or are none.
+    """
+
+    name: str
+    place: int
+    axes: Axes
+    image_shape: Shape = ()
+
+    def images(self, values: Array) -> Array:
+        """Samples of it as they are drawn.
+
+        Args:
+            values: `(sample, …)`.
+
+        Returns:
+            Of pictures `(sample, row, column[, channel])`. Of what runs in time `(sample, row,
+            step)`, a row for each feature and time to the right. Anything else as it is.
+        """
+        if self.image_shape:
+            return values.reshape(len(values), *self.image_shape)
+        order = _drawn_order(self.axes, values.ndim - 1)
+        if order is None:
+            return values
+        turned = values.transpose(0, *(axis + 1 for axis in order))
+        if "time" in self.axes and "row" not in self.axes:
+            n_rows = math.prod(turned.shape[1:-1])
+            return turned.reshape(len(turned), n_rows, turned.shape[-1])
+        return turned
+
+    def places_first(self, values: Array) -> Array:
+        """A map in the shape of its samples as `as_planes` takes it: places, then channels.
+
+        Args:
+            values: `(sample, …)`; of another number of axes, as a map of a layer has, it is
+                given back as it is.
+        """
+        order = _drawn_order(self.axes, values.ndim - 1)
+        if self.image_shape or order is None:
+            return values
+        if "time" not in self.axes:
+            return values.transpose(0, *(axis + 1 for axis in order))
+        by_step = np.moveaxis(values, self.axes.index("time") + 1, 1)
+        n_rest = math.prod(by_step.shape[2:])
+        return by_step if by_step.ndim < 3 else by_step.reshape(*by_step.shape[:2], n_rest)
+
+    def values(self, images: Array, like: Array) -> Array:
+        """Pictures of `images`, as samples in the shape of `like` again."""
+        order = None if self.image_shape else _drawn_order(self.axes, like.ndim - 1)
+        if order is None or "time" in self.axes:
+            return images.reshape(like.shape)
+        back = np.argsort(order)
+        return images.transpose(0, *(back + 1))
+
+    def is_picture_of(self, shape: Sequence[int]) -> bool:
+        """Whether samples of that shape, the samples' axis left out, are pictures of it."""
+        if self.image_shape:
+            return True
+        return len(self.axes) == len(shape) and is_picture(self.axes, shape)
+
+
+def picture_inputs(
+    x: Any,
+    image_shape: Shape | None = None,
+    names: Sequence[str] = (),
+    axes: Sequence[Axes] = (),
+) -> tuple[PictureInput, ...]:
+    """The inputs that are drawn of a sample: all that are pictures, or else one.
 
     Args:
         x: An array, or a list or dict of arrays, that can be indexed by rows.
         image_shape: Of a vector; None for a guess, () for none. From `checked_image_shape`.
+        names: Of the arrays; those of a dict, and none otherwise, by default.
+        axes: Likewise, of one sample of each; by default what their number says.
 
     Returns:
-        The array: the one that `image_shape` is about, else the first that is an image, else
-        the first that holds numbers, else the first. And the shape that its vectors have as
-        pictures: () where they have none, or are no vectors. Without `image_shape` a vector
-        whose length is the square of 8 or more is a square grey picture.
+        Those that `image_shape` is about, else those that are images, else the first that
+        holds numbers, else the first. Without `image_shape` a vector whose length is the
+        square of 8 or more is a square grey picture.
 
     Raises:
         DataError: An `image_shape`, and no vectors that it could be about.
         ShapeError: It has another number of values than they have.
     """
     parts = batches.parts(x)
-    numbers = [part for part in parts if not holds_text(part)]
+    names = names or (tuple(map(str, x)) if isinstance(x, Mapping) else ("",) * len(parts))
+    axes = axes or tuple(default_axes(part.shape[1:]) for part in parts)
+    all_ = [PictureInput(names[place], place, axes[place]) for place in range(len(parts))]
+    numbers = [each for each in all_ if not holds_text(parts[each.place])]
     if image_shape:
-        return _of_shape(numbers, image_shape), image_shape
-    images = [part for part in numbers if is_image(tuple(part.shape))]
-    part = [*images, *numbers, *parts][0]
-    guess = image_shape is None and len(part.shape) == 2 and not holds_text(part)
-    return part, _square(part.shape[1]) if guess else ()
+        chosen = _of_shape([parts[each.place] for each in numbers], image_shape)
+        return tuple(
+            replace(each, image_shape=image_shape)
+            for each in numbers
+            if any(parts[each.place] is part for part in chosen)
+        )
+    images = [each for each in numbers if each.is_picture_of(parts[each.place].shape[1:])]
+    if images:
+        return tuple(images)
+    first = [*numbers, *all_][0]
+    part = parts[first.place]
+    guess = image_shape is None and first.axes == ("feature",) and not holds_text(part)
+    return (replace(first, image_shape=_square(part.shape[1]) if guess else ()),)
+
+
+def side_by_side(pictures: Sequence[Pixels]) -> Pixels:
+    """Pictures of the same samples beside each other, in one height, a grey line between.
+
+    Args:
+        pictures: `(sample, row, column, 3)` uint8 each.
+    """
+    if len(pictures) == 1:
+        return pictures[0]
+    height = max(each.shape[1] for each in pictures)
+    parts = list[Pixels]()
+    for each in pictures:
+        if parts:
+            line = (len(each), height, max(1, height // 28), 3)
+            parts.append(np.full(line, GREY, np.uint8))
+        rows = (np.arange(height) + 0.5) * each.shape[1] / height
+        width = max(1, round(each.shape[2] * height / each.shape[1]))
+        columns = (np.arange(width) + 0.5) * each.shape[2] / width
+        parts.append(each[:, rows.astype(int)][:, :, columns.astype(int)])
+    return np.concatenate(parts, axis=2)
 
 
 def holds_text(part: Any) -> bool:
@@ -70,12 +180,24 @@ def holds_text(part: Any) -> bool:
     return np.dtype(part.dtype).kind in "OSU"
 
 
-def _of_shape(numbers: list[Any], image_shape: Shape) -> Any:
+def _drawn_order(axes: Axes, n_axes: int) -> list[int] | None:
+    """In which order axes are drawn: rows, columns and channels, or time last; None as it is."""
+    if len(axes) != n_axes or not {"row", "time"} & {*axes} or {"row", "time"} <= {*axes}:
+        return None
+    if "time" in axes:
+        return [*(axis for axis in range(n_axes) if axes[axis] != "time"), axes.index("time")]
+    if not {"row", "column"} <= {*axes} or "depth" in axes:
+        return None
+    wanted = ("row", "column", "channel", "feature")
+    return sorted(range(n_axes), key=lambda axis: wanted.index(axes[axis]))
+
+
+def _of_shape(numbers: list[Any], image_shape: Shape) -> list[Any]:
     vectors = [part for part in numbers if len(part.shape) == 2]
     wanted = math.prod(image_shape)
-    for part in vectors:
-        if part.shape[1] == wanted:
-            return part
+    fitting = [part for part in vectors if part.shape[1] == wanted]
+    if fitting:
+        return fitting
     if not vectors:
         found = ", ".join(str(tuple(part.shape)) for part in numbers) or "text"
         raise DataError(f"image_shape {image_shape} is for samples that are vectors; x has {found}")

@@ -10,6 +10,7 @@ from actwidgets.core.attributions.attributing import attributing, finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.methods import method_named
 from actwidgets.core.attributions.model_slice import checked_output
+from actwidgets.core.input_axes import checked_axes
 from actwidgets.probe.attributions.recent_probe import recent_probe
 
 
@@ -23,6 +24,7 @@ def attribute(
     *,
     head: str | int | None = None,
     output_is: str | None = None,
+    axes: Any = None,
     memory_budget_bytes: int = 512 * 2**20,
     **options: Any,
 ) -> Attribution:
@@ -41,6 +43,9 @@ def attribute(
         head: Which of several outputs, by name or index; the first by default.
         output_is: What that output of the model is: "logit", "probability" or "value". None has
             it read off the model: its last function, or the loss it was compiled with.
+        axes: What the axes of the samples are, such as `("time", "feature")` or `("row",
+            "column", "channel")`, of several inputs a dict of these by name. By default what
+            the layers that take them say. Patches lie along all but features and channels.
         memory_budget_bytes: How much a batch may take, about. Steps of a path, noisy copies
             and patches are run as many at a time as that allows.
         **options: Of the method, such as `steps` of "integrated_gradients".
@@ -65,8 +70,10 @@ def attribute(
     wanted = method_named(method)
     checked_output(output)
     wanted.settings(options)
+    said = checked_axes(axes)
     slice_ = recent_probe(model, x, head, output_is).model_slice(
         layer, output, memory_budget_bytes=memory_budget_bytes
     )
-    found = finished(attributing(slice_, slice_.points(x), wanted, target, options))
+    points = slice_.points(x).with_axes(said)
+    found = finished(attributing(slice_, points, wanted, target, options))
     return replace(found, feature_names=feature_names(x))

@@ -6,6 +6,7 @@ from actwidgets.core.attributions.attributing import finished
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.faithfulness import Faithfulness
 from actwidgets.core.attributions.faithfulness import faithfulness as following
+from actwidgets.core.input_axes import checked_axes
 from actwidgets.errors import DataError, ShapeError
 from actwidgets.probe.attributions.recent_probe import recent_probe
 
@@ -20,6 +21,7 @@ def faithfulness(
     fill: Any = None,
     head: str | int | None = None,
     output_is: str | None = None,
+    axes: Any = None,
     memory_budget_bytes: int = 512 * 2**20,
 ) -> Faithfulness:
     """Follow each class's probability while what a map ranks highest is hidden, or shown.
@@ -38,6 +40,7 @@ def faithfulness(
             do, is judged fairly where the fill is that baseline.
         head: Which of several outputs, by name or index; the first by default.
         output_is: What that output is, as in `attribute`.
+        axes: As of `attribute`.
         memory_budget_bytes: How much a batch may take, about.
 
     Returns:
@@ -61,7 +64,7 @@ def faithfulness(
     slice_ = recent_probe(model, x, head, output_is).model_slice(
         memory_budget_bytes=memory_budget_bytes
     )
-    points = slice_.points(x)
+    points = slice_.points(x).with_axes(checked_axes(axes))
     maps = attribution.values
     if isinstance(maps, dict):
         if set(maps) != set(points.names):

@@ -99,6 +99,12 @@ class ScoreModel:
                 "integers or text, and no layer makes floating-point values of them"
             )
         self._names = seen.names(inputs.names)
+        axes = (None,) * len(inputs.specs) if catalogue.flow is None else catalogue.flow.axes
+        self._axes = {
+            name: each
+            for name, each, chosen in zip(inputs.names, axes, seen.differentiated, strict=True)
+            if chosen and each is not None
+        }
         self.positions = MapPositions(whole.call, self._names, catalogue)
         self._affordable_size = self._affordable(memory_budget_bytes)
 
@@ -134,6 +140,7 @@ class ScoreModel:
             tuple(others),
             n_inputs=len(tensors),
             left_out=self._left_out,
+            axes=self._axes,
         )
 
     def n_targets(self, head: str, output: str, kind: OutputKind) -> int:

@@ -96,22 +96,28 @@ def test_patches_cover_every_place_and_none_lies_beyond_the_edge(side, data):
 
 
 @pytest.mark.parametrize(
-    ("shape", "sides"),
+    ("shape", "sides", "axes"),
     [
-        ((12,), (12,)),  # features
-        ((40, 5), (40,)),  # a sequence, with channels
-        ((8, 12), (8, 12)),  # an image without
-        ((4, 4, 4, 2), (4, 4, 4)),  # a volume
+        ((12,), (12,), None),  # features
+        ((12,), (12,), ("time",)),
+        ((9, 5), (9,), ("time", "feature")),  # whatever its proportions
+        ((5, 9), (5,), ("time", "feature")),
+        ((8, 12), (8, 12), None),  # an image without channels
+        ((40, 5), (40, 5), ("row", "column")),
+        ((3, 8, 6), (8, 6), ("channel", "row", "column")),
+        ((4, 4, 4, 2), (4, 4, 4), None),  # a volume
     ],
 )
-def test_patches_lie_along_all_axes_but_the_channels(shape, sides):
-    slice_, points, _ = linear(shape, n_samples=2, batch_size=100)
+def test_patches_lie_along_all_axes_but_the_channels(shape, sides, axes):
+    slice_, points, _ = linear(shape, n_samples=2, batch_size=300)
+    points = points.with_axes({} if axes is None else {"": axes})
     patches = patches_of(points, 0, 1)
     assert len(patches) == np.prod(sides)
     found = attributed(slice_, points, "occlusion", patch=1, fill=0.0)
     assert found.values.shape == (2, *shape)
     if len(sides) < len(shape):
-        assert (found.values == found.values[..., :1]).all()
+        axis = 1 if axes is not None and axes[0] == "channel" else -1
+        assert (found.values == found.values.take([0], axis=axis)).all()
 
 
 def test_what_an_embedding_makes_is_a_sequence():
