@@ -86,6 +86,7 @@ class Samples:
         self._n_samples = batches.count_samples(x)
         if not self._n_samples:
             raise DataError("x holds no samples; a session needs at least one")
+        self.axes = dict[str, Axes]()  # by name of input, once they are read
         self._read_pictures(picture_inputs(self.x, self._given_shape))
         self.labels: NDArray[np.int64] | None = None
         self.label_sets: Bools | None = None
@@ -125,6 +126,7 @@ class Samples:
             )
             for name, part in zip(names, parts, strict=True)
         )
+        self.axes = dict(zip(names, axes, strict=True))
         self._read_pictures(picture_inputs(self.x, self._given_shape, names, axes))
 
     def _read_pictures(self, found: tuple[PictureInput, ...]) -> None:

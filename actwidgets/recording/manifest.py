@@ -1,12 +1,13 @@
 """What does not change while a model is recorded: its layers, classes and samples."""
 
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from actwidgets.core import npz_files
 from actwidgets.core.atomic_file import replacing
+from actwidgets.core.input_axes import Axes
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import DataError
@@ -33,6 +34,8 @@ class Manifest:
         n_maps: Of how many of them, the first, whole maps are kept.
         samples: A digest of the samples and labels.
         output: What the model's output means; None in recordings of before that was kept.
+        input_names: Of the arrays of the samples; none where that was not kept.
+        input_axes: What their axes are, by name.
     """
 
     model_name: str
@@ -46,6 +49,8 @@ class Manifest:
     n_maps: int
     samples: str
     output: OutputKind | None = None
+    input_names: tuple[str, ...] = ()
+    input_axes: dict[str, Axes] = field(default_factory=dict)
 
     @property
     def recorded_layers(self) -> tuple[LayerInfo, ...]:
@@ -109,7 +114,11 @@ def read(folder: Path) -> Manifest:
 
 
 def _manifest(header: dict[str, Any]) -> Manifest:
-    found = {each.name: header[each.name] for each in fields(Manifest) if each.name != "output"}
+    later = ("output", "input_names", "input_axes")
+    found = {each.name: header[each.name] for each in fields(Manifest) if each.name not in later}
+    found["input_names"] = tuple(header.get("input_names", ()))
+    axes = header.get("input_axes", {})
+    found["input_axes"] = {name: tuple(each) for name, each in axes.items()}
     output = header.get("output")
     found["output"] = None if output is None else OutputKind.from_dict(output)
     found["layers"] = tuple(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
+from actwidgets.core import batches
 from actwidgets.core.arrays import Array, Floats, Integers
 from actwidgets.core.layer_info import LayerInfo
 from actwidgets.core.predictions.output_kind import OutputKind
@@ -67,6 +68,17 @@ class RecordedProbe:
         if not -len(snapshots) <= at < len(snapshots):
             raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
         self._index = snapshots[at].index
+
+    def input_names(self, x: Any) -> tuple[str, ...]:
+        """What the arrays in `x` are called as inputs, as it was recorded."""
+        parts, names = batches.parts(x), getattr(self.recording.manifest, "input_names", ())
+        if len(names) == len(parts):
+            return names
+        return tuple(map(str, x)) if isinstance(x, Mapping) else tuple(map(str, range(len(parts))))
+
+    def input_axes(self) -> dict[str, tuple[str, ...]]:
+        """What the axes of inputs are, by name, as far as that was recorded."""
+        return getattr(self.recording.manifest, "input_axes", {})
 
     @property
     def output_kind(self) -> OutputKind | None:

@@ -55,6 +55,9 @@ class Subject:
         output, named = probes.settled_output_kind(self._probe, samples, class_names, output_is)
         n_classes = count_classes(self._probe.n_classes, named, output, samples.y)
         names = checked_class_names(named, n_classes)
+        if self._session is None or x is not None:
+            names_of_inputs = probes.input_names(self._probe, samples.x)
+            samples.read_inputs(names_of_inputs, probes.input_axes(self._probe))
         samples.read_y(output, n_classes, names, head=head)
         if samples.label_sets is not None or samples.masks is not None:
             held = "masks" if samples.label_sets is None else "several labels a sample"
@@ -77,6 +80,8 @@ class Subject:
             n_maps=self.wish.n_maps,
             samples=samples_file.digest(kept, labels),
             output=output,
+            input_names=tuple(samples.axes),
+            input_axes=dict(samples.axes),
         )
 
     @property

@@ -1,5 +1,6 @@
 """Models of every kind are recorded as they are, and left as they were."""
 
+import keras
 import numpy as np
 import pytest
 from model_zoo import CASES, N_CLASSES, N_SAMPLES
@@ -54,3 +55,18 @@ def test_the_model_is_on_loan(compiled, tmp_path):
     gradients = recorder.recording.weight_numbers("classes").gradient_norm
     assert np.isfinite(gradients).all() == compiled
     assert _state(model) == before
+
+
+def test_a_recorded_sequence_is_drawn_as_that_of_the_model_and_inputs_keep_their_names(tmp_path):
+    layers = keras.layers
+    one, other = keras.Input((9, 7), name="one"), keras.Input((6, 6), name="other")
+    picture = layers.Conv2D(2, 3)(layers.Reshape((6, 6, 1))(other))
+    read = [layers.LSTM(2, name="lstm")(one), layers.Flatten()(picture)]
+    model = keras.Model([one, other], layers.Dense(2)(layers.Concatenate()(read)))
+    x = [np.random.default_rng(0).random((4, 9, 7)), np.zeros((4, 6, 6))]
+    Recorder(model, tmp_path, x, np.arange(4) % 2).snapshot()
+    recording = open_recording(tmp_path)
+    assert recording.manifest.input_axes == {"one": ("time", "feature"), "other": ("row", "column")}
+    live, recorded = aw.Session(model, x, np.arange(4) % 2), recording.session()
+    assert recorded.picture_inputs == live.picture_inputs == ("other",)
+    np.testing.assert_array_equal(recorded.pictures([1]), live.pictures([1]))
