@@ -73,6 +73,10 @@ def test_several_labels_are_counted_as_scikit_learn_counts_them(activation, opti
         np.testing.assert_allclose(profiles.mean["hidden"][index], mine.mean(0), rtol=1e-5)
         boxes = session.unit_boxes()
         assert boxes.fives[index, 2] == pytest.approx(np.median(mine[:, session.unit]))
+    session.threshold = 0.4  # from the peaks that were kept, without another pass
+    rates = session.profiles().firing_rate["hidden"]
+    for index in range(3):
+        np.testing.assert_allclose(rates[index], (hidden[SETS[:, index]] > 0.4).mean(axis=0))
     session.close()
 
 
