@@ -2,7 +2,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -49,10 +49,16 @@ class EditedInputs(Inputs):
         """Samples as tensors of the right kind, and the numbers behind them."""
         return [*super().tensors(x.x), *x.numbers]
 
-    def one_of(self, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        """As few samples as the model takes, with all the numbers."""
+    def first_of(self, tensors: Sequence[tf.Tensor], n_samples: int) -> list[tf.Tensor]:
+        """The first samples of a batch, with all the numbers."""
         n_inputs = len(self.specs)
-        return [*super().one_of(tensors[:n_inputs]), *tensors[n_inputs:]]
+        return [*super().first_of(tensors[:n_inputs], n_samples), *tensors[n_inputs:]]
+
+    def batches_of(self, tensors: Sequence[Any]) -> Iterator[tuple[list[Any], int]]:
+        """Batches of the number of samples that is fixed, with all the numbers."""
+        n_inputs = len(self.specs)
+        for batch, n_rows in super().batches_of(tensors[:n_inputs]):
+            yield [*batch, *tensors[n_inputs:]], n_rows
 
     def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any]:
         """For `record`: what is handed on in the place of a layer's output."""
@@ -112,6 +118,10 @@ class EditedSlices:
         """As `Slices.is_stale`."""
         return self._slices.is_stale()
 
+    def renew(self) -> bool:
+        """As `Slices.renew`."""
+        return self._slices.renew()
+
     def wait(self) -> None:
         """As `Slices.wait`."""
         self._edited.wait()
@@ -145,10 +155,11 @@ class EditedTraces:
         return EditedSlices(self._slices, self._of(names, outputs), numbers)
 
     def close(self) -> None:
-        """Make no further slices in the background."""
+        """Forget the traces, and make no further slices in the background."""
         with self._keeping:
             for slices in self._kept.values():
                 slices.close()
+            self._kept.clear()
 
     def _of(self, names: tuple[str, ...], outputs: tuple[Output, ...]) -> Slices:
         with self._keeping:

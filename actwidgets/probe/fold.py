@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
+from actwidgets.core.arrays import Array
 from actwidgets.core.profiles.sample_summary import SampleSummary
 
 
@@ -43,6 +44,19 @@ class Fold:
         """
         values = iter([tensor.numpy() for tensor in tensors])
         return [self._summary(values, _positions(*axes)) for axes in self.axes]
+
+    def comparable(self, tensors: Sequence[tf.Tensor]) -> list[Array]:
+        """The values of each layer among the folded tensors, but for the counts.
+
+        Whether a value lies above a threshold may change with its last digit. NaN where `read`
+        says nothing.
+        """
+        return [
+            np.full(1, np.nan, np.float32)
+            if each is None
+            else np.stack([v for v in (each.high, each.mean, each.low) if v is not None])
+            for each in self.read(tensors)
+        ]
 
     def _folded(self, output: tf.Tensor, positions: Sequence[int]) -> Iterator[tf.Tensor]:
         if not positions:

@@ -3,7 +3,6 @@
 import functools
 import re
 import sys
-import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -50,48 +49,6 @@ def require_model(model: Any) -> None:
     inside = model._flatten_layers(include_self=False)
     if all(isinstance(layer, framework.layers.InputLayer) for layer in inside):
         raise ModelError(f"model {model.name!r} has no layers")
-
-
-def structure(model: Any) -> list[Any]:
-    """Everything a trace of a model bakes in: its layers, their variables and settings."""
-    found: list[Any] = []
-    for layer in model._flatten_layers():
-        found += [layer, *layer.weights]
-        if not any(isinstance(layer, framework.Model) for framework in frameworks()):
-            found += [value for name, value in vars(layer).items() if _is_setting(name, value)]
-    return found
-
-
-def fingerprint(model: Any) -> tuple[int, ...]:
-    """A number for each variable, which changes when its values do.
-
-    Cost: 0.1 ms for a small CNN, about 20 ms for ResNet50: values are read where they are.
-    """
-    return tuple(_checksum(tf.convert_to_tensor(variable)) for variable in model.weights)
-
-
-def _checksum(tensor: Any) -> int:
-    try:
-        return zlib.crc32(memoryview(tensor))
-    except (TypeError, ValueError, BufferError):  # bfloat16 has no buffer
-        return zlib.crc32(tensor.numpy().tobytes())
-
-
-def same_structure(before: list[Any], after: list[Any]) -> bool:
-    """Whether nothing was exchanged between two calls of `structure`."""
-    return len(before) == len(after) and all(
-        one is other or (isinstance(one, _PLAIN) and type(one) is type(other) and one == other)
-        for one, other in zip(before, after, strict=True)
-    )
-
-
-_PLAIN = (bool, int, float, str, tuple)
-
-
-def _is_setting(name: str, value: Any) -> bool:
-    """Whether an attribute of a layer is one of its arguments, such as `rate`."""
-    public = not name.startswith("_") and name != "built"
-    return public and (value is None or isinstance(value, _PLAIN) or callable(value))
 
 
 def failure_message(failure: Exception) -> str:
@@ -188,7 +145,12 @@ def _state_kept(model: Any) -> Iterator[None]:
         for values in (getattr(layer, "_losses", []), getattr(layer, "_eager_losses", []))
     ]
     before = [list(values) for values in lists]
-    variables = model.non_trainable_weights if tf.executing_eagerly() else []
+    variables: list[Any] = []
+    if tf.executing_eagerly():
+        variables += model.non_trainable_weights
+        for layer in model._flatten_layers():
+            if is_recurrent(layer) and layer.stateful:  # its state is no weight
+                variables += [each for each in tf.nest.flatten(layer.states) if each is not None]
     averages = [variable.numpy() for variable in variables]
     try:
         yield

@@ -1,9 +1,9 @@
 """What a model takes: how many arrays, of which shapes and kinds, under which names."""
 
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import tensorflow as tf
@@ -12,6 +12,8 @@ from actwidgets.core import batches
 from actwidgets.core.array_like import as_array, as_arrays
 from actwidgets.core.sample_shapes import told_of_shape
 from actwidgets.errors import DataError, ModelError, ShapeError
+
+Shapes = tuple[tuple[int, ...], ...]  # of one sample of each input
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,8 @@ class Inputs:
         structure: What the model is called with, with the place of an input for each tensor.
         spread: Whether `structure` is a list of arguments, rather than the only one.
         batch_size: The number of samples that the model was built for; None for any.
+        fixed_batch: The number without which it does not run rightly; None for any. Such a
+            model is given so many at a time, the last of them repeated to fill up.
     """
 
     specs: tuple[tf.TensorSpec, ...]
@@ -33,6 +37,33 @@ class Inputs:
     structure: Any
     spread: bool = False
     batch_size: int | None = None
+    fixed_batch: int | None = None
+
+    @property
+    def has_open_axes(self) -> bool:
+        """Whether samples may have more than one shape."""
+        return any(None in tuple(spec.shape[1:]) for spec in self.specs)
+
+    def shapes_of(self, tensors: Sequence[Any]) -> Shapes:
+        """The shapes of samples, where they may have several; () where there is only one."""
+        if not self.has_open_axes:
+            return ()
+        return tuple(tuple(each.shape[1:]) for each in tensors[: len(self.specs)])
+
+    def of_shapes(self, shapes: Shapes) -> Self:
+        """The same for samples of these shapes alone."""
+        if not shapes:
+            return self
+        specs = (
+            tf.TensorSpec((self.fixed_batch, *shape), spec.dtype)
+            for spec, shape in zip(self.specs, shapes, strict=True)
+        )
+        return replace(self, specs=tuple(specs))
+
+    def of_fixed_batch(self, n_samples: int | None) -> Self:
+        """The same for a model that runs on batches of this size alone, or on any."""
+        specs = (tf.TensorSpec((n_samples, *spec.shape[1:]), spec.dtype) for spec in self.specs)
+        return replace(self, specs=tuple(specs), fixed_batch=n_samples)
 
     @property
     def signature(self) -> tuple[tf.TensorSpec, ...]:
@@ -59,7 +90,7 @@ class Inputs:
             if spec.dtype != tf.string and kind not in "biufV":  # bfloat16 is of kind V
                 raise DataError(f"x must hold numbers; got values of type {part.dtype}")
             given = tuple(part.shape)
-            if not spec.shape.is_compatible_with(given):
+            if not given or not spec.shape[1:].is_compatible_with(given[1:]):
                 wanted = tuple(spec.shape[1:])
                 raise ShapeError(told_of_shape(name if several else "x", wanted, given[1:]))
 
@@ -81,9 +112,17 @@ class Inputs:
             return tuple("" for _ in x)
         return self.names
 
-    def one_of(self, tensors: Sequence[tf.Tensor]) -> Sequence[tf.Tensor]:
-        """As few samples as the model takes: enough to have a slice optimised."""
-        return tensors if self.batch_size else [each[:1] for each in tensors]
+    def first_of(self, tensors: Sequence[tf.Tensor], n_samples: int) -> Sequence[tf.Tensor]:
+        """The first samples of a batch, or all of them where their number is fixed."""
+        return tensors if self.fixed_batch else [each[:n_samples] for each in tensors]
+
+    def batches_of(self, tensors: Sequence[Any]) -> Iterator[tuple[list[Any], int]]:
+        """Batches of the number of samples that is fixed, and how many of them were given."""
+        size, n_samples = self.fixed_batch or 1, len(tensors[0])
+        for start in range(0, max(n_samples, 1), size):
+            rows = np.arange(start, start + size).clip(0, max(n_samples - 1, 0))
+            batch = [tf.gather(each, rows) for each in tensors] if n_samples else self.blank(size)
+            yield batch, min(size, n_samples - start)
 
     def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any] | None:
         """What becomes of outputs of layers, for `record`: nothing."""

@@ -19,8 +19,8 @@ from actwidgets.probe.attributions.randomised import RandomisedSlice
 from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES
 from actwidgets.probe.attributions.score_models import ScoreModels
 from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
+from actwidgets.probe.fingerprint import fingerprint, number_of_settings
 from actwidgets.probe.fold import Fold
-from actwidgets.probe.frameworks import fingerprint
 from actwidgets.probe.labels_file import class_names_of
 from actwidgets.probe.layer_weights import UnreadableWeightError, effective_weight, layer_weights
 from actwidgets.probe.output_kind import read_output_kind
@@ -61,7 +61,7 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model = model
+        self._model, self._settings = model, number_of_settings(model)
         slices = Slices(model, like, training=training, warm=warm)
         self.turns = turns_of(model)
         self._slices: Slices | EditedSlices = slices
@@ -338,8 +338,18 @@ class KerasProbe:
         self._slices.wait()
 
     def fingerprint(self) -> tuple[int, ...]:
-        """Numbers that change when the weights do."""
-        return fingerprint(self._model)
+        """Numbers that change when the weights do, or what a trace bakes in.
+
+        What was traced is forgotten then, so that what is asked for anew is of the model as it
+        is now.
+        """
+        found = fingerprint(self._model)
+        if found[0] != self._settings:
+            self._settings = found[0]
+            self._slices.renew()
+            self._score_models.forget()
+            self._edited_traces.close()
+        return found
 
     def is_stale(self) -> bool:
         """Whether layers of the model were exchanged, so that it must be read anew."""

@@ -49,11 +49,14 @@ class Recording:
         structure: The model's output as it returned it; None where it was not run to the end.
         calls: Each call's name, layer, arguments and output, as they ended; none where only
             some layers were asked for.
+        set_by_calls: Attributes of layers that were set on the way, as the id of the layer
+            and the name. They were put back.
     """
 
     taps: tuple[Tap, ...]
     structure: Any
     calls: tuple[tuple[str, Any, Any, Any], ...] = ()
+    set_by_calls: frozenset[tuple[int, str]] = frozenset()
 
 
 class RecordingError(Exception):
@@ -104,7 +107,9 @@ def record(
         where = calls.failed_in
         inside = f"layer {where!r}" if where else f"model {model.name!r}"
         raise RecordingError(f"{inside} raised {_described(failure)}") from failure
-    return Recording(calls.taps(), calls.outputs[""][1], tuple(calls.ended))
+    return Recording(
+        calls.taps(), calls.outputs[""][1], tuple(calls.ended), frozenset(calls.attributes)
+    )
 
 
 def real_parts(name: str, tensor: Any) -> list[tuple[str, Any]]:
@@ -148,6 +153,7 @@ class _Calls:
         self.outputs: dict[str, tuple[Any, Any]] = {}
         self.failed_in: str | None = None
         self.ended: list[tuple[str, Any, Any, Any]] = []
+        self.attributes: set[tuple[int, str]] = set()
         self._axes = UnitAxes()
         self._missing = None if only is None else {_call_name(name) for name in only}
         self._at_each_call, self._change = at_each_call, change
@@ -361,9 +367,11 @@ def _noted(original: Any) -> Any:
     """What a call sets on a layer, Keras' flags or somebody's last attention, is put back."""
 
     def set_attribute(layer: Any, name: str, value: Any) -> None:
-        if getattr(_here, "calls", None) is not None:
+        calls = getattr(_here, "calls", None)
+        if calls is not None:
             if name in _ONLY_NOTES:
                 return
+            calls.attributes.add((id(layer), name))
             before = layer, vars(layer).get(name, _ABSENT)
             _attributes.setdefault((id(layer), name), before)
         original(layer, name, value)

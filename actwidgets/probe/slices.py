@@ -4,28 +4,57 @@ import copy
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import tensorflow as tf
 
+from actwidgets.core.arrays import Array
 from actwidgets.core.receptive_field import ReceptiveField
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.catalogue import Catalogue, describe, is_models_own
+from actwidgets.probe.eager_check import (
+    FEW_SAMPLES,
+    N_COMPARED,
+    as_values,
+    disagreement,
+    tolerance_of,
+)
+from actwidgets.probe.fingerprint import containers, grown, same_structure, structure
+from actwidgets.probe.fixed_batch import fixed_batch
 from actwidgets.probe.fold import Fold
-from actwidgets.probe.frameworks import failure_message, require_model, same_structure, structure
-from actwidgets.probe.inputs import Inputs, inputs_of
+from actwidgets.probe.frameworks import failure_message, require_model
+from actwidgets.probe.inputs import Inputs, Shapes, inputs_of
 from actwidgets.probe.outline import outline
 from actwidgets.probe.recorder import Recording, RecordingError, record
 from actwidgets.probe.trace import Head, Trace, flow_of
 from actwidgets.probe.training.model_turns import turns_of
 from actwidgets.probe.warmer import Warmer
 
-FEW_SAMPLES = 4  # so many are sooner run eagerly than compiled, whatever the size of the model
 MAX_HEADS = 256  # a head of ResNet50 takes about 0.2 MB
+MAX_SHAPES = 8  # of samples that a model is traced for; a trace of ResNet50 takes about 25 MB
+UNUSED_FOR = 4 * MAX_SHAPES  # questions after which a trace makes room for one of another shape
 Key = tuple[str, ...]
 log = logging.getLogger("actwidgets")
+
+
+@dataclass
+class _Traced:
+    """A trace, and what is known of it.
+
+    Attributes:
+        trace: None where the model cannot be traced.
+        right: Layers whose compiled values were compared with an eager call's.
+        wrong: Those that differed: they are called eagerly.
+        used: When it was asked for last, in questions.
+    """
+
+    trace: Trace | None
+    right: set[str] = field(default_factory=set)
+    wrong: set[str] = field(default_factory=set)
+    used: int = 0
 
 
 class Slices:
@@ -35,6 +64,13 @@ class Slices:
     model is traced behind the scenes, or when many samples come, and a compiled slice takes
     over. A model that cannot be traced (it branches in Python on the values it gets) goes on
     being called eagerly.
+
+    A model that takes samples of several shapes is traced for each shape that comes, a few of
+    them being kept: layers may act otherwise where they do not know a length. Each layer of
+    each trace is compared once with an eager call, on some of the samples; where they differ
+    (see `eager_check`) that layer goes on being called eagerly, and the log says so.
+
+    A model that needs batches of a fixed size is given such; see `fixed_batch`.
 
     Args:
         model: A built Keras model; nothing about it is changed.
@@ -51,25 +87,30 @@ class Slices:
         self, model: Any, like: Any = None, *, training: bool = False, warm: bool = False
     ) -> None:
         require_model(model)
-        self._structure = structure(model)
+        self._structure = structure(model, training=training)
         self._model, self._training, self._turns = model, training, turns_of(model)
-        self.inputs = inputs_of(model, like)
-        self._untraceable: Exception | None = None
+        inputs = inputs_of(model, like)
+        self.inputs = inputs.of_fixed_batch(fixed_batch(model, inputs))
+        self._tolerance = tolerance_of(model)
         self._begin(warm)
         self.catalogue = outline(model) or self._catalogue_of_a_call(like)
 
     def _begin(self, warm: bool) -> None:
-        self._trace: Trace | None = None
+        self._traces: dict[Shapes, _Traced] = {}
+        self._baked = self._structure
+        self._set_by_calls: frozenset[tuple[int, str]] = frozenset()
+        self._n_asked = 0
         self._tracing = threading.Lock()
         self._keeping = threading.Lock()
-        self._heads: OrderedDict[tuple[Key, Fold | None], Head] = OrderedDict()
-        self._looked_at: set[Key] = set()
+        self._heads: OrderedDict[tuple[Shapes, Key, Fold | None], Head] = OrderedDict()
+        self._looked_at: set[tuple[Shapes, Key]] = set()
         self._warmer = Warmer(self._make_ahead) if warm else None
 
     def taking(self, inputs: Inputs) -> "Slices":
         """The same model and layers with other inputs, and a trace and slices of their own."""
         other = copy.copy(self)
         other.inputs = inputs
+        other._structure = self._baked
         other._begin(warm=self._warmer is not None)
         return other
 
@@ -85,20 +126,7 @@ class Slices:
         key = tuple(names)
         for name in key:
             self.catalogue.require(name)
-        tensors = self.inputs.tensors(x)
-        few, warmer = len(tensors[0]) <= FEW_SAMPLES, self._warmer
-        with warmer.give_way() if warmer and few else nullcontext():
-            head = self._kept(key)
-            if head is not None:
-                return self._run(key, head, tensors)
-            if self._untraceable or (few and (warmer or key not in self._looked_at)):
-                self._looked_at.add(key)
-                found = self._look(key, tensors)
-                if warmer and not self._untraceable:
-                    warmer.want(key, self._neighbours(key), self.inputs.one_of(tensors))
-                return found
-        head = self._head(key)
-        return self._look(key, tensors) if head is None else self._run(key, head, tensors)
+        return self._in_batches(self.inputs.tensors(x), lambda batch: self._outputs(key, batch))
 
     def folded(self, names: Sequence[str], x: Any, fold: Fold) -> list[tf.Tensor]:
         """What `fold` makes of the outputs of layers on one batch, in the same forward pass.
@@ -108,9 +136,50 @@ class Slices:
         key = tuple(names)
         for name in key:
             self.catalogue.require(name)
-        tensors = self.inputs.tensors(x)
-        head = self._head(key, fold)
-        return fold(self._look(key, tensors)) if head is None else self._run(key, head, tensors)
+
+        def folded(batch: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+            head = self._head(key, batch, fold)
+            if head is None:
+                return fold(self._look(key, batch))
+            return self._run(key, head, batch, fold)
+
+        return self._in_batches(self.inputs.tensors(x), folded)
+
+    def _in_batches(
+        self, tensors: Sequence[tf.Tensor], read: Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
+    ) -> list[tf.Tensor]:
+        """What is read of all samples, at once or in batches of the size that the model needs."""
+        if self.inputs.fixed_batch is None:
+            return read(tensors)
+        found = [
+            [each[:n_rows] if each.shape.rank else each for each in read(batch)]
+            for batch, n_rows in self.inputs.batches_of(tensors)
+        ]
+        if len(found) == 1:
+            return found[0]
+        # What has no sample axis, such as the number of positions, is the same for all.
+        return [
+            tf.concat(each, 0) if each[0].shape.rank else each[0]
+            for each in zip(*found, strict=True)
+        ]
+
+    def _outputs(self, key: Key, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        few, warmer = len(tensors[0]) <= FEW_SAMPLES, self._warmer
+        shapes = self.inputs.shapes_of(tensors)
+        with warmer.give_way() if warmer and few else nullcontext():
+            head = self._kept(shapes, key)
+            if head is not None:
+                return self._run(key, head, tensors)
+            is_first = (shapes, key) not in self._looked_at
+            if self._is_eager(shapes, key) or (few and (warmer or is_first)):
+                self._looked_at.add((shapes, key))
+                found = self._look(key, tensors)
+                if warmer and not self._is_eager(shapes, key):
+                    likely = self._neighbours(key)
+                    warmer.want(key, likely, self.inputs.first_of(tensors, N_COMPARED))
+                return found
+        head = self._head(key, tensors)
+        return self._look(key, tensors) if head is None else self._run(key, head, tensors)
 
     def receptive_field(self, name: str) -> ReceptiveField | None:
         """What a position of a layer's map sees of the input; None for everything.
@@ -119,8 +188,8 @@ class Slices:
             LayerError: The model has no such layer, or it cannot be shown.
         """
         self.catalogue.require(name)
-        trace = self._traced()
-        return None if trace is None else trace.receptive_field(name)
+        traced = self._traced(())
+        return None if traced is None or not traced.trace else traced.trace.receptive_field(name)
 
     def close(self) -> None:
         """Make no further slices."""
@@ -129,8 +198,27 @@ class Slices:
         self._warmer = None
 
     def is_stale(self) -> bool:
-        """Whether layers were exchanged or set otherwise since the model was read."""
-        return not same_structure(self._structure, structure(self._model))
+        """Whether layers were exchanged or set otherwise since the model was read.
+
+        That goes for all that a trace has in it for good; see `fingerprint.structure`.
+        """
+        now = structure(self._model, training=self._training)
+        return not same_structure(self._structure, now, self._set_by_calls)
+
+    def renew(self) -> bool:
+        """Forget what was traced, where the model is set otherwise now; says whether it was.
+
+        `is_stale` goes on saying so: other settings may go with other layers and shapes.
+        """
+        now = structure(self._model, training=self._training)
+        with self._tracing:
+            if same_structure(self._baked, now, self._set_by_calls):
+                return False
+            self._baked = now
+            with self._keeping:
+                self._traces.clear()
+                self._heads.clear()
+            return True
 
     def wait(self) -> None:
         """Return when the slices wanted are made."""
@@ -147,41 +235,108 @@ class Slices:
             raise LayerError(f"layer {missing[0]!r} is not called for these samples")
         return [found[name] for name in key]
 
-    def _run(self, key: Key, head: Head, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+    def _run(
+        self, key: Key, head: Head, tensors: Sequence[tf.Tensor], fold: Fold | None = None
+    ) -> list[tf.Tensor]:
         try:
             with self._turns.looking():
                 return list(head(*tensors))
         except tf.errors.OpError as failure:
-            self._look(key, tensors)  # fails too, and says in which layer
-            words = failure_message(failure)
-            raise ModelError(f"model {self._model.name!r} cannot be run: {words}") from failure
+            found = self._look(key, tensors)  # mostly fails too, and says in which layer
+            traced = self._traces.get(self.inputs.shapes_of(tensors))
+            if traced is not None:
+                self._distrust(traced, key, f"it fails: {failure_message(failure)}")
+            return found if fold is None else fold(found)
 
-    def _head(self, key: Key, fold: Fold | None = None) -> Head | None:
-        """A compiled slice, made if need be; None where the model cannot be traced."""
-        trace = self._traced()
-        if trace is None:
+    def _head(
+        self, key: Key, tensors: Sequence[tf.Tensor], fold: Fold | None = None
+    ) -> Head | None:
+        """A compiled slice, made if need be; None where an eager call is to answer."""
+        shapes = self.inputs.shapes_of(tensors)
+        head = self._kept(shapes, key, fold)
+        if head is not None or self._is_eager(shapes, key):
+            return head
+        traced = self._traced(shapes)
+        if traced is None or traced.trace is None:
             return None
-        return self._kept(key, fold) or self._keep(key, trace.head(key, fold), fold)
-
-    def _make_ahead(self, key: Key, tensors: Sequence[tf.Tensor]) -> None:
-        if self._kept(key) is None and (trace := self._traced()) is not None:
-            head = trace.head(key)
-            self._run(key, head, tensors)  # TensorFlow optimises a graph when it is first run
-            self._keep(key, head)
-
-    def _kept(self, key: Key, fold: Fold | None = None) -> Head | None:
+        head = traced.trace.head(key, fold)
+        if not self._is_right(traced, key, head, tensors, fold):
+            return None
         with self._keeping:
-            if (key, fold) in self._heads:
-                self._heads.move_to_end((key, fold))
-            return self._heads.get((key, fold))
-
-    def _keep(self, key: Key, head: Head, fold: Fold | None = None) -> Head:
-        with self._keeping:
-            self._heads[key, fold] = head
-            self._heads.move_to_end((key, fold))
+            if self._traces.get(shapes) is traced:  # not forgotten meanwhile
+                self._heads[shapes, key, fold] = head
+                self._heads.move_to_end((shapes, key, fold))
             while len(self._heads) > MAX_HEADS:
                 self._heads.popitem(last=False)
         return head
+
+    def _make_ahead(self, key: Key, tensors: Sequence[tf.Tensor]) -> None:
+        if self._kept(self.inputs.shapes_of(tensors), key) is None:
+            head = self._head(key, tensors)
+            if head is not None:  # TensorFlow optimises a graph when it is first run
+                self._run(key, head, self.inputs.first_of(tensors, 1))
+
+    def _is_right(
+        self,
+        traced: _Traced,
+        key: Key,
+        head: Head,
+        tensors: Sequence[tf.Tensor],
+        fold: Fold | None,
+    ) -> bool:
+        """Whether a new slice gives what an eager call gives, for a few of the samples."""
+        few = self.inputs.first_of(tensors, N_COMPARED)
+        if traced.right.issuperset(key) or not len(few[0]):
+            return True
+        if not traced.wrong.isdisjoint(key):
+            return False
+        values = as_values if fold is None else fold.comparable
+        try:
+            with self._turns.looking():
+                compiled = values(head(*few))
+        except tf.errors.OpError as failure:
+            self._look(key, few)  # fails too, and says in which layer
+            self._distrust(traced, key, f"it fails: {failure_message(failure)}")
+            return False
+
+        def look(batch: Sequence[tf.Tensor]) -> Sequence[Array]:
+            found = self._look(key, batch)
+            return values(found if fold is None else fold(found))
+
+        try:
+            found = disagreement(compiled, few, look, self._tolerance)
+        except ModelError:  # an eager call fails where the slice does not: nothing to compare
+            return True
+        if found is not None:
+            place, share = found
+            self._distrust(traced, key[place : place + 1], f"off by {share:.2g} of its size")
+            return False
+        traced.right.update(key)
+        return True
+
+    def _distrust(self, traced: _Traced, names: Sequence[str], why: str) -> None:
+        traced.wrong.update(names)
+        log.warning(
+            "layer %s, compiled, does not give what an eager call of model %r gives (%s): "
+            "it is called eagerly, which is right and slower",
+            " and ".join(map(repr, names)),
+            self._model.name,
+            why,
+        )
+
+    def _is_eager(self, shapes: Shapes, key: Key) -> bool:
+        """Whether the model could not be traced, or was traced wrongly for these layers."""
+        traced = self._traces.get(shapes)
+        return traced is not None and (traced.trace is None or not traced.wrong.isdisjoint(key))
+
+    def _kept(self, shapes: Shapes, key: Key, fold: Fold | None = None) -> Head | None:
+        with self._keeping:
+            head = self._heads.get((shapes, key, fold))
+            if head is not None:
+                self._heads.move_to_end((shapes, key, fold))
+                self._n_asked += 1
+                self._traces[shapes].used = self._n_asked
+            return head
 
     def _neighbours(self, key: Key) -> list[Key]:
         """The layers that an arrow key goes to from here."""
@@ -195,18 +350,46 @@ class Slices:
 
     # --- the model itself ----------------------------------------------------------------
 
-    def _traced(self) -> Trace | None:
+    def _traced(self, shapes: Shapes) -> _Traced | None:
+        """The trace for samples of these shapes, for () of any; None where there is none."""
         with self._tracing:
-            if self._trace is None and self._untraceable is None:
-                pause = self._warmer.pause if self._warmer else None
-                try:
-                    self._trace = Trace(
-                        self._model, self.inputs, training=self._training, at_each_call=pause
-                    )
-                except RecordingError as failure:  # eager calls are left
-                    log.info("%s is called eagerly: %s", self._model.name, failure)
-                    self._untraceable = failure
-            return self._trace
+            self._n_asked += 1
+            traced = self._traces.get(shapes)
+            if traced is None and self._has_room():
+                traced = self._traces[shapes] = _Traced(self._trace(shapes))
+            if traced is not None:
+                traced.used = self._n_asked
+            return traced
+
+    def _has_room(self) -> bool:
+        """Whether another trace may be made; one that nobody asked for in a while goes."""
+        others = [(each.used, shapes) for shapes, each in self._traces.items() if shapes]
+        if len(others) < MAX_SHAPES:
+            return True
+        used, shapes = min(others)
+        if self._n_asked - used < UNUSED_FOR:
+            return False  # data of ever other lengths are sooner called eagerly than traced
+        with self._keeping:
+            for each in [each for each in self._heads if each[0] == shapes]:
+                del self._heads[each]
+            del self._traces[shapes]
+        return True
+
+    def _trace(self, shapes: Shapes) -> Trace | None:
+        before = structure(self._model, training=self._training)
+        boxes = containers(self._model)
+        pause = self._warmer.pause if self._warmer else None
+        inputs = self.inputs.of_shapes(shapes)
+        try:
+            trace = Trace(self._model, inputs, training=self._training, at_each_call=pause)
+        except RecordingError as failure:  # eager calls are left
+            log.info("%s is called eagerly: %s", self._model.name, failure)
+            return None
+        after = structure(self._model, training=self._training)
+        now = containers(self._model)
+        kept = {key: each for key, each in boxes.items() if now.get(key) is each}
+        self._set_by_calls |= trace.set_by_calls | grown(before, after, kept)
+        return trace
 
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> Recording:
         try:
@@ -222,11 +405,11 @@ class Slices:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
 
     def _catalogue_of_a_call(self, like: Any) -> Catalogue:
-        trace = self._traced()
-        if trace is not None:
-            return trace.catalogue
+        traced = self._traced(())
+        if traced is not None and traced.trace is not None:
+            return traced.trace.catalogue
         tensors = self.inputs.blank(1) if like is None else self.inputs.tensors(like)
-        n_samples = self.inputs.batch_size or 3  # enough not to be taken for an axis of length 1
+        n_samples = self.inputs.fixed_batch or 3  # enough not to be taken for an axis of length 1
         tensors = [tf.repeat(each[:1], n_samples, axis=0) for each in tensors]
         try:
             recording = self._call(tensors)

@@ -29,6 +29,10 @@ class Trace:
         training: Whether layers act as they do in training.
         at_each_call: As in `record`.
 
+    Attributes:
+        catalogue: Its layers.
+        set_by_calls: As of a `Recording`.
+
     Raises:
         RecordingError: A layer cannot be traced.
     """
@@ -57,6 +61,7 @@ class Trace:
         self._run = run
         self._whole = tf.function(call, autograph=False).get_concrete_function(*inputs.signature)
         self._fields: dict[Any, Fields] | None = None
+        self.set_by_calls = recordings[0].set_by_calls
         self._tensors = {tap.name: tap.output for tap in recordings[0].taps}
         self.catalogue = _catalogue(
             recordings[0], self._whole.graph, model, (None, inputs.batch_size)

@@ -9,7 +9,7 @@ import pytest
 
 SETUP = """
 import keras, numpy as np, actwidgets as aw
-from actwidgets.probe.frameworks import fingerprint
+from actwidgets.probe.fingerprint import fingerprint
 keras.utils.set_random_seed(0)
 data = aw.load_dataset("digits")
 model = keras.Sequential([

@@ -9,6 +9,7 @@ import actwidgets as aw
 from actwidgets.core import batches
 from actwidgets.errors import LayerError
 from actwidgets.probe.inputs import inputs_of
+from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.outline import outline
 from actwidgets.probe.trace import Trace
 
@@ -74,6 +75,27 @@ def test_activations(name, batch_size):
                 rtol=case.tolerance,
                 err_msg=layer,
             )
+
+
+def test_batches_of_any_size_one_after_the_other(name):
+    case = build(name)
+    probe = KerasProbe(case.model, case.x, **case.options)
+    whole = aw.predict(case.model, case.x, head=case.options.get("head"))
+    close = {"atol": max(1e-5, case.tolerance), "rtol": case.tolerance}
+    slice_ = probe.model_slice(output="probability")
+    for n_samples in (1, 2, 3, 7, 40, 2):
+        rows = np.arange(n_samples) % N_SAMPLES
+        x = batches.take(case.x, rows)
+        np.testing.assert_allclose(probe.predictions(x), whole[rows], **close)
+        np.testing.assert_allclose(slice_.scores(slice_.points(x)), whole[rows], **close)
+        found, folded = probe.activations([*case.wanted], x), probe.summaries([*case.wanted], x)
+        for layer, values in case.wanted.items():
+            info = next(each for each in probe.layers if each.name == layer)
+            wanted = _units_last(np.asarray(values, np.float32)[rows], info)
+            np.testing.assert_allclose(found[layer].reshape(wanted.shape), wanted, **close)
+            peaks = wanted.reshape(n_samples, -1, wanted.shape[-1]).max(axis=1)
+            np.testing.assert_allclose(folded[layer].high, peaks, **close)
+    assert not any(each.wrong for each in probe._slices._traces.values())
 
 
 def test_predict(name):

@@ -51,9 +51,11 @@ def test_a_few_samples_are_answered_eagerly_and_the_slice_made_behind_takes_over
     first = read.outputs(["counts"], X[:2])[0]
     assert calls[0] == "eager"
     read.wait()
-    assert calls == ["eager", "traced"]
+    assert calls[:3] == ["eager", "traced", "eager"]  # the last one to compare it with
+    assert calls.count("traced") == 1
+    before = list(calls)
     np.testing.assert_allclose(read.outputs(["counts"], X[:2])[0], first, rtol=1e-6)
-    assert calls == ["eager", "traced"]
+    assert calls == before
 
 
 def test_an_eager_call_stops_at_the_layer(model):
@@ -65,21 +67,21 @@ def test_many_samples_are_compiled_at_once(model):
     read = Slices(model)
     read.outputs(["last"], X[: FEW_SAMPLES + 1])
     read.outputs(["last"], X[:1])
-    assert model.get_layer("counts").calls == ["traced"]
+    assert model.get_layer("counts").calls == ["traced", "eager"]  # compared once, on a few
 
 
 def test_without_a_background_the_second_time_is_compiled(model):
     read = Slices(model)
     for _ in range(3):
         read.outputs(["last"], X[:1])
-    assert model.get_layer("counts").calls == ["eager", "traced"]
+    assert model.get_layer("counts").calls == ["eager", "traced", "eager"]
 
 
 def test_neighbours_are_made_when_nobody_moves_anything(model):
     read = Slices(model, warm=True)
     read.outputs(["counts"], X[:1])
     read.wait()
-    assert {key for key, _fold in read._heads} == {("counts",), ("last",), ("first",)}
+    assert {key for _shapes, key, _fold in read._heads} == {("counts",), ("last",), ("first",)}
 
 
 def test_slices_are_kept_and_the_oldest_go(model, monkeypatch):
@@ -87,7 +89,7 @@ def test_slices_are_kept_and_the_oldest_go(model, monkeypatch):
     read = Slices(model)
     for name in ("first", "counts", "first", "last"):
         read.outputs([name], X)
-    assert [key for key, _fold in read._heads] == [("first",), ("last",)]
+    assert [key for _shapes, key, _fold in read._heads] == [("first",), ("last",)]
 
 
 def test_after_close_nothing_is_made_ahead_and_answers_go_on(model):
@@ -96,7 +98,7 @@ def test_after_close_nothing_is_made_ahead_and_answers_go_on(model):
     for _ in range(2):
         assert read.outputs(["last"], X[:1])[0].shape == (1, 3)
     read.wait()
-    assert {key for key, _fold in read._heads} == {("last",)}
+    assert {key for _shapes, key, _fold in read._heads} == {("last",)}
 
 
 class Branching(keras.Model):
@@ -188,7 +190,7 @@ def test_another_model_takes_over_and_the_old_slices_are_released(model):
     session = aw.Session(model, X, layer="counts", unit=3)
     session.maps()
     session._probe.wait()
-    trace = weakref.ref(session._probe._slices._trace)
+    trace = weakref.ref(session._probe._slices._traces[()].trace)
     probe = weakref.ref(session._probe)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="only")])
     session.model = other

@@ -1,5 +1,6 @@
 """A model that cannot be traced, called eagerly for each thing that is wanted of it."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -33,11 +34,6 @@ class EagerScores:
         training: Whether layers act as they do in training.
         weights: Variables, each with the one that stands in for it.
 
-    Attributes:
-        call: One call, of samples made of zeros.
-
-    Raises:
-        RecordingError: A layer raised.
     """
 
     def __init__(
@@ -53,7 +49,11 @@ class EagerScores:
         self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
         self._differentiated = differentiated
         self._options = {"training": training, "weights": weights}
-        self.call = self._called(self.blank())[0]
+
+    @functools.cached_property
+    def call(self) -> Call:
+        """One call, of samples made of zeros."""
+        return self._called(self.blank())[0]
 
     def head(self, key: Any, build: Build) -> Head:
         """A function of the model's inputs, the embedded ones, and the target."""
@@ -94,7 +94,7 @@ class EagerScores:
 
     def blank(self) -> list[Any]:
         """Zeros for every argument of a head; a length that may be any is 8."""
-        inputs, n_samples = self._inputs, self._inputs.batch_size or 1
+        inputs, n_samples = self._inputs, self._inputs.fixed_batch or 1
         numbers = [tf.zeros(spec.shape) for spec in inputs.signature[len(inputs.specs) :]]
         embedded = [
             tf.zeros([n_samples, *(axis or 8 for axis in each.shape[1:])], each.dtype)

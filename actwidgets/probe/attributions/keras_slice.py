@@ -70,7 +70,7 @@ class KerasSlice:
         as_probability = (output or self.output) == "probability"
         key = "scores", self._head, as_probability, self._kind
         build = score_heads.scores(self._head, as_probability, self._kind)
-        return self._run(key, build, points)[0]
+        return self._run(key, build, points, forward=build, rests_on=(self._head,))[0]
 
     def gradients(
         self, points: Points, target: Integers, *, guided: bool = False
@@ -78,7 +78,9 @@ class KerasSlice:
         """See `ModelSlice`."""
         key = "gradients", self._head, self._as_probability, self._kind
         build = score_heads.gradients(self._head, self._as_probability, self._kind, guided)
-        score, *found = self._run(key, build, points, target, guided=guided)
+        forward = score_heads.score(self._head, self._as_probability, self._kind)
+        options: dict[str, Any] = {"forward": forward, "rests_on": (self._head,)}
+        score, *found = self._run(key, build, points, target, guided=guided, **options)
         return score, tuple(found)
 
     def position_axes(self) -> Mapping[str, tuple[int, ...]]:
@@ -96,7 +98,9 @@ class KerasSlice:
     def maps(self, points: Points) -> Array:
         """See `ModelSlice`."""
         layer = self._required_layer()
-        return self._units_last(self._run(("maps", layer), score_heads.maps(layer), points)[0])
+        build = score_heads.maps(layer)
+        found = self._run(("maps", layer), build, points, forward=build, rests_on=(layer,))
+        return self._units_last(found[0])
 
     def map_gradients(self, points: Points, target: Integers) -> tuple[Floats, Array, Array]:
         """See `ModelSlice`."""
@@ -108,7 +112,9 @@ class KerasSlice:
             )
         key = "map gradients", self._head, self._as_probability, self._kind, layer
         build = score_heads.map_gradients(self._head, self._as_probability, self._kind, layer)
-        score, maps, gradient = self._run(key, build, points, target)
+        forward = score_heads.score(self._head, self._as_probability, self._kind, layer)
+        options: dict[str, Any] = {"forward": forward, "rests_on": (self._head, layer)}
+        score, maps, gradient = self._run(key, build, points, target, **options)
         return score, self._units_last(maps), self._units_last(gradient)
 
     def relevance(
@@ -117,10 +123,11 @@ class KerasSlice:
         """See `ModelSlice`."""
         self._model.require_trace("LRP")
         self._refuse_rounded_inputs()
+        key = "relevance", self._head, self._kind, rules
         build = score_heads.relevance(self._head, self._kind, rules)
-        score, *found = self._run(
-            ("relevance", self._head, self._kind, rules), build, points, target
-        )
+        forward = score_heads.score(self._head, False, self._kind)
+        options: dict[str, Any] = {"forward": forward, "rests_on": (self._head,)}
+        score, *found = self._run(key, build, points, target, **options)
         return score, tuple(found)
 
     def _refuse_rounded_inputs(self) -> None:
@@ -161,10 +168,9 @@ class KerasSlice:
         build: Build,
         points: Points,
         target: Integers | None = None,
-        *,
-        guided: bool = False,
+        **options: Any,
     ) -> list[Array]:
         """What a head puts out for all samples."""
         if target is None:
             target = np.zeros(len(points), np.int64)
-        return self._model.run(key, build, points, target, guided=guided)
+        return self._model.run(key, build, points, target, **options)

@@ -22,6 +22,16 @@ def scores(head: str, as_probability: bool, kind: OutputKind) -> Build:
     return lambda call: [_table(call, head, as_probability, kind)]
 
 
+def score(head: str, as_probability: bool, kind: OutputKind, layer: str = "") -> Build:
+    """The score of each sample's target, and what a layer puts out, where one is named."""
+
+    def build(call: Call) -> list[Any]:
+        found = [_score(call, head, as_probability, kind)]
+        return [*found, _required(call, layer)] if layer else found
+
+    return build
+
+
 def gradients(head: str, as_probability: bool, kind: OutputKind, guided: bool) -> Build:
     """The score of each sample's target, then its gradient at each of the points.
 

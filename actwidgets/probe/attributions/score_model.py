@@ -1,10 +1,12 @@
 """What the slices of one model share: its traces, and how samples become arguments of them."""
 
 import copy
+import logging
 import math
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import numpy as np
@@ -18,17 +20,26 @@ from actwidgets.probe.attributions import score_heads
 from actwidgets.probe.attributions.eager_scores import EagerScores
 from actwidgets.probe.attributions.embedded_inputs import embedded_inputs
 from actwidgets.probe.attributions.map_positions import MapPositions
-from actwidgets.probe.attributions.score_call import Build
+from actwidgets.probe.attributions.score_call import Build, Call
 from actwidgets.probe.attributions.score_trace import ScoreTrace
 from actwidgets.probe.catalogue import Catalogue, Output
+from actwidgets.probe.eager_check import (
+    N_COMPARED,
+    as_values,
+    disagreement,
+    tolerance_of,
+)
 from actwidgets.probe.frameworks import failure_message
-from actwidgets.probe.inputs import Inputs
+from actwidgets.probe.inputs import Inputs, Shapes
 from actwidgets.probe.recorder import RecordingError
 from actwidgets.probe.trace import Head
 from actwidgets.probe.training.model_turns import turns_of
 
 LARGEST_BATCH = 128  # more at once is no faster on a processor
 MEMORY_BUDGET_BYTES = 512 * 2**20
+MAX_TRACES = 6  # for samples of several shapes
+_EMBEDDING, _PLAIN, _GUIDED = "embedding", "plain", "guided"
+log = logging.getLogger("actwidgets")
 
 
 @dataclass
@@ -36,18 +47,21 @@ class _Learnt:
     """What a model is found out about later, once for all numbers of edits.
 
     Attributes:
-        guided: The trace with guided gradients.
-        fixed_size: How many samples it must be given, where it insists on a number.
+        traces: By kind (`_EMBEDDING`, `_PLAIN` or `_GUIDED`) and the shapes of samples; the
+            last ones are kept.
+        wrong: Shapes of samples that are called eagerly, as their trace gives other values.
     """
 
-    guided: ScoreTrace | None = None
-    fixed_size: int | None = None
+    traces: OrderedDict[tuple[str, Shapes], ScoreTrace] = field(default_factory=OrderedDict)
+    wrong: set[Shapes] = field(default_factory=set)
 
 
 class ScoreModel:
     """A model as attributions see it. Weights are read live.
 
-    A model that cannot be traced is called eagerly, which is slower and cannot be guided.
+    A model that cannot be traced is called eagerly, which is slower and cannot be guided. So is
+    one whose trace gives other scores or maps than an eager call does, which is looked at once.
+    A model that takes samples of several shapes is traced for each shape that comes.
 
     Args:
         model: A built Keras model.
@@ -127,12 +141,20 @@ class ScoreModel:
             (arrays if is_chosen else others).append(each.numpy())
         if self._embedding is not None:
             names = [each.name for each in self._embedded]
-            head = self._embedding.head("embedded", lambda call: [call.taps[n] for n in names])
+
+            def embedded(call: Call) -> list[Any]:
+                return [call.taps[name] for name in names]
 
             def arguments(rows: Any) -> list[Any]:
                 taken = [tf.gather(each, rows) for each in tensors]
                 return [*taken, *self._numbers, tf.zeros(len(rows), tf.int64)]
 
+            shapes = self._inputs.shapes_of(tensors)
+            embedding = self._trace_for(_EMBEDDING, shapes, self._embedding)
+            head = embedding.head("embedded", embedded)
+            eager = self._eager(whole=True).head("embedded", embedded)
+            if not self._is_right(embedding, tuple(names), head, eager, arguments, len(tensors[0])):
+                head = eager
             arrays += self._run(head, arguments, len(tensors[0]))
         return Points(
             tuple(arrays),
@@ -167,27 +189,70 @@ class ScoreModel:
     @property
     def batch_size(self) -> int:
         """How many samples are run at once."""
-        return self._learnt.fixed_size or self._affordable_size
+        return self._inputs.fixed_batch or self._affordable_size
 
     def run(
-        self, key: Any, build: Build, points: Points, target: Integers, *, guided: bool = False
+        self,
+        key: Any,
+        build: Build,
+        points: Points,
+        target: Integers,
+        *,
+        guided: bool = False,
+        forward: Build,
+        rests_on: tuple[str, ...],
     ) -> list[Array]:
         """What a head puts out for all samples, `batch_size` at a time.
+
+        Args:
+            key: What the head is known by.
+            build: Makes what it puts out.
+            points: The samples.
+            target: `(sample,)`, the class asked about.
+            guided: Whether gradients are guided.
+            forward: Makes the first of these without a gradient, to compare with an eager call.
+            rests_on: The layers whose values that shows.
 
         Raises:
             ModelError: A layer raised. Whatever `build` raises.
         """
         if not len(points):  # TensorFlow has operations that fail on none
             blank, none = points.blank(), np.zeros(1, np.int64)
-            return [each[:0] for each in self.run(key, build, blank, none, guided=guided)]
-        head = (self._guided_trace() if guided else self._plain).head(key, build)
+            options: dict[str, Any] = {"guided": guided, "forward": forward, "rests_on": rests_on}
+            return [each[:0] for each in self.run(key, build, blank, none, **options)]
 
         def arguments(rows: Any) -> list[Any]:
-            is_whole = len(rows) == len(points) and not self._learnt.fixed_size
+            is_whole = len(rows) == len(points) and not self._inputs.fixed_batch
             part = points if is_whole else points.take(rows)
             return [*self._arguments(part), tf.constant(target[rows])]
 
-        return self._run(head, arguments, len(points))
+        if guided:
+            self.require_trace("a guided gradient")
+        shapes = self._shapes_of(points)
+        trace = self._trace_for(_GUIDED if guided else _PLAIN, shapes, self._plain)
+        head = trace.head(key, build)
+        eager = self._eager()
+        if not self._is_right(
+            trace, rests_on, head, eager.head("forward", forward), arguments, len(points)
+        ):
+            self._learnt.wrong.add(shapes)
+            if guided or key[0] == "relevance":
+                raise ModelError(
+                    f"model {self._model.name!r}, traced, gives other scores than an eager call of "
+                    "it does, and this method needs the traced graph: take another method"
+                )
+            head = eager.head(key, build)
+        try:
+            return self._run(head, arguments, len(points))
+        except ModelError as failure:
+            if isinstance(trace, EagerScores) or guided or key[0] == "relevance":
+                raise
+            try:
+                found = self._run(eager.head(key, build), arguments, len(points))
+            except ModelError:
+                raise failure from failure.__cause__
+            self._learnt.wrong.add(shapes)  # the trace alone fails
+            return found
 
     def _run(
         self, head: Head, arguments: Callable[[Any], list[Any]], n_samples: int
@@ -198,16 +263,12 @@ class ScoreModel:
             for start in range(0, max(n_samples, 1), size):
                 rows = np.arange(start, min(start + size, n_samples))
                 n_rows = len(rows)
-                if self._learnt.fixed_size and n_rows:
+                if self._inputs.fixed_batch and n_rows:
                     rows = np.pad(rows, (0, size - n_rows), mode="edge")
                 with turns_of(self._model).looking():
                     outputs = head(*arguments(rows))
                 found.append([each.numpy()[:n_rows] for each in outputs])
         except tf.errors.OpError as failure:
-            built_for = self._inputs.batch_size
-            if built_for is not None and self._learnt.fixed_size is None:
-                self._learnt.fixed_size = built_for  # it insists on it, as a stateful layer does
-                return self._run(head, arguments, n_samples)
             raise ModelError(
                 f"model {self._model.name!r} cannot be run: {failure_message(failure)}"
             ) from failure
@@ -224,15 +285,103 @@ class ScoreModel:
 
     def guided_note(self, head: str) -> str:
         """What is to be said of the guided gradients of an output, once asked for."""
-        guided = self._learnt.guided
-        return "" if guided is None else guided.call.notes.get(("guided", head), "")
+        traces = [t for (kind, _), t in self._learnt.traces.items() if kind == _GUIDED]
+        return next((n for t in reversed(traces) if (n := t.call.notes.get(("guided", head)))), "")
 
-    def _guided_trace(self) -> ScoreTrace:
-        self.require_trace("a guided gradient")
+    def _shapes_of(self, points: Points) -> Shapes:
+        """Of samples and of what is embedded of them, where these may be several; else ()."""
+        specs = [*self._inputs.specs, *self._embedded]
+        if not any(None in tuple(each.shape[1:]) for each in specs):
+            return ()
+        arrays, others = iter(points.arrays), iter(points.others)
+        parts = [next(arrays if each else others) for each in self._differentiated]
+        return tuple(tuple(each.shape[1:]) for each in (*parts, *arrays))
+
+    def _trace_for(
+        self, kind: str, shapes: Shapes, general: ScoreTrace | EagerScores
+    ) -> ScoreTrace | EagerScores:
+        """A trace for samples of these shapes; `general` serves where they have but one."""
+        if isinstance(general, EagerScores):
+            return general
+        if shapes in self._learnt.wrong and kind != _GUIDED:
+            return self._eager(whole=kind == _EMBEDDING)
+        if not shapes and kind != _GUIDED:
+            return general
         with self._tracing:
-            if self._learnt.guided is None:
-                self._learnt.guided = self._traced(guided=True)
-            return self._learnt.guided
+            traces = self._learnt.traces
+            if (kind, shapes) not in traces:
+                traces[kind, shapes] = self._traced(
+                    inputs=self._inputs.of_shapes(shapes[: len(self._inputs.specs)]),
+                    embedded=() if kind == _EMBEDDING else self._embedded_of(shapes),
+                    differentiated=None if kind == _EMBEDDING else self._differentiated,
+                    guided=kind == _GUIDED,
+                )
+            traces.move_to_end((kind, shapes))
+            while len(traces) > MAX_TRACES:
+                traces.popitem(last=False)
+            return traces[kind, shapes]
+
+    def _embedded_of(self, shapes: Shapes) -> tuple[Output, ...]:
+        if not shapes:
+            return self._embedded
+        own = shapes[len(self._inputs.specs) :]
+        return tuple(
+            replace(each, shape=(None, *shape))
+            for each, shape in zip(self._embedded, own, strict=True)
+        )
+
+    def _eager(self, *, whole: bool = False) -> EagerScores:
+        """The model called eagerly; where it is whole, from its own inputs on."""
+        return EagerScores(
+            self._model,
+            self._inputs,
+            () if whole else self._embedded,
+            None if whole else self._differentiated,
+            training=self._training,
+            weights=self._weights,
+        )
+
+    def _is_right(
+        self,
+        trace: ScoreTrace | EagerScores,
+        rests_on: tuple[str, ...],
+        head: Head,
+        eager: Head,
+        arguments: Callable[[Any], list[Any]],
+        n_samples: int,
+    ) -> bool:
+        """Whether a head first puts out what an eager call does, for a few of the samples."""
+        if isinstance(trace, EagerScores) or not n_samples or trace.compared.issuperset(rests_on):
+            return True
+        few = self._inputs.fixed_batch or min(N_COMPARED, n_samples)
+        given = arguments(np.minimum(np.arange(few), n_samples - 1))
+
+        def look(tensors: Sequence[Any]) -> list[Array]:
+            with turns_of(self._model).looking():
+                return as_values(eager(*tensors))
+
+        try:
+            wanted = look(given)
+        except ModelError:  # nothing to compare with
+            return True
+        try:
+            with turns_of(self._model).looking():
+                found = as_values(head(*given)[: len(wanted)])
+        except tf.errors.OpError as failure:
+            why = f"it fails: {failure_message(failure)}"
+        else:
+            different = disagreement(found, given, look, tolerance_of(self._model))
+            if different is None:
+                trace.compared.update(rests_on)
+                return True
+            why = f"off by {different[1]:.2g} of its size"
+        log.warning(
+            "model %r, traced for attributions, does not give what an eager call of it gives "
+            "(%s): it is called eagerly, which is right and slower",
+            self._model.name,
+            why,
+        )
+        return False
 
     def _called(self) -> ScoreTrace | EagerScores:
         """The model traced; called eagerly where it cannot be."""
@@ -242,26 +391,20 @@ class ScoreModel:
             except RecordingError as failure:
                 self._untraceable = str(failure)
         try:
-            return EagerScores(
-                self._model,
-                self._inputs,
-                self._embedded,
-                self._differentiated,
-                training=self._training,
-                weights=self._weights,
-            )
+            eager = self._eager()
+            _ = eager.call  # made now, and failing now
+            return eager
         except RecordingError as failure:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
 
-    def _traced(self, **options: Any) -> ScoreTrace:
+    def _traced(self, inputs: Inputs | None = None, **options: Any) -> ScoreTrace:
+        own = {"embedded": self._embedded, "differentiated": self._differentiated}
         return ScoreTrace(
             self._model,
-            self._inputs,
-            self._embedded,
-            self._differentiated,
+            inputs or self._inputs,
             training=self._training,
             weights=self._weights,
-            **options,
+            **(own | options),
         )
 
     def _affordable(self, budget_bytes: int) -> int:

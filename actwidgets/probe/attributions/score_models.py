@@ -44,6 +44,11 @@ class ScoreModels:
                 )
             return self._kept[key].with_numbers(numbers)
 
+    def forget(self) -> None:
+        """Trace anew when something is wanted."""
+        with self._making:
+            self._kept.clear()
+
     def randomised(
         self, slices: Slices | EditedSlices, memory_budget_bytes: int, seed: int
     ) -> RandomisedModel:

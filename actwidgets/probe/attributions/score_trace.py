@@ -29,6 +29,7 @@ class ScoreTrace:
 
     Attributes:
         call: The call that was traced.
+        compared: Layers whose values were found to be those of an eager call.
 
     Raises:
         RecordingError: A layer cannot be traced.
@@ -58,6 +59,7 @@ class ScoreTrace:
         self._whole = traced.get_concrete_function(*signature(inputs, self._embedded))
         self.call = calls[0]
         self._heads: dict[Any, Head] = {}
+        self.compared: set[str] = set()
         self._making = threading.Lock()
 
     @property

@@ -1,0 +1,192 @@
+"""Models that take a fixed number of samples at a time, with any number of samples."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+import actwidgets as aw
+from actwidgets.core.interventions.edits import Edit
+from actwidgets.probe.fixed_batch import fixed_batch
+from actwidgets.probe.inputs import inputs_of
+from actwidgets.probe.keras_probe import KerasProbe
+
+pytestmark = pytest.mark.keras
+layers = keras.layers
+N, SIZE = 10, 4
+X = np.random.default_rng(0).normal(size=(N, 5, 2)).astype(np.float32)
+Y = np.arange(N) % 3
+
+
+def _stateful():
+    return keras.Sequential(
+        [
+            keras.Input(batch_shape=(SIZE, 5, 2)),
+            layers.LSTM(3, stateful=True, return_sequences=True, name="inner"),
+            layers.GRU(4, stateful=True, name="rnn"),
+            layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+
+
+class Rows(layers.Layer):
+    """Needs to know how many samples there are."""
+
+    def call(self, x):
+        return keras.ops.reshape(x, (SIZE, 10))
+
+
+def _reshaped():
+    return keras.Sequential(
+        [
+            keras.Input((5, 2), batch_size=SIZE),
+            Rows(name="rnn"),
+            layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+
+
+class Offsets(layers.Layer):
+    """Gives other values for more samples, without an error."""
+
+    def call(self, x):
+        return x * (1.0 if x.shape[0] == SIZE else 2.0)
+
+
+def _silent():
+    return keras.Sequential(
+        [
+            keras.Input((5, 2), batch_size=SIZE),
+            Offsets(name="rnn"),
+            layers.Flatten(),
+            layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+
+
+def _keras_2():
+    import tf_keras
+
+    return tf_keras.Sequential(
+        [
+            tf_keras.layers.Input(batch_shape=(SIZE, 5, 2)),
+            tf_keras.layers.LSTM(4, stateful=True, name="rnn"),
+            tf_keras.layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+
+
+MODELS = {
+    "stateful": _stateful,
+    "reshaped": _reshaped,
+    "silent": _silent,
+    "keras 2": _keras_2,
+}
+
+
+def _states(model):
+    return [
+        np.asarray(state)
+        for layer in model.layers
+        for state in tf.nest.flatten(getattr(layer, "states", None) or [])
+    ]
+
+
+def _set_states(model):
+    """As after some batches of a longer sequence; every row is alike."""
+    for layer in model.layers:
+        for state in tf.nest.flatten(getattr(layer, "states", None) or []):
+            state.assign(np.full(state.shape, 0.3))
+
+
+def _by_hand(model, x, *, names=("rnn", "last")):
+    """What layers put out, four samples at a time, each time from the same state."""
+    before, found = _states(model), {name: [] for name in names}
+    filled = np.concatenate([x, np.repeat(x[-1:], -len(x) % SIZE, axis=0)])
+    for start in range(0, len(filled), SIZE):
+        values = tf.constant(filled[start : start + SIZE])
+        for layer in model.layers:
+            values = layer(values)
+            if layer.name in found:
+                found[layer.name].append(np.asarray(values))
+        places = [
+            state
+            for layer in model.layers
+            for state in tf.nest.flatten(getattr(layer, "states", None) or [])
+        ]
+        for state, kept in zip(places, before, strict=True):
+            state.assign(kept)
+    return {name: np.concatenate(values)[: len(x)] for name, values in found.items()}
+
+
+@pytest.fixture(params=MODELS)
+def model(request):
+    model = MODELS[request.param]()
+    _set_states(model)
+    return model
+
+
+@pytest.mark.parametrize("n_samples", [1, 3, 4, 5, 9])
+def test_any_number_of_samples_is_read_from_the_state_there_is(model, n_samples):
+    x = X[:n_samples]
+    wanted, before = _by_hand(model, x), _states(model)
+    probe = KerasProbe(model, warm=True)
+    for _ in range(2):  # eagerly, then compiled
+        np.testing.assert_allclose(probe.outputs(["rnn"], x)["rnn"], wanted["rnn"], atol=1e-6)
+        np.testing.assert_allclose(probe.predictions(x), wanted["last"], atol=1e-6)
+        probe.wait()
+    np.testing.assert_allclose(aw.predict(model, x), wanted["last"], atol=1e-6)
+    found = aw.activations(model, x, ["rnn"], batch_size=3)["rnn"]
+    np.testing.assert_allclose(found, wanted["rnn"], atol=1e-6)
+    flat = wanted["rnn"].reshape(n_samples, -1, wanted["rnn"].shape[-1])
+    summary = probe.summaries(["rnn"], x)["rnn"]
+    np.testing.assert_allclose(summary.high, flat.max(axis=1), atol=1e-6)
+    np.testing.assert_allclose(summary.mean, flat.mean(axis=1), atol=1e-6)
+    for kept, state in zip(before, _states(model), strict=True):
+        np.testing.assert_array_equal(kept, state)
+
+
+def test_gradients_edits_and_profiles_are_of_each_sample_alone(model):
+    before = _states(model)
+    n_units = KerasProbe(model).activations(["rnn"], X[:1])["rnn"].shape[-1]
+    edits = {"rnn": Edit(np.zeros(n_units), np.zeros(n_units))}
+    edited = KerasProbe(model).edited(edits)
+    nothing = np.asarray(tf.nn.softmax(model.layers[-1].bias))
+    np.testing.assert_allclose(edited.predictions(X[:5]), np.tile(nothing, (5, 1)), atol=1e-6)
+    found = aw.attribute(model, X[:5], 1, "gradient", output="probability").values
+    step = 1e-2 * np.random.default_rng(1).normal(size=X[:5].shape).astype(np.float32)
+    up, down = (_by_hand(model, X[:5] + sign * step)["last"][:, 1] for sign in (1, -1))
+    np.testing.assert_allclose((found * step).sum(axis=(1, 2)), (up - down) / 2, atol=2e-5)
+    profiles = aw.class_profiles(model, X, Y, ["last"], threshold=0.3, batch_size=3)
+    fires = _by_hand(model, X)["last"] > 0.3
+    wanted = np.stack([fires[index == Y].mean(axis=0) for index in range(3)])
+    np.testing.assert_allclose(profiles.firing_rate["last"], wanted)
+    for method in ("integrated_gradients", "occlusion", "smooth_grad"):
+        assert aw.attribute(model, X[:3], 1, method).values.shape == X[:3].shape
+    for kept, state in zip(before, _states(model), strict=True):
+        np.testing.assert_array_equal(kept, state)
+
+
+def test_the_workbench_opens_on_it(model):
+    before = _states(model)
+    app = aw.explore(model, X, Y)
+    assert app.error == ""
+    session = app.session
+    session.select(layer="rnn", samples=(0, 4, 7))
+    wanted = _by_hand(model, X[[0, 4, 7]])["rnn"]
+    np.testing.assert_allclose(session.maps(), wanted, atol=1e-6)
+    np.testing.assert_allclose(session.predictions(), _by_hand(model, X)["last"], atol=1e-6)
+    assert app.error == ""
+    app.close()
+    for kept, state in zip(before, _states(model), strict=True):
+        np.testing.assert_array_equal(kept, state)
+
+
+def test_a_number_that_a_model_was_built_with_by_the_way_is_not_insisted_on():
+    by_a_call = keras.Sequential([layers.Dense(3, name="rnn")])
+    by_a_call(X[:1])
+    declared = keras.Sequential([keras.Input((5, 2), batch_size=SIZE), layers.Dense(3)])
+    for model in (by_a_call, declared):
+        assert inputs_of(model).batch_size
+        assert fixed_batch(model, inputs_of(model)) is None
+        np.testing.assert_allclose(aw.predict(model, X), model(X), atol=1e-6)
