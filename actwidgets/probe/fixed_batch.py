@@ -1,7 +1,11 @@
 """How many samples a model must be given at once, where it insists on a number."""
 
+import threading
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
+from weakref import WeakKeyDictionary
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -36,6 +40,24 @@ def fixed_batch(model: Any, inputs: Inputs) -> int | None:
     if size is None or _runs_on_one_more(model, inputs, size):
         return None
     return size
+
+
+_locks: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
+_locking = threading.Lock()
+
+
+def state_unmoved(model: Any) -> AbstractContextManager[Any]:
+    """For a forward pass: no other thread moves the state that it starts from.
+
+    An eager call of Keras 2 moves the state of a stateful layer, and it is put back after the
+    call; whoever ran the model meanwhile would start from somewhere else.
+    """
+    if isinstance(model, keras.Model) or not any(
+        is_recurrent(layer) and layer.stateful for layer in model._flatten_layers()
+    ):
+        return nullcontext()
+    with _locking:
+        return _locks.setdefault(model, threading.RLock())
 
 
 def _runs_on_one_more(model: Any, inputs: Inputs, size: int) -> bool:

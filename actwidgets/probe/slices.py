@@ -23,7 +23,7 @@ from actwidgets.probe.eager_check import (
     tolerance_of,
 )
 from actwidgets.probe.fingerprint import containers, grown, same_structure, structure
-from actwidgets.probe.fixed_batch import fixed_batch
+from actwidgets.probe.fixed_batch import fixed_batch, state_unmoved
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import failure_message, require_model
 from actwidgets.probe.inputs import Inputs, Shapes, inputs_of
@@ -91,7 +91,7 @@ class Slices:
         self._model, self._training, self._turns = model, training, turns_of(model)
         inputs = inputs_of(model, like)
         self.inputs = inputs.of_fixed_batch(fixed_batch(model, inputs))
-        self._tolerance = tolerance_of(model)
+        self._tolerance, self._state = tolerance_of(model), state_unmoved(model)
         self._begin(warm)
         self.catalogue = outline(model) or self._catalogue_of_a_call(like)
 
@@ -239,7 +239,7 @@ class Slices:
         self, key: Key, head: Head, tensors: Sequence[tf.Tensor], fold: Fold | None = None
     ) -> list[tf.Tensor]:
         try:
-            with self._turns.looking():
+            with self._turns.looking(), self._state:
                 return list(head(*tensors))
         except tf.errors.OpError as failure:
             found = self._look(key, tensors)  # mostly fails too, and says in which layer
@@ -292,7 +292,7 @@ class Slices:
             return False
         values = as_values if fold is None else fold.comparable
         try:
-            with self._turns.looking():
+            with self._turns.looking(), self._state:
                 compiled = values(head(*few))
         except tf.errors.OpError as failure:
             self._look(key, few)  # fails too, and says in which layer
@@ -393,7 +393,7 @@ class Slices:
 
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> Recording:
         try:
-            with self._turns.looking():
+            with self._turns.looking(), self._state:
                 return record(
                     self._model,
                     self.inputs.arguments(tensors),

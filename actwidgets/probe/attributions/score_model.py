@@ -29,6 +29,7 @@ from actwidgets.probe.eager_check import (
     disagreement,
     tolerance_of,
 )
+from actwidgets.probe.fixed_batch import state_unmoved
 from actwidgets.probe.frameworks import failure_message
 from actwidgets.probe.inputs import Inputs, Shapes
 from actwidgets.probe.recorder import RecordingError
@@ -92,7 +93,7 @@ class ScoreModel:
         self.catalogue = catalogue
         self._inputs, self._numbers = inputs, list[Any]()
         self._weights, self._model, self._training = list(weights), model, training
-        self._tracing = threading.Lock()
+        self._tracing, self._state = threading.Lock(), state_unmoved(model)
         self._learnt = _Learnt()
         self._untraceable = ""
         self._embedded: tuple[Output, ...] = ()
@@ -265,7 +266,7 @@ class ScoreModel:
                 n_rows = len(rows)
                 if self._inputs.fixed_batch and n_rows:
                     rows = np.pad(rows, (0, size - n_rows), mode="edge")
-                with turns_of(self._model).looking():
+                with turns_of(self._model).looking(), self._state:
                     outputs = head(*arguments(rows))
                 found.append([each.numpy()[:n_rows] for each in outputs])
         except tf.errors.OpError as failure:
@@ -357,7 +358,7 @@ class ScoreModel:
         given = arguments(np.minimum(np.arange(few), n_samples - 1))
 
         def look(tensors: Sequence[Any]) -> list[Array]:
-            with turns_of(self._model).looking():
+            with turns_of(self._model).looking(), self._state:
                 return as_values(eager(*tensors))
 
         try:
@@ -365,7 +366,7 @@ class ScoreModel:
         except ModelError:  # nothing to compare with
             return True
         try:
-            with turns_of(self._model).looking():
+            with turns_of(self._model).looking(), self._state:
                 found = as_values(head(*given)[: len(wanted)])
         except tf.errors.OpError as failure:
             why = f"it fails: {failure_message(failure)}"
