@@ -61,8 +61,9 @@ class KerasProbe:
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model, self._settings = model, number_of_settings(model)
+        self._model = model
         slices = Slices(model, like, training=training, warm=warm)
+        self._settings = number_of_settings(model)
         self.turns = turns_of(model)
         self._slices: Slices | EditedSlices = slices
         self._whole = slices
