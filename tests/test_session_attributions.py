@@ -171,7 +171,7 @@ def test_a_class_whose_score_is_no_number_is_not_the_predicted_one(session, prob
 class RandomSlice(LinearSlice):
     """The linear slice with one layer, whose weights can be other ones."""
 
-    stages = ("conv",)
+    stages, fixed = ("conv",), ()
 
     def reset(self):
         self.weights = WEIGHTS

@@ -1,9 +1,8 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.model_numbers import ModelNumbers
+from actwidgets.core.model_numbers import ALL_SAMPLES, ModelNumbers
 from actwidgets.core.samples import Samples
-from actwidgets.errors import DataError
 
 X = np.arange(12.0).reshape(6, 2)
 
@@ -66,9 +65,13 @@ def test_a_pass_reads_all_samples_and_is_kept(probe):
     assert probe.asked == [("conv", 6)]
 
 
-def test_a_pass_needs_labels(probe):
-    with pytest.raises(DataError, match="given no y"):
-        _numbers(probe, y=None).profile_pass(("conv",), 0.0)
+def test_without_labels_all_samples_are_read_as_of_one_class(probe):
+    read = _numbers(probe, y=None).profile_pass(("conv",), 0.0)
+    while not read.complete:
+        read.step()
+    profiles = read.profiles(0.0)
+    assert profiles.class_names == ALL_SAMPLES
+    assert profiles.counts.tolist() == [profiles.n_samples]
 
 
 def test_without_a_budget_every_number_is_right_and_none_is_kept(probe):
