@@ -230,13 +230,16 @@ class Session(SessionPredictions):
         given = self._given_names
         if given is None:  # those that came with the file of the model, if any
             given = getattr(probe, "class_names", None)
-        output, names = probes.settled_output_kind(probe, samples, given, said)
-        output = samples.settled(output)
-        n_outputs = output.n_outputs if output and samples.holds_masks(output) else probe.n_classes
-        n_classes = count_classes(n_outputs, names, output, samples.y)
-        class_names = checked_class_names(names, n_classes)
-        samples.read_inputs(probes.input_names(probe, samples.x), probes.input_axes(probe))
-        samples.read_y(output, n_classes, class_names, head=self._options["head"])
+        with samples.unchanged_by_failure():
+            samples.choose_y(probes.output_kind(probe))
+            output, names = probes.settled_output_kind(probe, samples, given, said)
+            output = samples.settled(output)
+            has_masks = output is not None and samples.holds_masks(output)
+            n_outputs = output.n_outputs if output and has_masks else probe.n_classes
+            n_classes = count_classes(n_outputs, names, output, samples.y)
+            class_names = checked_class_names(names, n_classes)
+            samples.read_inputs(probes.input_names(probe, samples.x), probes.input_axes(probe))
+            samples.read_y(output, n_classes, class_names, head=self._options["head"])
         if output is not None:
             probes.settle_output_kind(probe, output)
         self._model, self._probe, self.class_names = model, probe, class_names

@@ -225,9 +225,9 @@ class SessionNumbers(t.HasTraits):
 
     def missing_for_predictions(self) -> str:
         """Why the model predicts no classes: "" where it does."""
-        if not self._probe.n_classes:
-            return "the model's output is not one value per class"
-        return self.output.missing_for_classes
+        if missing := self.output.missing_for_classes:
+            return missing
+        return "" if self._probe.n_classes else "the model's output is not one value per class"
 
     def predictions(self, rows: Sequence[int] | None = None, *, ablated: bool = True) -> Floats:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.

@@ -88,10 +88,18 @@ def settled_output_kind(
         said = said_kind(output_is, output.shape, output.link)
         output = replace(said, axis=output.axis, head=output.head, heads=output.heads)
     else:
+        if _is_what_goes_in(y, samples.x):  # of an autoencoder: no labels, whatever it holds
+            y = None
         output = output.with_labels(None if names is None else len(names), y)
     if output is None or output.kind != "value":
         names = names_of_classes(given_names, samples.label_names, probe.n_classes)
     return output, names
+
+
+def _is_what_goes_in(y: Array | None, x: Any) -> bool:
+    """Whether `y` is the samples themselves, as an autoencoder is trained on them."""
+    given = getattr(x, "shape", None)
+    return y is not None and given == y.shape and bool(np.array_equal(np.asarray(x[:]), y))
 
 
 def settle_output_kind(probe: Any, output: OutputKind) -> None:

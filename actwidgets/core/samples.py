@@ -1,7 +1,8 @@
 """The samples a session looks at: inputs, labels, and how the inputs look as pictures."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -92,7 +93,9 @@ class Samples:
         self.label_sets: Bools | None = None
         self.masks: Any = None
         self.targets: Floats | None = None
-        if isinstance(y, list | tuple) and y and np.ndim(y[0]) > 0:
+        self._y_is_of_head = False  # or of whichever output the caller means
+        self._y_of_outputs = y if isinstance(y, Mapping | list | tuple) else None
+        if isinstance(y, list | tuple) and len(y) == self._n_samples and np.ndim(y[0]) > 0:
             y = np.asarray(y)  # rows or masks written as lists, or a list of them
         self._y = y
         if n_classes is not None:
@@ -172,6 +175,47 @@ class Samples:
             raise ShapeError(f"x has {self._n_samples} samples and y has {len(labels)} labels")
         self.labels, self.targets = labels, None
 
+    @contextmanager
+    def unchanged_by_failure(self) -> Iterator[None]:
+        """All of it put back where what is read in the meantime is refused."""
+        before = dict(vars(self))
+        try:
+            yield
+        except BaseException:
+            vars(self).clear()
+            vars(self).update(before)
+            raise
+
+    def choose_y(self, output: OutputKind | None) -> None:
+        """Take the `y` of the output that is asked about, where one came for each, as in `fit`.
+
+        Raises:
+            DataError: A dict of others.
+        """
+        given, heads = self._y_of_outputs, output.heads if output else ()
+        if isinstance(given, Mapping):
+            head = output.head if output and heads else next(iter(given), "")
+            if head not in given or not (heads or len(given) == 1):
+                asked = f"; asked about is output {head!r} of {', '.join(heads)}" if heads else ""
+                raise DataError(
+                    f"y is a dict with {', '.join(map(str, given)) or 'nothing in it'}{asked}: "
+                    "give the y of that output, as an array or under its name"
+                )
+            chosen = given[head]
+        elif (
+            given is not None
+            and output is not None
+            and len(heads) == len(given) != self._n_samples
+            and all(len(each) == self._n_samples for each in given if np.ndim(each))
+            and all(np.ndim(each) for each in given)
+        ):
+            chosen = given[heads.index(output.head)]
+        else:
+            return
+        self._y = np.asarray(chosen) if isinstance(chosen, list | tuple) else chosen
+        self._y_is_of_head = True
+        self.label_names, self.class_order = label_names(chosen), order_of_names(chosen)
+
     @property
     def y(self) -> Array | None:
         """Labels or targets as an array; None where none were given, or only masks."""
@@ -198,7 +242,10 @@ class Samples:
         if not self.holds_masks(output) or output.kind != "value":
             return output
         link, told = (SIGMOID if output.n_outputs == 1 else SOFTMAX), "y holds a class a position"
-        return replace(output, kind="logit", link=link, reason=told, decided_by="labels")
+        kind = "logit"
+        if output.ends_in == SIGMOID:
+            kind, link, told = "probability", SIGMOID, f"a sigmoid, and {told}"
+        return replace(output, kind=kind, link=link, reason=told, decided_by="labels")
 
     def holds_masks(self, output: OutputKind | None) -> bool:
         """Whether `y` holds a class for each position of maps that the model puts out."""
@@ -213,6 +260,8 @@ class Samples:
         if not any(fits(end, shape[1:]) for end in ends):
             return False
         one = np.asarray(self._y[:1])
+        if output.kind == "value" and one.size and one.max() > max(output.n_outputs - 1, 1):
+            return False  # pictures, which an autoencoder is to put out again
         is_whole = one.dtype.kind == "f" and bool((one == one.round()).all())
         return one.dtype.kind in "biu" or is_whole
 
@@ -243,6 +292,9 @@ class Samples:
                     f"x has {self._n_samples} samples and y has {len(self.masks)} masks"
                 )
             return
+        if self._holds_maps(output):
+            self.labels = self.targets = None  # they are not compared with what is put out
+            return
         y = self.y
         if output is not None and output.is_multi_label and (sets := multi_hot(y)) is not None:
             labels = class_labels(sets, n_classes=n_classes)
@@ -257,7 +309,8 @@ class Samples:
         of_others = f"; give head={others[0]!r} for another output" if others else ""
         is_value, names = output.kind == "value", ", ".join(output.heads)
         is_of_classes = not are_targets(y, output.n_outputs)
-        if is_value and others and head is None and is_of_classes:
+        is_open = head is None and not self._y_is_of_head
+        if is_value and others and is_open and is_of_classes:
             raise DataError(
                 f"y holds whole numbers, and output {output.head!r} of {names} puts out values: "
                 f"say which output y is of, with head={output.head!r}{of_others}"
@@ -272,6 +325,17 @@ class Samples:
                 raise
             told = f"{failure}. Asked about is output {output.head!r} of {names}{of_others}"
             raise type(failure)(told) from failure
+
+    def _holds_maps(self, output: OutputKind | None) -> bool:
+        """Whether `y` holds the maps that a model is to put out, as that of an autoencoder."""
+        if output is None or output.is_vector or output.kind != "value":
+            return False
+        shape = tuple(getattr(self._y, "shape", ()))
+        if not fits(output.shape, shape[1:]):
+            return False
+        if shape[0] != self._n_samples:
+            raise ShapeError(f"x has {self._n_samples} samples and y has {shape[0]} targets")
+        return True
 
     def read_targets(self, n_outputs: int) -> None:
         """Take `y` for what a regression is to put out: `(sample,)` or `(sample, output)`.

@@ -108,7 +108,8 @@ def _decided(
     told_of_classes = loss is not None and loss[:2] != ("value", PLAIN) and loss[1] != SIGMOID
     if is_reconstruction and not told_of_classes:
         told = "it has as many outputs as inputs, as an autoencoder has"
-        return OutputKind("value", PLAIN, shape, told, "graph")
+        ends_in = SIGMOID if function == SIGMOID else ""
+        return OutputKind("value", PLAIN, shape, told, "shape", ends_in=ends_in)
     if function == SIGMOID:
         return OutputKind("probability", SIGMOID, shape, words, "graph")
     if function == MIXED:

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import actwidgets as aw
 from actwidgets.core.predictions.output_kind import OutputKind
-from actwidgets.errors import DataError, ModelError
+from actwidgets.errors import DataError, ModelError, ShapeError
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
@@ -457,3 +457,77 @@ def test_a_kind_survives_a_file():
     assert OutputKind.from_dict(kind.to_dict()) == kind
     with pytest.raises(TypeError, match="no kind of output"):
         OutputKind.from_dict({**kind.to_dict(), "link": "tanh"})
+
+
+def test_the_targets_of_an_autoencoder_of_pictures_are_taken_for_such():
+    inputs = keras.Input((6, 8, 1))
+    model = keras.Model(inputs, keras.layers.Conv2D(1, 3, padding="same")(inputs))
+    x = np.random.default_rng(2).integers(0, 256, (5, 6, 8, 1)).astype(np.uint8)
+    for options in ({}, {"output_is": "value"}):
+        session = aw.Session(model, x, x, **options)
+        assert session.output.kind == "value"
+        assert session.labels is None
+        view = aw.PredictionTable(session)
+        assert view.error == ""
+        session.close()
+    told = "not one value per class (it has as many outputs as inputs, as an autoencoder has)"
+    assert told in aw.Session(model, x, x).missing_for_predictions()
+    with pytest.raises(ShapeError, match="x has 5 samples and y has 4 targets"):
+        aw.Session(model, x, x[:4])
+
+
+def _two_outputs():
+    inputs = keras.Input((4,))
+    outputs = {
+        "digit": keras.layers.Dense(3, activation="softmax", name="digit")(inputs),
+        "age": keras.layers.Dense(1, name="age")(inputs),
+    }
+    return keras.Model(inputs, outputs)
+
+
+@pytest.mark.parametrize("as_dict", [True, False])
+def test_y_may_be_given_for_each_output_as_to_fit(as_dict):
+    model, x = _two_outputs(), np.zeros((6, 4), np.float32)
+    classes, ages = np.arange(6) % 3, np.linspace(20, 60, 6)
+    heads = aw.Session(model, x, head="digit").output.heads
+    given = {"digit": classes, "age": ages}
+    y = given if as_dict else [given[name] for name in heads]
+    session = aw.Session(model, x, y, head="digit")
+    assert session.labels.tolist() == classes.tolist()
+    session = aw.Session(model, x, y, head="age")
+    np.testing.assert_allclose(session.targets[:, 0], ages, rtol=1e-6)
+    assert aw.Session(model, x, y).output.head == heads[0]  # the first by default, its own y
+
+
+def test_a_dict_without_the_output_that_is_asked_about_says_which_there_are():
+    model, x = _two_outputs(), np.zeros((6, 4), np.float32)
+    told = "y is a dict with age; asked about is output 'digit' of age, digit"
+    with pytest.raises(DataError, match=told):
+        aw.Session(model, x, {"age": np.zeros(6)}, head="digit")
+
+
+def test_a_regression_to_the_unit_interval_may_end_in_a_sigmoid():
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1, activation="sigmoid")])
+    model.compile(loss="mse")
+    x, y = np.zeros((6, 4), np.float32), np.linspace(0.1, 0.7, 6)
+    session = aw.Session(model, x, y)
+    assert session.output.kind == "value"
+    np.testing.assert_allclose(session.targets[:, 0], y, rtol=1e-6)
+    assert aw.Session(model, x, np.arange(6) % 2).output.kind == "probability"
+
+
+def test_as_many_labels_as_features_are_labels_where_names_or_labels_say_so():
+    random = np.random.default_rng(4)
+    x, y = random.normal(size=(7, 16)).astype(np.float32), random.integers(0, 2, (7, 16))
+    names = [f"label {index}" for index in range(16)]
+    model = keras.Sequential([keras.Input((16,)), layers.Dense(16, activation="sigmoid")])
+    model.compile(loss="binary_crossentropy")
+    assert aw.Session(model, x).output.kind == "value"
+    for session in (aw.Session(model, x, y), aw.Session(model, x, y, class_names=names)):
+        assert (session.output.kind, session.output.link) == ("probability", "sigmoid")
+        wanted = (np.asarray(model(x)) > 0.5) == y
+        assert session.confusion().accuracy == pytest.approx(wanted.all(axis=1).mean())
+    bits = (x > 0).astype(np.float32)
+    assert aw.Session(model, bits, bits).output.kind == "value"  # an autoencoder after all
+    plain = keras.Sequential([keras.Input((16,)), layers.Dense(16)])
+    assert aw.Session(plain, x, class_names=names).output.kind == "logit"

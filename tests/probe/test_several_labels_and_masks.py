@@ -222,3 +222,38 @@ def test_a_recording_says_that_it_keeps_one_class_a_sample(tmp_path):
                 aw.Recorder(*given)
         assert not (tmp_path / "run").exists()
         session.close()
+
+
+def test_a_sigmoid_over_grey_pictures_stays_a_probability_beside_masks():
+    # as many outputs as inputs, as an autoencoder has: the masks tell that it is none
+    inputs = keras.Input((6, 8, 1))
+    model = keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(inputs))
+    model.set_weights([np.full((1, 1, 1, 1), -1, np.float32), np.array([0.5], np.float32)])
+    x = np.random.default_rng(3).random((5, 6, 8, 1)).astype(np.float32)
+    masks = (x < 0.4).astype(np.float32)
+    predicted = np.asarray(model(x)) > 0.5  # where x < 0.5
+    for y in (masks, masks[..., 0] > 0):
+        session = aw.Session(model, x, y)
+        assert (session.output.kind, session.output.link) == ("probability", "sigmoid")
+        assert session.confusion().accuracy == pytest.approx((predicted == masks).mean())
+        session.close()
+
+
+def test_a_model_that_is_refused_leaves_masks_and_label_sets_as_they_were():
+    inputs = keras.Input((6, 8, 3))
+    maps = keras.Model(inputs, layers.Conv2D(2, 1, activation="softmax")(inputs))
+    classes = keras.Model(inputs, layers.Dense(4, activation="softmax")(layers.Flatten()(inputs)))
+    labels = keras.Model(inputs, layers.Dense(4, activation="sigmoid")(layers.Flatten()(inputs)))
+    random = np.random.default_rng(5)
+    x = random.random((5, 6, 8, 3)).astype(np.float32)
+    for model, y in (
+        (maps, random.integers(0, 2, (5, 6, 8))),
+        (labels, np.array([[1, 0, 1, 0], [0, 0, 0, 0], [1, 1, 1, 1], [0, 1, 0, 0], [1, 0, 0, 1]])),
+    ):
+        session = aw.Session(model, x, y)
+        before = session.confusion().accuracy
+        with pytest.raises((ShapeError, DataError)):
+            session.model = classes
+        assert session.model is model
+        assert session.confusion().accuracy == before
+        session.close()

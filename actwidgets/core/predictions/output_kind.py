@@ -42,6 +42,8 @@ class OutputKind:
         decided_by: "caller", "graph", "loss", "labels", "shape" or "values".
         head: Name of the output, where the model has several.
         heads: Names of all outputs, where there are several.
+        ends_in: "sigmoid" of values that lie in 0..1 by it, as those of an autoencoder may:
+            beside masks they are probabilities.
     """
 
     kind: str
@@ -52,6 +54,7 @@ class OutputKind:
     axis: int = -1
     head: str = ""
     heads: tuple[str, ...] = ()
+    ends_in: str = ""
 
     @property
     def n_outputs(self) -> int:
@@ -103,7 +106,8 @@ class OutputKind:
     def missing_for_classes(self) -> str:
         """Why no classes are predicted, as the rest of a sentence; "" where they are."""
         if not self.is_vector:
-            return "the model's output is not one value per class"
+            told = "the model's output is not one value per class"
+            return f"{told} ({self.reason})" if self.kind == "value" and self.reason else told
         if self.kind == "value":
             return (
                 f"the model's output is held for values, not classes ({self.reason}); "
@@ -153,6 +157,11 @@ class OutputKind:
             labels: As given; None for none.
         """
         n_outputs, is_assumed = self.n_outputs, self.decided_by in _ASSUMED
+        if self._is_sigmoid_of_the_graph and labels is not None and self.is_vector:
+            if are_targets(np.asarray(labels), n_outputs):
+                told = f"{self.reason}, but y holds targets that are no classes"
+                return replace(self, kind="value", link=PLAIN, reason=told, decided_by="labels")
+            return self
         if not self.is_vector or not (is_assumed or self.decided_by == "loss"):
             return self
         y = None if labels is None else np.asarray(labels)
@@ -176,7 +185,14 @@ class OutputKind:
         if changed is None:
             return self
         kind, link, reason = changed
+        if self.ends_in == SIGMOID and kind == "logit":
+            kind, link, reason = "probability", SIGMOID, reason.replace("without a", "of a")
         return replace(self, kind=kind, link=link, reason=reason, decided_by="labels")
+
+    @property
+    def _is_sigmoid_of_the_graph(self) -> bool:
+        """Whether a sigmoid is all that tells of classes: a regression to 0..1 has one too."""
+        return (self.kind, self.link, self.decided_by) == ("probability", SIGMOID, "graph")
 
     def to_dict(self) -> dict[str, Any]:
         """For a file."""
