@@ -119,6 +119,11 @@ def test_a_cell_of_the_matrix_chooses_a_class_and_the_threshold_repaints_it(note
     notebook.drag("threshold", to=0.4)
     notebook.wait_until("session.threshold > 0")
     notebook.wait_until(lambda: cells.evaluate_all(colours) != before)
+    readout = notebook.slider("threshold").locator(".widget-readout")
+    # the last value of a drag is sent when the kernel has answered those before
+    notebook.wait_until(
+        lambda: float(readout.text_content()) == round(notebook.evaluate("session.threshold"), 2)
+    )
 
 
 def test_the_browser_does_not_round_a_threshold_set_from_python(notebook):
