@@ -42,9 +42,10 @@ class MemoryRecording:
         self.refused = {}
         self.layers = LAYERS
         self.n_samples = N_SAMPLES
-        self.manifest = SimpleNamespace(n_classes=N_CLASSES, image_shape=None)
+        self.manifest = SimpleNamespace(n_classes=N_CLASSES, image_shape=None, head=None)
         generator = np.random.default_rng(0)
         self.labels = np.arange(N_SAMPLES) % N_CLASSES if labelled else None
+        self.targets = None
         self.x = generator.uniform(0, 1, (N_SAMPLES, 6, 8, 1)).astype(np.float32)
         self.calls = []
         self.snapshots = tuple(

@@ -44,7 +44,7 @@ def begin(folder: Path, subject: Subject, resume: bool) -> None:
             raise DataError(f"no folder can be made at {told}: {failure}") from failure
         with suppress(FileNotFoundError):
             (folder / history_file.NAME).unlink()
-        samples_file.write(folder, subject.wish.x, subject.wish.labels)
+        samples_file.write(folder, subject.wish.x, subject.wish.labels, subject.targets)
         manifest.write(folder, subject.manifest)  # last: from now on it is a recording
     for name in (f"{snapshot_files.PREFIX}*", samples_file.NAME, manifest.NAME):
         for leftover in atomic_file.leftovers(folder, name):

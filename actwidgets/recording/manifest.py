@@ -32,7 +32,7 @@ class Manifest:
         image_shape: Of samples given as vectors, or None; as `Session` takes it.
         n_samples: How many samples are recorded.
         n_maps: Of how many of them, the first, whole maps are kept.
-        samples: A digest of the samples and labels.
+        samples: A digest of the samples and of their labels or targets.
         output: What the model's output means; None in recordings of before that was kept.
         input_names: Of the arrays of the samples; none where that was not kept.
         input_axes: What their axes are, by name.
@@ -62,7 +62,7 @@ class Manifest:
         said = {
             "recorded": "other layers",
             "layers": "a model of other layers",
-            "samples": "other samples or labels",
+            "samples": "other samples, labels or targets",
             "class_names": "other class names",
             "n_maps": "maps of another number of samples (n_maps)",
             "n_classes": "a model with another number of outputs",

@@ -53,8 +53,10 @@ class RecordedSession(Session):
         self._similarities: dict[Any, tuple[LayerSimilarityTable | None, tuple[str, ...]]] = {}
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.manifest.image_shape)
+        options.setdefault("head", recording.manifest.head)  # which of them y is of
         self._scales = CommonScales(recording)
-        super().__init__(RecordedProbe(recording, place), recording.x, recording.labels, **options)
+        y = recording.labels if recording.targets is None else recording.targets
+        super().__init__(RecordedProbe(recording, place), recording.x, y, **options)
         self.at = place
         self._is_ready = True
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actwidgets.core.arrays import Integers
+from actwidgets.core.arrays import Floats, Integers
 from actwidgets.core.predictions.output_kind import OutputKind, kind_by_values
 from actwidgets.recording import history_file, manifest, samples_file
 from actwidgets.recording.history_file import History
@@ -30,7 +30,7 @@ class Recording(StoredSnapshots):
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         super().__init__(path)
-        self._samples: tuple[Any, Integers | None] | None = None
+        self._samples: tuple[Any, Integers | None, Floats | None] | None = None
         self._output: OutputKind | None = None
 
     def __repr__(self) -> str:
@@ -81,6 +81,11 @@ class Recording(StoredSnapshots):
     def labels(self) -> Integers | None:
         """`(sample,)` int64 class indices, or None."""
         return self._read_samples()[1]
+
+    @property
+    def targets(self) -> Floats | None:
+        """`(sample, output)` float32 targets of a regression, or None."""
+        return self._read_samples()[2]
 
     @property
     def n_bytes(self) -> int:
@@ -147,7 +152,7 @@ class Recording(StoredSnapshots):
 
     # --- reading -------------------------------------------------------------------------
 
-    def _read_samples(self) -> tuple[Any, Integers | None]:
+    def _read_samples(self) -> tuple[Any, Integers | None, Floats | None]:
         if self._samples is None:
             self._samples = samples_file.read(self.path)
         return self._samples

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core import batches, npz_files
-from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.arrays import Array, Floats, Integers
 
 NAME = "samples.npz"
 KIND = npz_files.Kind(
@@ -19,18 +19,20 @@ KIND = npz_files.Kind(
 SCALED = "float32 = uint8 / 255"
 
 
-def write(folder: Path, x: Any, labels: Integers | None) -> None:
-    """Keep samples and labels.
+def write(folder: Path, x: Any, labels: Integers | None, targets: Floats | None = None) -> None:
+    """Keep samples, and labels or targets.
 
     Args:
         folder: Of the recording.
         x: An array, or a list or dict of arrays.
         labels: `(sample,)` class indices, or None.
+        targets: `(sample, output)` of a regression, or None.
 
     Raises:
         DataError: They cannot be written.
     """
-    arrays: dict[str, Array] = {} if labels is None else {"y": labels}
+    known = {"y": labels, "targets": targets}
+    arrays: dict[str, Array] = {name: each for name, each in known.items() if each is not None}
     scales = []
     for place, part in enumerate(batches.parts(x)):
         arrays[f"x{place}"], scale = _packed(_plain(part))
@@ -40,8 +42,8 @@ def write(folder: Path, x: Any, labels: Integers | None) -> None:
     npz_files.write(folder / NAME, KIND, header, arrays)
 
 
-def read(folder: Path) -> tuple[Any, Integers | None]:
-    """The samples in the structure in which they were given, and the labels.
+def read(folder: Path) -> tuple[Any, Integers | None, Floats | None]:
+    """The samples in the structure in which they were given, the labels, and the targets.
 
     Raises:
         DataError: The file is missing, damaged or of something else.
@@ -50,17 +52,17 @@ def read(folder: Path) -> tuple[Any, Integers | None]:
         parts = [
             _unpacked(arrays[f"x{place}"], scale) for place, scale in enumerate(header["scales"])
         ]
-        labels = arrays.get("y")
+        labels, targets = arrays.get("y"), arrays.get("targets")
         names, is_list = header["names"], header["is_list"]
     if names is not None:
-        return dict(zip(names, parts, strict=True)), labels
-    return parts if is_list else parts[0], labels
+        return dict(zip(names, parts, strict=True)), labels, targets
+    return parts if is_list else parts[0], labels, targets
 
 
-def digest(x: Any, labels: Integers | None) -> str:
-    """A text that differs between different samples or labels."""
+def digest(x: Any, labels: Integers | None, targets: Floats | None = None) -> str:
+    """A text that differs between different samples, labels or targets."""
     found = hashlib.sha256()
-    for part in [*batches.parts(x), *([] if labels is None else [labels])]:
+    for part in [*batches.parts(x), *(each for each in (labels, targets) if each is not None)]:
         values = np.ascontiguousarray(_plain(part))
         found.update(f"{values.dtype}{values.shape}".encode())
         found.update(values.tobytes())

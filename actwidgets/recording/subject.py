@@ -65,6 +65,7 @@ class Subject:
                 f"a recording keeps one class a sample, and y holds {held}: give x, and no y"
             )
         labels = None if samples.labels is None else samples.labels[:n_samples]
+        self.targets = None if samples.targets is None else samples.targets[:n_samples]
         chosen = _chosen(self._probe.layers, layers)
         kept = samples.rows(range(n_samples))
         self.wish = Wish(kept, labels, names, chosen, min(n_maps, n_samples), batch_size)
@@ -78,7 +79,7 @@ class Subject:
             image_shape=tuple(samples._image_shape),
             n_samples=n_samples,
             n_maps=self.wish.n_maps,
-            samples=samples_file.digest(kept, labels),
+            samples=samples_file.digest(kept, labels, self.targets),
             output=output,
             input_names=tuple(samples.axes),
             input_axes=dict(samples.axes),

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 from trained import TrainedProbe, images, train
 
+from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.core.profiles.profile_builder import ProfileBuilder
 from actwidgets.core.profiles.sample_summary import summarise
 from actwidgets.core.training.listener import Moment
 from actwidgets.core.training.turns import Turns
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
-from actwidgets.recording import taking
+from actwidgets.recording import samples_file, taking
 from actwidgets.recording.history_file import HistoryFile
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
@@ -229,7 +230,7 @@ def test_it_is_gone_on_with_only_if_that_is_said(fake, tmp_path):
     ("options", "words"),
     [
         ({"layers": ["conv"]}, "with other layers"),
-        ({"max_samples": 12}, "with other samples or labels"),
+        ({"max_samples": 12}, "with other samples, labels or targets"),
         ({"class_names": ("a", "b", "c")}, "with other class names"),
         ({"n_maps": 3}, "n_maps"),
     ],
@@ -424,3 +425,43 @@ def test_a_history_without_its_recording_is_not_gone_on_with(fake, tmp_path):
     recorder = recorder_of(fake, tmp_path)
     assert dict(recorder.recording.history.by_epoch) == {}
     assert recorder.snapshot().epoch == 0
+
+
+class Regression(TrainedProbe):
+    """Puts out the first pixel and twice that."""
+
+    n_classes = 2
+    output_kind = OutputKind(
+        "value", "", (2,), "its loss is mse", "loss", head="age", heads=("kind", "age")
+    )
+
+    def predictions(self, x):
+        return np.asarray(x)[:, 0, 0, :1] * np.float32([1, 2])
+
+
+@pytest.mark.parametrize("shift", [0.25, 0.0])  # whole numbers are targets too
+def test_a_recorded_regression_keeps_its_targets(shift, tmp_path):
+    x, _ = images()
+    y = x[:, 0, 0, 0, None] * [1, 3] + shift
+    recorder = Recorder(Regression(), tmp_path, x, y, max_samples=12, head="age")
+    recorder.snapshot()
+    recording = open_recording(tmp_path)
+    assert recording.labels is None
+    assert recording.targets.dtype == np.float32
+    np.testing.assert_array_equal(recording.targets, y[:12])
+    session = recording.session()
+    residuals = session.value_scores(range(12)).residuals
+    session.close()
+    np.testing.assert_allclose(residuals, x[:12, 0, 0, 0, None] * [0, -1] - shift, rtol=1e-6)
+    with pytest.raises(DataError, match="other samples, labels or targets"):
+        Recorder(Regression(), tmp_path, x, y + 1, max_samples=12, head="age", resume=True)
+
+
+def test_a_recording_from_before_targets_were_kept_still_opens(tmp_path):
+    x, _ = images()
+    Recorder(Regression(), tmp_path, x, x[:, 0, 0, 0, None] * [1, 3] + 0.25, head="age").snapshot()
+    samples_file.write(tmp_path, x, None)
+    session = open_recording(tmp_path).session()
+    assert session.targets is None
+    assert session.value_scores().residuals is None
+    session.close()
