@@ -162,6 +162,8 @@ NO_RELUS = {
     "a slope": lambda: layers.ReLU(negative_slope=0.1),
     "a threshold and a cap": lambda: layers.ReLU(max_value=6, threshold=0.5),
     "LeakyReLU": layers.LeakyReLU,
+    "a threshold": lambda: layers.ReLU(threshold=0.5),
+    "a threshold by where": lambda: Called(lambda x: tf.where(x >= 0.5, x, 0.0)),
     "sparse sigmoid": lambda: layers.Activation("sparse_sigmoid"),
     "a capped ReLU, shifted": lambda: Called(lambda x: tf.nn.relu6(x + 3) / 6),
     "by hand": lambda: Called(_slope_of_negatives),
@@ -175,7 +177,10 @@ def test_a_relu_inside_another_activation_is_none(form):
         aw.attribute(model, X, 0, "guided_backprop")
 
 
-@pytest.mark.parametrize("form", ["PReLU", "hard SiLU", "all settings", "LeakyReLU"])
+@pytest.mark.parametrize(
+    "form",
+    ["PReLU", "hard SiLU", "all settings", "LeakyReLU", "a threshold", "a threshold by where"],
+)
 @pytest.mark.parametrize("method", ["guided_backprop", "guided_smooth_grad", "guided_grad_cam"])
 def test_beside_a_relu_another_activation_keeps_its_gradient_and_is_named(form, method):
     inputs = keras.Input((4, 1))
@@ -201,6 +206,13 @@ def test_beside_a_relu_another_activation_keeps_its_gradient_and_is_named(form, 
     kernel = model.get_layer("first").kernel
     wanted = tf.nn.conv1d_transpose(kept, kernel, x.shape, 1, "VALID")
     np.testing.assert_allclose(found.values, wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_a_threshold_alone_is_named_as_what_is_no_relu():
+    model = keras.Sequential([_matrix(FIRST, "first"), layers.ReLU(threshold=0.5, name="thr")])
+    model.build((None, 4))
+    with pytest.raises(ModelError, match=r"there is none \(but layer 'thr' \(ReLU\)\)"):
+        aw.attribute(model, X, 0, "guided_backprop")
 
 
 def test_a_maximum_of_two_tensors_is_not_guided():

@@ -48,6 +48,31 @@ def is_like_relu(operation: Any) -> bool:
     return operation.type in GUIDED
 
 
+def is_thresholded(operation: Any) -> bool:
+    """Whether an operation keeps what is above a number: `x * (x > t)`, or `where(x > t, x, …)`.
+
+    `ReLU(threshold=…)` is made so. The gradient there is the plain one.
+    """
+    if operation.type in ("Select", "SelectV2"):
+        chooser, values = operation.inputs[0], operation.inputs[1:]
+        return any(_compares(chooser, each) for each in values)
+    if operation.type != "Mul":
+        return False
+    one, other = operation.inputs
+    return any(
+        mask.op.type == "Cast" and _compares(mask.op.inputs[0], value)
+        for mask, value in ((one, other), (other, one))
+    )
+
+
+def _compares(truth: Any, value: Any) -> bool:
+    """Whether truth values tell where a value lies above a number, or below one."""
+    if truth.op.type not in ("Greater", "GreaterEqual", "Less", "LessEqual"):
+        return False
+    compared = truth.op.inputs
+    return any(each.ref() == value.ref() for each in compared) and any(map(_is_number, compared))
+
+
 def _is_part_of_another(operation: Any, names: LayerNames) -> bool:
     """Whether a ReLU is a step on the way to another function number by number.
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from actwidgets.core.attributions.lrp_rules import LrpRules
 from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import LayerError, ModelError
-from actwidgets.probe.attributions.guided_relu import is_guided, is_like_relu
+from actwidgets.probe.attributions.guided_relu import is_guided, is_like_relu, is_thresholded
 from actwidgets.probe.attributions.layer_names import LayerNames
 from actwidgets.probe.attributions.pre_softmax import class_scores
 from actwidgets.probe.attributions.relevance import relevance as handed_back
@@ -142,6 +142,7 @@ def _require_relu(score: Any, call: Call) -> str:
         )
     names = LayerNames(call.recorded)
     plain = [each for each in on_the_way if is_like_relu(each) and not is_guided(each)]
+    plain += [each for each in on_the_way if is_thresholded(each)]
     others = {names(each) for each in plain}
     if not any(map(is_guided, on_the_way)):
         others |= {_OTHERS[each.type] for each in on_the_way if each.type in _OTHERS}
