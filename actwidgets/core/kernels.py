@@ -46,7 +46,7 @@ def as_kernels(weights: ArrayLike, kind: str) -> NDArray[Any]:
     """
     weights = np.asarray(weights)
     if N_AXES.get(kind) != weights.ndim:
-        raise LayerError(f"a {kind} has no kernels")
+        raise LayerError(f"layers of type {kind} have no kernels")
     if kind in _TRANSPOSED:
         weights = weights.swapaxes(-1, -2)
     if kind in _CHANNEL_BY_CHANNEL:

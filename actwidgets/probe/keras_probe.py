@@ -216,7 +216,7 @@ class KerasProbe:
         kind = type(found).__name__
         names = [each for each in _KERNELS if getattr(found, each, None) is not None]
         if not names:
-            raise LayerError(f"layer {layer!r} has no kernels: it is a {kind}")
+            raise LayerError(f"layer {layer!r} ({kind}) has no kernels")
         try:
             values = effective_weight(found, names[0]).astype(np.float32)
         except UnreadableWeightError as failure:

@@ -167,8 +167,8 @@ class StoredSnapshots:
         if found is None:
             kind = self._layers[layer].kind
             raise LayerError(
-                f"no kernels of layer {layer!r} are recorded: it is a {kind} without any, or with "
-                "more than 100,000 values"
+                f"no kernels of layer {layer!r} are recorded: it is of type {kind}, without any, "
+                "or with more than 100,000 values"
             )
         return found.values
 

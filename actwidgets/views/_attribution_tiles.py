@@ -149,9 +149,10 @@ class AttributionTiles(w.VBox):
         self.picture.show(rgba_png(sheet.compose(colours, framed)))
         self._write(words, sheet)
         show(self, True)
+        some = any(np.any(each) for each in planes)
         self.legend.value = said.legend(
             look.colouring,
-            limits,
+            limits if some else np.zeros_like(limits),
             shared=look.shared,
             score=look.score,
             has_negative=any(method_named(tile.method).signed for tile in tiles),

@@ -40,6 +40,8 @@ def legend(
     colouring: str, limits: Sequence[float], *, shared: bool, score: str, has_negative: bool
 ) -> str:
     """The colours and what their ends mean, and what the score S is, as HTML."""
+    if not any(limits):
+        return f'<div class="aw-note">zero everywhere · S: {score}</div>'
     is_signed = colouring == "signed"
     first = TOP // 2 if is_signed and not has_negative else 0  # half of them are not used
     codes = np.linspace(first, TOP, STOPS).astype(int)
@@ -69,9 +71,15 @@ def features_told(row: int, attribution: Attribution, place: int, names: Sequenc
     return f"sample {row}: {told}"
 
 
-def account(method: Method, attributions: Sequence[Attribution]) -> str:
-    """What the map means, what its sum promises, and what went wrong, as HTML."""
-    told = [method.tells]
+def account(method: Method, attributions: Sequence[Attribution], *, is_value: bool = False) -> str:
+    """What the map means, what its sum promises, and what went wrong, as HTML.
+
+    Args:
+        method: That made the maps.
+        attributions: The maps.
+        is_value: Whether they are of an output that is a value, of no class.
+    """
+    told = [method.tells.replace("the class", "the output") if is_value else method.tells]
     if method.promise:
         told.append(f"Its values sum to {method.promise}.")
     told += sorted({each.note for each in attributions if each.note})

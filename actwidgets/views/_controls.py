@@ -2,12 +2,24 @@
 
 import html
 import math
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as w
 
 from actwidgets.views._style import HINT
+
+_EM = {
+    0.32: "iljI|.,:;'! ",
+    0.37: "-/\\",
+    0.42: "tfr()[]",
+    0.6: "sckvxyz_",
+    0.64: "EFLPSTY",
+    0.7: "ABCKRVXZ",
+    0.84: "✓✗+=<>~^#",
+    1.0: "mwMW",
+}
 
 
 def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
@@ -79,12 +91,48 @@ def shorten(name: str, letters: int) -> str:
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def unique_short(names: Sequence[str], letters: int) -> list[str]:
+def text_px(text: str, size_px: float) -> float:
+    """How wide a text is at most, in the sans-serif fonts that browsers come with."""
+    return size_px * sum(map(_em, text))
+
+
+def _em(letter: str) -> float:
+    """The width of a letter over the size of the font: of DejaVu Sans, one of the widest."""
+    for width, letters in _EM.items():
+        if letter in letters:
+            return width
+    if unicodedata.combining(letter):
+        return 0.0
+    is_wide = unicodedata.east_asian_width(letter) in "WF" or not letter.isalnum()
+    return 1.0 if is_wide else 0.79 if letter.isupper() or not letter.isascii() else 0.64
+
+
+def fitted(text: str, width_px: float, size_px: float = 10) -> str:
+    """A text that is no wider, with … for what had to go; its first letters stay."""
+    for letters in range(len(text), 3, -1):
+        short = shorten(text, letters)
+        if text_px(short, size_px) <= width_px:
+            return short
+    return shorten(text, 3)
+
+
+def shorten_path(name: str, letters: int) -> str:
+    """The name of a nested layer that fits: the end tells layers apart, so the front goes."""
+    if len(name) <= letters or "/" not in name:
+        return shorten(name, letters)
+    kept = name[len(name) - letters + 1 :]
+    whole = kept.find("/")  # where whole parts of the name fit, no half of one stands before
+    return "…" + (kept[whole:] if whole >= 0 else kept)
+
+
+def unique_short(
+    names: Sequence[str], letters: int, short: Callable[[str, int], str] = shorten
+) -> list[str]:
     """Names that fit and still differ: one that would repeat another gets its number."""
-    short = [shorten(name, letters) for name in names]
+    cut = [short(name, letters) for name in names]
     return [
-        name if short.count(name) == 1 else f"{shorten(name, letters - 4)} {place}"
-        for place, name in enumerate(short)
+        name if cut.count(name) == 1 else f"{short(name, letters - 4)} {place}"
+        for place, name in enumerate(cut)
     ]
 
 

@@ -21,6 +21,8 @@ class PassView(View):
     """
 
     every_layer = False  # whether it tells of all of the model, or of the chosen layer
+    of_each_label = True  # whether what it reads counts a sample once for each of its labels
+    folds_controls = True  # whether controls do nothing where there is nothing to show
     _title: w.HTML
     _note: w.HTML
     _picture: w.Box
@@ -28,6 +30,11 @@ class PassView(View):
     def _build(self) -> tuple[w.Widget, ...]:
         self._progress = ProgressLine(self._session.cancel, self._session.resume)
         children = self._build_picture()
+        self._rows_of_controls = [
+            each
+            for each in children
+            if self.folds_controls and type(each) is w.HBox and each is not self._picture
+        ]
         self._session.observe(self._on_reading, names="reading")
         return *children[:1], self._progress, *children[1:]
 
@@ -54,6 +61,8 @@ class PassView(View):
     def _render(self, selection: Selection) -> None:
         self._title.value = f'<div class="aw-title">{self._heading(selection)}</div>'
         missing = self._missing()
+        for row in self._rows_of_controls:
+            row.layout.display = "none" if missing else None  # they would change nothing
         if missing:
             where = "" if self.every_layer else f" for {selection.layer}"
             self._note.value = note(f"nothing to show{where}: {missing}")
@@ -90,13 +99,21 @@ class PassView(View):
             self._progress.show(reading if mine else None)
 
     def _read_text(self, n_read: int, *, complete: bool) -> str:
-        """How many samples a picture is of, in words."""
+        """How many samples a picture is of, in words.
+
+        Of several labels a sample class profiles count it in each of its classes.
+        """
         n_samples, reading = self._session.n_samples, self._session.reading
+        read = f"{n_read:,} samples"
+        if self.of_each_label and self._session.label_sets is not None:
+            read = f"{n_samples:,} samples, {n_read:,} labels"
+            if not complete:
+                return f"{n_read:,} labels so far, of {n_samples:,} samples"
         if not complete:
             return f"{n_read:,} of {n_samples:,} samples so far"
         if reading is not None and reading.cancelled and self._follows(reading):
-            return f"{n_read:,} samples, read before; the new pass was cancelled"
-        return f"{n_read:,} samples"
+            return f"{read}, read before; the new pass was cancelled"
+        return read
 
     def close(self) -> None:
         """Stop watching the session and give back all widgets. Safe to call twice."""

@@ -20,7 +20,8 @@ SHEET = """<style>
   overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
 .aw-bars .aw-true th { font-weight: 700; }
 .aw-bars td { padding: 2px 0; }
-.aw-bars td:last-child { width: 42px; text-align: right; font-variant-numeric: tabular-nums; }
+.aw-bars td:last-child { width: 54px; text-align: right; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
 .aw-bars b, .aw-bars i { display: block; min-width: 1px; }
 .aw-bars b { height: 10px; }
 .aw-bars i { height: 3px; background: var(--jp-ui-font-color2, #757575); opacity: .6; }

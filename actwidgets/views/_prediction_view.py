@@ -11,6 +11,7 @@ class PredictionView(PassView):
     """A view of the predictions of all samples: of those so far, until there are all."""
 
     every_layer = True
+    of_each_label = False
 
     def _missing(self) -> str:
         return self._session.missing_for_confusion()

@@ -108,6 +108,7 @@ class AttributionMap(View):
             style={"description_width": "initial"},
         )
         self._targets = TargetChoice(self._on_user_target)
+        self._score = self._control("output", choice("score", ("logit", "probability"), "150px"))
         self._shared = self._toggle("shared_scale", "shared scale")
         self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
         return w.HBox(
@@ -115,7 +116,7 @@ class AttributionMap(View):
                 self._control("method", choice("method", titles, "250px")),
                 self._targets,
                 self._control("compare", choice("side by side", ("samples", "methods"), "176px")),
-                self._control("output", choice("score", ("logit", "probability"), "150px")),
+                self._score,
                 self._control("colouring", choice("colours", tuple(COLOURINGS), "150px")),
                 self._control("opacity", opacity),
                 self._shared,
@@ -141,11 +142,13 @@ class AttributionMap(View):
         self._shared.layout.display = None if self.compare == "samples" else "none"
         tiles, refused, self._waiting = self._gathered(selection)
         is_value = self._session.output.kind == "value"
+        applies = self._session.output.has_probabilities or self.output != "logit"
+        self._score.layout.display = None if applies else "none"  # nothing to choose from
         self._title.value = _heading(self._told_of(selection, tiles), is_value=is_value)
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
-            told = said.account(chosen, [each.attribution for each in tiles])
+            told = said.account(chosen, [each.attribution for each in tiles], is_value=is_value)
             if self.target == "chosen" and selection.class_index is None:
                 told = note("No class is chosen: this is of the predicted one.") + told
             named = filter(None, map(self._features_of, tiles))

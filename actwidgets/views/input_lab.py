@@ -172,7 +172,7 @@ def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
     if shape:
         told += f" · {shape[0]}×{shape[1]} pixels"
     if of:
-        told += f" of input {html.escape(of)} alone"
+        told += f" of input {html.escape(repr(of))} alone"
     return f'<div class="aw-title">Input lab <span>{told}</span></div>'
 
 

@@ -11,7 +11,7 @@ from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
 from actwidgets.core.pictures.images import palette_png
 from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
 from actwidgets.session import Reading, Selection, Session
-from actwidgets.views._controls import Readout, choice, note, show, unique_short
+from actwidgets.views._controls import Readout, choice, note, shorten_path, show, unique_short
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL
@@ -102,13 +102,13 @@ class LayerSimilarity(PassView):
         n_rows, n_columns = table.values.shape
         places, texts, colours = [], [], []
         if beside:
-            for row, name in enumerate(unique_short(table.layers, 15)):
+            for row, name in enumerate(unique_short(table.layers, 15, shorten_path)):
                 places.append((beside / 2 - 2, (row + 0.5) * cell))
                 texts.append(name)
                 colours.append(NEUTRAL)
         if n_columns <= VALUES_UP_TO:
             letters = max(4, cell // 6)
-            for column, name in enumerate(unique_short(table.other_layers, letters)):
+            for column, name in enumerate(unique_short(table.other_layers, letters, shorten_path)):
                 down = n_rows * cell + 8 + column % 2 * BELOW_PX  # in two lines, or they touch
                 places.append((beside + (column + 0.5) * cell, down))
                 texts.append(name)

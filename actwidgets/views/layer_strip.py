@@ -16,7 +16,7 @@ from actwidgets.core.profiles.similarity import METRICS
 from actwidgets.core.profiles.unit_statistics import STATISTICS
 from actwidgets.session import Reading, Selection
 from actwidgets.views._class_distances import classes_with_samples
-from actwidgets.views._controls import Readout, choice, note, unique_short, words
+from actwidgets.views._controls import Readout, choice, note, shorten_path, unique_short, words
 from actwidgets.views._pager import Pager
 from actwidgets.views._pass_view import PassView
 from actwidgets.views._picture import Picture
@@ -120,7 +120,7 @@ class LayerStrip(PassView):
     def _write(self, strip: MatrixStrip, ratios: list[float]) -> None:
         places, texts = [], []
         for tile, (name, ratio) in enumerate(
-            zip(unique_short(self._layers, 13), ratios, strict=True)
+            zip(unique_short(self._layers, 13, shorten_path), ratios, strict=True)
         ):
             top, left = strip.corner(tile)
             middle = left + strip.side / 2

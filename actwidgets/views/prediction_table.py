@@ -92,7 +92,7 @@ class PredictionTable(PassView):
 
     def _heading(self, selection: Selection) -> str:
         n_shown = len(selection.samples) if self._of_chosen(selection) else self._session.n_samples
-        return f"Predictions <span>{n_shown:,} samples</span>"
+        return f"Predictions <span>{n_shown:,} sample{'s' * (n_shown != 1)}</span>"
 
     @property
     def _is_of_values(self) -> bool:

@@ -13,7 +13,7 @@ from actwidgets.core.paging import Page
 from actwidgets.core.pictures.images import ContactSheet, rgba_png
 from actwidgets.core.predictions.outcomes import OUTCOMES, filter_rows, needs_predictions
 from actwidgets.session import Selection
-from actwidgets.views._controls import Readout, choice, share_text, shorten
+from actwidgets.views._controls import Readout, choice, fitted, share_text
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
 from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
@@ -21,7 +21,7 @@ from actwidgets.views.base import View
 
 ALL = -1
 TURN_AFTER_S = 0.3  # after the slider came to rest
-LETTERS = 12  # of a class name fit below a thumbnail
+BETWEEN_PX = 2  # captions of neighbors
 NAMES_PX = 12  # room for the names of several inputs
 MARGIN_PX = 10
 UNSHRUNK = {"flex": "0 0 auto"}  # where there is no room, a row is begun
@@ -191,10 +191,12 @@ class SampleGallery(View):
                 left = x - sheet.picture_width_px / 2
                 for number, name in enumerate(names):
                     places.append((left + (number + 0.5) * sheet.picture_px, y + 7))
-                    texts.append(shorten(name, LETTERS))
+                    texts.append(fitted(name, sheet.picture_px))
                     colours.append(NEUTRAL)
                 y += NAMES_PX
-            above, below, colour = _caption(*self._classes(int(row)))
+            above, below, colour = _caption(
+                *self._classes(int(row)), sheet.cell_width_px - BETWEEN_PX
+            )
             places += [(x, y + 7), (x, y + 18)]
             texts += [above, below]
             colours += [colour, colour]
@@ -300,13 +302,12 @@ class SampleGallery(View):
         super().close()
 
 
-def _caption(predicted: str | None, true: str | None) -> tuple[str, str, str]:
-    """Two lines below a thumbnail, and their colour."""
+def _caption(predicted: str | None, true: str | None, width_px: float) -> tuple[str, str, str]:
+    """Two lines below a thumbnail, and their colour; the sign before a name always stays."""
     if predicted is None:
-        return (shorten(true, LETTERS) if true is not None else ""), "", NEUTRAL
-    words = shorten(predicted, LETTERS)
+        return (fitted(true, width_px) if true is not None else ""), "", NEUTRAL
     if true is None:
-        return f"→ {words}", "", NEUTRAL
+        return fitted(f"→ {predicted}", width_px), "", NEUTRAL
     if predicted == true:
-        return f"✓ {words}", "", RIGHT
-    return f"✗ {words}", f"is {shorten(true, LETTERS)}", WRONG
+        return fitted(f"✓ {predicted}", width_px), "", RIGHT
+    return fitted(f"✗ {predicted}", width_px), fitted(f"is {true}", width_px), WRONG

@@ -34,6 +34,7 @@ class UnitAblation(PredictionView):
     """
 
     every_layer = False
+    folds_controls = False  # units are turned off without labels too
     watched = ("layer", "unit", "sample", "ablations")
     fill = t.Enum(get_args(Fill), "zero", help="what a unit puts out that is off").tag(option=True)
     scale = t.Float(0.0, min=0.0, max=3.0, help="0 is off, 1 as it is").tag(option=True)

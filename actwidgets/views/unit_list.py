@@ -54,7 +54,8 @@ class UnitList(PassView):
 
     def _show_lines(self, selection: Selection, threshold: float) -> None:
         names = self._session.class_names
-        lines = tuple(_line(each, names, threshold) for each in self._findings)
+        of = "samples" if self._session.label_sets is None else "labels"
+        lines = tuple(_line(each, names, threshold, of) for each in self._findings)
         units = [each.unit for each in self._findings]
         index = self._list.index  # a unit may stand in two lines: the chosen one stays
         if index is None or units[index : index + 1] != [selection.unit]:
@@ -74,9 +75,9 @@ class UnitList(PassView):
                 self._session.select(unit=self._findings[change.new].unit)
 
 
-def _line(finding: UnitFinding, class_names: tuple[str, ...], threshold: float) -> str:
-    """One finding and its evidence, as a line of text."""
-    unit, n_samples = f"{finding.unit:>5}", f"{finding.n_samples:,} samples"
+def _line(finding: UnitFinding, class_names: tuple[str, ...], threshold: float, of: str) -> str:
+    """One finding and its evidence, as a line of text; `of` names what was counted."""
+    unit, n_samples = f"{finding.unit:>5}", f"{finding.n_samples:,} {of}"
     if finding.kind == "dead":
         told = f"dead: above {threshold:g} on none of {n_samples}; it fires on <{finding.bound:.2%}"
     elif finding.kind == "always active":

@@ -28,5 +28,5 @@ def test_a_depthwise_unit_is_its_channel_times_the_multiplier():
 
 
 def test_a_layer_without_kernels_is_refused():
-    with pytest.raises(LayerError, match="a LSTM has no kernels"):
+    with pytest.raises(LayerError, match="layers of type LSTM have no kernels"):
         as_kernels(np.ones((3, 4)), "LSTM")

@@ -128,6 +128,12 @@ def test_the_views_show_two_by_two_counts_of_each_label():
     assert "a sample counts in every class" in views[aw.ClassCounts]._note.value
     assert views[aw.ClassCounts].bars.y.tolist() == [SETS.sum(axis=0).tolist()]
     assert "y holds several" in views[aw.UnitImportance]._note.value
+    session.profiles()
+    counted = f"{len(X):,} samples, {SETS.sum():,} labels"  # each counts in its class
+    for kind in (aw.UnitList, aw.UnitBoxPlot, aw.TopSamples, aw.ClassSimilarityMatrix):
+        views[kind]._repaint()
+        assert counted in views[kind]._note.value
+    assert f"{len(X):,} samples, all labels" in matrix._note.value
     for view in views.values():
         view.close()
     session.close()

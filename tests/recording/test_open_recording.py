@@ -184,7 +184,7 @@ def test_what_is_not_recorded_is_named(folder):
     recording = open_recording(folder)
     with pytest.raises(LayerError, match="'conv' is not recorded; recorded are dense"):
         recording.summaries("conv")
-    with pytest.raises(LayerError, match="it is a Dense"):
+    with pytest.raises(LayerError, match="it is of type Dense,"):
         recording.kernels("dense")
     with pytest.raises(DataError, match="kept of samples 0 to 2; sample 7 has none"):
         recording.activations("dense", rows=[0, 7])

@@ -3,7 +3,9 @@ import pytest
 
 from actwidgets.core.attributions.attribution import Attribution
 from actwidgets.core.attributions.method import Method
+from actwidgets.core.attributions.methods import method_named
 from actwidgets.views import _attribution_words as said
+from actwidgets.views._attribution_tiles import AttributionTiles, Look, Tile
 
 
 def _attribution(score, gap=np.nan, promised=0.0, note=""):
@@ -68,3 +70,29 @@ def test_the_account_tells_the_promise_and_each_note_once():
     assert found.count("<div") == found.count("</div>") == 1
     plain = Method("own", "Own", lambda: None, "It tells.", "Us")
     assert "sum" not in said.account(plain, [])
+
+
+def test_what_is_zero_everywhere_has_no_scale_of_colors():
+    found = said.legend("signed", [0.0, 0.0], shared=True, score="the logit", has_negative=False)
+    assert "zero everywhere" in found
+    assert "gradient" not in found
+    assert "S: the logit" in found
+
+
+def test_the_account_of_a_value_speaks_of_the_output():
+    found = said.account(method_named("grad_cam"), [_attribution(1.0)], is_value=True)
+    assert "speak for the output" in found
+    assert "the class" not in found
+
+
+@pytest.mark.parametrize("highest", [0.0, 0.25])
+def test_tiles_of_zeros_are_said_to_be_zero_everywhere(highest):
+    values = np.zeros((1, 6, 8, 1), np.float32)
+    values[0, 2, 3] = highest
+    found = Attribution(values, np.zeros(1), np.array([1]), np.zeros(1), "grad_cam")
+    tiles = AttributionTiles(lambda tile: None)
+    look = Look("signed", 0.6, True, 96, 300)
+    tile = Tile(0, "grad_cam", found, 0, "", values)
+    tiles.draw([tile], None, [(6, 8)], [("a", "b")], look, framed=None)
+    assert ("zero everywhere" in tiles.legend.value) == (highest == 0)
+    assert ("linear-gradient" in tiles.legend.value) == (highest > 0)

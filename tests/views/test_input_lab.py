@@ -9,8 +9,9 @@ from PIL import Image
 
 from actwidgets.core.interventions.disturbance import UNDISTURBED, Disturbance
 from actwidgets.session import Session
+from actwidgets.views import _prediction_bars as said
 from actwidgets.views.feature_map_grid import FeatureMapGrid
-from actwidgets.views.input_lab import InputLab
+from actwidgets.views.input_lab import InputLab, _title
 
 FIELDS = ("brightness", "contrast", "noise", "blur", "rotation", "shift_down", "shift_right")
 ONE = 1 / 29  # of the range: the class of the fake probe moves on by one
@@ -432,3 +433,16 @@ def test_closing_gives_every_widget_back(session):
     lab.close()
     assert set(open_widgets()) == before
     session.disturbance = None  # nobody paints any more
+
+
+def test_a_small_probability_does_not_break_over_two_lines(lab):
+    # the last cell of a bar's row: "1.1e-08" is 50 px wide in 12 px letters
+    (rule,) = re.findall(r"\.aw-bars td:last-child {(.*?)}", said.SHEET, re.DOTALL)
+    assert "white-space: nowrap" in rule
+    assert int(re.search(r"width: (\d+)px", rule)[1]) > 50
+
+
+def test_an_input_named_like_a_direction_stands_in_quotes():
+    session = Session(FakeProbe(), np.zeros((3, 6, 8, 1), np.float32))
+    title = html.unescape(_title(session.selection, (8, 8), "left"))
+    assert "8×8 pixels of input 'left' alone" in title

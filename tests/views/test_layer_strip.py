@@ -7,6 +7,7 @@ from PIL import Image
 
 from actwidgets.core.pictures.colormaps import FRAME, TOP, palette
 from actwidgets.session import Session
+from actwidgets.views._controls import shorten_path, unique_short
 from actwidgets.views.layer_strip import LayerStrip
 
 
@@ -113,3 +114,21 @@ def test_without_labels_there_is_nothing_to_show(data):
     view = LayerStrip(Session(FakeProbe(), data[0]))
     assert view.error == ""
     assert "nothing to show: this needs labels" in view._note.value
+
+
+def test_nested_layers_are_shortened_from_the_front_so_that_they_can_be_told():
+    names = (
+        "sequential_1/features/Conv1",
+        "sequential_1/features/Conv2",
+        "dense",
+        "a/very_long_layer",
+    )
+    assert unique_short(names, 13, shorten_path) == [
+        "…/Conv1",
+        "…/Conv2",
+        "dense",
+        "…y_long_layer",
+    ]
+    other = unique_short(("block_1/expand_relu", "block_2/expand_relu"), 13, shorten_path)
+    assert len(set(other)) == 2
+    assert max(map(len, other)) <= 13

@@ -10,6 +10,7 @@ from actwidgets.app import explore
 from actwidgets.core.predictions.output_kind import OutputKind
 from actwidgets.errors import DataError, ShapeError
 from actwidgets.session import Session
+from actwidgets.views._value_lines import output_note
 from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
@@ -213,3 +214,34 @@ def test_the_workbench_opens_on_a_regression_with_its_targets(x):
     assert app.session.class_index is None
     app.close()
     assert open_widgets() == before
+
+
+def test_which_of_several_outputs_is_told_without_saying_output_twice():
+    output = OutputKind(
+        "logit", "softmax", (10,), "why", "loss", head="digit", heads=("age", "digit")
+    )
+    told = html.unescape(output_note(output))
+    assert ">output 'digit' of age, digit: " in told
+    assert "output: output" not in told
+
+
+def test_one_sample_is_told_in_the_singular(x):
+    assert "1 sample<" in PredictionTable(Session(Regression(), x[:1]))._title.value
+
+
+def test_a_map_of_a_value_offers_no_score_of_a_class_and_speaks_of_the_output(session):
+    view = AttributionMap(session)
+    assert view._score.layout.display == "none"
+    view.output = "probability"  # set in Python: the way back stays
+    assert view._score.layout.display is None
+
+
+def test_controls_go_where_a_view_has_nothing_to_show_and_come_back(x):
+    empty = ConfusionMatrix(Session(Regression(), x))
+    assert empty._rows_of_controls
+    assert {row.layout.display for row in empty._rows_of_controls} == {"none"}
+    full = ConfusionMatrix(Session(Hinge(), x, np.arange(30) > 12))
+    assert {row.layout.display for row in full._rows_of_controls} == {None}
+    ablation = UnitAblation(Session(Regression(), x))  # units are turned off there all the same
+    (row,) = (each for each in ablation.children if ablation._only in getattr(each, "children", ()))
+    assert row.layout.display is None

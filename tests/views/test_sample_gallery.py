@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from fakes import FakeProbe, keep_moving
+from PIL import ImageFont
 
 from actwidgets.core.interventions.ablation import Ablation
 from actwidgets.session import Session
@@ -233,3 +234,22 @@ def test_hostile_class_names_stay_text(data, name):
     gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
     assert name not in gallery._readout.value
     assert "&lt;img" in gallery._readout.value or "&amp;" in gallery._readout.value
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Thumbs down", "even, by three", "WWWWWWWWWW", "ankle boot", "T-shirt/top", "大きな数字です"],
+)
+def test_captions_stay_within_their_column_and_keep_the_sign(data, name):
+    font = ImageFont.load_default(10)  # Aileron, about as wide as what browsers have
+    session = Session(FakeProbe(), *data, class_names=(name, f"not {name}", f"un{name}"))
+    gallery = SampleGallery(session)
+    width_px = gallery._sheet().cell_width_px
+    for words, _ in _words(gallery):
+        assert words[:1] in ("", "✓", "✗") or words.startswith("is ")
+        plain = words.removeprefix("✓ ").removeprefix("✗ ")
+        signs_px = 12 if plain != words else 0  # of DejaVu Sans: 8.4 and a space
+        if plain.isascii() or "…" in plain:
+            assert signs_px + font.getlength(plain) <= width_px
+    if name in ("ankle boot", "T-shirt/top"):
+        assert f"✓ {name}" in gallery._picture.words.text, "what fits is not cut"
