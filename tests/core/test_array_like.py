@@ -120,6 +120,8 @@ def test_columns_of_numbers_of_several_kinds_become_one_array():
     np.testing.assert_array_equal(as_array(table), expected)
     assert feature_names(table) == ("size", "price", "sold", "room")
     assert as_array(pd.DataFrame({"a": pd.array([1, 2], dtype="Int16")})).dtype == np.int16
+    large = pd.DataFrame({"id": pd.array([2**30 + 1, None], dtype="Int64")})
+    np.testing.assert_array_equal(as_array(large), [[2**30 + 1], [np.nan]])
 
 
 @pytest.mark.parametrize(

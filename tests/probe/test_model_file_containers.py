@@ -98,6 +98,15 @@ def test_a_member_of_an_archive_is_never_written_where_it_says(tmp_path):
     assert not list(tmp_path.rglob("escaped.h5"))
 
 
+def test_in_an_archive_of_several_models_that_of_teachable_machine_is_meant(tmp_path):
+    model = _of(keras)
+    others = _save(_of(keras), tmp_path / "other.h5"), _save(model, tmp_path / "keras_model.h5")
+    with zipfile.ZipFile(tmp_path / "it.zip", "w") as archive:
+        for place in (0, 1, 0):
+            archive.write(others[place], f"{len(archive.namelist())}/{others[place].name}")
+    _same(aw.load_model(tmp_path / "it.zip"), model)
+
+
 # --- numbers of old ----------------------------------------------------------------------
 
 

@@ -174,3 +174,12 @@ def test_a_run_on_blank_samples_leaves_a_stateful_layer_as_it_was(tmp_path):
     )
     loaded = aw.load_model(_save(model, tmp_path / "stateful.h5"))
     assert all(not np.asarray(state).any() for state in getattr(loaded.layers[0], "states", []))
+
+
+@pytest.mark.parametrize(("built", "is_same"), [((2, 2), True), ((2, 3), False), ((3, 2), False)])
+def test_of_two_numbers_in_place_of_one_both_must_be_it(built, is_same):
+    layer = keras.layers.Conv2D(3, 3, strides=built, padding="same", name="c")
+    model = keras.Sequential([keras.Input((6, 6, 2)), layer])
+    said = {"class_name": "Conv2D", "config": {"name": "c", "strides": 2}}
+    found = unlike_settings({"class_name": "Sequential", "config": {"layers": [said]}}, model)
+    assert (found == []) == is_same

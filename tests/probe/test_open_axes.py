@@ -226,5 +226,21 @@ def test_a_value_that_is_no_number_must_be_none_on_both_roads():
     x = np.array([1.0, np.nan, np.inf, -np.inf], np.float32)
     assert _compare(lambda x: x, lambda x: x, x) is None
     assert _compare(lambda x: x, lambda x: tf.where(tf.math.is_nan(x), 0.0, x), x) is not None
+    assert _compare(lambda x: x, lambda x: tf.where(tf.math.is_inf(x), np.nan, x), x) is not None
+    assert _compare(lambda x: x, lambda x: tf.where(tf.math.is_inf(x), -x, x), x) is not None
     assert _compare(lambda x: x, lambda x: x[:2], x) is not None
     assert _compare(lambda x: 0 * x[:1], lambda x: x[:1], x) is not None
+
+
+def test_what_two_eager_calls_tell_apart_is_no_difference_and_hides_no_other():
+    x, calls = tf.constant([1.0, 2.0]), []
+
+    def look(tensors):
+        calls.append(None)
+        values = np.asarray(tensors[0])
+        return [values, values + len(calls) % 2]  # every second call is another
+
+    assert disagreement([np.array([1.0, 2.0]), np.array([1.0, 2.0])], [x], look, TOLERANCE) is None
+    calls.clear()
+    found = disagreement([np.array([1.1, 2.2]), np.array([1.0, 2.0])], [x], look, TOLERANCE)
+    assert found[0] == 0

@@ -192,6 +192,11 @@ def test_what_the_caller_says_comes_before_all_that_the_model_tells():
         KerasProbe(_dense(3), output_is="Logit")
 
 
+def test_several_sigmoids_that_are_said_to_be_probabilities_stay_each_its_own():
+    found = KerasProbe(_dense(3, "sigmoid"), output_is="probability").output_kind
+    assert (found.link, found.is_multi_label) == ("sigmoid", True)
+
+
 def test_of_two_heads_each_has_a_kind_of_its_own():
     inputs = keras.Input((5,))
     outputs = {"digit": _softmax(inputs, 10), "age": layers.Dense(1)(inputs)}

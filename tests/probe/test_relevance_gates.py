@@ -382,6 +382,30 @@ def test_steps_that_are_masked_get_nothing_and_change_nothing(sequences):
     np.testing.assert_allclose(found.relevance[0][:, :3], wanted.relevance[0], rtol=1e-7)
 
 
+@pytest.mark.parametrize("sequences", [False, True])
+def test_what_arrives_where_zero_is_put_out_for_a_masked_step_goes_nowhere(sequences):
+    def made(n_steps):
+        inputs = keras.Input((n_steps, 3))
+        x = layers.Masking()(inputs)
+        x = layers.SimpleRNN(4, return_sequences=sequences, zero_output_for_mask=True)(x)
+        x = layers.Activation("sigmoid")(x)  # 0.5 of a masked step, so that something arrives
+        return keras.Model(inputs, layers.Dense(3)(layers.Flatten()(x)))
+
+    long, short = with_weights(made(5), shifted=True), made(3)
+    *recurrent, kernel, _ = long.get_weights()
+    only = np.array([9.0, 0, 0])  # one class for both
+    long.set_weights([*recurrent, kernel, only])
+    short.set_weights([*recurrent, kernel[: 4 * (3 if sequences else 1)], only])
+    x = np.abs(samples(5, 3)) + 0.1
+    x[:, 3:] = 0
+    seen = HandedBack(short, x[:, :3], LRP_0).relevance[0]
+    wanted = seen if sequences else 0 * seen
+    assert seen.any()
+    found = HandedBack(long, x, LRP_0).relevance[0]
+    np.testing.assert_allclose(found[:, :3], wanted, rtol=1e-7)
+    assert not found[:, 3:].any()
+
+
 def _given_a_state():
     inputs = keras.Input((5, 3))
     state = layers.Dense(4)(inputs[:, 0])

@@ -248,6 +248,11 @@ def test_of_a_thousand_classes_some_are_shown(data):
     assert view._cells._rows.domain == list(view.matrix.row)[::-1]
     assert view._cells._columns.domain == list(view.matrix.column)
     assert view._cells._shown[:2] == (203, 29)
+    view._cells.outline((203, 29))
+    assert _line(view)
+    for cell in ((203, 999), (999, None), (None, 999)):  # not on show
+        view._cells.outline(cell)
+        assert _line(view) == []
 
 
 def test_a_single_sigmoid_has_two_classes(data):
