@@ -78,7 +78,9 @@ def test_a_click_on_a_kernel_chooses_its_unit_everywhere(notebook):
     assert not np.array_equal(before, after)
     notebook.page.get_by_text("nothing to show").wait_for(state="hidden")
     notebook.execute("session.layer = 'pool'")
-    notebook.page.get_by_text("nothing to show for pool: layer 'pool' (GlobalMaxPooling3D)").wait_for()
+    notebook.page.get_by_text(
+        "nothing to show for pool: layer 'pool' (GlobalMaxPooling3D)"
+    ).wait_for()
     assert notebook.evaluate("kernels.error") == ""
     notebook.assert_no_errors()
 
