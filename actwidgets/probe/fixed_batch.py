@@ -1,6 +1,7 @@
 """How many samples a model must be given at once, where it insists on a number."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -9,7 +10,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.probe.frameworks import is_recurrent
+from actwidgets.probe.frameworks import states_of
 from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import RecordingError, record
 
@@ -22,9 +23,10 @@ def fixed_batch(model: Any, inputs: Inputs) -> int | None:
     as `Input(batch_size=…)` does and as an eager call of a Sequential does by the way, is run
     on that many and on one more: most take both, and then any number will do.
 
-    State is on loan as weights are: every forward pass starts from the state that the model
-    has now, and leaves it as it was. A sample meets the state of the row in which it comes to
-    lie, counted from the first sample of each pass; after `reset_states`, all rows are alike.
+    A sample is a sequence that begins anew: every forward pass starts from a state of zeros,
+    as after `reset_state`, and the model keeps the state that it had. A state belongs to a row
+    of the batch, and samples have none: which row one comes to lie in depends on what else is
+    asked, and an attribution puts copies of it into all of them.
 
     Args:
         model: A built Keras model.
@@ -32,10 +34,9 @@ def fixed_batch(model: Any, inputs: Inputs) -> int | None:
 
     Cost: none for a model of any size; otherwise two forward passes.
     """
-    for layer in model._flatten_layers():
-        if is_recurrent(layer) and getattr(layer, "stateful", False):
-            states = [each for each in tf.nest.flatten(layer.states) if each is not None]
-            return int(states[0].shape[0]) if states else inputs.batch_size
+    states = states_of(model)
+    if states:
+        return int(states[0].shape[0])
     size = inputs.batch_size
     if size is None or _runs_on_one_more(model, inputs, size):
         return None
@@ -46,18 +47,40 @@ _locks: WeakKeyDictionary[Any, threading.RLock] = WeakKeyDictionary()
 _locking = threading.Lock()
 
 
-def state_unmoved(model: Any) -> AbstractContextManager[Any]:
-    """For a forward pass: no other thread moves the state that it starts from.
+def state_reset(model: Any) -> AbstractContextManager[Any]:
+    """For forward passes: they start from zeros, and the model has its own state afterwards.
 
-    An eager call of Keras 2 moves the state of a stateful layer, and it is put back after the
-    call; whoever ran the model meanwhile would start from somewhere else.
+    A model of Keras 3 is called and traced with zeros in the place of its state. The graph and
+    the layers of Keras 2 read the variables themselves: these are zero meanwhile, and no other
+    thread runs the model. It can be entered any number of times.
     """
-    if isinstance(model, keras.Model) or not any(
-        is_recurrent(layer) and layer.stateful for layer in model._flatten_layers()
-    ):
+    states = [] if isinstance(model, keras.Model) else states_of(model)
+    if not states:
         return nullcontext()
     with _locking:
-        return _locks.setdefault(model, threading.RLock())
+        return _StateReset(states, _locks.setdefault(model, threading.RLock()))
+
+
+class _StateReset:
+    """Variables that are zero for as long as it is entered."""
+
+    def __init__(self, states: Sequence[Any], lock: threading.RLock) -> None:
+        self._states, self._lock = states, lock
+        self._kept: list[list[Any]] = []  # of each time it was entered
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._kept.append([state.numpy() for state in self._states])
+        for state, values in zip(self._states, self._kept[-1], strict=True):
+            if values.any():
+                state.assign(tf.zeros_like(state))
+
+    def __exit__(self, *_: Any) -> None:
+        for state, values in zip(self._states, self._kept[-1], strict=True):
+            if values.any():
+                state.assign(values)
+        self._kept.pop()
+        self._lock.release()
 
 
 def _runs_on_one_more(model: Any, inputs: Inputs, size: int) -> bool:

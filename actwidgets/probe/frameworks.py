@@ -102,6 +102,17 @@ def is_recurrent(layer: Any) -> bool:
     return any(isinstance(layer, framework.layers.RNN) for framework in frameworks())
 
 
+def states_of(model: Any) -> list[Any]:
+    """The variables in which recurrent layers keep a state from call to call."""
+    return [
+        each
+        for layer in model._flatten_layers()
+        if is_recurrent(layer) and getattr(layer, "stateful", False)
+        for each in tf.nest.flatten(layer.states)
+        if each is not None
+    ]
+
+
 def call_untouched(
     model: Any, function: Callable[[], Any], weights: Sequence[tuple[Any, Any]] = ()
 ) -> Any:
@@ -114,9 +125,13 @@ def call_untouched(
 
     The call is made from inside a layer of our own: the outermost layer of a call clears the
     losses of all below it, and a training that is under way may want them.
+
+    The state of stateful layers is zero at its begin, as `reset_state` leaves it; while a model
+    of Keras 2 is traced, the variables are read when the graph runs.
     """
     if isinstance(model, keras.Model):
-        framework, scope = keras, keras.StatelessScope(state_mapping=list(weights))
+        zeros = [(state, tf.zeros(state.shape, state.dtype)) for state in states_of(model)]
+        framework, scope = keras, keras.StatelessScope(state_mapping=[*weights, *zeros])
     else:
         framework, scope = sys.modules["tf_keras"], _state_kept(model)
     with scope:
@@ -138,21 +153,20 @@ def _caller_class(framework: Any) -> Any:
 
 @contextmanager
 def _state_kept(model: Any) -> Iterator[None]:
-    """Keras 2 has no stateless scope: put back losses, and what training mode updates."""
+    """Keras 2 has no stateless scope: put back losses, state, and what training mode updates."""
     lists = [
         values
         for layer in model._flatten_layers()
         for values in (getattr(layer, "_losses", []), getattr(layer, "_eager_losses", []))
     ]
     before = [list(values) for values in lists]
-    variables: list[Any] = []
-    if tf.executing_eagerly():
-        variables += model.non_trainable_weights
-        for layer in model._flatten_layers():
-            if is_recurrent(layer) and layer.stateful:  # its state is no weight
-                variables += [each for each in tf.nest.flatten(layer.states) if each is not None]
+    is_eager = tf.executing_eagerly()
+    states = states_of(model) if is_eager else []  # these are no weights
+    variables = [*model.non_trainable_weights, *states] if is_eager else []
     averages = [variable.numpy() for variable in variables]
     try:
+        for state in states:
+            state.assign(tf.zeros_like(state))
         yield
     finally:
         for values, kept in zip(lists, before, strict=True):

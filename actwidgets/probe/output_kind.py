@@ -27,6 +27,7 @@ from actwidgets.probe.attributions.eager_scores import operations_noted
 from actwidgets.probe.attributions.operations import CONVOLUTIONS, DENSE
 from actwidgets.probe.attributions.pre_softmax import last_link, made_by
 from actwidgets.probe.catalogue import Catalogue, Output
+from actwidgets.probe.fixed_batch import state_reset
 from actwidgets.probe.inputs import Inputs
 from actwidgets.probe.recorder import RecordingError, record
 from actwidgets.probe.training.model_turns import turns_of
@@ -210,9 +211,10 @@ _LINEAR = CONVOLUTIONS | DENSE | {"BiasAdd"}
 
 def _of_operations(model: Any, inputs: Inputs, head: Output) -> _Ending:
     """How a model ends, by what TensorFlow does while it is called on some noise."""
+    state = state_reset(model)
     for tensors in (_noise(inputs), inputs.blank(inputs.batch_size or 2)):
         try:
-            with turns_of(model).looking(), operations_noted() as operations:
+            with turns_of(model).looking(), state, operations_noted() as operations:
                 recording = record(model, inputs.arguments(tensors))
             output = next(tap.output for tap in recording.taps if tap.name == head.name)
             values = np.asarray(tf.cast(output, tf.float32))

@@ -23,7 +23,7 @@ from actwidgets.probe.eager_check import (
     tolerance_of,
 )
 from actwidgets.probe.fingerprint import containers, grown, same_structure, structure
-from actwidgets.probe.fixed_batch import fixed_batch, state_unmoved
+from actwidgets.probe.fixed_batch import fixed_batch, state_reset
 from actwidgets.probe.fold import Fold
 from actwidgets.probe.frameworks import failure_message, require_model
 from actwidgets.probe.inputs import Inputs, Shapes, inputs_of
@@ -91,7 +91,7 @@ class Slices:
         self._model, self._training, self._turns = model, training, turns_of(model)
         inputs = inputs_of(model, like)
         self.inputs = inputs.of_fixed_batch(fixed_batch(model, inputs))
-        self._tolerance, self._state = tolerance_of(model), state_unmoved(model)
+        self._tolerance, self._state = tolerance_of(model), state_reset(model)
         self._begin(warm)
         self.catalogue = outline(model) or self._catalogue_of_a_call(like)
 

@@ -76,46 +76,62 @@ def _keras_2():
     )
 
 
+def _bidirectional():
+    return keras.Sequential(
+        [
+            keras.Input(batch_shape=(SIZE, 5, 2)),
+            layers.Bidirectional(layers.GRU(3, stateful=True), name="rnn"),
+            layers.Dense(3, activation="softmax", name="last"),
+        ]
+    )
+
+
 MODELS = {
     "stateful": _stateful,
     "reshaped": _reshaped,
     "silent": _silent,
     "keras 2": _keras_2,
+    "bidirectional": _bidirectional,
 }
 
 
+def _places(model):
+    found = []
+    for layer in model.layers:
+        for each in (
+            layer,
+            getattr(layer, "forward_layer", 0),
+            getattr(layer, "backward_layer", 0),
+        ):
+            if isinstance(getattr(each, "states", None), list):
+                found += tf.nest.flatten(each.states)
+    return found
+
+
 def _states(model):
-    return [
-        np.asarray(state)
-        for layer in model.layers
-        for state in tf.nest.flatten(getattr(layer, "states", None) or [])
-    ]
+    return [np.asarray(state) for state in _places(model)]
 
 
 def _set_states(model):
-    """As after some batches of a longer sequence; every row is alike."""
-    for layer in model.layers:
-        for state in tf.nest.flatten(getattr(layer, "states", None) or []):
-            state.assign(np.full(state.shape, 0.3))
+    """As after some batches of longer sequences, another one in every row."""
+    for place in _places(model):
+        place.assign(np.random.default_rng(7).normal(size=place.shape))
 
 
 def _by_hand(model, x, *, names=("rnn", "last")):
-    """What layers put out, four samples at a time, each time from the same state."""
+    """What layers put out, four samples at a time, each time after a reset of the state."""
     before, found = _states(model), {name: [] for name in names}
     filled = np.concatenate([x, np.repeat(x[-1:], -len(x) % SIZE, axis=0)])
     for start in range(0, len(filled), SIZE):
         values = tf.constant(filled[start : start + SIZE])
         for layer in model.layers:
+            if getattr(layer, "stateful", False) and hasattr(layer, "reset_states"):
+                layer.reset_states()
             values = layer(values)
             if layer.name in found:
                 found[layer.name].append(np.asarray(values))
-        places = [
-            state
-            for layer in model.layers
-            for state in tf.nest.flatten(getattr(layer, "states", None) or [])
-        ]
-        for state, kept in zip(places, before, strict=True):
-            state.assign(kept)
+    for place, kept in zip(_places(model), before, strict=True):
+        place.assign(kept)
     return {name: np.concatenate(values)[: len(x)] for name, values in found.items()}
 
 
@@ -127,7 +143,7 @@ def model(request):
 
 
 @pytest.mark.parametrize("n_samples", [1, 3, 4, 5, 9])
-def test_any_number_of_samples_is_read_from_the_state_there_is(model, n_samples):
+def test_any_number_of_samples_is_read_from_a_state_of_zeros(model, n_samples):
     x = X[:n_samples]
     wanted, before = _by_hand(model, x), _states(model)
     probe = KerasProbe(model, warm=True)
@@ -175,9 +191,38 @@ def test_the_workbench_opens_on_it(model):
     session.select(layer="rnn", samples=(0, 4, 7))
     wanted = _by_hand(model, X[[0, 4, 7]])["rnn"]
     np.testing.assert_allclose(session.maps(), wanted, atol=1e-6)
-    np.testing.assert_allclose(session.predictions(), _by_hand(model, X)["last"], atol=1e-6)
+    whole = _by_hand(model, X)["last"]
+    np.testing.assert_allclose(session.predictions(), whole, atol=1e-6)
+    np.testing.assert_allclose(session.predictions([4, 1]), whole[[4, 1]], atol=1e-6)
     assert app.error == ""
     app.close()
+    for kept, state in zip(before, _states(model), strict=True):
+        np.testing.assert_array_equal(kept, state)
+
+
+def test_what_is_asked_beside_a_sample_changes_nothing_about_it(model):
+    whole, before = _by_hand(model, X)["last"], _states(model)
+    for size in (2, 4, 300):
+        np.testing.assert_allclose(aw.predict(model, X, batch_size=size), whole, atol=1e-6)
+    np.testing.assert_allclose(aw.predict(model, X[[4, 1]]), whole[[4, 1]], atol=1e-6)
+    found = aw.attribute(model, X[:6], 1, "gradient")
+    np.testing.assert_allclose(
+        aw.attribute(model, X[[4, 1]], 1, "gradient").values, found.values[[4, 1]], atol=1e-6
+    )
+    deletion = aw.faithfulness(model, X[:6], found)
+    np.testing.assert_allclose(deletion.scores[:, 0], whole[:6, 1], atol=1e-6)
+    for kept, state in zip(before, _states(model), strict=True):
+        np.testing.assert_array_equal(kept, state)
+
+
+def test_copies_of_a_sample_meet_the_state_that_it_meets_itself(model):
+    whole, before = _by_hand(model, X)["last"], _states(model)
+    nothing = _by_hand(model, np.zeros_like(X))["last"]
+    found = aw.attribute(model, X[:6], 1, "integrated_gradients", output="probability", steps=128)
+    difference = whole[:6, 1] - nothing[:6, 1]
+    np.testing.assert_allclose(found.values.sum(axis=(1, 2)), difference, atol=2e-3)
+    found = aw.attribute(model, np.zeros_like(X[:6]), 1, "occlusion", fill=0.0)
+    np.testing.assert_allclose(found.values, 0, atol=1e-6)
     for kept, state in zip(before, _states(model), strict=True):
         np.testing.assert_array_equal(kept, state)
 

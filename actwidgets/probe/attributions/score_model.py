@@ -29,7 +29,7 @@ from actwidgets.probe.eager_check import (
     disagreement,
     tolerance_of,
 )
-from actwidgets.probe.fixed_batch import state_unmoved
+from actwidgets.probe.fixed_batch import state_reset
 from actwidgets.probe.frameworks import failure_message
 from actwidgets.probe.inputs import Inputs, Shapes
 from actwidgets.probe.recorder import RecordingError
@@ -93,7 +93,7 @@ class ScoreModel:
         self.catalogue = catalogue
         self._inputs, self._numbers = inputs, list[Any]()
         self._weights, self._model, self._training = list(weights), model, training
-        self._tracing, self._state = threading.Lock(), state_unmoved(model)
+        self._tracing, self._state = threading.Lock(), state_reset(model)
         self._learnt = _Learnt()
         self._untraceable = ""
         self._embedded: tuple[Output, ...] = ()
