@@ -331,7 +331,7 @@ class Samples:
         if output is None or output.is_vector or output.kind != "value":
             return False
         shape = tuple(getattr(self._y, "shape", ()))
-        if not fits(output.shape, shape[1:]):
+        if len(shape) < 2 or not fits(output.shape, shape[1:]):
             return False
         if shape[0] != self._n_samples:
             raise ShapeError(f"x has {self._n_samples} samples and y has {shape[0]} targets")
