@@ -105,6 +105,7 @@ class Slices:
         self._heads: OrderedDict[tuple[Shapes, Key, Fold | None], Head] = OrderedDict()
         self._looked_at: set[tuple[Shapes, Key]] = set()
         self._warmer = Warmer(self._make_ahead) if warm else None
+        self._stopped_warmer: Warmer | None = None
 
     def taking(self, inputs: Inputs) -> "Slices":
         """The same model and layers with other inputs, and a trace and slices of their own."""
@@ -192,10 +193,10 @@ class Slices:
         return None if traced is None or not traced.trace else traced.trace.receptive_field(name)
 
     def close(self) -> None:
-        """Make no further slices."""
+        """Make no further slices. Does not wait for the one under way; `wait` does."""
         if self._warmer:
             self._warmer.stop()
-        self._warmer = None
+            self._stopped_warmer, self._warmer = self._warmer, None
 
     def is_stale(self) -> bool:
         """Whether layers were exchanged or set otherwise since the model was read.
@@ -221,9 +222,10 @@ class Slices:
             return True
 
     def wait(self) -> None:
-        """Return when the slices wanted are made."""
-        if self._warmer:
-            self._warmer.wait()
+        """Return when the slices wanted are made, or after `close` the one under way is left."""
+        warmer = self._warmer or self._stopped_warmer
+        if warmer:
+            warmer.wait()
 
     # --- the two roads -------------------------------------------------------------------
 
