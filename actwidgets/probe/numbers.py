@@ -190,7 +190,7 @@ def class_profiles(
 
     Cost: one forward pass per batch, positions folded in the same compiled function, and
     float64 sums over samples and units: for a small CNN 1.3 times the bare forward pass over
-    all layers with everything, 1.05 for one dense layer (`tests/benchmarks/profile_pass.py`).
+    all layers with everything, 1.05 for one dense layer (`benchmarks/profile_pass.py`).
     """
     if client is not None:
         from actwidgets.probe.cluster.profiles import profiles_on_cluster  # Dask is an extra

@@ -1,6 +1,6 @@
 """Attributions beside those of tf-keras-vis, and beside theorems that say which side is right.
 
-    uv run --with tf-keras-vis==0.8.7 python tests/benchmarks/attribution_oracles.py
+    uv run --with tf-keras-vis==0.8.7 python benchmarks/attribution_oracles.py
 
 on the published `CIFAR-10_CNN5.h5` and test images of CIFAR-10 (`ACTWIDGETS_MODELS` and
 `ACTWIDGETS_DATA` name their folders). Prints the largest difference as a share of the largest

@@ -1,4 +1,4 @@
-"""What keeping a training takes: `python tests/benchmarks/training_export.py [--small]`.
+"""What keeping a training takes: `python benchmarks/training_export.py [--small]`.
 
 The run of the tf-explain post remade: CIFAR-10 (from $ACTWIDGETS_DATA, else fetched), convolutions
 of 32, 64 ("visualization_layer") and 128 kernels, two dense layers, two epochs. First one fit with

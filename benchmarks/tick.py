@@ -1,4 +1,4 @@
-"""What one tick costs beside its floor: `python -m tests.benchmarks.tick`.
+"""What one tick costs beside its floor: `python -m benchmarks.tick`.
 
 A tick is a change of `session.sample` until the last message is handed to the comm. Its floor
 is the bare compiled forward pass to that layer, called with a tensor, plus one bare

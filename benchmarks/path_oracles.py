@@ -1,6 +1,6 @@
 """Paths, noise and patches beside what others compute of the same network and images.
 
-Run as `uv run --no-sync --with saliency --with shap python tests/benchmarks/path_oracles.py`, with
+Run as `uv run --no-sync --with saliency --with shap python benchmarks/path_oracles.py`, with
 ACTWIDGETS_DATA and ACTWIDGETS_MODELS set. PAIR `saliency` 0.2 and `shap` see the network through a
 gradient tape of its own, on scores before the softmax; differences are relative to the largest
 value of theirs. Shapley values of a linear model are worked out over all subsets.
@@ -21,7 +21,7 @@ import tensorflow as tf
 
 import actwidgets as aw
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from real_data import require_data, require_model
 
 try:

@@ -1,11 +1,10 @@
-"""What it costs to look into a large model: `python tests/benchmarks/any_model.py`.
+"""What it costs to look into a large model: `python benchmarks/any_model.py`.
 
 For a layer near the input, in the middle and at the end of ResNet50, EfficientNetB0 and a small
 ViT (weights=None): the first touch, beside a plain `tf.function` over a hand-built slice, and the
 warm tick, beside the bare concrete function; the notebook's way (`keras.Model` and `predict` per
-change) and tf-explain in the same run (`uv run --with tf-explain --with opencv-python-headless`; it
-brings a package called `tests`, so that `-m tests.benchmarks…` does not work beside it). Machines
-differ, so read the ratios.
+change) and tf-explain in the same run (`uv run --with tf-explain --with opencv-python-headless`).
+Machines differ, so read the ratios.
 """
 
 import os

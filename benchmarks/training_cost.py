@@ -1,6 +1,6 @@
 """What watching and recording cost a training, over the bare `fit` in the same run.
 
-    uv run python tests/benchmarks/training_cost.py [--small]
+    uv run python benchmarks/training_cost.py [--small]
 
 The network of the tf-explain post on CIFAR-10 (`ACTWIDGETS_DATA`), default settings, views
 beside the monitor. The ways take turns, one after another in each round, so that a machine

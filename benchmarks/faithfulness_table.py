@@ -1,4 +1,4 @@
-"""How faithful each method is: `python -m tests.benchmarks.faithfulness_table`.
+"""How faithful each method is: `python -m benchmarks.faithfulness_table`.
 
 Deletion and insertion of 200 images of CIFAR-10 that nobody trained on, with CIFAR-10_CNN5.h5 in
 ACTWIDGETS_MODELS, for every method there is; beside it, as floors, a random map and two that
@@ -29,7 +29,7 @@ from actwidgets.errors import ActwidgetsError
 from actwidgets.probe.attributions.faithfulness import faithfulness
 from actwidgets.probe.attributions.randomisation_check import randomisation_check
 
-sys.path.insert(0, str(Path(__file__).parents[1]))
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from real_data import require_data, require_model
 
 OPTIONS = {"integrated_gradients": {"tolerance": 0.05}}

@@ -1,4 +1,4 @@
-"""What class profiles cost over the bare forward pass: `python -m tests.benchmarks.profile_pass`.
+"""What class profiles cost over the bare forward pass: `python -m benchmarks.profile_pass`.
 
 CPU time of a pass over 30,000 images of Fashion-MNIST, over that of the bare compiled
 forward pass over the same batches in the same run; beside it the notebook's way and keeping

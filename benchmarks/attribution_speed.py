@@ -1,4 +1,4 @@
-"""Time per map over the passes it needs: `python tests/benchmarks/attribution_speed.py`.
+"""Time per map over the passes it needs: `python benchmarks/attribution_speed.py`.
 
 For each method, on the published CIFAR-10 CNN and on MobileNetV2 (weights=None): a warm map by the
 session's own road over its floor, the bare compiled forward and backward passes that the method

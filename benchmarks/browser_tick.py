@@ -1,6 +1,6 @@
 """A slider's key to the decoded pixel, in a real browser, beside a bare slider-to-label echo.
 
-    uv run --group bench python -m tests.benchmarks.browser_tick
+    uv run --group bench python -m benchmarks.browser_tick
 
 Each round presses a key once on each slider, so that all of them see the same machine. The
 notebook's way is what people copy: a new `keras.Model` and `predict` for every change, and 64

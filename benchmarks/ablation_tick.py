@@ -1,4 +1,4 @@
-"""What a tick of an ablation costs: `python -m tests.benchmarks.ablation_tick`.
+"""What a tick of an ablation costs: `python -m benchmarks.ablation_tick`.
 
 A tick is a new value of the scale slider until the last message is handed to the comm, with
 `UnitAblation` alone on show, and with the confusion matrix beside it. Its floor is the bare
@@ -21,8 +21,8 @@ import numpy as np
 
 import actwidgets as aw
 from actwidgets.core.interventions.ablation import Ablation
-from tests.benchmarks.browser_tick import ECHO, MAPS, _report, in_browser, key_times
-from tests.benchmarks.edited_tick import _floor
+from benchmarks.browser_tick import ECHO, MAPS, _report, in_browser, key_times
+from benchmarks.edited_tick import _floor
 
 KEYS, WARM_UP = 40, 5
 SETUP = """

@@ -1,6 +1,6 @@
 """A slider's key to the decoded pixel while all layers are profiled in the background.
 
-    uv run python -m tests.benchmarks.browser_pass
+    uv run python -m benchmarks.browser_pass
 
 Blocks of keys with the pass under way and with the pass cancelled take turns, so that both see
 the same machine. Between two keys the reader has time to begin its next batch: a key meets a
@@ -10,7 +10,7 @@ forward pass of the reader, not its waiting. Prints ratios to the idle median.
 import statistics
 import sys
 
-from tests.benchmarks.browser_tick import MAPS, MODEL, TICK, in_browser
+from benchmarks.browser_tick import MAPS, MODEL, TICK, in_browser
 
 BLOCKS, KEYS, PAUSE_MS = 6, 20, 400
 VIEWS = """

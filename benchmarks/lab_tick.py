@@ -1,4 +1,4 @@
-"""What a tick of the input lab costs: `python -m tests.benchmarks.lab_tick`.
+"""What a tick of the input lab costs: `python -m benchmarks.lab_tick`.
 
 A tick is a new value of a slider until the last message is handed to the comm, with the lab and
 the feature maps on show: a disturbed picture, maps, and a prediction. Its floor is what the model
@@ -20,8 +20,8 @@ import actwidgets as aw
 from actwidgets.core.interventions.disturbance import Disturbance
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
-from tests.benchmarks.browser_tick import ECHO, MAPS, MODEL, _report, in_browser, key_times
-from tests.benchmarks.tick import _bare_slice, _Clock, _fashion, _setter
+from benchmarks.browser_tick import ECHO, MAPS, MODEL, _report, in_browser, key_times
+from benchmarks.tick import _bare_slice, _Clock, _fashion, _setter
 
 KEYS, WARM_UP = 60, 5
 VIEWS = """
