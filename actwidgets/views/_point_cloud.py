@@ -9,6 +9,9 @@ import numpy as np
 import traitlets as t
 
 HERE = Path(__file__).parent
+MARGIN_PX = 14  # around the points, as in `_point_cloud.js`
+POINT = 72 / 96  # of a pixel: matplotlib's unit of sizes
+RASTERIZED_FROM = 2000  # points in a file of vector graphics
 PLAIN, CHOSEN, IN_FOCUS = 0, 1, 2  # what a point may be in the mask
 
 
@@ -77,6 +80,44 @@ class PointCloud(anywidget.AnyWidget):
     def mark(self, point: int) -> None:
         """Draw a ring around a point; -1 takes it away."""
         self.send({"event": "mark", "point": point})
+
+    def draw_on(self, axes: Any, foreground: str) -> None:
+        """Draw the points as `_point_cloud.js` does, into matplotlib's axes of the same size."""
+        points = np.frombuffer(bytes(self.points), "<f4").reshape(-1, 2).astype(np.float64)
+        if not len(points):
+            return
+        size = np.array([self.width_px, self.height_px], np.float64)
+        middle = (points.min(axis=0) + points.max(axis=0)) / 2
+        spans = np.ptp(points, axis=0)
+        scales = (size - 2 * MARGIN_PX) / np.where(spans > 0, spans, 1.0)  # pixels to a unit
+        if not self.fill:
+            scales[:] = min(scales[spans > 0], default=1.0)
+        (left, bottom), (right, top) = middle - size / scales / 2, middle + size / scales / 2
+        axes.set(xlim=(left, right), ylim=(bottom, top))
+        codes, mask = (
+            np.resize(np.frombuffer(bytes(each), np.uint8), len(points)) if each else
+            np.zeros(len(points), np.uint8) for each in (self.codes, self.mask)
+        )  # fmt: skip
+        palette = np.frombuffer(bytes(self.palette), np.uint8).reshape(-1, 3)
+        palette = palette if len(palette) else np.full((1, 3), 128, np.uint8)
+        radius = max(1.6, min(4.0, 120 / np.sqrt(len(points))))
+        order = np.argsort(codes, kind="stable") if self.rising else np.arange(len(points))
+        dims = np.count_nonzero(mask) > 1
+        layers = [(order, radius, 0.82)]
+        if dims:
+            faint, strong = order[mask[order] == 0], order[mask[order] > 0]
+            layers = [(faint, radius, 0.13), (strong, radius + 0.5, 0.95)]
+        for rows, radius_px, alpha in layers:
+            axes.scatter(
+                *points[rows].T, s=(2 * radius_px * POINT) ** 2, alpha=alpha, linewidths=0,
+                c=palette[codes[rows] % len(palette)] / 255,
+                rasterized=len(points) > RASTERIZED_FROM,
+            )  # fmt: skip
+        focus = points[mask == IN_FOCUS]
+        axes.scatter(
+            *focus.T, s=(2 * (radius + 3) * POINT) ** 2, facecolors="none",
+            edgecolors=foreground, linewidths=2 * POINT,
+        )  # fmt: skip
 
     def _on_message(self, _widget: Any, content: dict[str, Any], buffers: list[Any]) -> None:
         event = content.get("event")

@@ -2,14 +2,17 @@
 
 import time
 from contextlib import nullcontext
+from typing import TYPE_CHECKING
 
 import ipywidgets as w
 
 from actwidgets.session import Session
 from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
-from actwidgets.views.base import View
-from actwidgets.views.painting.paintable import Paintable
+from actwidgets.views.base import Exportable, View
+
+if TYPE_CHECKING:
+    from actwidgets.export.figure import ViewFigure
 
 # Beside each other the second takes all that is left; on a narrow page each has the whole
 # width, and its views lie side by side.
@@ -17,7 +20,7 @@ WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content
 CHOOSING_FLEX, SHOWING_FLEX = "1 1 362px", "9999 1 600px"
 
 
-class ViewBox(Paintable, w.VBox):
+class ViewBox(Exportable, w.VBox):
     """A line above, what chooses to the left, and what shows to the right.
 
     Attributes:
@@ -33,11 +36,11 @@ class ViewBox(Paintable, w.VBox):
 
     views: dict[str, View]
 
-    def png(self, scale: float = 1, theme: str = "light") -> bytes:
-        """As `Paintable.png`; one session's pictures are painted as of one moment."""
+    def _figure_now(self, theme: str) -> "ViewFigure":
+        # One session's pictures are those of one moment.
         locks = {id(view.session.lock): view.session.lock for view in self.views.values()}
         with locks.popitem()[1] if len(locks) == 1 else nullcontext():
-            return super().png(scale, theme)
+            return super()._figure_now(theme)
 
     def _finish(self, within_s: float) -> None:
         until_s = time.monotonic() + within_s

@@ -4,27 +4,136 @@ import html
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 import traitlets as t
 
 from actwidgets.background_work import BackgroundWork
-from actwidgets.errors import NotRecordedError
-from actwidgets.finishing import finish
+from actwidgets.core.atomic_file import replacing, require_suffix
+from actwidgets.errors import ActwidgetsError, NotRecordedError
+from actwidgets.finishing import WITHIN_S, finish
 from actwidgets.session import Selection, Session
 from actwidgets.views._answering import answer_at_any_time
 from actwidgets.views._closing import close_all
 from actwidgets.views._controls import Readout
 from actwidgets.views._style import KEYS, LEAVING, SHEET
-from actwidgets.views.painting.paintable import Paintable
+
+if TYPE_CHECKING:
+    from actwidgets.export.figure import ViewFigure
 
 log = logging.getLogger(__name__)
 WATCHED = ("selection", "revision")
 DRAWING = "could not draw"
 
 
-class View(Paintable, w.VBox):
+class Exportable:
+    """A widget that can be a matplotlib figure, and a file, without a browser; for inheriting.
+
+    Needs matplotlib: `pip install "actwidgets[export]"`.
+    """
+
+    def figure(self, theme: str = "light", *, within_s: float = WITHIN_S) -> "ViewFigure":
+        """What the widget shows, as a matplotlib `Figure` of its own that can be changed at will.
+
+        While the model is being trained, and in an observer of a session, it is what there is so
+        far; else what is still computed in the background is waited for.
+
+        Args:
+            theme: "light" or "dark".
+            within_s: How many seconds may be waited.
+
+        Raises:
+            DataError: No such theme, or not finished in that time.
+            ActwidgetsError: matplotlib is not installed.
+        """
+        _matplotlib_figures()
+        self._finish(within_s)
+        return self._figure_now(theme)
+
+    def png(self, scale: float = 1, theme: str = "light") -> bytes:
+        """The figure as it is now, as a PNG; nothing is waited for.
+
+        Args:
+            scale: Pixels of the file to a pixel of the screen.
+            theme: "light" or "dark".
+
+        Raises:
+            DataError: No such theme, or a scale that is not above 0.
+        """
+        return _matplotlib_figures().png_of(self._figure_now(theme), scale)
+
+    def save_png(
+        self,
+        path: str | Path,
+        scale: float = 2,
+        theme: str = "light",
+        *,
+        within_s: float = WITHIN_S,
+    ) -> None:
+        """Write `figure()` to a file.
+
+        Args:
+            path: Of the file, `.png`; one that is there is replaced at once, or not at all.
+            scale: As of `png`. Every pixel of a picture becomes a square of whole pixels.
+            theme: As of `figure`.
+            within_s: As of `figure`.
+
+        Raises:
+            DataError: As of `png` and `figure`; a name that ends in another format; or the file
+                cannot be written.
+            ActwidgetsError: matplotlib is not installed.
+        """
+        self._save(path, "png", scale, theme, within_s)
+
+    def save_svg(
+        self, path: str | Path, theme: str = "light", *, within_s: float = WITHIN_S
+    ) -> None:
+        """Write `figure()` to a file of vector graphics, `.svg`; as `save_png` else.
+
+        Letters are outlines, which look the same everywhere; with
+        `matplotlib.rcParams["svg.fonttype"] = "none"` they are text.
+        """
+        self._save(path, "svg", 2, theme, within_s)
+
+    def save_pdf(
+        self, path: str | Path, theme: str = "light", *, within_s: float = WITHIN_S
+    ) -> None:
+        """Write `figure()` to a file of vector graphics, `.pdf`; as `save_png` else."""
+        self._save(path, "pdf", 2, theme, within_s)
+
+    def _save(
+        self, path: str | Path, file_format: str, scale: float, theme: str, within_s: float
+    ) -> None:
+        require_suffix(path, f".{file_format}", "pictures")
+        figure = self.figure(theme, within_s=within_s)
+        with replacing(path, "pictures") as file:
+            _matplotlib_figures().save(figure, file, file_format, scale)
+
+    def _figure_now(self, theme: str) -> "ViewFigure":
+        """The figure of this moment."""
+        return _matplotlib_figures().figure_of(self, theme)
+
+    def _finish(self, within_s: float) -> None:
+        """Wait for what is still computed for this picture."""
+
+
+def _matplotlib_figures() -> Any:
+    """`export.figure`, imported when the first figure is made: it takes matplotlib along."""
+    try:
+        from actwidgets.export import figure
+    except ModuleNotFoundError as missing:
+        if (missing.name or "").partition(".")[0] != "matplotlib":
+            raise
+        raise ActwidgetsError(
+            "figures are drawn with the package matplotlib, which is not installed here: "
+            'pip install "actwidgets[export]"'
+        ) from missing
+    return figure
+
+
+class View(Exportable, w.VBox):
     """A picture of a session.
 
     Subclasses write `_build` and `_render`, and name in `watched` what of the selection they
@@ -75,10 +184,9 @@ class View(Paintable, w.VBox):
         """The session this is a picture of."""
         return self._session
 
-    def png(self, scale: float = 1, theme: str = "light") -> bytes:
-        """As `Paintable.png`; what is read in the background changes nothing in between."""
-        with self._session.lock:
-            return super().png(scale, theme)
+    def _figure_now(self, theme: str) -> "ViewFigure":
+        with self._session.lock:  # what is computed in the background changes nothing in between
+            return super()._figure_now(theme)
 
     def _finish(self, within_s: float) -> None:
         finish(self._session, self._works(), type(self).__name__, within_s)

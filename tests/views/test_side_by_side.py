@@ -1,19 +1,16 @@
 """Two columns beside one another, on a page that is not wide."""
 
-import io
-
 import numpy as np
 import pytest
 from fakes import FakeProbe
-from PIL import Image
 from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.comparison import PAGES, Comparison
+from actwidgets.export.figure import figure_of
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Session
 from actwidgets.views._exemplar_sheet import CELL_PX
-from actwidgets.views.painting.paint import paint
 
 ROOM_PX = 982  # of a cell's output in a JupyterLab of 1,150 pixels
 CLASSES = tuple(f"a class {place}" for place in range(10))
@@ -32,6 +29,10 @@ def comparison():
     )
 
 
+def width_px(comparison):
+    return figure_of(comparison, page_px=ROOM_PX).get_figwidth() * 96
+
+
 class TenClasses(FakeProbe):
     """A model of as many classes as many data sets have."""
 
@@ -46,8 +47,7 @@ def test_columns_stay_beside_one_another(comparison, page):
     for session in comparison.sessions.values():
         session.class_index = 0
     comparison.pages.turn_to(page)
-    shown = Image.open(io.BytesIO(paint(comparison, room_px=ROOM_PX)))
-    assert 900 < shown.width <= ROOM_PX + 12  # of paper around it
+    assert 900 < width_px(comparison) <= ROOM_PX + 20  # of edges
     assert not comparison.error
 
 
@@ -56,8 +56,7 @@ def test_sliders_of_recordings_stay_beside_one_another():
     sessions = {"before": RecordedSession(recording, 0), "after": RecordedSession(recording)}
     comparison = Comparison(sessions)
     comparison.pages.turn_to("units")
-    shown = Image.open(io.BytesIO(paint(comparison, room_px=ROOM_PX)))
-    assert 900 < shown.width <= ROOM_PX + 12
+    assert 900 < width_px(comparison) <= ROOM_PX + 20
 
 
 @pytest.mark.parametrize(("width_px", "n_classes"), [(720, 10), (452, 10), (330, 6)])

@@ -1,12 +1,9 @@
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from fakes import messages, open_widgets, wiretap
 
 from actwidgets.core.training.histogram import histogram
 from actwidgets.session import Session
-from actwidgets.views.painting import axes
 from actwidgets.views.weight_histogram import ROWS_UP_TO, WeightHistogram
 
 
@@ -238,14 +235,13 @@ def test_each_moment_is_told_in_a_line_of_its_own(view):
     assert "at first" in lines[0]
 
 
-def test_painted_rows_have_the_names_of_their_moments(session, probe):
+def test_rows_of_a_figure_have_the_names_of_their_moments(session, probe):
     _Recording(probe)
     view = WeightHistogram(session, style="ridgeline")
-    axis = view._figure._upwards
-    values = [float(each) for each in axis.tick_values]
-    reach = SimpleNamespace(is_ordinal=False)
+    (plot,) = view.figure().axes
     wanted = ["epoch 0", "▸ epoch 1", "epoch 2", "epoch 3"]
-    assert sorted(axes._texts(axis, reach, values), key=lambda each: each[-1]) == wanted
+    names = [label.get_text() for label in plot.get_yticklabels()]
+    assert sorted(names, key=lambda each: each[-1]) == wanted
 
 
 def test_the_axis_stays_while_a_recording_is_scrubbed(session, probe):

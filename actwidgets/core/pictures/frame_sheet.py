@@ -4,10 +4,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from actwidgets.core.pictures.gif import Pixels, on_one_size
-from actwidgets.core.pictures.lettering.letters import Hand, cut, mask_of
 from actwidgets.errors import DataError
 
 GAP_PX, WORDS_PX, LETTER_PX = 12, 22, 13
@@ -40,10 +39,12 @@ def captioned(
     words = round(WORDS_PX * scale)
     sheet = Image.new("RGB", (width, height + words), paper)
     sheet.paste(Image.fromarray(np.ascontiguousarray(frame)), (0, 0))
-    hand = Hand(LETTER_PX * scale)
-    mask = mask_of(cut(caption, hand, width), hand)
-    left, top = (width - mask.width) // 2, height + (words - mask.height) // 2
-    sheet.paste(ink, (left, top, left + mask.width, top + mask.height), mask)
+    pen = ImageDraw.Draw(sheet)
+    font = ImageFont.load_default(LETTER_PX * scale)
+    shown = caption
+    while shown and pen.textlength(shown, font) > width:
+        shown = shown.removesuffix("…")[:-1].rstrip() + "…" if len(shown) > 1 else ""
+    pen.text((width / 2, height + words / 2), shown, ink, font, anchor="mm")
     return np.asarray(sheet)
 
 

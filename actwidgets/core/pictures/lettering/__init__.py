@@ -1,1 +1,0 @@
-"""Words as pixels: Pillow's own font, and signs that it lacks."""

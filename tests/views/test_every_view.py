@@ -1,0 +1,74 @@
+"""What holds of every view."""
+
+import inspect
+
+import bqplot as bq
+import numpy as np
+import pytest
+from ipywidgets.widgets.widget_description import DescriptionWidget
+from recorded_training import MemoryRecording
+
+import actwidgets as aw
+from actwidgets.recording.recorded_session import RecordedSession
+from actwidgets.views._closing import with_all_they_hold
+from actwidgets.views.base import View
+
+VIEWS = [
+    name
+    for name in aw.__all__
+    if inspect.isclass(getattr(aw, name, None)) and issubclass(getattr(aw, name), View)
+]
+
+
+def made(name, session):
+    view = getattr(aw, name)
+    if name == "EpochSlider":
+        return view(RecordedSession(MemoryRecording()))
+    return view(session, session) if name == "LayerSimilarity" else view(session)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_label_shows_null_as_its_tooltip(session, name):
+    labelled = [
+        each
+        for each in with_all_they_hold([made(name, session)])
+        if isinstance(each, DescriptionWidget) and each.description
+    ]
+    assert [each.description for each in labelled if each.tooltip is None] == []
+
+
+def hovered(name, session):
+    """A view with the mouse over a cell that has something to tell, or that has no such cell."""
+    view = made(name, session)
+    for each in with_all_they_hold([view]):
+        if isinstance(each, bq.GridHeatMap) and each._hover_handlers.callbacks:
+            for row, column in np.ndindex(*np.shape(each.color)):
+                cell = {"rowNum": row, "columnNum": column, "color": 0}
+                each._handle_custom_msgs(None, {"event": "hover", "data": cell})
+                if view._readout.value != "&nbsp;":
+                    return view, True
+    return view, False
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_what_the_mouse_told_is_gone_once_it_has_left(session, name):
+    session.select(samples=(0, 4, 9), layer="conv")
+    view, is_hovered = hovered(name, session)
+    if not is_hovered:
+        assert view._readout is None or name == "KernelGrid"  # the fake model has no kernels
+        return
+    told = view._readout.value
+    view._repaint()
+    assert view._readout.value == told  # the mouse is still there
+    view.children[-1].click()  # as the page does
+    assert view._readout.value == "&nbsp;"
+    view._repaint()
+    assert view._readout.value == "&nbsp;"
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_no_scale_is_both_reversed_and_told_its_order(session, name):
+    # bqplot turns such an order round where it gets both at once, as after a page is reloaded.
+    for each in with_all_they_hold([made(name, session)]):
+        if isinstance(each, bq.OrdinalScale):
+            assert not (each.reverse and each.domain)
