@@ -33,20 +33,20 @@ ALLOWED = {
         "session_histograms",
     },
     "finishing": {"errors", "background_work", "session"},
-    "export": {"errors", "core"},
+    "export": {"errors", "core", "finishing"},
     "views": {
         *("errors", "core", "background_work", "session", "recording", "finishing", "_traits"),
         "export",
     },
     "recording": {
         *("errors", "core", "background", "session", "session_jobs", "finishing"),
-        *("session_passes", "session_embeddings"),
+        *("session_passes", "session_embeddings", "export"),
     },
     "datasets": {"errors", "probe"},
     "linked_sessions": {"errors", "core", "session"},
     "comparison": {"session", "recording", "views", "linked_sessions"},
     "app": {"errors", "core", "probe", "session", "recording", "views", "comparison"},
-    "exporting": {"errors", "core", "probe", "datasets"},
+    "exporting": {"errors", "core", "probe", "datasets", "export"},
     "__main__": {"exporting"},
     "__init__": set(),
 }

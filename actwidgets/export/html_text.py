@@ -20,7 +20,7 @@ from matplotlib.text import Annotation
 from matplotlib.textpath import text_to_path
 
 from actwidgets.core.pictures.colormaps import css_colour
-from actwidgets.core.pictures.frame_sheet import PAPERS
+from actwidgets.export.animation import THEME_COLORS
 
 CSS_DPI = 96
 PT = 72 / CSS_DPI  # points in a CSS pixel
@@ -46,8 +46,11 @@ class Theme:
 
 
 THEMES = {
-    name: Theme(css_colour(PAPERS[name][0]), foreground, css_colour(PAPERS[name][1]), rule)
+    name: Theme(
+        css_colour(THEME_COLORS[name][0]), foreground, css_colour(THEME_COLORS[name][1]), rule
+    )
     for name, foreground, rule in (("light", "#212121", "#bdbdbd"), ("dark", "#f2f2f2", "#5f5f5f"))
+    for background, faint in [THEME_COLORS[name]]
 }
 
 

@@ -24,7 +24,7 @@ from actwidgets.probe.model_files import load_model
 from actwidgets.probe.numbers import class_profiles, probe_of
 
 WIDTH_PX = 1200
-FILM_FPS = 1.0
+GIF_FPS = 1.0
 BATCH_SIZE = 64
 PAPER = (255, 255, 255)
 
@@ -109,10 +109,10 @@ class Export:
                 path = self._put("activations.npz", file.read())
             yield path, f"values of {len(outputs)} layers"
         if frames:
-            from actwidgets.core.pictures.gif import gif
+            from actwidgets.export.animation import gif
 
-            film = gif(frames, FILM_FPS, paper=PAPER)
-            yield self._put("layers.gif", film), f"{len(frames)} frames"
+            animation = gif(frames, GIF_FPS, background=PAPER)
+            yield self._put("layers.gif", animation), f"{len(frames)} frames"
         if "csv" in self.formats:
             yield self._profiles()
 
@@ -127,10 +127,10 @@ class Export:
         return {name: np.concatenate(values) for name, values in kept.items()}
 
     def _frames(self, sheets: Mapping[str, MapSheet]) -> list[Array]:
-        """The pictures of a film: the samples, then each layer that has maps."""
+        """The frames of an animation: the samples, then each layer that has maps."""
         maps = [sheet.pixels(paper=PAPER) for sheet in sheets.values() if sheet.shows_maps]
         if not maps:
-            raise DataError("there is no film (gif) to make: none of these layers has maps")
+            raise DataError("there is no animation (gif) to make: none of these layers has maps")
         return [*self._inputs(), *maps]
 
     def _inputs(self) -> list[Array]:

@@ -129,18 +129,18 @@ class Recording(StoredSnapshots):
     # --- handing it on -------------------------------------------------------------------
 
     def save_gif(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write a view of `session()` as an animated GIF; see `films.save_gif`.
+        """Write a view of `session()` as an animated GIF; see `export.animation.save_gif`.
 
         Over the snapshots, or with `over="layers"` the input and then each layer. The view is
         put back to what it showed.
         """
-        from actwidgets.recording.films import save_gif
+        from actwidgets.export.animation import save_gif
 
         save_gif(view, path, **options)
 
     def save_contact_sheet(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
         """Write the frames of `save_gif` beside one another, as one PNG."""
-        from actwidgets.recording.films import save_contact_sheet
+        from actwidgets.export.animation import save_contact_sheet
 
         save_contact_sheet(view, path, **options)
 

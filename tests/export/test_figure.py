@@ -21,7 +21,7 @@ from actwidgets.app import Workbench
 from actwidgets.comparison import Comparison
 from actwidgets.core.pictures.colormaps import GAP
 from actwidgets.errors import ActwidgetsError, DataError
-from actwidgets.recording.films import save_contact_sheet, save_gif
+from actwidgets.export.animation import save_contact_sheet, save_gif
 from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Session
 from actwidgets.views._controls import hint
@@ -194,7 +194,7 @@ def test_a_name_that_promises_another_format_is_refused(session, tmp_path, name)
             getattr(view, f"save_{suffix}")(tmp_path / name)
     with pytest.raises(DataError, match=rf"contact sheets are written as PNG; got '.*{name}'"):
         save_contact_sheet(view, tmp_path / name, over="layers")
-    with pytest.raises(DataError, match=rf"films are written as GIF; got '.*{name}'"):
+    with pytest.raises(DataError, match=rf"animations are written as GIF; got '.*{name}'"):
         save_gif(view, tmp_path / name, over="layers")
     assert not list(tmp_path.iterdir())
     for good in ("x.png", "y.PNG", "no ending"):

@@ -141,7 +141,11 @@ def test_a_second_export_takes_the_place_of_the_first(export, tmp_path):
         ("data.npz", ("--samples", "0,20"), "sample 20 is outside 0..19"),
         ("data.npz", ("--labels", "none.txt"), "there is no file"),
         ("x.npy", ("--format", "csv"), "need labels: give --labels, or y in the data"),
-        ("data.npz", ("--format", "png,gif", "--layers", "out"), "there is no film (gif) to make"),
+        (
+            "data.npz",
+            ("--format", "png,gif", "--layers", "out"),
+            "there is no animation (gif) to make",
+        ),
         ("data.npz", ("--divide-by", "0"), "--divide-by must be above 0"),
         ("digits", (), "x must hold samples of shape (12, 10, 1)"),
     ],

@@ -11,7 +11,7 @@ from actwidgets.app import Workbench
 from actwidgets.background import BackgroundReader
 from actwidgets.core.training.turns import Turns
 from actwidgets.errors import DataError
-from actwidgets.recording.films import frames_of
+from actwidgets.export.animation import frames_of
 
 LONG_S = 60  # what would hang is told by then
 
