@@ -5,15 +5,36 @@ import os
 from pathlib import Path
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+from real_data import data_folder
 
+N_IMAGES = {"mnist": (10_240, 600), "fashion_mnist": (1_600, 600), "cifar10": (1_600, 400)}
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
+
+
+@pytest.fixture(scope="module")
+def few_images(tmp_path_factory):
+    """A folder of the real data sets cut short: the notebooks train on them in seconds."""
+    whole, folder = data_folder(), tmp_path_factory.mktemp("data")
+    if whole is None:
+        return None
+    for name, (n_train, n_test) in N_IMAGES.items():
+        with np.load(whole / f"{name}.npz") as arrays:
+            parts = {"train": slice(n_train), "test": slice(n_test)}
+            cut = {
+                f"{xy}_{part}": arrays[f"{xy}_{part}"][parts[part]] for xy in "xy" for part in parts
+            }
+        np.savez(folder / f"{name}.npz", **cut)
+    return folder
 
 
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_it_runs_from_top_to_bottom(path, tmp_path, monkeypatch):
+def test_it_runs_from_top_to_bottom(path, few_images, tmp_path, monkeypatch):
+    if few_images is not None:
+        monkeypatch.setenv("ACTWIDGETS_DATA", os.fspath(few_images))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")
     monkeypatch.setenv("IPYTHONDIR", os.fspath(tmp_path))
     notebook = nbformat.read(path, as_version=4)
