@@ -352,7 +352,7 @@ class HtmlLayout:
                 start = len(line)
                 for each in child.children:
                     add(each, inner, child)
-                if "aw-legend" in parent.classes:  # entries do not break
+                if "aw-legend" in parent.classes or "margin-right" in child.style:  # do not break
                     line[start:] = [
                         (part.replace(" ", "\xa0") if isinstance(part, str) else part, how)
                         for part, how in line[start:]

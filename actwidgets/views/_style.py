@@ -6,7 +6,7 @@ JupyterLab's own variables make both themes work.
 RIGHT = "#2e9e5b"
 WRONG = "#d9534f"
 NEUTRAL = "#888888"
-HINT = "aw-hint"  # class of what tells how a mouse is used
+HINT = "aw-hint"  # class of what concerns the page alone: left out of figures
 
 SHEET = """<style>
 .aw-view { padding: 4px 10px 4px 2px; overflow: hidden; }

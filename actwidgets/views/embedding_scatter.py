@@ -26,12 +26,13 @@ from actwidgets.views._point_legend import (
     plain_legend,
     value_legend,
 )
+from actwidgets.views._style import HINT
 from actwidgets.views.base import View
 
 COLOURS = {"class": "class", "outcome": "right or wrong", "unit": "the unit's value"}
 NEIGHBOURLY = ("tsne", "umap")
 CARD_PX = 84
-HINT = "drag around points to choose them, shift adds, Escape takes the choice back"
+MOUSE_HINT = "drag around points to choose them, shift adds, Escape takes the choice back"
 
 
 class EmbeddingScatter(View):
@@ -60,7 +61,7 @@ class EmbeddingScatter(View):
     def _build(self) -> tuple[w.Widget, ...]:
         self._embeddings = self._session.embeddings
         self._title, self._legend = w.HTML(), w.HTML()
-        self._hint = w.HTML(hint(HINT))
+        self._hint = w.HTML(hint(MOUSE_HINT))
         self._progress = EmbeddingProgress(self._embeddings.cancel, self._embeddings.resume)
         status = w.HBox([self._progress, self._hint], layout={"min_height": "30px"})
         status.layout.align_items = "center"
@@ -101,11 +102,13 @@ class EmbeddingScatter(View):
         }
         for name, box in self._pair_boxes.items():
             box.observe(lambda change, name=name: self._on_user_pair(name, change), names="value")
+        gesture = choice("drag", ("lasso", "box"), "110px")
+        gesture.add_class(HINT)
         return w.HBox(
             [
                 self._control("method", choice("layout", methods, "160px")),
                 self._control("colour", choice("colours", colours, "196px")),
-                self._control("gesture", choice("drag", ("lasso", "box"), "110px")),
+                self._control("gesture", gesture),
                 self._control("perplexity", self._perplexity),
                 *self._pair_boxes.values(),
             ],

@@ -12,6 +12,7 @@ from actwidgets.recording.recorded_session import RecordedSession
 from actwidgets.session import Selection, Session
 from actwidgets.views._controls import show
 from actwidgets.views._metric_curve import MetricCurve
+from actwidgets.views._style import HINT
 from actwidgets.views.base import View
 
 PADDING_PX = 24
@@ -63,6 +64,7 @@ class EpochSlider(View):
             layout={"flex": "1 1 auto", "width": "0"},
             style={"description_width": "initial"},
         )
+        self._slider.add_class(HINT)  # the title tells the epoch
         for widget in (self._play, self._slider):
             widget.observe(self._on_user_position, names="value")
         loop = w.ToggleButton(

@@ -16,7 +16,7 @@ from actwidgets.session import Selection
 from actwidgets.views._controls import Readout, choice, fitted, share_text
 from actwidgets.views._pager import Pager
 from actwidgets.views._picture import Picture
-from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
+from actwidgets.views._style import HINT, NEUTRAL, RIGHT, WRONG
 from actwidgets.views.base import View
 
 ALL = -1
@@ -59,6 +59,7 @@ class SampleGallery(View):
             style={"description_width": "52px"},
         )
         self._slider.observe(self._on_user_slider, names="value")
+        self._slider.add_class(HINT)
         self._picture = Picture(with_words=True)
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)

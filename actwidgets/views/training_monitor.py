@@ -10,6 +10,7 @@ from actwidgets.core.training.interval import interval
 from actwidgets.session import Selection, Session
 from actwidgets.views._at_first import keep_first
 from actwidgets.views._controls import choice, note, show
+from actwidgets.views._style import HINT
 from actwidgets.views._training_curve import TrainingCurve
 from actwidgets.views._training_watch import TrainingWatch
 from actwidgets.views.base import View
@@ -92,6 +93,7 @@ class TrainingMonitor(View):
         )
         self._control("paused", self._pause)
         self._often = choice("refresh", list(OFTEN), "180px")
+        self._often.add_class(HINT)
         self._often.observe(self._on_user_often, names="value")
         self._which = choice("metric", [], "220px")
         self._which.observe(self._on_user_metric, names="value")

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from actwidgets.export import figure as figures
-from actwidgets.export.figure import figure_of, number_text
+from actwidgets.core.pictures.images import rgba_png
+from actwidgets.export import plots
+from actwidgets.export.figure import figure_of
 from actwidgets.export.html_text import THEMES, Style, color_of, cut, px, text_width
+from actwidgets.export.plots import number_text
 from actwidgets.views._picture import plain_figure
 from actwidgets.views._point_cloud import PointCloud
 
@@ -87,7 +89,7 @@ def test_what_nobody_knows_is_left_out_and_told_once(caplog, monkeypatch):
     class StrangeMark(bq.Mark):
         pass
 
-    monkeypatch.setattr(figures, "_warned", set())
+    monkeypatch.setattr(plots, "_warned", set())
     strange = bq.Figure(marks=[StrangeMark(scales={})], layout=SIZE)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
@@ -390,3 +392,13 @@ def test_chosen_points_stand_out():
     np.testing.assert_allclose(strong.get_facecolors()[:, :3], [(1, 0, 0), (0, 0, 1)])
     assert faint.get_alpha() < 0.2 < 0.9 < strong.get_alpha()
     np.testing.assert_array_equal(ring.get_offsets(), points[1:2])
+
+
+def test_a_picture_widget_is_shown_pixel_by_pixel():
+    pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 3), dtype=np.uint8)
+    pixels = np.dstack([pixels, np.full((4, 6), 255, np.uint8)])
+    figure = figure_of(w.Image(value=rgba_png(pixels), width="60"))
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), pixels)
+    figure.canvas.draw()
+    drawn = np.asarray(figure.canvas.buffer_rgba())[10:-10, 10:-10]
+    np.testing.assert_array_equal(drawn, pixels.repeat(10, axis=0).repeat(10, axis=1))
