@@ -168,21 +168,22 @@ class _Layout:
         """Children beside one another; in more rows where there is no room, or in columns."""
         rows: list[list[tuple[Block, float]]] = [[]]  # with the width that each takes
         left = room
-        settings = " · ".join(filter(None, map(_chosen, children)))
-        if settings and (line := self._html.block(note(settings), room)):
-            rows[0], left = [(line, line.width)], room - line.width - ROW_GAP_PX
+        settings = [child for child in children if _chosen(child)]
+        line = note(" · ".join(map(_chosen, settings)))
         for child in children:
-            if _chosen(child):
-                continue
-            basis = room / columns if columns else _basis(child, room)
+            if child in settings[1:]:
+                continue  # all are one line, where the first is
+            is_line = child in settings
+            basis = 0.0 if is_line else room / columns if columns else _basis(child, room)
             if rows[-1] and (basis > left or len(rows[-1]) == columns):
                 rows, left = [*rows, []], room
-            block = self.arrange(child, left if _grows(child) or not basis else min(basis, left))
+            width = left if _grows(child) or not basis else min(basis, left)
+            block = self._html.block(line, room) if is_line else self.arrange(child, width)
             if block and rows[-1] and block.width > left:
                 rows, left = [*rows, []], room
-                block = self.arrange(child, room)
+                block = block if is_line else self.arrange(child, room)
             if block:
-                taken = max(block.width, 0 if _grows(child) else basis)
+                taken = max(block.width, 0 if _grows(child) or is_line else basis)
                 rows[-1].append((block, taken))
                 left -= taken + ROW_GAP_PX
         placed, top = list[tuple[float, float, Block]](), 0.0
@@ -246,6 +247,8 @@ def _chosen(widget: Any) -> str:
     description = getattr(widget, "description", "")
     if _is_hidden(widget) or not description or getattr(widget, "disabled", False):
         return ""
+    if isinstance(widget, w.Button):  # one that takes a choice back says what is chosen
+        return description.removesuffix("×").strip() if description.endswith("×") else ""
     if isinstance(widget, w.Dropdown | w.ToggleButtons | w.SelectionSlider):
         return "" if widget.label in ("all", "nothing", None) else f"{description}: {widget.label}"
     if isinstance(widget, w.IntSlider | w.FloatSlider):

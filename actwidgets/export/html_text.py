@@ -46,9 +46,7 @@ class Theme:
 
 
 THEMES = {
-    name: Theme(
-        css_colour(THEME_COLORS[name][0]), foreground, css_colour(THEME_COLORS[name][1]), rule
-    )
+    name: Theme(css_colour(background), foreground, css_colour(faint), rule)
     for name, foreground, rule in (("light", "#212121", "#bdbdbd"), ("dark", "#f2f2f2", "#5f5f5f"))
     for background, faint in [THEME_COLORS[name]]
 }

@@ -77,9 +77,10 @@ def test_what_is_chosen_is_one_line():
             w.Checkbox(True, description="shared scale"),
             w.Checkbox(False, description="off"),
             w.Button(description="press"),
+            w.Button(description="class cat  ×"),
         ]
     )
-    assert shown(row) == ["metric: mean |difference| · threshold: 0.25 · shared scale"]
+    assert shown(row) == ["metric: mean |difference| · threshold: 0.25 · shared scale · class cat"]
 
 
 def test_what_nobody_knows_is_left_out_and_told_once(caplog, monkeypatch):
