@@ -38,7 +38,7 @@ _HOMES = {
     "Recorder": "recording.recorder",
     "Recording": "recording.recording",
     "open_recording": "recording.recording",
-    "TensorBoardActivations": "probe.training.tensorboard_activations",
+    "TensorBoardActivations": "export.tensorboard_callback",
     "Ablation": "core.interventions.ablation",
     "Disturbance": "core.interventions.disturbance",
     "classification_report": "core.predictions.classification_report",

@@ -23,7 +23,7 @@ from statistics import median
 import keras
 
 import actwidgets as aw
-from actwidgets.probe.training.tensorboard_activations import TensorBoardActivations
+from actwidgets.export.tensorboard_callback import TensorBoardActivations
 from actwidgets.recording.recorder import Recorder
 
 LAYER = "visualization_layer"

@@ -33,7 +33,7 @@ ALLOWED = {
         "session_histograms",
     },
     "finishing": {"errors", "background_work", "session"},
-    "export": {"errors", "core", "finishing"},
+    "export": {"errors", "core", "probe", "finishing"},
     "views": {
         *("errors", "core", "background_work", "session", "recording", "finishing", "_traits"),
         "export",
@@ -52,7 +52,7 @@ ALLOWED = {
 }
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas", "tensorboard"},
+    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "background": set(),
     "background_work": {"traitlets"},
@@ -69,7 +69,7 @@ OUTSIDE = {
     "session_histograms": {"numpy", "traitlets"},
     "session": {"numpy", "traitlets"},
     "finishing": set(),
-    "export": {"numpy", "PIL", "matplotlib", "bqplot", "ipywidgets"},
+    "export": {"numpy", "PIL", "matplotlib", "bqplot", "ipywidgets", "tensorboard"},
     "views": {"numpy", "traitlets", "ipywidgets", "bqplot", "anywidget", "PIL"},
     "recording": {"numpy", "traitlets", "PIL"},
     "datasets": {"numpy", "sklearn"},
@@ -122,7 +122,7 @@ def test_imports_point_the_right_way(path):
         ("actwidgets.recording.recorder", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
         ("actwidgets.app", {"tensorflow", "keras", "matplotlib"}),
         ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
-        ("actwidgets.recording.tensorboard_export", {"tensorflow", "keras", "tensorboard"}),
+        ("actwidgets.export.tensorboard", {"tensorflow", "keras", "tensorboard"}),
     ],
 )
 def test_importing_it_does_not_load(module, unwanted):

@@ -49,6 +49,11 @@ class Recording(StoredSnapshots):
     # --- what there is -------------------------------------------------------------------
 
     @property
+    def begun(self) -> float:
+        """When the recording was begun, in seconds since 1970."""
+        return (self.path / manifest.NAME).stat().st_mtime
+
+    @property
     def class_names(self) -> tuple[str, ...]:
         """One per class."""
         return self.manifest.class_names
@@ -145,8 +150,8 @@ class Recording(StoredSnapshots):
         save_contact_sheet(view, path, **options)
 
     def to_tensorboard(self, logdir: str | os.PathLike[str], **options: Any) -> Path:
-        """Write event files into a folder in `logdir`; see `tensorboard_export`."""
-        from actwidgets.recording.tensorboard_export import to_tensorboard
+        """Write event files into a folder in `logdir`; see `export.tensorboard`."""
+        from actwidgets.export.tensorboard import to_tensorboard
 
         return to_tensorboard(self, logdir, **options)
 

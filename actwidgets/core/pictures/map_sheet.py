@@ -1,13 +1,15 @@
 """What a layer puts out for a few samples as one picture: a tile for each sample and unit."""
 
+import io
 from dataclasses import dataclass
 
+import numpy as np
 from numpy.typing import ArrayLike
+from PIL import Image
 
 from actwidgets.core.arrays import as_maps
 from actwidgets.core.pictures.colormaps import GAP, palette
 from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes, value_range
-from actwidgets.core.pictures.compact_png import codes_png
 from actwidgets.core.pictures.mosaic import (
     MAX_TILE_PX,
     STRIP_PX,
@@ -44,12 +46,18 @@ class MapSheet:
     n_units: int
 
     def png(self, colours: str = "viridis") -> bytes:
-        """The picture as a file.
+        """The picture as a file that is to be kept: smaller, and made more slowly, than others.
+
+        Transparent where there is no tile.
 
         Raises:
             DataError: No such colour map.
         """
-        return codes_png(self.codes, colours)
+        image = Image.fromarray(np.ascontiguousarray(self.codes))
+        image.putpalette(palette(colours).tobytes())
+        file = io.BytesIO()
+        image.save(file, "png", compress_level=9, transparency=GAP)
+        return file.getvalue()
 
     @property
     def shows_maps(self) -> bool:

@@ -13,7 +13,7 @@ import actwidgets as aw
 from actwidgets.core.pictures.colormaps import GAP, palette
 from actwidgets.core.pictures.map_sheet import map_sheet
 from actwidgets.errors import DataError, LayerError, ShapeError
-from actwidgets.probe.training.tensorboard_activations import TensorBoardActivations
+from actwidgets.export.tensorboard_callback import TensorBoardActivations
 
 pytestmark = pytest.mark.keras
 LAYERS = ["conv_1", "dense"]

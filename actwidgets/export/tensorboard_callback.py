@@ -6,15 +6,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from actwidgets.core import batches
 from actwidgets.core.folders import require_writable
 from actwidgets.core.pictures.colour_codes import value_range
 from actwidgets.core.samples import Samples
-from actwidgets.core.training.board import Board
-from actwidgets.core.training.board_listener import BoardListener
-from actwidgets.core.training.event_log import EventLog, require_tensorboard
 from actwidgets.core.training.interval import interval
 from actwidgets.errors import DataError
+from actwidgets.export.tensorboard import EventListener, EventWriter, require_tensorboard
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.numbers import probe_of
 from actwidgets.probe.training.listening_callback import ListeningCallback
@@ -42,7 +42,7 @@ class TensorBoardActivations(ListeningCallback):
             of epochs for the first two, and of training steps for the others.
         model: Where it is given, what cannot be done with it is refused here; otherwise when
             it is known, before its training begins.
-        scaling: What one colour scale covers: "per layer", "per map" or "symmetric".
+        scaling: What one color scale covers: "per layer", "per map" or "symmetric".
 
     Raises:
         ActwidgetsError: TensorBoard is not installed.
@@ -70,12 +70,12 @@ class TensorBoardActivations(ListeningCallback):
             raise DataError("layers_name is empty: name at least one layer")
         if max_samples < 1:
             raise DataError(f"max_samples must be at least 1; got {max_samples}")
-        value_range([], scaling)
+        value_range(np.zeros(0), scaling)
         self._output_dir = Path(output_dir)
         require_writable(self._output_dir)
         self._x = _first_samples(validation_data, max(max_samples, N_SPREAD))
-        self._writer = BoardListener(
-            self._open_board,
+        self._events = EventListener(
+            self._open_writer,
             self._names,
             self._x,
             n_pictures=max_samples,
@@ -84,14 +84,14 @@ class TensorBoardActivations(ListeningCallback):
         )
         self._watched: Any = None
         self.log_dir: Path | None = None  # of this run, once there is something in it
-        super().__init__(self._writer)
+        super().__init__(self._events)
         if model is not None:
             self._watch(model)
 
     @property
     def error(self) -> str:
         """Why the last thing was not written; empty when all is well."""
-        return self._writer.error
+        return self._events.error
 
     def set_model(self, model: Any) -> None:
         """Refuse a model that the layers or the samples are not of, before it is trained."""
@@ -100,18 +100,18 @@ class TensorBoardActivations(ListeningCallback):
         super().set_model(model)
 
     def _watch(self, model: Any) -> None:
-        probe = self._writer.probe
+        probe = self._events.probe
         if model is self._watched and isinstance(probe, KerasProbe) and not probe.is_stale():
             return
         probe = probe_of(model, self._x)
         probe.require(self._names)
         probe.check(self._x)
-        self._watched, self._writer.probe = model, probe
+        self._watched, self._events.probe = model, probe
 
-    def _open_board(self) -> Board:
+    def _open_writer(self) -> EventWriter:
         if self.log_dir is None:
             self.log_dir = self._output_dir / datetime.now().strftime("%Y%m%d-%H%M%S.%f")
-        return Board(EventLog(self.log_dir))
+        return EventWriter(self.log_dir)
 
 
 def _first_samples(validation_data: Any, n_samples: int) -> batches.Inputs:
