@@ -178,6 +178,7 @@ class _Layout:
             if rows[-1] and (basis > left or len(rows[-1]) == columns):
                 rows, left = [*rows, []], room
             width = left if _grows(child) or not basis else min(basis, left)
+            width = room if not basis and _is_text(child) else width  # wraps as a whole
             block = self._html.block(line, room) if is_line else self.arrange(child, width)
             if block and rows[-1] and block.width > left:
                 rows, left = [*rows, []], room
