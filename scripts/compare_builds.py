@@ -738,12 +738,14 @@ def compare(base: Numbers, new: Numbers) -> Difference:
     )
 
 
-def report(base: Path, new: Path, limit: int, with_texts: bool) -> int:
+def report(base: Path, new: Path, limit: int, with_texts: bool, only: Sequence[str] = ()) -> int:
     """Print the table, and return how many numbers differ, or are gone."""
     say = sys.stdout.write
     say(f"{'':44} {'equal':>7} {'differ':>7} {'errors':>7} {'gone':>6} {'new':>6} {'texts':>6}\n")
     details, n_bad = [], 0
     for path in sorted(base.glob("*.npz")):
+        if only and not any(word in path.stem for word in only):
+            continue
         if not (new / path.name).exists():
             say(f"{path.stem:44} not in the new build\n")
             n_bad += 1
@@ -798,7 +800,7 @@ def main() -> int:
             if options.keep and (state := state_of(root)):
                 folders[name] = options.keep / state
             run(root, folders[name], options.only)
-        n_bad = report(folders["base"], folders["new"], options.limit, options.texts)
+        n_bad = report(folders["base"], folders["new"], options.limit, options.texts, options.only)
     return 1 if n_bad else 0
 
 
