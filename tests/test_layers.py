@@ -52,7 +52,7 @@ ALLOWED = {
 }
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas"},
+    "core": {"numpy", "scipy", "sklearn", "PIL", "pandas", "loky"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "background": set(),
     "background_work": {"traitlets"},

@@ -269,7 +269,7 @@ class EmbeddingPass(GatheringPass):
         if not has_ended:
             done, total = process.progress()
             self._share = max(self._share, done / total if total else 0.0)
-            at = f"step {done:,} of {total:,}" if total else "preparing"
+            at = f"step {done:,} of {total:,}" if total else "running"
             self.what = f"{name} of {self._of}, {at}"
             return
         try:

@@ -2,11 +2,13 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
 
+import actwidgets
 from actwidgets.core.embeddings import embedding_process
 from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass
 from actwidgets.core.embeddings.embedding_process import EmbeddingProcess
@@ -107,11 +109,10 @@ def test_stopping_ends_the_process_at_once_and_going_on_begins_it_anew(clusters)
     one = _pass(np.tile(clusters, (20, 1)), Layout("tsne"))
     while one._process is None:
         one.step()
-    process, folder = one._process.pid, one._process._path
+    process = one._process.pid
     assert psutil.pid_exists(process)
     one.stop()
     assert not psutil.pid_exists(process)
-    assert not folder.exists()
     one.step()
     assert not one.complete
     assert one._process.pid == process
@@ -122,21 +123,45 @@ def test_stopping_ends_the_process_at_once_and_going_on_begins_it_anew(clusters)
     one.stop()
 
 
-def test_progress_is_read_in_what_the_libraries_say(clusters):
+def test_steps_are_told_while_t_sne_goes_on(clusters):
     process = EmbeddingProcess("tsne", clusters, seed=0, perplexity=10.0)
-    assert process.ended(LIMIT_S)
-    done, total = process.progress()
-    assert (done % 50, total) == (0, 1000)
-    assert done >= 250
-    log = process._path / "log"
-    process._method = "umap"
-    log.write_text("Epochs completed:  10%| ▌ 20/200 [00:01]\tcompleted  20  /  200 epochs\n")
-    assert process.progress() == (20, 200)
-    log.write_text("UMAP(n_neighbors=15)\n")
-    assert process.progress() == (0, 0)
+    seen = []
+    while not process.ended(0.01):
+        seen.append(process.progress())
+    assert process.progress()[0] >= 250, "the number of steps that t-SNE does at the least"
+    assert seen == sorted(seen)
+    assert {total for _, total in seen} <= {0, 1000}
     process.stop()
     process.stop()
-    assert process.progress() == (0, 0)
+
+
+def test_the_script_that_lays_points_out_is_not_run_again(tmp_path):
+    """As `multiprocessing` would, where there is no `if __name__ == "__main__"`."""
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import numpy as np\n"
+        "from actwidgets.core.embeddings.embedding_process import EmbeddingProcess\n"
+        "print('trained')\n"
+        "x = np.random.default_rng(0).normal(size=(20, 4)).astype('f4')\n"
+        "process = EmbeddingProcess('tsne', x, seed=0, perplexity=3.0)\n"
+        f"assert process.ended({LIMIT_S})\n"
+        "print(process.result()[0].shape)\n"
+    )
+    done = _run(script, tmp_path)
+    assert done.stdout.split("\n") == ["trained", "(20, 2)", ""], done.stderr
+
+
+def _run(script, folder):
+    path = os.pathsep.join(
+        [str(Path(actwidgets.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    )
+    return subprocess.run(
+        [sys.executable, str(script)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"PYTHONPATH": path},
+        cwd=folder,
+    )
 
 
 def test_what_a_process_failed_with_comes_back(clusters):
@@ -173,17 +198,16 @@ def _is_running(pid):
 
 
 def test_the_process_ends_with_its_parent(tmp_path):
-    code = (
+    script = tmp_path / "script.py"
+    script.write_text(
         "import os, signal, numpy as np\n"
         "from actwidgets.core.embeddings.embedding_process import EmbeddingProcess\n"
         "x = np.random.default_rng(0).normal(size=(5000, 40)).astype('f4')\n"
-        "print(EmbeddingProcess('tsne', x, seed=0, perplexity=30.0).pid, flush=True)\n"
+        "process = EmbeddingProcess('tsne', x, seed=0, perplexity=30.0)\n"
+        "print(process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    environment = os.environ | embedding_process._environment() | {"TMPDIR": str(tmp_path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment
-    )
+    done = _run(script, tmp_path)
     pid = int(done.stdout)
     deadline = time.monotonic() + LIMIT_S
     while _is_running(pid):
