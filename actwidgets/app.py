@@ -5,18 +5,16 @@ from typing import Any
 
 import ipywidgets as w
 
-from actwidgets.comparison import Comparison
-from actwidgets.core.pictures.matrix_strip import TILE_PX
 from actwidgets.errors import ModelError, ShapeError
-from actwidgets.recording.recorded_session import RecordedSession
+from actwidgets.images.tile_grid import TILE_PX
 from actwidgets.recording.recording import Recording
-from actwidgets.session import Session
-from actwidgets.views._pages import Pages
-from actwidgets.views._view_box import WRAPPING, ViewBox
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.session import Session
 from actwidgets.views.attribution_map import AttributionMap
-from actwidgets.views.base import View
-from actwidgets.views.breadcrumbs import Breadcrumbs
+from actwidgets.views.base import WRAPPING, Pages, View, ViewBox
+from actwidgets.views.class_separation import ClassSeparation
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.comparison import Comparison
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.embedding_scatter import EmbeddingScatter
 from actwidgets.views.epoch_slider import EpochSlider
@@ -24,15 +22,15 @@ from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
-from actwidgets.views.layer_strip import LayerStrip
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.selection_bar import SelectionBar
 from actwidgets.views.top_samples import TopSamples
 from actwidgets.views.training_monitor import TrainingMonitor
 from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 from actwidgets.views.unit_importance import UnitImportance
-from actwidgets.views.unit_list import UnitList
+from actwidgets.views.unit_table import UnitTable
 from actwidgets.views.weight_histogram import WeightHistogram
 
 PADDING_PX = 22  # of a view
@@ -64,7 +62,7 @@ class Workbench(ViewBox):
     def __init__(self, session: Session) -> None:
         self.session = session
         self.views: dict[str, View] = {}
-        above: w.Widget = self._add(Breadcrumbs(session), None)
+        above: w.Widget = self._add(SelectionBar(session), None)
         if isinstance(session, RecordedSession):
             above = w.VBox([self._add(EpochSlider(session), None), above])
         picker = self._add(LayerPicker(session, letters=47), 360)
@@ -109,13 +107,15 @@ class Workbench(ViewBox):
         if kind.__name__ not in self.views:
             options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
             options |= {"spelled": "app.callback"} if kind is TrainingMonitor else {}
-            options |= {"columns": (width - PADDING_PX) // TILE_PX} if kind is LayerStrip else {}
+            options |= (
+                {"columns": (width - PADDING_PX) // TILE_PX} if kind is ClassSeparation else {}
+            )
             self._add(kind(self.session, **options), width)
         return self.views[kind.__name__]
 
     def _layers(self) -> tuple[w.Widget, list[View]]:
         return self._page(
-            [(FeatureMapGrid, 584), (LayerStrip, 584)], [(ClassSimilarityMatrix, 540)]
+            [(FeatureMapGrid, 584), (ClassSeparation, 584)], [(ClassSimilarityMatrix, 540)]
         )
 
     def _predictions(self) -> tuple[w.Widget, list[View]]:
@@ -124,7 +124,7 @@ class Workbench(ViewBox):
     def _units(self) -> tuple[w.Widget, list[View]]:
         return self._page(
             [(UnitBoxPlot, 552), (KernelGrid, 552)],
-            [(TopSamples, 584), (UnitList, 584)],
+            [(TopSamples, 584), (UnitTable, 584)],
             [(UnitImportance, 790)],
         )
 

@@ -32,7 +32,7 @@ class Dataset:
         class_names: One per class.
         pixel_scale: The values of black and of white: `(0.0, 1.0)` where scaled.
         source: Who made it, and where it was published.
-        licence: On what terms.
+        license: On what terms.
     """
 
     name: str
@@ -43,7 +43,7 @@ class Dataset:
     class_names: tuple[str, ...]
     pixel_scale: tuple[float, float]
     source: str
-    licence: str
+    license: str
 
     def __repr__(self) -> str:
         """One line without the arrays."""
@@ -64,7 +64,7 @@ class _Description:
     white: float
     class_names: tuple[str, ...]
     source: str
-    licence: str
+    license: str
 
 
 _NUMERALS = tuple("0123456789")
@@ -189,7 +189,7 @@ def _read(file: Path) -> Mapping[str, NDArray[Any]]:
 
 
 def _download(name: str) -> Mapping[str, NDArray[Any]]:
-    from actwidgets.probe.keras_datasets import download
+    from actwidgets.probe.functions import download
 
     return dict(zip(PARTS, download(name), strict=True))
 
@@ -241,5 +241,5 @@ def _assemble(
         class_names=description.class_names,
         pixel_scale=(0.0, 1.0 if scaled else description.white),
         source=description.source,
-        licence=description.licence,
+        license=description.license,
     )

@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 import actwidgets as aw
-from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.ablation import Ablation
 from benchmarks.browser_tick import ECHO, MAPS, _report, in_browser, key_times
 from benchmarks.edited_tick import _floor
 

@@ -28,7 +28,7 @@ from tf_keras_vis.utils.model_modifiers import GuidedBackpropagation
 from tf_keras_vis.utils.scores import CategoricalScore
 
 import actwidgets as aw
-from actwidgets.core.attributions.class_activation import weighted_sum
+from actwidgets.core.attribution.cam import weighted_sum
 from actwidgets.probe.keras_probe import KerasProbe
 
 N_SAMPLES = 8
@@ -86,7 +86,7 @@ def main():
     _because(
         "it divides each unit's alphas by their sum, as the authors' code does and the "
         "paper does not; on a pooled net that makes it Grad-CAM of positive weights",
-        weighted_sum(maps, _normalised_weights(maps, gradients)) * raised,
+        weighted_sum(maps, _normalized_weights(maps, gradients)) * raised,
         plus,
     )
 
@@ -119,7 +119,7 @@ def _cornered(maps, size):
     return zoom(maps, (1, size[0] / maps.shape[1], size[1] / maps.shape[2]), order=1)
 
 
-def _normalised_weights(maps, gradients):
+def _normalized_weights(maps, gradients):
     """Weights of Grad-CAM++ with alphas that sum to one."""
     alphas = np.where(gradients == 0, 0, 1 / (2 + maps.sum(axis=(1, 2), keepdims=True) * gradients))
     sums = alphas.sum(axis=(1, 2), keepdims=True)

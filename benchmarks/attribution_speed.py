@@ -22,8 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.attributions.attributing import attributing, finished
-from actwidgets.core.attributions.methods import METHODS
+from actwidgets.core.attribution.registry import METHODS, attribution_steps, finished
 from actwidgets.probe.keras_probe import KerasProbe
 
 STEPS, NOISY, PATCH, STRIDE = 48, 50, 8, 4
@@ -187,7 +186,7 @@ def compare(title, model, x, n_rounds):
         settings = options.get(name, {})
 
         def warm(x, method=method, settings=settings):
-            finished(attributing(slice_, slice_.points(x), method, target, settings))
+            finished(attribution_steps(slice_, slice_.points(x), method, target, settings))
 
         def whole(x, name=name, settings=settings):
             aw.attribute(model, x, target=target, method=name, **settings)

@@ -23,7 +23,7 @@ grid = aw.FeatureMapGrid(session, units_per_page=64)
 grid.add_class("ours")
 tick_slider = w.IntSlider(description="ours", max=1000)
 tick_slider.observe(lambda change: session.select(sample=change.new), "value")
-strip = aw.LayerStrip(session)
+strip = aw.ClassSeparation(session)
 session.cancel()
 w.VBox([tick_slider, grid, strip])
 """

@@ -20,7 +20,7 @@ import numpy as np
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.ablation import Edit
 from actwidgets.probe.keras_probe import KerasProbe
 from tests.real_data import data_folder, require_model
 

@@ -7,7 +7,7 @@ of a floor has told nothing. A map that compares the sample with a baseline is j
 where that baseline is what is filled in: integrated gradients from black are at the level of a
 random map where the mean is filled in, and from the mean or the blurred image far from it.
 Single pixels taken out by a noisy map are noise that the network has never seen, so compare
-deletion among methods of the same grain. The last but one column is the randomisation check:
+deletion among methods of the same grain. The last but one column is the randomization check:
 how alike the map stays when the last layer is random.
 """
 
@@ -24,10 +24,9 @@ import numpy as np
 from scipy.ndimage import sobel
 
 import actwidgets as aw
-from actwidgets.core.attributions.attribution import Attribution
+from actwidgets.core.attribution.base import Attribution
 from actwidgets.errors import ActwidgetsError
-from actwidgets.probe.attributions.faithfulness import faithfulness
-from actwidgets.probe.attributions.randomisation_check import randomisation_check
+from actwidgets.probe.attribute import faithfulness, randomization_check
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from real_data import require_data, require_model
@@ -38,7 +37,7 @@ MORE = {  # rows besides one for each method
     "integrated, from blurred": ("integrated_gradients", {"tolerance": 0.05, "baseline": "blur"}),
 }
 STEPS = 32
-N_CHECKED = 20  # images of the randomisation check
+N_CHECKED = 20  # images of the randomization check
 
 
 def main():
@@ -63,7 +62,7 @@ def main():
             print(f"{label:24s}{str(refused)[:70]}")
             continue
         took = time.perf_counter() - begin
-        check = randomisation_check(
+        check = randomization_check(
             model, x[:N_CHECKED], target[:N_CHECKED], method, n_layers=1, **options
         )
         alike = f"{np.nanmean(check.similarity[1]):.2f}" + (" !" if check.insensitive else "  ")
@@ -72,12 +71,12 @@ def main():
 
 def _floors(x):
     """Maps that know nothing of the model."""
-    grey = x.mean(axis=-1)
-    edges = np.hypot(sobel(grey, axis=1), sobel(grey, axis=2))
+    gray = x.mean(axis=-1)
+    edges = np.hypot(sobel(gray, axis=1), sobel(gray, axis=2))
     return {
-        "(random)": np.random.default_rng(0).normal(size=grey.shape),
+        "(random)": np.random.default_rng(0).normal(size=gray.shape),
         "(edges)": edges,
-        "(middle first)": np.broadcast_to(_nearness(grey.shape[1:]), grey.shape),
+        "(middle first)": np.broadcast_to(_nearness(gray.shape[1:]), gray.shape),
     }
 
 

@@ -17,7 +17,7 @@ import sys
 import ipywidgets as w
 
 import actwidgets as aw
-from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from benchmarks.browser_tick import ECHO, MAPS, MODEL, _report, in_browser, key_times
@@ -49,7 +49,7 @@ def _compare(title, model, x, y, layer, n_rounds):
         return lambda k: slider.set_state({"value": step * k})
 
     def place(k):
-        session.disturbance = Disturbance(patch=(k % 20, k // 20, 8, 8))
+        session.disturbance = Perturbation(patch=(k % 20, k // 20, 8, 8))
 
     ways = {
         "bare forward pass": to_end,

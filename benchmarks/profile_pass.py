@@ -22,7 +22,7 @@ import numpy as np
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
+from actwidgets.core.class_profiles import ProfileBuilder, ProfileSpec
 from actwidgets.probe.keras_probe import KerasProbe
 from tests import fashion_cnn
 from tests.real_data import data_folder
@@ -58,7 +58,7 @@ def _floor(model, x):
         for start in range(0, len(x), BATCH):
             bare(tf.constant(x[start : start + BATCH])).numpy()
 
-    floor()  # TensorFlow optimises a graph when it is first run
+    floor()  # TensorFlow optimizes a graph when it is first run
     return floor
 
 
@@ -75,7 +75,7 @@ def _ways(model, x, y):
         """The same loop with labels that this model does not tell apart."""
 
         def run():
-            wanted = Wanted(statistics=gathered)
+            wanted = ProfileSpec(statistics=gathered)
             builder, probe = ProfileBuilder(class_names, wanted), KerasProbe(model)
             low = wanted.wants("min", "max")
             for start in range(0, len(x), BATCH):

@@ -22,8 +22,8 @@ POINTS = """
 import numpy as np, traitlets
 
 random = np.random.default_rng(0)
-centres = random.normal(size=(10, 2)) * 4
-points = (centres[np.arange(10_000) % 10] + random.normal(size=(10_000, 2))).astype("f4")
+centers = random.normal(size=(10, 2)) * 4
+points = (centers[np.arange(10_000) % 10] + random.normal(size=(10_000, 2))).astype("f4")
 classes = np.arange(10_000) % 10
 hovered, chosen = w.Label("none"), w.Label("none")
 hovered.add_class("hovered"), chosen.add_class("chosen")
@@ -45,23 +45,23 @@ def button(name, make):
     return w.VBox([slider, box])
 """
 OURS = """
-from actwidgets.core.embeddings.point_colours import by_class
-from actwidgets.views._point_cloud import CHOSEN, PointCloud
+from actwidgets.views.point_cloud import by_class
+from actwidgets.views.point_cloud import CHOSEN, PointCloud
 
 def ours():
     def choose(rows, adds):
         mask = np.zeros(10_000, np.uint8)
         mask[rows] = CHOSEN
-        cloud.emphasise(mask)
+        cloud.emphasize(mask)
         tell(chosen, len(rows))
     cloud = PointCloud(
         on_choose=choose, on_clear=lambda: None,
         on_hover=lambda point: (cloud.show_card(point, b"", ("",)), tell(hovered, point)),
         width_px=400, height_px=400,
     )
-    colours = by_class(classes, 10)
+    colors = by_class(classes, 10)
     cloud.show(points)
-    cloud.colour(colours.codes, colours.palette)
+    cloud.color(colors.codes, colors.palette)
     return cloud
 """
 BQPLOT = """

@@ -6,7 +6,7 @@ import pytest
 from fakes import FakeProbe
 from hypothesis import settings
 
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.base import View
 
 N_SAMPLES = 30
@@ -17,9 +17,9 @@ settings.load_profile("unhurried")
 
 
 AT_ONCE = (  # seconds within which something is made at once, and not in the background
-    "actwidgets.session_predictions.AT_ONCE_S",
-    "actwidgets.session_attributions.AT_ONCE_S",
-    "actwidgets.recording.recorded_embeddings.AT_ONCE_S",
+    "actwidgets.session.predictions.AT_ONCE_S",
+    "actwidgets.session.attributions.AT_ONCE_S",
+    "actwidgets.recording.replay.AT_ONCE_S",
     "actwidgets.views.attribution_map.WITHIN_S",
 )
 

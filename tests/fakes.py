@@ -6,9 +6,9 @@ from contextlib import nullcontext
 import numpy as np
 from ipywidgets.widgets.widget import _instances
 
-from actwidgets.core.attributions.points import Points
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.core.attribution.base import Inputs
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.output_kind import OutputKind
 
 
 class FakeProbe:
@@ -80,7 +80,7 @@ class LinearSlice:
         self.fails = None
 
     def points(self, x):
-        return Points((np.asarray(x, np.float32),), ("image",))
+        return Inputs((np.asarray(x, np.float32),), ("image",))
 
     def scores(self, points, output=None):
         one = (points.arrays[0] * self.weights).sum(axis=(1, 2, 3))

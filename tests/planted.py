@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.layers import LayerInfo
 
 N_UNITS = 6
 CARRIES, IGNORED, DEAD = 1, 4, 5  # unit 4 says what unit 1 says, but nothing listens to it

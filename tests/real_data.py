@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-NEIGHBOUR = Path(__file__).parents[2] / "shared" / "datasets"
+NEIGHBOR = Path(__file__).parents[2] / "shared" / "datasets"
 
 
 def data_folder() -> Path | None:
@@ -13,7 +13,7 @@ def data_folder() -> Path | None:
     named = os.environ.get("ACTWIDGETS_DATA")
     if named:
         return Path(named)
-    return NEIGHBOUR if NEIGHBOUR.is_dir() else None
+    return NEIGHBOR if NEIGHBOR.is_dir() else None
 
 
 def require_data(name: str) -> Path:
@@ -35,7 +35,7 @@ def require_model(file_name: str) -> Path:
     A folder that is there and lacks the file is not a reason to skip: the test then fails.
     """
     named = os.environ.get("ACTWIDGETS_MODELS")
-    folder = Path(named) if named else NEIGHBOUR.parent / "models"
+    folder = Path(named) if named else NEIGHBOR.parent / "models"
     if not named and not folder.is_dir():
         pytest.skip(f"set ACTWIDGETS_MODELS to a folder with {file_name}")
     if not (folder / file_name).is_file():

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.profiles.profile_builder import ProfileBuilder
-from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core.accumulators import summarize
+from actwidgets.core.class_profiles import ProfileBuilder
+from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import LayerError
 
 N_SAMPLES, N_MAPS, N_CLASSES = 60, 8, 3
@@ -38,13 +38,13 @@ class MemoryRecording:
 
     path, class_names = "memory", ("cat", "<b>dog</b>", "owl")
 
-    def __init__(self, n_moments=4, *, labelled=True):
+    def __init__(self, n_moments=4, *, labeled=True):
         self.refused = {}
         self.layers = LAYERS
         self.n_samples = N_SAMPLES
         self.manifest = SimpleNamespace(n_classes=N_CLASSES, image_shape=None, head=None)
         generator = np.random.default_rng(0)
-        self.labels = np.arange(N_SAMPLES) % N_CLASSES if labelled else None
+        self.labels = np.arange(N_SAMPLES) % N_CLASSES if labeled else None
         self.targets = None
         self.x = generator.uniform(0, 1, (N_SAMPLES, 6, 8, 1)).astype(np.float32)
         self.calls = []
@@ -79,7 +79,7 @@ class MemoryRecording:
 
     def summaries(self, layer, at=-1):
         self.calls.append(("summaries", layer, at))
-        return summarise(self.outputs[at][layer])
+        return summarize(self.outputs[at][layer])
 
     def predictions(self, at=-1):
         self.calls.append(("predictions", at))
@@ -92,7 +92,7 @@ class MemoryRecording:
     @cache  # noqa: B019
     def _profiles(self, at):
         builder = ProfileBuilder(self.class_names)
-        builder.add({name: summarise(each) for name, each in self.outputs[at].items()}, self.labels)
+        builder.add({name: summarize(each) for name, each in self.outputs[at].items()}, self.labels)
         return builder.profiles()
 
     def kernels(self, layer, at=-1):

@@ -37,11 +37,11 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
     monkeypatch.setattr(View, "_repaint", counted)
     app.views["LayerPicker"]._list.set_state({"index": 1})
     assert sorted(painted) == [
-        "Breadcrumbs",
+        "ClassSeparation",
         "ClassSimilarityMatrix",
         "FeatureMapGrid",
         "LayerPicker",
-        "LayerStrip",
+        "SelectionBar",
     ]
     painted.clear()
     rest = keep_moving(app.views["SampleGallery"], monkeypatch)
@@ -159,7 +159,7 @@ def test_the_views_follow_a_training_before_its_tab_is_opened(data, probe):
     app.close()
 
 
-def _class_crumb(app, name="Breadcrumbs"):
+def _class_crumb(app, name="SelectionBar"):
     button = app.views[name].buttons["class_index"]
     return "" if button.layout.display == "none" else button.description
 
@@ -170,7 +170,7 @@ def test_no_class_is_in_focus_without_a_crumb_that_takes_it_back(data):
     assert _class_crumb(app) == ""
     app.session.class_index = 0
     assert _class_crumb(app) == "class 0  ×"
-    app.views["Breadcrumbs"].buttons["class_index"].click()
+    app.views["SelectionBar"].buttons["class_index"].click()
     assert app.session.class_index is None
     assert _class_crumb(app) == ""
 
@@ -185,16 +185,16 @@ def test_side_by_side_too_a_class_is_chosen_by_somebody(data):
     models = {"one": FakeProbe(), "other": FakeProbe()}
     app = aw.explore(models, *data)
     assert app.sessions["one"].class_index is None
-    assert _class_crumb(app, "one: Breadcrumbs") == ""
+    assert _class_crumb(app, "one: SelectionBar") == ""
     app.sessions["other"].class_index = 2
-    assert _class_crumb(app, "one: Breadcrumbs") == "class 2  ×"
+    assert _class_crumb(app, "one: SelectionBar") == "class 2  ×"
     chosen = aw.explore(models, *data, class_index=0)
-    assert _class_crumb(chosen, "one: Breadcrumbs") == "class 0  ×"
+    assert _class_crumb(chosen, "one: SelectionBar") == "class 0  ×"
 
 
 def test_layers_side_by_side_have_room_in_their_column(data):
     app = aw.explore(FakeProbe(), *data)
-    assert app.views["LayerStrip"].columns == 6
+    assert app.views["ClassSeparation"].columns == 6
     app.close()
 
 

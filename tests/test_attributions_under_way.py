@@ -3,7 +3,7 @@ import pytest
 from fakes import FakeProbe, begin_when_waited_for
 
 from actwidgets.errors import LayerError
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 
 WEIGHTS = FakeProbe().slice.weights
 
@@ -20,7 +20,7 @@ def test_a_failure_is_kept_until_it_is_to_be_tried_again(session, probe):
 
 
 def test_what_takes_long_is_made_in_the_background(session, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     asked = {"method": "gradient", "partial": True, "place": "here"}
     assert session.attributions.get(**asked) is None
     session.attributions.wait()
@@ -29,7 +29,7 @@ def test_what_takes_long_is_made_in_the_background(session, monkeypatch):
 
 
 def test_a_failure_in_the_background_comes_to_whoever_asks_next(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     probe.slice.fails = LayerError("no gradient there")
     assert session.attributions.get("gradient", partial=True) is None
     session.attributions.wait()
@@ -38,7 +38,7 @@ def test_a_failure_in_the_background_comes_to_whoever_asks_next(session, probe, 
 
 
 def test_what_is_asked_next_at_the_same_place_takes_its_room(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
     begin_when_waited_for(attributions._reader, monkeypatch)
     assert attributions.get("gradient", target=0, partial=True, place="here") is None
@@ -48,7 +48,7 @@ def test_what_is_asked_next_at_the_same_place_takes_its_room(session, probe, mon
 
 
 def test_what_was_asked_longest_ago_is_dropped_first(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_jobs.KEPT", 2)
+    monkeypatch.setattr("actwidgets.session.jobs.KEPT", 2)
     get = session.attributions.get
     first, second, third = (get("gradient", rows=[row]) for row in range(3))
     assert get("gradient", rows=[2]) is third
@@ -68,7 +68,7 @@ def test_large_results_are_kept_within_a_share_of_the_budget(session):
 
 
 def test_what_is_on_show_is_kept_however_much_it_is(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_jobs.KEPT", 1)
+    monkeypatch.setattr("actwidgets.session.jobs.KEPT", 1)
 
     def ask():
         return [
@@ -82,7 +82,7 @@ def test_what_is_on_show_is_kept_however_much_it_is(session, probe, monkeypatch)
 
 
 def test_whoever_leaves_has_the_rest_left_undone(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
     begin_when_waited_for(attributions._reader, monkeypatch)
     for place, target in (("12", 0), ("12 panel", 1), ("123 panel", 2), ("12 tiles on", 1)):
@@ -95,7 +95,7 @@ def test_whoever_leaves_has_the_rest_left_undone(session, probe, monkeypatch):
 
 
 def test_what_another_place_waits_for_goes_on(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
     begin_when_waited_for(attributions._reader, monkeypatch)
     asked = {"method": "gradient", "partial": True}
@@ -123,13 +123,13 @@ def test_after_refresh_nothing_is_made_twice(session, probe, monkeypatch):
     attributions._session.refresh()
     attributions.get("gradient")
     n_calls = len(probe.slice.calls)
-    monkeypatch.setattr("actwidgets.session_attributions.LOOK_EVERY_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.LOOK_EVERY_S", 0)
     attributions.get("gradient")
     assert len(probe.slice.calls) == n_calls
 
 
 def test_cancelled_work_waits_until_it_is_resumed(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
     begin_when_waited_for(attributions._reader, monkeypatch)
     asked = {"method": "gradient", "partial": True, "place": "here"}
@@ -152,7 +152,7 @@ def test_weights_are_compared_now_and_then_only(session, probe, monkeypatch):
     attributions = Session(probe, session._samples.x, None).attributions
     attributions.get("gradient")
     looks.clear()
-    monkeypatch.setattr("actwidgets.session_attributions.time.monotonic", lambda: now_s[0])
+    monkeypatch.setattr("actwidgets.session.attributions.time.monotonic", lambda: now_s[0])
     attributions._looked_s = now_s[0]
     for later_s in (0.1, 0.3, 0.4, 0.5, 0.6):
         now_s[0] = 1000.0 + later_s
@@ -171,7 +171,7 @@ def test_whoever_waits_has_also_done_what_failed_or_was_cancelled(session, probe
 
 
 def test_what_was_glanced_at_again_is_kept_longer(session, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_jobs.KEPT", 2)
+    monkeypatch.setattr("actwidgets.session.jobs.KEPT", 2)
     get = session.attributions.get
     first = get("gradient", rows=[0])
     for row in (1, 0, 2):
@@ -191,7 +191,7 @@ def test_an_interrupted_map_is_not_begun_again_behind_ones_back(session, probe):
 
 
 def test_two_views_of_cancelled_work_do_not_wake_each_other_without_end(session, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions, told = session.attributions, []
     begin_when_waited_for(attributions._reader, monkeypatch)
 

@@ -4,8 +4,8 @@ from contextlib import contextmanager
 
 import pytest
 
-from actwidgets import background
-from actwidgets.background import BackgroundReader, Reading
+from actwidgets.session import tasks
+from actwidgets.session.tasks import Progress, TaskQueue
 
 
 class _Pass:
@@ -36,7 +36,7 @@ def reports():
 
 @pytest.fixture
 def reader(reports):
-    reader = BackgroundReader(reports.append)
+    reader = TaskQueue(reports.append)
     yield reader
     reader.stop()
 
@@ -74,10 +74,10 @@ def test_a_pass_that_is_not_replaced_is_finished_afterwards(reader, reports):
 
 
 def test_rate_and_time_left_are_told():
-    reading = Reading("profiles", ("conv",), 50, 200, seconds=2.0)
+    reading = Progress("profiles", ("conv",), 50, 200, seconds=2.0)
     assert (reading.per_second, reading.seconds_left) == (25.0, 6.0)
     assert reading.under_way
-    unknown = Reading("profiles", ("conv",), 0, 200)
+    unknown = Progress("profiles", ("conv",), 0, 200)
     assert (unknown.per_second, unknown.seconds_left) == (0.0, float("inf"))
 
 
@@ -101,14 +101,16 @@ def test_a_failure_is_told_and_ends_the_pass(reader, reports):
 
 
 def test_whoever_watches_may_fail_without_an_end_to_the_reading(caplog, monkeypatch):
-    monkeypatch.setattr("actwidgets.background.REPORT_INTERVAL_S", float("inf"))  # but at the end
+    monkeypatch.setattr(
+        "actwidgets.session.tasks.REPORT_INTERVAL_S", float("inf")
+    )  # but at the end
     told = []
 
     def fails(reading):
         told.append(reading.n_read)
         raise ZeroDivisionError("of a watcher")
 
-    reader = BackgroundReader(fails)
+    reader = TaskQueue(fails)
     for layer in ("conv", "dense"):
         wanted = _Pass(layer)
         wanted.go.set()
@@ -162,7 +164,7 @@ def test_what_may_not_be_read_is_neither_read_nor_told():
         asked.append(bool(allowed))
         yield bool(allowed)
 
-    reader = BackgroundReader(told.append, turn)
+    reader = TaskQueue(told.append, turn)
     wanted = _Pass("conv")
     wanted.go.set()
     reader.read(wanted)
@@ -176,7 +178,7 @@ def test_what_may_not_be_read_is_neither_read_nor_told():
 
 
 def test_what_was_read_before_it_had_to_wait_is_told(monkeypatch):
-    monkeypatch.setattr(background, "REPORT_INTERVAL_S", float("inf"))
+    monkeypatch.setattr(tasks, "REPORT_INTERVAL_S", float("inf"))
     told, asked = threading.Event(), []
     reports = []
 
@@ -189,7 +191,7 @@ def test_what_was_read_before_it_had_to_wait_is_told(monkeypatch):
         reports.append(reading.n_read)
         told.set()
 
-    reader = BackgroundReader(report, turn)
+    reader = TaskQueue(report, turn)
     wanted = _Pass("conv")
     wanted.go.set()
     reader.read(wanted)

@@ -15,7 +15,7 @@ FILE = Path(__file__).parents[1] / "actwidgets" / "data" / "demo_model.keras"
 
 @pytest.fixture(scope="module")
 def model():
-    from actwidgets.probe.demo_model import demo_model
+    from actwidgets.probe.functions import demo_model
 
     return demo_model()
 
@@ -25,7 +25,7 @@ def digits():
     return load_dataset("digits")
 
 
-def test_it_recognises_unseen_digits(model, digits):
+def test_it_recognizes_unseen_digits(model, digits):
     predicted = model.predict(digits.x_test, verbose=0)
     np.testing.assert_allclose(predicted.sum(axis=1), 1, atol=1e-5)
     assert (predicted.argmax(axis=1) == digits.y_test).mean() > 0.97
@@ -54,7 +54,7 @@ def test_the_file_says_nothing_that_keras_3_10_refuses():
 
 
 def test_each_call_gives_a_model_of_its_own(model):
-    from actwidgets.probe.demo_model import demo_model
+    from actwidgets.probe.functions import demo_model
 
     other = demo_model()
     other.set_weights([np.zeros_like(weights) for weights in other.get_weights()])

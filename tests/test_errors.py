@@ -72,9 +72,9 @@ def test_no_field_of_a_session_is_refused_in_numpys_words(name):
         lambda: aw.Ablation("conv", units=np.int64(5)),
         lambda: aw.Ablation("conv", units=(1,), scale=np.str_("a")),
         lambda: aw.Ablation(np.int64(5), units=(1,)),
-        lambda: aw.Disturbance(noise=np.str_("a")),
-        lambda: aw.Disturbance(patch=(np.int64(1), np.int64(2))),
-        lambda: aw.Disturbance(seed=np.float64(1.5)),
+        lambda: aw.Perturbation(noise=np.str_("a")),
+        lambda: aw.Perturbation(patch=(np.int64(1), np.int64(2))),
+        lambda: aw.Perturbation(seed=np.float64(1.5)),
         lambda: aw.Recorder(FakeProbe(), "/nowhere", every=("batches", np.float64(-5))),
     ],
 )
@@ -87,7 +87,7 @@ def test_nor_is_any_other_value(make):
 def test_what_is_kept_of_them_is_a_plain_number():
     kept = [
         aw.Ablation(np.str_("conv"), units=(np.int64(1),), scale=np.float32(0.5)),
-        aw.Disturbance(noise=np.float32(0.5), patch=np.array([1, 2, 3, 4]), seed=np.int64(3)),
+        aw.Perturbation(noise=np.float32(0.5), patch=np.array([1, 2, 3, 4]), seed=np.int64(3)),
     ]
     session = _session()
     choice = {"sample": np.int64(2), "unit": np.int64(1), "threshold": np.float32(0.5)}

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import DataError
-from actwidgets.linked_sessions import LinkedSessions
-from actwidgets.session import Session
+from actwidgets.session.session import LinkedSessions, Session
 
 
 class _Narrow(FakeProbe):

@@ -11,7 +11,7 @@ import urllib.request
 import psutil
 import pytest
 
-from actwidgets import __main__ as cli
+from actwidgets import __main__
 
 
 def test_notebooks_are_copied_and_nobodys_work_is_overwritten(tmp_path):
@@ -19,37 +19,37 @@ def test_notebooks_are_copied_and_nobodys_work_is_overwritten(tmp_path):
     source.mkdir()
     (source / "01_quickstart.ipynb").write_text("first")
     (source / "02_more.ipynb").write_text("second")
-    assert cli.copy_notebooks(source, folder) == []
+    assert __main__.copy_notebooks(source, folder) == []
     (folder / "02_more.ipynb").write_text("my notes")
     (folder / "01_quickstart.ipynb").unlink()
-    assert cli.copy_notebooks(source, folder) == ["02_more.ipynb"]
+    assert __main__.copy_notebooks(source, folder) == ["02_more.ipynb"]
     assert (folder / "01_quickstart.ipynb").read_text() == "first"
     assert (folder / "02_more.ipynb").read_text() == "my notes"
 
 
 def test_the_tutorial_is_shipped():
-    assert (cli.shipped_notebooks() / cli.FIRST_NOTEBOOK).is_file()
+    assert (__main__.shipped_notebooks() / __main__.FIRST_NOTEBOOK).is_file()
 
 
 def test_where_one_may_not_write_another_folder_is_taken(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    assert cli.default_folder().name == "actwidgets-demo"
+    assert __main__.default_folder().name == "actwidgets-demo"
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert cli.default_folder().is_dir()
+    assert __main__.default_folder().is_dir()
 
 
 def test_without_jupyterlab_it_says_what_to_install(monkeypatch, capsys):
-    monkeypatch.setattr(cli.importlib.util, "find_spec", lambda name: None)
-    assert cli.main(["demo"]) == 1
+    monkeypatch.setattr(__main__.importlib.util, "find_spec", lambda name: None)
+    assert __main__.main(["demo"]) == 1
     assert 'pip install "actwidgets[lab]"' in capsys.readouterr().err
 
 
 def test_a_port_that_is_taken_is_refused_in_a_sentence(capsys, tmp_path):
-    with cli.socket.socket() as taken:
+    with __main__.socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        assert cli.main(["demo", "--port", str(port), "--folder", str(tmp_path)]) == 1
+        assert __main__.main(["demo", "--port", str(port), "--folder", str(tmp_path)]) == 1
     assert f"cannot use port {port}" in capsys.readouterr().err
 
 

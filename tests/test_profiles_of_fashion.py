@@ -6,7 +6,7 @@ from fashion_cnn import build
 from real_data import require_data
 
 import actwidgets as aw
-from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core.accumulators import summarize
 
 pytestmark = pytest.mark.keras
 BATCH = 250  # divides everything, so that all ways run the same batches
@@ -68,7 +68,7 @@ def test_whole_in_plain_numpy_is_the_same(model, data):
     streamed = aw.class_profiles(model, x, y, batch_size=BATCH)
     for layer in streamed.layers:
         values = aw.activations(model, x, layers=layer, batch_size=BATCH)[layer]
-        whole = summarise(values)
+        whole = summarize(values)
         for index in range(10):
             mine = y == index
             assert streamed.counts[index] == mine.sum()

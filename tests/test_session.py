@@ -8,7 +8,7 @@ from fakes import FakeProbe, begin_when_waited_for
 
 from actwidgets.core.selection import Selection
 from actwidgets.errors import DataError, SelectionError, ShapeError
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 
 
 def _record(session, name="selection"):

@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, LinearSlice
 
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, ModelError, SelectionError
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 
 WEIGHTS = FakeProbe().slice.weights
 
@@ -69,7 +69,7 @@ def test_curves_are_those_of_the_map(session):
 def test_they_follow_the_disturbance(session):
     session.samples = (3,)
     plain = session.attributions.get("gradient_x_input", target=0)
-    session.disturbance = Disturbance(brightness=0.25)
+    session.disturbance = Perturbation(brightness=0.25)
     lit = session.attributions.get("gradient_x_input", target=0)
     wanted = session._samples.disturbed((3,), session.disturbance) * WEIGHTS
     np.testing.assert_allclose(lit.values, wanted, rtol=1e-5)
@@ -85,7 +85,7 @@ def test_refresh_forgets_them(session, probe):
 
 
 def test_other_weights_are_noticed_without_refresh(session, probe, monkeypatch):
-    monkeypatch.setattr("actwidgets.session_attributions.LOOK_EVERY_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.LOOK_EVERY_S", 0)
     probe.fingerprint = lambda: (1,)
     attributions = Session(probe, session._samples.x, None).attributions
     attributions.get("gradient")
@@ -157,7 +157,7 @@ def test_scores_of_the_other_kind_are_another_map(session):
 
 def test_the_predicted_class_is_that_of_the_sample_as_it_is_shown(session):
     session.samples = (3, 4)
-    session.disturbance = Disturbance(brightness=0.05)
+    session.disturbance = Perturbation(brightness=0.05)
     wanted = session.outputs((3, 4), as_shown=True).argmax(axis=1)
     assert not np.array_equal(wanted, session.outputs((3, 4)).argmax(axis=1))
     np.testing.assert_array_equal(session.attributions.get("gradient").target, wanted)
@@ -176,24 +176,24 @@ class RandomSlice(LinearSlice):
     def reset(self):
         self.weights = WEIGHTS
 
-    def randomise(self, _layer):
+    def randomize(self, _layer):
         self.weights = WEIGHTS[::-1] ** 2
 
 
 def test_the_check_of_random_weights_is_kept_beside_the_map(session, probe):
     asked = {}
 
-    def randomised_slice(layer, output, **more):
+    def randomized_slice(layer, output, **more):
         asked.update(layer=layer, output=output, **more)
         return RandomSlice()
 
-    probe.randomised_slice = randomised_slice
+    probe.randomized_slice = randomized_slice
     plain = session.attributions.get("gradient")
-    found = session.attributions.randomisation("gradient")
+    found = session.attributions.randomization("gradient")
     assert found.stages == ("", "conv")
     assert found.similarity[0] == 1
     assert found.similarity[1] < 0.9
-    assert session.attributions.randomisation("gradient") is found
+    assert session.attributions.randomization("gradient") is found
     assert session.attributions.get("gradient") is plain
     assert asked["memory_budget_bytes"] == session.memory_budget_bytes // 4
 

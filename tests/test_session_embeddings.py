@@ -5,10 +5,10 @@ import psutil
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.embeddings.embedding_process import EmbeddingProcess
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.embedding_process import EmbeddingProcess
+from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import DataError, LayerError
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 
 
 class _Noisy(FakeProbe):
@@ -147,8 +147,8 @@ def test_maps_beyond_the_budget_give_way_to_their_means(images):
     session = Session(_Noisy(), images, memory_budget_bytes=4 * 4 * 200 * 40)
     found = session.embeddings.get("maps")
     assert "means of its maps" in found.note
-    centred = images.mean(axis=(1, 2, 3)) - images.mean()
-    np.testing.assert_allclose(np.abs(found.points[:, 0]), np.abs(centred), atol=1e-5)
+    centered = images.mean(axis=(1, 2, 3)) - images.mean()
+    np.testing.assert_allclose(np.abs(found.points[:, 0]), np.abs(centered), atol=1e-5)
     assert "means of 2×2 pixels" in session.embeddings.get().note
 
 
@@ -163,7 +163,7 @@ def test_two_raw_features_are_pixels_or_units(noisy, images):
     assert len(set(picked)) == 2
 
 
-def test_colours_have_their_numbers(noisy, images):
+def test_colors_have_their_numbers(noisy, images):
     predicted = noisy.embeddings.predicted(n_points=50)
     np.testing.assert_array_equal(predicted, noisy.predicted_classes(range(0, 200, 4)))
     values = noisy.embeddings.unit_values("maps", 0)

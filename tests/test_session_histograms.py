@@ -2,10 +2,10 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.training.histogram import histogram
-from actwidgets.core.training.turns import Turns
+from actwidgets.core.histograms import histogram
 from actwidgets.errors import DataError, LayerError
-from actwidgets.session import Session
+from actwidgets.session.session import Session
+from actwidgets.training.step_gate import StepGate
 
 
 def _grow(probe, factor):
@@ -59,7 +59,7 @@ def test_of_many_samples_some_are_drawn_all_over_and_the_same_each_time(probe):
 
 def test_while_the_model_is_trained_few_samples_are_run_but_for_what_is_remembered(probe):
     x = np.zeros((400, 6, 8, 1), np.float32)
-    probe.turns = Turns()
+    probe.turns = StepGate()
     session = Session(probe, x, np.arange(400) % 2)
     probe.turns.begin_training(lambda: True)
     assert session.histograms.activations("dense").n_values == 32 * 5
@@ -97,7 +97,7 @@ def test_a_moment_is_kept_while_the_weights_go_on(session, probe):
 
 
 def test_all_of_a_moment_is_of_the_same_weights(session, probe):
-    probe.turns = Turns()
+    probe.turns = StepGate()
     looking, tell = [], probe.weights
 
     def weights(layer):

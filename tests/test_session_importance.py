@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
-from actwidgets import session_importance
-from actwidgets.core.importance.importance_pass import ImportancePass
-from actwidgets.core.importance.unit_importance import MEASURES
+from actwidgets.core.unit_importance import MEASURES
 from actwidgets.errors import DataError
-from actwidgets.session import Session
+from actwidgets.session import importance
+from actwidgets.session.importance import ImportancePass
+from actwidgets.session.session import Session
 
 UNITS = "<units>"
 
@@ -33,9 +33,7 @@ class _Gated(PlantedProbe):
 
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch):
-    monkeypatch.setattr(
-        session_importance, "ImportancePass", functools.partial(ImportancePass, n_trees=25)
-    )
+    monkeypatch.setattr(importance, "ImportancePass", functools.partial(ImportancePass, n_trees=25))
 
 
 @pytest.fixture
@@ -190,7 +188,7 @@ def test_closing_the_session_stops_it():
 
 
 def test_ablations_of_the_session_are_not_in_force(session):
-    from actwidgets.core.interventions.ablation import Ablation
+    from actwidgets.core.ablation import Ablation
 
     whole = session.importance.get()
     other = Session(PlantedProbe(), *planted_samples(), class_names=("a", "b"))
@@ -238,7 +236,7 @@ def test_a_probe_that_cannot_be_edited_is_measured_without_ablation():
 
 
 def test_units_whose_number_varies_are_refused(probe):
-    from actwidgets.core.layer_info import LayerInfo
+    from actwidgets.core.layers import LayerInfo
 
     probe.layers = (LayerInfo("ragged", "Dense", (None, None), None, 0),)
     session = Session(probe, *planted_samples())

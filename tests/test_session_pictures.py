@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.receptive_field import AxisField, ReceptiveField
+from actwidgets.core.layers import AxisField, ReceptiveField
 from actwidgets.errors import DataError, ShapeError
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.top_samples import TopSamples

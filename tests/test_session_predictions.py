@@ -5,13 +5,13 @@ import pytest
 import traitlets
 from fakes import FakeProbe
 
-from actwidgets.core import probes
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.interventions.disturbance import Disturbance
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.predictions.prediction_pass import STEP
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, LayerError, SelectionError
-from actwidgets.session import Session
+from actwidgets.probe import base
+from actwidgets.session.passes import STEP
+from actwidgets.session.session import Session
 
 
 class _Editable(FakeProbe):
@@ -71,7 +71,7 @@ def test_a_partial_result_is_finished_in_the_background(data):
 
 
 def test_a_cancelled_pass_goes_no_further_until_it_is_resumed(monkeypatch):
-    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 40 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
     session._give_way()
@@ -87,7 +87,7 @@ def test_a_cancelled_pass_goes_no_further_until_it_is_resumed(monkeypatch):
 
 
 def test_a_pass_that_others_finish_is_reported_as_complete(monkeypatch):
-    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 20 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
     session._give_way()
@@ -153,7 +153,7 @@ def test_the_mean_of_a_unit_leaves_nan_out(data, layer):
 def test_a_disturbance_is_of_the_samples_on_show(session):
     session.samples = (6,)
     plain, picture = session.maps().copy(), session.pictures().copy()
-    session.disturbance = Disturbance(brightness=-1.0)
+    session.disturbance = Perturbation(brightness=-1.0)
     assert session.maps().max() == 0
     assert not session.pictures().any()
     assert session.predictions_on_show().argmax() == 0
@@ -196,13 +196,13 @@ def test_scores_of_all_samples_are_told_once_and_not_of_other_weights(data):
 
 def test_means_are_looked_for_once_for_all_that_is_done_to_a_layer(session, monkeypatch):
     asked = []
-    original = probes.summaries
+    original = base.summaries
 
     def summaries(probe, layers, *args, **options):
         asked.append(layers)
         return original(probe, layers, *args, **options)
 
-    monkeypatch.setattr(probes, "summaries", summaries)
+    monkeypatch.setattr(base, "summaries", summaries)
     session.predictions(ablated=False)
     for scale in (0.0, 0.5, 2.0):
         session.ablations = (Ablation("dense", (0,), scale, "mean"), Ablation("conv", (1,)))
@@ -216,7 +216,7 @@ def test_means_are_looked_for_once_for_all_that_is_done_to_a_layer(session, monk
 
 
 def test_predictions_of_disturbed_samples_follow_the_ablations(session):
-    session.select(samples=(4,), disturbance=Disturbance(brightness=0.001))
+    session.select(samples=(4,), disturbance=Perturbation(brightness=0.001))
     assert session.predictions_on_show().argmax() == 1
     session.ablations = Ablation("dense", (0,))
     assert session.predictions_on_show().argmax() == 0
@@ -266,7 +266,7 @@ def test_fields_of_two_sessions_may_be_linked(session, data):
     links = [traitlets.link((session, name), (other, name)) for name in ("ablations", "samples")]
     links.append(traitlets.link((session, "disturbance"), (other, "disturbance")))
     session.ablations = [Ablation("dense", (1,))]
-    other.select(disturbance=Disturbance(noise=0.5), samples=[4, 5])
+    other.select(disturbance=Perturbation(noise=0.5), samples=[4, 5])
     assert other.ablations == (Ablation("dense", (1,)),)
     assert session.selection == other.selection
     for each in links:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from actwidgets.core.array_like import as_arrays
+from actwidgets.core.arrays import as_arrays
 from actwidgets.core.labels import label_array
 from actwidgets.errors import DataError, ShapeError
 

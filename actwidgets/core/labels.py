@@ -6,7 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actwidgets.core.array_like import (
+from actwidgets.core.arrays import (
+    Array,
+    Integers,
     as_array,
     column_values,
     columns_of,
@@ -14,8 +16,7 @@ from actwidgets.core.array_like import (
     is_column,
     is_table,
 )
-from actwidgets.core.arrays import Array, Integers
-from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import DataError, ShapeError
 
 

@@ -1,4 +1,4 @@
-"""The samples a session looks at: inputs, labels, and how the inputs look as pictures."""
+"""The samples a session looks at: inputs, labels, and how the inputs look."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,10 +10,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches
-from actwidgets.core.array_like import as_array, as_arrays, feature_names
-from actwidgets.core.arrays import Array, Bools, Floats, finite_range
-from actwidgets.core.input_axes import Axes, axes_of_input, checked_axes, require_inputs
-from actwidgets.core.interventions.disturbance import Disturbance, disturb
+from actwidgets.core.arrays import (
+    Array,
+    Bools,
+    Floats,
+    as_array,
+    as_arrays,
+    feature_names,
+    finite_range,
+)
 from actwidgets.core.labels import (
     class_indices,
     class_labels,
@@ -22,17 +27,21 @@ from actwidgets.core.labels import (
     multi_hot,
     order_of_names,
 )
-from actwidgets.core.pictures.images import Pixels, text_pictures, to_rgb
-from actwidgets.core.pictures.picture_inputs import (
+from actwidgets.core.output_kind import SIGMOID, SOFTMAX, OutputKind, are_targets
+from actwidgets.core.perturbation import Perturbation, perturb
+from actwidgets.errors import DataError, ShapeError
+from actwidgets.images.encode import Pixels, text_pictures, to_rgb
+from actwidgets.images.inputs import (
+    Axes,
     PictureInput,
+    axes_of_input,
+    checked_axes,
     checked_image_shape,
     holds_text,
     picture_inputs,
+    require_inputs,
     side_by_side,
 )
-from actwidgets.core.predictions.output_kind import SIGMOID, SOFTMAX, OutputKind, are_targets
-from actwidgets.core.sample_shapes import fits
-from actwidgets.errors import DataError, ShapeError
 
 _RANGE_SAMPLES = 1000  # enough to know the range of pixel values
 
@@ -49,7 +58,7 @@ class Samples:
         max_samples: How many samples of a stream are kept. Arrays are used whole, uncopied.
         image_shape: `(rows, columns)` or `(rows, columns, channels)`, row by row, of the
             pictures that samples given as vectors are. None takes vectors whose length is the
-            square of 8 or more for square grey pictures, () takes none for pictures. They are
+            square of 8 or more for square gray pictures, () takes none for pictures. They are
             shown so; `x` and `rows` stay vectors.
         axes: What the axes of samples are, as in `checked_axes`; by default what `read_inputs`
             is told, or else what their number says.
@@ -135,7 +144,7 @@ class Samples:
     def _read_pictures(self, found: tuple[PictureInput, ...]) -> None:
         self._pictures = found
         self._ranges: dict[int, tuple[float, float]] = {}
-        self._kept: tuple[Disturbance, Array, Array] | None = None
+        self._kept: tuple[Perturbation, Array, Array] | None = None
 
     @property
     def _image_shape(self) -> tuple[int, ...]:
@@ -363,7 +372,7 @@ class Samples:
         """The inputs of some samples, in the structure of `x`."""
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
-    def disturbed(self, rows: ArrayLike, disturbance: Disturbance) -> Any:
+    def disturbed(self, rows: ArrayLike, disturbance: Perturbation) -> Any:
         """The same with the first image input disturbed; without one, as they are."""
         inputs = self.rows(rows)
         if disturbance.changes_nothing or not self.picture_shape:
@@ -373,7 +382,7 @@ class Samples:
         images = self._disturb(self.images(rows), disturbance)
         return batches.with_part(inputs, first.place, first.values(images, given))
 
-    def _disturb(self, images: Array, disturbance: Disturbance) -> Array:
+    def _disturb(self, images: Array, disturbance: Perturbation) -> Array:
         """Images of the same shape, which may have no channel axis; read-only.
 
         The last ones are kept: maps, predictions and pictures all ask for the same.
@@ -383,7 +392,7 @@ class Samples:
             return kept[2]
         whole = images if images.ndim == 4 else images[..., None]
         low, high = self._range(self._pictures[0])
-        found = disturb(whole, disturbance, low, high).reshape(images.shape)
+        found = perturb(whole, disturbance, low, high).reshape(images.shape)
         found.flags.writeable = False
         self._kept = disturbance, images, found
         return found
@@ -444,10 +453,10 @@ class Samples:
     def pictures(
         self,
         rows: Sequence[int],
-        disturbance: Disturbance | None = None,
+        disturbance: Perturbation | None = None,
         name: str | Sequence[str] | None = None,
     ) -> Pixels:
-        """The same as colours: `(sample, row, column, 3)` uint8, one scale for all samples.
+        """The same as colors: `(sample, row, column, 3)` uint8, one scale for all samples.
 
         Samples that hold nothing but text are written out. Of several image inputs, all are
         shown side by side, unless one or some are named.
@@ -457,7 +466,7 @@ class Samples:
         return side_by_side([self._drawn(each, rows, disturbance) for each in chosen])
 
     def _drawn(
-        self, picture: PictureInput, rows: Sequence[int], disturbance: Disturbance | None
+        self, picture: PictureInput, rows: Sequence[int], disturbance: Perturbation | None
     ) -> Pixels:
         images = self.images(rows, picture.name)
         if holds_text(self._part(picture)):
@@ -510,3 +519,53 @@ def _first_of_stream(x: Any, y: Any, max_samples: int) -> tuple[Any, Any]:
     if any(label is None for label in labels):
         return inputs, None
     return inputs, np.concatenate(labels)[rows]
+
+
+Shape = Sequence[int | None]
+
+
+def told_of_shape(name: str, wanted: Shape, given: Sequence[int]) -> str:
+    """One sentence, with what turns the samples into what is wanted where that can be guessed.
+
+    Args:
+        name: What the samples are called.
+        wanted: Shape of one sample; None where any length goes.
+        given: Shape of one sample that was given.
+    """
+    sentence = (
+        f"{name} must hold samples of shape {_told(wanted)}; got samples of shape {_told(given)}"
+    )
+    guess = _guess(name, tuple(wanted), tuple(given))
+    return f"{sentence}: {guess}" if guess else sentence
+
+
+def _guess(name: str, wanted: tuple[int | None, ...], given: tuple[int, ...]) -> str:
+    if wanted[-1:] == (1,) and fits(wanted, (*given, 1)):
+        return f"the last axis is missing, which {name}[..., None] adds"
+    if len(given) == len(wanted) - 1 and fits(wanted[1:], given):
+        return f"if this is one sample alone, give {name}[None]"
+    if given[-1:] == (1,) and fits(wanted, given[:-1]):
+        return f"there is an axis too many, which {name}[..., 0] takes away"
+    if len(given) == len(wanted) == 3:
+        rows, columns, channels = given
+        if fits(wanted, (columns, rows, channels)):
+            return f"rows and columns are swapped, which np.swapaxes({name}, 1, 2) mends"
+        if fits(wanted, (columns, channels, rows)):
+            return f"the channels come first, which np.moveaxis({name}, 1, -1) mends"
+    known = [axis for axis in wanted if axis is not None]
+    if len(known) == len(wanted) != len(given) > 0 and math.prod(given) == math.prod(known):
+        lengths = ", ".join(map(str, wanted))
+        return f"these are as many numbers, which {name}.reshape(-1, {lengths}) puts in shape"
+    return ""
+
+
+def fits(wanted: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+    """Whether lengths are those wanted, where None goes with any."""
+    return len(wanted) == len(given) and all(
+        axis in (None, length) for axis, length in zip(wanted, given, strict=True)
+    )
+
+
+def _told(shape: Shape) -> str:
+    lengths = ["any" if axis is None else str(axis) for axis in shape]
+    return f"({lengths[0]},)" if len(lengths) == 1 else f"({', '.join(lengths)})"

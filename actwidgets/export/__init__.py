@@ -1,1 +1,1 @@
-"""What leaves the notebook: figures, animations, event files."""
+"""What leaves the notebook: files, animations, TensorBoard."""

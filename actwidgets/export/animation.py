@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from actwidgets.core.atomic_file import replacing, require_suffix
+from actwidgets.core.files import replacing, require_suffix
 from actwidgets.errors import DataError
-from actwidgets.finishing import all_work, finish
+from actwidgets.session.session import all_work, finish
 
 Pixels = NDArray[np.uint8]
 Rgb = tuple[int, int, int]

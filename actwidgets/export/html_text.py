@@ -19,8 +19,8 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Annotation
 from matplotlib.textpath import text_to_path
 
-from actwidgets.core.pictures.colormaps import css_colour
 from actwidgets.export.animation import THEME_COLORS
+from actwidgets.images.colormap import css_color
 
 CSS_DPI = 96
 PT = 72 / CSS_DPI  # points in a CSS pixel
@@ -46,7 +46,7 @@ class Theme:
 
 
 THEMES = {
-    name: Theme(css_colour(background), foreground, css_colour(faint), rule)
+    name: Theme(css_color(background), foreground, css_color(faint), rule)
     for name, foreground, rule in (("light", "#212121", "#bdbdbd"), ("dark", "#f2f2f2", "#5f5f5f"))
     for background, faint in [THEME_COLORS[name]]
 }

@@ -15,8 +15,8 @@ from matplotlib.spines import Spine
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR, css_colour
 from actwidgets.export.html_text import PT, Block, Canvas, Style, color_of, cut, px
+from actwidgets.images.colormap import FRAME_COLOR, css_color
 
 log = logging.getLogger(__name__)
 MISSING = "#c8c8c8"  # cells without a value
@@ -80,7 +80,7 @@ class _Plot:
             (left, right), (low, high) = sorted(brush.selected_x), sorted(brush.selected_y)
             corner = Rectangle(
                 (left, low), right - left, high - low, fill=False, zorder=3,
-                edgecolor=css_colour(FRAME_COLOUR), linewidth=2 * PT,
+                edgecolor=css_color(FRAME_COLOR), linewidth=2 * PT,
             )  # fmt: skip
             self._axes_of(brush.x_scale, brush.y_scale).add_patch(corner)
 

@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core.arrays import Array
-from actwidgets.core.folders import require_writable
-from actwidgets.core.pictures.map_sheet import map_sheet
-from actwidgets.core.probes import Probe, weights
-from actwidgets.core.training.epoch_count import EpochCount
-from actwidgets.core.training.histogram import Histogram, histogram, shared_bins
-from actwidgets.core.training.interval import Interval
-from actwidgets.core.training.listener import Moment
+from actwidgets.core.files import require_writable
+from actwidgets.core.histograms import Histogram, histogram, shared_bins
 from actwidgets.errors import ActwidgetsError, DataError
+from actwidgets.images.tile_grid import map_sheet
+from actwidgets.probe.base import Probe, weights
+from actwidgets.training.events import EpochCount, Interval, TrainingMoment
 
 N_BINS = 64  # TensorBoard brings them down to 30 by itself
 MAX_EDGE = np.finfo(np.float64).max
@@ -85,7 +83,7 @@ class EventWriter:
         maps: Array,
         activations: Array | Histogram,
         weights: Mapping[str, Array | Histogram],
-        scaling: str = "per layer",
+        normalize: str = "per layer",
     ) -> None:
         """Write what is told of a layer: `maps/conv_1`, `weights/conv_1/kernel` and so on.
 
@@ -95,7 +93,7 @@ class EventWriter:
             maps: Outputs `(sample, …, unit)` to be shown; where empty there is no picture.
             activations: Whose distribution is shown.
             weights: The same by name.
-            scaling: What one color scale of the picture covers.
+            normalize: What one color scale of the picture covers.
 
         Raises:
             OSError: It cannot be written, as on a full disk.
@@ -103,7 +101,7 @@ class EventWriter:
         from tensorboard.plugins.image import metadata
 
         if maps.size:
-            sheet = map_sheet(maps, scaling)
+            sheet = map_sheet(maps, normalize)
             height, width = sheet.codes.shape
             image = [f"{width}".encode(), f"{height}".encode(), sheet.png()]
             told = metadata.create_summary_metadata(display_name=None, description=str(sheet))
@@ -191,7 +189,7 @@ class EventListener:
         x: Samples: one batch.
         n_pictures: How many of them, the first, are in the pictures.
         every: How often maps and histograms are written.
-        scaling: What one color scale of a picture covers.
+        normalize: What one color scale of a picture covers.
 
     Attributes:
         probe: Of the model, once it is known.
@@ -206,25 +204,25 @@ class EventListener:
         *,
         n_pictures: int,
         every: Interval,
-        scaling: str = "per layer",
+        normalize: str = "per layer",
     ) -> None:
         self.probe: Probe | None = None
         self.error = ""
         self._open_writer = open_writer
         self._writer: EventWriter | None = None
         self._layers, self._x = tuple(layers), x
-        self._n_pictures, self._every, self._scaling = n_pictures, every, scaling
+        self._n_pictures, self._every, self._normalize = n_pictures, every, normalize
         self._count = EpochCount()
         self._is_first_step_next = False
-        self._tried, self._tried_s = Moment(), 0.0
+        self._tried, self._tried_s = TrainingMoment(), 0.0
         self._last_written: int | None = None  # place on the axis
 
-    def begins(self, moment: Moment) -> None:
+    def begins(self, moment: TrainingMoment) -> None:
         """Note that steps are counted from 0 again."""
         self._count.begin(moment)
         self._is_first_step_next = True
 
-    def before_step(self, moment: Moment) -> None:
+    def before_step(self, moment: TrainingMoment) -> None:
         """Write the state before all training."""
         if not self._is_first_step_next:
             return
@@ -233,23 +231,23 @@ class EventListener:
         if self._last_written is None:
             self._write_layers(self._tried)
 
-    def after_step(self, moment: Moment) -> None:
+    def after_step(self, moment: TrainingMoment) -> None:
         """Write, where the interval is one of batches or seconds and it is time."""
         now = self._count.after_step(moment)
         if self._every.unit != "epochs" and self._is_due(now):
             self._write_metrics("batch_metrics", now)
             self._write_layers(now)
 
-    def after_epoch(self, moment: Moment) -> None:
+    def after_epoch(self, moment: TrainingMoment) -> None:
         """Write the metrics; and the rest, where it is time."""
         now = self._count.after_epoch(moment)
         self._write_metrics("metrics", now)
         if self._every.unit == "epochs" and self._is_due(now):
             self._write_layers(now)
 
-    def ends(self, moment: Moment) -> None:
+    def ends(self, moment: TrainingMoment) -> None:
         """Write the state after the training, where that has not been done."""
-        now = Moment(math.floor(self._count.epoch), self._count.step)
+        now = TrainingMoment(math.floor(self._count.epoch), self._count.step)
         if self._last_written != self._place(now):
             self._write_layers(now)
         if self._writer is not None:  # another is made where there is another training
@@ -260,7 +258,7 @@ class EventListener:
         """Keep why something was not written."""
         self.error = f"could not write to TensorBoard's log: {failure}"
 
-    def _is_due(self, now: Moment) -> bool:
+    def _is_due(self, now: TrainingMoment) -> bool:
         now_s, last = time.monotonic(), self._tried
         due = self._every.is_over(
             now.epoch - last.epoch, now.step - last.step, now_s - self._tried_s
@@ -269,7 +267,7 @@ class EventListener:
             self._tried, self._tried_s = now, now_s
         return due
 
-    def _place(self, now: Moment) -> int:
+    def _place(self, now: TrainingMoment) -> int:
         """Where on TensorBoard's axis: an epoch, or a step where the interval is not epochs."""
         return now.epoch if self._every.unit == "epochs" else now.step
 
@@ -278,11 +276,11 @@ class EventListener:
             self._writer = self._open_writer()
         return self._writer
 
-    def _write_metrics(self, group: str, now: Moment) -> None:
+    def _write_metrics(self, group: str, now: TrainingMoment) -> None:
         for name, value in now.metrics.items():
             self._opened().scalar(f"{group}/{name}", self._place(now), value)
 
-    def _write_layers(self, now: Moment) -> None:
+    def _write_layers(self, now: TrainingMoment) -> None:
         assert self.probe is not None, "a model is known before its training"
         writer, place = self._opened(), self._place(now)
         outputs = self.probe.activations(self._layers, self._x)
@@ -293,7 +291,7 @@ class EventListener:
                 maps=outputs[layer][: self._n_pictures],
                 activations=outputs[layer],
                 weights=weights(self.probe, layer),
-                scaling=self._scaling,
+                normalize=self._normalize,
             )
         self._last_written, self.error = place, ""
 
@@ -306,7 +304,7 @@ def to_tensorboard(
     logdir: str | os.PathLike[str],
     *,
     layers: Sequence[str] | None = None,
-    scaling: str = "per layer",
+    normalize: str = "per layer",
 ) -> Path:
     """Write what is recorded so that TensorBoard shows it.
 
@@ -321,7 +319,7 @@ def to_tensorboard(
         logdir: Folder that TensorBoard is started on. In it a folder is made that is named
             like the recording's.
         layers: Names; all that are recorded when omitted.
-        scaling: What one color scale of a picture covers: "per layer", "per map" or
+        normalize: What one color scale of a picture covers: "per layer", "per map" or
             "symmetric".
 
     Returns:
@@ -351,7 +349,7 @@ def to_tensorboard(
     writer = EventWriter(folder)
     try:
         with closing(writer):
-            _write_recording(writer, recording, names, scaling)
+            _write_recording(writer, recording, names, normalize)
     except BaseException as failure:
         writer.path.unlink(missing_ok=True)
         if isinstance(failure, OSError):
@@ -361,7 +359,7 @@ def to_tensorboard(
 
 
 def _write_recording(
-    writer: EventWriter, recording: Any, names: Sequence[str], scaling: str
+    writer: EventWriter, recording: Any, names: Sequence[str], normalize: str
 ) -> None:
     infos = recording.snapshots
     places = _places(infos)
@@ -374,7 +372,7 @@ def _write_recording(
                 maps=recording.activations(name, at),
                 activations=recording.activation_histogram(name, at),
                 weights=recording.weight_histograms(name, at),
-                scaling=scaling,
+                normalize=normalize,
             )
     writer.wall_time = None
     for name in names:

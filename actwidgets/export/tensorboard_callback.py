@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from actwidgets.core import batches
-from actwidgets.core.folders import require_writable
-from actwidgets.core.pictures.colour_codes import value_range
+from actwidgets.core.files import require_writable
 from actwidgets.core.samples import Samples
-from actwidgets.core.training.interval import interval
 from actwidgets.errors import DataError
 from actwidgets.export.tensorboard import EventListener, EventWriter, require_tensorboard
+from actwidgets.images.colormap import value_range
+from actwidgets.probe.callbacks import ListeningCallback
+from actwidgets.probe.functions import probe_of
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.numbers import probe_of
-from actwidgets.probe.training.listening_callback import ListeningCallback
+from actwidgets.training.events import interval
 
 N_SPREAD = 64  # samples that histograms are made of
 
@@ -42,7 +42,7 @@ class TensorBoardActivations(ListeningCallback):
             of epochs for the first two, and of training steps for the others.
         model: Where it is given, what cannot be done with it is refused here; otherwise when
             it is known, before its training begins.
-        scaling: What one color scale covers: "per layer", "per map" or "symmetric".
+        normalize: What one color scale covers: "per layer", "per map" or "symmetric".
 
     Raises:
         ActwidgetsError: TensorBoard is not installed.
@@ -62,7 +62,7 @@ class TensorBoardActivations(ListeningCallback):
         max_samples: int = 8,
         every: Any = "epoch",
         model: Any = None,
-        scaling: str = "per layer",
+        normalize: str = "per layer",
     ) -> None:
         require_tensorboard()
         self._names = (layers_name,) if isinstance(layers_name, str) else tuple(layers_name)
@@ -70,7 +70,7 @@ class TensorBoardActivations(ListeningCallback):
             raise DataError("layers_name is empty: name at least one layer")
         if max_samples < 1:
             raise DataError(f"max_samples must be at least 1; got {max_samples}")
-        value_range(np.zeros(0), scaling)
+        value_range(np.zeros(0), normalize)
         self._output_dir = Path(output_dir)
         require_writable(self._output_dir)
         self._x = _first_samples(validation_data, max(max_samples, N_SPREAD))
@@ -80,7 +80,7 @@ class TensorBoardActivations(ListeningCallback):
             self._x,
             n_pictures=max_samples,
             every=interval(every),
-            scaling=scaling,
+            normalize=normalize,
         )
         self._watched: Any = None
         self.log_dir: Path | None = None  # of this run, once there is something in it

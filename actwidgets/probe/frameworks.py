@@ -3,14 +3,17 @@
 import functools
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import keras
 import tensorflow as tf
 
 from actwidgets.errors import ModelError
+from actwidgets.training.step_gate import StepGate
 
 
 def frameworks() -> list[Any]:
@@ -186,3 +189,16 @@ def _described(thing: Any) -> str:
     if package in ("builtins", "numpy"):
         return kind.__name__
     return f"{kind.__name__} of {package}"
+
+
+_turns: WeakKeyDictionary[Any, StepGate] = WeakKeyDictionary()
+_finding = threading.Lock()
+
+
+def step_gate_of(model: Any) -> StepGate:
+    """Whose turn it is at the weights of a model; nothing about the model is changed."""
+    with _finding:
+        found = _turns.get(model)
+        if found is None:
+            found = _turns[model] = StepGate()
+        return found

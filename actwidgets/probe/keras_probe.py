@@ -1,33 +1,98 @@
-"""A Keras model as a session sees it: layers, and forward passes over batches."""
+"""A Keras model as a session sees it."""
 
 import copy
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from actwidgets.core.interventions.edits import Edit, combined
-from actwidgets.core.kernels import as_kernels
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.predictions.output_kind import OutputKind, checked_output_is
-from actwidgets.core.profiles.sample_summary import SampleSummary, summarise
-from actwidgets.core.receptive_field import ReceptiveField
-from actwidgets.core.training.listener import TrainingListener
+from actwidgets.core.ablation import Edit, combined
+from actwidgets.core.accumulators import SampleSummary, summarize
+from actwidgets.core.layers import LayerInfo, ReceptiveField
+from actwidgets.core.output_kind import OutputKind, checked_output_is
 from actwidgets.errors import LayerError
-from actwidgets.probe.attributions.keras_slice import KerasSlice
-from actwidgets.probe.attributions.randomised import RandomisedSlice
-from actwidgets.probe.attributions.score_model import MEMORY_BUDGET_BYTES
-from actwidgets.probe.attributions.score_models import ScoreModels
-from actwidgets.probe.edited_slices import EditedSlices, EditedTraces
+from actwidgets.images.kernels import as_kernels
+from actwidgets.probe.callbacks import ListeningCallback, gradient_norms
+from actwidgets.probe.compiled import PositionReduction
+from actwidgets.probe.extractors import EditedExtractor, EditedTraces, FeatureExtractor
 from actwidgets.probe.fingerprint import fingerprint, number_of_settings
-from actwidgets.probe.fold import Fold
-from actwidgets.probe.labels_file import class_names_of
+from actwidgets.probe.frameworks import step_gate_of
 from actwidgets.probe.layer_weights import UnreadableWeightError, effective_weight, layer_weights
+from actwidgets.probe.model_file import class_names_of
 from actwidgets.probe.output_kind import read_output_kind
-from actwidgets.probe.slices import Slices
-from actwidgets.probe.training.gradient_norms import gradient_norms
-from actwidgets.probe.training.listening_callback import ListeningCallback
-from actwidgets.probe.training.model_turns import turns_of
+from actwidgets.probe.randomized import RandomizedKerasScores, RandomizedModel
+from actwidgets.probe.scores import MEMORY_BUDGET_BYTES, KerasScoreFunction, ScoreModel
+from actwidgets.training.events import TrainingListener
+
+
+class ScoreModels:
+    """One traced model for the layers as they are, and one for the last set that was edited.
+
+    Args:
+        model: A built Keras model.
+        training: Whether layers act as they do in training.
+    """
+
+    def __init__(self, model: Any, *, training: bool = False) -> None:
+        self._model, self._training = model, training
+        self._kept: dict[Any, ScoreModel] = {}
+        self._making = threading.Lock()
+
+    def of(
+        self, slices: FeatureExtractor | EditedExtractor, memory_budget_bytes: int
+    ) -> ScoreModel:
+        """The model whose layers these are.
+
+        Raises:
+            ModelError: It cannot be differentiated.
+        """
+        inputs, numbers = _inputs(slices)
+        edited = getattr(inputs, "edited", ())
+        key = tuple(output.name for output in edited), memory_budget_bytes
+        with self._making:
+            if key not in self._kept:
+                for other in [each for each in self._kept if bool(each[0]) == bool(edited)]:
+                    del self._kept[other]
+                self._kept[key] = ScoreModel(
+                    self._model,
+                    inputs,
+                    slices.layer_index,
+                    training=self._training,
+                    memory_budget_bytes=memory_budget_bytes,
+                )
+            return self._kept[key].with_numbers(numbers)
+
+    def forget(self) -> None:
+        """Trace anew when something is wanted."""
+        with self._making:
+            self._kept.clear()
+
+    def randomized(
+        self, slices: FeatureExtractor | EditedExtractor, memory_budget_bytes: int, seed: int
+    ) -> RandomizedModel:
+        """The same with weights of its own, which can be made random.
+
+        Raises:
+            ModelError: Its weights cannot be exchanged.
+        """
+        inputs, numbers = _inputs(slices)
+        made = RandomizedModel(
+            self._model,
+            inputs,
+            slices.layer_index,
+            seed=seed,
+            training=self._training,
+            memory_budget_bytes=memory_budget_bytes,
+        )
+        return made.with_numbers(numbers)
+
+
+def _inputs(slices: FeatureExtractor | EditedExtractor) -> tuple[Any, Any]:
+    if isinstance(slices, EditedExtractor):
+        return slices.edited_inputs, slices.numbers
+    return slices.inputs, ()
+
 
 _KERNELS = ("depthwise_kernel", "kernel")
 
@@ -62,15 +127,15 @@ class KerasProbe:
         warm: bool = False,
     ) -> None:
         self._model = model
-        slices = Slices(model, like, training=training, warm=warm)
+        slices = FeatureExtractor(model, like, training=training, warm=warm)
         self._settings = number_of_settings(model)
-        self.turns = turns_of(model)
-        self._slices: Slices | EditedSlices = slices
+        self.turns = step_gate_of(model)
+        self._slices: FeatureExtractor | EditedExtractor = slices
         self._whole = slices
         self._score_models = ScoreModels(model, training=training)
         self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()
-        self.layers: tuple[LayerInfo, ...] = slices.catalogue.layers
-        output = slices.catalogue.head(head)
+        self.layers: tuple[LayerInfo, ...] = slices.layer_index.layers
+        output = slices.layer_index.head(head)
         self._head = output.name
         checked_output_is(output_is)
         self._output_is, self._output_kind = output_is, dict[str, OutputKind]()
@@ -82,7 +147,7 @@ class KerasProbe:
     @property
     def head_names(self) -> tuple[str, ...]:
         """Names of the model's outputs, in its order."""
-        return self._whole.catalogue.head_names
+        return self._whole.layer_index.head_names
 
     @property
     def output_kind(self) -> OutputKind:
@@ -91,9 +156,9 @@ class KerasProbe:
         Cost: as `read_output_kind`, the first time.
         """
         if self._head not in self._output_kind:  # a dict is shared with edited probes
-            inputs, catalogue = self._whole.inputs, self._whole.catalogue
+            inputs, layer_index = self._whole.inputs, self._whole.layer_index
             self._output_kind[self._head] = read_output_kind(
-                self._model, inputs, catalogue, catalogue.require(self._head), self._output_is
+                self._model, inputs, layer_index, layer_index.require(self._head), self._output_is
             )
         return self._output_kind[self._head]
 
@@ -121,7 +186,7 @@ class KerasProbe:
         return {name: _floats(output) for name, output in zip(layers, found, strict=True)}
 
     def _units_last(self, layers: Sequence[str], found: Sequence[Any]) -> dict[str, np.ndarray]:
-        axes = [self._slices.catalogue.require(name).unit_axis for name in layers]
+        axes = [self._slices.layer_index.require(name).unit_axis for name in layers]
         return {
             name: np.moveaxis(_floats(output), axis, -1) if axis > 0 else _floats(output)
             for name, axis, output in zip(layers, axes, found, strict=True)
@@ -149,14 +214,14 @@ class KerasProbe:
         """
         axes = tuple(
             (len(output.shape), output.unit_axis)
-            for output in map(self._slices.catalogue.require, layers)
+            for output in map(self._slices.layer_index.require, layers)
         )
-        fold = Fold(axes, above, low)
+        fold = PositionReduction(axes, above, low)
         found = dict(zip(layers, fold.read(self._slices.folded(layers, x, fold)), strict=True))
         odd = [name for name, summary in found.items() if summary is None]
         if odd:
             whole = self.activations(odd, x)
-            found |= {name: summarise(whole[name], above) for name in odd}
+            found |= {name: summarize(whole[name], above) for name in odd}
         return {name: summary for name, summary in found.items() if summary is not None}
 
     def predictions(self, x: Any) -> np.ndarray:
@@ -212,7 +277,7 @@ class KerasProbe:
             LayerError: The model has no such layer, it has no kernels, or it is quantized in a
                 way that is not known.
         """
-        found = self._slices.catalogue.require(layer).layer
+        found = self._slices.layer_index.require(layer).layer
         kind = type(found).__name__
         names = [each for each in _KERNELS if getattr(found, each, None) is not None]
         if not names:
@@ -230,7 +295,7 @@ class KerasProbe:
             LayerError: The model has no such layer, or it is quantized in a way that is not
                 known.
         """
-        found = self._slices.catalogue.require(layer).layer
+        found = self._slices.layer_index.require(layer).layer
         try:
             with self.turns.looking():
                 return layer_weights(found)
@@ -239,7 +304,7 @@ class KerasProbe:
 
     def gradient_norms(self, layers: Sequence[str], x: Any, labels: np.ndarray) -> dict[str, float]:
         """How steep the compiled loss is in the weights of layers; see `gradient_norms.py`."""
-        found = {name: self._slices.catalogue.require(name).layer for name in layers}
+        found = {name: self._slices.layer_index.require(name).layer for name in layers}
         with self.turns.looking():
             inputs = self._slices.inputs
             return gradient_norms(self._model, found, inputs.arguments(inputs.tensors(x)), labels)
@@ -264,7 +329,7 @@ class KerasProbe:
         output: str = "logit",
         *,
         memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
-    ) -> KerasSlice:
+    ) -> KerasScoreFunction:
         """The model from its inputs to the scores of its classes, for attributions.
 
         Args:
@@ -279,16 +344,16 @@ class KerasProbe:
         Cost: a trace the first time. Weights are read live.
         """
         model = self._score_models.of(self._slices, memory_budget_bytes)
-        return KerasSlice(model, self._head, layer, output, kind=self.output_kind)
+        return KerasScoreFunction(model, self._head, layer, output, kind=self.output_kind)
 
-    def randomised_slice(
+    def randomized_slice(
         self,
         layer: str | None = None,
         output: str = "logit",
         *,
         memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
         seed: int = 0,
-    ) -> RandomisedSlice:
+    ) -> RandomizedKerasScores:
         """The same with weights of its own, which can be made random.
 
         Raises:
@@ -296,8 +361,8 @@ class KerasProbe:
 
         Cost: a trace, and the weights once more in memory.
         """
-        model = self._score_models.randomised(self._slices, memory_budget_bytes, seed)
-        return RandomisedSlice(model, self._head, layer, output, kind=self.output_kind)
+        model = self._score_models.randomized(self._slices, memory_budget_bytes, seed)
+        return RandomizedKerasScores(model, self._head, layer, output, kind=self.output_kind)
 
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take, without running it.
@@ -314,14 +379,14 @@ class KerasProbe:
 
     def input_axes(self) -> dict[str, tuple[str, ...]]:
         """What the axes of inputs are, as far as the layers that take them tell; by name."""
-        flow, names = self._slices.catalogue.flow, self._slices.inputs.names
+        flow, names = self._slices.layer_index.flow, self._slices.inputs.names
         if flow is None:
             return {}
         return {name: axes for name, axes in zip(names, flow.axes, strict=True) if axes is not None}
 
     def inputs_of(self, layer: str) -> tuple[str, ...] | None:
         """The inputs that a layer sees, by name; None where that is not known."""
-        flow, names = self._slices.catalogue.flow, self._slices.inputs.names
+        flow, names = self._slices.layer_index.flow, self._slices.inputs.names
         places = None if flow is None else flow.inputs_of(layer.partition(":")[0])
         return None if places is None else tuple(names[place] for place in sorted(places))
 
@@ -332,7 +397,7 @@ class KerasProbe:
             LayerError: Says which, and why.
         """
         for name in layers:
-            self._slices.catalogue.require(name)
+            self._slices.layer_index.require(name)
 
     def wait(self) -> None:
         """Return when the slices wanted are made."""

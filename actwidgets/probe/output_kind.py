@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.core.predictions.output_kind import (
+from actwidgets.core.output_kind import (
     MARGIN,
     PLAIN,
     SIGMOID,
@@ -23,14 +23,13 @@ from actwidgets.core.predictions.output_kind import (
     said_kind,
 )
 from actwidgets.errors import ModelError
-from actwidgets.probe.attributions.eager_scores import operations_noted
-from actwidgets.probe.attributions.operations import CONVOLUTIONS, DENSE
-from actwidgets.probe.attributions.pre_softmax import last_link, made_by
-from actwidgets.probe.catalogue import Catalogue, Output
-from actwidgets.probe.fixed_batch import state_reset
-from actwidgets.probe.inputs import Inputs
-from actwidgets.probe.recorder import RecordingError, record
-from actwidgets.probe.training.model_turns import turns_of
+from actwidgets.probe.call_trace import CallTraceError, trace_call
+from actwidgets.probe.frameworks import step_gate_of
+from actwidgets.probe.graph_ops import CONVOLUTIONS, DENSE
+from actwidgets.probe.inputs import InputSpec, state_reset
+from actwidgets.probe.layer_index import LayerIndex, Output
+from actwidgets.probe.score_backends import operations_noted
+from actwidgets.probe.score_outputs import last_link, made_by
 
 log = logging.getLogger("actwidgets")
 OF_NOISE = "6 samples of noise"
@@ -57,7 +56,11 @@ class _Ending:
 
 
 def read_output_kind(
-    model: Any, inputs: Inputs, catalogue: Catalogue, head: Output, output_is: str | None = None
+    model: Any,
+    inputs: InputSpec,
+    layer_index: LayerIndex,
+    head: Output,
+    output_is: str | None = None,
 ) -> OutputKind:
     """What one of a model's outputs means. Nothing about the model is changed.
 
@@ -69,7 +72,7 @@ def read_output_kind(
     Args:
         model: A built Keras model.
         inputs: What it takes.
-        catalogue: Its outputs.
+        layer_index: Its outputs.
         head: The output.
         output_is: What the caller says: "logit", "probability" or "value".
 
@@ -77,7 +80,7 @@ def read_output_kind(
     call on six samples.
     """
     shape = head.shape[1:]
-    names, index = catalogue.head_names, catalogue.head_index(head)
+    names, index = layer_index.head_names, layer_index.head_index(head)
     known: dict[str, Any] = {"head": names[index], "heads": names} if len(names) > 1 else {}
     loss = _loss_of(model, index, names)
     ending = _of_layers(model, index)
@@ -209,16 +212,16 @@ _ARITHMETIC = frozenset((
 _LINEAR = CONVOLUTIONS | DENSE | {"BiasAdd"}
 
 
-def _of_operations(model: Any, inputs: Inputs, head: Output) -> _Ending:
+def _of_operations(model: Any, inputs: InputSpec, head: Output) -> _Ending:
     """How a model ends, by what TensorFlow does while it is called on some noise."""
     state = state_reset(model)
     for tensors in (_noise(inputs), inputs.blank(inputs.batch_size or 2)):
         try:
-            with turns_of(model).looking(), state, operations_noted() as operations:
-                recording = record(model, inputs.arguments(tensors))
+            with step_gate_of(model).looking(), state, operations_noted() as operations:
+                recording = trace_call(model, inputs.arguments(tensors))
             output = next(tap.output for tap in recording.taps if tap.name == head.name)
             values = np.asarray(tf.cast(output, tf.float32))
-        except (RecordingError, ModelError, StopIteration, tf.errors.OpError, TypeError) as failure:
+        except (CallTraceError, ModelError, StopIteration, tf.errors.OpError, TypeError) as failure:
             log.info("%s was not called to see how it ends: %s", model.name, failure)
             continue
         link, axis = last_link(output, operations)
@@ -229,7 +232,7 @@ def _of_operations(model: Any, inputs: Inputs, head: Output) -> _Ending:
     return _Ending(OTHER, "what it ends in is not known")
 
 
-def _noise(inputs: Inputs) -> list[Any]:
+def _noise(inputs: InputSpec) -> list[Any]:
     """Samples of noise in 0..1, about zero, and in 0..255: two of each."""
     random, n_samples = np.random.default_rng(0), inputs.batch_size or 6
     found = []

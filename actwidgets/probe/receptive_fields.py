@@ -11,7 +11,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from actwidgets.core.receptive_field import AxisField, ReceptiveField
+from actwidgets.core.layers import AxisField, ReceptiveField
 
 Fields = Mapping[int, AxisField]  # by axis of the tensor
 
@@ -163,7 +163,7 @@ def _same_padding(length: int | None, reach: int, stride: int) -> int:
     return max(reach - (beyond or stride), 0) // 2
 
 
-def _normalised(operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
+def _normalized(operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
     by_batch = operation.get_attr("is_training") or len(inputs) > 1
     return NO_FIELDS if by_batch else inputs[0][1]
 
@@ -268,7 +268,7 @@ _RULES: dict[str, Callable[[Any, list[tuple[Any, Fields]]], Fields]] = {
     ),
     **dict.fromkeys(("Pad", "PadV2"), _padded),
     **dict.fromkeys(REDUCTIONS, _reduced),
-    "FusedBatchNormV3": _normalised,
+    "FusedBatchNormV3": _normalized,
     "SpaceToBatchND": _into_blocks,
     "BatchToSpaceND": _out_of_blocks,
     "ConcatV2": _concatenated,

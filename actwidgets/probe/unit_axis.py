@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.probe.graph_calls import calls_of
+from actwidgets.probe.graph import calls_of
 
 LAST = -1
 Shape = tuple[int | None, ...]

@@ -1,1 +1,1 @@
-"""A training on disk: what is kept of it while it runs, and how it is read back."""
+"""A training on disk: what is kept of it while it runs, and how it is replayed."""

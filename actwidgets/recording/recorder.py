@@ -1,22 +1,270 @@
-"""Keep what becomes of a model while it is trained."""
+"""Record a model while it is trained."""
 
 import logging
+import math
 import os
+import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
-from actwidgets.core import probes
-from actwidgets.core.training.interval import interval
+import numpy as np
+
+from actwidgets.core import files
+from actwidgets.core.arrays import Array, norm
 from actwidgets.errors import DataError
-from actwidgets.recording import folder, snapshot_files, thinning
-from actwidgets.recording.fit_follower import FitFollower
+from actwidgets.probe import base
+from actwidgets.recording import snapshot, store
+from actwidgets.recording import snapshot as snapshot_files
+from actwidgets.recording.capture import RecordedModel, capture_snapshot, weights_of
 from actwidgets.recording.recording import Recording
-from actwidgets.recording.snapshot_files import SnapshotInfo
-from actwidgets.recording.subject import Subject
-from actwidgets.recording.taking import take
+from actwidgets.recording.snapshot import SnapshotInfo
+from actwidgets.recording.store import HistoryFile, TrainingProgress
+from actwidgets.training.events import Interval, TrainingMoment, interval
+
+
+def begin_recording(folder: Path, subject: RecordedModel, resume: bool) -> None:
+    """Make a folder a recording, or see that it holds this one; else change nothing.
+
+    What a recorder that was killed has left behind is removed.
+
+    Raises:
+        DataError: It holds another recording, or this one and `resume` is False; it cannot be
+            written to.
+    """
+    told = repr(str(folder))
+    if (folder / snapshot.MANIFEST_NAME).exists():
+        other = snapshot.read_manifest(folder)
+        different = subject.manifest.difference(other)
+        if different:
+            raise DataError(
+                f"{told} holds another recording, with {different}: give another folder"
+            )
+        if not resume:
+            raise DataError(
+                f"{told} holds this recording already: go on with it by resume=True, or give "
+                "another folder"
+            )
+    elif any(snapshot.index_of(each.name) is not None for each in _files(folder)):
+        raise DataError(
+            f"{told} holds snapshots without their {snapshot.MANIFEST_NAME}: give another folder"
+        )
+    else:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as failure:
+            raise DataError(f"no folder can be made at {told}: {failure}") from failure
+        with suppress(FileNotFoundError):
+            (folder / store.HISTORY_NAME).unlink()
+        store.write_samples(folder, subject.wish.x, subject.wish.labels, subject.targets)
+        snapshot.write_manifest(folder, subject.manifest)  # last: from now on it is a recording
+    for name in (f"{snapshot.PREFIX}*", store.SAMPLES_NAME, snapshot.MANIFEST_NAME):
+        for leftover in files.leftovers(folder, name):
+            leftover.unlink(missing_ok=True)
+
+
+def _files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def next_index(folder: Path) -> int:
+    """Above those of all files there, readable or not: none is ever written over."""
+    found = (snapshot.index_of(each.name) for each in _files(folder))
+    return max((index for index in found if index is not None), default=-1) + 1
+
+
+def course_so_far(recording: Recording) -> TrainingProgress:
+    """Where a recording has come to that is gone on with."""
+    history, snapshots = recording.history, recording.snapshots
+    epochs = [float(x[-1]) for x, _ in history.by_epoch.values()]
+    steps = [int(x[-1]) for x, _ in history.by_step.values()]
+    return TrainingProgress(
+        epoch=max([0.0, *epochs, *(each.epoch for each in snapshots)]),
+        step=max([0, *steps, *(each.step for each in snapshots)]),
+        seconds=max([0.0, *(each.seconds for each in snapshots)]),
+    )
+
+
+class UpdateRatios:
+    """Measures single steps: the weights are copied only before those.
+
+    Args:
+        subject: The model and the layers looked at.
+
+    Attributes:
+        known: The norm of what the step added to the weights, over the norm that they had
+            before, by layer. Moving averages are weights too.
+    """
+
+    def __init__(self, subject: RecordedModel) -> None:
+        self._subject = subject
+        self._before: dict[str, Mapping[str, Array]] = {}
+        self.known: Mapping[str, float] = {}
+
+    def forget(self) -> None:
+        """A new interval begins."""
+        self._before, self.known = {}, {}
+
+    def before_step(self) -> None:
+        """Keep the weights."""
+        self._before = self._weights()
+
+    def after_step(self) -> None:
+        """Measure what has been added, where the weights were kept before."""
+        if not self._before:
+            return
+        before, self._before = self._before, {}
+        self.known = {
+            layer: _ratio(before[layer], after) for layer, after in self._weights().items()
+        }
+
+    def _weights(self) -> dict[str, Mapping[str, Array]]:
+        probe, layers = self._subject.probe, self._subject.manifest.recorded
+        found = {layer: weights_of(probe, layer) for layer in layers}
+        return {layer: weights for layer, weights in found.items() if weights}
+
+
+def _ratio(before: Mapping[str, Array], after: Mapping[str, Array]) -> float:
+    with np.errstate(divide="ignore", invalid="ignore"):  # of weights that are 0 or not finite
+        return float(np.float64(norm(after, before)) / norm(before))
+
+
+def to_drop(epochs: Sequence[float], n_bytes: Sequence[int], budget_bytes: int) -> tuple[int, ...]:
+    """Which snapshots to drop so that the rest fits, and lies evenly over the epochs.
+
+    The first and the last stay, whatever they take. One after the other that goes which
+    leaves the smallest gap, the earliest of equals: what is added later is thinned in turn.
+
+    Args:
+        epochs: Of the snapshots, ascending.
+        n_bytes: What each of them takes.
+        budget_bytes: What all of them may take.
+
+    Returns:
+        Their places, ascending.
+    """
+    kept = list(range(len(epochs)))
+    total = sum(n_bytes)
+    while total > budget_bytes and len(kept) > 2:
+        gaps = [epochs[kept[at + 1]] - epochs[kept[at - 1]] for at in range(1, len(kept) - 1)]
+        total -= n_bytes[kept.pop(gaps.index(min(gaps)) + 1)]
+    return tuple(sorted(set(range(len(epochs))) - set(kept)))
+
+
+class FitFollower(ABC):
+    """A `TrainingListener` that has snapshots taken when they are due; a `Recorder` takes them.
+
+    Args:
+        subject: What is recorded.
+        recording: Where it goes; it may hold snapshots already.
+        every: How often a snapshot is due.
+
+    Attributes:
+        recording: What is recorded so far.
+        error: Why the last snapshot, or line of the history, was not written.
+    """
+
+    def __init__(self, subject: RecordedModel, recording: Recording, every: Interval) -> None:
+        self.error, self.recording = "", recording
+        self._subject, self._interval = subject, every
+        self._history = HistoryFile(recording.path)
+        self._course = course_so_far(recording)
+        self._ratios = UpdateRatios(subject)
+        self._closed = False
+        self._taken_of: Any = None  # which weights the last snapshot is of
+        self._lock = threading.RLock()
+        self._note_the_last()
+
+    @abstractmethod
+    def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
+        """Take a snapshot where the course is now, or say in `error` why there is none."""
+
+    # --- what a training tells -----------------------------------------------------------
+
+    def begins(self, moment: TrainingMoment) -> None:
+        """Take the state before training, where there is no snapshot yet."""
+        with self._lock:
+            self._course.begin(moment)
+            self._ratios.forget()
+            if not self.recording.snapshots:
+                self._take({})
+            self._note_the_last()
+
+    def before_step(self, moment: TrainingMoment) -> None:
+        """Keep the weights where what the step adds to them is to be measured."""
+        course = self._course
+        with self._lock:
+            course.before_step(moment)
+            is_last = self._interval.is_last_step(
+                math.floor(course.epoch) - self._last_epoch,
+                course.step - self._last_step,
+                course.stride,
+                course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
+            )
+            if is_last is None or moment.n_steps is None:  # nobody knows which step is the last:
+                is_last = is_last or not self._ratios.known  # until it comes, the first will do
+            if (is_last or course.is_last_step(moment)) and not self._closed:
+                self._ratios.before_step()
+
+    def after_step(self, moment: TrainingMoment) -> None:
+        """Note the metrics; take a snapshot where one is due."""
+        course = self._course
+        with self._lock:
+            course.after_step(moment)
+            self._ratios.after_step()
+            self._note(self._history.add_step, course.step, moment.metrics)
+            is_epoch_over = moment.step_of_epoch == course.steps_of_epoch  # soon more is known
+            if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
+                self._take(moment.metrics)
+
+    def after_epoch(self, moment: TrainingMoment) -> None:
+        """Note the metrics; take a snapshot where one is due."""
+        course = self._course
+        with self._lock:
+            course.after_epoch(moment)
+            self._note(self._history.add_epoch, course.epoch, course.step, moment.metrics)
+            if self._is_due():
+                self._take(moment.metrics)
+
+    def ends(self, moment: TrainingMoment) -> None:
+        """Take the state at the end, where that is not the last that was taken."""
+        with self._lock:
+            # Another callback may have put the best weights back.
+            is_other = base.fingerprint(self._subject.probe) != self._taken_of
+            if self._course.step > self._last_step or is_other:
+                self._take(moment.metrics)
+            self._course.pause()
+
+    def failed(self, failure: Exception) -> None:
+        """Say so in `error`."""
+        self.error = f"nothing is recorded for now: {failure}"
+
+    # --- what is due ---------------------------------------------------------------------
+
+    def _note_the_last(self) -> None:
+        course = self._course
+        self._last_epoch, self._last_step = math.floor(course.epoch), course.step
+        self._last_seconds = course.seconds
+
+    def _is_due(self) -> bool:
+        course = self._course
+        return self._interval.is_over(
+            course.epoch - self._last_epoch,
+            course.step - self._last_step,
+            course.seconds - self._last_seconds,
+        )
+
+    def _note(self, add: Any, *entry: Any) -> None:
+        if self._closed:
+            return
+        try:
+            add(*entry)
+        except OSError as failure:
+            self.error = f"the history cannot be written: {failure}"
+
 
 BUDGET_BYTES = 64 * 2**20
 log = logging.getLogger("actwidgets")
@@ -90,7 +338,7 @@ class Recorder(FitFollower):
         self.seconds = 0.0
         checked = interval(every)
         self._budget_bytes = _positive("budget_bytes", budget_bytes)
-        subject = Subject(
+        subject = RecordedModel(
             model,
             x,
             y,
@@ -104,7 +352,7 @@ class Recorder(FitFollower):
             output_is=output_is,
         )
         self._folder = Path(path)
-        folder.begin(self._folder, subject, resume)
+        begin_recording(self._folder, subject, resume)
         super().__init__(subject, Recording(self._folder), checked)
         self._callback: Any = None
 
@@ -121,7 +369,7 @@ class Recorder(FitFollower):
             ModelError: This probe's model cannot be trained.
         """
         if self._callback is None:
-            self._callback = probes.training_callback(self._subject.probe, self)
+            self._callback = base.training_callback(self._subject.probe, self)
         return self._callback
 
     def snapshot(
@@ -142,7 +390,7 @@ class Recorder(FitFollower):
         """
         told = _numbers(metrics)
         with self._alone():
-            turns = probes.turns(self._subject.probe)
+            turns = base.turns(self._subject.probe)
             if turns is None or not turns.training:
                 self._course.run()
                 if self.recording.snapshots or epoch is not None:
@@ -161,7 +409,7 @@ class Recorder(FitFollower):
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A time in which neither the weights nor the recording change by another thread."""
-        turns = probes.turns(self._subject.probe)
+        turns = base.turns(self._subject.probe)
         # The lock comes second: who waits for the end of a step must not have it.
         with nullcontext() if turns is None else turns.looking(), self._lock:
             yield
@@ -174,17 +422,19 @@ class Recorder(FitFollower):
         began, course = time.monotonic(), self._course
         self._note_the_last()
         info = SnapshotInfo(
-            index=folder.next_index(self._folder),
+            index=next_index(self._folder),
             epoch=course.epoch,
             step=course.step,
             seconds=course.seconds,
             metrics=metrics,
         )
         try:
-            snapshot = take(self._subject.current_probe(), self._subject.wish, self._ratios.known)
-            snapshot_files.write(self._folder, self._subject.manifest, info, snapshot)
+            snapshot = capture_snapshot(
+                self._subject.current_probe(), self._subject.wish, self._ratios.known
+            )
+            snapshot_files.write_snapshot(self._folder, self._subject.manifest, info, snapshot)
             self._ratios.forget()
-            self._taken_of = probes.fingerprint(self._subject.probe)
+            self._taken_of = base.fingerprint(self._subject.probe)
             self.recording.refresh()
             self.error = self._thin()
         except Exception as failure:
@@ -201,7 +451,7 @@ class Recorder(FitFollower):
         snapshots = self.recording.snapshots
         n_bytes = [each.n_bytes for each in snapshots]
         room = self._budget_bytes - self.recording.n_bytes + sum(n_bytes)
-        dropped = thinning.to_drop([each.epoch for each in snapshots], n_bytes, room)
+        dropped = to_drop([each.epoch for each in snapshots], n_bytes, room)
         for place in dropped:
             (self._folder / snapshots[place].file).unlink(missing_ok=True)
         if dropped:

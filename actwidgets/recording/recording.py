@@ -1,18 +1,143 @@
-"""What a `Recorder` has kept, read back without the model and without TensorFlow."""
+"""A recording read back, without the model and without TensorFlow."""
 
 import os
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from actwidgets.core.arrays import Floats, Integers
-from actwidgets.core.predictions.output_kind import OutputKind, kind_by_values
-from actwidgets.recording import history_file, manifest, samples_file
-from actwidgets.recording.history_file import History
-from actwidgets.recording.stored_snapshots import StoredSnapshots
+import numpy as np
+
+from actwidgets.core import class_profiles, files
+from actwidgets.core.arrays import Doubles, Floats, Integers, finite_range
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.confusion import Confusion
+from actwidgets.core.files import Arrays
+from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
+from actwidgets.core.output_kind import OutputKind, kind_by_values
+from actwidgets.core.predictions import predicted_classes
+from actwidgets.errors import DataError
+from actwidgets.recording import snapshot, store
+from actwidgets.recording.snapshot import KIND, SnapshotInfo
+from actwidgets.recording.store import History, StoredSnapshots
 
 if TYPE_CHECKING:
-    from actwidgets.recording.recorded_probe import RecordedProbe
-    from actwidgets.recording.recorded_session import RecordedSession
+    from actwidgets.recording.replay import RecordedProbe, RecordedSession
+
+MOMENTS = 64  # that are looked at, evenly spread: 0.3 s
+PAIRS_UP_TO = 10**8  # of values that are compared, over all of these
+
+
+class CommonScales:
+    """Largest numbers over all moments, each of them read once.
+
+    Of a recording with more than 64 snapshots over as many, evenly spread.
+
+    Args:
+        recording: The recording; it may grow.
+    """
+
+    def __init__(self, recording: "Recording") -> None:
+        self._recording = recording
+        self._known: dict[Hashable, Any] = {}
+
+    def distance(self, layer: str, statistic: str, metric: str) -> float | None:
+        """The largest distance between two classes, at threshold 0; 1 where none can be larger.
+
+        Args:
+            layer: A recorded layer.
+            statistic: As in `ClassProfiles.similarity`.
+            metric: As there.
+
+        Returns:
+            None where it would take long, or where no snapshot can be read.
+        """
+        if metric in OF_HISTOGRAMS:
+            return 1.0
+        n_units = next(each.n_units for each in self._recording.layers if each.name == layer)
+        n_classes = len(self._recording.class_names)
+        if MOMENTS * n_classes**2 * (n_units or 0) > PAIRS_UP_TO:
+            return None
+
+        def largest(header: Mapping[str, Any], arrays: Arrays) -> float:
+            matrix = _profiles(header, arrays, layer).similarity(layer, statistic, metric)
+            return finite_range(matrix)[1]
+
+        found = self._over_moments(("distance", layer, statistic, metric), largest)
+        return max(found) if found else None
+
+    def confused(self, normalized: str, class_names: tuple[str, ...]) -> tuple[float, float] | None:
+        """The largest cell of a confusion matrix on the diagonal, and the largest beside it.
+
+        Args:
+            normalized: As in `Confusion.normalized`.
+            class_names: One per class.
+
+        Returns:
+            None where no snapshot can be read.
+        """
+        labels, output = self._recording.labels, self._recording.output
+        if labels is None:
+            return None
+        rows = np.arange(len(labels))
+
+        def largest(_header: Mapping[str, Any], arrays: Arrays) -> tuple[float, float]:
+            predicted = predicted_classes(arrays["predictions"], output=output)
+            found = Confusion(labels, predicted, rows, class_names, len(labels))
+            return diagonal_and_rest(found.normalized(normalized))
+
+        found = self._over_moments(("confused", normalized), largest)
+        if not found:
+            return None
+        return max(right for right, _ in found), max(wrong for _, wrong in found)
+
+    def _over_moments(
+        self, what: Hashable, of: Callable[[Mapping[str, Any], Arrays], Any]
+    ) -> list[Any]:
+        """A number of each moment; those that are gone meanwhile are left out."""
+        snapshots = self._recording.snapshots
+        places = np.unique(np.linspace(0, len(snapshots) - 1, MOMENTS).round().astype(int))
+        found = []
+        for info in (snapshots[place] for place in places):
+            key = info.index, what
+            if key not in self._known:
+                try:
+                    with _opened(self._recording, info) as (header, arrays):
+                        self._known[key] = of(header, arrays)
+                except DataError:
+                    continue
+            found.append(self._known[key])
+        return found
+
+
+def diagonal_and_rest(matrix: Doubles) -> tuple[float, float]:
+    """The largest value on the diagonal and the largest beside it; 0 where there is none.
+
+    Args:
+        matrix: `(class, class)`, not negative; NaN counts as 0.
+    """
+    known = np.nan_to_num(matrix)
+    is_right = np.eye(len(known), dtype=bool)
+    return float(known[is_right].max(initial=0)), float(known[~is_right].max(initial=0))
+
+
+@contextmanager
+def _opened(recording: "Recording", info: SnapshotInfo) -> Iterator[tuple[Any, Arrays]]:
+    path = Path(recording.path) / info.file
+    with files.open_npz(path, KIND, checked=True) as (header, arrays):
+        yield header, arrays
+
+
+def _profiles(header: Mapping[str, Any], arrays: Arrays, layer: str) -> ClassProfiles:
+    """The profiles of one layer; the others are left in the file."""
+    told = header["profiles"]
+    place = next(at for at, each in enumerate(told["layers"]) if each["name"] == layer)
+    start = f"profiles/{place}/"
+    kept = {
+        f"0/{name.removeprefix(start)}": arrays[name] for name in arrays if name.startswith(start)
+    }
+    kept["counts"] = arrays["profiles/counts"]
+    return class_profiles.from_arrays(told | {"layers": [told["layers"][place]]}, kept)
 
 
 class Recording(StoredSnapshots):
@@ -51,7 +176,7 @@ class Recording(StoredSnapshots):
     @property
     def begun(self) -> float:
         """When the recording was begun, in seconds since 1970."""
-        return (self.path / manifest.NAME).stat().st_mtime
+        return (self.path / snapshot.MANIFEST_NAME).stat().st_mtime
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -95,14 +220,17 @@ class Recording(StoredSnapshots):
     @property
     def n_bytes(self) -> int:
         """What the recording takes on disk."""
-        named = [self.path / each.NAME for each in (manifest, samples_file, history_file)]
+        named = [
+            self.path / name
+            for name in (snapshot.MANIFEST_NAME, store.SAMPLES_NAME, store.HISTORY_NAME)
+        ]
         sizes = [path.stat().st_size for path in named if path.exists()]
         return sum(sizes) + sum(info.n_bytes for info in self.snapshots)
 
     @property
     def history(self) -> History:
         """Metrics by epoch and by step, as they are on disk now."""
-        return history_file.read(self.path)
+        return store.read_history(self.path)
 
     # --- looking at it -------------------------------------------------------------------
 
@@ -112,7 +240,7 @@ class Recording(StoredSnapshots):
         Raises:
             SelectionError: There is no such snapshot.
         """
-        from actwidgets.recording.recorded_probe import RecordedProbe
+        from actwidgets.recording.replay import RecordedProbe
 
         return RecordedProbe(self, at)
 
@@ -127,7 +255,7 @@ class Recording(StoredSnapshots):
             DataError: There is no snapshot yet.
             SelectionError: No such snapshot, or a first selection that does not exist.
         """
-        from actwidgets.recording.recorded_session import RecordedSession
+        from actwidgets.recording.replay import RecordedSession
 
         return RecordedSession(self, at, **options)
 
@@ -159,7 +287,7 @@ class Recording(StoredSnapshots):
 
     def _read_samples(self) -> tuple[Any, Integers | None, Floats | None]:
         if self._samples is None:
-            self._samples = samples_file.read(self.path)
+            self._samples = store.read_samples(self.path)
         return self._samples
 
 

@@ -1,13 +1,254 @@
-"""What is kept of a model at one moment of its training."""
+"""A snapshot of a model in training: what is kept, quantized, and written."""
 
+import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
-from actwidgets.core.arrays import Floats, Integers
-from actwidgets.core.profiles.class_profiles import ClassProfiles
-from actwidgets.core.profiles.sample_summary import SampleSummary
-from actwidgets.core.training.histogram import Histogram
-from actwidgets.core.training.quantised import Quantised
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from actwidgets.core import class_profiles, files
+from actwidgets.core.accumulators import SampleSummary
+from actwidgets.core.arrays import Array, Doubles, Floats, Integers
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.files import Arrays, replacing
+from actwidgets.core.histograms import Histogram
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.errors import DataError
+from actwidgets.images.inputs import Axes
+
+N_STEPS = 252  # from the lowest code of a number to the highest
+MINUS_INFINITE, INFINITE, NAN = 253, 254, 255
+STEP_BITS = 16  # a step has no more, so that any number of steps is a float32 exactly
+SMALLEST, LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """Values in 253 even steps per unit, and codes for NaN and both infinities.
+
+    Zero is kept exactly, and what is above or below it stays there: whether a unit fires at
+    threshold 0 is never wrong.
+
+    Attributes:
+        codes: uint8, `(sample, …, unit)`. Code c up to 252 stands for `low + c · step`, 253
+            for minus infinity, 254 for infinity, 255 for NaN.
+        low: `(unit,)` float32.
+        step: `(unit,)` float32; 0 where all finite values are equal, and then exact.
+    """
+
+    codes: NDArray[np.uint8]
+    low: Floats
+    step: Floats
+
+    @property
+    def values(self) -> Floats:
+        """What the codes stand for: float32, in the shape of `codes`."""
+        with np.errstate(over="ignore"):  # of codes that stand for no number
+            found = (self.codes * self.step.astype(np.float64) + self.low).astype(np.float32)
+        odd = self.codes > N_STEPS
+        if odd.any():
+            table = np.array([-np.inf, np.inf, np.nan], np.float32)
+            found[odd] = table[self.codes[odd] - MINUS_INFINITE]
+        return found
+
+    @property
+    def error(self) -> Floats:
+        """The largest that values may be off: `(unit,)` float32.
+
+        Half a step; a whole one for units whose values reach zero, because those nearest to
+        zero are kept on their side of it.
+        """
+        low, step = self.low.astype(np.float64), self.step.astype(np.float64)
+        high = low + N_STEPS * step
+        one_sided = (low > 0) | (high < 0)
+        rounding = np.maximum(abs(low), abs(high)) * 2.0**-23 + SMALLEST
+        bound = np.where(one_sided, step / 2 + rounding, step)
+        return np.where(step > 0, np.minimum(bound, LARGEST), 0).astype(np.float32)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that this takes."""
+        return self.codes.nbytes + self.low.nbytes + self.step.nbytes
+
+
+def quantize(values: ArrayLike) -> Quantized:
+    """Put values in a byte each, with steps of its own for every unit.
+
+    Args:
+        values: `(sample, …, unit)`, any real dtype, read as float32. Not modified.
+
+    Returns:
+        The codes, with a bound on the error; see `Quantized`. No values are no codes.
+
+    Cost: a few passes, and twice the memory of float32 values meanwhile.
+    """
+    with np.errstate(over="ignore"):
+        given: Array = np.asarray(values, np.float32)
+    finite = np.isfinite(given)
+    along = tuple(range(given.ndim - 1))
+    least = np.min(given, axis=along, where=finite, initial=np.inf).astype(np.float64)
+    most = np.max(given, axis=along, where=finite, initial=-np.inf).astype(np.float64)
+    known = least <= most
+    low, step = _grid(np.where(known, least, 0.0), np.where(known, most, 0.0))
+    codes = _codes(np.where(finite, given, 0), finite, low, step)
+    codes[given == -np.inf] = MINUS_INFINITE
+    codes[given == np.inf] = INFINITE
+    codes[np.isnan(given)] = NAN
+    return Quantized(codes, low.astype(np.float32), step.astype(np.float32))
+
+
+def _grid(least: Doubles, most: Doubles) -> tuple[Doubles, Doubles]:
+    """Where the codes of each unit begin, and how far they are apart; both are float32s."""
+    both_signs = (least < 0) & (most > 0)
+    step = _few_bits((most - least) / np.where(both_signs, N_STEPS - 1, N_STEPS))
+    reaches_zero = (least <= 0) & (most >= 0) & (step > 0)
+    safe = np.where(step > 0, step, 1.0)
+    below = np.minimum(np.ceil(-least / safe), np.floor(LARGEST / safe))
+    return np.where(reaches_zero, -below * step, least), step
+
+
+def _few_bits(step: Doubles) -> Doubles:
+    """Rounded up to a float32 of `STEP_BITS` significant bits."""
+    exponent = np.frexp(step)[1]
+    quantum = np.maximum(np.ldexp(1.0, exponent - STEP_BITS), SMALLEST)
+    return np.asarray(np.ceil(step / quantum) * quantum)
+
+
+def _codes(
+    values: Array, finite: NDArray[np.bool_], low: Doubles, step: Doubles
+) -> NDArray[np.uint8]:
+    """The nearest code, or the one beside it where zero lies between."""
+    safe = np.where(step > 0, step, 1.0)
+    top = np.minimum(N_STEPS, np.floor((LARGEST - low) / safe))
+    codes = (values.astype(np.float64) - low) / safe
+    codes = np.clip(np.rint(codes, out=codes), 0, top, out=codes)
+    found = codes * step + low
+    codes += (values > 0) & (found <= 0) & finite
+    codes -= (values < 0) & (found >= 0) & finite
+    return np.where(step > 0, codes, 0).astype(np.uint8)
+
+
+MANIFEST_NAME = "manifest.json"
+MANIFEST_KIND = files.Kind(
+    format="actwidgets recording", version=1, what="a recording", hint="make one with Recorder"
+)
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Written once, when a recording begins.
+
+    Attributes:
+        model_name: What Keras calls the model; "" where nobody knows.
+        layers: All layers of the model that can be shown, in its order.
+        recorded: Names of those that are recorded, in that order.
+        class_names: One per class.
+        n_classes: Outputs per sample; 0 where the output is no vector.
+        head: Which of several outputs is predicted, as `Session` takes it.
+        image_shape: Of samples given as vectors, or None; as `Session` takes it.
+        n_samples: How many samples are recorded.
+        n_maps: Of how many of them, the first, whole maps are kept.
+        samples: A digest of the samples and of their labels or targets.
+        output: What the model's output means; None in recordings of before that was kept.
+        input_names: Of the arrays of the samples; none where that was not kept.
+        input_axes: What their axes are, by name.
+    """
+
+    model_name: str
+    layers: tuple[LayerInfo, ...]
+    recorded: tuple[str, ...]
+    class_names: tuple[str, ...]
+    n_classes: int
+    head: str | int | None
+    image_shape: tuple[int, ...] | None
+    n_samples: int
+    n_maps: int
+    samples: str
+    output: OutputKind | None = None
+    input_names: tuple[str, ...] = ()
+    input_axes: dict[str, Axes] = field(default_factory=dict)
+
+    @property
+    def recorded_layers(self) -> tuple[LayerInfo, ...]:
+        """The layers that are recorded."""
+        return tuple(info for info in self.layers if info.name in self.recorded)
+
+    def difference(self, other: "Manifest") -> str:
+        """What another recording has other than this one; "" where it can be the same."""
+        said = {
+            "recorded": "other layers",
+            "layers": "a model of other layers",
+            "samples": "other samples, labels or targets",
+            "class_names": "other class names",
+            "n_maps": "maps of another number of samples (n_maps)",
+            "n_classes": "a model with another number of outputs",
+            "head": "another output (head)",
+            "image_shape": "another image_shape",
+        }
+        for name, words in said.items():
+            if getattr(self, name) != getattr(other, name):
+                return words
+        return ""
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Put the manifest into a folder, which makes a recording of it.
+
+    Raises:
+        DataError: It cannot be written.
+    """
+    header = {"format": MANIFEST_KIND.format, "version": MANIFEST_KIND.version, **asdict(manifest)}
+    with replacing(folder / MANIFEST_NAME, "recordings") as file:
+        file.write(json.dumps(header, indent=1).encode())
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """The manifest of a recording.
+
+    Raises:
+        DataError: The folder holds no recording, or one that cannot be read; says why.
+    """
+    path = folder / MANIFEST_NAME
+    told = repr(str(path))
+    try:
+        header = json.loads(path.read_bytes())
+        if not isinstance(header, dict):
+            raise TypeError("not an object")
+        files.require_field(header, MANIFEST_KIND, told)
+        return _manifest(header)
+    except (FileNotFoundError, NotADirectoryError) as failure:
+        raise DataError(
+            f"{str(folder)!r} holds no recording: there is no {MANIFEST_NAME} in it"
+        ) from failure
+    except DataError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError) as failure:
+        raise DataError(
+            f"{told} cannot be read as the manifest of a recording: it is cut off, damaged or "
+            f"of something else ({failure})"
+        ) from failure
+
+
+def _manifest(header: dict[str, Any]) -> Manifest:
+    later = ("output", "input_names", "input_axes")
+    found = {each.name: header[each.name] for each in fields(Manifest) if each.name not in later}
+    found["input_names"] = tuple(header.get("input_names", ()))
+    axes = header.get("input_axes", {})
+    found["input_axes"] = {name: tuple(each) for name, each in axes.items()}
+    output = header.get("output")
+    found["output"] = None if output is None else OutputKind.from_dict(output)
+    found["layers"] = tuple(
+        LayerInfo(**(layer | {"output_shape": tuple(layer["output_shape"])}))
+        for layer in found["layers"]
+    )
+    for name in ("recorded", "class_names", "image_shape"):
+        found[name] = None if found[name] is None else tuple(found[name])
+    return Manifest(**found)
 
 
 @dataclass(frozen=True)
@@ -44,15 +285,15 @@ class LayerSnapshot:
         numbers: See there.
     """
 
-    high: Quantised
-    mean: Quantised
-    low: Quantised
+    high: Quantized
+    mean: Quantized
+    low: Quantized
     n_nan: Integers | None
     n_positions: int
-    maps: Quantised
+    maps: Quantized
     histogram: Histogram
     weight_histograms: Mapping[str, Histogram]
-    kernels: Quantised | None
+    kernels: Quantized | None
     numbers: LayerNumbers
 
     @property
@@ -80,3 +321,206 @@ class Snapshot:
     predictions: Floats | None
     profiles: ClassProfiles | None
     layers: Mapping[str, LayerSnapshot]
+
+
+KIND = files.Kind(
+    format="actwidgets snapshot",
+    version=1,
+    what="a snapshot of a training",
+    hint="it belongs to a recording made with Recorder",
+)
+PREFIX = "snapshot-"
+_NAME = re.compile(rf"{PREFIX}(\d+)\.npz")
+STORED = ("high", "kernels")  # the others may be equal to the first
+Packed = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """Which moment a snapshot is of.
+
+    Attributes:
+        index: Its number; that of the file.
+        epoch: Epochs trained: 0 before the first, 1.5 amid the second.
+        step: Steps trained, over all calls of `fit`.
+        seconds: Time since the recording began, pauses between calls of `fit` left out.
+        metrics: By name.
+        file: Its name in the folder.
+        n_bytes: What it takes on disk.
+        numbers: By layer.
+    """
+
+    index: int
+    epoch: float
+    step: int
+    seconds: float
+    metrics: Mapping[str, float]
+    file: str = ""
+    n_bytes: int = 0
+    numbers: Mapping[str, LayerNumbers] = field(default_factory=dict, repr=False)
+
+    @property
+    def label(self) -> str:
+        """What the moment is called: "before training", "epoch 1.5"."""
+        return f"epoch {self.epoch:.4g}" if self.epoch else "before training"
+
+
+def index_of(name: str) -> int | None:
+    """The number of a snapshot's file; None for other files."""
+    found = _NAME.fullmatch(name)
+    return int(found[1]) if found else None
+
+
+def write_snapshot(
+    folder: Path, manifest: Manifest, info: SnapshotInfo, snapshot: Snapshot
+) -> None:
+    """Add a snapshot to a recording, under the number that `info` says.
+
+    Raises:
+        DataError: It cannot be written; nothing is left of it.
+    """
+    arrays: Packed = {}
+    header: dict[str, Any] = {
+        "index": info.index,
+        "epoch": info.epoch,
+        "step": info.step,
+        "seconds": info.seconds,
+        "metrics": dict(info.metrics),
+        "samples": manifest.samples,
+        "profiles": None,
+    }
+    if snapshot.predictions is not None:
+        arrays["predictions"] = snapshot.predictions
+    if snapshot.profiles is not None:
+        header["profiles"], kept = class_profiles.as_arrays(snapshot.profiles)
+        arrays |= {f"profiles/{name}": each for name, each in kept.items()}
+    header["layers"] = [
+        {"name": name} | _pack_layer(f"layers/{place}", layer, arrays)
+        for place, (name, layer) in enumerate(snapshot.layers.items())
+    ]
+    header["arrays"] = [*arrays]
+    files.write_npz(folder / f"{PREFIX}{info.index:06}.npz", KIND, header, arrays)
+
+
+def read_info(folder: Path, name: str, manifest: Manifest) -> SnapshotInfo:
+    """Which moment a file is of. Every byte of it is looked at, so that damage is found.
+
+    Raises:
+        DataError: The file is cut off, damaged, of something else, or of a newer version.
+    """
+    with files.open_npz(folder / name, KIND) as (header, arrays):
+        _snapshot(header, dict(arrays))
+        layers = [each["name"] for each in header["layers"]]
+        if header["samples"] != manifest.samples or layers != list(manifest.recorded):
+            raise DataError(f"{str(folder / name)!r} belongs to another recording")
+        if header["index"] != index_of(name):
+            raise DataError(f"{str(folder / name)!r} holds snapshot {header['index']}")
+        return SnapshotInfo(
+            index=int(header["index"]),
+            epoch=float(header["epoch"]),
+            step=int(header["step"]),
+            seconds=float(header["seconds"]),
+            metrics=dict(header["metrics"]),
+            file=name,
+            n_bytes=(folder / name).stat().st_size,
+            numbers={each["name"]: LayerNumbers(**each["numbers"]) for each in header["layers"]},
+        )
+
+
+def read_snapshot(folder: Path, name: str) -> Snapshot:
+    """What a file holds that `read_info` has looked at.
+
+    Raises:
+        DataError: The file is gone, or was damaged meanwhile.
+    """
+    with files.open_npz(folder / name, KIND, checked=True) as (header, arrays):
+        return _snapshot(header, dict(arrays))
+
+
+# --- parts -------------------------------------------------------------------------------
+
+
+def _snapshot(header: Mapping[str, Any], arrays: Arrays) -> Snapshot:
+    if {*header["arrays"]} != arrays.keys() - {files.HEADER}:
+        raise ValueError("other arrays than its header tells")
+    profiles = None
+    if header["profiles"] is not None:
+        profiles = class_profiles.from_arrays(header["profiles"], _below("profiles", arrays))
+    layers = {
+        each["name"]: _unpack_layer(each, _below(f"layers/{place}", arrays))
+        for place, each in enumerate(header["layers"])
+    }
+    return Snapshot(arrays.get("predictions"), profiles, layers)
+
+
+def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, Any]:
+    for name in ("high", "mean", "low", "maps", "kernels"):
+        quantized: Quantized | None = getattr(layer, name)
+        # Without positions the largest value is the mean and the smallest too.
+        if quantized is not None and (name in STORED or not _equal(quantized, layer.high)):
+            # Unit by unit, neighbors are alike: a fifth less when compressed.
+            arrays[f"{place}/{name}/codes"] = np.ascontiguousarray(
+                np.moveaxis(quantized.codes, -1, 0)
+            )
+            arrays[f"{place}/{name}/low"] = quantized.low
+            arrays[f"{place}/{name}/step"] = quantized.step
+    if layer.n_nan is not None:
+        arrays[f"{place}/n_nan"] = layer.n_nan
+    weights = [
+        {"name": name} | _pack_histogram(f"{place}/weights/{at}", each, arrays)
+        for at, (name, each) in enumerate(layer.weight_histograms.items())
+    ]
+    return {
+        "n_positions": layer.n_positions,
+        "numbers": asdict(layer.numbers),
+        "histogram": _pack_histogram(f"{place}/histogram", layer.histogram, arrays),
+        "weights": weights,
+    }
+
+
+def _unpack_layer(header: Mapping[str, Any], arrays: Arrays) -> LayerSnapshot:
+    high = _unpack(_below("high", arrays))
+    mean, low, maps = (
+        _unpack(_below(name, arrays)) if f"{name}/codes" in arrays else high
+        for name in ("mean", "low", "maps")
+    )
+    return LayerSnapshot(
+        high=high,
+        mean=mean,
+        low=low,
+        n_nan=arrays.get("n_nan"),
+        n_positions=header["n_positions"],
+        maps=maps,
+        histogram=_unpack_histogram(header["histogram"], arrays["histogram"]),
+        weight_histograms={
+            each["name"]: _unpack_histogram(each, arrays[f"weights/{at}"])
+            for at, each in enumerate(header["weights"])
+        },
+        kernels=_unpack(_below("kernels", arrays)) if "kernels/codes" in arrays else None,
+        numbers=LayerNumbers(**header["numbers"]),
+    )
+
+
+def _unpack(arrays: Arrays) -> Quantized:
+    return Quantized(np.moveaxis(arrays["codes"], 0, -1), arrays["low"], arrays["step"])
+
+
+def _equal(one: Quantized, other: Quantized) -> bool:
+    parts = ("codes", "low", "step")
+    return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in parts)
+
+
+def _pack_histogram(place: str, counted: Histogram, arrays: Packed) -> dict[str, Any]:
+    kept = dict(vars(counted))
+    arrays[place] = kept.pop("counts")
+    return kept
+
+
+def _unpack_histogram(header: Mapping[str, Any], counts: NDArray[np.int64]) -> Histogram:
+    return Histogram(**{key: each for key, each in header.items() if key != "name"}, counts=counts)
+
+
+def _below(place: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with a place, under the rest of their names."""
+    start = f"{place}/"
+    return {name[len(start) :]: each for name, each in arrays.items() if name.startswith(start)}

@@ -61,7 +61,7 @@ class Cloud {
     for (const [names, act] of this.heard) {
       for (const name of names.split(" ")) this.model.on(name, act);
     }
-    // Another theme has other colours.
+    // Another theme has other colors.
     this.watcher = new MutationObserver(() => this.paintSoon("base", "top"));
     this.watcher.observe(document.body, { attributes: true });
     this.watchResolution();
@@ -121,7 +121,7 @@ class Cloud {
     return Math.max(1.6, Math.min(4, 120 / Math.sqrt(this.places.count || 1)));
   }
 
-  // One picture per colour, painted once and copied to every point.
+  // One picture per color, painted once and copied to every point.
   stamps(palette, radius, alpha) {
     const count = Math.max(1, palette.length / 3);
     const side = Math.ceil(2 * radius * devicePixelRatio) + 2;

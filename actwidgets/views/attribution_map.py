@@ -1,27 +1,206 @@
-"""Which part of the samples speaks for a class, over their pictures."""
+"""Which part of the samples raises the score of a class, over their pictures."""
 
 import html
 import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ipywidgets as w
+import numpy as np
 import traitlets as t
 
-from actwidgets.background_work import BackgroundWork
-from actwidgets.core.attributions.attribution import Attribution
-from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
-from actwidgets.core.pictures.attribution_pictures import COLOURINGS, shrunk
-from actwidgets.errors import ActwidgetsError
-from actwidgets.session import Selection
-from actwidgets.views import _attribution_words as said
-from actwidgets.views._attribution_controls import MethodSettings
-from actwidgets.views._attribution_panel import Subject
-from actwidgets.views._attribution_panels import REFUSALS, TITLES, AttributionPanels
-from actwidgets.views._attribution_tiles import AttributionTiles, Look, Tile
-from actwidgets.views._controls import choice, note
-from actwidgets.views._progress import ProgressLine
-from actwidgets.views._target_choice import TARGETS, TargetChoice, target_of
+from actwidgets.core.attribution.base import Attribution, Method, Option
+from actwidgets.core.attribution.registry import METHODS, attribution_methods, method_named
+from actwidgets.core.selection import Selection
+from actwidgets.errors import ActwidgetsError, DataError
+from actwidgets.images.heatmap import COLORINGS, shrunk
+from actwidgets.session.session import Session
+from actwidgets.session.tasks import BackgroundWork
+from actwidgets.views import attribution_panels
+from actwidgets.views.attribution_panels import (
+    REFUSALS,
+    TITLES,
+    AttributionPanels,
+    AttributionTiles,
+    Look,
+    Subject,
+    Tile,
+)
 from actwidgets.views.base import View
+from actwidgets.views.controls import ProgressLine, choice, note
+
+TARGETS = ("predicted", "label", "chosen")
+OUTPUTS_UP_TO = 100  # of a regression, that are offered
+_TOLD = {"predicted": "predicted class", "label": "true class", "chosen": "chosen class"}
+
+
+class TargetChoice(w.Dropdown):
+    """What of a session may be asked about, which changes with its model.
+
+    Args:
+        on_target: Called with what the user chooses.
+    """
+
+    def __init__(self, on_target: Callable[[Any], None]) -> None:
+        self._offering = False
+        super().__init__(
+            description="for",
+            tooltip="which class or score is explained",
+            layout={"width": "210px"},
+            style={"description_width": "initial"},
+        )
+        self._tell = on_target
+        self.observe(self._on_value, names="value")
+
+    def offer(self, session: Session, target: Any) -> None:
+        """Show the target, among those that the session has.
+
+        One that it does not have is offered too: it was asked for, and the view says why not.
+        """
+        is_value = session.output.kind == "value"
+        if is_value:
+            n_outputs = min(max(session.n_outputs, 1), OUTPUTS_UP_TO)
+            offered = [("largest output" if n_outputs > 1 else "the output", "predicted")]
+            offered += [(f"output {index}", index) for index in range(n_outputs) if n_outputs > 1]
+        else:
+            offered = [
+                (_TOLD[each], each)
+                for each in TARGETS
+                if each != "label" or session.labels is not None or target == "label"
+            ]
+            offered += [(name, index) for index, name in enumerate(session.class_names)]
+        if target not in [each for _, each in offered]:
+            told = _TOLD.get(target, f"output {target}" if is_value else f"class {target}")
+            offered.append((told, target))
+        self._offering = True
+        try:
+            if list(self.options) != offered:
+                self.options = offered
+            self.value = target
+        finally:
+            self._offering = False
+
+    def _on_value(self, change: Any) -> None:
+        if not self._offering:
+            self._tell(change.new)
+
+
+def target_of(session: Session, selection: Selection, target: Any, rows: tuple[int, ...]) -> Any:
+    """The classes that some samples are asked about; None for what each is predicted as.
+
+    Raises:
+        DataError: True classes, and the session has no labels; classes of what has none.
+    """
+    if target in ("label", "chosen") and session.output.kind == "value":
+        raise DataError(f"no {_TOLD[target]} to ask about: the model puts out values")
+    if target == "label":
+        if session.labels is None:
+            raise DataError("no true classes to ask about: the session has no labels")
+        return session.labels[list(rows)]
+    if target == "chosen":
+        return selection.class_index
+    return target if isinstance(target, int) else None
+
+
+class MethodSettings(w.Box):
+    """A control for each setting that a method offers choices for.
+
+    Those of a method are made when it is first chosen, and kept.
+
+    Args:
+        on_setting: Called with the name of a setting and its new value.
+    """
+
+    def __init__(self, on_setting: Callable[[str, Any], None]) -> None:
+        self._tell = on_setting
+        self._made: dict[str, dict[str, w.Widget]] = {}
+        self._choices: dict[tuple[str, str], list[Any]] = {}
+        self._following = False
+        super().__init__(layout={"flex_flow": "row wrap", "align_items": "center"})
+
+    def show(self, method: Method, settings: Mapping[str, Any]) -> None:
+        """Offer the settings of a method, at their values."""
+        if method.name not in self._made:
+            offered = (option for option in method.options if option.choices)
+            self._made[method.name] = {
+                option.name: self._control(method.name, option) for option in offered
+            }
+        controls = self._made[method.name]
+        self._following = True
+        try:
+            for name, control in controls.items():
+                choices = self._choices[method.name, name]
+                place = _place_of(settings[name], choices)
+                if place is None:  # given in Python: it is one more
+                    place = len(choices)
+                    choices.append(settings[name])
+                    option = next(each for each in method.options if each.name == name)
+                    control.options = [*control.options, (_told(settings[name], option), place)]
+                control.value = place
+        finally:
+            self._following = False
+        if self.children != tuple(controls.values()):
+            self.children = tuple(controls.values())
+
+    def _control(self, method: str, option: Option) -> w.Widget:
+        choices = list(option.choices)
+        if option.default not in choices:
+            choices = [option.default, *choices]
+        self._choices[method, option.name] = choices
+        is_slider = len(choices) > 2 and all(isinstance(each, int | float) for each in choices)
+        make = w.SelectionSlider if is_slider else w.Dropdown
+        control = make(
+            # By place: a list with the value None shows nothing.
+            options=[(_told(each, option), place) for place, each in enumerate(choices)],
+            value=choices.index(option.default),
+            description=option.name.replace("_", " "),
+            tooltip=option.help,
+            layout={"width": "232px" if is_slider else "176px"},
+            style={"description_width": "initial"},
+        )
+        control.observe(
+            lambda change: self._on_user_setting(option.name, choices[change.new]), "value"
+        )
+        return control
+
+    def _on_user_setting(self, name: str, value: Any) -> None:
+        if not self._following:
+            self._tell(name, value)
+
+    def gather(self) -> None:
+        """Hold the controls of all methods, so that they are closed with this."""
+        self.children = [each for made in self._made.values() for each in made.values()]
+
+
+def _place_of(value: Any, choices: list[Any]) -> int | None:
+    """Which choice a setting is; None for one that is not offered yet."""
+    for place, each in enumerate(choices):
+        if each is value or (
+            _is_plain(each) and _is_plain(value) and _plain(each) == _plain(value)
+        ):
+            return place
+    return None
+
+
+def _is_plain(value: Any) -> bool:
+    return not isinstance(value, np.ndarray | dict)
+
+
+def _plain(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _told(value: Any, option: Option) -> str:
+    if not _is_plain(value):
+        return "as given"
+    if value is None:
+        return option.none
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return " × ".join(map(str, value))
+    return f"{value:g}" if isinstance(value, float) else str(value).replace("_", " ")
+
 
 WITHIN_S = 0.4  # what is not made by then comes from the background
 SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lrp")
@@ -49,10 +228,10 @@ class AttributionMap(View):
     at_chosen_layer = t.Bool(False, help="class activation maps of the chosen layer").tag(
         option=True
     )
-    colouring = t.Enum(tuple(COLOURINGS), "signed", help="what colours mean").tag(option=True)
+    coloring = t.Enum(tuple(COLORINGS), "signed", help="what colors mean").tag(option=True)
     panel = t.Enum(("", *TITLES), "", help="what is unfolded below").tag(option=True)
     opacity = t.Float(0.6, min=0.0, max=1.0, help="of the map on the picture").tag(option=True)
-    shared_scale = t.Bool(True, help="one scale of colours for all samples").tag(option=True)
+    shared_scale = t.Bool(True, help="one scale of colors for all samples").tag(option=True)
     max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
     tile_px = t.Int(144, min=32, help="longer side of a tile").tag(option=True)
     width_px = t.Int(660, min=160, help="width of the picture").tag(option=True)
@@ -117,7 +296,7 @@ class AttributionMap(View):
                 self._targets,
                 self._control("compare", choice("side by side", ("samples", "methods"), "176px")),
                 self._score,
-                self._control("colouring", choice("colours", tuple(COLOURINGS), "150px")),
+                self._control("coloring", choice("colors", tuple(COLORINGS), "150px")),
                 self._control("opacity", opacity),
                 self._shared,
                 self._at_layer,
@@ -148,7 +327,9 @@ class AttributionMap(View):
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
-            told = said.account(chosen, [each.attribution for each in tiles], is_value=is_value)
+            told = attribution_panels.account(
+                chosen, [each.attribution for each in tiles], is_value=is_value
+            )
             if self.target == "chosen" and selection.class_index is None:
                 told = note("No class is chosen: this is of the predicted one.") + told
             named = filter(None, map(self._features_of, tiles))
@@ -264,7 +445,7 @@ class AttributionMap(View):
         score = f"the {self.output} of the class"
         if self._session.output.kind == "value":
             score = "what the model puts out"
-        return Look(self.colouring, self.opacity, shared, self.tile_px, self.width_px, score)
+        return Look(self.coloring, self.opacity, shared, self.tile_px, self.width_px, score)
 
     def _words(self, tile: Tile) -> tuple[str, str]:
         """The two lines below a tile."""
@@ -274,19 +455,21 @@ class AttributionMap(View):
         name = names[target] if target < len(names) and not is_value else f"class {target}"
         if is_value:
             name = f"output {target}" if self._session.n_outputs > 1 else "output"
-        below = said.caption(tile.attribution, tile.place, name)
+        below = attribution_panels.caption(tile.attribution, tile.place, name)
         of = f" · {tile.input}" if tile.input and len(self._session.picture_inputs) > 1 else ""
         if self.compare == "methods":
             return method_named(tile.method).title + of, below
         true, sets = self._session.label_words(tile.row), self._session.label_sets
         if sets is not None and sets[tile.row][target]:
             true = name  # beside others, perhaps
-        return said.sample_told(tile.row, None if is_value else true, name) + of, below
+        return attribution_panels.sample_told(
+            tile.row, None if is_value else true, name
+        ) + of, below
 
     def _features_of(self, tile: Tile) -> str:
         """Which features of a sample of a table speak most, in words."""
         names = self._session.feature_names
-        return said.features_told(tile.row, tile.attribution, tile.place, names)
+        return attribution_panels.features_told(tile.row, tile.attribution, tile.place, names)
 
     def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
         if self._waiting and not tiles and self._tiles.tiles:

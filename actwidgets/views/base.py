@@ -1,27 +1,75 @@
-"""What every view shares: subscription, options, error banner, orderly closing."""
+"""What every view shares: subscriptions, options, errors, background work, orderly closing."""
 
 import html
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as w
 import traitlets as t
 
-from actwidgets.background_work import BackgroundWork
-from actwidgets.core.atomic_file import replacing, require_suffix
-from actwidgets.errors import ActwidgetsError, NotRecordedError
-from actwidgets.finishing import WITHIN_S, finish
-from actwidgets.session import Selection, Session
-from actwidgets.views._answering import answer_at_any_time
-from actwidgets.views._closing import close_all
-from actwidgets.views._controls import Readout
-from actwidgets.views._style import KEYS, LEAVING, SHEET
+from actwidgets.core.files import replacing, require_suffix
+from actwidgets.core.selection import Selection
+from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError
+from actwidgets.session.session import WITHIN_S, Session, finish
+from actwidgets.session.tasks import BackgroundWork, Progress
+from actwidgets.views.controls import KEYS, LEAVING, SHEET, ProgressLine, Readout, note, show
 
 if TYPE_CHECKING:
-    from actwidgets.export.figure import ViewFigure
+    from actwidgets.export.html_text import ViewFigure
+
+
+def close_all(widgets: Iterable[w.Widget]) -> None:
+    """Close these widgets and everything they refer to: layouts, styles, scales, marks."""
+    for widget in with_all_they_hold(widgets):
+        widget.unobserve_all()
+        widget.close()
+
+
+def with_all_they_hold(widgets: Iterable[w.Widget]) -> list[w.Widget]:
+    """These widgets and everything they refer to, each once."""
+    found: dict[int, w.Widget] = {}
+    waiting = list(widgets)
+    while waiting:
+        widget = waiting.pop()
+        if id(widget) in found:
+            continue
+        found[id(widget)] = widget
+        waiting += _held_by(widget)
+    return list(found.values())
+
+
+def _held_by(widget: w.Widget) -> Iterator[w.Widget]:
+    for name in widget.keys:
+        yield from _widgets_in(widget._trait_values.get(name))
+
+
+def _widgets_in(value: Any) -> Iterator[w.Widget]:
+    if isinstance(value, w.Widget):
+        yield value
+    elif isinstance(value, dict):
+        for each in value.values():
+            yield from _widgets_in(each)
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from _widgets_in(each)
+
+
+def answer_at_any_time(widget: w.Widget) -> None:
+    """Let messages to a widget, and to all in it, go where the browser sends them.
+
+    JupyterLab sends them over a subshell, beside whatever cell is running. ipykernel 7.4 has
+    each go to the thread that sent something to that widget last instead: where a cell made
+    it, or where `fit` moved it, that is the main one, which is busy until `fit` ends. This hook
+    of its kernel is put out of use for our own widgets; versions without it need nothing.
+    """
+    for each in with_all_they_hold([widget]):
+        if hasattr(each.comm, "_reply_subshell_for"):
+            each.comm._reply_subshell_for = None
+
 
 log = logging.getLogger(__name__)
 WATCHED = ("selection", "revision")
@@ -305,3 +353,217 @@ class View(Exportable, w.VBox):
         self.children = ()
         super().close()
         self.layout.close()
+
+
+class PassView(View):
+    """A view of what a pass over all samples gathers: partial until it is through.
+
+    It is repainted as the pass goes on, and carries a line that tells how far it is and
+    stops it. Subclasses make `_title`, `_note` and `_picture` in `_build_picture`, and write
+    `_heading` and `_draw`; where it is not class profiles that they show, also `_gathered`,
+    `_follows` and `_missing`.
+    """
+
+    every_layer = False  # whether it tells of all of the model, or of the chosen layer
+    of_each_label = True  # whether what it reads counts a sample once for each of its labels
+    folds_controls = True  # whether controls do nothing where there is nothing to show
+    _title: w.HTML
+    _note: w.HTML
+    _picture: w.Box
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        self._progress = ProgressLine(self._session.cancel, self._session.resume)
+        children = self._build_picture()
+        self._rows_of_controls = [
+            each
+            for each in children
+            if self.folds_controls and type(each) is w.HBox and each is not self._picture
+        ]
+        self._session.observe(self._on_reading, names="reading")
+        return *children[:1], self._progress, *children[1:]
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        """Return the child widgets, the title first; as `_build` of a plain view."""
+        raise NotImplementedError
+
+    def _heading(self, selection: Selection) -> str:
+        """The title, as HTML: names in it are escaped."""
+        raise NotImplementedError
+
+    def _missing(self) -> str:
+        """Why there is nothing to show, or ""."""
+        return self._session.missing_for_units()
+
+    def _gathered(self) -> Any:
+        """What has been read so far; asking for it has the rest read in the background."""
+        return self._session.profiles(partial=True, every_layer=self.every_layer)
+
+    def _draw(self, selection: Selection, gathered: Any) -> bool:
+        """Make the children show what has been read; say whether there is a picture of it."""
+        raise NotImplementedError
+
+    def _render(self, selection: Selection) -> None:
+        self._title.value = f'<div class="aw-title">{self._heading(selection)}</div>'
+        missing = self._missing()
+        for row in self._rows_of_controls:
+            row.layout.display = "none" if missing else None  # they would change nothing
+        if missing:
+            where = "" if self.every_layer else f" for {selection.layer}"
+            self._note.value = note(f"nothing to show{where}: {missing}")
+            show(self._picture, False)
+            if self._readout is not None:
+                self._readout.over()  # nothing is under the mouse
+            return
+        show(self._picture, self._draw(selection, self._gathered()))
+
+    def _works(self) -> tuple[BackgroundWork, ...]:
+        return (self._session,)
+
+    def _follows(self, reading: Progress) -> bool:
+        """Whether this is a pass that the view shows."""
+        return (reading.what, reading.layers) == ("profiles", (self._session.layer,))
+
+    def _on_reading(self, _change: Any) -> None:
+        reading = self._session.reading
+        if reading is None or not self._follows(reading):
+            return
+        if not self.watching:
+            self._painted = None  # there is more to show by then
+        elif reading.failure:
+            self._progress.show(None)
+            self._show_error(f"could not read all samples: {reading.failure}")
+        else:
+            self._repaint()
+
+    def _repaint(self) -> None:
+        with self._session.lock:  # the reader may tell more meanwhile, and that comes last
+            super()._repaint()
+            reading = self._session.reading
+            mine = reading is not None and self._follows(reading)
+            self._progress.show(reading if mine else None)
+
+    def _read_text(self, n_read: int, *, complete: bool) -> str:
+        """How many samples a picture is of, in words.
+
+        Of several labels a sample class profiles count it in each of its classes.
+        """
+        n_samples, reading = self._session.n_samples, self._session.reading
+        read = f"{n_read:,} samples"
+        if self.of_each_label and self._session.label_sets is not None:
+            read = f"{n_samples:,} samples, {n_read:,} labels"
+            if not complete:
+                return f"{n_read:,} labels so far, of {n_samples:,} samples"
+        if not complete:
+            return f"{n_read:,} of {n_samples:,} samples so far"
+        if reading is not None and reading.cancelled and self._follows(reading):
+            return f"{read}, read before; the new pass was cancelled"
+        return read
+
+    def close(self) -> None:
+        """Stop watching the session and give back all widgets. Safe to call twice."""
+        if getattr(self, "_subscribed", False):
+            self._session.unobserve(self._on_reading, names="reading")
+        super().close()
+
+
+# Beside each other the second takes all that is left; on a narrow page each has the whole
+# width, and its views lie side by side.
+WRAPPING = {"flex_flow": "row wrap", "align_items": "flex-start", "align_content": "flex-start"}
+CHOOSING_FLEX, SHOWING_FLEX = "1 1 362px", "9999 1 600px"
+
+
+class ViewBox(Exportable, w.VBox):
+    """A line above, what chooses to the left, and what shows to the right.
+
+    Attributes:
+        views: The views made so far, by name.
+    """
+
+    def __init__(self, above: w.Widget, choosing: list[w.Widget], showing: w.Widget) -> None:
+        left = w.Box(choosing, layout=WRAPPING | {"flex": CHOOSING_FLEX})
+        showing.layout.flex, showing.layout.min_width = SHOWING_FLEX, "0"
+        below = w.Box([left, showing], layout=WRAPPING | {"width": "100%"})
+        super().__init__(children=(above, below), layout={"width": "100%"})
+        answer_at_any_time(self)
+
+    views: dict[str, View]
+
+    def _figure_now(self, theme: str) -> "ViewFigure":
+        # One session's pictures are those of one moment.
+        locks = {id(view.session.lock): view.session.lock for view in self.views.values()}
+        with locks.popitem()[1] if len(locks) == 1 else nullcontext():
+            return super()._figure_now(theme)
+
+    def _finish(self, within_s: float) -> None:
+        until_s = time.monotonic() + within_s
+        for view in list(self.views.values()):
+            view._finish(max(0.0, until_s - time.monotonic()))
+
+    @property
+    def error(self) -> str:
+        """The last failure of each view that has one; empty when all is well."""
+        return "; ".join(f"{name}: {view.error}" for name, view in self.views.items() if view.error)
+
+    def _sessions(self) -> list[Session]:
+        """The sessions that are closed with the views."""
+        raise NotImplementedError
+
+    def close(self) -> None:
+        """Close all views and give back every widget. Safe to call twice."""
+        views, self.views = getattr(self, "views", {}), {}
+        for view in views.values():
+            view.close()
+        close_all(self.children)
+        self.children = ()
+        if views:
+            for session in self._sessions():
+                session.close()
+        super().close()
+        self.layout.close()
+
+
+Page = Callable[[], tuple[w.Widget, Sequence[View]]]
+
+
+class Pages(w.Tab):
+    """Tabs whose views are made when they are wanted, and watch only while they are on show.
+
+    What is behind another tab costs a tick nothing; it is painted when its tab is opened.
+
+    Args:
+        pages: By title: makes a widget, and tells the views in it.
+        opened: Called with the views of a page when it has been made.
+    """
+
+    def __init__(self, pages: Mapping[str, Page], opened: Callable[[Sequence[View]], None]) -> None:
+        self._pages, self._opened = list(pages.values()), opened
+        self._views: dict[int, Sequence[View]] = {}
+        places = [w.VBox() for _ in pages]
+        super().__init__(children=places, titles=tuple(pages), selected_index=0)
+        self.add_class("aw-pages")
+        self._show(0)
+        self.observe(self._on_user_tab, names="selected_index")
+
+    def turn_to(self, title: str) -> None:
+        """Turn to a page.
+
+        Raises:
+            DataError: No page of that title.
+        """
+        if title not in self.titles:
+            raise DataError(f"no page {title!r}; there are {', '.join(self.titles)}")
+        self.selected_index = self.titles.index(title)
+
+    def _on_user_tab(self, change: Any) -> None:
+        if change.new is not None:
+            self._show(change.new)
+
+    def _show(self, index: int) -> None:
+        for other, views in self._views.items():
+            for view in views:
+                view.watching = other == index
+        if index not in self._views:
+            content, views = self._pages[index]()
+            self._views[index] = views
+            self.children[index].children = (content,)
+            self._opened(views)

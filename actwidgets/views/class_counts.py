@@ -11,19 +11,20 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core.labels import multi_hot
-from actwidgets.core.predictions.class_counts import class_counts, pixel_counts
-from actwidgets.session import Selection, Session
-from actwidgets.views._class_figure import class_figure
-from actwidgets.views._controls import note, show, unique_short
+from actwidgets.core.predictions import class_counts, pixel_counts
+from actwidgets.core.selection import Selection
+from actwidgets.session.session import Session
 from actwidgets.views.base import View
+from actwidgets.views.charts import class_figure
+from actwidgets.views.controls import note, show, unique_short
 
-COLOURS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
+COLORS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
 CLASSES_UP_TO = 40
 NO_CLASSES = "the model's output is not one value per class, and no class_names are given"
 
 
 class ClassCounts(View):
-    """Bars of samples by class, a colour for each split; a click on a bar chooses the class.
+    """Bars of samples by class, a color for each split; a click on a bar chooses the class.
 
     Args:
         session: Whose labels are counted where no splits are given.
@@ -74,7 +75,7 @@ class ClassCounts(View):
             x=[names[index] for index in self._classes],
             y=table[:, self._classes],
             scales={"x": across, "y": values},
-            colors=list(COLOURS),
+            colors=list(COLORS),
             type="grouped",
             labels=list(self._counts),
             interactions={"click": "select"},
@@ -116,13 +117,13 @@ class ClassCounts(View):
         self._note.value = note("; ".join(told)) + self._legend()
 
     def _legend(self) -> str:
-        """What the colours mean, as HTML: above the bars, where it hides none."""
+        """What the colors mean, as HTML: above the bars, where it hides none."""
         if len(self._counts) < 2:
             return ""
-        colours = itertools.cycle(COLOURS)
+        colors = itertools.cycle(COLORS)
         marks = (
-            f'<span style="color:{colour}">■</span> {html.escape(name)}'
-            for name, colour in zip(self._counts, colours, strict=False)
+            f'<span style="color:{color}">■</span> {html.escape(name)}'
+            for name, color in zip(self._counts, colors, strict=False)
         )
         return f'<div class="aw-note">{" &nbsp; ".join(marks)}</div>'
 

@@ -6,24 +6,22 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.paging import Page
-from actwidgets.core.profiles.class_profiles import METRICS, ClassProfiles
-from actwidgets.core.profiles.similarity import ranking
-from actwidgets.core.profiles.unit_statistics import STATISTICS
-from actwidgets.session import Selection
-from actwidgets.views._class_distances import (
+from actwidgets.core.accumulators import STATISTICS
+from actwidgets.core.class_distances import ranking
+from actwidgets.core.class_profiles import METRICS, ClassProfiles
+from actwidgets.core.selection import Selection
+from actwidgets.views.base import PassView
+from actwidgets.views.controls import Pager, PageRange, choice, note, words
+from actwidgets.views.matrix import (
     METRIC,
     STATISTIC,
+    ExemplarSheet,
     class_distances,
     classes_with_samples,
     mean_button,
     offer_mean,
     why_nothing,
 )
-from actwidgets.views._controls import choice, note, words
-from actwidgets.views._exemplar_sheet import ExemplarSheet
-from actwidgets.views._pager import Pager
-from actwidgets.views._pass_view import PassView
 
 
 class ClassRanking(PassView):
@@ -74,7 +72,7 @@ class ClassRanking(PassView):
         present = classes_with_samples(profiles)
         order = present[ranking(matrix[np.ix_(present, present)])]
         self._n_shown = len(present)
-        page = Page(self.page, self.rows, len(present))
+        page = PageRange(self.page, self.rows, len(present))
         shown = order[page.rows, : self.places]
         rows = present[page.rows]
         self._sheet.show_classes(shown, np.take_along_axis(matrix[rows], shown, axis=1))
@@ -94,5 +92,5 @@ class ClassRanking(PassView):
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
-            page = Page(self.page, self.rows, self._n_shown)
+            page = PageRange(self.page, self.rows, self._n_shown)
             self.page = page.turned(step)

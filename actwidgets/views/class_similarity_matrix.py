@@ -7,28 +7,28 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets.core.accumulators import STATISTICS
 from actwidgets.core.arrays import finite_range
-from actwidgets.core.profiles.class_order import cluster
-from actwidgets.core.profiles.class_profiles import METRICS, ClassProfiles
-from actwidgets.core.profiles.similarity import ranking
-from actwidgets.core.profiles.unit_statistics import STATISTICS
-from actwidgets.core.profiles.value_bins import METRICS as OF_HISTOGRAMS
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.session import Selection
-from actwidgets.views._class_cells import ClassCells
-from actwidgets.views._class_distances import (
+from actwidgets.core.class_distances import cluster, ranking
+from actwidgets.core.class_profiles import METRICS, ClassProfiles
+from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
+from actwidgets.core.selection import Selection
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.views.base import PassView
+from actwidgets.views.controls import Readout, choice, hint, note, set_slider, words
+from actwidgets.views.matrix import (
+    CELL_PX,
     METRIC,
     STATISTIC,
+    ClassCells,
+    ClassOverview,
+    ExemplarSheet,
     class_distances,
     classes_with_samples,
     mean_button,
     offer_mean,
     why_nothing,
 )
-from actwidgets.views._class_overview import ClassOverview
-from actwidgets.views._controls import Readout, choice, hint, note, set_slider, words
-from actwidgets.views._exemplar_sheet import CELL_PX, ExemplarSheet
-from actwidgets.views._pass_view import PassView
 
 CELLS_UP_TO = 60  # classes; beyond, a picture of the whole and a part of it enlarged
 RANKED = 10  # classes below the matrix
@@ -44,7 +44,7 @@ class ClassSimilarityMatrix(PassView):
     samples of all classes, the nearest to it first. Classes stand in their own order, or like
     beside like with the tree of the clustering, or from the chosen one outwards.
 
-    Over a recording colours mean the same at all epochs, where the largest distance of all of
+    Over a recording colors mean the same at all epochs, where the largest distance of all of
     them is known at once; the line above the matrix says how far they reach.
 
     Classes without samples have no distance: of very many classes they are left out. Where
@@ -125,13 +125,13 @@ class ClassSimilarityMatrix(PassView):
         return True
 
     def _scale(self, matrix: np.ndarray) -> tuple[float, str]:
-        """How far colours reach at least, and the same in words, where epochs are compared."""
+        """How far colors reach at least, and the same in words, where epochs are compared."""
         if not isinstance(self._session, RecordedSession):
             return 0.0, ""
         common = self._session.distance_scale(self.statistic, self.metric)
         reach = max(finite_range(matrix)[1], common or 0.0)
         of = "the largest of this epoch" if common is None else "at all epochs"
-        return common or 0.0, f"; colours from 0 to {reach:.3g}, {of}"
+        return common or 0.0, f"; colors from 0 to {reach:.3g}, {of}"
 
     def _paint_matrix(self, matrix: np.ndarray, class_index: int | None, highest: float) -> None:
         self._matrix = matrix

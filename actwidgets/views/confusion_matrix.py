@@ -1,28 +1,351 @@
-"""Which classes the model takes for which, and the report that belongs to it."""
+"""Confusion matrix and classification report."""
 
 import html
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import bqplot as bq
 import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.predictions.confusion import (
-    NORMALISED,
+from actwidgets.core.confusion import (
+    COLUMNS,
+    NORMALIZED,
     AnyConfusion,
+    ClassificationReport,
     ConfusedPair,
     ConfusionCounts,
     MultilabelConfusion,
     PixelConfusion,
 )
-from actwidgets.core.selection import Cell
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.session import Selection
-from actwidgets.views._confusion_cells import ConfusionCells
-from actwidgets.views._controls import Readout, choice, note, shorten
-from actwidgets.views._prediction_view import PredictionView
-from actwidgets.views._report_table import report_table
-from actwidgets.views._value_lines import output_note
+from actwidgets.core.selection import Cell, Selection
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.tasks import Progress
+from actwidgets.views.base import PassView
+from actwidgets.views.charts import below_px, class_ticks, output_note, tick_count
+from actwidgets.views.controls import Readout, choice, note, shorten, unique_short
+from actwidgets.views.picture import CellHover, cell_of, plain_figure
+
+
+class PredictionView(PassView):
+    """A view of the predictions of all samples: of those so far, until there are all."""
+
+    every_layer = True
+    of_each_label = False
+
+    def _missing(self) -> str:
+        return self._session.missing_for_confusion()
+
+    def _gathered(self) -> Any:
+        return self._session.confusion(partial=True)
+
+    def _read_of(self, confusion: AnyConfusion) -> str:
+        """How many samples it is of, and of how many the predicted class means nothing."""
+        text = self._read_text(len(confusion.rows), complete=confusion.complete)
+        if confusion.n_nan:
+            text += f"; {confusion.n_nan:,} with NaN for an output: their class means nothing"
+        return text
+
+    def _follows(self, reading: Progress) -> bool:
+        return reading.what == "predictions"
+
+
+ROWS = 30
+
+
+def report_table(report: ClassificationReport, chosen: int | None = None) -> str:
+    """The report as HTML, with names escaped.
+
+    Of more than 30 classes those with the lowest F1 of those that have samples. A figure that
+    is 0 because there was nothing to divide by is a dash.
+
+    Args:
+        report: The report.
+        chosen: A class that stands out, or None.
+    """
+    n_classes = len(report.class_names)
+    rows = np.arange(n_classes)
+    if n_classes > ROWS:
+        known = np.flatnonzero(report.support)
+        rows = known[np.argsort(report.f1[known], kind="stable")[:ROWS]]
+    has_iou = report.iou is not None
+    lines = [_line("th", "", (*COLUMNS, "IoU") if has_iou else COLUMNS)]
+    for index in rows.tolist():
+        support, n_predicted = int(report.support[index]), int(report.n_predicted[index])
+        cells = (
+            _report_share(report.precision[index], n_predicted),
+            _report_share(report.recall[index], support),
+            _report_share(report.f1[index], support + n_predicted),
+            f"{support:,}",
+        )
+        if report.iou is not None:
+            cells += (_report_share(report.iou[index], support + n_predicted),)
+        lines.append(_line("td", report.class_names[index], cells, is_chosen=index == chosen))
+    total = f"{int(report.support.sum()):,}"
+    whole = "accuracy" if report.micro is None else "all labels right"
+    last = ("",) if has_iou else ()
+    accuracy = ("", "", _report_share(report.accuracy, 1), total, *last)
+    lines.append(_line("td", whole, accuracy, rule=True))
+    for name, each in report.averages:
+        figures = (_report_share(value, 1) for value in (each.precision, each.recall, each.f1))
+        if report.iou is not None:
+            last = (_report_share(float(report.iou.mean()), 1),) if name == "macro avg" else ("",)
+        lines.append(_line("td", name.replace("avg", "average"), (*figures, total, *last)))
+    table = f'<table class="aw-table">{"".join(lines)}</table>'
+    if n_classes > ROWS:
+        table += f'<div class="aw-note">{len(rows)} of {n_classes:,} classes, lowest F1 first</div>'
+    return table
+
+
+def _line(
+    cell: str, name: str, cells: tuple[str, ...], *, is_chosen: bool = False, rule: bool = False
+) -> str:
+    kinds = [kind for kind, on in (("aw-chosen", is_chosen), ("aw-rule", rule)) if on]
+    classes = f' class="{" ".join(kinds)}"' if kinds else ""
+    body = "".join(f"<{cell}>{each}</{cell}>" for each in cells)
+    return f"<tr{classes}><th>{html.escape(name)}</th>{body}</tr>"
+
+
+def _report_share(value: float, count: int) -> str:
+    return "–" if not count or np.isnan(value) else f"{value:.3f}"
+
+
+RIGHT_FILL, PAPER, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"
+INK, FAINT = "#222222", "#7a766d"  # on paper
+LEFT_PX, RIGHT_PX = 112, 8  # beside the cells
+FIGURES_UP_TO = 12  # classes; more leave no room for figures
+RECALL, PRECISION = "recall", "precision"
+
+
+class ConfusionCells(w.Box):
+    """True classes down, predicted ones across; what is right in one color, wrong in another.
+
+    Both are shaded each by its own largest value, so that a few mistakes are seen beside
+    thousands of hits. The last column holds the recall of each class, the last row the
+    precision: a click there means the whole row or column.
+
+    Args:
+        class_names: Of all classes.
+        width_px: With the names.
+        n_shown: How many classes are shown at most.
+        on_click: Called with row and column as indices of classes; None for all.
+        on_hover: Likewise; with nothing for no cell.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        width_px: int,
+        n_shown: int,
+        on_click: Callable[[int | None, int | None], None],
+        on_hover: Callable[..., None],
+    ) -> None:
+        self._names = unique_short(class_names, 12)
+        self._shown: tuple[int, ...] = ()
+        # Not reversed, as in `ClassCells`. Padded, as bqplot does for the height of words, the
+        # cells would drift from the line around one of them.
+        self._rows = bq.OrdinalScale(allow_padding=False)
+        self._columns = bq.OrdinalScale(allow_padding=False)
+        colors = bq.ColorScale(colors=[RIGHT_FILL, PAPER, WRONG_FILL], min=-1, mid=0, max=1)
+        self.matrix = bq.GridHeatMap(
+            color=np.zeros((2, 2), np.float32),
+            row=["", " "],
+            column=["", " "],
+            scales={"row": self._rows, "column": self._columns, "color": colors},
+            stroke="rgba(0,0,0,0)",
+        )
+        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(*cell_of(event))))
+        self._hover = CellHover(
+            self.matrix, lambda *cell: on_hover(*(self._classes(*cell) if cell else ()))
+        )
+        self.figures = bq.Label(
+            x=[],
+            y=[],
+            text=[],
+            scales={"x": self._columns, "y": self._rows},
+            align="middle",
+            default_size=10,
+            font_weight="normal",
+        )
+        # Its corners lie between the cells, where an ordinal scale has no places.
+        self._along = bq.LinearScale(min=0, max=1, allow_padding=False)
+        self._below = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
+        self.line = bq.Lines(
+            x=np.zeros(5),
+            y=np.zeros(5),
+            scales={"x": self._along, "y": self._below},
+            colors=[INK],
+            stroke_width=3,
+            visible=False,
+        )
+        small = {"font-size": "11px"}
+        self._room_px = (width_px - LEFT_PX - RIGHT_PX) / (min(len(self._names), n_shown) + 1)
+        below = below_px(self._names, self._room_px)
+        self._across = bq.Axis(
+            scale=self._columns,
+            side="bottom",
+            label="predicted",
+            label_offset=f"{below + 10}px",
+            **class_ticks(self._names, self._room_px),
+            grid_lines="none",
+        )
+        self._down = bq.Axis(
+            scale=self._rows,
+            side="left",
+            label="true",
+            label_offset="104px",
+            tick_style=small,
+            grid_lines="none",
+        )
+        self._height_px = round(width_px * 0.88) - below - 28  # of the cells
+        width, height = f"{width_px}px", f"{round(width_px * 0.88)}px"
+        figure = plain_figure(
+            [self.matrix, self.line, self.figures],
+            axes=[self._across, self._down],
+            margin={"top": 4, "bottom": below + 24, "left": LEFT_PX, "right": RIGHT_PX},
+            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+        )
+        super().__init__(children=(figure,))
+        self.add_class("aw-outlined")
+
+    def show(
+        self,
+        values: np.ndarray,
+        order: np.ndarray,
+        recall: np.ndarray,
+        precision: np.ndarray,
+        *,
+        are_shares: bool,
+        highest: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Show some classes.
+
+        Args:
+            values: `(class, class)` counts or shares of all classes; NaN where there is none.
+            order: Indices of the classes to show.
+            recall: `(class,)`, NaN where a class has no samples.
+            precision: `(class,)`, NaN where nothing was predicted as the class.
+            are_shares: Whether the values are written as such; one count of 1 is no share of 1.
+            highest: How far the colors of what is right and wrong reach at least.
+        """
+        shown = values[np.ix_(order, order)]
+        self._show_names(order)
+        with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
+            self.matrix.color = np.pad(_shades(shown, highest), ((0, 1), (0, 1))).astype(np.float32)
+            names = self._axis_names()
+            if list(self.matrix.row) != names[0]:
+                self.matrix.row, self.matrix.column = names
+        if len(order) > FIGURES_UP_TO:
+            texts: list[list[str]] = []
+        else:
+            texts = _texts(shown, recall[order], precision[order], are_shares)
+        self._write(texts)
+
+    def outline(self, cell: Cell | None) -> None:
+        """Draw a line around a cell, a row, a column, or nothing.
+
+        Args:
+            cell: True and predicted class, None for all of them; or None for no line.
+        """
+        ends = None if cell is None else [self._ends(index) for index in cell]
+        if ends is None or None in ends:
+            self.line.visible = False
+            return
+        self._along.max = self._below.max = float(len(self._shown) + 1)
+        (top, bottom), (left, right) = ends
+        with self.line.hold_sync(), self.line.hold_trait_notifications():
+            self.line.x = np.array([left, right, right, left, left], float)
+            self.line.y = np.array([top, top, bottom, bottom, top], float)
+            self.line.visible = True
+
+    def _ends(self, index: int | None) -> tuple[int, int] | None:
+        """Where a row or column begins and ends, all of them for None; None for one not on show."""
+        if index is None:
+            return 0, len(self._shown) + 1
+        if index not in self._shown:
+            return None
+        place = self._shown.index(index)
+        return place, place + 1
+
+    def _show_names(self, order: np.ndarray) -> None:
+        shown = tuple(int(index) for index in order)
+        if shown == self._shown:
+            return
+        self._shown = shown
+        rows, columns = self._axis_names()
+        # bqplot keeps the order of names that stay the same, unless it is told one.
+        self._rows.domain, self._columns.domain = rows[::-1], columns
+        self._across.num_ticks = tick_count(len(rows), self._room_px, self._names)
+        self._down.num_ticks = tick_count(len(rows), self._height_px / len(rows))
+        self._hover.again()
+
+    def _axis_names(self) -> tuple[list[str], list[str]]:
+        names = [self._names[index] for index in self._shown]
+        return [*names, _other(PRECISION, names)], [*names, _other(RECALL, names)]
+
+    def _write(self, texts: list[list[str]]) -> None:
+        rows, columns = self._axis_names()
+        n_shown = len(self._shown)
+        words = [
+            (columns[across], rows[down], text, INK if max(down, across) < n_shown else FAINT)
+            for down, line in enumerate(texts)
+            for across, text in enumerate(line)
+            if text
+        ]
+        with self.figures.hold_sync(), self.figures.hold_trait_notifications():
+            self.figures.x = [x for x, _, _, _ in words]
+            self.figures.y = [y for _, y, _, _ in words]
+            self.figures.text = [text for _, _, text, _ in words]
+            self.figures.colors = [ink for _, _, _, ink in words] or [INK]
+
+    def _classes(self, row: int, column: int) -> tuple[int | None, int | None]:
+        n_shown = len(self._shown)
+        return (
+            self._shown[row] if row < n_shown else None,
+            self._shown[column] if column < n_shown else None,
+        )
+
+
+def _shades(values: np.ndarray, highest: tuple[float, float]) -> np.ndarray:
+    """-1..0 on the diagonal, 0..1 beside it, each as a share of its own largest value.
+
+    Or of the `highest` there are elsewhere, if they are larger.
+
+    A cell without samples to take a share of is 0: bqplot draws NaN black.
+    """
+    known = np.nan_to_num(values)
+    is_right = np.eye(len(values), dtype=bool)
+    right, wrong = np.where(is_right, known, 0), np.where(is_right, 0, known)
+    most_right, most_wrong = max(right.max(), highest[0]), max(wrong.max(), highest[1])
+    return wrong / (most_wrong or 1) - right / (most_right or 1)
+
+
+def _texts(
+    values: np.ndarray, recall: np.ndarray, precision: np.ndarray, are_shares: bool
+) -> list[list[str]]:
+    """The figures of each cell; nothing where it is 0, so that what is there stands out."""
+    figures = [[_figure(value, are_shares) for value in line] for line in values.tolist()]
+    for line, share in zip(figures, recall.tolist(), strict=True):
+        line.append(_share(share))
+    return [*figures, [*map(_share, precision.tolist()), ""]]
+
+
+def _figure(value: float, is_share: bool) -> str:
+    if np.isnan(value) or not value:
+        return ""
+    if not is_share:
+        return f"{value:.0f}"
+    return f"{value:.2f}"[value < 1 :] if value >= 0.005 else "<.01"
+
+
+def _share(value: float) -> str:
+    return "–" if np.isnan(value) else f"{value:.2f}"[value < 0.995 :]
+
+
+def _other(name: str, names: Sequence[str]) -> str:
+    return name if name not in names else f"{name} of all"
+
 
 CELLS_UP_TO = 40  # classes; of more, some
 PART = 24
@@ -48,7 +371,7 @@ class ConfusionMatrix(PredictionView):
     """
 
     watched = ("class_index", "ablations", "confusion_cell")
-    normalised = t.Enum(NORMALISED, "counts", help="what the cells hold").tag(option=True)
+    normalized = t.Enum(NORMALIZED, "counts", help="what the cells hold").tag(option=True)
     width_px = t.Int(520, min=240, help="width of the matrix").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -65,9 +388,9 @@ class ConfusionMatrix(PredictionView):
             cells, width_px, n_shown, self._on_user_cell, self._on_user_hover
         )
         self.matrix = self._cells.matrix
-        ways = [("counts", "counts"), *((f"share of the {each}", each) for each in NORMALISED[1:])]
+        ways = [("counts", "counts"), *((f"share of the {each}", each) for each in NORMALIZED[1:])]
         controls = w.HBox(
-            [self._control("normalised", choice("show", ways, "180px"))],
+            [self._control("normalized", choice("show", ways, "180px"))],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
         self._search = w.Combobox(
@@ -113,13 +436,13 @@ class ConfusionMatrix(PredictionView):
         precision = np.where(report.n_predicted > 0, report.precision, np.nan)
         order = self._order(confusion, selection.class_index)
         is_recorded = isinstance(self._session, RecordedSession)
-        common = self._session.confusion_scale(self.normalised) if is_recorded else None
+        common = self._session.confusion_scale(self.normalized) if is_recorded else None
         self._cells.show(
-            confusion.normalised(self.normalised),
+            confusion.normalized(self.normalized),
             order,
             recall,
             precision,
-            are_shares=self.normalised != "counts",
+            are_shares=self.normalized != "counts",
             highest=common or (0.0, 0.0),
         )
         self._cells.outline(self._outlined(selection, confusion))
@@ -136,7 +459,7 @@ class ConfusionMatrix(PredictionView):
         if self._session.class_order:
             text += f"; {self._session.class_order}"
         if common is not None:
-            text += "; colours mean the same at all epochs"
+            text += "; colors mean the same at all epochs"
         self._note.value = note(text) + output_note(self._session.output)
         return True
 

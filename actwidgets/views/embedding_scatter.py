@@ -1,36 +1,153 @@
-"""Samples as points, by their input and by what a layer makes of them, side by side."""
+"""Samples as points, by their input and by a layer's output, side by side."""
 
+import html
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ipywidgets as w
+import numpy as np
 import traitlets as t
 
-from actwidgets.background_work import BackgroundWork
-from actwidgets.core.embeddings.embedding import MAX_POINTS, METHODS, Embedding
-from actwidgets.core.embeddings.point_colours import (
-    PointColours,
+from actwidgets.core.embedding import MAX_POINTS, METHODS, STAYING, Embedding, procrustes
+from actwidgets.core.selection import Selection
+from actwidgets.images.encode import fit, rgba_png
+from actwidgets.session.tasks import BackgroundWork, Progress
+from actwidgets.views.base import View
+from actwidgets.views.controls import HINT, ProgressLine, choice, duration, hint, note, share_text
+from actwidgets.views.point_cloud import (
+    CHOSEN,
+    IN_FOCUS,
+    LEGEND_SHEET,
+    PLAIN,
+    PointCloud,
+    PointColors,
     by_class,
     by_outcome,
     by_value,
-    in_one_colour,
-)
-from actwidgets.core.pictures.images import fit, rgba_png
-from actwidgets.session import Selection
-from actwidgets.views._cloud_side import CloudSide
-from actwidgets.views._controls import choice, hint, share_text
-from actwidgets.views._embedding_progress import EmbeddingProgress
-from actwidgets.views._point_legend import (
-    LEGEND_SHEET,
     class_legend,
+    in_one_color,
     outcome_legend,
     plain_legend,
     value_legend,
 )
-from actwidgets.views._style import HINT
-from actwidgets.views.base import View
 
-COLOURS = {"class": "class", "outcome": "right or wrong", "unit": "the unit's value"}
-NEIGHBOURLY = ("tsne", "umap")
+
+class CloudSide(w.VBox):
+    """A cloud with a caption above it and a note below.
+
+    Args:
+        size_px: Height and width of the cloud.
+        on_choose: Called with the rows that were chosen, and whether they are added.
+        on_clear: Called when the choice is taken back.
+        on_hover: Called with this side and the row under the mouse, None for none.
+    """
+
+    def __init__(
+        self,
+        size_px: int,
+        *,
+        on_choose: Callable[[tuple[int, ...], bool], None],
+        on_clear: Callable[[], None],
+        on_hover: Callable[["CloudSide", int | None], None],
+    ) -> None:
+        self.shown: Embedding | None = None
+        self._given: Embedding | None = None
+        self._motion = STAYING
+        self._caption, self._note = w.HTML(), w.HTML(layout={"min_height": "54px"})
+        self.cloud = PointCloud(
+            on_choose=lambda points, adds: on_choose(self._rows(points), adds),
+            on_clear=on_clear,
+            on_hover=lambda point: on_hover(self, self._row(point)),
+            width_px=size_px,
+            height_px=size_px,
+        )
+        super().__init__(
+            children=(self._caption, self.cloud, self._note),
+            layout={"width": f"{size_px}px", "overflow": "visible"},
+        )
+
+    def show(self, embedding: Embedding, name: str, to: Embedding | None) -> None:
+        """Show points, laid upon those before, or upon another picture where there are none.
+
+        Points of the same plane as those before are moved as those were.
+
+        Args:
+            embedding: The points.
+            name: What stands above them.
+            to: Another picture of the same samples.
+        """
+        if embedding is not self._given:
+            before = self.shown if self.shown is not None else to
+            given, self._given = self._given, embedding
+            if given is None or not embedding.plane or embedding.plane != given.plane:
+                self._motion = STAYING if before is None else procrustes(embedding, before)
+            self.shown = self._motion.moved(embedding)
+            self.cloud.show(self.shown.points)
+            self.cloud.fill = embedding.method == "features"
+        self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+        self._note.value = note(embedding.note)
+        self.cloud.label = f"{len(embedding.rows):,} samples as points: {name}. {embedding.note}"
+
+    def show_waiting(self, name: str) -> None:
+        """Say whose points will stand here, where there are none yet."""
+        if self.shown is None:
+            self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+            self._note.value = note("not laid out yet")
+
+    def show_missing(self, name: str, why: str) -> None:
+        """Say why there are no points."""
+        self.shown = self._given = None
+        self.cloud.show(np.zeros((0, 2), np.float32))
+        self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+        self._note.value = note(f"nothing to show for {name}: {why}")
+        self.cloud.label = f"nothing to show for {name}"
+
+    def color(self, colors: PointColors, rows: np.ndarray) -> None:
+        """Color the points, by colors of all of `rows`; nothing where they are not among them."""
+        if self.shown is not None and np.isin(self.shown.rows, rows).all():
+            places = np.searchsorted(rows, self.shown.rows)
+            self.cloud.color(colors.codes[places], colors.palette, rising=colors.rising)
+
+    def emphasize(self, samples: Sequence[int], sample: int) -> None:
+        """Have the chosen samples stand out, and the one in focus most."""
+        if self.shown is not None:
+            rows = self.shown.rows
+            mask = np.where(np.isin(rows, samples), CHOSEN, PLAIN)
+            self.cloud.emphasize(np.where(rows == sample, IN_FOCUS, mask))
+
+    def mark(self, row: int | None) -> None:
+        """Draw a ring around a sample, where it is among the points."""
+        point = -1
+        if row is not None and self.shown is not None:
+            found = np.flatnonzero(self.shown.rows == row)
+            point = int(found[0]) if len(found) else -1
+        self.cloud.mark(point)
+
+    def _rows(self, points: np.ndarray) -> tuple[int, ...]:
+        return () if self.shown is None else tuple(int(each) for each in self.shown.rows[points])
+
+    def _row(self, point: int) -> int | None:
+        return None if point < 0 or self.shown is None else int(self.shown.rows[point])
+
+
+class EmbeddingProgress(ProgressLine):
+    """A bar, what is being done, how long still, and a button that stops it."""
+
+    def show(self, reading: Progress | None, told: str | None = None) -> None:
+        """Tell how far a picture is; None, or one that is made, hides the line."""
+        super().show(reading, _told(reading) if told is None and reading else told)
+
+
+def _told(reading: Progress) -> str:
+    if reading.cancelled:
+        return f"{reading.what}: cancelled"
+    if not reading.per_second:
+        return reading.what
+    return f"{reading.what}, about {duration(reading.seconds_left)} left"
+
+
+COLORS = {"class": "class", "outcome": "right or wrong", "unit": "the unit's value"}
+NEIGHBORLY = ("tsne", "umap")
 CARD_PX = 84
 MOUSE_HINT = "drag around points to choose them, shift adds, Escape takes the choice back"
 
@@ -45,11 +162,11 @@ class EmbeddingScatter(View):
 
     watched = ("layer", "sample", "samples", "unit")
     method = t.Enum(tuple(METHODS), "pca", help="how they are laid out").tag(option=True)
-    colour = t.Enum(tuple(COLOURS), "class", help="what colours mean").tag(option=True)
+    color = t.Enum(tuple(COLORS), "class", help="what colors mean").tag(option=True)
     gesture = t.Enum(("lasso", "box"), "lasso", help="what a drag draws").tag(option=True)
     n_points = t.Int(2000, min=1, max=MAX_POINTS, help="samples at most").tag(option=True)
     seed = t.Int(0, min=0, help="of what is random").tag(option=True)
-    perplexity = t.Float(30.0, min=2.0, help="neighbours that count").tag(option=True)
+    perplexity = t.Float(30.0, min=2.0, help="neighbors that count").tag(option=True)
     pixels = t.Tuple(
         t.Int(min=0), t.Int(min=0), default_value=None, allow_none=True, help="of the input"
     ).tag(option=True)
@@ -80,11 +197,11 @@ class EmbeddingScatter(View):
 
     def _controls(self) -> w.Widget:
         methods = [(METHODS[name], name) for name in self._embeddings.methods]
-        colours = [(words, name) for name, words in COLOURS.items()]
+        colors = [(words, name) for name, words in COLORS.items()]
         self._perplexity = w.BoundedFloatText(
             min=2.0,
             max=1000.0,
-            description="neighbours",
+            description="neighbors",
             tooltip="",
             layout={"width": "136px"},
             style={"description_width": "initial"},
@@ -107,7 +224,7 @@ class EmbeddingScatter(View):
         return w.HBox(
             [
                 self._control("method", choice("layout", methods, "160px")),
-                self._control("colour", choice("colours", colours, "196px")),
+                self._control("color", choice("colors", colors, "196px")),
                 self._control("gesture", gesture),
                 self._control("perplexity", self._perplexity),
                 *self._pair_boxes.values(),
@@ -121,11 +238,11 @@ class EmbeddingScatter(View):
         self._show_controls()
         n_samples, rows = self._session.n_samples, self._embeddings.rows(self.n_points)
         self._waiting = False
-        colouring = self._colouring(selection, rows)
-        self._show_side(self.input, "input", colouring, selection, rows)
-        self._show_side(self.layer, selection.layer, colouring, selection, rows)
-        if colouring is not None:
-            self._legend.value = colouring[1]
+        coloring = self._coloring(selection, rows)
+        self._show_side(self.input, "input", coloring, selection, rows)
+        self._show_side(self.layer, selection.layer, coloring, selection, rows)
+        if coloring is not None:
+            self._legend.value = coloring[1]
         drawn = f"{len(rows):,} of {n_samples:,}" if len(rows) < n_samples else f"{n_samples:,}"
         told = f"Samples as points <span>{drawn} samples</span>"
         self._title.value = f'<div class="aw-title">{told}</div>'
@@ -134,7 +251,7 @@ class EmbeddingScatter(View):
         self,
         side: CloudSide,
         of: str,
-        colouring: tuple[PointColours, str] | None,
+        coloring: tuple[PointColors, str] | None,
         selection: Selection,
         rows: Any,
     ) -> None:
@@ -146,14 +263,14 @@ class EmbeddingScatter(View):
                 side.show_missing(name, missing)
                 return
             found = self._points(of)
-            self._waiting |= found is None or colouring is None
+            self._waiting |= found is None or coloring is None
             if found is None:
                 side.show_waiting(name)
             else:
                 side.show(found, name, self.input.shown if side is self.layer else None)
-            if colouring is not None:
-                side.colour(colouring[0], rows)
-            side.emphasise(selection.samples, selection.sample)
+            if coloring is not None:
+                side.color(coloring[0], rows)
+            side.emphasize(selection.samples, selection.sample)
         if found is not None and found.features:
             box = self._pair_boxes["pixels" if side is self.input else "units"]
             box.value = "{}, {}".format(*found.features)
@@ -164,7 +281,7 @@ class EmbeddingScatter(View):
             method=self.method,
             n_points=self.n_points,
             seed=self.seed,
-            perplexity=self.perplexity if self.method in NEIGHBOURLY else 30.0,
+            perplexity=self.perplexity if self.method in NEIGHBORLY else 30.0,
             features=self.pixels if of == "input" else self._units(),
             partial=True,
             place=self._place("input" if of == "input" else "layer"),
@@ -176,37 +293,37 @@ class EmbeddingScatter(View):
         fits = self.units is not None and (not n_units or max(self.units) < n_units)
         return self.units if fits else None
 
-    def _colouring(self, selection: Selection, rows: Any) -> tuple[PointColours, str] | None:
-        """Colours of all drawn samples with their legend; None while they are read."""
+    def _coloring(self, selection: Selection, rows: Any) -> tuple[PointColors, str] | None:
+        """Colors of all drawn samples with their legend; None while they are read."""
         session, embeddings = self._session, self._embeddings
         names, labels = session.class_names, session.labels
-        asked: dict[str, Any] = {"partial": True, "place": self._place("colours")}
-        if self.colour == "unit" and not embeddings.missing(selection.layer):
+        asked: dict[str, Any] = {"partial": True, "place": self._place("colors")}
+        if self.color == "unit" and not embeddings.missing(selection.layer):
             values = embeddings.unit_values(selection.layer, selection.unit, self.n_points, **asked)
             if values is None:
                 return None
-            colours = by_value(values)
-            return colours, value_legend(selection.unit, selection.layer, colours)
-        if self.colour == "unit":
-            return in_one_colour(len(rows)), plain_legend("this layer has no values to colour by")
-        if self.colour == "class" and labels is not None and names:
-            colours = by_class(labels[rows], len(names))
-            return colours, class_legend(labels[rows], names, colours)
-        if not session.predicts_classes or (self.colour == "outcome" and labels is None):
-            needs = "classes" if self.colour == "class" else "labels and predicted classes"
-            return in_one_colour(len(rows)), plain_legend(f"one colour: this needs {needs}")
+            colors = by_value(values)
+            return colors, value_legend(selection.unit, selection.layer, colors)
+        if self.color == "unit":
+            return in_one_color(len(rows)), plain_legend("this layer has no values to color by")
+        if self.color == "class" and labels is not None and names:
+            colors = by_class(labels[rows], len(names))
+            return colors, class_legend(labels[rows], names, colors)
+        if not session.predicts_classes or (self.color == "outcome" and labels is None):
+            needs = "classes" if self.color == "class" else "labels and predicted classes"
+            return in_one_color(len(rows)), plain_legend(f"one color: this needs {needs}")
         predicted = embeddings.predicted(self.n_points, **asked)
         if predicted is None:
             return None
-        if self.colour == "outcome":
+        if self.color == "outcome":
             assert labels is not None
-            colours = by_outcome(predicted, labels[rows])
-            return colours, outcome_legend(colours)
-        colours = by_class(predicted, len(names))
-        return colours, class_legend(predicted, names, colours)
+            colors = by_outcome(predicted, labels[rows])
+            return colors, outcome_legend(colors)
+        colors = by_class(predicted, len(names))
+        return colors, class_legend(predicted, names, colors)
 
     def _show_controls(self) -> None:
-        self._perplexity.layout.display = None if self.method in NEIGHBOURLY else "none"
+        self._perplexity.layout.display = None if self.method in NEIGHBORLY else "none"
         for box in self._pair_boxes.values():
             box.layout.display = None if self.method == "features" else "none"
 
@@ -296,6 +413,6 @@ class EmbeddingScatter(View):
         """Stop watching the session and give back all widgets. Safe to call twice."""
         if getattr(self, "_subscribed", False):
             self._embeddings.unobserve(self._on_reading, names="reading")
-            for what in ("input", "layer", "colours"):
+            for what in ("input", "layer", "colors"):
                 self._embeddings.leave(self._place(what))
         super().close()

@@ -7,13 +7,19 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets._traits import Index
 from actwidgets.core.arrays import as_maps
-from actwidgets.core.paging import Page
-from actwidgets.core.pictures.colormaps import NAMES, palette
-from actwidgets.core.pictures.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
-from actwidgets.core.pictures.images import ContactSheet, palette_png, rgba_png
-from actwidgets.core.pictures.mosaic import (
+from actwidgets.core.layers import ORDERS, unit_order
+from actwidgets.core.selection import Selection
+from actwidgets.images.colormap import (
+    NAMES,
+    NORMALIZATIONS,
+    ValueRange,
+    color_codes,
+    palette,
+    value_range,
+)
+from actwidgets.images.encode import ContactSheet, palette_png, rgba_png
+from actwidgets.images.tile_grid import (
     MAX_TILE_PX,
     Mosaic,
     MosaicPlan,
@@ -21,12 +27,10 @@ from actwidgets.core.pictures.mosaic import (
     plan_mosaic,
     shrink,
 )
-from actwidgets.core.unit_order import ORDERS, unit_order
-from actwidgets.session import Selection
-from actwidgets.views._controls import Readout, choice, note, show
-from actwidgets.views._pager import Pager
-from actwidgets.views._picture import Picture
+from actwidgets.session.session import Index
 from actwidgets.views.base import View
+from actwidgets.views.controls import Pager, PageRange, Readout, choice, note, show
+from actwidgets.views.picture import Picture
 
 INPUT_PX = 88
 
@@ -41,8 +45,10 @@ class FeatureMapGrid(View):
     """
 
     watched = ("layer", "samples", "unit", "disturbance", "ablations")
-    scaling = t.Enum(SCALINGS, "per layer", help="what one colour scale covers").tag(option=True)
-    colours = t.Enum(NAMES, "viridis", help="colour map").tag(option=True)
+    normalize = t.Enum(NORMALIZATIONS, "per layer", help="what one color scale covers").tag(
+        option=True
+    )
+    cmap = t.Enum(NAMES, "viridis", help="colormap").tag(option=True)
     order = t.Enum(tuple(ORDERS), "index", help="how units are sorted").tag(option=True)
     max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
     units_per_page = t.Int(32, min=1, help="units on show at a time").tag(option=True)
@@ -72,8 +78,8 @@ class FeatureMapGrid(View):
         self._slices.observe(self._on_user_depth, names="value")
         controls = w.HBox(
             [
-                self._control("scaling", choice("scale", SCALINGS)),
-                self._control("colours", choice("colours", NAMES)),
+                self._control("normalize", choice("scale", NORMALIZATIONS)),
+                self._control("cmap", choice("colors", NAMES)),
                 self._control("order", choice("sort", tuple(ORDERS))),
                 self._pager,
                 self._slices,
@@ -99,22 +105,22 @@ class FeatureMapGrid(View):
         order = unit_order(maps, self.order)
         if self._turns_to_unit(selection, order):
             return  # which drew it
-        page = Page(self.page, self.units_per_page, self._n_units)
+        page = PageRange(self.page, self.units_per_page, self._n_units)
         self._units = order[page.rows]
-        span = value_range(maps, self.scaling)
+        span = value_range(maps, self.normalize)
         width_px = self.width_px - INPUT_PX - 12
         longest = width_px - 2 if maps.shape[1] == 1 else MAX_TILE_PX
         shown, averaged = shrink(maps[..., self._units], longest)
         plan = plan_mosaic(len(shown), len(self._units), *shown.shape[1:3], width_px=width_px)
         mosaic = plan.mosaic
-        picture = mosaic.assemble(enlarge(colour_codes(shown, span), *plan.enlarged))
+        picture = mosaic.assemble(enlarge(color_codes(shown, span), *plan.enlarged))
         found = np.flatnonzero(self._units == selection.unit)
         if found.size:
             mosaic.draw_frame(picture, int(found[0]))
         self._mosaic = mosaic
         self._maps.set_size(plan.height_px, plan.width_px)
         self._maps.set_cells(mosaic.row_edges, mosaic.column_edges)
-        self._maps.show(palette_png(picture, palette(self.colours)))
+        self._maps.show(palette_png(picture, palette(self.cmap)))
         self._show_inputs(selection, plan)
         self._pager.show(page, page.text("units"))
         text = _describe(span, averaged, outputs.ndim)
@@ -193,7 +199,7 @@ class FeatureMapGrid(View):
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
-            self.page = Page(self.page, self.units_per_page, self._n_units).turned(step)
+            self.page = PageRange(self.page, self.units_per_page, self._n_units).turned(step)
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the unit"):

@@ -1,20 +1,207 @@
-"""Disturb the samples on show, and see what becomes of the prediction."""
+"""Perturb the visible samples, and see how the prediction moves."""
 
 import html
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+import bqplot as bq
 import ipywidgets as w
+import numpy as np
 import traitlets as t
 
-from actwidgets.core.interventions.disturbance import UNDISTURBED
-from actwidgets.core.predictions.prediction_shift import prediction_shift
-from actwidgets.session import Selection
-from actwidgets.views import _prediction_bars as said
-from actwidgets.views._controls import hint, note, set_slider, show
-from actwidgets.views._patch_picture import Patch, PatchPicture
-from actwidgets.views._value_lines import output_note
+from actwidgets.core.perturbation import UNDISTURBED, patch_between
+from actwidgets.core.predictions import PredictionShift, prediction_shift
+from actwidgets.core.selection import Selection
+from actwidgets.images.colormap import FRAME_COLOR, css_color
+from actwidgets.images.encode import Pixels, fit, rgba_png
 from actwidgets.views.base import View
+from actwidgets.views.charts import output_note
+from actwidgets.views.controls import RIGHT, WRONG, hint, note, set_slider, share_text, show
+from actwidgets.views.picture import Picture
+
+NOW, CHOSEN = "#8cc9c4", "#3fa7a0"
+BARS_SHEET = """<style>
+.aw-says { font: 600 14px/20px var(--jp-ui-font-family, sans-serif); margin: 0 0 6px;
+  color: var(--jp-ui-font-color1, #212121); font-variant-numeric: tabular-nums; }
+.aw-bars { border-collapse: collapse; width: 100%; table-layout: fixed;
+  font: 12px/16px var(--jp-ui-font-family, sans-serif);
+  color: var(--jp-ui-font-color1, #212121); }
+.aw-bars th { width: 92px; padding: 0 8px 0 0; font-weight: 400; text-align: right;
+  overflow: hidden; white-space: nowrap; text-overflow: ellipsis; }
+.aw-bars .aw-true th { font-weight: 700; }
+.aw-bars td { padding: 2px 0; }
+.aw-bars td:last-child { width: 54px; text-align: right; white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
+.aw-bars b, .aw-bars i { display: block; min-width: 1px; }
+.aw-bars b { height: 10px; }
+.aw-bars i { height: 3px; background: var(--jp-ui-font-color2, #757575); opacity: .6; }
+</style>"""
+
+
+def sentence(
+    shift: PredictionShift, names: Sequence[str], true: int | None, *, changed: bool
+) -> str:
+    """`ankle boot 0.98 → sandal 0.61`, as HTML; without `changed` the first half only."""
+    told = []
+    for predicted, sure in zip(shift.predicted, shift.confidence, strict=True):
+        if not shift.has_probabilities:
+            told.append(_colored(names[predicted], predicted, true))
+        elif np.isnan(sure):
+            told.append("not a number")
+        else:
+            told.append(_colored(f"{names[predicted]} {share_text(sure)}", predicted, true))
+    return f'<div class="aw-says">{" → ".join(told if changed else told[:1])}</div>'
+
+
+def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
+    """A row for each class, as HTML: what the model says now, and a thin line: before.
+
+    The name of the true class is bold. The bar of the predicted class stands out: green where
+    it is the true one, red where it is not.
+    """
+    rows = []
+    for index, before, now in zip(shift.classes, shift.before, shift.now, strict=True):
+        name = html.escape(names[index], quote=True)
+        color = NOW
+        if index == shift.predicted[1] and not np.isnan(now):
+            color = CHOSEN if true is None else RIGHT if index == true else WRONG
+        kind, told = (
+            (' class="aw-true"', f"{name}: the true class") if index == true else ("", name)
+        )
+        rows.append(
+            f'<tr{kind}><th title="{told}">{name}</th><td>'
+            f'<b style="width:{_width(_share(now, shift))}%;background:{color}"></b>'
+            f'<i style="width:{_width(_share(before, shift))}%"></i></td>'
+            f"<td>{_figure(now)}</td></tr>"
+        )
+    return f'<table class="aw-bars">{"".join(rows)}</table>'
+
+
+def values_sentence(before: float, now: float, *, changed: bool) -> str:
+    """What a regression says, before and now, as HTML."""
+    told = f"{before:.4g} → {now:.4g}" if changed else f"{before:.4g}"
+    return f'<div class="aw-says">{told}</div>'
+
+
+def _colored(text: str, predicted: int, true: int | None) -> str:
+    text = html.escape(text, quote=True)
+    if true is None:
+        return text
+    return f'<span style="color:{RIGHT if predicted == true else WRONG}">{text}</span>'
+
+
+def _figure(value: float) -> str:
+    return "–" if np.isnan(value) else share_text(value)
+
+
+def _share(value: float, shift: PredictionShift) -> float:
+    """How long a bar is, in 0..1: of margins by where it lies among all of them."""
+    if shift.has_probabilities:
+        return value
+    known = np.nan_to_num([*shift.before, *shift.now])
+    low, high = min(known.min(), 0.0), max(known.max(), 0.0)
+    return (value - low) / (high - low) if high > low else 0.0
+
+
+def _width(share: float) -> str:
+    return f"{0.0 if np.isnan(share) else 100 * share:.1f}"
+
+
+SMALL = 128  # pixels; pictures up to there are shown with hard edges
+PATCH_SHEET = f"""<style>
+.aw-patch .bqplot > svg .brushintsel .selection {{ fill-opacity: 0;
+  stroke: {css_color(FRAME_COLOR)}; stroke-width: 2px; shape-rendering: crispEdges; }}
+.aw-patch.aw-small image {{ image-rendering: pixelated; }}
+</style>"""
+Patch = tuple[int, int, int, int]
+Edges = tuple[tuple[float, ...], tuple[float, ...]]  # down and across the picture
+
+
+class PatchPicture(w.Box):
+    """A picture enlarged, and a rectangle over it that the mouse moves.
+
+    Args:
+        shape: Rows and columns of the model's input, in whose pixels the patch is told.
+        side_px: The longer side on the screen.
+        on_patch: Called with `(top, left, height, width)` when the mouse moves the rectangle,
+            with None when it is taken away by a click beside it.
+    """
+
+    def __init__(
+        self, shape: tuple[int, ...], side_px: int, on_patch: Callable[[Patch | None], None]
+    ) -> None:
+        self._shape, self._side_px, self._tell = shape, side_px, on_patch
+        self._patch: Patch | None = None
+        self.picture = Picture()
+        scales = self.picture.image.scales
+        self.brush = bq.interacts.BrushSelector(x_scale=scales["x"], y_scale=scales["y"])
+        self._shown: Any = self._edges()
+        self.brush.observe(self._on_user_brush, names=["selected_x", "selected_y", "brushing"])
+        self.picture.figure.interaction = self.brush
+        sheet = w.HTML(PATCH_SHEET, layout={"display": "none"})
+        super().__init__(children=(sheet, self.picture), layout={"overflow": "hidden"})
+        self.add_class("aw-patch")
+        if max(shape, default=0) <= SMALL:
+            self.add_class("aw-small")
+
+    def show(self, pixels: Pixels, patch: Patch | None) -> None:
+        """Paint the picture and put the rectangle where the patch is.
+
+        While the mouse drags the rectangle it is left alone: it gets its whole pixels when the
+        mouse lets go.
+
+        Args:
+            pixels: `(row, column, 3)` uint8, as `Session.pictures` gives them.
+            patch: `(top, left, height, width)`, or None.
+        """
+        rows, columns = self._shape
+        scale = self._side_px / max(pixels.shape[:2])
+        self.picture.set_size(*(max(1, round(side * scale)) for side in pixels.shape[:2]))
+        self.picture.set_cells([0, rows], [0, columns])
+        self.picture.show(rgba_png(fit(pixels, *pixels.shape[:2])))
+        self._patch = patch
+        if not self.brush.brushing:
+            self._put(self._edges_of(patch))
+
+    def _edges_of(self, patch: Patch | None) -> Edges | None:
+        """The part of a patch that lies on the picture; None where there is none."""
+        if patch is None:
+            return None
+        top, left, height, width = patch
+        rows = max(top, 0), min(top + height, self._shape[0])
+        columns = max(left, 0), min(left + width, self._shape[1])
+        if rows[0] >= rows[1] or columns[0] >= columns[1]:
+            return None
+        return rows, columns
+
+    def _put(self, wanted: Edges | None) -> None:
+        """Lay the rectangle there."""
+        self._shown = wanted
+        if wanted == self._edges():
+            return
+        down, across = (None, None) if wanted is None else np.array(wanted, np.float64)
+        with self.brush.hold_sync(), self.brush.hold_trait_notifications():
+            self.brush.selected_x, self.brush.selected_y = across, down
+
+    def _edges(self) -> Edges | None:
+        """The rectangle as it lies there now."""
+        across, down = self.brush.selected_x, self.brush.selected_y
+        if across is None or down is None or not (len(across) and len(down)):
+            return None
+        return tuple(map(float, down)), tuple(map(float, across))
+
+    def _on_user_brush(self, _change: Any) -> None:
+        edges = self._edges()
+        if edges != self._shown and not (edges is None and self.brush.brushing):
+            self._shown = edges
+            self._tell(None if edges is None else self._patch_at(edges))
+        if not self.brush.brushing:
+            self._put(self._edges_of(self._patch))
+
+    def _patch_at(self, edges: Edges) -> Patch:
+        return patch_between(*edges, self._shape)
+
 
 # Field, words, lowest, highest, step, format.
 SLIDERS = (
@@ -23,7 +210,7 @@ SLIDERS = (
     ("noise", "noise", 0.0, 0.5, 0.005, ".1%"),
     ("blur", "blur, px", 0.0, 5.0, 0.1, ".1f"),
     ("rotation", "rotation, °", -180.0, 180.0, 1.0, "+.0f"),
-    ("patch_value", "patch grey", 0.0, 1.0, 0.01, ".0%"),
+    ("patch_value", "patch gray", 0.0, 1.0, 0.01, ".0%"),
 )
 SHIFTS = (("shift_down", "down, px"), ("shift_right", "right, px"))
 HINT = "drag over it to hide a part"
@@ -33,7 +220,7 @@ class InputLab(View):
     """Brightness, contrast, noise, blur, rotation, shift, and a patch drawn with the mouse.
 
     They hold for all samples on show; the picture is that of the one in focus. Beside it the
-    most probable classes: what the model says now, and as a thin grey line what it says of the
+    most probable classes: what the model says now, and as a thin gray line what it says of the
     sample as it was given. The true class is bold.
     """
 
@@ -75,7 +262,7 @@ class InputLab(View):
             ],
             layout={"max_width": "640px"},  # alone in a cell it has all of the page
         )
-        return w.HTML(said.SHEET, layout={"display": "none"}), self._title, self._frame, self._note
+        return w.HTML(BARS_SHEET, layout={"display": "none"}), self._title, self._frame, self._note
 
     def _slider(
         self, field: str, words: str, low: float, high: float, step: float, form: str
@@ -125,7 +312,7 @@ class InputLab(View):
             if session.n_outputs != 1:
                 return note(f"no predictions: {missing}")
             before, now = self._before_and_now(selection)
-            told = said.values_sentence(before.item(), now.item(), changed=changed)
+            told = values_sentence(before.item(), now.item(), changed=changed)
             return told + output_note(session.output)
         before, now = self._before_and_now(selection)
         true = None if session.labels is None else int(session.labels[selection.sample])
@@ -133,7 +320,7 @@ class InputLab(View):
             before, now, output=session.output, true_class=true, limit=self.max_classes
         )
         names = session.class_names
-        told = said.sentence(shift, names, true, changed=changed) + said.bars(shift, names, true)
+        told = sentence(shift, names, true, changed=changed) + bars(shift, names, true)
         told += output_note(session.output)
         left = shift.n_classes - len(shift.classes)
         return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")

@@ -1,54 +1,178 @@
-"""The weights that the units of the chosen layer look for."""
+"""The weights of the selected layer as pictures."""
 
 import html
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets._traits import Index
 from actwidgets.core.arrays import as_maps
-from actwidgets.core.kernels import kernels_are_units
-from actwidgets.core.paging import Page
-from actwidgets.core.pictures.colormaps import NAMES, palette
-from actwidgets.core.pictures.colour_codes import SCALINGS, ValueRange, colour_codes, value_range
-from actwidgets.core.pictures.colour_mosaic import colour_mosaic
-from actwidgets.core.pictures.dense_inputs import dense_input_shape
-from actwidgets.core.pictures.images import palette_png, rgba_png
-from actwidgets.core.pictures.kernel_pictures import (
+from actwidgets.core.selection import Selection
+from actwidgets.errors import LayerError
+from actwidgets.images.colormap import (
+    NAMES,
+    NORMALIZATIONS,
+    ValueRange,
+    color_codes,
+    palette,
+    value_range,
+)
+from actwidgets.images.encode import palette_png, rgba_png
+from actwidgets.images.kernels import (
     AVERAGE,
     EACH,
     MODES,
     RGB,
-    kernel_colours,
+    dense_input_shape,
+    kernel_colors,
     kernel_pictures,
+    kernels_are_units,
     modes_of,
+    sees_one_channel,
 )
-from actwidgets.core.pictures.mosaic import (
+from actwidgets.images.tile_grid import (
     MAX_TILE_PX,
     Mosaic,
     MosaicPlan,
+    color_mosaic,
     enlarge,
     plan_mosaic,
     shrink,
 )
-from actwidgets.errors import LayerError
-from actwidgets.session import Selection
-from actwidgets.views._controls import Readout, choice, note, show
-from actwidgets.views._depth_slider import DepthSlider
-from actwidgets.views._kernel_words import described, input_noun, readout, subtitle
-from actwidgets.views._pager import Pager
-from actwidgets.views._picture import Picture
+from actwidgets.session.session import Index
 from actwidgets.views.base import View
+from actwidgets.views.controls import Pager, PageRange, Readout, choice, note, show
+from actwidgets.views.picture import Picture
+
+WRITTEN_OUT = 9  # weights; of more the mean and the ends are told
+
+
+def subtitle(kind: str, shape: Sequence[int]) -> str:
+    """Kind and size of a layer's kernels.
+
+    Args:
+        kind: The layer's class.
+        shape: `([depth,] row, column, in_channel, out_channel)`.
+    """
+    *positions, n_channels, n_kernels = shape
+    if kind == "Dense":
+        return f"Dense · {n_channels:,} to {n_kernels:,} units"
+    size = "×".join(map(str, positions[1:] if "1D" in kind else positions))
+    if sees_one_channel(kind):
+        return f"{kind} · {size}, {n_kernels:,} kernels of one channel"
+    return f"{kind} · {size}, {n_channels:,} to {n_kernels:,} channels"
+
+
+def input_noun(kind: str, input_shape: Sequence[int] | None) -> str:
+    """What one of the inputs of a layer's kernels is called."""
+    return "input" if kind == "Dense" and not input_shape else "input channel"
+
+
+def described(
+    kind: str,
+    n_inputs: int,
+    input_shape: Sequence[int] | None,
+    *,
+    mode: str,
+    span: ValueRange,
+    averaged: int,
+) -> str:
+    """What is on show.
+
+    Args:
+        kind: The layer's class.
+        n_inputs: Input channels of its weights.
+        input_shape: What dense weights are shown as, channels last; None where they are not.
+        mode: How input channels are shown.
+        span: What the colors cover.
+        averaged: Weights to the side of a pixel.
+    """
+    parts = []
+    if input_shape:
+        lengths = input_shape[:-1] if input_shape[-1] == 1 else input_shape
+        if len(input_shape) == 3 and lengths[0] == 1:  # a sequence
+            lengths = lengths[1:]
+        parts.append(f"each unit's {n_inputs:,} weights as {' x '.join(map(str, lengths))}")
+    if mode == AVERAGE:
+        n_channels = input_shape[-1] if input_shape else n_inputs
+        parts.append(f"mean over {n_channels:,} {input_noun(kind, input_shape)}s")
+    parts.append(f"RGB: gray is 0, ±{span.high:.3g}" if mode == RGB else str(span))
+    if averaged > 1:
+        across = f"{averaged}" if "1D" in kind else f"{averaged}×{averaged}"
+        parts.append(f"{across} weights to a pixel")
+    if "1D" in kind:
+        parts.append("time runs to the right")
+    if not kernels_are_units(kind):
+        parts.append("the layer mixes them into its units")
+    return "; ".join(parts)
+
+
+def readout(name: str, parts: Mapping[str, np.ndarray]) -> str:
+    """The weights of a kernel: number by number where they are few, else in short.
+
+    Args:
+        name: Which one.
+        parts: `(row, column)` each, by what they are called.
+    """
+    return f"{name}: " + "; ".join(
+        f"{part} {_tell(weights)}".lstrip() for part, weights in parts.items()
+    )
+
+
+def _tell(weights: np.ndarray) -> str:
+    if weights.size <= WRITTEN_OUT:
+        return " / ".join(" ".join(f"{value:.2f}" for value in row) for row in weights)
+    return f"mean {weights.mean():.3g}, from {weights.min():.3g} to {weights.max():.3g}"
+
+
+class DepthSlider(w.IntSlider):
+    """Calls `chosen(slice)` when somebody moves it; hidden where there is no depth."""
+
+    def __init__(self, description: str, chosen: Callable[[int], None]) -> None:
+        self._placed = 0
+        super().__init__(
+            description=description,
+            tooltip="which slice of a volume is shown",
+            max=0,
+            layout={"display": "none"},
+            style={"description_width": "initial"},
+        )
+
+        def moved(change: Any) -> None:
+            if change.new != self._placed:
+                chosen(change.new)
+
+        self.observe(moved, names="value")
+
+    def show(self, n_slices: int | None, wanted: int | None) -> int | None:
+        """Stand at a slice.
+
+        Args:
+            n_slices: How many there are; None where there is no depth.
+            wanted: The slice; the middle one where None, the last one where it is beyond.
+
+        Returns:
+            The slice; None where there is no depth.
+        """
+        self.layout.display = "none" if n_slices is None else None
+        if n_slices is None:
+            return None
+        last = max(n_slices - 1, 0)
+        self._placed = min(max(n_slices // 2 if wanted is None else wanted, 0), last)
+        self.max = max(self.max, last)  # so that the value is never clamped on its way
+        self.value = self._placed
+        self.max = last
+        return self._placed
 
 
 class KernelGrid(View):
     """Kernels as heat maps: a block per input channel downwards, and in it a tile per unit.
 
-    Or one block: their mean over input channels, or colours where there are three of them.
+    Or one block: their mean over input channels, or colors where there are three of them.
     The weights of a dense layer behind a picture or a flattened map have its rows and
-    columns. One scale for all, as far below zero as above, so that grey is zero everywhere.
+    columns. One scale for all, as far below zero as above, so that gray is zero everywhere.
     The mouse over a kernel tells its weights; a click chooses the unit, which is framed.
     """
 
@@ -56,8 +180,10 @@ class KernelGrid(View):
     mode = t.Enum(MODES, EACH, help="how input channels are shown, where so they can").tag(
         option=True
     )
-    scaling = t.Enum(SCALINGS, "symmetric", help="what one colour scale covers").tag(option=True)
-    colours = t.Enum(NAMES, "blue-red", help="colour map").tag(option=True)
+    normalize = t.Enum(NORMALIZATIONS, "symmetric", help="what one color scale covers").tag(
+        option=True
+    )
+    cmap = t.Enum(NAMES, "RdBu_r", help="colormap").tag(option=True)
     units_per_page = t.Int(64, min=1, help="units on show at a time").tag(option=True)
     page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
     channels_per_page = t.Int(4, min=1, help="input channels on show").tag(option=True)
@@ -82,14 +208,14 @@ class KernelGrid(View):
         self._mosaic: Mosaic | None = None
         self._weights = np.zeros((0, 1, 1, 0), np.float32)
         self._shown_mode, self._n_channels, self._noun = EACH, 0, ""
-        self._units, self._channels = Page(0, 1, 0), Page(0, 1, 0)
+        self._units, self._channels = PageRange(0, 1, 0), PageRange(0, 1, 0)
         self._focus = self._session.layer, self._session.unit
         if not self.page:
             self._turn_to_focus()
         self._scales = w.HBox(
             [
-                self._control("scaling", choice("scale", SCALINGS)),
-                self._control("colours", choice("colours", NAMES)),
+                self._control("normalize", choice("scale", NORMALIZATIONS)),
+                self._control("cmap", choice("colors", NAMES)),
             ]
         )
         self._controls = w.HBox(
@@ -116,12 +242,12 @@ class KernelGrid(View):
         self._n_channels = input_shape[-1] if input_shape else kernels.shape[-2]
         mode = self._show_modes(modes_of(self._n_channels))
         pictures = kernel_pictures(kernels, mode, input_shape)
-        span = value_range(pictures, "symmetric" if mode == RGB else self.scaling)
+        span = value_range(pictures, "symmetric" if mode == RGB else self.normalize)
         n_slices = pictures.shape[1] if pictures.ndim == 5 else None
         maps = as_maps(pictures, self._slices.show(n_slices, self.depth))
-        self._units = Page(self.page, self.units_per_page, maps.shape[-1])
+        self._units = PageRange(self.page, self.units_per_page, maps.shape[-1])
         n_blocks = 1 if mode == RGB else len(maps)
-        self._channels = Page(self.channel_page, self.channels_per_page, n_blocks)
+        self._channels = PageRange(self.channel_page, self.channels_per_page, n_blocks)
         blocks = slice(None) if mode == RGB else self._channels.rows
         weights = maps[blocks, :, :, self._units.rows]
         self._weights = weights
@@ -152,13 +278,13 @@ class KernelGrid(View):
         mosaic = self._mosaic = plan.mosaic
         framed = self._framed()
         if mode == RGB:
-            tiles = enlarge(kernel_colours(shown, span.high)[None], *plan.enlarged)
-            png = rgba_png(colour_mosaic(mosaic, tiles, framed))
+            tiles = enlarge(kernel_colors(shown, span.high)[None], *plan.enlarged)
+            png = rgba_png(color_mosaic(mosaic, tiles, framed))
         else:
-            picture = mosaic.assemble(enlarge(colour_codes(shown, span), *plan.enlarged))
+            picture = mosaic.assemble(enlarge(color_codes(shown, span), *plan.enlarged))
             if framed is not None:
                 mosaic.draw_frame(picture, framed)
-            png = palette_png(picture, palette(self.colours))
+            png = palette_png(picture, palette(self.cmap))
         self._place(plan)
         self._picture.show(png)
         return averaged

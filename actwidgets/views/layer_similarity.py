@@ -6,15 +6,23 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.pictures.colormaps import FRAME, GAP, palette
-from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes
-from actwidgets.core.pictures.images import palette_png
-from actwidgets.core.representations.layer_similarity import LayerSimilarityTable
-from actwidgets.session import Reading, Selection, Session
-from actwidgets.views._controls import Readout, choice, note, shorten_path, show, unique_short
-from actwidgets.views._pass_view import PassView
-from actwidgets.views._picture import Picture
-from actwidgets.views._style import NEUTRAL
+from actwidgets.core.cka import LayerSimilarityTable
+from actwidgets.core.selection import Selection
+from actwidgets.images.colormap import FRAME, GAP, ValueRange, color_codes, palette
+from actwidgets.images.encode import palette_png
+from actwidgets.session.session import Session
+from actwidgets.session.tasks import Progress
+from actwidgets.views.base import PassView
+from actwidgets.views.controls import (
+    NEUTRAL,
+    Readout,
+    choice,
+    note,
+    shorten_path,
+    show,
+    unique_short,
+)
+from actwidgets.views.picture import Picture
 
 POSITIONS = [("mean of each map", "mean"), ("every position", "flat")]
 VALUES_UP_TO = 14  # more layers than that leave no room for figures
@@ -81,7 +89,7 @@ class LayerSimilarity(PassView):
         n_rows, n_columns = table.values.shape
         cell = max(2, min(46, self.width_px // max(n_rows, n_columns)))
         distances = 1 - np.clip(table.values, 0, 1)
-        codes = colour_codes(distances[None, :, :, None], ValueRange(0.0, 1.0))[0, :, :, 0]
+        codes = color_codes(distances[None, :, :, None], ValueRange(0.0, 1.0))[0, :, :, 0]
         beside = BESIDE_PX if n_rows <= NAMES_UP_TO else 0
         below = BELOW_PX * 2 if n_columns <= VALUES_UP_TO else 0
         height, width = n_rows * cell + below, beside + n_columns * cell
@@ -100,24 +108,24 @@ class LayerSimilarity(PassView):
 
     def _write(self, table: LayerSimilarityTable, cell: int, beside: int) -> None:
         n_rows, n_columns = table.values.shape
-        places, texts, colours = [], [], []
+        places, texts, colors = [], [], []
         if beside:
             for row, name in enumerate(unique_short(table.layers, 15, shorten_path)):
                 places.append((beside / 2 - 2, (row + 0.5) * cell))
                 texts.append(name)
-                colours.append(NEUTRAL)
+                colors.append(NEUTRAL)
         if n_columns <= VALUES_UP_TO:
             letters = max(4, cell // 6)
             for column, name in enumerate(unique_short(table.other_layers, letters, shorten_path)):
                 down = n_rows * cell + 8 + column % 2 * BELOW_PX  # in two lines, or they touch
                 places.append((beside + (column + 0.5) * cell, down))
                 texts.append(name)
-                colours.append(NEUTRAL)
+                colors.append(NEUTRAL)
             for (row, column), value in np.ndenumerate(table.values):
                 places.append((beside + (column + 0.5) * cell, (row + 0.5) * cell))
                 texts.append("–" if np.isnan(value) else f"{value:.2f}")
-                colours.append("black")
-        self._picture.set_words(places, texts, colours)
+                colors.append("black")
+        self._picture.set_words(places, texts, colors)
 
     def _describe(self, table: LayerSimilarityTable, left_out: tuple[str, ...]) -> str:
         n_samples = self._session.n_samples
@@ -138,7 +146,7 @@ class LayerSimilarity(PassView):
             self._other.unobserve(self._on_session, names="revision")
         super().close()
 
-    def _follows(self, reading: Reading) -> bool:
+    def _follows(self, reading: Progress) -> bool:
         return reading.what == "representations"
 
     def _pair(self, row: int, column: int) -> tuple[int, int] | None:

@@ -6,25 +6,33 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.paging import Page
-from actwidgets.core.pictures.colormaps import palette
-from actwidgets.core.pictures.images import palette_png
-from actwidgets.core.pictures.probability_sheet import (
+from actwidgets.core.predictions import SORTED_BY, VALUES_SORTED_BY, ClassScores, ValueScores
+from actwidgets.core.selection import Selection
+from actwidgets.images.colormap import palette
+from actwidgets.images.encode import palette_png
+from actwidgets.images.heatmap import (
     HEAD_PX,
     ProbabilitySheet,
     classes_within,
     sheet_within,
     shown_classes,
 )
-from actwidgets.core.predictions.class_scores import SORTED_BY, ClassScores
-from actwidgets.core.predictions.value_scores import VALUES_SORTED_BY, ValueScores
-from actwidgets.session import Reading, Selection
-from actwidgets.views._controls import Readout, choice, note, shorten, unique_short
-from actwidgets.views._pager import Pager
-from actwidgets.views._pass_view import PassView
-from actwidgets.views._picture import Picture
-from actwidgets.views._style import NEUTRAL, RIGHT, WRONG
-from actwidgets.views._value_lines import ValueLines, left_out, output_note, summary
+from actwidgets.session.tasks import Progress
+from actwidgets.views.base import PassView
+from actwidgets.views.charts import ValueLines, left_out, output_note, summary
+from actwidgets.views.controls import (
+    NEUTRAL,
+    RIGHT,
+    WRONG,
+    Pager,
+    PageRange,
+    Readout,
+    choice,
+    note,
+    shorten,
+    unique_short,
+)
+from actwidgets.views.picture import Picture
 
 SCOPES = ("auto", "chosen", "all")
 OF_ALL = 4_000_000  # probabilities that are sorted where all samples are shown
@@ -38,7 +46,7 @@ KINDS = {
 
 
 class PredictionTable(PassView):
-    """Class probabilities of samples as a coloured table; a click chooses the sample.
+    """Class probabilities of samples as a colored table; a click chooses the sample.
 
     Of a regression the predicted values, and where `y` holds them the targets and residuals.
 
@@ -101,7 +109,7 @@ class PredictionTable(PassView):
     def _missing(self) -> str:
         return "" if self._is_of_values else self._session.missing_for_predictions()
 
-    def _follows(self, reading: Reading) -> bool:
+    def _follows(self, reading: Progress) -> bool:
         return reading.what == "predictions" and not self._of_chosen(self._session.selection)
 
     def _of_chosen(self, selection: Selection) -> bool:
@@ -130,7 +138,7 @@ class PredictionTable(PassView):
         if isinstance(scores, ValueScores):
             return self._draw_values(selection, found, scores)
         order = scores.order(self.sort)
-        page = Page(self.page, self.lines, len(order))
+        page = PageRange(self.page, self.lines, len(order))
         self._rows, self._scores = found[order], scores
         self._on_page = order[page.rows]
         values = scores.values[self._on_page]
@@ -151,7 +159,7 @@ class PredictionTable(PassView):
 
     def _draw_values(self, selection: Selection, found: np.ndarray, scores: ValueScores) -> bool:
         order = scores.order(self.sort)
-        page = Page(self.page, self.lines, len(order))
+        page = PageRange(self.page, self.lines, len(order))
         self._rows, self._scores, self._on_page = found[order], None, order[page.rows]
         self._values.show(scores, self._on_page, found[self._on_page], selection.sample)
         self._pager.show(page, page.span_text())
@@ -164,7 +172,7 @@ class PredictionTable(PassView):
         return True
 
     def _shares(self, scores: ClassScores) -> np.ndarray:
-        """What colours the cells, 0..1: scores without bounds by where they lie in their line."""
+        """What colors the cells, 0..1: scores without bounds by where they lie in their line."""
         values = scores.values[np.ix_(self._on_page, self._columns)]
         if scores.kind not in ("scores", "margins"):
             return values
@@ -189,8 +197,8 @@ class PredictionTable(PassView):
         for line, index in enumerate(self._on_page):
             words += self._words_of(sheet, line, int(index), shares[line], found, focus)
         places = [(x, y) for x, y, _, _ in words]
-        texts, colours = [each[2] for each in words], [each[3] for each in words]
-        self._sheet.set_words(places, texts, colours)
+        texts, colors = [each[2] for each in words], [each[3] for each in words]
+        self._sheet.set_words(places, texts, colors)
 
     def _words_of(
         self,
@@ -204,9 +212,9 @@ class PredictionTable(PassView):
         scores, middle = self._scores, sheet.middle(line)
         assert scores is not None
         row, right = int(found[index]), sheet.width_px - sheet.right_px
-        told, colour = self._verdict(row, int(scores.predicted[index]))
+        told, color = self._verdict(row, int(scores.predicted[index]))
         mark = "▸ " if row == focus else ""
-        words = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, told, colour)]
+        words = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, told, color)]
         for place, share in enumerate(shares):
             text = _figure(float(scores.values[index, self._columns[place]]), self._n_decimals)
             ink = LIGHT if share > 0.55 else DARK
@@ -253,7 +261,7 @@ class PredictionTable(PassView):
     def _row_at(self, line: int) -> int | None:
         if not 0 <= line < len(self._on_page):
             return None
-        start = Page(self.page, self.lines, len(self._rows)).rows.start
+        start = PageRange(self.page, self.lines, len(self._rows)).rows.start
         return int(self._rows[start + line])
 
     def _on_option(self, change: Any) -> None:
@@ -293,7 +301,7 @@ class PredictionTable(PassView):
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
-            self.page = Page(self.page, self.lines, len(self._rows)).turned(step)
+            self.page = PageRange(self.page, self.lines, len(self._rows)).turned(step)
 
 
 def _figure(value: float, n_decimals: int) -> str:

@@ -9,15 +9,23 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.paging import Page
-from actwidgets.core.pictures.images import ContactSheet, rgba_png
-from actwidgets.core.predictions.outcomes import OUTCOMES, filter_rows, needs_predictions
-from actwidgets.session import Selection
-from actwidgets.views._controls import Readout, choice, fitted, share_text
-from actwidgets.views._pager import Pager
-from actwidgets.views._picture import Picture
-from actwidgets.views._style import HINT, NEUTRAL, RIGHT, WRONG
+from actwidgets.core.predictions import OUTCOMES, filter_rows, needs_predictions
+from actwidgets.core.selection import Selection
+from actwidgets.images.encode import ContactSheet, rgba_png
 from actwidgets.views.base import View
+from actwidgets.views.controls import (
+    HINT,
+    NEUTRAL,
+    RIGHT,
+    WRONG,
+    Pager,
+    PageRange,
+    Readout,
+    choice,
+    fitted,
+    share_text,
+)
+from actwidgets.views.picture import Picture
 
 ALL = -1
 TURN_AFTER_S = 0.3  # after the slider came to rest
@@ -93,8 +101,8 @@ class SampleGallery(View):
         )
         below.layout.flex_flow = "row wrap"
         below.layout.max_width = f"{max(70 * self.columns, 340)}px"
-        is_labelled = session.labels is not None or session.label_sets is not None
-        self._filters.layout.display = None if is_labelled else "none"
+        is_labeled = session.labels is not None or session.label_sets is not None
+        self._filters.layout.display = None if is_labeled else "none"
         self._rows = np.arange(session.n_samples)
         self._turning: threading.Thread | None = None
         self._moved_s, self._closing = 0.0, threading.Event()
@@ -170,8 +178,8 @@ class SampleGallery(View):
             across=n_pictures,
         )
 
-    def _page(self) -> Page:
-        return Page(self.page, self._n_across * self.rows, len(self._rows))
+    def _page(self) -> PageRange:
+        return PageRange(self.page, self._n_across * self.rows, len(self._rows))
 
     def _turn_to_focus(self) -> None:
         """Go to the page of the sample in focus, where the filters let it through."""
@@ -182,7 +190,7 @@ class SampleGallery(View):
                 self.page = int(found[0]) // (self._n_across * self.rows)
 
     def _write(self, rows: np.ndarray, sheet: ContactSheet) -> None:
-        places, texts, colours = [], [], []
+        places, texts, colors = [], [], []
         names = self._session.picture_inputs
         for place, row in enumerate(rows):
             down, across = divmod(place, sheet.columns)
@@ -193,15 +201,15 @@ class SampleGallery(View):
                 for number, name in enumerate(names):
                     places.append((left + (number + 0.5) * sheet.picture_px, y + 7))
                     texts.append(fitted(name, sheet.picture_px))
-                    colours.append(NEUTRAL)
+                    colors.append(NEUTRAL)
                 y += NAMES_PX
-            above, below, colour = _caption(
+            above, below, color = _caption(
                 *self._classes(int(row)), sheet.cell_width_px - BETWEEN_PX
             )
             places += [(x, y + 7), (x, y + 18)]
             texts += [above, below]
-            colours += [colour, colour]
-        self._picture.set_words(places, texts, colours)
+            colors += [color, color]
+        self._picture.set_words(places, texts, colors)
 
     def _classes(self, row: int) -> tuple[str | None, str | None]:
         """Names of the predicted and of the true class of a sample, where there are any."""
@@ -304,7 +312,7 @@ class SampleGallery(View):
 
 
 def _caption(predicted: str | None, true: str | None, width_px: float) -> tuple[str, str, str]:
-    """Two lines below a thumbnail, and their colour; the sign before a name always stays."""
+    """Two lines below a thumbnail, and their color; the sign before a name always stays."""
     if predicted is None:
         return (fitted(true, width_px) if true is not None else ""), "", NEUTRAL
     if true is None:

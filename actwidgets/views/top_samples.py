@@ -7,13 +7,12 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.pictures.images import ContactSheet, rgba_png
-from actwidgets.core.profiles.class_profiles import ClassProfiles
-from actwidgets.session import Selection
-from actwidgets.views._controls import Readout, note, shorten
-from actwidgets.views._pass_view import PassView
-from actwidgets.views._picture import Picture
-from actwidgets.views._style import NEUTRAL
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.selection import Selection
+from actwidgets.images.encode import ContactSheet, rgba_png
+from actwidgets.views.base import PassView
+from actwidgets.views.controls import NEUTRAL, Readout, note, shorten
+from actwidgets.views.picture import Picture
 
 LETTERS = 10
 

@@ -1,19 +1,302 @@
-"""A training as it goes on: curves, and the other views refreshed from its weights."""
+"""A training as it goes on: curves, and the other views refreshed."""
 
 import html
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
+import bqplot as bq
 import ipywidgets as w
+import numpy as np
 import traitlets as t
 
-from actwidgets.core.training.interval import interval
-from actwidgets.session import Selection, Session
-from actwidgets.views._at_first import keep_first
-from actwidgets.views._controls import choice, note, show
-from actwidgets.views._style import HINT
-from actwidgets.views._training_curve import TrainingCurve
-from actwidgets.views._training_watch import TrainingWatch
+from actwidgets.core.arrays import Doubles, finite_range
+from actwidgets.core.selection import Selection
+from actwidgets.errors import LayerError
+from actwidgets.session.session import Session
+from actwidgets.training.events import VALIDATION, Curves, Interval, TrainingMoment, interval
+from actwidgets.training.time_budget import TimeBudget
 from actwidgets.views.base import View
+from actwidgets.views.charts import fit_axis, ticks
+from actwidgets.views.controls import HINT, choice, note, show
+from actwidgets.views.picture import plain_figure
+
+WEIGHTS_UP_TO = 2**20  # that are counted, of one kind: a picture costs milliseconds
+AT_FIRST = "at first"
+
+
+def keep_first(session: Session) -> None:
+    """Keep histograms of all weights as they are now, where no moment is kept yet."""
+    histograms = session.histograms
+    if histograms.recorded or histograms.labels:
+        return
+    with suppress(LayerError):  # of a probe that does not tell weights
+        histograms.remember(AT_FIRST, activations=False, limit=WEIGHTS_UP_TO)
+
+
+TRAINING, VALIDATING = "#3fa7a0", "#e08a2e"
+NARROWEST_PX = 160
+MARGIN = {"top": 8, "bottom": 40, "left": 52, "right": 14}
+# An axis goes so far beyond its first and last number, in parts of its length, that a dot there
+# is whole.
+BEYOND_LEFT, BEYOND_RIGHT, BEYOND_UP_DOWN = 0.0, 0.02, 0.03
+NOTHING: Doubles = np.zeros(1)
+
+
+class TrainingCurve(w.VBox):
+    """A figure with a thin line by batches, and dots at the ends of the epochs.
+
+    Args:
+        width_px: Of the figure.
+        height_px: Of the figure.
+    """
+
+    def __init__(self, width_px: int, height_px: int) -> None:
+        scales = {
+            axis: bq.LinearScale(min=0.0, max=1.0, allow_padding=False) for axis in ("x", "y")
+        }
+        self.by_step = bq.Lines(
+            scales=scales, colors=[TRAINING], stroke_width=1.2, opacities=[0.75]
+        )
+        self.by_epoch, self.validation = (
+            bq.Lines(
+                scales=scales, colors=[color], stroke_width=2.0, marker="circle", marker_size=28
+            )
+            for color in (TRAINING, VALIDATING)
+        )
+        for line in (self.by_step, self.by_epoch, self.validation):
+            line.x = line.y = NOTHING
+            line.visible = False
+        # Beside lines across, a number would stand on the end of its axis.
+        beside = {"font-size": "11px", "transform": "translate(-4px, 0)"}
+        plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": beside}
+        self._axes = [
+            bq.Axis(
+                scale=scales["x"], label="epoch", label_offset="30px",
+                tick_format="~g", grid_lines="none", tick_style={"font-size": "11px"},
+            ),
+            bq.Axis(
+                scale=scales["y"], orientation="vertical", tick_format="~g", **plain
+            ),
+        ]  # fmt: skip
+        self.figure = plain_figure(
+            [self.by_step, self.by_epoch, self.validation], margin=MARGIN, axes=self._axes
+        )
+        layout = self.figure.layout
+        layout.width, layout.min_width = f"{width_px}px", f"{NARROWEST_PX}px"
+        layout.max_width, layout.margin = "100%", "2px 0"  # no wider than a narrow page
+        layout.height = layout.min_height = f"{height_px}px"
+        self._key = w.HTML()
+        super().__init__(children=(self._key, self.figure))
+
+    def show(self, curves: Curves, name: str) -> None:
+        """Draw what there is of a metric so far."""
+        validation = curves.by_epoch(f"{VALIDATION}{name}")
+        drawn = [curves.by_step(name), curves.by_epoch(name), validation]
+        places, values = (np.concatenate(each) for each in zip(*drawn, strict=True))
+        across, up = self._axes
+        fit_axis(across, ticks(0.0, max(places.max(initial=0.0), 1.0)), BEYOND_LEFT, BEYOND_RIGHT)
+        fit_axis(up, ticks(*finite_range(values)), BEYOND_UP_DOWN, BEYOND_UP_DOWN)
+        for line, (x, y) in zip((self.by_step, self.by_epoch, self.validation), drawn, strict=True):
+            _draw(line, x, y)
+        key = f'<b>{html.escape(name)}</b> <span style="color:{TRAINING}">▬ training</span>'
+        if len(validation[0]):
+            key += f' <span style="color:{VALIDATING}">▬ validation</span>'
+        self._key.value = f'<div class="aw-note">{key}</div>'
+
+
+def _draw(line: bq.Lines, x: Doubles, y: Doubles) -> None:
+    """A line, which is not there where it has no point."""
+    visible = bool(np.isfinite(y).any())
+    if not visible and not line.visible:
+        return
+    with line.hold_sync():
+        line.x, line.y = (x, y) if visible else (NOTHING, NOTHING)
+        line.visible = visible
+
+
+COUNTED_WEIGHTS = 1_000_000  # of each, for a histogram: 4 ms
+CURVES_EVERY_S = 0.5  # nobody reads a curve more often
+LOOK_AGAIN_S = 0.5  # how soon an interrupt is noticed
+LEAVING_S, LEAVING_LONG_S = 0.005, 0.2  # how often it is asked whether `fit` has returned
+FIRST_WINDOW_S, LONGEST_WINDOW_S = 0.1, 5.0  # for passes over the samples, between two steps
+
+
+class TrainingWatch:
+    """A `TrainingListener` that has a view and its session follow a training.
+
+    What it spends is kept below a share of the time: a third of it goes to the curves, the rest
+    to the pictures of the other views. A pass over all samples, where a view waits for one, is
+    given time between two steps as soon as that has been earned, so that it sees one state of
+    the weights.
+
+    Args:
+        session: Whose views are refreshed.
+        draw: Draws the curves; called on the thread that trains, and once on another where a
+            training ended without a word.
+
+    Attributes:
+        curves: The metrics so far.
+        state: "", "training", "stopping", "stopped", "finished" or "interrupted".
+        moment: Where the training stood when it told last.
+        failure: Why something could not be shown, or "".
+        share: Of the time, that showing may take.
+        every: How often the other views are refreshed.
+        paused: Whether nothing is drawn.
+    """
+
+    def __init__(self, session: Session, draw: Callable[[], None]) -> None:
+        self._session, self._draw = session, draw
+        self.curves, self.moment = Curves(), TrainingMoment()
+        self.state = self.failure = ""
+        self.share, self.every, self.paused = 0.02, Interval(1.0, "seconds"), False
+        self._begun_s = self._ended_s = 0.0
+        self._weights: Any = None  # those that were shown at the end
+        self._over = threading.Event()
+
+    # --- what a training tells -----------------------------------------------------------
+
+    def begins(self, moment: TrainingMoment) -> None:
+        """Watch it from now on."""
+        self._over.set()  # an earlier one may have ended without a word
+        self._over = threading.Event()
+        self.moment, self.state, self.failure = moment, "training", ""
+        self.curves.begin()
+        self._begun_s = self._drawn_s = self._refreshed_s = time.monotonic()
+        self._refreshed_at = moment
+        self._for_curves, self._for_views = (
+            TimeBudget(self.share / 3),
+            TimeBudget(self.share * 2 / 3),
+        )
+        self._window_s = 0.0
+        self._noticing = threading.Thread(
+            target=self._notice_the_end, args=(self._over,), name="actwidgets watch", daemon=True
+        )
+        self._noticing.start()
+        self._draw()
+
+    def before_step(self, moment: TrainingMoment) -> None:
+        """Nothing: whoever looks has been let in."""
+
+    def after_step(self, moment: TrainingMoment) -> None:
+        """Show it, where it is time and the time has been earned."""
+        self.moment = moment
+        self.curves.add_step(moment)
+        self._show_what_is_due()
+
+    def after_epoch(self, moment: TrainingMoment) -> None:
+        """The same at the end of an epoch."""
+        self.moment = moment
+        self.curves.add_epoch(moment)
+        self._remember()
+        self._show_what_is_due()
+
+    def ends(self, moment: TrainingMoment) -> None:
+        """Show how it ended, whatever it costs."""
+        self._finish("stopped" if self.state == "stopping" else "finished")
+
+    def failed(self, failure: Exception) -> None:
+        """Keep why; the training goes on, and so does the watching."""
+        self.failure = f"{type(failure).__name__}: {failure}"
+        self._draw()
+
+    # --- what a view asks ----------------------------------------------------------------
+
+    @property
+    def seconds(self) -> float:
+        """How long it has been training."""
+        if not self._begun_s:
+            return 0.0
+        return (self._ended_s if self._over.is_set() else time.monotonic()) - self._begun_s
+
+    @property
+    def seconds_left(self) -> float | None:
+        """How long the rest will take at this rate; None where nobody knows."""
+        now = self.moment
+        if not (now.n_epochs and now.n_steps and now.step):
+            return None
+        left = (now.n_epochs - now.epoch) * now.n_steps - now.step_of_epoch
+        return self.seconds / now.step * max(left, 0)
+
+    @property
+    def spent_share(self) -> float:
+        """What showing it has taken of the time."""
+        if not self._begun_s or not self.seconds:
+            return 0.0
+        return (self._for_curves.spent_s + self._for_views.spent_s) / self.seconds
+
+    # --- when to show it -----------------------------------------------------------------
+
+    def _show_what_is_due(self) -> None:
+        if self.paused:
+            return
+        now_s = time.monotonic()
+        self._for_curves.share, self._for_views.share = self.share / 3, self.share * 2 / 3
+        now, last = self.moment, self._refreshed_at
+        due = self.every.is_over(
+            now.epoch - last.epoch, now.step - last.step, now_s - self._refreshed_s
+        )
+        if due and self._for_views.can_afford(self._window_s):
+            self._refreshed_s, self._refreshed_at, self._drawn_s = now_s, self.moment, now_s
+            with self._for_views.spending():
+                self._session.refresh()  # of which the curves are a view
+            self._read_on()
+        elif now_s - self._drawn_s >= CURVES_EVERY_S and self._for_curves.can_afford():
+            self._drawn_s = now_s
+            with self._for_curves.spending():
+                self._draw()
+
+    def _remember(self) -> None:
+        """Keep how the weights are spread after an epoch, where the first are kept."""
+        histograms = self._session.histograms
+        if histograms.labels and self._for_views.can_afford():
+            with self._for_views.spending():
+                label = f"epoch {self.curves.n_epochs}"
+                histograms.remember(label, activations=False, limit=COUNTED_WEIGHTS)
+
+    def _read_on(self) -> None:
+        """Have passes over the samples go on while the weights stay as they are."""
+        if not self._session.is_reading:
+            self._window_s = 0.0
+            return
+        window_s = min(self._for_views.left_s, LONGEST_WINDOW_S)
+        if window_s < FIRST_WINDOW_S:  # a batch that is begun is waited for
+            self._window_s = max(self._window_s, FIRST_WINDOW_S)
+            return
+        begun_s = time.monotonic()
+        self._session.wait(window_s)
+        took_s = time.monotonic() - begun_s
+        self._for_views.add(took_s)
+        longer_s = max(2 * self._window_s, FIRST_WINDOW_S)
+        self._window_s = min(longer_s if self._session.is_reading else took_s, LONGEST_WINDOW_S)
+
+    def _finish(self, state: str) -> None:
+        self.state, self._ended_s = state, time.monotonic()
+        self._weights = self._session.training.weights()
+        self._over.set()
+        self._session.refresh()
+        self._draw()
+
+    def _notice_the_end(self, over: threading.Event) -> None:
+        """An exception or an interrupt ends `fit` without a word.
+
+        Callbacks behind this one, such as `EarlyStopping`, may change the weights at the end.
+        """
+        while not over.wait(LOOK_AGAIN_S):
+            if not self._session.training.under_way:
+                if over is self._over:
+                    self._finish("interrupted")
+                return
+        training = self._session.training
+        pause_s = LEAVING_S
+        while over is self._over and (training.under_way or training.is_leaving):
+            time.sleep(pause_s)
+            pause_s = min(1.1 * pause_s, LEAVING_LONG_S)  # a loop of one's own may go on for long
+        if over is self._over and training.weights() != self._weights:
+            self._session.refresh()
+
 
 OFTEN = {
     "each second": ("seconds", 1.0),

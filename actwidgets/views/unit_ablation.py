@@ -1,6 +1,7 @@
-"""Switch units off, or scale them, and watch what the model then predicts."""
+"""Switch units off or scale them, and watch how predictions change."""
 
 import html
+from collections.abc import Callable, Collection
 from typing import Any, get_args
 
 import bqplot as bq
@@ -8,16 +9,73 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.interventions.ablation import Ablation, Fill, replaced
-from actwidgets.core.paging import Page
-from actwidgets.core.predictions.confusion import Confusion, MultilabelConfusion
-from actwidgets.session import Selection
-from actwidgets.views._class_figure import class_figure
-from actwidgets.views._controls import choice, note, share_text, unique_short
-from actwidgets.views._pager import Pager
-from actwidgets.views._prediction_view import PredictionView
-from actwidgets.views._unit_tiles import UnitTiles
-from actwidgets.views._value_lines import output_note
+from actwidgets.core.ablation import Ablation, Fill, replaced
+from actwidgets.core.confusion import Confusion, MultilabelConfusion
+from actwidgets.core.selection import Selection
+from actwidgets.images.encode import rgba_png
+from actwidgets.views.charts import class_figure, output_note
+from actwidgets.views.confusion_matrix import PredictionView
+from actwidgets.views.controls import Pager, PageRange, choice, note, share_text, unique_short
+from actwidgets.views.picture import Picture
+
+TILE_PX = 26
+ROWS_UP_TO = 8
+ON, OFF, FOCUS = (207, 231, 228, 255), (217, 83, 79, 255), (255, 127, 14, 255)
+ON_INK, OFF_INK = "#2b4a47", "#ffffff"
+
+
+class UnitTiles(Picture):
+    """Numbered tiles; those in a set are filled with another color, the one in focus framed.
+
+    Args:
+        width_px: Of a row of tiles.
+        on_click: Called with the unit.
+    """
+
+    def __init__(self, width_px: int, on_click: Callable[[int], None]) -> None:
+        super().__init__(with_words=True)
+        self._columns = max(1, width_px // TILE_PX)
+        self.capacity = self._columns * ROWS_UP_TO
+        self._units = slice(0, 0)
+        self._drawn: object = None
+
+        def clicked(row: int, column: int) -> None:
+            unit = self._units.start + row * self._columns + column
+            if column < self._columns and unit < self._units.stop:
+                on_click(unit)
+
+        self.on_click(clicked)
+
+    def display(self, units: slice, filled: Collection[int], focus: int) -> None:
+        """Show some units.
+
+        Args:
+            units: Which of them are on show.
+            filled: Those with the other color.
+            focus: The one with a frame.
+        """
+        wanted = units, tuple(filled), focus
+        if wanted == self._drawn:
+            return
+        self._drawn, self._units = wanted, units
+        n_units = units.stop - units.start
+        n_rows = max(-(-n_units // self._columns), 1)  # of no units an empty one
+        picture = np.zeros((n_rows * TILE_PX, self._columns * TILE_PX, 4), np.uint8)
+        places, colors = [], []
+        for place, unit in enumerate(range(units.start, units.stop)):
+            row, column = divmod(place, self._columns)
+            tile = picture[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX :][:, :TILE_PX]
+            if unit == focus:
+                tile[:-1, :-1] = FOCUS
+                tile[2:-3, 2:-3] = 0
+            tile[2:-3, 2:-3] = OFF if unit in filled else ON
+            places.append(((column + 0.5) * TILE_PX - 0.5, (row + 0.5) * TILE_PX - 0.5))
+            colors.append(OFF_INK if unit in filled else ON_INK)
+        self.set_size(*picture.shape[:2])
+        self.set_cells(np.arange(n_rows + 1) * TILE_PX, np.arange(self._columns + 1) * TILE_PX)
+        self.show(rgba_png(picture))
+        self.set_words(places, [str(unit) for unit in range(units.start, units.stop)], colors)
+
 
 CLASSES_UP_TO = 30
 SHOWN_UP_TO = 256  # samples on show whose outputs are averaged, of a regression
@@ -115,7 +173,7 @@ class UnitAblation(PredictionView):
         self._session.require_changes()
         self._follow(selection)
         n_units = self._session.layer_info.n_units or 0
-        page = Page(self.page, self._tiles.capacity, n_units)
+        page = PageRange(self.page, self._tiles.capacity, n_units)
         self._tiles.display(page.rows, self._mine(selection), selection.unit)
         self._pager.show(page, page.text("units"))
         if self._missing():
@@ -233,4 +291,4 @@ class UnitAblation(PredictionView):
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
             n_units = self._session.layer_info.n_units or 0
-            self.page = Page(self.page, self._tiles.capacity, n_units).turned(step)
+            self.page = PageRange(self.page, self._tiles.capacity, n_units).turned(step)

@@ -8,15 +8,14 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
+from actwidgets.core.accumulators import BoxStatistics
 from actwidgets.core.arrays import finite_range
+from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.labels import label_pairs
-from actwidgets.core.profiles.box_statistics import BoxStatistics
-from actwidgets.core.profiles.class_profiles import ClassProfiles
-from actwidgets.session import Selection
-from actwidgets.views._class_figure import class_figure
-from actwidgets.views._controls import note, unique_short
-from actwidgets.views._pass_view import PassView
-from actwidgets.views._style import NEUTRAL
+from actwidgets.core.selection import Selection
+from actwidgets.views.base import PassView
+from actwidgets.views.charts import class_figure
+from actwidgets.views.controls import NEUTRAL, note, unique_short
 
 CLASSES_UP_TO = 30
 CHOSEN_UP_TO = 100  # samples that are dots
@@ -30,7 +29,7 @@ class UnitBoxPlot(PassView):
     A box runs from quartile to quartile, with the median in it; whiskers end at the last
     value within 1.5 times its height, and dots are values beyond (of each class the farthest
     40). For a layer with maps, a sample's value is the largest at any position. The chosen
-    samples, where there are several, are dots of another colour. A click on a box chooses the
+    samples, where there are several, are dots of another color. A click on a box chooses the
     class.
     """
 

@@ -1,28 +1,253 @@
-"""Which units of the chosen layer carry the class, by three measures side by side."""
+"""Units of the selected layer by importance for the class."""
 
 import html
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import bqplot as bq
 import ipywidgets as w
 import numpy as np
 import traitlets as t
+from numpy.typing import ArrayLike
 
-from actwidgets.background_work import BackgroundWork
-from actwidgets.core.importance.bar_ends import bar_ends
-from actwidgets.core.importance.unit_importance import MEASURES, ImportanceTable
-from actwidgets.session import Selection
-from actwidgets.views._controls import choice, note, show
-from actwidgets.views._importance_words import (
-    TITLES,
-    account,
-    figures,
-    header,
-    progress,
-    subject,
-)
-from actwidgets.views._measure_bars import MeasureBars
-from actwidgets.views._progress import ProgressLine
+from actwidgets.core.arrays import Doubles, finite_range
+from actwidgets.core.selection import Selection
+from actwidgets.core.unit_importance import MEASURES, ImportanceTable
+from actwidgets.session.tasks import BackgroundWork
 from actwidgets.views.base import View
+from actwidgets.views.controls import NEUTRAL, ProgressLine, choice, decimals, duration, note, show
+from actwidgets.views.picture import CLEAR, plain_figure
+
+
+def bar_ends(values: ArrayLike) -> tuple[float, Doubles]:
+    """Scale values so that zero and the outermost of them span 0..1.
+
+    Args:
+        values: `(bar,)`, of any sign; NaN and infinity have no bar.
+
+    Returns:
+        Where zero lies, and `(bar,)` float64 where each bar ends that begins there. Where no
+        value differs from zero all bars end where they begin, at 0.
+    """
+    given: Doubles = np.asarray(values, np.float64)
+    low, high = finite_range(given)
+    low, high = min(low, 0.0), max(high, 0.0)
+    span = high - low
+    if not span:
+        return 0.0, np.zeros(given.shape)
+    known: Doubles = np.where(np.isfinite(given), given, 0.0)
+    return -low / span, (known - low) / span
+
+
+TITLES = {
+    "forest": "Random forest",
+    "mutual_information": "Mutual information",
+    "ablation": "Ablation effect",
+}
+DOING = {"reading": "reading samples", "forest": "growing the forest"} | {
+    "mutual_information": "mutual information",
+    "ablation": "switching units off",
+}
+MINUS = "\u2212"
+HEAD = "position:absolute;white-space:nowrap;color:var(--jp-ui-font-color1,#212121)"
+FAINT = "color:var(--jp-ui-font-color2,#616161)"
+
+
+def header(table: ImportanceTable, by: str, lefts_px: Sequence[int], width_px: int) -> str:
+    """The names of the measures and their units, each over its panel, as HTML."""
+    lost = "accuracy" if table.class_name is None else "recall"
+    units = {
+        "forest": "% of the forest's gain",
+        "mutual_information": "nats",
+        "ablation": f"points of {lost} lost",
+    }
+    cells = [f'<div style="{HEAD};left:2px"><b>Unit</b></div>']
+    for measure, left in zip(MEASURES, lefts_px, strict=True):
+        mark = " ▾" if measure == by else ""
+        cells.append(
+            f'<div style="{HEAD};left:{left}px"><b>{TITLES[measure]}{mark}</b><br>'
+            f'<span style="{FAINT}">{units[measure]}</span></div>'
+        )
+    style = f"position:relative;height:36px;width:{width_px}px;line-height:16px;font-size:12px"
+    return f'<div style="{style}">{"".join(cells)}</div>'
+
+
+def figures(table: ImportanceTable, measure: str, units: Sequence[int]) -> list[str]:
+    """The values behind the bars; nothing where one is not known yet, – where it never is."""
+    values = table.of(measure) * (1 if measure == "mutual_information" else 100)
+    highest = float(np.nanmax(np.abs(values), initial=0.0))
+    places = min(decimals(highest) + (measure == "ablation"), 2)  # one sample is to be seen
+    unknown = "–" if table.complete else ""
+    return [
+        unknown if np.isnan(values[unit]) else f"{values[unit]:.{places}f}".replace("-", MINUS)
+        for unit in units
+    ]
+
+
+def progress(table: ImportanceTable, cancelled: bool) -> str:
+    """What is being done, and how long it will take."""
+    if cancelled:
+        return f"{DOING[table.stage]}, cancelled"
+    return f"{DOING[table.stage]}; about {duration(table.seconds_left)} left in all"
+
+
+def subject(layer: str, class_name: str | None) -> str:
+    """What is measured, as plain text."""
+    return layer if class_name is None else f"{layer}, {class_name} against the rest"
+
+
+def account(table: ImportanceTable) -> str:
+    """A row per measure: what it cost, what it found, what to mind; as HTML."""
+    rows = [
+        f'<tr><td style="{_CELL};white-space:nowrap"><b>{TITLES[measure]}</b></td>'
+        f'<td style="{_CELL};width:215px">{html.escape(_found(table, measure))}</td>'
+        f'<td style="{_CELL}">{html.escape(table.caveats[measure])}</td></tr>'
+        for measure in MEASURES
+    ]
+    heads = "".join(
+        f'<th style="{_CELL};{FAINT}">{name}</th>'
+        for name in ("measure", "cost and finding", "what to mind")
+    )
+    return (
+        '<table class="aw-table" style="margin:10px 0 0 0;line-height:16px">'
+        f"<tr>{heads}</tr>{''.join(rows)}</table>"
+    )
+
+
+_CELL = "text-align:left;vertical-align:top;padding:2px 14px 6px 0;white-space:normal"
+
+
+def _found(table: ImportanceTable, measure: str) -> str:
+    seconds = f"{table.seconds[measure]:.1f} s"
+    if not table.n_units or np.isnan(table.of(measure)).all():
+        return "not known" if table.complete else "not yet"
+    if measure == "forest":
+        text = f"{seconds} for {_counted(table.n_trees, 'tree')} on {table.n_finite:,} samples"
+        if not np.isnan(table.out_of_bag_accuracy):
+            text += (
+                f"; out of the bag right on {table.out_of_bag_accuracy:.1%}, where the most "
+                f"frequent class makes {table.majority_share:.1%}"
+            )
+        return text
+    n_known = int((~np.isnan(table.of(measure)[table.measured])).sum())
+    units = _counted(n_known, "unit")
+    if measure == "mutual_information":
+        return f"{seconds} for {units} on {table.n_finite:,} samples"
+    name = "accuracy" if table.class_name is None else "recall"
+    return (
+        f"{seconds} for {units} on {table.n_ablated:,} samples; {name} {table.baseline:.1%} with "
+        f"all units; one sample is {100 / table.n_ablated:.2g} points"
+    )
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+
+
+ROW_PX = 18
+GAP = 0.22  # between bars, of a row
+LABELS = 0.2  # width of the column of names, a panel being 1
+BARS = 0.7  # of a panel; the rest is for the figure behind the bar
+BAR, CHOSEN = "#3fa7a0", "#e08a2e"
+BAND = "#3fa7a0"
+
+
+class MeasureBars(w.VBox):
+    """A table with a bar in every cell. The rows are clicked, not the bars alone.
+
+    Args:
+        n_panels: How many measures there are.
+        width_px: Of the whole.
+        on_row: Called with the row that is clicked.
+    """
+
+    def __init__(self, n_panels: int, width_px: int, on_row: Callable[[int], None]) -> None:
+        self.n_panels, self._width_px = n_panels, width_px
+        self.header = w.HTML()
+        self._rows = bq.OrdinalScale(domain=[0])
+        # Padded, as bqplot does for the height of words, these would drift from the bars.
+        self._down = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
+        self._across = bq.LinearScale(min=-LABELS, max=n_panels)
+        scales = {"x": self._rows, "y": self._across}
+        flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
+        self.bands = bq.Bars(
+            scales=scales, y=[], base=-2 * LABELS, padding=0.0, colors=[BAND], **flat
+        )
+        self.bars = [
+            bq.Bars(scales=scales, y=[], base=float(panel), padding=GAP, colors=[BAR], **flat)
+            for panel in range(n_panels)
+        ]
+        words = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
+        words |= {"scales": {"x": self._across, "y": self._down}, "colors": [NEUTRAL]}
+        self.names = bq.Label(align="end", **words)
+        self.figures = bq.Label(align="start", **words)
+        for mark in (self.bands, *self.bars):
+            mark.on_element_click(lambda _mark, event: on_row(_row_of(event)))
+        self._figure = plain_figure([self.bands, *self.bars, self.names, self.figures])
+        self._figure.display_toolbar = False  # it would lie over the rows
+        self._figure.layout.width = self._figure.layout.min_width = f"{width_px}px"
+        self._set_height(1)
+        super().__init__(children=(self.header, self._figure))
+
+    def left_px(self, panel: int) -> int:
+        """Where a panel begins."""
+        return round(self._width_px * (LABELS + panel) / (LABELS + self.n_panels))
+
+    def show(
+        self,
+        names: Sequence[str],
+        chosen: int | None,
+        panels: Sequence[tuple[float, np.ndarray, Sequence[str]]],
+    ) -> None:
+        """Show other rows.
+
+        Args:
+            names: One per row, the first on top.
+            chosen: The row that stands out.
+            panels: Of each measure: where zero lies, where the bars end, both in 0..1, and
+                what is written behind each bar.
+        """
+        n_rows = len(names)
+        rows = np.arange(n_rows, dtype=np.float32)
+        if n_rows > len(self._rows.domain):  # a row outside the domain would have no place
+            self._set_rows(n_rows)
+        colors = [CHOSEN if row == chosen else BAR for row in range(n_rows)]
+        with self.bands.hold_sync(), self.bands.hold_trait_notifications():
+            self.bands.x, self.bands.y = rows, np.full(n_rows, float(self.n_panels))
+            self.bands.opacities = [0.2 if row == chosen else 0.0 for row in range(n_rows)]
+        places, texts = [], []
+        for panel, (zero, ends, told) in enumerate(panels):
+            bars = self.bars[panel]
+            with bars.hold_sync(), bars.hold_trait_notifications():
+                bars.base = panel + BARS * zero
+                bars.x, bars.y = rows, panel + BARS * np.asarray(ends)
+                bars.colors = colors
+            places += list(panel + BARS * np.maximum(ends, zero) + 0.02)
+            texts += list(told)
+        if n_rows < len(self._rows.domain):
+            self._set_rows(n_rows)
+        middles = (rows + 0.5) / n_rows
+        _write(self.names, np.full(n_rows, -0.03), middles, names)
+        _write(self.figures, np.array(places), np.tile(middles, len(panels)), texts)
+
+    def _set_rows(self, n_rows: int) -> None:
+        self._rows.domain = list(range(n_rows))[::-1]  # bqplot begins at the bottom
+        self._set_height(n_rows)
+
+    def _set_height(self, n_rows: int) -> None:
+        layout = self._figure.layout
+        with layout.hold_sync():
+            layout.height = layout.min_height = f"{n_rows * ROW_PX}px"
+
+
+def _write(label: bq.Label, x: np.ndarray, y: np.ndarray, texts: Sequence[str]) -> None:
+    with label.hold_sync(), label.hold_trait_notifications():
+        label.x, label.y, label.text = x, y, np.array(texts, dtype=str)
+
+
+def _row_of(event: Any) -> int:
+    return int(event["data"]["index"])
+
 
 ROWS_UP_TO = 30
 MARGINS_PX = 4  # of a picture, both sides

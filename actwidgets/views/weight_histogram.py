@@ -1,29 +1,246 @@
-"""How the weights of the chosen layer, or what it puts out, are spread; then and now."""
+"""Distribution of the selected layer's weights and activations."""
 
 import html
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
+import bqplot as bq
 import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.training.histogram import Histogram, shared_bins
-from actwidgets.core.training.kept_moments import ACTIVATIONS, NOW
-from actwidgets.errors import LayerError
-from actwidgets.session import Selection
-from actwidgets.views._at_first import WEIGHTS_UP_TO, keep_first
-from actwidgets.views._controls import choice, note, show
-from actwidgets.views._histogram_figure import HistogramFigure, moment_colours
-from actwidgets.views._histogram_words import (
-    counted_activations,
-    counted_weights,
-    odd_values,
-    told,
+from actwidgets.core.histograms import (
+    ACTIVATIONS,
+    NOW,
+    Histogram,
+    SharedBins,
+    outlines,
+    round_ticks,
+    shared_bins,
+    spread_marks,
+    tick_labels,
 )
-from actwidgets.views._offered_choice import OfferedChoice
+from actwidgets.core.selection import Selection
+from actwidgets.errors import LayerError
+from actwidgets.images.colormap import TOP, css_color, palette
 from actwidgets.views.base import View
+from actwidgets.views.charts import SMALL
+from actwidgets.views.controls import OfferedChoice, choice, note, shorten, show
+from actwidgets.views.picture import plain_figure
+from actwidgets.views.training_monitor import WEIGHTS_UP_TO, keep_first
+
+MINUS = "\u2212"
+
+
+def told(moments: Sequence[tuple[str, Histogram]], colors: Sequence[str]) -> str:
+    """A line for each moment: its mean and standard deviation, in its color, as HTML."""
+    parts = [
+        f'<span style="color:{color}">▬</span> {html.escape(label)}: {_figures(found)}'
+        for (label, found), color in zip(moments, colors, strict=True)
+    ]
+    return "".join(f'<div class="aw-note">{part}</div>' for part in parts)
+
+
+def _figures(found: Histogram) -> str:
+    if not found.n_finite:
+        return "no finite values"
+    return f"mean {_figure(found.mean)}, standard deviation {_figure(found.std)}"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.3g}".replace("-", MINUS)
+
+
+def counted_weights(found: Histogram, n_all: int | None) -> str:
+    """How many weights were counted."""
+    if n_all is None or n_all == found.n_values:
+        return f"{found.n_values:,} weight{'s' if found.n_values != 1 else ''}"
+    return f"{found.n_values:,} of {n_all:,} weights, evenly spread"
+
+
+def counted_activations(
+    found: Histogram, n_samples: int, n_all: int, *, has_positions: bool
+) -> str:
+    """Over what the activations were counted."""
+    samples = f"{n_all:,} samples" if n_samples == n_all else f"{n_samples:,} of {n_all:,} samples"
+    where = " at all positions" if has_positions else ""
+    return f"{found.n_values:,} values: of {samples}{where}"
+
+
+def odd_values(moments: Sequence[tuple[str, Histogram]]) -> str:
+    """What the bins do not hold; "" where they hold everything."""
+    parts = []
+    for label, found in moments:
+        kinds = [(found.n_nan, "NaN"), (found.n_infinite, "infinite")]
+        if some := [f"{count:,} {kind}" for count, kind in kinds if count]:
+            parts.append(f"{label}: {' and '.join(some)} not in the bins")
+    return "; ".join(parts)
+
+
+HEIGHT_PX, ROWS_HEIGHT_PX = 240, 360
+NARROWEST_PX = 240
+MARGIN = {"top": 8, "bottom": 30, "left": 100, "right": 14}
+FEWEST_BINS = 8  # there is room for, however few there are
+LABELS_UP_TO = 14  # rows that are named
+LETTERS = 15  # of a name
+ROW_TICK = 0.5  # how far up the mark at a mean goes, of a row
+FAINT, PLAIN, STRONG = 0.3, 0.4, 0.8  # how opaque an area is
+
+
+class HistogramFigure(w.VBox):
+    """One figure with two marks: the areas, and what is told of their mean and deviation.
+
+    Args:
+        width_px: Of the figure.
+    """
+
+    def __init__(self, width_px: int) -> None:
+        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
+        self._y = bq.LinearScale(min=0, max=1, allow_padding=False)
+        scales = {"x": self._x, "y": self._y}
+        nothing = np.zeros((2, 2), np.float32)
+        self.areas = bq.Lines(
+            x=nothing, y=nothing, scales=scales, fill="inside", stroke_width=1.0, apply_clip=True
+        )
+        self.spreads = bq.Lines(x=nothing, y=nothing, scales=scales, stroke_width=2.0)
+        self._upwards = bq.Axis(
+            scale=self._y,
+            side="left",
+            label_offset="52px",
+            tick_style=SMALL,
+            grid_lines="none",
+        )
+        self._across = bq.Axis(scale=self._x, tick_style=SMALL, grid_lines="none")
+        self.figure = plain_figure(
+            [self.areas, self.spreads], margin=MARGIN, axes=[self._across, self._upwards]
+        )
+        layout = self.figure.layout
+        layout.width, layout.min_width = f"{width_px}px", f"{NARROWEST_PX}px"
+        layout.max_width, layout.margin = "100%", "2px 0"  # no wider than a narrow page
+        layout.height = layout.min_height = f"{HEIGHT_PX}px"
+        super().__init__(children=(self.figure,))
+
+    def show(
+        self,
+        shared: SharedBins,
+        histograms: Sequence[Histogram],
+        colors: Sequence[str],
+        *,
+        log: bool,
+        noun: str,
+    ) -> None:
+        """Lay a few histograms over one another.
+
+        Args:
+            shared: Their bins.
+            histograms: The same ones.
+            colors: One for each.
+            log: Whether bins are as high as the powers of ten in their counts.
+            noun: What is counted.
+        """
+        shapes = outlines(shared, log=log)
+        top = shapes.top or 1.0
+        below = -0.055 * top * (1.0 + np.arange(len(histograms)))
+        self._set_height(HEIGHT_PX)
+        self._set_range(shared, below[-1] - 0.05 * top, 1.05 * top)
+        powers = list(range(int(top) + 1)) if log else []
+        with self._upwards.hold_sync():
+            self._upwards.tick_labels = {str(n): f"{10 ** (n - 1):,}" if n else "0" for n in powers}
+            ticks = np.array(powers) if log else round_ticks(0.0, 1.05 * top, 5)
+            self._upwards.tick_values = ticks.astype(np.float64)
+            self._upwards.label = f"number of {noun}"
+        self._paint(shapes.x, shapes.y, colors, [FAINT] * len(histograms))
+        means = [each.mean for each in histograms]
+        stds = [each.std for each in histograms]
+        self._mark(*spread_marks(means, stds, below, top - below), colors)
+
+    def show_rows(
+        self,
+        shared: SharedBins,
+        histograms: Sequence[Histogram],
+        colors: Sequence[str],
+        labels: Sequence[str],
+        *,
+        log: bool,
+        in_view: int | None,
+    ) -> None:
+        """Stand histograms in rows, the first on top.
+
+        Args:
+            shared: Their bins.
+            histograms: The same ones.
+            colors: One for each.
+            labels: One for each.
+            log: As in `show`.
+            in_view: The row that stands out; None for none.
+        """
+        shapes = outlines(shared, log=log, rows=True)
+        self._set_height(ROWS_HEIGHT_PX)
+        self._set_range(shared, -0.3, shapes.top + 0.1)
+        named = _named(len(labels), in_view)
+        with self._upwards.hold_sync():
+            self._upwards.tick_labels = {
+                str(int(shapes.feet[row])): ("▸ " if row == in_view else "")
+                + shorten(labels[row], LETTERS)
+                for row in named
+            }
+            self._upwards.tick_values = shapes.feet[named]
+            self._upwards.label = ""
+        strengths = [STRONG if row == in_view else PLAIN for row in range(len(labels))]
+        self._paint(shapes.x, shapes.y, colors, strengths)
+        means = [each.mean for each in histograms]
+        stds = [each.std for each in histograms]
+        self._mark(*spread_marks(means, stds, shapes.feet, ROW_TICK), colors)
+
+    def _paint(
+        self, x: np.ndarray, y: np.ndarray, colors: Sequence[str], strengths: Sequence[float]
+    ) -> None:
+        with self.areas.hold_sync(), self.areas.hold_trait_notifications():
+            self.areas.x, self.areas.y = x, y
+            self.areas.colors = self.areas.fill_colors = list(colors)
+            self.areas.fill_opacities = list(strengths)
+
+    def _mark(self, x: np.ndarray, y: np.ndarray, colors: Sequence[str]) -> None:
+        with self.spreads.hold_sync(), self.spreads.hold_trait_notifications():
+            self.spreads.x, self.spreads.y = x, y
+            self.spreads.colors = list(colors)
+
+    def _set_range(self, shared: SharedBins, low: float, high: float) -> None:
+        edges = shared.edges
+        beside = max(FEWEST_BINS - (len(edges) - 1), 0) / 2 * float(edges[1] - edges[0])
+        left, right = float(edges[0]) - beside, float(edges[-1]) + beside
+        with self._x.hold_sync():
+            self._x.min, self._x.max = left, right
+        ticks = round_ticks(left, right, 8)
+        with self._across.hold_sync():  # bqplot is late to follow a `tick_format`
+            self._across.tick_labels = tick_labels(ticks)
+            self._across.tick_values = ticks
+        with self._y.hold_sync():
+            self._y.min, self._y.max = float(low), float(high)
+
+    def _set_height(self, height_px: int) -> None:
+        layout = self.figure.layout
+        with layout.hold_sync():
+            layout.height = layout.min_height = f"{height_px}px"
+
+
+def moment_colors(n_moments: int) -> list[str]:
+    """A color for each moment, from early to late."""
+    places = np.linspace(0, TOP, n_moments).round().astype(int)
+    return [css_color(tuple(map(int, rgb))) for rgb in palette("time")[places]]
+
+
+def _named(n_rows: int, in_view: int | None) -> list[int]:
+    """The rows whose names have room: evenly, and the one in view instead of its neighbors."""
+    if n_rows <= LABELS_UP_TO:
+        return list(range(n_rows))
+    rows = np.linspace(0, n_rows - 1, LABELS_UP_TO).round().astype(int).tolist()
+    if in_view is None:
+        return rows
+    apart = (n_rows - 1) / (LABELS_UP_TO - 1)
+    return sorted({in_view, *(row for row in rows if abs(row - in_view) >= 0.8 * apart)})
+
 
 STYLES = ("overlaid", "ridgeline")
 ROWS_UP_TO = 40
@@ -130,13 +347,13 @@ class WeightHistogram(View):
         places = [first, last] if first != last else [last]
         shown = [moments[place] for place in places]
         found = [each for _, each in shown]
-        colours = moment_colours(2)[-len(shown) :]
+        colors = moment_colors(2)[-len(shown) :]
         # Of a recording all moments are known: the axis stays while one is scrubbed.
         within = range(len(moments)) if self._histograms.recorded else places
         bins = shared_bins([moments[place][1] for place in within], self.n_bins)
         shared = bins.only([within.index(place) for place in places])
-        self._figure.show(shared, found, colours, log=self.log_counts, noun=self._noun())
-        self._told.value = told(shown, colours)
+        self._figure.show(shared, found, colors, log=self.log_counts, noun=self._noun())
+        self._told.value = told(shown, colors)
         self._tell(shown, [*missing_first, *missing_last])
 
     def _draw_rows(self, moments: Moments) -> None:
@@ -147,18 +364,18 @@ class WeightHistogram(View):
             rows[np.abs(rows - in_view).argmin()] = in_view
         shown = [moments[row] for row in rows]
         found = [each for _, each in shown]
-        colours = moment_colours(len(shown))
+        colors = moment_colors(len(shown))
         focus = int(np.flatnonzero(rows == in_view)[0])
         self._figure.show_rows(
             shared_bins(found, self.n_bins),
             found,
-            colours,
+            colors,
             [label for label, _ in shown],
             log=self.log_counts,
             in_view=focus,
         )
         ends = [0, focus] if focus else [0]
-        self._told.value = told([shown[row] for row in ends], [colours[row] for row in ends])
+        self._told.value = told([shown[row] for row in ends], [colors[row] for row in ends])
         few = f"{len(shown)} of {len(moments)} moments" if len(shown) < len(moments) else ""
         self._tell(shown, [few] if few else [])
 

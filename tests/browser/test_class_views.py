@@ -25,7 +25,7 @@ tick.observe(lambda change: session.select(sample=change.new), "value")
 ipywidgets.VBox([tick, grid, matrix])
 """
 STRIP = """
-strip = aw.LayerStrip(session)
+strip = aw.ClassSeparation(session)
 strip
 """
 

@@ -5,7 +5,7 @@ import pytest
 
 SETUP = """
 import ipywidgets, actwidgets as aw
-from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.perturbation import Disturbance
 from actwidgets.views.input_lab import InputLab
 
 data = aw.load_dataset("digits")
@@ -113,11 +113,11 @@ def test_a_patch_is_drawn_and_moved_with_the_mouse_and_everything_follows(notebo
     notebook.wait_until(lambda: _lies_at(notebook, [3, 1, 4, 4]))
     notebook.wait_for_other_pixels(drawn, notebook.images().nth(MAPS))
 
-    def is_grey():
+    def is_gray():
         pixels = notebook.pixels(notebook.images().nth(PICTURE))[3:7, 1:5, :3].astype(int)
         return bool((abs(pixels - 128) <= 1).all())
 
-    notebook.wait_until(is_grey)
+    notebook.wait_until(is_gray)
     notebook.assert_no_errors()
 
 

@@ -17,7 +17,7 @@ session = aw.Session(
 session.profiles(), session.confusion()
 """
 CELL = """
-crumbs, matrix = aw.Breadcrumbs(session), aw.ConfusionMatrix(session)
+crumbs, matrix = aw.SelectionBar(session), aw.ConfusionMatrix(session)
 gallery, maps = aw.SampleGallery(session), aw.FeatureMapGrid(session)
 boxes = aw.UnitBoxPlot(session)
 kernels, table = aw.KernelGrid(session), aw.PredictionTable(session)

@@ -4,7 +4,7 @@ import pytest
 
 CELL = """
 import numpy as np, actwidgets as aw
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.layers import LayerInfo
 
 class Probe:
     n_classes = 2

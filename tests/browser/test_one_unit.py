@@ -12,7 +12,7 @@ session = aw.Session(
 session.profiles()
 """
 CELL = """
-boxes, top, units = aw.UnitBoxPlot(session), aw.TopSamples(session), aw.UnitList(session)
+boxes, top, units = aw.UnitBoxPlot(session), aw.TopSamples(session), aw.UnitTable(session)
 alike = aw.LayerSimilarity(session)
 ipywidgets.VBox([boxes, top, units, alike])
 """

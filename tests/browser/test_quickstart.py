@@ -110,15 +110,15 @@ def test_a_cell_of_the_matrix_chooses_a_class_and_the_threshold_repaints_it(note
     cells.nth(34).click()
     notebook.page.get_by_text("Nearest to 3").wait_for()
     notebook.wait_until("session.class_index", 3)
-    colours = "cells => cells.map(cell => getComputedStyle(cell).fill)"
-    means = cells.evaluate_all(colours)
+    colors = "cells => cells.map(cell => getComputedStyle(cell).fill)"
+    means = cells.evaluate_all(colors)
     statistic = notebook.page.locator(".widget-dropdown:visible", has_text="statistic")
     statistic.last.locator("select").select_option("firing rate")
-    notebook.wait_until(lambda: cells.evaluate_all(colours) != means)
-    before = cells.evaluate_all(colours)
+    notebook.wait_until(lambda: cells.evaluate_all(colors) != means)
+    before = cells.evaluate_all(colors)
     notebook.drag("threshold", to=0.4)
     notebook.wait_until("session.threshold > 0")
-    notebook.wait_until(lambda: cells.evaluate_all(colours) != before)
+    notebook.wait_until(lambda: cells.evaluate_all(colors) != before)
     readout = notebook.slider("threshold").locator(".widget-readout")
     # the last value of a drag is sent when the kernel has answered those before
     notebook.wait_until(

@@ -85,7 +85,7 @@ def test_a_click_on_a_kernel_chooses_its_unit_everywhere(notebook):
     notebook.assert_no_errors()
 
 
-def test_kernels_are_averaged_coloured_and_walked_through_by_hand(notebook):
+def test_kernels_are_averaged_colored_and_walked_through_by_hand(notebook):
     notebook.execute("session.select(layer='body/deeper', unit=0)")
     page, image = notebook.page, notebook.images().nth(KERNELS)
     page.get_by_text("3 of 3 input channels").wait_for()
@@ -96,11 +96,11 @@ def test_kernels_are_averaged_coloured_and_walked_through_by_hand(notebook):
     average = notebook.wait_for_other_pixels(before, image)
     assert average.shape[0] < before.shape[0]
     modes.locator("select").select_option(label="RGB")
-    page.get_by_text("RGB: grey is 0, ±").wait_for()
+    page.get_by_text("RGB: gray is 0, ±").wait_for()
     notebook.wait_for_other_pixels(average, image)
     notebook.execute(
-        "from actwidgets.core.pictures.kernel_pictures import kernel_colours, kernel_pictures\n"
-        "told = kernel_colours(kernel_pictures(session.kernels(), 'RGB'))[2, 1, 1, 5].tolist()"
+        "from actwidgets.images.kernels import kernel_colors, kernel_pictures\n"
+        "told = kernel_colors(kernel_pictures(session.kernels(), 'RGB'))[2, 1, 1, 5].tolist()"
     )
     middle = notebook.pixels(image)
     notebook.drag("kernel depth", to=1.0)

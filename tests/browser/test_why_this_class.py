@@ -5,7 +5,7 @@ import pytest
 
 SETUP = """
 import ipywidgets, actwidgets as aw
-from actwidgets.core.interventions.disturbance import Disturbance
+from actwidgets.core.perturbation import Disturbance
 
 data = aw.load_dataset("digits")
 model = aw.demo_model()
@@ -82,11 +82,11 @@ def test_the_opacity_slider_fades_the_map(notebook):
     notebook.wait_for_other_pixels(before, _tiles(notebook))
     notebook.wait_until("view.opacity", 0)
 
-    def is_grey():  # the digit alone
+    def is_gray():  # the digit alone
         inside = notebook.pixels(_tiles(notebook))[10:60, 10:60, :3].astype(int)
         return bool((inside == inside[..., :1]).all())
 
-    notebook.wait_until(is_grey)
+    notebook.wait_until(is_gray)
     notebook.assert_no_errors()
 
 

@@ -10,7 +10,7 @@ import xarray as xr
 import zarr
 from dask import array as da
 
-from actwidgets.core.array_like import Rows, as_array, as_arrays, feature_names
+from actwidgets.core.arrays import Rows, as_array, as_arrays, feature_names
 from actwidgets.core.batches import iterate, take
 from actwidgets.core.labels import class_indices, label_names, names_of_classes
 from actwidgets.core.samples import Samples

@@ -2,7 +2,7 @@ import os
 import stat
 from pathlib import Path
 
-from actwidgets.core.atomic_file import replacing
+from actwidgets.core.files import replacing
 
 
 def test_what_is_written_is_on_disk_before_it_takes_its_place(tmp_path, monkeypatch):

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.cache import ArrayCache
+from actwidgets.session.results import ArrayCache
 
 
 def _put(cache, key, n_bytes):

@@ -1,19 +1,18 @@
 """What is selected in words, and how it is taken back."""
 
-from actwidgets.core.crumbs import ablation_text, crumbs, disturbance_text
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.interventions.disturbance import Disturbance
-from actwidgets.core.selection import Selection
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.perturbation import Perturbation
+from actwidgets.core.selection import Selection, ablation_text, chips, perturbation_text
 
 NAMES = ("shirt", "coat")
 
 
 def _texts(selection, **known):
-    return [crumb.text for crumb in crumbs(selection, NAMES, **known)]
+    return [crumb.text for crumb in chips(selection, NAMES, **known)]
 
 
 def test_nothing_chosen_is_nothing_told():
-    assert crumbs(Selection("dense"), NAMES) == ()
+    assert chips(Selection("dense"), NAMES) == ()
 
 
 def test_every_choice_has_its_words_and_what_takes_it_back():
@@ -23,10 +22,10 @@ def test_every_choice_has_its_words_and_what_takes_it_back():
         samples=(5, 7),
         class_index=1,
         threshold=0.25,
-        disturbance=Disturbance(noise=0.2, rotation=-15, patch=(0, 0, 3, 4)),
+        disturbance=Perturbation(noise=0.2, rotation=-15, patch=(0, 0, 3, 4)),
         ablations=(Ablation("dense", (1,)),),
     )
-    found = crumbs(selection, NAMES)
+    found = chips(selection, NAMES)
     assert [each.text for each in found] == [
         "2 samples: 5, 7",
         "class coat",
@@ -60,4 +59,4 @@ def test_ablations_and_disturbances_in_words():
     assert ablation_text(Ablation("a", (2,), fill="mean")) == "a: unit 2 at their mean"
     half = Ablation("a", (2,), scale=0.5, fill="mean")
     assert ablation_text(half) == "a: unit 2 × 0.5 about their mean"
-    assert disturbance_text(Disturbance(shift_down=2, blur=1.5)) == "blur 1.5 px, shift down 2 px"
+    assert perturbation_text(Perturbation(shift_down=2, blur=1.5)) == "blur 1.5 px, shift down 2 px"

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.interventions.edits import Edit, combined
-from actwidgets.core.probes import edited
+from actwidgets.core.ablation import Edit, combined
 from actwidgets.errors import DataError, LayerError, ShapeError
+from actwidgets.probe.base import edited
 
 
 def _pair(edit):

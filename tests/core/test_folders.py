@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from actwidgets.core.folders import require_writable
+from actwidgets.core.files import require_writable
 from actwidgets.errors import DataError
 
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.kernels import as_kernels
 from actwidgets.errors import LayerError
+from actwidgets.images.kernels import as_kernels
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.layers import LayerInfo
 
 
 @pytest.mark.parametrize(

@@ -2,8 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.layer_tree import LayerTree
+from actwidgets.core.layers import LayerInfo, LayerTree
 
 NESTED = (
     *("input_conv", "backbone", "backbone/conv1", "backbone/block", "backbone/block/conv"),

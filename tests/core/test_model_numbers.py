@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.model_numbers import ALL_SAMPLES, ModelNumbers
 from actwidgets.core.samples import Samples
+from actwidgets.session.results import ALL_SAMPLES, ModelNumbers
 
 X = np.arange(12.0).reshape(6, 2)
 

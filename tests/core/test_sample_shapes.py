@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.sample_shapes import told_of_shape
+from actwidgets.core.samples import told_of_shape
 
 SHAPE = (32, 24, 3)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.interventions.disturbance import Disturbance, disturb
+from actwidgets.core.perturbation import Perturbation, perturb
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, ShapeError
 
@@ -12,14 +12,14 @@ Y = np.arange(7)
 class _Stream:
     """Batches of three that count how many were read."""
 
-    def __init__(self, labelled=True):
-        self.labelled, self.n_read = labelled, 0
+    def __init__(self, labeled=True):
+        self.labeled, self.n_read = labeled, 0
 
     def __iter__(self):
         for start in (0, 3, 6):
             self.n_read += 1
             rows = slice(start, start + 3)
-            yield (X[rows], Y[rows]) if self.labelled else X[rows]
+            yield (X[rows], Y[rows]) if self.labeled else X[rows]
 
 
 def test_arrays_are_used_whole_and_uncopied():
@@ -38,20 +38,20 @@ def test_a_stream_is_read_no_further_than_its_first_samples(limit, n_batches):
 
 
 def test_a_stream_without_labels_has_none():
-    samples = Samples(_Stream(labelled=False), None, n_classes=7)
+    samples = Samples(_Stream(labeled=False), None, n_classes=7)
     assert samples.labels is None
     assert samples.of_class(0, 5) == ()
 
 
 def test_labels_beside_a_stream_are_cut_where_it_is_cut():
-    samples = Samples(_Stream(labelled=False), Y, n_classes=7, max_samples=3)
+    samples = Samples(_Stream(labeled=False), Y, n_classes=7, max_samples=3)
     assert samples.labels.tolist() == [0, 1, 2]
 
 
 @pytest.mark.parametrize("y", [Y[:4], np.arange(9) % 7])
 def test_labels_of_another_length_than_the_whole_stream_are_refused(y):
     with pytest.raises(ShapeError, match=f"x has 7 samples and y has {len(y)} labels"):
-        Samples(_Stream(labelled=False), y, n_classes=7)
+        Samples(_Stream(labeled=False), y, n_classes=7)
 
 
 def test_a_list_of_pairs_is_a_stream():
@@ -134,7 +134,7 @@ def test_a_vector_with_a_shape_is_shown_as_a_picture_and_stays_a_vector():
     assert samples.rows([1]).shape == (1, 120)
 
 
-def test_the_last_axis_of_an_image_shape_is_colours():
+def test_the_last_axis_of_an_image_shape_is_colors():
     samples = Samples(VECTORS, None, image_shape=[np.int64(5), 8, 3])
     assert samples.picture_shape == (5, 8)
     np.testing.assert_array_equal(samples.images([0])[0, 0], VECTORS[0, :24].reshape(8, 3))
@@ -197,7 +197,7 @@ def test_an_image_shape_that_does_not_fit_is_refused_before_labels_are_read(x, s
 
 # --- disturbed ---------------------------------------------------------------------------
 
-DARKER = Disturbance(brightness=-0.25)
+DARKER = Perturbation(brightness=-0.25)
 IMAGES = np.linspace(0, 1, 3 * 4 * 5).reshape(3, 4, 5)
 DARK = np.maximum(IMAGES - 0.25, 0)
 
@@ -242,7 +242,7 @@ def test_what_is_no_image_is_left_alone(x):
 
 def test_the_range_of_light_is_that_of_all_samples_and_whole_numbers_stay_whole():
     x = np.array([[10, 20], [30, 110]], np.uint8).reshape(2, 1, 2, 1)
-    found = Samples(x, None, n_classes=2).disturbed((0,), Disturbance(brightness=0.5))
+    found = Samples(x, None, n_classes=2).disturbed((0,), Perturbation(brightness=0.5))
     assert found.dtype == np.uint8
     assert found.ravel().tolist() == [60, 70]
 
@@ -254,7 +254,7 @@ def test_no_rows_are_no_images():
 def test_what_maps_predictions_and_pictures_ask_for_is_worked_out_once(monkeypatch):
     calls = []
     monkeypatch.setattr(
-        "actwidgets.core.samples.disturb", lambda *args: calls.append(args) or disturb(*args)
+        "actwidgets.core.samples.perturb", lambda *args: calls.append(args) or perturb(*args)
     )
     x = IMAGES.copy()
     samples = Samples(x, None, n_classes=2)
@@ -265,15 +265,15 @@ def test_what_maps_predictions_and_pictures_ask_for_is_worked_out_once(monkeypat
     with pytest.raises(ValueError, match="read-only"):
         first[:] = 0
     samples.disturbed((0, 2), DARKER)
-    samples.disturbed((0, 2), Disturbance(brightness=0.25))
+    samples.disturbed((0, 2), Perturbation(brightness=0.25))
     assert len(calls) == 3
     x[0] = 1  # somebody writes to the data
-    assert samples.disturbed((0, 2), Disturbance(brightness=0.25))[0].min() == 1
+    assert samples.disturbed((0, 2), Perturbation(brightness=0.25))[0].min() == 1
 
 
 def test_vectors_that_are_pictures_are_disturbed_as_such_and_stay_vectors():
     images = np.linspace(0, 1, 2 * 8 * 8).reshape(2, 8, 8)
-    down = Disturbance(shift_down=1)
+    down = Perturbation(shift_down=1)
     samples = Samples(images.reshape(2, 64), None, n_classes=2)
     found = samples.disturbed((1, 0), down)
     assert found.shape == (2, 64)

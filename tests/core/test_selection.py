@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.core.interventions.ablation import Ablation
+from actwidgets.core.ablation import Ablation
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
 from actwidgets.errors import SelectionError
 

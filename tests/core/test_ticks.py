@@ -3,7 +3,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from actwidgets.core.ticks import ticks
+from actwidgets.views.charts import ticks
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.unit_order import ORDERS, unit_order
+from actwidgets.core.layers import ORDERS, unit_order
 
 
 def _maps(*units):

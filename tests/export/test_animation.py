@@ -22,7 +22,7 @@ from actwidgets.export.animation import (
     save_contact_sheet,
     save_gif,
 )
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 
@@ -71,7 +71,7 @@ def shown(view, theme="light"):
 
 
 class MosaicOnly:
-    """A view that is nothing but its mosaic: so few colours that a GIF can hold them all."""
+    """A view that is nothing but its mosaic: so few colors that a GIF can hold them all."""
 
     def __init__(self, view):
         self.view, self.session = view, view.session
@@ -99,9 +99,9 @@ def test_every_snapshot_is_a_frame_as_the_view_shows_it(moving, tmp_path):
     assert not np.array_equal(film[0], film[1])
 
 
-@pytest.mark.parametrize(("colours", "captions"), [("grey", True), ("viridis", False)])
-def test_mosaics_in_an_animation_are_exact(moving, tmp_path, colours, captions):
-    view = FeatureMapGrid(moving, colours=colours)
+@pytest.mark.parametrize(("colors", "captions"), [("gray", True), ("viridis", False)])
+def test_mosaics_in_an_animation_are_exact(moving, tmp_path, colors, captions):
+    view = FeatureMapGrid(moving, cmap=colors)
     bare = MosaicOnly(view)
     save_gif(bare, tmp_path / "film.gif", captions=captions)
     for at, frame in enumerate(decoded(tmp_path / "film.gif")):
@@ -210,32 +210,32 @@ def test_a_frame_waits_for_what_is_read_in_the_background(session, monkeypatch):
     assert waited == [("dense", "FeatureMapGrid"), ("conv", "FeatureMapGrid")]
 
 
-def patterned(n_colours, shape=(16, 24), seed=0):
-    """A frame of so many colours."""
-    keys = (np.arange(n_colours) + 1000 * seed) * 9_999_991 % (1 << 24)
-    colours = np.stack([keys >> 16, keys >> 8 & 255, keys & 255], axis=1).astype(np.uint8)
-    return colours[np.resize(np.arange(n_colours), shape)]
+def patterned(n_colors, shape=(16, 24), seed=0):
+    """A frame of so many colors."""
+    keys = (np.arange(n_colors) + 1000 * seed) * 9_999_991 % (1 << 24)
+    colors = np.stack([keys >> 16, keys >> 8 & 255, keys & 255], axis=1).astype(np.uint8)
+    return colors[np.resize(np.arange(n_colors), shape)]
 
 
-def test_up_to_256_colours_every_pixel_of_every_frame_is_exact():
+def test_up_to_256_colors_every_pixel_of_every_frame_is_exact():
     first = patterned(256)
     frames = [first, first[::-1], first[:, ::-1]]
     for frame, shown in zip(frames, decoded(gif(frames, 4)), strict=True):
         np.testing.assert_array_equal(frame, shown)
 
 
-def test_colours_that_are_nearly_alike_stay_apart():
+def test_colors_that_are_nearly_alike_stay_apart():
     ramp = np.arange(256, dtype=np.uint8)[None, :, None].repeat(3, axis=2)
     np.testing.assert_array_equal(decoded(gif([ramp], 4))[0], ramp)
 
 
-def test_frames_whose_colours_differ_share_a_palette():
+def test_frames_whose_colors_differ_share_a_palette():
     frames = [patterned(120, seed=1), patterned(120, seed=2)]
     for frame, shown in zip(frames, decoded(gif(frames, 4)), strict=True):
         np.testing.assert_array_equal(frame, shown)
 
 
-def test_beyond_256_colours_each_is_replaced_by_one_nearby():
+def test_beyond_256_colors_each_is_replaced_by_one_nearby():
     ramp = np.arange(300, dtype=np.uint16)
     frame = np.stack([ramp % 256, ramp // 2, 255 - ramp % 256], axis=1).astype(np.uint8)
     frame = np.tile(frame, (4, 1, 1))

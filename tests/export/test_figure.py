@@ -18,15 +18,15 @@ from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.app import Workbench
-from actwidgets.comparison import Comparison
-from actwidgets.core.pictures.colormaps import GAP
 from actwidgets.errors import ActwidgetsError, DataError
 from actwidgets.export.animation import save_contact_sheet, save_gif
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.session import Session
-from actwidgets.views._controls import hint
-from actwidgets.views._picture import Picture
+from actwidgets.images.colormap import GAP
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.session import Session
 from actwidgets.views.base import View
+from actwidgets.views.comparison import Comparison
+from actwidgets.views.controls import hint
+from actwidgets.views.picture import Picture
 
 VIEWS = [
     name

@@ -12,15 +12,14 @@ from event_files import events, in_folder
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.pictures.map_sheet import map_sheet
-from actwidgets.core.training.histogram import histogram
-from actwidgets.core.training.interval import interval
-from actwidgets.core.training.listener import Moment
+from actwidgets.core.histograms import histogram
 from actwidgets.errors import ActwidgetsError, DataError, LayerError
 from actwidgets.export.tensorboard import EventListener, EventWriter, to_tensorboard
+from actwidgets.images.tile_grid import map_sheet
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import Recording
-from actwidgets.session import Session
+from actwidgets.session.session import Session
+from actwidgets.training.events import TrainingMoment, interval
 
 
 class WeightyProbe(FakeProbe):
@@ -192,26 +191,28 @@ def make(folder, x, every="epoch"):
 
 def train(listener, n_epochs=2, n_steps=3, initial_epoch=0, ends=True, until=None):
     """Tell of a training as `ListeningCallback` does."""
-    listener.begins(Moment())
+    listener.begins(TrainingMoment())
     step = 0
     for epoch in range(initial_epoch, n_epochs):
         for of_epoch in range(n_steps):
-            listener.before_step(Moment(epoch, step, step_of_epoch=of_epoch))
+            listener.before_step(TrainingMoment(epoch, step, step_of_epoch=of_epoch))
             if step == until:
                 return
             step += 1
             listener.after_step(
-                Moment(epoch, step, step_of_epoch=of_epoch + 1, metrics={"loss": 1 / step})
+                TrainingMoment(epoch, step, step_of_epoch=of_epoch + 1, metrics={"loss": 1 / step})
             )
-        listener.after_epoch(Moment(epoch + 1, step, metrics={"loss": 0.5, "val_loss": 0.7}))
+        listener.after_epoch(
+            TrainingMoment(epoch + 1, step, metrics={"loss": 0.5, "val_loss": 0.7})
+        )
     if ends:
-        listener.ends(Moment(n_epochs, step))
+        listener.ends(TrainingMoment(n_epochs, step))
 
 
 def test_the_state_before_the_training_comes_first(listener, folder):
-    listener.begins(Moment())
+    listener.begins(TrainingMoment())
     assert not folder.exists()
-    listener.before_step(Moment())
+    listener.before_step(TrainingMoment())
     assert in_folder(folder).keys() == {
         *("maps/conv", "activations/conv", "weights/conv/kernel"),
         *("maps/dense", "activations/dense"),
@@ -308,13 +309,13 @@ def test_every_few_seconds(folder, data, monkeypatch):
 
 def test_a_failure_is_told_and_the_next_interval_tried(listener, folder):
     listener.probe.fails_on = ("dense",)
-    listener.begins(Moment())
+    listener.begins(TrainingMoment())
     with pytest.raises(FloatingPointError) as raised:
-        listener.before_step(Moment())
+        listener.before_step(TrainingMoment())
     listener.failed(raised.value)
     assert listener.error == ("could not write to TensorBoard's log: nothing finite in <maps>")
     listener.probe.fails_on = ()
-    listener.after_epoch(Moment(1, 3))
+    listener.after_epoch(TrainingMoment(1, 3))
     assert listener.error == ""
     assert in_folder(folder)["maps/conv"].keys() == {1}
 
@@ -368,7 +369,7 @@ def test_everything_is_there_at_every_epoch(recording, tmp_path):
 
 
 def test_pictures_are_of_the_stored_maps(recording, tmp_path):
-    found = in_folder(to_tensorboard(recording, tmp_path / "logs", scaling="symmetric"))
+    found = in_folder(to_tensorboard(recording, tmp_path / "logs", normalize="symmetric"))
     for at in range(3):
         stored = recording.activations("conv", at)
         assert len(stored) == 3

@@ -10,10 +10,10 @@ from event_files import in_folder
 from PIL import Image
 
 import actwidgets as aw
-from actwidgets.core.pictures.colormaps import GAP, palette
-from actwidgets.core.pictures.map_sheet import map_sheet
 from actwidgets.errors import DataError, LayerError, ShapeError
 from actwidgets.export.tensorboard_callback import TensorBoardActivations
+from actwidgets.images.colormap import GAP, palette
+from actwidgets.images.tile_grid import map_sheet
 
 pytestmark = pytest.mark.keras
 LAYERS = ["conv_1", "dense"]
@@ -72,7 +72,7 @@ class Noting(keras.callbacks.Callback):
         self.note(epoch + 1)
 
 
-def colours_of(sheet):
+def colors_of(sheet):
     """The pixels of a sheet as RGBA, from its codes."""
     pixels = np.zeros((*sheet.codes.shape, 4), np.uint8)
     seen = sheet.codes != GAP
@@ -89,14 +89,14 @@ def test_tensorboard_shows_what_the_layers_put_out(model, data, tmp_path):
     with board_server(tmp_path / "logs", tmp_path / "server.log") as server:
         tags = server.ask("images/tags")
         assert set(tags[run]) == {"maps/conv_1", "maps/dense"}
-        assert "colours from" in tags[run]["maps/conv_1"]["description"]
+        assert "colors from" in tags[run]["maps/conv_1"]["description"]
         for layer in LAYERS:
             pictures = server.images(run, f"maps/{layer}")
             assert pictures.keys() == {0, 1, 2}
             for epoch, png in pictures.items():
                 sheet = map_sheet(noting.maps[epoch][layer][:3])
                 pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
-                shown = colours_of(sheet)
+                shown = colors_of(sheet)
                 assert pixels.shape == shown.shape
                 close = np.abs(pixels.astype(int) - shown).max() <= 4  # a step of the scale
                 assert close, (layer, epoch)
@@ -147,7 +147,7 @@ def test_samples_of_another_shape_are_refused(model, data, tmp_path):
         ({"layers_name": []}, "layers_name is empty"),
         ({"max_samples": 0}, "max_samples must be at least 1; got 0"),
         ({"every": "fortnight"}, "fortnight"),
-        ({"scaling": "per pixel"}, "no scaling 'per pixel'"),
+        ({"normalize": "per pixel"}, "no normalize 'per pixel'"),
         ({"validation_data": (np.zeros((0, 12, 10, 1)), None)}, "no samples"),
     ],
 )

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from actwidgets.core.pictures.images import rgba_png
 from actwidgets.export import plots
 from actwidgets.export.figure import figure_of
 from actwidgets.export.html_text import THEMES, Style, color_of, cut, px, text_width
 from actwidgets.export.plots import number_text
-from actwidgets.views._picture import plain_figure
-from actwidgets.views._point_cloud import PointCloud
+from actwidgets.images.encode import rgba_png
+from actwidgets.views.picture import plain_figure
+from actwidgets.views.point_cloud import PointCloud
 
 SIZE = {"width": "100px", "height": "60px"}
 RED, BLUE = (255, 0, 0), (0, 0, 255)
@@ -385,8 +385,8 @@ def test_a_cloud_keeps_its_proportions_unless_it_fills():
 def test_chosen_points_stand_out():
     points = [(0, 0), (1, 1), (0, 1)]
     made = cloud(points, width_px=128, height_px=128)
-    made.colour(np.array([0, 1, 1]), np.array([RED, BLUE]))
-    made.emphasise(np.array([1, 2, 0]))
+    made.color(np.array([0, 1, 1]), np.array([RED, BLUE]))
+    made.emphasize(np.array([1, 2, 0]))
     figure = figure_of(made)
     faint, strong, ring = figure.axes[0].collections
     np.testing.assert_array_equal(strong.get_offsets(), points[:2])

@@ -4,10 +4,10 @@ import numpy as np
 from model_zoo import CASES
 
 from actwidgets.core import batches
-from actwidgets.core.interventions.edits import Edit
-from actwidgets.probe.edited_slices import EditedTraces
+from actwidgets.core.ablation import Edit
+from actwidgets.probe.compiled import FEW_SAMPLES
+from actwidgets.probe.extractors import EditedTraces
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.slices import FEW_SAMPLES
 
 _built = {}
 

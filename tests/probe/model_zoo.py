@@ -523,12 +523,12 @@ def quantized() -> Case:
 
 @case
 def augmentation_and_dropout() -> Case:
-    normalise = layers.Normalization(mean=1.0, variance=4.0, name="normalise")
+    normalize = layers.Normalization(mean=1.0, variance=4.0, name="normalize")
     model = keras.Sequential(
         [
             keras.Input((6, 8, 1)),
             layers.Rescaling(0.5, name="scale"),
-            normalise,
+            normalize,
             layers.RandomFlip(seed=1, name="flip"),
             layers.RandomRotation(0.2, seed=2, name="rotate"),
             layers.GaussianNoise(0.3, seed=3, name="noise"),
@@ -545,7 +545,7 @@ def augmentation_and_dropout() -> Case:
         model,
         x,
         {
-            "normalise": scaled,
+            "normalize": scaled,
             "rotate": scaled,
             "twice": 2 * scaled,
             "drop": model.get_layer("norm")(2 * scaled).numpy().reshape(N_SAMPLES, -1),

@@ -109,16 +109,16 @@ MODELS = {
         conv(),
         layers.GlobalAveragePooling2D(),
     ),
-    "normalised behind": lambda: chain(
+    "normalized behind": lambda: chain(
         conv(activation=None), layers.BatchNormalization(), layers.ReLU(), conv()
     ),
-    "normalised in front": lambda: chain(
+    "normalized in front": lambda: chain(
         conv(), layers.BatchNormalization(), layers.ZeroPadding2D(), conv()
     ),
-    "normalised when flat": lambda: chain(
+    "normalized when flat": lambda: chain(
         layers.Conv2D(2, 3), layers.Flatten(), layers.BatchNormalization(), layers.ReLU()
     ),
-    "normalised before a pool": lambda: chain(
+    "normalized before a pool": lambda: chain(
         conv(), layers.BatchNormalization(), layers.MaxPooling2D(), conv()
     ),
     "moved": lambda: chain(

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.core.attributions.lrp_rules import LrpRules
-from actwidgets.probe.attributions.layer_names import LayerNames
-from actwidgets.probe.attributions.pre_softmax import class_scores
-from actwidgets.probe.attributions.relevance import relevance
-from actwidgets.probe.recorder import record
+from actwidgets.core.attribution.base import LrpRules
+from actwidgets.probe.call_trace import trace_call
+from actwidgets.probe.graph_ops import LayerNames
+from actwidgets.probe.lrp import relevance
+from actwidgets.probe.score_outputs import class_scores
 
 LRP_0 = LrpRules("epsilon", epsilon=0.0)
 ALL_RULES = {
@@ -34,7 +34,7 @@ class HandedBack:
         arrays = list(x) if isinstance(x, (list, tuple)) else [x]
 
         def call(*tensors):
-            recording = record(model, [list(tensors)] if len(tensors) > 1 else tensors)
+            recording = trace_call(model, [list(tensors)] if len(tensors) > 1 else tensors)
             taps = {tap.name: tap.output for tap in recording.taps}
             table = class_scores(taps[output], False)
             start = tf.one_hot(tf.argmax(table, 1), table.shape[-1], dtype=table.dtype) * table

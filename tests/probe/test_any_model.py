@@ -8,10 +8,10 @@ from model_zoo import CASES, N_CLASSES, N_SAMPLES
 import actwidgets as aw
 from actwidgets.core import batches
 from actwidgets.errors import LayerError
-from actwidgets.probe.inputs import inputs_of
+from actwidgets.probe.call_trace import functional_layers
+from actwidgets.probe.compiled import Trace
+from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.outline import outline
-from actwidgets.probe.trace import Trace
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES)]
 Y = np.arange(N_SAMPLES) % N_CLASSES
@@ -166,10 +166,10 @@ def test_what_cannot_be_shown_says_why(name):
 
 def test_the_outline_is_what_a_trace_finds(name):
     case = build(name)
-    listed = outline(case.model)
+    listed = functional_layers(case.model)
     assert (listed is None) == (name in NEEDS_A_CALL)
     if listed is not None:
-        traced = Trace(case.model, inputs_of(case.model)).catalogue
+        traced = Trace(case.model, input_spec_of(case.model)).layer_index
         assert listed.layers == traced.layers
         assert [o.shape for o in listed._heads] == [o.shape for o in traced._heads]
         assert listed.outputs.keys() == traced.outputs.keys()

@@ -71,7 +71,7 @@ def _numbers(model, x, y):
             found[method] = aw.attribute(model, x, 1, method, **options).values
         attribution = aw.attribute(model, x, 1, "gradient_x_input")
         found["faithfulness"] = aw.faithfulness(model, x, attribution, steps=4).scores
-        found["randomisation_check"] = aw.randomisation_check(
+        found["randomization_check"] = aw.randomization_check(
             model, x, 1, "gradient", n_layers=1
         ).similarity
     session = aw.Session(model, x, y, class_names=["low", "middle", "high"], samples=(5, 2))

@@ -6,7 +6,7 @@ import tensorflow as tf
 from model_zoo import CASES, N_SAMPLES
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.ablation import Edit
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.keras_probe import KerasProbe
 

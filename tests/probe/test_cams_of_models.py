@@ -7,7 +7,7 @@ import tensorflow as tf
 from model_zoo import require_channels_first
 
 import actwidgets as aw
-from actwidgets.core.attributions.upsampling import upsampled
+from actwidgets.core.attribution.cam import upsampled
 from actwidgets.errors import LayerError
 
 pytestmark = pytest.mark.keras

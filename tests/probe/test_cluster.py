@@ -12,7 +12,7 @@ from distributed import Client, LocalCluster
 
 import actwidgets as aw
 from actwidgets.errors import DataError, LayerError, ModelError, ShapeError
-from actwidgets.probe.cluster import tasks
+from actwidgets.probe import dask
 
 pytestmark = pytest.mark.keras
 BATCH = 64
@@ -176,8 +176,8 @@ def test_a_worker_that_dies_changes_nothing(client, model, data, wanted, tmp_pat
 
 
 def test_the_same_partitions_give_the_same_bits(client, model, data, monkeypatch):
-    monkeypatch.setattr("actwidgets.probe.cluster.run.PER_BRANCH", 16)
-    monkeypatch.setattr("actwidgets.probe.cluster.run.FAN_IN", 3)
+    monkeypatch.setattr("actwidgets.probe.dask_run.PER_BRANCH", 16)
+    monkeypatch.setattr("actwidgets.probe.dask_run.FAN_IN", 3)
     parts = aw.Partitions(_loaders(data, 25))
     one, other = (aw.class_profiles(model, parts, layers="dense", client=client) for _ in range(2))
     for name in ("mean", "std"):
@@ -263,9 +263,9 @@ def test_a_bad_partition_is_named(client, model, data, loader, error, words):
 
 
 def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypatch, tmp_path):
-    monkeypatch.setattr("actwidgets.probe.cluster.run.PER_BRANCH", 2)
+    monkeypatch.setattr("actwidgets.probe.dask_run.PER_BRANCH", 2)
     batches = [(data[0][:20], data[1][:20]), (np.zeros((3, 8, 8, 1)), [0, 1, 11])]
-    is_merged, merged = tmp_path / "merged", tasks.merged
+    is_merged, merged = tmp_path / "merged", dask.merged
 
     def told(*states):
         found = merged(*states)
@@ -279,7 +279,7 @@ def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypat
             time.sleep(0.1)
         return batches
 
-    monkeypatch.setattr(tasks, "merged", told)
+    monkeypatch.setattr(dask, "merged", told)
 
     parts = aw.Partitions([*_loaders(data, 500), late])
     with pytest.raises(DataError, match=r"^partition 2, after 20 samples: y holds 11") as raised:

@@ -12,10 +12,9 @@ import tensorflow as tf
 
 import actwidgets as aw
 from actwidgets.errors import LayerError
-from actwidgets.probe.inputs import inputs_of
-from actwidgets.probe.outline import outline
-from actwidgets.probe.recorder import record
-from actwidgets.probe.trace import Trace
+from actwidgets.probe.call_trace import functional_layers, trace_call
+from actwidgets.probe.compiled import Trace
+from actwidgets.probe.inputs import input_spec_of
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 
@@ -100,11 +99,11 @@ def test_their_values_are_those_of_numpy(model, n_samples):
 
 def test_the_graph_the_trace_and_an_eager_call_name_them_alike():
     model = _functional()
-    inputs = inputs_of(model, None)
-    taps = record(model, inputs.arguments(inputs.tensors(X))).taps
+    inputs = input_spec_of(model, None)
+    taps = trace_call(model, inputs.arguments(inputs.tensors(X))).taps
     names = ["fft", "fft:phase", "real", "flat", "classes"]
     assert [tap.name for tap in taps if tap.name.partition(":")[0]] == names
-    for layers in (outline(model).layers, Trace(model, inputs).catalogue.layers):
+    for layers in (functional_layers(model).layers, Trace(model, inputs).layer_index.layers):
         assert [info.name for info in layers] == names
 
 

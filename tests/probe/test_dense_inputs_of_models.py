@@ -6,8 +6,7 @@ import pytest
 from real_data import require_model
 
 import actwidgets as aw
-from actwidgets.core.pictures.dense_inputs import dense_input_shape
-from actwidgets.core.pictures.kernel_pictures import kernel_colours, kernel_pictures
+from actwidgets.images.kernels import dense_input_shape, kernel_colors, kernel_pictures
 
 pytestmark = pytest.mark.keras
 layers = keras.layers
@@ -81,7 +80,7 @@ def test_published_models_show_what_they_flatten():
     first = kernel_pictures(aw.kernels(cifar, "conv_0"), "RGB")
     weights = np.asarray(cifar.get_layer("conv_0").kernel)
     reach = np.abs(weights).max()
-    wanted = (weights / reach + 1) * 127.5  # (row, column, colour, unit)
-    found = np.moveaxis(kernel_colours(first), -1, 2)
+    wanted = (weights / reach + 1) * 127.5  # (row, column, color, unit)
+    found = np.moveaxis(kernel_colors(first), -1, 2)
     assert found.shape == (3, 3, 3, 32)
     np.testing.assert_allclose(found, wanted, atol=0.501)

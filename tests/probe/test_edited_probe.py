@@ -7,12 +7,12 @@ import tensorflow as tf
 from edit_truth import altered, build, by_both_roads, edit_for
 from model_zoo import images
 
-from actwidgets.core.interventions.edits import Edit
-from actwidgets.core.probes import Probe, edited, fingerprint, is_stale, kernels, summaries
+from actwidgets.core.ablation import Edit
 from actwidgets.errors import LayerError, ShapeError
-from actwidgets.probe import edited_slices, trace
+from actwidgets.probe import compiled, extractors
+from actwidgets.probe.base import Probe, edited, fingerprint, is_stale, kernels, summaries
+from actwidgets.probe.compiled import FEW_SAMPLES
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.slices import FEW_SAMPLES
 
 pytestmark = pytest.mark.keras
 layers = keras.layers
@@ -130,7 +130,7 @@ def test_closing_an_edited_probe_leaves_the_plain_one_going():
 
 
 def test_traces_are_bounded_and_those_let_go_still_answer(monkeypatch):
-    monkeypatch.setattr(edited_slices, "MAX_TRACES", 2)
+    monkeypatch.setattr(extractors, "MAX_TRACES", 2)
     probe, x = KerasProbe(_counted()), images(3)
     off = {"first": Edit([0] * 4, [0] * 4), "last": Edit([0, 0], [9, 9])}
     probes = [probe.edited(each) for each in ({"first": off["first"]}, {"last": off["last"]}, off)]
@@ -149,7 +149,7 @@ def test_the_public_road_is_edited_too(monkeypatch):
     def broken(*_):
         raise AttributeError("TensorFlow has changed")
 
-    monkeypatch.setattr(trace, "head_on_graph", broken)
+    monkeypatch.setattr(compiled, "head_on_graph", broken)
     model, x, edit = _counted(), images(3), edit_for(4)
     found = by_both_roads(KerasProbe(model), {"first": edit}, x)
     wanted = model.get_layer("last")(altered(model.get_layer("first")(x), edit))

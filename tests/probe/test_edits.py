@@ -9,7 +9,7 @@ import tensorflow as tf
 from edit_truth import altered, build, by_both_roads, edit_for
 from model_zoo import CASES, images
 
-from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.ablation import Edit
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
@@ -21,7 +21,7 @@ def test_edits_that_change_nothing_give_the_plain_prediction(name):
     case, probe = build(name)
     same = {}
     for info in probe.layers:
-        if "int" not in probe._slices.catalogue.outputs[info.name].dtype:
+        if "int" not in probe._slices.layer_index.outputs[info.name].dtype:
             same[info.name] = Edit(np.ones(info.n_units), np.zeros(info.n_units))
     assert len(same) >= len(case.wanted) > 0
     found = by_both_roads(probe, same, case.x)

@@ -12,7 +12,7 @@ from PIL import Image
 
 import actwidgets as aw
 from actwidgets.__main__ import main
-from actwidgets.core.pictures.map_sheet import map_sheet
+from actwidgets.images.tile_grid import map_sheet
 
 pytestmark = pytest.mark.keras
 
@@ -69,7 +69,7 @@ def test_pictures_and_values_of_chosen_layers_and_samples(export, shelf, tmp_pat
     assert {path.name for path in out.iterdir()} == {
         *("conv_1.png", "file.png", "activations.npz", "class_profiles.csv"),
     }
-    assert "conv_1.png: 3 samples of conv_1; colours from" in told
+    assert "conv_1.png: 3 samples of conv_1; colors from" in told
     wanted = expected(shelf, [0, 5, 7], ["conv_1", "file"])
     with np.load(out / "activations.npz", allow_pickle=False) as found:
         assert found["samples"].tolist() == [0, 5, 7]

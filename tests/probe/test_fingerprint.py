@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 import actwidgets as aw
+from actwidgets.probe.extractors import FeatureExtractor
 from actwidgets.probe.fingerprint import fingerprint, same_structure, structure
-from actwidgets.probe.slices import Slices
 
 pytestmark = pytest.mark.keras
 layers = keras.layers
@@ -160,7 +160,7 @@ CHANGES = {
 @pytest.mark.parametrize("says_so", [True, False], ids=["refresh", "by itself"])
 def test_what_a_layer_is_set_to_is_seen_after_a_trace(change, says_so, monkeypatch):
     monkeypatch.setitem(globals(), "SHIFT", 1.0)
-    monkeypatch.setattr("actwidgets.core.model_numbers.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.results.LOOK_EVERY_S", 0.0)
     layer, set_otherwise = CHANGES[change]()
     model = _with(layer)
     session = aw.Session(model, X, layer="at", samples=range(12))
@@ -293,7 +293,7 @@ class Noting(layers.Layer):
 
 def test_what_a_call_notes_by_the_way_is_no_setting():
     model = _with(Noting(name="at"))
-    slices = Slices(model)
+    slices = FeatureExtractor(model)
     slices.outputs(["last"], X)
     model(X)
     assert not slices.is_stale()

@@ -6,9 +6,8 @@ import pytest
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
-from actwidgets.probe.fixed_batch import fixed_batch
-from actwidgets.probe.inputs import inputs_of
+from actwidgets.core.ablation import Edit
+from actwidgets.probe.inputs import fixed_batch, input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
@@ -232,6 +231,6 @@ def test_a_number_that_a_model_was_built_with_by_the_way_is_not_insisted_on():
     by_a_call(X[:1])
     declared = keras.Sequential([keras.Input((5, 2), batch_size=SIZE), layers.Dense(3)])
     for model in (by_a_call, declared):
-        assert inputs_of(model).batch_size
-        assert fixed_batch(model, inputs_of(model)) is None
+        assert input_spec_of(model).batch_size
+        assert fixed_batch(model, input_spec_of(model)) is None
         np.testing.assert_allclose(aw.predict(model, X), model(X), atol=1e-6)

@@ -7,9 +7,9 @@ from model_zoo import require_channels_first
 from precision import double_precision
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.ablation import Edit
 from actwidgets.errors import ModelError
-from actwidgets.probe.attributions import score_trace
+from actwidgets.probe import score_backends
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
@@ -109,7 +109,7 @@ def test_the_public_road_gives_the_same(method, monkeypatch):
     def changed(*_):
         raise AttributeError("TensorFlow's inside has changed")
 
-    monkeypatch.setattr(score_trace, "head_on_graph", changed)
+    monkeypatch.setattr(score_backends, "head_on_graph", changed)
     np.testing.assert_allclose(
         aw.attribute(model, X, 1, method).values, wanted, rtol=1e-4, atol=1e-6
     )

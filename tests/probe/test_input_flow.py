@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 import actwidgets as aw
-from actwidgets.core.attributions.patches import patches_of
+from actwidgets.core.attribution.occlusion import patches_of
 from actwidgets.errors import DataError, ShapeError
 from actwidgets.probe.keras_probe import KerasProbe
 
@@ -211,7 +211,7 @@ def test_a_channels_first_image_is_drawn_and_disturbed_by_its_rows_and_columns()
     x = np.random.default_rng(4).random((2, 3, 5, 4)).astype(np.float32)
     session = aw.Session(Fake(), x, axes=("channel", "row", "column"))
     assert session.picture_shape == (5, 4)
-    moved = aw.Disturbance(shift_down=1)
+    moved = aw.Perturbation(shift_down=1)
     found = session._samples.disturbed([0], moved)
     wanted = x[:1][:, :, [0, 0, 1, 2, 3]]
     np.testing.assert_allclose(found, wanted, atol=1e-6)

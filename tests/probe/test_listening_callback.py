@@ -9,9 +9,8 @@ import keras
 import numpy as np
 import pytest
 
-from actwidgets.probe.training.listening_callback import ListeningCallback
-from actwidgets.probe.training.model_turns import turns_of
-from actwidgets.probe.training.running_frame import RunningFrame
+from actwidgets.probe.callbacks import ListeningCallback, RunningFrame
+from actwidgets.probe.frameworks import step_gate_of
 
 pytestmark = pytest.mark.keras
 
@@ -107,7 +106,7 @@ def test_a_training_of_another_model_is_told_as_a_failure_alone(model, data):
     fit(model, data, ListeningCallback(noting, another))
     assert noting.told == []
     assert "no weight in common" in str(noting.failures)
-    assert not turns_of(another).training
+    assert not step_gate_of(another).training
 
 
 def test_a_part_of_the_model_that_is_trained_is_being_trained_meanwhile(model, data):
@@ -115,12 +114,12 @@ def test_a_part_of_the_model_that_is_trained_is_being_trained_meanwhile(model, d
     whole.compile("sgd", "sparse_categorical_crossentropy")
     seen = []
     noting = Noting()
-    noting.after_step = lambda _moment: seen.append(turns_of(model).training)
+    noting.after_step = lambda _moment: seen.append(step_gate_of(model).training)
     fit(whole, data, ListeningCallback(noting, model))
     assert seen
     assert all(seen)
     assert not noting.failures
-    assert not turns_of(model).training
+    assert not step_gate_of(model).training
 
 
 def test_steps_done_several_at_a_time_are_all_counted(model, data):
@@ -136,7 +135,7 @@ def test_a_failure_ends_no_training(model, data, name):
     history = fit(model, data, ListeningCallback(noting))
     assert len(history.history["loss"]) == 2
     assert noting.failures
-    assert not turns_of(model).training
+    assert not step_gate_of(model).training
 
 
 def test_stopping_ends_it_after_the_step_under_way(model, data):
@@ -167,14 +166,14 @@ def test_an_interrupt_in_a_step_keeps_nobody_waiting(model, data):
     looked = []
 
     def look():
-        with turns_of(model).looking():
+        with step_gate_of(model).looking():
             looked.append(True)
 
     thread = threading.Thread(target=look)
     thread.start()
     thread.join()
     assert looked
-    assert not turns_of(model).training
+    assert not step_gate_of(model).training
 
 
 def test_what_a_training_held_is_let_go_of_after_an_interrupt(model, data):
@@ -190,7 +189,7 @@ def test_what_a_training_held_is_let_go_of_after_an_interrupt(model, data):
 
     held, callback = [], ListeningCallback(Noting())
     train()
-    assert not turns_of(model).training
+    assert not step_gate_of(model).training
     gc.collect()
     assert held[0]() is None
 
@@ -201,9 +200,9 @@ def test_the_model_is_being_trained_while_it_is(model, data):
     class Looking(Noting):
         def after_step(self, moment):
             frames = [sys._getframe(depth) for depth in range(5)]  # made anew where not held
-            seen.append(turns_of(model).training and bool(frames))
+            seen.append(step_gate_of(model).training and bool(frames))
             gc.collect()
 
     fit(model, data, ListeningCallback(Looking()))
     assert seen == [True] * 6
-    assert not turns_of(model).training
+    assert not step_gate_of(model).training

@@ -13,7 +13,7 @@ import pytest
 
 import actwidgets as aw
 from actwidgets.errors import ModelError
-from actwidgets.probe.labels_file import read_labels
+from actwidgets.probe.model_file import read_labels
 
 tf_keras = pytest.importorskip("tf_keras")
 k2 = tf_keras.layers

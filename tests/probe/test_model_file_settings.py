@@ -8,7 +8,7 @@ import pytest
 
 import actwidgets as aw
 from actwidgets.errors import ModelError
-from actwidgets.probe.model_settings import unlike_settings
+from actwidgets.probe.load_weights import unlike_settings
 
 tf_keras = pytest.importorskip("tf_keras")
 pytestmark = pytest.mark.keras
@@ -103,8 +103,8 @@ def test_several_axes_are_not_read_as_the_last_one(kind, framework, suffix, tmp_
     if kind == "Softmax":
         wanted = np.exp(x) / np.exp(x).sum(axis=(1, 2), keepdims=True)
     elif kind == "LayerNormalization":
-        centred = x - x.mean(axis=(1, 2), keepdims=True)
-        wanted = centred / np.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-3)
+        centered = x - x.mean(axis=(1, 2), keepdims=True)
+        wanted = centered / np.sqrt(x.var(axis=(1, 2), keepdims=True) + 1e-3)
     else:
         wanted = x / np.sqrt((x**2).sum(axis=(1, 2), keepdims=True))
     loaded = aw.load_model(_save(model, tmp_path / f"axes{suffix}"))

@@ -212,7 +212,7 @@ def test_a_file_of_keras_3_is_read(suffix, tmp_path):
 
 def test_a_weight_that_did_not_arrive_is_noticed(saved, monkeypatch):
     path, model, x = saved
-    monkeypatch.setattr("actwidgets.probe.model_files.place_weights", lambda model, path: None)
+    monkeypatch.setattr("actwidgets.probe.load_model.place_weights", lambda model, path: None)
     loaded = aw.load_model(path)
     assert isinstance(loaded, tf_keras.Model)
     np.testing.assert_allclose(aw.predict(loaded, x), model.predict(x, verbose=0), atol=1e-6)

@@ -12,7 +12,7 @@ from model_zoo import CASES, N_CLASSES, N_SAMPLES
 
 import actwidgets as aw
 from actwidgets.core import batches
-from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.ablation import Edit
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.keras_probe import KerasProbe
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import actwidgets as aw
-from actwidgets.core.training.allowance import Allowance
+from actwidgets.training.time_budget import TimeBudget
 
 pytestmark = pytest.mark.keras
 
@@ -34,8 +34,8 @@ def fitted():
 @pytest.fixture
 def unhurried(monkeypatch):
     """A monitor leaves no frame out, and has every pass read to its end, at any speed."""
-    monkeypatch.setattr(Allowance, "left_s", float("inf"))
-    monkeypatch.setattr("actwidgets.views._training_watch.LONGEST_WINDOW_S", 60.0)
+    monkeypatch.setattr(TimeBudget, "left_s", float("inf"))
+    monkeypatch.setattr("actwidgets.views.training_monitor.LONGEST_WINDOW_S", 60.0)
 
 
 def test_each_frame_shows_one_state_of_the_weights(fitted, unhurried):

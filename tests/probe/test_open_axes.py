@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
+from actwidgets.core.ablation import Edit
 from actwidgets.errors import ModelError
-from actwidgets.probe import slices as slices_module
-from actwidgets.probe.eager_check import COARSE_TOLERANCE, TOLERANCE, disagreement
+from actwidgets.probe import extractors
+from actwidgets.probe.compiled import COARSE_TOLERANCE, TOLERANCE, disagreement
+from actwidgets.probe.extractors import FeatureExtractor
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.slices import Slices
 
 pytestmark = pytest.mark.keras
 layers = keras.layers
@@ -150,7 +150,7 @@ def test_public_functions_and_the_session_do_too(name):
 
 def test_a_layer_that_is_traced_wrongly_is_named_once_and_others_stay_compiled(caplog):
     model = _of_steps(Batches(name="at"))
-    read = Slices(model)
+    read = FeatureExtractor(model)
     x = _samples(model, 9, 7)
     with caplog.at_level(logging.WARNING, "actwidgets"):
         for _ in range(3):
@@ -171,10 +171,10 @@ def test_what_needs_the_traced_graph_is_refused_where_that_is_wrong(name):
 
 
 def test_data_of_ever_other_lengths_are_not_traced_for_each(monkeypatch):
-    monkeypatch.setattr(slices_module, "MAX_SHAPES", 2)
-    monkeypatch.setattr(slices_module, "UNUSED_FOR", 8)
+    monkeypatch.setattr(extractors, "MAX_SHAPES", 2)
+    monkeypatch.setattr(extractors, "UNUSED_FOR", 8)
     model = MODELS["TimeDistributed"]()
-    read = Slices(model)
+    read = FeatureExtractor(model)
     for n_steps in (3, 4, 5, 6, 5, 4):
         x = _samples(model, 6, n_steps)
         found = read.outputs(["at"], x)[0]

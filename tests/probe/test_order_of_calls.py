@@ -10,12 +10,11 @@ import pytest
 import tf_keras
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
-from actwidgets.probe.inputs import inputs_of
+from actwidgets.core.ablation import Edit
+from actwidgets.probe.call_trace import functional_layers, trace_call
+from actwidgets.probe.compiled import Trace
+from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.outline import outline
-from actwidgets.probe.recorder import record
-from actwidgets.probe.trace import Trace
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 
@@ -278,11 +277,11 @@ def test_layers_are_listed_in_the_order_in_which_they_were_made(case):
 
 def test_the_graph_the_trace_and_an_eager_call_tell_the_same_names(case):
     model, x, wanted = case
-    inputs = inputs_of(model, None)
+    inputs = input_spec_of(model, None)
     tensors = inputs.tensors(_x(x))
-    assert _layers_of(record(model, inputs.arguments(tensors)).taps) == list(wanted)
-    assert [info.name for info in Trace(model, inputs).catalogue.layers] == list(wanted)
-    read = outline(model)
+    assert _layers_of(trace_call(model, inputs.arguments(tensors)).taps) == list(wanted)
+    assert [info.name for info in Trace(model, inputs).layer_index.layers] == list(wanted)
+    read = functional_layers(model)
     if read is not None:
         assert [info.name for info in read.layers] == list(wanted)
 

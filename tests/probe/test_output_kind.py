@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 import actwidgets as aw
-from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import DataError, ModelError, ShapeError
 from actwidgets.probe.keras_probe import KerasProbe
 

@@ -9,10 +9,9 @@ from model_zoo import CASES
 from real_data import require_data, require_model
 
 import actwidgets as aw
-from actwidgets.core.attributions.attributing import attributing, finished
-from actwidgets.core.attributions.methods import method_named
+from actwidgets.core.attribution.registry import attribution_steps, finished, method_named
 from actwidgets.errors import ModelError
-from actwidgets.probe.attributions.faithfulness import faithfulness
+from actwidgets.probe.attribute import faithfulness
 from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
@@ -158,7 +157,7 @@ def test_batches_of_one_give_what_the_whole_gives(kind):
         for size, slice_ in slices.items():
             with contextlib.suppress(ModelError):  # no ReLU to guide
                 steps[size] = finished(
-                    attributing(slice_, points, method_named(method), 0, options)
+                    attribution_steps(slice_, points, method_named(method), 0, options)
                 )
         assert steps or method == "guided_smooth_grad"
         if steps:

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 
 import actwidgets as aw
-from actwidgets.probe.attributions import recent_probe as recent
+from actwidgets.probe import attribute
 
 pytestmark = pytest.mark.keras
 X = np.random.default_rng(0).normal(size=(2, 4)).astype(np.float32)
@@ -16,15 +16,15 @@ def _model():
 @pytest.fixture
 def traces(monkeypatch):
     made = []
-    original = recent.KerasProbe
+    original = attribute.KerasProbe
 
     def counted(*args, **options):
         made.append(args)
         return original(*args, **options)
 
-    monkeypatch.setattr(recent, "KerasProbe", counted)
-    monkeypatch.setattr(recent, "_kept", None)
-    monkeypatch.setattr(recent, "KEPT_S", 300.0)  # a slow machine may need half a minute
+    monkeypatch.setattr(attribute, "KerasProbe", counted)
+    monkeypatch.setattr(attribute, "_kept", None)
+    monkeypatch.setattr(attribute, "KEPT_S", 300.0)  # a slow machine may need half a minute
     return made
 
 
@@ -57,26 +57,26 @@ def test_a_layer_that_was_set_otherwise_is_read_anew(traces):
 
 
 def test_after_a_while_it_is_let_go(traces, monkeypatch):
-    monkeypatch.setattr(recent, "_releasing", None)  # one of an earlier call waits longer
-    monkeypatch.setattr(recent, "KEPT_S", 0.5)
+    monkeypatch.setattr(attribute, "_releasing", None)  # one of an earlier call waits longer
+    monkeypatch.setattr(attribute, "KEPT_S", 0.5)
     aw.attribute(_model(), X, method="gradient")
-    releasing = recent._releasing
+    releasing = attribute._releasing
     if releasing is not None:  # not over yet
         releasing.join()
-    assert recent._kept is None
+    assert attribute._kept is None
 
 
 def test_a_guided_trace_is_made_once(traces, monkeypatch):
-    from actwidgets.probe.attributions import score_model
+    from actwidgets.probe import scores
 
     made = []
-    original = score_model.ScoreTrace
+    original = scores.ScoreTrace
 
     def counted(*args, **options):
         made.append(options.get("guided", False))
         return original(*args, **options)
 
-    monkeypatch.setattr(score_model, "ScoreTrace", counted)
+    monkeypatch.setattr(scores, "ScoreTrace", counted)
     model = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2)]
     )

@@ -13,7 +13,7 @@ from relevance_models import MODELS, conv, shape_of
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
 import actwidgets as aw
-from actwidgets.core.attributions.lrp_rules import LrpRules
+from actwidgets.core.attribution.base import LrpRules
 from actwidgets.errors import LayerError
 
 pytestmark = pytest.mark.keras
@@ -46,7 +46,7 @@ def test_nothing_is_lost_where_nothing_is_added(model, rules):
 
 
 @pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
-@pytest.mark.parametrize("name", ["residual", "nested", "separable", "normalised in front"])
+@pytest.mark.parametrize("name", ["residual", "nested", "separable", "normalized in front"])
 def test_the_relevance_of_every_layer_sums_to_the_score(name, rules):
     model = with_weights(MODELS[name]())
     x = samples(*shape_of(model))

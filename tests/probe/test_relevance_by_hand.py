@@ -8,7 +8,7 @@ from precision import double_precision
 from relevance_models import MODELS, shape_of
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
-from actwidgets.core.attributions.lrp_rules import LrpRules
+from actwidgets.core.attribution.base import LrpRules
 from actwidgets.errors import LayerError, ShapeError
 
 pytestmark = pytest.mark.keras

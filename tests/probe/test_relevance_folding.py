@@ -1,4 +1,4 @@
-"""A normalisation counts as part of the layer that it directly follows or precedes."""
+"""A normalization counts as part of the layer that it directly follows or precedes."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ WEIGHTED = {
 
 @pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
 @pytest.mark.parametrize(("make", "axis"), WEIGHTED.values(), ids=WEIGHTED)
-def test_a_normalisation_is_folded_into_the_layer_in_front_of_it(make, axis, rules):
+def test_a_normalization_is_folded_into_the_layer_in_front_of_it(make, axis, rules):
     parted = chain(make(), layers.BatchNormalization(), layers.ReLU())
     with_weights(parted, shifted=True)
     norm = parted.layers[1]
@@ -51,7 +51,7 @@ def test_a_normalisation_is_folded_into_the_layer_in_front_of_it(make, axis, rul
 
 
 @pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
-def test_a_normalisation_between_two_layers_is_folded_into_the_first(rules):
+def test_a_normalization_between_two_layers_is_folded_into_the_first(rules):
     parted = chain(layers.Dense(5), layers.BatchNormalization(), layers.Dense(4), shape=(6,))
     norm = with_weights(parted, shifted=True).layers[1]
     norm.gamma.assign(norm.gamma * [1, -1, 1, -1, 1])
@@ -64,7 +64,7 @@ def test_a_normalisation_between_two_layers_is_folded_into_the_first(rules):
 
 
 @pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
-def test_a_normalisation_behind_a_relu_is_folded_into_the_layer_behind_it(rules):
+def test_a_normalization_behind_a_relu_is_folded_into_the_layer_behind_it(rules):
     parted = chain(conv(), layers.BatchNormalization(), conv(strides=2))
     with_weights(parted, shifted=True)
     first, norm, second, last = [each for each in parted.layers if each.weights]
@@ -84,13 +84,13 @@ def test_a_normalisation_behind_a_relu_is_folded_into_the_layer_behind_it(rules)
 
 
 @pytest.mark.parametrize("front", [True, False], ids=["in front", "behind"])
-def test_a_fused_normalisation_is_folded_like_one_of_several_operations(front):
-    def normalised(norm):
+def test_a_fused_normalization_is_folded_like_one_of_several_operations(front):
+    def normalized(norm):
         if front:
             return chain(conv(), norm, conv())
         return chain(conv(activation=None), norm, layers.ReLU())
 
-    fused, plain = normalised(FusedNormalization()), normalised(layers.BatchNormalization())
+    fused, plain = normalized(FusedNormalization()), normalized(layers.BatchNormalization())
     with_weights(plain, shifted=True)
     for one, other in zip(fused.weights, plain.weights, strict=True):
         one.assign(other)
@@ -100,7 +100,7 @@ def test_a_fused_normalisation_is_folded_like_one_of_several_operations(front):
         np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=0.01, atol=1e-4)
 
 
-def test_a_fused_normalisation_without_a_layer_to_fold_it_into_takes_part_in_the_sum():
+def test_a_fused_normalization_without_a_layer_to_fold_it_into_takes_part_in_the_sum():
     model = chain(conv(), FusedNormalization(), layers.MaxPooling2D(), conv())
     found = HandedBack(with_weights(model, shifted=True), samples(8, 24, 3))
     largest = np.abs(found.gradient_x_input[0]).max()

@@ -13,7 +13,7 @@ from precision import double_precision
 from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
 
 import actwidgets as aw
-from actwidgets.core.attributions.lrp_rules import LrpRules
+from actwidgets.core.attribution.base import LrpRules
 from actwidgets.errors import LayerError
 
 pytestmark = pytest.mark.keras

@@ -102,7 +102,7 @@ REFUSED = {
         r"layer 'shares' \(Dense\).*for which there is no rule",
     ),
     "a plain operation": (_operated, (4,), r"layer 'softmax\w*' \(Softmax\)"),
-    "a normalisation by batch": (
+    "a normalization by batch": (
         lambda: chain(layers.Conv2D(4, 3), _InTraining(name="norm")),
         (8, 24, 3),
         r"layer 'norm' \(_InTraining\).*FusedBatchNorm",

@@ -22,7 +22,7 @@ MASKS = GENERATOR.integers(0, 3, (21, 8, 6))
 VIEWS = (
     *(aw.SampleGallery, aw.ConfusionMatrix, aw.PredictionTable, aw.ClassCounts, aw.UnitBoxPlot),
     *(aw.TopSamples, aw.UnitAblation, aw.InputLab, aw.EmbeddingScatter, aw.UnitImportance),
-    *(aw.ClassSimilarityMatrix, aw.ClassRanking, aw.LayerStrip, aw.UnitList, aw.Breadcrumbs),
+    *(aw.ClassSimilarityMatrix, aw.ClassRanking, aw.ClassSeparation, aw.UnitTable, aw.SelectionBar),
     *(aw.FeatureMapGrid, aw.AttributionMap),
 )
 
@@ -130,7 +130,7 @@ def test_the_views_show_two_by_two_counts_of_each_label():
     assert "y holds several" in views[aw.UnitImportance]._note.value
     session.profiles()
     counted = f"{len(X):,} samples, {SETS.sum():,} labels"  # each counts in its class
-    for kind in (aw.UnitList, aw.UnitBoxPlot, aw.TopSamples, aw.ClassSimilarityMatrix):
+    for kind in (aw.UnitTable, aw.UnitBoxPlot, aw.TopSamples, aw.ClassSimilarityMatrix):
         views[kind]._repaint()
         assert counted in views[kind]._note.value
     assert f"{len(X):,} samples, all labels" in matrix._note.value
@@ -230,7 +230,7 @@ def test_a_recording_says_that_it_keeps_one_class_a_sample(tmp_path):
         session.close()
 
 
-def test_a_sigmoid_over_grey_pictures_stays_a_probability_beside_masks():
+def test_a_sigmoid_over_gray_pictures_stays_a_probability_beside_masks():
     # as many outputs as inputs, as an autoencoder has: the masks tell that it is none
     inputs = keras.Input((6, 8, 1))
     model = keras.Model(inputs, layers.Conv2D(1, 1, activation="sigmoid")(inputs))

@@ -10,9 +10,10 @@ import tensorflow as tf
 
 import actwidgets as aw
 from actwidgets.errors import DataError, LayerError, ModelError, ShapeError
-from actwidgets.probe import slices
+from actwidgets.probe import extractors
+from actwidgets.probe.compiled import FEW_SAMPLES
+from actwidgets.probe.extractors import FeatureExtractor
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.slices import FEW_SAMPLES, Slices
 
 pytestmark = pytest.mark.keras
 X = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
@@ -46,7 +47,7 @@ def model():
 
 def test_a_few_samples_are_answered_eagerly_and_the_slice_made_behind_takes_over(model):
     calls = model.get_layer("counts").calls
-    read = Slices(model, warm=True)
+    read = FeatureExtractor(model, warm=True)
     assert calls == []
     first = read.outputs(["counts"], X[:2])[0]
     assert calls[0] == "eager"
@@ -59,41 +60,41 @@ def test_a_few_samples_are_answered_eagerly_and_the_slice_made_behind_takes_over
 
 
 def test_an_eager_call_stops_at_the_layer(model):
-    Slices(model).outputs(["first"], X[:2])
+    FeatureExtractor(model).outputs(["first"], X[:2])
     assert model.get_layer("counts").calls == []
 
 
 def test_many_samples_are_compiled_at_once(model):
-    read = Slices(model)
+    read = FeatureExtractor(model)
     read.outputs(["last"], X[: FEW_SAMPLES + 1])
     read.outputs(["last"], X[:1])
     assert model.get_layer("counts").calls == ["traced", "eager"]  # compared once, on a few
 
 
 def test_without_a_background_the_second_time_is_compiled(model):
-    read = Slices(model)
+    read = FeatureExtractor(model)
     for _ in range(3):
         read.outputs(["last"], X[:1])
     assert model.get_layer("counts").calls == ["eager", "traced", "eager"]
 
 
-def test_neighbours_are_made_when_nobody_moves_anything(model):
-    read = Slices(model, warm=True)
+def test_neighbors_are_made_when_nobody_moves_anything(model):
+    read = FeatureExtractor(model, warm=True)
     read.outputs(["counts"], X[:1])
     read.wait()
     assert {key for _shapes, key, _fold in read._heads} == {("counts",), ("last",), ("first",)}
 
 
 def test_slices_are_kept_and_the_oldest_go(model, monkeypatch):
-    monkeypatch.setattr(slices, "MAX_HEADS", 2)
-    read = Slices(model)
+    monkeypatch.setattr(extractors, "MAX_HEADS", 2)
+    read = FeatureExtractor(model)
     for name in ("first", "counts", "first", "last"):
         read.outputs([name], X)
     assert [key for _shapes, key, _fold in read._heads] == [("first",), ("last",)]
 
 
 def test_after_close_nothing_is_made_ahead_and_answers_go_on(model):
-    read = Slices(model, warm=True)
+    read = FeatureExtractor(model, warm=True)
     read.close()
     for _ in range(2):
         assert read.outputs(["last"], X[:1])[0].shape == (1, 3)
@@ -116,7 +117,7 @@ def test_a_model_that_cannot_be_traced_goes_on_being_called_eagerly():
     model(x), model(-x)
     found = aw.activations(model, x, "high")
     np.testing.assert_allclose(found["high"], model.high(x), rtol=1e-6)
-    read = Slices(model, x)
+    read = FeatureExtractor(model, x)
     with pytest.raises(LayerError, match="'high' is not called for these samples"):
         read.outputs(["high"], -x)
 
@@ -175,7 +176,7 @@ def test_after_refresh_the_session_shows_the_model_as_it_is_now(change, tmp_path
 
 
 def test_a_sample_looked_at_again_is_shown_with_the_weights_of_now(model, monkeypatch):
-    monkeypatch.setattr("actwidgets.core.model_numbers.LOOK_EVERY_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.results.LOOK_EVERY_S", 0.0)
     session = aw.Session(model, X, layer="last")
     before, predicted = session.maps(), session.predictions([0])
     model.set_weights([weight + 1 for weight in model.get_weights()])

@@ -4,10 +4,10 @@ import pytest
 import tensorflow as tf
 
 from actwidgets.errors import LayerError
-from actwidgets.probe import trace
-from actwidgets.probe.inputs import inputs_of
-from actwidgets.probe.recorder import RecordingError
-from actwidgets.probe.trace import Trace
+from actwidgets.probe import compiled
+from actwidgets.probe.call_trace import CallTraceError
+from actwidgets.probe.compiled import Trace
+from actwidgets.probe.inputs import input_spec_of
 
 pytestmark = pytest.mark.keras
 
@@ -30,7 +30,7 @@ def model():
 
 
 def _traced(model):
-    return Trace(model, inputs_of(model))
+    return Trace(model, input_spec_of(model))
 
 
 def _run(head, *inputs):
@@ -44,7 +44,7 @@ def test_a_head_gives_the_layers_asked_for_by_both_roads(model, road, monkeypatc
         def broken(whole, outputs):
             raise AttributeError("TensorFlow has changed")
 
-        monkeypatch.setattr(trace, "head_on_graph", broken)
+        monkeypatch.setattr(compiled, "head_on_graph", broken)
     head = _traced(model).head(("plus", "double"))
     plus, double = _run(head, [[1.0, -3.0], [0.0, 0.0]])
     assert double.tolist() == [[2, -6], [0, 0]]
@@ -82,7 +82,7 @@ def test_a_model_is_traced_once_whatever_is_asked_of_it(model):
     counted = keras.Sequential([keras.Input((2,)), Counts(name="counts"), model])
     calls.clear()
     taken = _traced(counted)
-    for name in taken.catalogue.outputs:
+    for name in taken.layer_index.outputs:
         _run(taken.head((name,)), [[1.0, 2.0]])
     assert calls == [1]
 
@@ -94,7 +94,7 @@ def test_heads_see_new_weights(model):
 
 
 def test_layers_are_listed_with_shape_units_and_parameters(model):
-    infos = _traced(model).catalogue.layers
+    infos = _traced(model).layer_index.layers
     assert [(i.name, i.kind, i.output_shape, i.n_units, i.n_params) for i in infos] == [
         ("double", "Dense", (None, 2), 2, 6),
         ("plus", "Dense", (None, 2), 2, 6),
@@ -123,14 +123,14 @@ def test_a_model_that_fails_when_it_is_run_says_why():
 
     model = keras.Sequential([keras.layers.Dense(2), Raises(name="raises")], name="odd")
     model(np.ones((1, 3), np.float32))
-    with pytest.raises(RecordingError, match=r"layer 'raises' raised FloatingPointError: too bad"):
+    with pytest.raises(CallTraceError, match=r"layer 'raises' raised FloatingPointError: too bad"):
         _traced(model)
 
 
 def test_the_public_road_equals_the_private_one(model):
     taken = _traced(model)
     x = np.random.default_rng(0).normal(size=(4, 2))
-    for name in taken.catalogue.outputs:
+    for name in taken.layer_index.outputs:
         if name:
             fast = _run(taken.head((name,)), x)[0]
             slow = _run(taken._head_by_tracing((name,)), x)[0]

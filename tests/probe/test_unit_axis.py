@@ -6,11 +6,11 @@ import tf_keras
 from model_zoo import CASES
 
 import actwidgets as aw
-from actwidgets.core.interventions.edits import Edit
-from actwidgets.probe.inputs import inputs_of
+from actwidgets.core.ablation import Edit
+from actwidgets.probe.call_trace import trace_call
+from actwidgets.probe.compiled import Trace
+from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
-from actwidgets.probe.recorder import record
-from actwidgets.probe.trace import Trace
 
 pytestmark = pytest.mark.keras
 
@@ -69,11 +69,11 @@ def _said_to_be_first(inputs):
 
 def _axes(model):
     """What is told by the graph, a trace and an eager call: they must agree."""
-    inputs = inputs_of(model, None)
-    taps = record(model, inputs.arguments(inputs.blank(3))).taps
+    inputs = input_spec_of(model, None)
+    taps = trace_call(model, inputs.arguments(inputs.blank(3))).taps
     told = [
         {info.name: info.unit_axis for info in layers}
-        for layers in (aw.layers(model), Trace(model, inputs).catalogue.layers)
+        for layers in (aw.layers(model), Trace(model, inputs).layer_index.layers)
     ]
     assert told[0] == told[1]
     assert {tap.name: tap.unit_axis for tap in taps if tap.name in told[0]} == told[0]

@@ -12,10 +12,10 @@ pytestmark = pytest.mark.keras
 layers = keras.layers
 GENERATOR = np.random.default_rng(2)
 VIEWS = (
-    *("LayerPicker", "SampleGallery", "Breadcrumbs", "FeatureMapGrid", "KernelGrid"),
+    *("LayerPicker", "SampleGallery", "SelectionBar", "FeatureMapGrid", "KernelGrid"),
     *("ConfusionMatrix", "PredictionTable", "ClassCounts", "EmbeddingScatter"),
-    *("ClassSimilarityMatrix", "ClassRanking", "LayerStrip", "LayerSimilarity", "UnitBoxPlot"),
-    *("TopSamples", "UnitList", "UnitImportance", "AttributionMap", "UnitAblation", "InputLab"),
+    *("ClassSimilarityMatrix", "ClassRanking", "ClassSeparation", "LayerSimilarity", "UnitBoxPlot"),
+    *("TopSamples", "UnitTable", "UnitImportance", "AttributionMap", "UnitAblation", "InputLab"),
     *("TrainingMonitor", "WeightHistogram"),
 )
 

@@ -1,14 +1,14 @@
-"""Colours that mean the same at all epochs of a recording."""
+"""Colors that mean the same at all epochs of a recording."""
 
 import numpy as np
 import pytest
 from fakes import messages, wiretap
 from trained import TrainedProbe, images, train
 
-from actwidgets.core import npz_files
-from actwidgets.recording import common_scales
+from actwidgets.core import files
+from actwidgets.recording import recording as common_scales
 from actwidgets.recording.recorder import Recorder
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 
@@ -42,7 +42,7 @@ def matrices(recording, layer, statistic, metric):
 
 @pytest.mark.parametrize("layer", ["conv", "dense"])
 @pytest.mark.parametrize("metric", ["mean_abs_diff", "euclidean"])
-def test_colours_of_distances_reach_as_far_at_all_epochs(recording, layer, metric):
+def test_colors_of_distances_reach_as_far_at_all_epochs(recording, layer, metric):
     session = recording.session(0)
     session.layer = layer
     view = ClassSimilarityMatrix(session, statistic="mean", metric=metric)
@@ -50,8 +50,8 @@ def test_colours_of_distances_reach_as_far_at_all_epochs(recording, layer, metri
     assert wanted > 1.1 * np.nanmax(matrices(recording, layer, "mean", metric)[0])
     assert session.distance_scale("mean", metric) == pytest.approx(wanted)
     for session.at in range(len(recording.snapshots)):
-        assert view._cells.colours.max == pytest.approx(wanted)
-        assert f"colours from 0 to {wanted:.3g}, at all epochs" in view._note.value
+        assert view._cells.color_scale.max == pytest.approx(wanted)
+        assert f"colors from 0 to {wanted:.3g}, at all epochs" in view._note.value
     assert not view.error
 
 
@@ -60,20 +60,20 @@ def test_what_is_not_known_at_once_is_told_to_be_of_this_epoch(recording):
     view = ClassSimilarityMatrix(session, statistic="firing_rate", metric="mean_abs_diff")
     assert session.distance_scale() is None
     own = np.nanmax(session.similarity())
-    assert view._cells.colours.max == pytest.approx(own)
-    assert f"colours from 0 to {own:.3g}, the largest of this epoch" in view._note.value
+    assert view._cells.color_scale.max == pytest.approx(own)
+    assert f"colors from 0 to {own:.3g}, the largest of this epoch" in view._note.value
     session.threshold = 0.0
     assert "at all epochs" in view._note.value
 
 
-def test_distances_that_end_at_one_are_coloured_up_to_one(recording, monkeypatch):
+def test_distances_that_end_at_one_are_colored_up_to_one(recording, monkeypatch):
     monkeypatch.setattr(common_scales, "PAIRS_UP_TO", 0)
     session = recording.session(0)
     assert session.distance_scale("firing_rate", "jensen_shannon") == 1
     assert session.distance_scale("mean", "euclidean") is None  # of too many classes and units
 
 
-def test_colours_of_a_confusion_matrix_reach_as_far_at_all_epochs(recording):
+def test_colors_of_a_confusion_matrix_reach_as_far_at_all_epochs(recording):
     session = recording.session(0)
     view = ConfusionMatrix(session)
     counts = []
@@ -88,18 +88,18 @@ def test_colours_of_a_confusion_matrix_reach_as_far_at_all_epochs(recording):
         shades = np.asarray(view.matrix.color)[:3, :3]
         np.testing.assert_allclose(shades[is_right], -each[is_right] / right)
         np.testing.assert_allclose(shades[~is_right], each[~is_right] / wrong, rtol=1e-6)
-    assert "colours mean the same at all epochs" in view._note.value
+    assert "colors mean the same at all epochs" in view._note.value
 
 
 def test_each_snapshot_is_read_once_and_only_some_of_many(recording, monkeypatch):
     read = []
-    opened = npz_files.opened
+    opened = files.open_npz
 
     def note(path, *args, **options):
         read.append(path.name)
         return opened(path, *args, **options)
 
-    monkeypatch.setattr(common_scales.npz_files, "opened", note)
+    monkeypatch.setattr("actwidgets.core.files.open_npz", note)
     monkeypatch.setattr(common_scales, "MOMENTS", 3)
     scales = common_scales.CommonScales(recording)
     scales.distance("conv", "mean", "euclidean")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from trained import TrainedProbe, images, train
 
-from actwidgets.core import npz_files
+from actwidgets.core import files
 from actwidgets.errors import DataError, LayerError
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
@@ -91,8 +91,8 @@ def test_damage_is_found_or_does_no_harm(folder):
 def _header(path, **changes):
     with np.load(path) as file:
         arrays = dict(file)
-    header = json.loads(arrays[npz_files.HEADER].tobytes()) | changes
-    arrays[npz_files.HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    header = json.loads(arrays[files.HEADER].tobytes()) | changes
+    arrays[files.HEADER] = np.frombuffer(json.dumps(header).encode(), np.uint8)
     np.savez(path, **arrays)
 
 

@@ -3,14 +3,13 @@ import pytest
 from fakes import begin_when_waited_for
 from recorded_training import N_MAPS, MemoryRecording
 
-from actwidgets.core.embeddings.embedding import Embedding
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.interventions.disturbance import Disturbance
-from actwidgets.core.probes import Probe
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.embedding import Embedding
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, LayerError, NotRecordedError, SelectionError
-from actwidgets.recording.recorded_probe import RecordedProbe
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.session import Session
+from actwidgets.probe.base import Probe
+from actwidgets.recording.replay import RecordedProbe, RecordedSession
+from actwidgets.session.session import Session
 
 
 @pytest.fixture
@@ -140,7 +139,7 @@ def test_maps_that_were_not_kept_are_refused_by_name(session):
 
 @pytest.mark.parametrize(
     "choice",
-    [{"ablations": Ablation("conv", (1,))}, {"disturbance": Disturbance(brightness=0.5)}],
+    [{"ablations": Ablation("conv", (1,))}, {"disturbance": Perturbation(brightness=0.5)}],
 )
 def test_what_only_the_model_could_tell_cannot_be_chosen(session, choice):
     before = session.selection
@@ -163,7 +162,7 @@ def test_gradients_edits_and_unknown_layers_are_refused_in_a_sentence(recording)
 
 
 def test_without_labels_profiles_say_so():
-    session = RecordedSession(MemoryRecording(labelled=False))
+    session = RecordedSession(MemoryRecording(labeled=False))
     with pytest.raises(DataError, match="this recording has none"):
         session.profiles()
     assert "made without labels" in session.missing_for_units()
@@ -183,8 +182,8 @@ def test_components_are_those_of_the_last_snapshot_for_all(session):
     assert "at epoch 1.5, the last" in first.note
     assert not np.array_equal(first.points, last.points)
     values = session.recording.outputs[0]["dense"]
-    centred = values - session.recording.outputs[3]["dense"].mean(axis=0)
-    spread = np.linalg.norm(centred, axis=1)
+    centered = values - session.recording.outputs[3]["dense"].mean(axis=0)
+    spread = np.linalg.norm(centered, axis=1)
     assert (np.linalg.norm(first.points, axis=1) <= spread + 1e-4).all()
 
 

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 from trained import TrainedProbe, images, train
 
-from actwidgets.core.predictions.output_kind import OutputKind
-from actwidgets.core.profiles.profile_builder import ProfileBuilder
-from actwidgets.core.profiles.sample_summary import summarise
-from actwidgets.core.training.listener import Moment
-from actwidgets.core.training.turns import Turns
+from actwidgets.core.accumulators import summarize
+from actwidgets.core.class_profiles import ProfileBuilder
+from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
-from actwidgets.recording import samples_file, taking
-from actwidgets.recording.history_file import HistoryFile
+from actwidgets.recording import capture, store
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
-from actwidgets.session import Session
+from actwidgets.recording.store import HistoryFile
+from actwidgets.session.session import Session
+from actwidgets.training.events import TrainingMoment
+from actwidgets.training.step_gate import StepGate
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def test_numbers_of_all_samples_are_those_of_the_model(fake, tmp_path):
     outputs = fake.activations(["conv", "dense"], x)
     recording = recorder.recording
     for layer in ("conv", "dense"):
-        whole, found = summarise(outputs[layer]), recording.summaries(layer)
+        whole, found = summarize(outputs[layer]), recording.summaries(layer)
         for name, error in recording.summary_error(layer).items():
             assert (abs(getattr(found, name) - getattr(whole, name)) <= error).all()
         np.testing.assert_array_equal(found.high > 0, whole.high > 0)
@@ -115,8 +115,8 @@ def test_a_step_that_was_interrupted_is_not_measured_with_the_next_fit(fake, tmp
     recorder = recorder_of(fake, tmp_path, every=("batches", 100), layers=["conv"])
     train(recorder, fake, epochs=1, until=2)
     fake.scale = 7.0
-    recorder.begins(Moment(n_epochs=1, n_steps=100))
-    recorder.after_step(Moment(0, 1, 1, 100, 1))
+    recorder.begins(TrainingMoment(n_epochs=1, n_steps=100))
+    recorder.after_step(TrainingMoment(0, 1, 1, 100, 1))
     recorder.snapshot()
     assert np.isnan(recorder.recording.weight_numbers("conv").update_ratio).all()
 
@@ -144,13 +144,13 @@ def test_weights_put_back_at_the_end_are_taken_too(fake, tmp_path):
     train(recorder, fake, epochs=1)
     assert len(recorder.recording.snapshots) == 2  # the last is that of the end
     fake.scale = 0.5
-    recorder.ends(Moment(1, 3, 1, 3))
+    recorder.ends(TrainingMoment(1, 3, 1, 3))
     assert [info.epoch for info in recorder.recording.snapshots] == [0, 1, 1]
     np.testing.assert_allclose(recorder.recording.kernels("conv"), 0.5, rtol=0.01)
 
 
 def test_a_snapshot_of_another_thread_waits_for_the_step_and_for_the_recorder(fake, tmp_path):
-    fake.turns = Turns()
+    fake.turns = StepGate()
     recorder, taken, entered = recorder_of(fake, tmp_path), [], threading.Event()
     summed = fake.activations
 
@@ -166,7 +166,7 @@ def test_a_snapshot_of_another_thread_waits_for_the_step_and_for_the_recorder(fa
     other.start()
     time.sleep(0.05)
     assert not entered.is_set()
-    recorder.begins(Moment())  # of a callback that comes behind the one whose step it is
+    recorder.begins(TrainingMoment())  # of a callback that comes behind the one whose step it is
     fake.turns.end_step()
     other.join(60)
     fake.turns.end_training()
@@ -380,7 +380,7 @@ def test_one_output_per_sample_is_kept_as_it_is(fake, tmp_path):
 
 
 def test_activations_are_counted_until_there_are_enough(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr(taking, "ENOUGH_VALUES", 100)
+    monkeypatch.setattr(capture, "ENOUGH_VALUES", 100)
     recorder = recorder_of(fake, tmp_path / "run", batch_size=7)
     recorder.snapshot()
     recording = recorder.recording
@@ -406,8 +406,8 @@ def test_nothing_is_kept_in_the_memory_that_a_model_uses_again(fake, tmp_path, m
 
 
 def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("actwidgets.recording.subject.MANY_UNITS", 19)
-    monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 179)
+    monkeypatch.setattr("actwidgets.recording.capture.MANY_UNITS", 19)
+    monkeypatch.setattr("actwidgets.recording.capture.MAX_KERNEL_VALUES", 179)
     recorder = recorder_of(fake, tmp_path / "few")
     assert [info.name for info in recorder.recording.layers] == ["dense"]
     recorder = recorder_of(fake, tmp_path / "named", layers=["conv"])
@@ -415,7 +415,7 @@ def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, 
     assert recorder.recording.weight_histograms("conv")["kernel"].n_values == 180
     with pytest.raises(LayerError, match="more than 100,000"):
         recorder.recording.kernels("conv")
-    monkeypatch.setattr("actwidgets.recording.taking.MAX_KERNEL_VALUES", 180)
+    monkeypatch.setattr("actwidgets.recording.capture.MAX_KERNEL_VALUES", 180)
     recorder.snapshot()
     assert recorder.recording.kernels("conv").shape == (3, 3, 1, 20)
 
@@ -460,7 +460,7 @@ def test_a_recorded_regression_keeps_its_targets(shift, tmp_path):
 def test_a_recording_from_before_targets_were_kept_still_opens(tmp_path):
     x, _ = images()
     Recorder(Regression(), tmp_path, x, x[:, 0, 0, 0, None] * [1, 3] + 0.25, head="age").snapshot()
-    samples_file.write(tmp_path, x, None)
+    store.write_samples(tmp_path, x, None)
     session = open_recording(tmp_path).session()
     assert session.targets is None
     assert session.value_scores().residuals is None

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.recording.thinning import to_drop
+from actwidgets.recording.recorder import to_drop
 
 SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=40)
 

@@ -12,7 +12,7 @@ from PIL import Image
 import actwidgets as aw
 from actwidgets.errors import NotRecordedError
 from actwidgets.recording.recording import open_recording
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.base import View
 
 keras = pytest.importorskip("keras")
@@ -26,9 +26,9 @@ WITHOUT = {  # what the live model alone can tell, and the words it is told in
 }
 VIEWS = [
     *(aw.LayerPicker, aw.SampleGallery, aw.FeatureMapGrid, aw.ClassSimilarityMatrix),
-    *(aw.ClassRanking, aw.LayerStrip, aw.UnitBoxPlot, aw.TopSamples, aw.UnitList),
+    *(aw.ClassRanking, aw.ClassSeparation, aw.UnitBoxPlot, aw.TopSamples, aw.UnitTable),
     *(aw.LayerSimilarity, aw.KernelGrid, aw.ConfusionMatrix, aw.PredictionTable),
-    *(aw.ClassCounts, aw.EmbeddingScatter, aw.UnitImportance, aw.Breadcrumbs, *WITHOUT),
+    *(aw.ClassCounts, aw.EmbeddingScatter, aw.UnitImportance, aw.SelectionBar, *WITHOUT),
 ]
 
 

@@ -3,8 +3,8 @@
 import numpy as np
 from fakes import FakeProbe
 
-from actwidgets.core.training.listener import Moment
 from actwidgets.errors import LayerError
+from actwidgets.training.events import TrainingMoment
 
 
 class TrainedProbe(FakeProbe):
@@ -45,16 +45,16 @@ def train(recorder, probe, *, epochs=2, steps=3, first=0, known=True, until=None
     """
     size = steps if known else None
     lengths = steps if isinstance(steps, tuple) else epochs * (steps,)
-    recorder.begins(Moment(n_epochs=epochs, n_steps=size))
+    recorder.begins(TrainingMoment(n_epochs=epochs, n_steps=size))
     done = 0
     for epoch in range(first, epochs):
         for step in range(lengths[epoch]):
-            recorder.before_step(Moment(epoch, done, epochs, size, step))
+            recorder.before_step(TrainingMoment(epoch, done, epochs, size, step))
             if done == until:
                 return
             probe.scale += 0.1
             done += 1
             metrics = {"loss": 1 / done}
-            recorder.after_step(Moment(epoch, done, epochs, size, step + 1, metrics))
-        recorder.after_epoch(Moment(epoch + 1, done, epochs, size, 0, {"loss": 1 / done}))
-    recorder.ends(Moment(epochs, done, epochs, size))
+            recorder.after_step(TrainingMoment(epoch, done, epochs, size, step + 1, metrics))
+        recorder.after_epoch(TrainingMoment(epoch + 1, done, epochs, size, 0, {"loss": 1 / done}))
+    recorder.ends(TrainingMoment(epochs, done, epochs, size))

@@ -18,7 +18,7 @@ def gradients_of_three(session):
 
 def hold(session, monkeypatch):
     """Have maps made in the background, and not before somebody waits for them."""
-    monkeypatch.setattr("actwidgets.session_attributions.AT_ONCE_S", 0)
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     begin_when_waited_for(session.attributions._reader, monkeypatch)
 
 

@@ -7,13 +7,13 @@ import numpy as np
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.pictures.colormaps import palette
+from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import LayerError
+from actwidgets.images.colormap import palette
 
 SHAPES = {
-    "colour": (2, 3, 3, 100),
-    "grey": (2, 3, 1, 5),
+    "color": (2, 3, 3, 100),
+    "gray": (2, 3, 1, 5),
     "volume": (4, 2, 3, 2, 5),
     "series": (1, 6, 2, 5),
     "separable": (2, 3, 1, 6),
@@ -26,8 +26,8 @@ class Several(FakeProbe):
     """Layers of every kind, with seeded weights."""
 
     layers = (
-        LayerInfo("colour", "Conv2D", (None, 4, 6, 100), 100, 0),
-        LayerInfo("grey", "Conv2D", (None, 4, 6, 5), 5, 0),
+        LayerInfo("color", "Conv2D", (None, 4, 6, 100), 100, 0),
+        LayerInfo("gray", "Conv2D", (None, 4, 6, 5), 5, 0),
         LayerInfo("volume", "Conv3D", (None, 2, 2, 2, 5), 5, 0),
         LayerInfo("series", "Conv1D", (None, 4, 5), 5, 0),
         LayerInfo("separable", "SeparableConv2D", (None, 4, 6, 5), 5, 0),
@@ -61,11 +61,11 @@ def shown(widget):
     return widget.layout.display is None
 
 
-def shown_colours(grid, weights):
-    """Colours of `(row, column)` weights on the symmetric scale that the note tells."""
-    reach = float(re.search(r"colours from \S+ to ([\d.]+)", grid._note.value)[1])
+def shown_colors(grid, weights):
+    """Colors of `(row, column)` weights on the symmetric scale that the note tells."""
+    reach = float(re.search(r"colors from \S+ to ([\d.]+)", grid._note.value)[1])
     codes = ((weights + reach) / (2 * reach) * 249 + 0.5).astype(int).clip(0, 249)
-    return palette("blue-red")[codes].astype(int)
+    return palette("RdBu_r")[codes].astype(int)
 
 
 def pixels(grid, block, unit, shape):

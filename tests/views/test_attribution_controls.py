@@ -1,7 +1,7 @@
 import pytest
 
-from actwidgets.core.attributions.method import Method, Option
-from actwidgets.views._attribution_controls import MethodSettings
+from actwidgets.core.attribution.base import Method, Option
+from actwidgets.views.attribution_map import MethodSettings
 
 METHOD = Method(
     "own",

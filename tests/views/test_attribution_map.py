@@ -3,10 +3,10 @@ import pytest
 from attribution_views import captions, gradients_of_three, hold, painted, passes, text
 from fakes import begin_when_waited_for, messages, wiretap
 
-from actwidgets.core.interventions.disturbance import Disturbance
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import LayerError
-from actwidgets.session import Session
+from actwidgets.images.colormap import FRAME_COLOR
+from actwidgets.session.session import Session
 from actwidgets.views.attribution_map import AttributionMap
 
 
@@ -70,8 +70,8 @@ def test_without_opacity_the_picture_is_left(view):
     before = painted(view)
     view.target = 2
     np.testing.assert_array_equal(painted(view), before)
-    grey = before[4:50, 4:66, :3]
-    assert (grey == grey[..., :1]).all()
+    gray = before[4:50, 4:66, :3]
+    assert (gray == gray[..., :1]).all()
 
 
 def test_one_sample_by_several_methods(view):
@@ -94,7 +94,7 @@ def test_of_many_samples_the_first_are_drawn_and_it_says_so(view):
 def test_it_follows_the_disturbance_the_samples_and_other_weights(view):
     session = view.session
     for change in (
-        lambda: setattr(session, "disturbance", Disturbance(brightness=0.2)),
+        lambda: setattr(session, "disturbance", Perturbation(brightness=0.2)),
         lambda: session.select(samples=(3, 4), sample=3),
         session.refresh,
     ):
@@ -107,15 +107,15 @@ def test_a_tick_is_one_pass_and_one_message_per_mark(view):
     session = view.session
     wires = wiretap()
     before = passes(session)
-    session.disturbance = Disturbance(brightness=0.1)
+    session.disturbance = Perturbation(brightness=0.1)
     assert passes(session) == before + 1
     kinds = [kind for kind, _ in messages(wires)]
     assert kinds == ["Image", "Image", "Label"]  # the picture, its mark, the words
 
 
-def test_opacity_and_colours_ask_the_model_nothing(view):
+def test_opacity_and_colors_ask_the_model_nothing(view):
     before, pixels = passes(view.session), painted(view)
-    view.opacity, view.colouring, view.shared_scale = 0.9, "absolute", False
+    view.opacity, view.coloring, view.shared_scale = 0.9, "absolute", False
     assert passes(view.session) == before
     assert not np.array_equal(painted(view), pixels)
 
@@ -229,7 +229,7 @@ def test_maps_of_several_sizes_stand_side_by_side_without_pictures(probe, data):
 
 
 def _frames(view):
-    return int((painted(view) == [*FRAME_COLOUR, 255]).all(axis=-1).sum())
+    return int((painted(view) == [*FRAME_COLOR, 255]).all(axis=-1).sum())
 
 
 def test_the_chosen_tile_alone_has_a_frame(view, session):
@@ -258,7 +258,7 @@ def test_methods_have_each_a_scale_of_their_own(view):
 def test_pictures_are_as_the_samples_are_shown(view, session):
     view.opacity = 0.0
     before = painted(view)
-    session.disturbance = Disturbance(brightness=0.4)
+    session.disturbance = Perturbation(brightness=0.4)
     assert painted(view)[3:50, 3:50, :3].mean() > before[3:50, 3:50, :3].mean()
 
 

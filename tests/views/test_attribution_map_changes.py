@@ -5,9 +5,9 @@ import pytest
 from attribution_views import captions, gradients_of_three, hold, passes, text
 from fakes import FakeProbe, open_widgets
 
-from actwidgets.core.pictures.attribution_pictures import tile_sheet
 from actwidgets.errors import LayerError
-from actwidgets.session import Session
+from actwidgets.images.heatmap import tile_sheet
+from actwidgets.session.session import Session
 from actwidgets.views.attribution_map import AttributionMap
 
 
@@ -34,7 +34,7 @@ def test_what_is_folded_or_no_longer_compared_is_left(view):
     assert _places(view) == {"method gradient", "panel path 20", "panel path 1"}
     view.panel = "curves"
     assert _places(view) == {"method gradient", "panel curves deletion", "panel curves insertion"}
-    view.compare, view.panel = "samples", "randomisation"
+    view.compare, view.panel = "samples", "randomization"
     assert "samples" in _places(view)
     view.close()
     assert not view.session.attributions._wishes

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from attribution_views import gradients_of_three, hold, text
 
-from actwidgets.core.attributions.randomisation import RandomisationCheck
+from actwidgets.core.attribution.evaluation import RandomizationCheck
 from actwidgets.errors import LayerError
 
 
@@ -75,7 +75,7 @@ def test_a_panel_under_way_is_faint_and_comes(view, slow):
 
 
 def test_random_weights_are_told_in_a_sentence(view, session):
-    view.panel = "randomisation"
+    view.panel = "randomization"
     assert "cannot run its model with random weights" in text(view._panels._note)
     view.panel = ""
     assert view._panels.children == ()
@@ -114,12 +114,12 @@ def test_panels_ask_at_the_chosen_layer(view, session):
 
 
 def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
-    found = RandomisationCheck(
+    found = RandomizationCheck(
         "gradient", ("", "b", "a"), np.array([[1.0], [0.5], [0.2]]), np.zeros(1, np.int64)
     )
-    session.attributions.randomisation = lambda *_, **__: found
-    view.panel = "randomisation"
-    panel = view._panels.made["randomisation"]
+    session.attributions.randomization = lambda *_, **__: found
+    view.panel = "randomization"
+    panel = view._panels.made["randomization"]
     np.testing.assert_allclose(panel.lines.lines[0].y, [1, 0.5, 0.2])
     np.testing.assert_allclose(panel.lines.lines[0].x, [0, 0.5, 1])
     assert html.unescape(text(panel._told)).startswith(f"{found.sentence} Sample 0 alone")

@@ -1,11 +1,10 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.attributions.attribution import Attribution
-from actwidgets.core.attributions.method import Method
-from actwidgets.core.attributions.methods import method_named
-from actwidgets.views import _attribution_words as said
-from actwidgets.views._attribution_tiles import AttributionTiles, Look, Tile
+from actwidgets.core.attribution.base import Attribution, Method
+from actwidgets.core.attribution.registry import method_named
+from actwidgets.views import attribution_panels
+from actwidgets.views.attribution_panels import AttributionTiles, Look, Tile
 
 
 def _attribution(score, gap=np.nan, promised=0.0, note=""):
@@ -24,16 +23,21 @@ def _attribution(score, gap=np.nan, promised=0.0, note=""):
     ],
 )
 def test_the_gap_is_told_as_a_share_of_the_sum_that_is_promised(promised, gap, told):
-    assert said.caption(_attribution(7.0, gap, promised), 0, "coat") == f"S(coat) 7{told}"
+    assert (
+        attribution_panels.caption(_attribution(7.0, gap, promised), 0, "coat")
+        == f"S(coat) 7{told}"
+    )
 
 
 def test_a_long_name_is_shortened_and_a_score_of_nan_is_a_dash():
-    assert said.caption(_attribution(np.nan), 0, "coat") == "S(coat) –"
-    assert said.caption(_attribution(2.0), 0, "a very long name") == "S(a very long…) 2"
+    assert attribution_panels.caption(_attribution(np.nan), 0, "coat") == "S(coat) –"
+    assert (
+        attribution_panels.caption(_attribution(2.0), 0, "a very long name") == "S(a very long…) 2"
+    )
 
 
 @pytest.mark.parametrize(
-    ("colouring", "limits", "shared", "told"),
+    ("coloring", "limits", "shared", "told"),
     [
         ("signed", [2.0, 2.0], True, ("-2", ">2", "one scale for all")),
         ("absolute", [2.0, 2.0], True, ("0<span", "2", "one scale for all")),
@@ -42,9 +46,9 @@ def test_a_long_name_is_shortened_and_a_score_of_nan_is_a_dash():
         ("signed", [3.0], False, ("-3", ">3", "")),
     ],
 )
-def test_the_legend_says_what_the_ends_mean(colouring, limits, shared, told):
-    found = said.legend(
-        colouring, limits, shared=shared, score="the logit of the class", has_negative=True
+def test_the_legend_says_what_the_ends_mean(coloring, limits, shared, told):
+    found = attribution_panels.legend(
+        coloring, limits, shared=shared, score="the logit of the class", has_negative=True
     )
     assert "S: the logit" in found
     for each in told:
@@ -52,9 +56,9 @@ def test_the_legend_says_what_the_ends_mean(colouring, limits, shared, told):
     assert ("scale" in found) == (len(limits) > 1)
 
 
-def test_what_is_never_negative_has_half_of_the_colours():
+def test_what_is_never_negative_has_half_of_the_colors():
     options = {"shared": True, "score": "the logit of the class"}
-    found = said.legend("signed", [2.0], has_negative=False, **options)
+    found = attribution_panels.legend("signed", [2.0], has_negative=False, **options)
     assert "-2" not in found
     assert ">0<span" in found
     assert "rgb(5,48,97)" not in found  # the blue end
@@ -63,24 +67,26 @@ def test_what_is_never_negative_has_half_of_the_colours():
 def test_the_account_tells_the_promise_and_each_note_once():
     method = Method("own", "Own", lambda: None, "It <tells>.", "Us & them", promise="the score")
     notes = [_attribution(1.0, note=each) for each in ("Odd.", "Odd.", "")]
-    found = said.account(method, notes)
+    found = attribution_panels.account(method, notes)
     assert "It &lt;tells&gt;. Its values sum to the score. Odd." in found
     assert found.count("Odd.") == 1
     assert "Us &amp; them" in found
     assert found.count("<div") == found.count("</div>") == 1
     plain = Method("own", "Own", lambda: None, "It tells.", "Us")
-    assert "sum" not in said.account(plain, [])
+    assert "sum" not in attribution_panels.account(plain, [])
 
 
 def test_what_is_zero_everywhere_has_no_scale_of_colors():
-    found = said.legend("signed", [0.0, 0.0], shared=True, score="the logit", has_negative=False)
+    found = attribution_panels.legend(
+        "signed", [0.0, 0.0], shared=True, score="the logit", has_negative=False
+    )
     assert "zero everywhere" in found
     assert "gradient" not in found
     assert "S: the logit" in found
 
 
 def test_the_account_of_a_value_speaks_of_the_output():
-    found = said.account(method_named("grad_cam"), [_attribution(1.0)], is_value=True)
+    found = attribution_panels.account(method_named("grad_cam"), [_attribution(1.0)], is_value=True)
     assert "speak for the output" in found
     assert "the class" not in found
 

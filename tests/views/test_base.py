@@ -7,7 +7,7 @@ import traitlets as t
 from fakes import FakeProbe, open_widgets
 
 import actwidgets as aw
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.base import View
 from actwidgets.views.layer_picker import LayerPicker
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, wiretap
 
-from actwidgets.session import Session
+from actwidgets.session.session import Session
 from actwidgets.views.class_ranking import ClassRanking
 
 BY_FIRING = {"statistic": "firing_rate", "metric": "mean_abs_diff"}

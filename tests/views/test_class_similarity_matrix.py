@@ -2,11 +2,12 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, wiretap
 
-from actwidgets.core.pictures.colormaps import TOP
-from actwidgets.session import Reading, Session
-from actwidgets.views._class_cells import ClassCells
+from actwidgets.images.colormap import TOP
+from actwidgets.session.session import Session
+from actwidgets.session.tasks import Progress
 from actwidgets.views.class_ranking import ClassRanking
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.matrix import ClassCells
 
 BY_FIRING = {"statistic": "firing_rate", "metric": "mean_abs_diff"}
 
@@ -26,7 +27,7 @@ def test_the_matrix_is_the_sessions(session, view):
     wanted = session.profiles().similarity("dense").astype(np.float32)
     assert wanted[0, 1] > 0
     np.testing.assert_array_equal(view.matrix.color, wanted)
-    assert view._cells.colours.max == pytest.approx(np.nanmax(wanted))
+    assert view._cells.color_scale.max == pytest.approx(np.nanmax(wanted))
 
 
 def test_statistic_and_metric_are_live(session, view):
@@ -239,7 +240,7 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     read, session._reader.read = session._reader.read, lambda *_, **__: None
     view = ClassSimilarityMatrix(session, **BY_FIRING)
     wanted = session._numbers.profile_pass(("conv",), 0.0)
-    session._report(Reading("profiles", ("conv",), 128, 1000, seconds=2.0))
+    session._report(Progress("profiles", ("conv",), 128, 1000, seconds=2.0))
     line = view._progress
     assert line.layout.display is None
     assert "128 of 1,000 samples, 64 a second, 14 s left" in line.words.value

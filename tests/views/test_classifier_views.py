@@ -7,18 +7,18 @@ import numpy as np
 import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.interventions.disturbance import Disturbance
-from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, SelectionError
-from actwidgets.session import Session
-from actwidgets.views._class_figure import class_ticks, tick_count
-from actwidgets.views._controls import share_text
-from actwidgets.views.breadcrumbs import Breadcrumbs
+from actwidgets.session.session import Session
+from actwidgets.views.charts import class_ticks, tick_count
 from actwidgets.views.class_counts import ClassCounts
 from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.controls import share_text
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.selection_bar import SelectionBar
 from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
 
@@ -67,7 +67,7 @@ def test_cells_hold_the_counts_and_the_sides_recall_and_precision(session):
     assert figures["bag", "recall"] == "–"
     assert figures["precision", "coat"] == ".50"
     assert "30 samples, accuracy 0.3333" in view._note.value
-    view.normalised = "row"
+    view.normalized = "row"
     figures = _figures(view)
     assert figures["coat", "bag"] == ".33"
 
@@ -75,7 +75,7 @@ def test_cells_hold_the_counts_and_the_sides_recall_and_precision(session):
 def test_a_single_sample_is_a_count_of_one_and_a_share_of_one(data):
     view = ConfusionMatrix(Session(FakeProbe(), data[0][:1], data[1][:1], class_names=NAMES))
     assert _figures(view)["<b>shirt", "<b>shirt"] == "1"
-    view.normalised = "all"
+    view.normalized = "all"
     assert _figures(view)["<b>shirt", "<b>shirt"] == "1.00"
 
 
@@ -102,7 +102,7 @@ def _line(view):
 
 
 def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
-    view, crumbs, gallery = ConfusionMatrix(session), Breadcrumbs(session), SampleGallery(session)
+    view, crumbs, gallery = ConfusionMatrix(session), SelectionBar(session), SampleGallery(session)
     chip = crumbs.buttons["samples"]
     assert _line(view) == []
     _click(view.matrix, 0, 1)
@@ -127,7 +127,7 @@ def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
 def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
     probe = FakeProbe()
     session = Session(probe, data[0][:9], data[1][:9], class_names=NAMES)
-    view, crumbs = ConfusionMatrix(session), Breadcrumbs(session)
+    view, crumbs = ConfusionMatrix(session), SelectionBar(session)
     gallery, table = SampleGallery(session, columns=2, rows=1), PredictionTable(session)
     assert session.confusion().samples(0, 2) == (2, 8)
     assert session.confusion().samples(0, 1) == (4,)
@@ -144,7 +144,7 @@ def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
 
 
 def test_of_a_cell_whose_samples_are_predicted_otherwise_now_the_chip_says_so(session, probe):
-    view, crumbs = ConfusionMatrix(session), Breadcrumbs(session)
+    view, crumbs = ConfusionMatrix(session), SelectionBar(session)
     _click(view.matrix, 0, 1)
     before = probe.predictions
     probe.predictions = lambda x: np.roll(before(x), 1, axis=1)
@@ -192,7 +192,7 @@ def test_names_of_classes_that_are_those_of_the_sides_are_told_apart(data):
     assert list(view.matrix.row) == ["recall", "precision", "c", "precision of all"]
 
 
-def test_of_many_classes_the_report_has_those_that_are_recognised_worst(data):
+def test_of_many_classes_the_report_has_those_that_are_recognized_worst(data):
     x = np.repeat(data[0], 2, axis=0)
     labels = np.arange(60) // 2 * 7 % 1000  # as they are predicted, 30 of 1,000 classes
     labels[[58, 59, 12]] = 500, 501, 502
@@ -224,7 +224,7 @@ def test_another_unit_or_sample_does_not_touch_it_and_ablations_are_one_message_
             return other
 
     session = Session(Editable(), *data, class_names=NAMES)
-    ConfusionMatrix(session), Breadcrumbs(session)
+    ConfusionMatrix(session), SelectionBar(session)
     wires = wiretap()
     session.select(sample=4)
     assert messages(wires) == []
@@ -375,7 +375,7 @@ def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
 def test_the_table_follows_a_disturbance(session):
     session.samples = (4, 5)
     view = PredictionTable(session)
-    session.disturbance = Disturbance(brightness=-1)
+    session.disturbance = Perturbation(brightness=-1)
     assert view._scores.predicted.tolist() == [0, 0]
 
 
@@ -406,7 +406,7 @@ def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
     assert view._sheet.words.text.tolist().count("8.0") == 2
 
 
-def test_a_masked_class_leaves_the_colours_of_the_others(data):
+def test_a_masked_class_leaves_the_colors_of_the_others(data):
     class Masked(FakeProbe):
         def predictions(self, x):
             wide = np.tile(np.array([1.0, -np.inf, 3.0], np.float32), (len(x), 1))
@@ -468,10 +468,10 @@ def test_counts_without_labels_say_so(data):
 
 
 def test_breadcrumbs_tell_what_is_selected_and_take_it_back(session):
-    view = Breadcrumbs(session)
+    view = SelectionBar(session)
     assert "conv · unit 0" in view._where.value
     assert view.clear.layout.display == "none"
-    session.select(samples=(4, 10), class_index=1, disturbance=Disturbance(noise=0.1), unit=3)
+    session.select(samples=(4, 10), class_index=1, disturbance=Perturbation(noise=0.1), unit=3)
     assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
     assert view.buttons["disturbance"].layout.display is None
     view.buttons["class_index"].click()
@@ -484,7 +484,7 @@ def test_breadcrumbs_tell_what_is_selected_and_take_it_back(session):
 
 
 def test_breadcrumbs_take_back_what_the_model_cannot_do(session):
-    view = Breadcrumbs(session)
+    view = SelectionBar(session)
     session.select(samples=(4, 10), ablations=Ablation("dense", (0,)))  # which it cannot
     assert view.buttons["samples"].description == "2 samples of <b>shirt  ×"
     view.buttons["ablations"].click()
@@ -496,7 +496,7 @@ def test_breadcrumbs_take_back_what_the_model_cannot_do(session):
 def test_of_very_many_samples_no_predictions_are_asked_for(probe):
     n_samples = 300
     session = Session(probe, np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    view = Breadcrumbs(session)
+    view = SelectionBar(session)
     session.samples = range(257)
     assert probe.calls == []
     assert view.buttons["samples"].description == "257 samples of 0  ×"
@@ -560,7 +560,7 @@ def test_at_most_a_hundred_samples_are_dots_and_those_of_classes_on_show(data):
     assert len(view.chosen.x) == 70  # 30 of the first 100 are of classes that have no box
 
 
-@pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable, ClassCounts, Breadcrumbs])
+@pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable, ClassCounts, SelectionBar])
 def test_closing_gives_every_widget_back(kind, session):
     before = open_widgets()
     view = kind(session)

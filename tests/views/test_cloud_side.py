@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.embeddings.embedding import Embedding
-from actwidgets.views._cloud_side import CloudSide
+from actwidgets.core.embedding import Embedding
+from actwidgets.views.embedding_scatter import CloudSide
 
 
 def ignore(*_given):

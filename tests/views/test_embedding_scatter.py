@@ -6,10 +6,10 @@ import pytest
 import traitlets as t
 from fakes import FakeProbe, Wire, begin_when_waited_for, open_widgets, wiretap
 
-from actwidgets.core.predictions.output_kind import OutputKind
-from actwidgets.session import Session
-from actwidgets.views._point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.session.session import Session
 from actwidgets.views.embedding_scatter import EmbeddingScatter
+from actwidgets.views.point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
 
 NAMES = ("<i>shirt", "coat", "bag")
 
@@ -105,12 +105,12 @@ def test_another_choice_sends_nothing_but_the_mask(session):
     assert not any(wire.sent for wire in others.values())
 
 
-def test_another_unit_sends_the_colours_and_only_where_it_gives_them(session):
+def test_another_unit_sends_the_colors_and_only_where_it_gives_them(session):
     view = _view(session)
     wires = _wires(view)
     session.unit = 2
     assert [wire.sent for wire in wires] == [[], []]
-    view.colour = "unit"
+    view.color = "unit"
     session.embeddings.wait()
     assert "unit 2 of dense" in view._legend.value
     wires = _wires(view)
@@ -177,7 +177,7 @@ def test_names_in_the_legend_are_escaped(session):
 
 
 def test_right_and_wrong_are_counted(session):
-    view = _view(session, colour="outcome")
+    view = _view(session, color="outcome")
     n_wrong = int((session.predicted_classes() != session.labels).sum())
     assert f"wrong {n_wrong}" in view._legend.value
     codes = np.frombuffer(view.input.cloud.codes, np.uint8)
@@ -199,11 +199,11 @@ def test_a_thousand_classes_have_twelve_names(images):
     assert view.error == ""
 
 
-def test_without_labels_predicted_classes_are_shown_and_of_a_regression_one_colour(images):
+def test_without_labels_predicted_classes_are_shown_and_of_a_regression_one_color(images):
     view = _view(Session(FakeProbe(), images[0], class_names=NAMES, layer="dense"))
     codes = np.frombuffer(view.input.cloud.codes, np.uint8)
     np.testing.assert_array_equal(codes, view.session.predicted_classes())
-    view.colour = "outcome"
+    view.color = "outcome"
     assert "this needs labels" in view._legend.value
 
     class Regression(FakeProbe):
@@ -211,7 +211,7 @@ def test_without_labels_predicted_classes_are_shown_and_of_a_regression_one_colo
         output_kind = OutputKind("value", "", (1,), "it was compiled with mse", "loss")
 
     view = _view(Session(Regression(), images[0], layer="dense"))
-    assert "one colour: this needs classes" in view._legend.value
+    assert "one color: this needs classes" in view._legend.value
     _mouse(view.input, {"event": "hover", "point": 3})
     assert (set(view.input.cloud.codes), view.error) == ({0}, "")
 
@@ -222,8 +222,8 @@ def test_a_layer_without_output_says_so_and_the_input_stays(session):
     session.embeddings.wait()
     assert "nothing to show for empty: its output is empty" in view.layer._note.value
     assert (view.layer.cloud.count, view.input.cloud.count, view.error) == (0, 60, "")
-    view.colour = "unit"
-    assert "no values to colour by" in view._legend.value
+    view.color = "unit"
+    assert "no values to color by" in view._legend.value
     _mouse(view.layer, {"event": "choose", "adds": False}, [3])
     _mouse(view.layer, {"event": "hover", "point": 3})
     session.layer = "dense"

@@ -6,9 +6,9 @@ from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.app import explore
-from actwidgets.comparison import Comparison
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.session import Session
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.session import Session
+from actwidgets.views.comparison import Comparison
 from actwidgets.views.epoch_slider import EpochSlider
 
 

@@ -9,9 +9,8 @@ from ipywidgets.widgets.widget_description import DescriptionWidget
 from recorded_training import MemoryRecording
 
 import actwidgets as aw
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.views._closing import with_all_they_hold
-from actwidgets.views.base import View
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.views.base import View, with_all_they_hold
 
 VIEWS = [
     name
@@ -29,12 +28,12 @@ def made(name, session):
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_no_label_shows_null_as_its_tooltip(session, name):
-    labelled = [
+    labeled = [
         each
         for each in with_all_they_hold([made(name, session)])
         if isinstance(each, DescriptionWidget) and each.description
     ]
-    assert [each.description for each in labelled if each.tooltip is None] == []
+    assert [each.description for each in labeled if each.tooltip is None] == []
 
 
 def hovered(name, session):

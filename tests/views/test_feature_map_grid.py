@@ -6,11 +6,11 @@ import traitlets as t
 from fakes import FakeProbe, messages, wiretap
 from PIL import Image
 
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.interventions.disturbance import Disturbance
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR, palette
-from actwidgets.session import Session
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.perturbation import Perturbation
+from actwidgets.images.colormap import FRAME_COLOR, NAN_COLOR, palette
+from actwidgets.session.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 
 
@@ -21,7 +21,7 @@ def _pixels(picture):
 
 
 def _tile(grid, sample, unit):
-    """The colours of one tile, by its place on the page."""
+    """The colors of one tile, by its place on the page."""
     mosaic = grid._mosaic
     row, column = divmod(unit, mosaic.columns)
     top = int(mosaic.row_edges[sample * mosaic.rows_per_sample + row]) + mosaic.margin
@@ -30,25 +30,25 @@ def _tile(grid, sample, unit):
     return picture[top : top + mosaic.tile_height, left : left + mosaic.tile_width]
 
 
-def test_each_tile_has_the_colour_of_its_units_value(session):
+def test_each_tile_has_the_color_of_its_units_value(session):
     session.samples = (3, 6)
     grid = FeatureMapGrid(session)
-    colours = palette("viridis")
+    colors = palette("viridis")
     # values run from 3 (sample 3, unit 0) to 120 (sample 6, unit 19)
     for sample, value in enumerate((3, 6)):
         for unit in (0, 7, 19):
             code = round((value * (unit + 1) - 3) / 117 * 249)
-            assert (_tile(grid, sample, unit)[..., :3] == colours[code]).all()
+            assert (_tile(grid, sample, unit)[..., :3] == colors[code]).all()
 
 
 def test_the_three_scales(session):
     session.sample = 3
-    grid = FeatureMapGrid(session, scaling="per map")
+    grid = FeatureMapGrid(session, normalize="per map")
     assert (_tile(grid, 0, 19)[..., :3] == palette("viridis")[0]).all()  # constant: dark
     assert "own scale" in grid._note.value
-    grid.scaling = "symmetric"
+    grid.normalize = "symmetric"
     assert "from -60 to 60" in grid._note.value
-    grid.scaling = "per layer"
+    grid.normalize = "per layer"
     assert "from 3 to 60" in grid._note.value
 
 
@@ -60,7 +60,7 @@ def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(session, probe)
     sent = [name for name, _ in messages(wires)]
     assert sent.count("Image") == 4  # two marks, and the picture of each
     assert [(name, traits) for name, traits in messages(wires) if name != "Image"] == [
-        ("HTML", ["value"])  # the range that the colours span
+        ("HTML", ["value"])  # the range that the colors span
     ]
     for wire in wires.values():
         wire.sent.clear()
@@ -110,11 +110,11 @@ def test_the_mouse_over_a_map_tells_unit_and_values(session):
 def test_a_click_chooses_the_unit_and_frames_it(session):
     session.samples = (3, 6)
     grid = FeatureMapGrid(session)
-    frame_before = (_pixels(grid._maps)[..., :3] == FRAME_COLOUR).all(axis=-1)
+    frame_before = (_pixels(grid._maps)[..., :3] == FRAME_COLOR).all(axis=-1)
     rows = grid._mosaic.rows_per_sample
     grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", rows, 5))
     assert (session.sample, session.unit) == (6, 5)
-    frame = (_pixels(grid._maps)[..., :3] == FRAME_COLOUR).all(axis=-1)
+    frame = (_pixels(grid._maps)[..., :3] == FRAME_COLOR).all(axis=-1)
     assert frame.any()
     assert not (frame & frame_before).any()
 
@@ -127,7 +127,7 @@ def test_a_click_beside_the_maps_changes_nothing(session):
     assert session.selection == before
 
 
-def test_not_a_number_has_a_colour_of_its_own(data):
+def test_not_a_number_has_a_color_of_its_own(data):
     class Broken(FakeProbe):
         def activations(self, layers, x):
             outputs = {
@@ -137,8 +137,8 @@ def test_not_a_number_has_a_colour_of_its_own(data):
             return outputs
 
     grid = FeatureMapGrid(Session(Broken(), *data, sample=3))
-    assert (_tile(grid, 0, 2)[0, 0, :3] == NAN_COLOUR).all()
-    assert not (_tile(grid, 0, 2)[-1, -1, :3] == NAN_COLOUR).all()
+    assert (_tile(grid, 0, 2)[0, 0, :3] == NAN_COLOR).all()
+    assert not (_tile(grid, 0, 2)[-1, -1, :3] == NAN_COLOR).all()
     grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 0, 2))
     assert "peak 9 at row 0, column 1; 1 values are not a number" in grid._readout.value
 
@@ -183,7 +183,7 @@ def test_a_disturbance_changes_maps_and_inputs_in_one_tick(session, probe):
     session.samples = (3, 6)
     grid = FeatureMapGrid(session)
     wires, probe.calls[:] = wiretap(), []
-    session.disturbance = Disturbance(brightness=0.5)  # by 14.5 of 0..29
+    session.disturbance = Perturbation(brightness=0.5)  # by 14.5 of 0..29
     assert probe.calls == [(("conv",), 2)]
     sent = [name for name, _ in messages(wires)]
     assert sent.count("Image") == 4
@@ -196,7 +196,7 @@ def test_a_disturbance_changes_maps_and_inputs_in_one_tick(session, probe):
     assert set(shown) <= set(levels)  # the pictures as they are disturbed
     for wire in wires.values():
         wire.sent.clear()
-    session.disturbance = Disturbance(brightness=0.5)
+    session.disturbance = Perturbation(brightness=0.5)
     assert messages(wires) == []
 
 
@@ -226,7 +226,7 @@ def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
     assert "8 of 30 samples" in grid._note.value
     grid._on_user_hover(7 * grid._mosaic.rows_per_sample, 0)
     assert "sample 22, unit 0" in grid._readout.value
-    session.disturbance = Disturbance(brightness=0.1)
+    session.disturbance = Perturbation(brightness=0.1)
     assert grid._mosaic.n_samples == 8
     grid.max_samples = 40
     assert "samples" not in grid._note.value
@@ -234,8 +234,8 @@ def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
 
 
 def test_an_option_that_does_not_exist_is_refused(session):
-    with pytest.raises(t.TraitError, match="scaling"):
-        FeatureMapGrid(session, scaling="by eye")
+    with pytest.raises(t.TraitError, match="normalize"):
+        FeatureMapGrid(session, normalize="by eye")
 
 
 # --- sequences and volumes ---------------------------------------------------------------
@@ -271,9 +271,9 @@ def test_a_sequence_is_a_strip_in_which_time_runs_to_the_right(ranks):
     grid = FeatureMapGrid(ranks)
     tile = _tile(grid, 0, 2)[..., :3]
     assert (tile == tile[:1]).all()
-    colours, width = palette("viridis"), tile.shape[1] // 9
+    colors, width = palette("viridis"), tile.shape[1] // 9
     for step in range(9):
-        assert (tile[0, step * width] == colours[round(step / 8 * 249)]).all()
+        assert (tile[0, step * width] == colors[round(step / 8 * 249)]).all()
     assert "time runs to the right" in grid._note.value
     grid._on_user_hover(0, 1)
     assert "unit 1: mean 4, peak 8 at step 8" in grid._readout.value

@@ -6,10 +6,10 @@ from fakes import FakeProbe, messages, wiretap
 from kernel_tiles import Several, tile
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR, palette
 from actwidgets.errors import LayerError
-from actwidgets.session import Session
-from actwidgets.views._controls import note
+from actwidgets.images.colormap import FRAME_COLOR, palette
+from actwidgets.session.session import Session
+from actwidgets.views.controls import note
 from actwidgets.views.kernel_grid import KernelGrid
 
 
@@ -33,14 +33,14 @@ def session(data):
     return Session(WithKernels(), *data)
 
 
-def test_each_kernel_has_the_colour_of_its_weight_on_one_symmetric_scale(session):
+def test_each_kernel_has_the_color_of_its_weight_on_one_symmetric_scale(session):
     grid = KernelGrid(session)
-    colours = palette("blue-red")
+    colors = palette("RdBu_r")
     assert "from -39 to 39" in grid._note.value
     assert "2×3, 6 to 20 channels" in grid._title.value
     for channel, unit in ((0, 1), (3, 1), (3, 19), (1, 7)):
         code = round((10 * channel + unit - 30 + 39) / 78 * 249)
-        assert (tile(grid, channel, unit) == colours[code]).all()
+        assert (tile(grid, channel, unit) == colors[code]).all()
 
 
 def test_channels_and_units_are_shown_in_pages_on_the_same_scale(session):
@@ -62,7 +62,7 @@ def test_a_click_chooses_the_unit_and_it_is_framed(session):
     picture = np.asarray(Image.open(io.BytesIO(grid._picture.image.image.value)).convert("RGB"))
     row, column = divmod(5, mosaic.columns)
     corner = picture[int(mosaic.row_edges[row]), int(mosaic.column_edges[column])]
-    assert tuple(corner) == tuple(FRAME_COLOUR)
+    assert tuple(corner) == tuple(FRAME_COLOR)
 
 
 def test_a_layer_without_kernels_shows_nothing_and_is_no_error(session):
@@ -100,11 +100,11 @@ def test_choosing_a_unit_elsewhere_turns_to_its_page_and_turning_pages_stays(sev
     assert grid.page == 1
     several.sample = 3
     several.refresh()
-    grid.colours = "grey"
+    grid.cmap = "gray"
     assert grid.page == 1
     several.unit = 41
     assert grid.page == 2
-    several.layer = "grey"
+    several.layer = "gray"
     assert (several.unit, grid.page) == (0, 0)
 
 
@@ -138,6 +138,6 @@ def test_what_is_read_under_the_mouse_is_of_the_kernels_on_show(several):
     several.unit = 1
     before = grid._readout.value
     assert "unit 1: " in before
-    several.layer = "grey"
+    several.layer = "gray"
     assert grid._readout.value != before
     assert grid._readout.value in ("&nbsp;", note(grid._tell_cell(0, 1)))

@@ -1,16 +1,16 @@
-"""Kernels by channel, averaged, in colours; of volumes, sequences and dense layers."""
+"""Kernels by channel, averaged, in colors; of volumes, sequences and dense layers."""
 
 import io
 
 import numpy as np
 import pytest
 from fakes import FakeProbe
-from kernel_tiles import Several, pixels, shown, shown_colours, tile
+from kernel_tiles import Several, pixels, shown, shown_colors, tile
 from PIL import Image
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR
-from actwidgets.session import Session
+from actwidgets.core.layers import LayerInfo
+from actwidgets.images.colormap import FRAME_COLOR, NAN_COLOR
+from actwidgets.session.session import Session
 from actwidgets.views.kernel_grid import KernelGrid
 
 
@@ -22,21 +22,21 @@ def several(data):
 def test_the_average_is_one_block_of_means(several):
     grid = KernelGrid(several, mode="average")
     means = several.kernels().mean(axis=2)
-    assert f"mean over 3 input channels; colours from -{np.abs(means).max():.3g}" in (
+    assert f"mean over 3 input channels; colors from -{np.abs(means).max():.3g}" in (
         grid._note.value
     )
     assert not shown(grid._channel_pager)
     found = pixels(grid, 0, 5, (2, 3))
-    assert np.abs(found - shown_colours(grid, means[..., 5])).max() <= 6  # the note is rounded
+    assert np.abs(found - shown_colors(grid, means[..., 5])).max() <= 6  # the note is rounded
     grid._on_user_hover(0, 5)
     assert f"mean over 3 input channels, unit 5: {means[0, 0, 5]:.2f}" in grid._readout.value
 
 
-def test_three_channels_are_colours_with_grey_at_zero_on_one_scale(several):
-    grid = KernelGrid(several, mode="RGB", units_per_page=8, scaling="per map")
+def test_three_channels_are_colors_with_gray_at_zero_on_one_scale(several):
+    grid = KernelGrid(several, mode="RGB", units_per_page=8, normalize="per map")
     kernels = several.kernels()
     reach = np.abs(kernels).max()  # of all units, not of the page
-    assert f"RGB: grey is 0, ±{reach:.3g}<" in grid._note.value
+    assert f"RGB: gray is 0, ±{reach:.3g}<" in grid._note.value
     wanted = ((kernels[..., 5] / reach + 1) * 127.5 + 0.5).astype(int)
     np.testing.assert_array_equal(pixels(grid, 0, 5, (2, 3)), wanted)
     assert not shown(grid._scales)
@@ -47,13 +47,13 @@ def test_three_channels_are_colours_with_grey_at_zero_on_one_scale(several):
     assert f"; blue {blue:.2f} " in grid._readout.value
 
 
-def test_the_chosen_unit_is_framed_in_colours_too(several):
+def test_the_chosen_unit_is_framed_in_colors_too(several):
     grid = KernelGrid(several, mode="RGB")
     grid._on_user_click(0, 3)
     assert several.unit == 3
     picture = np.asarray(Image.open(io.BytesIO(grid._picture.image.image.value)))
     left = int(grid._mosaic.column_edges[3])
-    assert picture[0, left].tolist() == [*FRAME_COLOUR, 255]
+    assert picture[0, left].tolist() == [*FRAME_COLOR, 255]
     assert picture[0, 0, 3] == 0
 
 
@@ -66,14 +66,14 @@ def test_modes_follow_the_layer_and_a_choice_comes_back_where_it_applies(several
     assert grid._modes.options == ("each channel", "average")
     assert grid._modes.value == "each channel"
     assert shown(grid._scales)
-    several.layer = "grey"
+    several.layer = "gray"
     assert not shown(grid._modes)
     several.layer = "pool"
     assert not shown(grid._controls)
-    several.layer = "colour"
+    several.layer = "color"
     assert (grid.mode, grid._modes.value) == ("RGB", "RGB")
     assert shown(grid._controls)
-    assert "RGB: grey" in grid._note.value
+    assert "RGB: gray" in grid._note.value
 
 
 # --- kinds of kernels --------------------------------------------------------------------
@@ -93,10 +93,10 @@ def test_the_slider_goes_through_the_depth_of_a_volume_on_one_scale(several):
     assert grid.depth == 0
     assert grid._note.value == before
     found = pixels(grid, 1, 4, (2, 3))
-    assert np.abs(found - shown_colours(grid, kernels[0, :, :, 1, 4])).max() <= 6
+    assert np.abs(found - shown_colors(grid, kernels[0, :, :, 1, 4])).max() <= 6
     grid._on_user_hover(1, 4)
     assert f"input channel 1, unit 4: {kernels[0, 0, 0, 1, 4]:.2f} " in grid._readout.value
-    several.layer = "colour"
+    several.layer = "color"
     assert not shown(grid._slices)
     grid.depth = 99
     several.layer = "volume"
@@ -110,14 +110,14 @@ def test_sequences_are_strips(several):
     assert "6, 2 to 5 channels" in grid._title.value
     assert "time runs to the right" in grid._note.value
     found = pixels(grid, 1, 2, (1, 6))
-    assert np.abs(found - shown_colours(grid, several.kernels()[:, :, 1, 2])).max() <= 6
+    assert np.abs(found - shown_colors(grid, several.kernels()[:, :, 1, 2])).max() <= 6
 
 
 def test_kernels_that_are_mixed_are_not_units(several):
     several.select(layer="separable", unit=2)
     grid = KernelGrid(several)
     picture = np.asarray(Image.open(io.BytesIO(grid._picture.image.image.value)).convert("RGB"))
-    assert not (picture == FRAME_COLOUR).all(axis=2).any()
+    assert not (picture == FRAME_COLOR).all(axis=2).any()
     assert "6 kernels of one channel" in grid._title.value
     assert "6 of 6 kernels" in grid._unit_pager.words.value
     assert "mixes them into its units" in grid._note.value
@@ -132,10 +132,10 @@ def test_dense_weights_behind_a_flattened_map_have_its_rows_and_columns(several)
     grid = KernelGrid(several)
     weights = several.kernels().reshape(2, 3, 4, 7)
     assert "24 to 7 units" in grid._title.value
-    assert "each unit&#x27;s 24 weights as 2 x 3 x 4; colours from" in grid._note.value
+    assert "each unit&#x27;s 24 weights as 2 x 3 x 4; colors from" in grid._note.value
     assert "4 of 4 input channels" in grid._channel_pager.words.value
     found = pixels(grid, 3, 6, (2, 3))
-    assert np.abs(found - shown_colours(grid, weights[:, :, 3, 6])).max() <= 6
+    assert np.abs(found - shown_colors(grid, weights[:, :, 3, 6])).max() <= 6
     grid.mode = "average"
     assert "as 2 x 3 x 4; mean over 4 input channels; " in grid._note.value
     several.layer = "out"  # its inputs have no places
@@ -158,9 +158,9 @@ def test_dense_weights_of_the_models_input_are_pictures_of_its_size(data):
 
     session = Session(Flat(), *data, layer="hidden")
     grid = KernelGrid(session)
-    assert "each unit&#x27;s 48 weights as 6 x 8; colours" in grid._note.value
+    assert "each unit&#x27;s 48 weights as 6 x 8; colors" in grid._note.value
     wanted = session.kernels()[0, 0].T.reshape(9, 6, 8)[4]
-    assert np.abs(pixels(grid, 0, 4, (6, 8)) - shown_colours(grid, wanted)).max() <= 6
+    assert np.abs(pixels(grid, 0, 4, (6, 8)) - shown_colors(grid, wanted)).max() <= 6
     assert not shown(grid._modes)
     assert not shown(grid._channel_pager)
 
@@ -176,8 +176,8 @@ def test_weights_that_are_not_numbers_are_seen(data):
     grid = KernelGrid(session)
     for mode in ("each channel", "average", "RGB"):
         grid.mode = mode
-        assert (tile(grid, 0, 0) == NAN_COLOUR).all()
-        assert not (tile(grid, 0, 1) == NAN_COLOUR).all(axis=2).any()
+        assert (tile(grid, 0, 0) == NAN_COLOR).all()
+        assert not (tile(grid, 0, 1) == NAN_COLOR).all(axis=2).any()
     grid._on_user_hover(0, 0)
     assert "red nan nan" in grid._readout.value
     assert grid.error == ""

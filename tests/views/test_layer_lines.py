@@ -1,8 +1,7 @@
 import pytest
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.layer_tree import LayerTree
-from actwidgets.views._layer_lines import SPACE, abbreviate, layer_lines
+from actwidgets.core.layers import LayerInfo, LayerTree
+from actwidgets.views.layer_picker import SPACE, abbreviate, layer_lines
 
 
 def _lines(layers, letters=43):

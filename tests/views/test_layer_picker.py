@@ -1,9 +1,8 @@
 from fakes import FakeProbe, messages, wiretap
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.session import Session
-from actwidgets.views._layer_lines import SPACE
-from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.core.layers import LayerInfo
+from actwidgets.session.session import Session
+from actwidgets.views.layer_picker import SPACE, LayerPicker
 
 
 def _names(picker):

@@ -4,10 +4,9 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from traitlets import TraitError
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.session import Session
-from actwidgets.views._layer_lines import SPACE
-from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.core.layers import LayerInfo
+from actwidgets.session.session import Session
+from actwidgets.views.layer_picker import SPACE, LayerPicker
 
 CONV, BLOCK = "backbone/block/conv", "backbone/block"
 

@@ -5,10 +5,10 @@ import pytest
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.pictures.colormaps import FRAME, palette
-from actwidgets.core.representations.cka import cka
-from actwidgets.session import Session
+from actwidgets.core.cka import cka
+from actwidgets.core.layers import LayerInfo
+from actwidgets.images.colormap import FRAME, palette
+from actwidgets.session.session import Session
 from actwidgets.views.layer_similarity import LayerSimilarity
 
 

@@ -5,10 +5,10 @@ import pytest
 from fakes import FakeProbe
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import FRAME, TOP, palette
-from actwidgets.session import Session
-from actwidgets.views._controls import shorten_path, unique_short
-from actwidgets.views.layer_strip import LayerStrip
+from actwidgets.images.colormap import FRAME, TOP, palette
+from actwidgets.session.session import Session
+from actwidgets.views.class_separation import ClassSeparation
+from actwidgets.views.controls import shorten_path, unique_short
 
 
 class _Growing(FakeProbe):
@@ -34,7 +34,7 @@ def _pixels(view):
 
 
 def test_every_layer_has_its_ratio_and_the_best_is_named(session):
-    view = LayerStrip(session)
+    view = ClassSeparation(session)
     profiles = session.profiles(every_layer=True)
     assert view._layers == ("conv", "dense")  # an empty output has nothing to show
     wanted = [profiles.fisher_ratio(name) for name in view._layers]
@@ -45,7 +45,7 @@ def test_every_layer_has_its_ratio_and_the_best_is_named(session):
 
 
 def test_two_classes_can_be_parted(session):
-    view = LayerStrip(session, first=0, second=1)
+    view = ClassSeparation(session, first=0, second=1)
     wanted = session.profiles(every_layer=True).fisher_ratio("dense", (0, 1))
     assert view._strip.words.text.tolist()[3] == f"{wanted:.3g}"
     assert "Fisher&#x27;s ratio of shirt and coat" in view._note.value
@@ -59,21 +59,21 @@ def test_few_samples_a_class_are_told_and_classes_without_any_left_out(data):
         n_classes = 1000
 
     x, _ = data
-    single = LayerStrip(Session(Thousand(), x, np.arange(30) * 33))
+    single = ClassSeparation(Session(Thousand(), x, np.arange(30) * 33))
     assert "not known, as no class has two samples" in single._note.value
     assert "970 of 1,000 classes without samples are left out" in single._note.value
     assert single._strip.words.text.tolist()[1::2] == ["–", "–"]
     missing = tuple(palette("nearness")[TOP + 1])
     assert not (_pixels(single)[..., :3] == missing).all(axis=2).any()
-    pairs = LayerStrip(Session(Thousand(), x, np.arange(30) // 2 * 33))
+    pairs = ClassSeparation(Session(Thousand(), x, np.arange(30) // 2 * 33))
     assert "about 0.93 if they did not differ: too few samples to tell" in pairs._note.value
-    many = LayerStrip(Session(_Growing(), x, np.arange(30) % 3))
+    many = ClassSeparation(Session(_Growing(), x, np.arange(30) % 3))
     assert "about 0.074 if they did not differ" in many._note.value
     assert "too few" not in many._note.value
 
 
 def test_a_click_chooses_the_layer_and_frames_it(session):
-    view = LayerStrip(session)
+    view = ClassSeparation(session)
     frame = tuple(palette("nearness")[FRAME])
     before = (_pixels(view)[..., :3] == frame).all(axis=2)
     view._strip.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
@@ -85,20 +85,20 @@ def test_a_click_chooses_the_layer_and_frames_it(session):
 
 
 def test_moving_the_layer_works_nothing_out_again(session, monkeypatch):
-    view = LayerStrip(session)
+    view = ClassSeparation(session)
     monkeypatch.setattr(type(session.profiles()), "similarity", None)
     session.layer = "dense"
     assert view.error == ""
 
 
 def test_the_mouse_tells_the_ratio(session):
-    view = LayerStrip(session)
+    view = ClassSeparation(session)
     view._strip.cells._handle_custom_msgs(None, _event("hover", "data", 0, 0))
     assert "conv: Fisher&#x27;s ratio" in view._readout.value
 
 
 def test_what_the_mouse_tells_is_worked_out_again_and_goes_as_it_leaves(session):
-    view = LayerStrip(session)
+    view = ClassSeparation(session)
     cells, profiles = view._strip.cells, session.profiles(every_layer=True)
     cells._handle_custom_msgs(None, _event("hover", "data", 0, 1))
     assert f"ratio {profiles.fisher_ratio('dense'):.4g}<" in view._readout.value
@@ -111,7 +111,7 @@ def test_what_the_mouse_tells_is_worked_out_again_and_goes_as_it_leaves(session)
 
 
 def test_without_labels_there_is_nothing_to_show(data):
-    view = LayerStrip(Session(FakeProbe(), data[0]))
+    view = ClassSeparation(Session(FakeProbe(), data[0]))
     assert view.error == ""
     assert "nothing to show: this needs labels" in view._note.value
 

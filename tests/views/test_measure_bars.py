@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from actwidgets.views._measure_bars import ROW_PX, MeasureBars
+from actwidgets.views.unit_importance import ROW_PX, MeasureBars
 
 
 def test_words_stand_in_the_middle_of_their_rows():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.views._metric_curve import MetricCurve
+from actwidgets.views.epoch_slider import MetricCurve
 
 
 @pytest.fixture

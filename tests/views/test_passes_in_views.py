@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.background import reading_of
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.predictions.prediction_pass import STEP
-from actwidgets.session import Session
+from actwidgets.core.ablation import Ablation
+from actwidgets.session.passes import STEP
+from actwidgets.session.session import Session
+from actwidgets.session.tasks import progress_of
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.prediction_table import PredictionTable
@@ -45,7 +45,7 @@ class _Slow(FakeProbe):
 @pytest.fixture
 def session(monkeypatch):
     """Of a model that predicts one batch at once, and the rest when it is let go."""
-    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     x = np.zeros((N_SAMPLES, 6, 8, 1), np.float32)
     session = Session(_Slow(), x, np.zeros(N_SAMPLES, int), class_names=("a", "b", "c"))
     yield session
@@ -86,7 +86,7 @@ def test_what_others_finish_is_no_longer_said_to_be_cancelled(kind, session):
 def test_what_another_view_finishes_is_told_to_those_that_wait_for_it(session, monkeypatch):
     view = ConfusionMatrix(session)
     assert (session.reading, "so far" in view._note.value) == (None, True)
-    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 10.0)
+    monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 10.0)
     PredictionTable(session)
     session._probe.go.set()
     session.wait()
@@ -123,7 +123,7 @@ def test_views_may_be_closed_in_the_middle_of_a_pass(session):
 def test_after_a_refresh_nothing_is_cancelled(session, monkeypatch):
     view = ConfusionMatrix(session)
     session.cancel()
-    monkeypatch.setattr("actwidgets.session_predictions.AT_ONCE_S", 10.0)
+    monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 10.0)
     session.refresh()
     assert session.reading is None
     assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
@@ -135,7 +135,7 @@ def test_a_pass_for_ablations_that_are_gone_is_left(session):
     view = ConfusionMatrix(session)
     session.ablations = off = (Ablation("dense", (0,)),)
     assert "so far" in view._note.value
-    session._report(reading_of(session._numbers.prediction_pass(off)))  # as the reader does
+    session._report(progress_of(session._numbers.prediction_pass(off)))  # as the reader does
     assert "Cancel" in _told(view)
     session.ablations = ()
     assert _told(view) == ""
@@ -168,7 +168,7 @@ def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(sessi
         other.start(), other.join()
 
     monkeypatch.setattr(view._progress, "show", show)
-    view.normalised = "row"
+    view.normalized = "row"
     assert free == [False]
 
 

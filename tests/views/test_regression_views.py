@@ -7,11 +7,11 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
 from actwidgets.app import explore
-from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import DataError, ShapeError
-from actwidgets.session import Session
-from actwidgets.views._value_lines import output_note
+from actwidgets.session.session import Session
 from actwidgets.views.attribution_map import AttributionMap
+from actwidgets.views.charts import output_note
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.input_lab import InputLab
@@ -20,7 +20,7 @@ from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.top_samples import TopSamples
 from actwidgets.views.unit_ablation import UnitAblation
 from actwidgets.views.unit_box_plot import UnitBoxPlot
-from actwidgets.views.unit_list import UnitList
+from actwidgets.views.unit_table import UnitTable
 
 
 class Regression(FakeProbe):
@@ -138,7 +138,7 @@ def test_views_of_units_need_no_labels(x, y):
     assert top.error == ""
     assert top._rows.tolist() == [29, 28, 27, 26]  # the value of unit 2 is thrice the row
     assert top._values.tolist() == [87, 84, 81, 78]
-    found = UnitList(session)
+    found = UnitTable(session)
     assert "needs" not in found._note.value
     assert found.error == ""
     with pytest.raises(DataError, match="class profiles need labels; this session was given"):

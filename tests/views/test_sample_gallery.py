@@ -3,9 +3,9 @@ import pytest
 from fakes import FakeProbe, keep_moving
 from PIL import ImageFont
 
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.session import Session
-from actwidgets.views._style import RIGHT, WRONG
+from actwidgets.core.ablation import Ablation
+from actwidgets.session.session import Session
+from actwidgets.views.controls import RIGHT, WRONG
 from actwidgets.views.sample_gallery import SampleGallery
 
 
@@ -19,7 +19,7 @@ def _words(gallery):
     return list(zip(words.text.tolist(), words.colors, strict=True))
 
 
-def test_right_and_wrong_differ_by_sign_words_and_colour(session):
+def test_right_and_wrong_differ_by_sign_words_and_color(session):
     # sample 1 is predicted 1, a coat, and is one; sample 2 is predicted 2, a bag, but is a shirt
     words = _words(SampleGallery(session))
     assert words[2:4] == [("✓ coat", RIGHT), ("", RIGHT)]

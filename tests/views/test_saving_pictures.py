@@ -6,12 +6,12 @@ import numpy as np
 import pytest
 
 import actwidgets as aw
-from actwidgets import session_attributions
 from actwidgets.app import Workbench
-from actwidgets.background import BackgroundReader
-from actwidgets.core.training.turns import Turns
 from actwidgets.errors import DataError
 from actwidgets.export.animation import frames_of
+from actwidgets.session import attributions
+from actwidgets.session.tasks import TaskQueue
+from actwidgets.training.step_gate import StepGate
 
 LONG_S = 60  # what would hang is told by then
 
@@ -20,14 +20,14 @@ LONG_S = 60  # what would hang is told by then
 def gate(monkeypatch):
     """Nothing is made in the background before it is set."""
     gate = threading.Event()
-    step = BackgroundReader._step
+    step = TaskQueue._step
 
     def wait_and_step(self, current):
         assert gate.wait(2 * LONG_S)
         return step(self, current)
 
-    monkeypatch.setattr(BackgroundReader, "_step", wait_and_step)
-    monkeypatch.setattr(session_attributions, "AT_ONCE_S", 0.0)
+    monkeypatch.setattr(TaskQueue, "_step", wait_and_step)
+    monkeypatch.setattr(attributions, "AT_ONCE_S", 0.0)
     yield gate
     gate.set()
 
@@ -96,7 +96,7 @@ def test_an_observer_saves_what_there_is(session, gate, tmp_path):
 
 
 def test_amid_a_training_it_saves_what_there_is(probe, data, tmp_path):
-    probe.turns = Turns()
+    probe.turns = StepGate()
     session = aw.Session(probe, *data)
     probe.turns.begin_training(lambda: True)
     view = aw.EmbeddingScatter(session)
@@ -111,7 +111,7 @@ def test_amid_a_training_it_saves_what_there_is(probe, data, tmp_path):
 
 
 def test_a_training_that_begins_meanwhile_ends_the_waiting(probe, data, gate, tmp_path):
-    probe.turns, begun = Turns(), threading.Event()
+    probe.turns, begun = StepGate(), threading.Event()
     session = aw.Session(probe, *data)
     view = aw.EmbeddingScatter(session)
     wait = session.embeddings.wait

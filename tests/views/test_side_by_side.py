@@ -6,11 +6,11 @@ from fakes import FakeProbe
 from recorded_training import MemoryRecording
 
 import actwidgets as aw
-from actwidgets.comparison import PAGES, Comparison
 from actwidgets.export.figure import figure_of
-from actwidgets.recording.recorded_session import RecordedSession
-from actwidgets.session import Session
-from actwidgets.views._exemplar_sheet import CELL_PX
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.session import Session
+from actwidgets.views.comparison import PAGES, Comparison
+from actwidgets.views.matrix import CELL_PX
 
 ROOM_PX = 982  # of a cell's output in a JupyterLab of 1,150 pixels
 CLASSES = tuple(f"a class {place}" for place in range(10))

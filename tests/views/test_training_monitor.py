@@ -3,18 +3,18 @@ import pytest
 from fakes import messages, wiretap
 
 import actwidgets as aw
-from actwidgets.core.training.allowance import Allowance
-from actwidgets.core.training.listener import Moment
-from actwidgets.core.training.turns import Turns
 from actwidgets.errors import DataError, ModelError
-from actwidgets.session import Session
-from actwidgets.views._training_watch import FIRST_WINDOW_S, LONGEST_WINDOW_S
+from actwidgets.session.session import Session
+from actwidgets.training.events import TrainingMoment
+from actwidgets.training.step_gate import StepGate
+from actwidgets.training.time_budget import TimeBudget
+from actwidgets.views.training_monitor import FIRST_WINDOW_S, LONGEST_WINDOW_S
 
 
 @pytest.fixture
 def trained(probe, data):
     """A session whose model is said to be in training, by this thread."""
-    probe.turns = Turns()
+    probe.turns = StepGate()
     probe.turns.begin_training(lambda: True)
     yield Session(probe, *data, class_names=("shirt", "coat", "bag"))
     probe.turns.end_training()
@@ -23,18 +23,18 @@ def trained(probe, data):
 @pytest.fixture
 def monitor(trained, monkeypatch):
     """Which may take all the time it wants, and draws when the others are refreshed."""
-    monkeypatch.setattr(Allowance, "can_afford", lambda *_: True)
-    monkeypatch.setattr("actwidgets.views._training_watch.CURVES_EVERY_S", float("inf"))
+    monkeypatch.setattr(TimeBudget, "can_afford", lambda *_: True)
+    monkeypatch.setattr("actwidgets.views.training_monitor.CURVES_EVERY_S", float("inf"))
     return aw.TrainingMonitor(trained, share=1.0, every="batch")
 
 
 def train(monitor, n_steps=3, **metrics):
     watch = monitor._watch
-    watch.begins(Moment(n_epochs=2, n_steps=n_steps))
+    watch.begins(TrainingMoment(n_epochs=2, n_steps=n_steps))
     for step in range(1, n_steps + 1):
         told = {"loss": 1 / step, "accuracy": step / 9} | metrics
-        watch.after_step(Moment(0, step, 2, n_steps, step, told))
-    watch.after_epoch(Moment(1, n_steps, 2, n_steps, 0, told | {"val_loss": 0.4}))
+        watch.after_step(TrainingMoment(0, step, 2, n_steps, step, told))
+    watch.after_epoch(TrainingMoment(1, n_steps, 2, n_steps, 0, told | {"val_loss": 0.4}))
     return watch
 
 
@@ -50,7 +50,7 @@ def test_curves_grow_while_it_trains(monitor):
     np.testing.assert_allclose(monitor.loss.by_step.y, [1, 1 / 2, 1 / 3])
     np.testing.assert_allclose(monitor.loss.by_step.x, [1 / 3, 2 / 3, 1])
     assert "epoch 1 of 2 · batch 3 of 3" in monitor._status.value
-    watch.ends(Moment(1, 3))
+    watch.ends(TrainingMoment(1, 3))
     np.testing.assert_array_equal(monitor.loss.validation.y, [0.4])
     assert not monitor.other.validation.visible
     assert "val_loss 0.4" in monitor._status.value
@@ -60,9 +60,9 @@ def test_curves_grow_while_it_trains(monitor):
 
 def test_a_second_training_says_where_it_stands_among_all(monitor):
     watch = train(monitor)
-    watch.ends(Moment(1, 3, 2))
+    watch.ends(TrainingMoment(1, 3, 2))
     assert "in all" not in monitor._status.value
-    train(monitor).ends(Moment(1, 3, 2))
+    train(monitor).ends(TrainingMoment(1, 3, 2))
     assert "finished: epoch 1 of 2 (2 in all)" in monitor._status.value
 
 
@@ -75,7 +75,7 @@ def test_other_views_are_refreshed_at_the_interval(monitor, trained):
     revision = trained.revision
     watch = train(monitor)
     assert trained.revision == revision + 3  # once a batch, and not for the epoch's end
-    watch.ends(Moment(2, 6))
+    watch.ends(TrainingMoment(2, 6))
     assert trained.revision == revision + 4
 
 
@@ -83,15 +83,15 @@ def test_what_costs_too_much_of_the_time_is_left_out_and_drawn_at_the_end(traine
     monitor = aw.TrainingMonitor(trained, share=0.001, every="batch")
     watch = monitor._watch
     revision = trained.revision
-    watch.begins(Moment())
+    watch.begins(TrainingMoment())
     watch._for_views.add(100.0)
     watch._for_curves.add(100.0)
     watch._drawn_s = 0.0
     for step in range(1, 50):
-        watch.after_step(Moment(0, step, None, None, step, {"loss": 1.0}))
+        watch.after_step(TrainingMoment(0, step, None, None, step, {"loss": 1.0}))
     assert trained.revision == revision
     assert not monitor.loss.by_step.visible
-    watch.ends(Moment(1, 50))
+    watch.ends(TrainingMoment(1, 50))
     assert trained.revision == revision + 1
     assert len(monitor.loss.by_step.y) == 49
 
@@ -105,7 +105,7 @@ def test_paused_it_draws_nothing_and_gathers_on(monitor, trained):
     assert not monitor.loss.by_step.visible
     monitor._pause.value = False
     assert monitor.loss.by_step.visible
-    watch.ends(Moment(2, 6))
+    watch.ends(TrainingMoment(2, 6))
 
 
 def test_a_click_on_stop_ends_the_training(monitor):
@@ -120,7 +120,7 @@ def test_a_click_on_stop_ends_the_training(monitor):
     monitor._stop.click()
     monitor.stop()
     assert (monitor.state, monitor.callback.stopped) == ("stopping", 1)
-    watch.ends(Moment(1, 3))
+    watch.ends(TrainingMoment(1, 3))
     assert monitor.state == "stopped"
 
 
@@ -142,7 +142,7 @@ def test_another_view_that_fails_is_its_own_concern(monitor, trained, probe):
     assert "nothing finite" in grid.error
     assert monitor.error == ""
     probe.fails_on = ()
-    watch.ends(Moment(2, 6))
+    watch.ends(TrainingMoment(2, 6))
     assert grid.error == ""
 
 
@@ -152,7 +152,7 @@ def test_a_failure_to_draw_is_told_and_the_curves_go_on(monitor, monkeypatch):
         broken.setattr(monitor.loss, "show", lambda *_: 1 / 0)
         watch = train(monitor)
         assert "division by zero" in monitor.error
-    watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": 0.1}))
+    watch.after_step(TrainingMoment(1, 4, 2, 3, 1, {"loss": 0.1}))
     assert monitor.error == ""
     assert monitor.loss.by_step.y[-1] == 0.1
 
@@ -173,7 +173,7 @@ def test_a_metric_can_be_chosen(monitor):
 
 def test_loss_that_is_not_a_number_leaves_a_gap(monitor):
     watch = train(monitor)
-    watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": float("nan"), "accuracy": 0.1}))
+    watch.after_step(TrainingMoment(1, 4, 2, 3, 1, {"loss": float("nan"), "accuracy": 0.1}))
     assert np.isnan(monitor.loss.by_step.y[-1])
     assert "loss nan" in monitor._status.value
 
@@ -201,7 +201,7 @@ def test_a_model_that_cannot_be_trained_is_refused_by_name(session):
 def test_a_frame_sends_one_message_per_line(monitor):
     watch = train(monitor)
     wires = wiretap()
-    watch.after_step(Moment(1, 4, 2, 3, 1, {"loss": 0.3, "accuracy": 0.6}))
+    watch.after_step(TrainingMoment(1, 4, 2, 3, 1, {"loss": 0.3, "accuracy": 0.6}))
     sent = [names for kind, names in messages(wires) if kind == "Lines"]
     assert 4 <= len(sent) <= 6  # two figures of three lines
     assert all(names in (["x", "y"], ["visible", "x", "y"]) for names in sent)
@@ -255,7 +255,7 @@ def test_no_window_for_passes_is_opened_before_it_is_earned(trained, monkeypatch
     watch, waits = aw.TrainingMonitor(trained)._watch, []
     monkeypatch.setattr(Session, "is_reading", True)
     monkeypatch.setattr(Session, "wait", lambda _session, within_s: waits.append(within_s))
-    watch.begins(Moment())
+    watch.begins(TrainingMoment())
     watch._for_views.share = 0.0
     watch._read_on()
     assert waits == []

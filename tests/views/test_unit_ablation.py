@@ -7,11 +7,10 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
-from actwidgets.core.interventions.ablation import Ablation
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.session import Session
-from actwidgets.views._unit_tiles import FOCUS, OFF, ON, TILE_PX
-from actwidgets.views.unit_ablation import UnitAblation
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.layers import LayerInfo
+from actwidgets.session.session import Session
+from actwidgets.views.unit_ablation import FOCUS, OFF, ON, TILE_PX, UnitAblation
 
 NAMES = ("<b>shirt", "coat", "bag")
 

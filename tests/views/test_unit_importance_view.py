@@ -7,11 +7,11 @@ import pytest
 from fakes import messages, open_widgets, wiretap
 from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
-from actwidgets import session_importance
-from actwidgets.core.importance.importance_pass import ImportancePass
-from actwidgets.core.layer_info import LayerInfo
+from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import DataError
-from actwidgets.session import Session
+from actwidgets.session import importance
+from actwidgets.session.importance import ImportancePass
+from actwidgets.session.session import Session
 from actwidgets.views.unit_importance import OLD, UnitImportance
 
 NAMES = ("<b>shirt", "coat")
@@ -19,9 +19,7 @@ NAMES = ("<b>shirt", "coat")
 
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch):
-    monkeypatch.setattr(
-        session_importance, "ImportancePass", functools.partial(ImportancePass, n_trees=25)
-    )
+    monkeypatch.setattr(importance, "ImportancePass", functools.partial(ImportancePass, n_trees=25))
 
 
 @pytest.fixture

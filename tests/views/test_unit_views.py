@@ -7,12 +7,13 @@ import pytest
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR
-from actwidgets.core.receptive_field import AxisField, ReceptiveField
-from actwidgets.session import Reading, Session
+from actwidgets.core.layers import AxisField, ReceptiveField
+from actwidgets.images.colormap import FRAME_COLOR
+from actwidgets.session.session import Session
+from actwidgets.session.tasks import Progress
 from actwidgets.views.top_samples import TopSamples
 from actwidgets.views.unit_box_plot import UnitBoxPlot
-from actwidgets.views.unit_list import UnitList
+from actwidgets.views.unit_table import UnitTable
 
 NAMES = ("<b>shirt", "coat", "bag")
 
@@ -159,7 +160,7 @@ def test_what_the_unit_sees_is_framed(session):
     session.select(layer="conv", unit=0)
     assert "framed: the 3 x 3 pixels that it sees there" in view._note.value
     picture = np.asarray(Image.open(io.BytesIO(view._sheet.image.image.value)).convert("RGB"))
-    framed = (picture[:70, 70:140] == FRAME_COLOUR).all(axis=2)  # the second: not in focus
+    framed = (picture[:70, 70:140] == FRAME_COLOR).all(axis=2)  # the second: not in focus
     rows, columns = np.nonzero(framed)
     # Pictures are 6x8, enlarged seven times, in the middle of 60x60 with a margin of 5: the
     # pixels of rows 3 to 5 and columns 5 to 7, which the line of two pixels goes around.
@@ -169,7 +170,7 @@ def test_what_the_unit_sees_is_framed(session):
     assert not framed[top : top + 21, left : left + 21].any(), "what it points at is hidden"
     assert framed.sum() == 25**2 - 21**2
     whole = np.asarray(Image.open(io.BytesIO(view.png(scale=2))).convert("RGB"))
-    assert (whole == FRAME_COLOUR).all(axis=2).sum() >= 15 * 4 * (25**2 - 21**2)
+    assert (whole == FRAME_COLOR).all(axis=2).sum() >= 15 * 4 * (25**2 - 21**2)
 
 
 def test_a_unit_that_does_the_same_on_all_says_so(session):
@@ -181,7 +182,7 @@ def test_a_unit_that_does_the_same_on_all_says_so(session):
 
 
 def test_each_finding_has_its_evidence_and_chooses_its_unit(session):
-    view = UnitList(session)
+    view = UnitTable(session)
     lines = [line.replace("\u00a0", " ").strip() for line in view._list.options]
     assert lines == [
         "0  dead: above 0 on none of 30 samples; it fires on <10.00%",
@@ -205,7 +206,7 @@ def test_a_unit_with_two_findings_may_be_chosen_by_either(data):
             return found
 
     session = Session(Both(), *data, class_names=NAMES, layer="dense")
-    view = UnitList(session)
+    view = UnitTable(session)
     last = len(view._list.options) - 1
     view._list.index = last
     assert (session.unit, view._list.index) == (2, last)
@@ -223,18 +224,18 @@ def test_no_more_than_200_lines(data):
 
     session = Session(Silent(), *data, class_names=NAMES)
     session.layer = "dense"
-    view = UnitList(session)
+    view = UnitTable(session)
     assert len(view._list.options) == 200
     assert "300 dead, 0 always active, 0 selective of 300 units, the first 200" in view._note.value
 
 
 def test_the_threshold_decides_what_is_dead(session):
-    view = UnitList(session)
+    view = UnitTable(session)
     session.threshold = 100.0
     assert "5 dead, 0 always active, 0 selective" in view._note.value
 
 
-@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])
+@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitTable])
 def test_only_what_tells_classes_apart_needs_labels_and_all_need_an_output(kind, data):
     view = kind(Session(_Probe(), data[0]))
     assert view.error == ""
@@ -244,7 +245,7 @@ def test_only_what_tells_classes_apart_needs_labels_and_all_need_an_output(kind,
     assert "its output is empty" in empty._note.value
 
 
-@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])
+@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitTable])
 def test_a_partial_picture_says_so_and_is_completed(kind):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
@@ -252,7 +253,7 @@ def test_a_partial_picture_says_so_and_is_completed(kind):
     session._reader.read = lambda *_, **__: None  # as if the rest took its time
     view = kind(session)
     assert "64 of 1,000 samples so far" in view._note.value
-    session._report(Reading("profiles", ("dense",), 128, 1000, seconds=2.0))
+    session._report(Progress("profiles", ("dense",), 128, 1000, seconds=2.0))
     assert view._progress.layout.display is None
     del session._reader.read
     session.refresh()
@@ -262,7 +263,7 @@ def test_a_partial_picture_says_so_and_is_completed(kind):
     assert view._progress.layout.display == "none"
 
 
-@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitList])
+@pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitTable])
 def test_closing_gives_every_widget_back_and_stops_watching(kind, session):
     before = set(open_widgets())
     view = kind(session)
@@ -270,5 +271,5 @@ def test_closing_gives_every_widget_back_and_stops_watching(kind, session):
     view.close(), view.close()
     assert set(open_widgets()) == before
     session.layer = "dense"
-    session._report(Reading("profiles", ("dense",), 30, 30, seconds=1.0))
+    session._report(Progress("profiles", ("dense",), 30, 30, seconds=1.0))
     assert view.error == ""

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from fakes import messages, open_widgets, wiretap
 
-from actwidgets.core.training.histogram import histogram
-from actwidgets.session import Session
+from actwidgets.core.histograms import histogram
+from actwidgets.session.session import Session
 from actwidgets.views.weight_histogram import ROWS_UP_TO, WeightHistogram
 
 

@@ -2,9 +2,8 @@
 
 import numpy as np
 
-from actwidgets.core.attributions.attributing import attributing, finished
-from actwidgets.core.attributions.methods import method_named
-from actwidgets.core.attributions.points import Points
+from actwidgets.core.attribution.base import Inputs
+from actwidgets.core.attribution.registry import attribution_steps, finished, method_named
 
 
 class NumpySlice:
@@ -58,12 +57,12 @@ class NumpySlice:
 
 def points_of(*arrays, others=()):
     names = tuple(f"input_{place}" for place in range(len(arrays)))
-    return Points(tuple(np.asarray(each, np.float64) for each in arrays), names, tuple(others))
+    return Inputs(tuple(np.asarray(each, np.float64) for each in arrays), names, tuple(others))
 
 
 def attributed(slice_, points, method, target=0, **options):
     wanted = method_named(method)
-    return finished(attributing(slice_, points, wanted, target, options))
+    return finished(attribution_steps(slice_, points, wanted, target, options))
 
 
 def begun(slice_, points, method, target=0, **options):

@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from actwidgets.core.attributions.model_slice import score_of
-from actwidgets.core.attributions.points import Points
+from actwidgets.core.attribution.base import Inputs, score_of
 
 
 class LinearSlice:
@@ -16,7 +15,7 @@ class LinearSlice:
         self.n_targets = left.shape[1]
 
     def points(self, *arrays):
-        return Points(arrays, ("x", "z")[: len(arrays)])
+        return Inputs(arrays, ("x", "z")[: len(arrays)])
 
     def scores(self, points, output=None):
         scores = points.arrays[0] @ self.left + self.bias

@@ -4,10 +4,14 @@ import numpy as np
 import pytest
 from pooled_slice import LinearSlice
 
-from actwidgets.core.attributions.attributing import attributing, finished
-from actwidgets.core.attributions.attribution import Found
-from actwidgets.core.attributions.method import Method, Option
-from actwidgets.core.attributions.methods import METHODS, attribution_methods, method_named
+from actwidgets.core.attribution.base import Method, MethodResult, Option
+from actwidgets.core.attribution.registry import (
+    METHODS,
+    attribution_methods,
+    attribution_steps,
+    finished,
+    method_named,
+)
 from actwidgets.errors import DataError, ShapeError
 
 LEFT = np.array([[1.0, -2.0, 0.0], [0.5, 3.0, 1.0]])
@@ -19,7 +23,7 @@ Z = np.array([[1.0], [0.0], [-1.0], [2.0]])
 def attributed(method="gradient", arrays=(X,), slice_=None, target=None, **options):
     slice_ = slice_ or LinearSlice(LEFT, RIGHT if len(arrays) > 1 else None)
     method = method if isinstance(method, Method) else method_named(method)
-    return finished(attributing(slice_, slice_.points(*arrays), method, target, options))
+    return finished(attribution_steps(slice_, slice_.points(*arrays), method, target, options))
 
 
 def test_the_gradient_of_a_linear_model_is_its_weights():
@@ -93,7 +97,7 @@ def test_a_method_or_an_option_that_there_is_not_is_refused():
 def test_options_are_told_with_those_by_default():
     def run(slice_, points, target, *, steps, seed):
         yield 0, 1
-        return Found(points.arrays, np.zeros(len(points)), gap=np.arange(4), note="Done.")
+        return MethodResult(points.arrays, np.zeros(len(points)), gap=np.arange(4), note="Done.")
 
     method = Method("own", "Own", run, "", "", options=(Option("steps", 5), Option("seed", 0)))
     found = attributed(method, target=0, steps=7)

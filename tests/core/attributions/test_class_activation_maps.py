@@ -4,24 +4,22 @@ import numpy as np
 import pytest
 from pooled_slice import PooledSlice
 
-from actwidgets.core.attributions.attributing import attributing, finished
-from actwidgets.core.attributions.grad_cam_plus_plus import unit_weights
-from actwidgets.core.attributions.methods import method_named
-from actwidgets.core.attributions.points import Points
-from actwidgets.core.attributions.upsampling import upsampled
+from actwidgets.core.attribution.base import Inputs
+from actwidgets.core.attribution.cam import unit_weights, upsampled
+from actwidgets.core.attribution.registry import attribution_steps, finished, method_named
 from actwidgets.errors import DataError, LayerError
 
 RNG = np.random.default_rng(5)
 X = RNG.normal(size=(3, 4, 6, 2))
 MIX = RNG.normal(size=(2, 5))
 WEIGHTS = RNG.normal(size=(5, 3))
-POINTS = Points((X,), ("x",))
+POINTS = Inputs((X,), ("x",))
 N_POSITIONS = 2 * 3
 
 
 def attributed(method, slice_=None, points=POINTS, target=None, **options):
     slice_ = slice_ or PooledSlice(MIX, WEIGHTS)
-    return finished(attributing(slice_, points, method_named(method), target, options))
+    return finished(attribution_steps(slice_, points, method_named(method), target, options))
 
 
 def test_grad_cam_of_pooled_maps_is_cam_over_the_number_of_positions():
@@ -146,7 +144,7 @@ def test_a_number_of_units_that_cannot_be_is_refused(max_units):
 
 def test_score_cam_tells_how_far_it_is_before_each_batch():
     slice_ = PooledSlice(MIX, WEIGHTS, batch_size=4)
-    steps = attributing(slice_, POINTS, method_named("score_cam"))
+    steps = attribution_steps(slice_, POINTS, method_named("score_cam"))
     told = [*steps]
     telling = (np.ptp(slice_.maps(POINTS), axis=(1, 2)) > 0).sum()
     n_batches = -(-telling // 4)
@@ -181,11 +179,11 @@ def test_guided_grad_cam_is_the_guided_gradient_times_the_map():
 
 # --- over which inputs -------------------------------------------------------------------
 
-GREY = RNG.normal(size=(3, 8, 12))
+GRAY = RNG.normal(size=(3, 8, 12))
 TURNED = RNG.normal(size=(3, 2, 12, 8))
 FACTS = RNG.normal(size=(3, 7))
-SEVERAL = Points((X, FACTS, GREY, TURNED), ("x", "facts", "grey", "turned"))
-AXES = {"x": (1, 2), "grey": (1, 2), "turned": (3, 2)}  # of the last, columns come before rows
+SEVERAL = Inputs((X, FACTS, GRAY, TURNED), ("x", "facts", "gray", "turned"))
+AXES = {"x": (1, 2), "gray": (1, 2), "turned": (3, 2)}  # of the last, columns come before rows
 
 
 @pytest.mark.parametrize("method", ["grad_cam", "score_cam"])
@@ -193,16 +191,16 @@ def test_there_is_a_map_for_each_input_that_it_lies_over(method):
     found = attributed(method, PooledSlice(MIX, WEIGHTS, axes=AXES), SEVERAL, target=0).values
     assert {name: each.shape for name, each in found.items()} == {
         "x": (3, 4, 6),
-        "grey": (3, 8, 12),
+        "gray": (3, 8, 12),
         "turned": (3, 12, 8),
     }
-    np.testing.assert_allclose(found["turned"], found["grey"].swapaxes(1, 2), rtol=1e-5)
+    np.testing.assert_allclose(found["turned"], found["gray"].swapaxes(1, 2), rtol=1e-5)
 
 
 def test_a_product_has_the_axes_of_each_input():
     slice_ = _Guided(MIX, WEIGHTS, axes=AXES)
     found = attributed("guided_grad_cam", slice_, SEVERAL, target=0).values
-    assert [*found] == ["x", "grey", "turned"]
+    assert [*found] == ["x", "gray", "turned"]
     plain = attributed("grad_cam", slice_, SEVERAL, target=0).values
     np.testing.assert_allclose(found["turned"], np.stack([plain["turned"]] * 2, axis=1))
 
@@ -220,7 +218,7 @@ def test_score_cam_hides_every_input_that_the_map_lies_over_and_no_other():
     assert not any(blank.arrays[place].any() for place in (0, 2, 3))
     np.testing.assert_array_equal(blank.arrays[1], FACTS)
     assert masked.arrays[1][0].tolist() == FACTS[0].tolist()
-    share = masked.arrays[2][0] / GREY[0]
+    share = masked.arrays[2][0] / GRAY[0]
     assert (share.min(), share.max()) == (0, pytest.approx(1))
     np.testing.assert_allclose(masked.arrays[3][0, 1] / TURNED[0, 1], share.T, atol=1e-12)
 
@@ -271,7 +269,7 @@ def test_its_own_maps_can_still_be_had():
 def test_a_map_that_is_not_a_number_stays_none_and_is_told():
     x = X.copy()
     x[1, 0, 0, 0] = np.nan
-    points = Points((x,), ("x",))
+    points = Inputs((x,), ("x",))
     for method in ("grad_cam", "grad_cam_plus_plus", "score_cam"):
         found = attributed(method, points=points, target=0, upsample=False)
         assert np.isnan(found.values[1, 0, 0])
@@ -301,6 +299,6 @@ def test_halves_are_added_up_in_single_precision():
 
 def test_score_cam_tells_of_samples_in_which_every_map_is_flat():
     flat = np.concatenate([np.ones_like(X[:1]), X[1:]])
-    found = attributed("score_cam", points=Points((flat,), ("x",)))
+    found = attributed("score_cam", points=Inputs((flat,), ("x",)))
     assert not found.values[0].any()
     assert "For 1 of 3 samples every map of the layer is the same at all places" in found.note

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy_slices import NumpySlice, linear, points_of
 
-from actwidgets.core.attributions.attributing import finished
-from actwidgets.core.attributions.faithfulness import Faithfulness, faithfulness
+from actwidgets.core.attribution.evaluation import Faithfulness, faithfulness
+from actwidgets.core.attribution.registry import finished
 from actwidgets.errors import DataError, ShapeError
 
 WORTH = np.array([3.0, -1.0, 2.0, 0.5])
@@ -170,7 +170,7 @@ def test_progress_is_told_before_every_batch():
     [
         ({"kind": "removal"}, 'kind must be "deletion" or "insertion"; got \'removal\''),
         ({"steps": 0}, "steps must be a whole number of at least 1; got 0"),
-        ({"fill": "grey"}, "fill must be a number, .* got 'grey'"),
+        ({"fill": "gray"}, "fill must be a number, .* got 'gray'"),
     ],
 )
 def test_settings_that_cannot_be_are_refused_before_anything_runs(options, words):

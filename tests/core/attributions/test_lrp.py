@@ -3,10 +3,9 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.attributions.attributing import attributing, finished
-from actwidgets.core.attributions.lrp import METHOD
-from actwidgets.core.attributions.lrp_rules import RULES, LrpRules
-from actwidgets.core.attributions.points import Points
+from actwidgets.core.attribution.base import RULES, Inputs, LrpRules
+from actwidgets.core.attribution.lrp import LRP
+from actwidgets.core.attribution.registry import attribution_steps, finished
 from actwidgets.errors import DataError
 
 
@@ -25,12 +24,12 @@ class _TwoInputs:
         return 1 + first.sum(axis=(1, 2)) + second.sum(axis=1), (first, second)
 
 
-POINTS = Points((np.ones((2, 2, 3)), np.full((2, 4), 0.5)), ("image", "numbers"))
+POINTS = Inputs((np.ones((2, 2, 3)), np.full((2, 4), 0.5)), ("image", "numbers"))
 TARGET = np.array([2, 0])
 
 
 def _lrp(slice_, **options):
-    return finished(attributing(slice_, POINTS, METHOD, TARGET, options))
+    return finished(attribution_steps(slice_, POINTS, LRP, TARGET, options))
 
 
 def test_the_gap_is_what_the_values_of_all_inputs_lack_of_the_score():
@@ -43,12 +42,12 @@ def test_the_gap_is_what_the_values_of_all_inputs_lack_of_the_score():
 
 def test_the_gap_is_summed_in_double_precision():
     slice_ = _TwoInputs()
-    many = Points(
+    many = Inputs(
         (np.full((1, 1, 2**14 + 1), 1e4, np.float32), np.zeros((1, 1), np.float32)), ("a", "b")
     )
     many.arrays[0][0, 0, 0] = 1e-2
     slice_.relevance = lambda points, target, rules: (np.zeros(1), points.arrays)
-    found = finished(attributing(slice_, many, METHOD, np.array([0]), {}))
+    found = finished(attribution_steps(slice_, many, LRP, np.array([0]), {}))
     np.testing.assert_allclose(found.gap, [2**14 * 1e4 + 1e-2], rtol=1e-12)
 
 
@@ -63,7 +62,7 @@ def test_settings_become_rules():
 
 
 def test_each_rule_is_offered_and_the_default_first():
-    (option,) = (each for each in METHOD.options if each.name == "rule")
+    (option,) = (each for each in LRP.options if each.name == "rule")
     assert option.choices == RULES
     assert option.default == RULES[0]
 

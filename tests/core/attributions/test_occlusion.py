@@ -6,9 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy_slices import NumpySlice, attributed, begun, linear, points_of
 
-from actwidgets.core.attributions.attributing import attributing
-from actwidgets.core.attributions.methods import method_named
-from actwidgets.core.attributions.patches import patches_of
+from actwidgets.core.attribution.occlusion import patches_of
+from actwidgets.core.attribution.registry import attribution_steps, method_named
 from actwidgets.errors import DataError, ShapeError
 
 
@@ -188,7 +187,7 @@ def test_the_batch_size_changes_nothing(batch_size):
 
 def test_progress_is_told_before_every_batch():
     slice_, points, _ = linear((4,), n_samples=3, batch_size=4)
-    way = attributing(slice_, points, method_named("occlusion"), 0, {"patch": 2, "stride": 2})
+    way = attribution_steps(slice_, points, method_named("occlusion"), 0, {"patch": 2, "stride": 2})
     assert list(way) == [(0, 9), (4, 9), (8, 9)]
 
 

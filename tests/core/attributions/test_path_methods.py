@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy_slices import NumpySlice, attributed, begun, linear, points_of
 
-from actwidgets.core.attributions.attributing import attributing
-from actwidgets.core.attributions.methods import method_named
+from actwidgets.core.attribution.registry import attribution_steps, method_named
 from actwidgets.errors import DataError, ShapeError
 
 SHAPES = st.lists(st.integers(1, 4), min_size=1, max_size=3).map(tuple)
@@ -267,7 +266,7 @@ def test_the_batch_size_changes_nothing(method, batch_size):
 @pytest.mark.parametrize("method", ["integrated_gradients", "interior_gradients"])
 def test_progress_is_told_before_every_batch(method):
     slice_, points, _ = linear(n_samples=3, batch_size=4)
-    way = attributing(slice_, points, method_named(method), 0, {"steps": 2})
+    way = attribution_steps(slice_, points, method_named(method), 0, {"steps": 2})
     assert list(way) == [(0, 12), (4, 12), (8, 12)]
 
 
@@ -284,7 +283,7 @@ def test_progress_is_told_before_every_batch(method):
             "at least steps, which is 64",
         ),
         ("integrated_gradients", {"tolerance": -0.1}, "tolerance must be .* of at least 0"),
-        ("integrated_gradients", {"baseline": "grey"}, '"mean" or "blur" or an array; got \'grey'),
+        ("integrated_gradients", {"baseline": "gray"}, '"mean" or "blur" or an array; got \'gray'),
         ("integrated_gradients", {"baseline": np.nan}, "baseline must be a finite number; got nan"),
         ("integrated_gradients", {"baseline": [[[np.inf] * 3] * 6] * 4}, "finite numbers only"),
         ("integrated_gradients", {"baseline": {"x": 0}}, "one entry for each of input_0; got x"),

@@ -1,4 +1,4 @@
-"""The randomisation check, on a model of which it is known what its weights do to the map."""
+"""The randomization check, on a model of which it is known what its weights do to the map."""
 
 import numpy as np
 import pytest
@@ -6,17 +6,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy_slices import NumpySlice, linear, points_of
 
-from actwidgets.core.attributions.attributing import finished
-from actwidgets.core.attributions.map_similarity import map_similarity
-from actwidgets.core.attributions.methods import method_named
-from actwidgets.core.attributions.randomisation import RandomisationCheck, randomising
+from actwidgets.core.attribution.evaluation import (
+    RandomizationCheck,
+    map_similarity,
+    randomization_steps,
+)
+from actwidgets.core.attribution.registry import finished, method_named
 from actwidgets.errors import DataError, ModelError
 
 SHAPE = (12, 12, 2)
 
 
 class RandomSlice(NumpySlice):
-    """Each layer that is randomised draws the weights anew; `kept` of them stay."""
+    """Each layer that is randomized draws the weights anew; `kept` of them stay."""
 
     fixed = ()
 
@@ -29,7 +31,7 @@ class RandomSlice(NumpySlice):
         self.told.append("reset")
         self._weights = [self._trained]
 
-    def randomise(self, layer):
+    def randomize(self, layer):
         self.told.append(layer)
         drawn = np.random.default_rng(len(self.told)).normal(size=self._trained.shape)
         self._weights = [self._kept * self._trained + (1 - self._kept) * drawn]
@@ -38,7 +40,7 @@ class RandomSlice(NumpySlice):
 def _checked(kept, method="gradient", **options):
     slice_, points, weights = linear(SHAPE)
     random = RandomSlice(weights, kept=kept)
-    found = finished(randomising(slice_, random, points, method_named(method), **options))
+    found = finished(randomization_steps(slice_, random, points, method_named(method), **options))
     return found, random
 
 
@@ -64,11 +66,11 @@ def test_layers_whose_weights_stay_are_named_and_refused_where_there_are_no_othe
     slice_, points, weights = linear(SHAPE)
     random = RandomSlice(weights)
     random.fixed = ("layer 'saved' (TFSMLayer)",)
-    found = finished(randomising(slice_, random, points, method_named("gradient")))
+    found = finished(randomization_steps(slice_, random, points, method_named("gradient")))
     assert "layer 'saved' (TFSMLayer) cannot be exchanged: they stayed" in found.sentence
     random.stages = ()
     with pytest.raises(ModelError, match=r"the weights of layer 'saved' .* cannot be exchanged"):
-        finished(randomising(slice_, random, points, method_named("gradient")))
+        finished(randomization_steps(slice_, random, points, method_named("gradient")))
 
 
 def test_a_map_that_stays_as_it_was_is_insensitive_and_the_sentence_says_so():
@@ -76,28 +78,30 @@ def test_a_map_that_stays_as_it_was_is_insensitive_and_the_sentence_says_so():
     assert 0.9 < found.similarity[1].mean() < 0.995
     assert found.insensitive
     assert "'top' the map hardly changes (similarity 0.9" in found.sentence
-    assert "it shows the input more than what the model has learnt" in found.sentence
+    assert "it shows the input more than what the model has learned" in found.sentence
 
 
 def test_it_is_the_layer_nearest_to_the_output_that_tells():
     similarity = np.array([[1.0, 1], [0.2, 0.3], [0.9, 0.9]])
-    assert not RandomisationCheck("m", ("", "top", "low"), similarity, np.zeros(2)).insensitive
+    assert not RandomizationCheck("m", ("", "top", "low"), similarity, np.zeros(2)).insensitive
     similarity[1] = 0.8, np.nan
-    assert RandomisationCheck("m", ("", "top", "low"), similarity, np.zeros(2)).insensitive
+    assert RandomizationCheck("m", ("", "top", "low"), similarity, np.zeros(2)).insensitive
     similarity[1] = np.nan
-    unknown = RandomisationCheck("m", ("", "top", "low"), similarity, np.zeros(2))
+    unknown = RandomizationCheck("m", ("", "top", "low"), similarity, np.zeros(2))
     assert not unknown.insensitive
     assert "cannot be compared" in unknown.sentence
 
 
 def test_the_class_stays_that_of_the_model():
     slice_, points, weights = linear(SHAPE, n_targets=6)
-    found = finished(randomising(slice_, RandomSlice(weights), points, method_named("gradient")))
+    found = finished(
+        randomization_steps(slice_, RandomSlice(weights), points, method_named("gradient"))
+    )
     np.testing.assert_array_equal(found.target, slice_.scores(points).argmax(axis=1))
     # With the classes that the random model would predict, stage 0 would not be 1 for all.
     opposite = RandomSlice(weights)
     opposite.scores = lambda points, output=None: -NumpySlice.scores(opposite, points, output)
-    again = finished(randomising(slice_, opposite, points, method_named("gradient")))
+    again = finished(randomization_steps(slice_, opposite, points, method_named("gradient")))
     np.testing.assert_array_equal(again.similarity[0], 1)
 
 
@@ -110,23 +114,25 @@ def test_the_uppermost_layers_alone_may_be_checked():
 
 def test_progress_runs_over_all_stages():
     slice_, points, weights = linear(SHAPE)
-    steps = randomising(slice_, RandomSlice(weights), points, method_named("gradient"))
+    steps = randomization_steps(slice_, RandomSlice(weights), points, method_named("gradient"))
     assert list(steps) == [(0, 4), (1, 4), (2, 4), (3, 4)]
 
 
 def test_a_model_without_weights_is_refused():
     slice_, points, weights = linear(SHAPE)
     with pytest.raises(ModelError, match="no layer of this model has a matrix of weights"):
-        next(randomising(slice_, RandomSlice(weights, ()), points, method_named("gradient")))
+        next(
+            randomization_steps(slice_, RandomSlice(weights, ()), points, method_named("gradient"))
+        )
 
 
 def test_several_inputs_are_compared_one_by_one():
     weights = [np.random.default_rng(place).normal(size=(2, 9)) for place in range(2)]
     slice_, random = NumpySlice(*weights), NumpySlice(*weights)
     random.stages, random.fixed, random.reset = ("half",), (), lambda: None
-    random.randomise = lambda layer: random._weights.__setitem__(0, weights[0][:, ::-1] ** 2)
+    random.randomize = lambda layer: random._weights.__setitem__(0, weights[0][:, ::-1] ** 2)
     points = points_of(np.ones((3, 9)), np.ones((3, 9)))
-    found = finished(randomising(slice_, random, points, method_named("gradient"), 0))
+    found = finished(randomization_steps(slice_, random, points, method_named("gradient"), 0))
     one = map_similarity(weights[0][:1], weights[0][:1, ::-1] ** 2, 1)
     np.testing.assert_allclose(found.similarity[1], (one[0] + 1) / 2)
 

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy_slices import NumpySlice, attributed, begun, linear, points_of
 
-from actwidgets.core.attributions.attributing import attributing
-from actwidgets.core.attributions.methods import method_named
+from actwidgets.core.attribution.registry import attribution_steps, method_named
 from actwidgets.errors import DataError
 
 BOTH = pytest.mark.parametrize("method", ["smooth_grad", "guided_smooth_grad"])
@@ -114,7 +113,7 @@ def test_inputs_have_noise_of_their_own():
 
 def test_progress_is_told_before_every_batch():
     slice_, points, _ = linear(n_samples=3, batch_size=4)
-    way = attributing(slice_, points, method_named("smooth_grad"), 0, {"n_samples": 2})
+    way = attribution_steps(slice_, points, method_named("smooth_grad"), 0, {"n_samples": 2})
     assert list(way) == [(0, 9), (4, 9), (8, 9)]
 
 

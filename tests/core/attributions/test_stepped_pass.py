@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from actwidgets.core.attributions.stepped_pass import SteppedPass
+from actwidgets.session.attributions import SteppedPass
 
 
 def _counting(n_pieces, result="all", begun=None):

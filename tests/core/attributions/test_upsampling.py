@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.attributions.upsampling import interpolation, upsampled
+from actwidgets.core.attribution.cam import interpolation, upsampled
 from actwidgets.errors import ShapeError
 
 

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.embeddings.alignment import align, motion_onto, principal_plane
-from actwidgets.core.embeddings.embedding import Embedding, pca
+from actwidgets.core.embedding import Embedding, align, pca, principal_plane, procrustes
 from actwidgets.errors import DataError
 
 
@@ -28,7 +27,7 @@ def test_a_picture_that_was_turned_mirrored_and_moved_comes_back(seed):
 def test_a_motion_keeps_all_distances(seed):
     generator = np.random.default_rng(seed)
     one, other = (picture(generator.normal(0, 3, (15, 2))) for _ in range(2))
-    moved = motion_onto(one, other).moved(one)
+    moved = procrustes(one, other).moved(one)
     np.testing.assert_allclose(distances(moved.points), distances(one.points), atol=1e-4)
 
 

@@ -2,28 +2,30 @@ import numpy as np
 import pytest
 from real_data import require_data
 
-from actwidgets.core.embeddings.alignment import align
-from actwidgets.core.embeddings.embedding import (
+from actwidgets.core.embedding import (
     Embedding,
+    align,
+    coarsening,
     even_rows,
     finite_rows,
+    input_features,
+    namer,
     pca,
     two_features,
 )
-from actwidgets.core.embeddings.input_features import coarsening, input_features, namer
-from actwidgets.core.embeddings.point_colours import (
+from actwidgets.errors import DataError, ShapeError
+from actwidgets.views.point_cloud import (
     by_class,
     by_outcome,
     by_value,
     class_palette,
     most_frequent,
 )
-from actwidgets.errors import DataError, ShapeError
 
 
 def _svd_scores(values):
-    centred = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
+    centered = values.astype(np.float64) - values.mean(axis=0, dtype=np.float64)
+    left, singular, _ = np.linalg.svd(centered, full_matrices=False)
     return left[:, :2] * singular[:2], singular**2 / (singular**2).sum()
 
 
@@ -172,7 +174,7 @@ def test_pixels_are_called_by_row_and_column():
     assert namer((5,))(3) == "number 3"
 
 
-def test_ten_classes_have_ten_colours_that_every_reader_tells_apart():
+def test_ten_classes_have_ten_colors_that_every_reader_tells_apart():
     palette = class_palette(10)
     for lacking in (np.eye(3), *_DICHROMACIES):
         seen = _oklab(palette / 255, lacking)
@@ -180,7 +182,7 @@ def test_ten_classes_have_ten_colours_that_every_reader_tells_apart():
         assert distances.min() > 0.1  # of Tableau's ten 0.007
 
 
-def test_colours_follow_class_outcome_and_value():
+def test_colors_follow_class_outcome_and_value():
     assert by_class(np.array([0, 1003]), 2000).codes.tolist() == [0, 1003 - 4 * 250]
     assert len(class_palette(2000)) == 250
     outcome = by_outcome(np.array([1, 2, 0]), np.array([1, 0, 0]))
@@ -223,8 +225,8 @@ _DICHROMACIES = (
 )
 
 
-def _oklab(colours, lacking):
-    light = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+def _oklab(colors, lacking):
+    light = np.where(colors <= 0.04045, colors / 12.92, ((colors + 0.055) / 1.055) ** 2.4)
     cones = np.array(
         [
             [0.4122214708, 0.5363325363, 0.0514459929],

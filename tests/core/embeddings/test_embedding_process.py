@@ -9,11 +9,11 @@ import psutil
 import pytest
 
 import actwidgets
-from actwidgets.core.embeddings import embedding_process
-from actwidgets.core.embeddings.embedding_pass import EmbeddingPass, GatheringPass
-from actwidgets.core.embeddings.embedding_process import EmbeddingProcess
-from actwidgets.core.embeddings.layout import Layout
+from actwidgets.core import embedding_process
+from actwidgets.core.embedding import Layout
+from actwidgets.core.embedding_process import EmbeddingProcess
 from actwidgets.errors import DataError
+from actwidgets.session.embeddings import EmbeddingPass, GatheringPass
 
 LIMIT_S = 120
 
@@ -21,8 +21,8 @@ LIMIT_S = 120
 @pytest.fixture(scope="module")
 def clusters():
     random = np.random.default_rng(0)
-    centres = random.normal(size=(3, 8)) * 20
-    values = centres[np.arange(90) % 3] + random.normal(size=(90, 8))
+    centers = random.normal(size=(3, 8)) * 20
+    values = centers[np.arange(90) % 3] + random.normal(size=(90, 8))
     return values.astype(np.float32)
 
 
@@ -48,8 +48,8 @@ def test_the_same_seed_gives_the_same_picture_and_clusters_stay_apart(clusters):
     found = [_made(_pass(clusters, Layout("tsne", perplexity=10))) for _ in range(2)]
     np.testing.assert_array_equal(found[0].points, found[1].points)
     points = found[0].points
-    centres = np.array([points[kind::3].mean(axis=0) for kind in range(3)])
-    nearest = np.linalg.norm(points[:, None] - centres, axis=2).argmin(axis=1)
+    centers = np.array([points[kind::3].mean(axis=0) for kind in range(3)])
+    nearest = np.linalg.norm(points[:, None] - centers, axis=2).argmin(axis=1)
     np.testing.assert_array_equal(nearest, np.arange(90) % 3)
     assert "KL divergence" in found[0].note
     assert "perplexity 10" in found[0].note
@@ -74,7 +74,7 @@ def test_fewer_points_than_the_perplexity_allows_lower_it(clusters):
 
 
 @pytest.mark.parametrize("n_points", [1, 2, 3])
-def test_too_few_points_for_neighbours_show_their_components(clusters, n_points):
+def test_too_few_points_for_neighbors_show_their_components(clusters, n_points):
     found = _made(_pass(clusters[:n_points], Layout("tsne")))
     assert found.points.shape == (n_points, 2)
     wanted = "all samples are alike" if n_points == 1 else "too few for t-SNE"
@@ -140,7 +140,7 @@ def test_the_script_that_lays_points_out_is_not_run_again(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import numpy as np\n"
-        "from actwidgets.core.embeddings.embedding_process import EmbeddingProcess\n"
+        "from actwidgets.core.embedding_process import EmbeddingProcess\n"
         "print('trained')\n"
         "x = np.random.default_rng(0).normal(size=(20, 4)).astype('f4')\n"
         "process = EmbeddingProcess('tsne', x, seed=0, perplexity=3.0)\n"
@@ -201,7 +201,7 @@ def test_the_process_ends_with_its_parent(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, signal, numpy as np\n"
-        "from actwidgets.core.embeddings.embedding_process import EmbeddingProcess\n"
+        "from actwidgets.core.embedding_process import EmbeddingProcess\n"
         "x = np.random.default_rng(0).normal(size=(5000, 40)).astype('f4')\n"
         "process = EmbeddingProcess('tsne', x, seed=0, perplexity=30.0)\n"
         "print(process.pid, flush=True)\n"

@@ -7,13 +7,12 @@ from real_data import require_data, require_model
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_selection import mutual_info_classif
 
-from actwidgets.core import probes
-from actwidgets.core.importance.bar_ends import bar_ends
-from actwidgets.core.importance.importance_measures import GrowingForest, mutual_information
-from actwidgets.core.importance.importance_pass import ImportancePass
-from actwidgets.core.importance.unit_importance import MEASURES
-from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core.accumulators import summarize
+from actwidgets.core.unit_importance import MEASURES, GrowingForest, mutual_information
 from actwidgets.errors import DataError, ModelError, ShapeError
+from actwidgets.probe import base
+from actwidgets.session.importance import ImportancePass
+from actwidgets.views.unit_importance import bar_ends
 
 
 def _pass(x, labels, *, probe=None, **options):
@@ -22,11 +21,11 @@ def _pass(x, labels, *, probe=None, **options):
     probe = probe or PlantedProbe()
 
     def predict(edit, rows):
-        return probes.edited(probe, {"<units>": edit}).predictions(x[rows])
+        return base.edited(probe, {"<units>": edit}).predictions(x[rows])
 
     options = {"predict": predict, "n_trees": 25} | options
     return ImportancePass(
-        "<units>", x.shape[-1], lambda rows: summarise(x[rows]), labels, **options
+        "<units>", x.shape[-1], lambda rows: summarize(x[rows]), labels, **options
     )
 
 
@@ -95,9 +94,9 @@ def test_a_unit_that_is_never_above_0_is_not_dead():
     wanted = ImportancePass(
         "<units>",
         x.shape[1],
-        lambda rows: summarise(maps[rows]),
+        lambda rows: summarize(maps[rows]),
         labels,
-        lambda edit, rows: probes.edited(probe, {"<units>": edit}).predictions(x[rows]),
+        lambda edit, rows: base.edited(probe, {"<units>": edit}).predictions(x[rows]),
         n_trees=25,
     )
     while not wanted.complete:

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.interventions.ablation import Ablation, edit_of
+from actwidgets.core.ablation import Ablation, edit_of
 from actwidgets.errors import DataError, SelectionError, ShapeError
 
 

@@ -3,16 +3,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from actwidgets.core.pictures.attribution_pictures import (
+from actwidgets.images.colormap import FRAME_COLOR, NAN_COLOR
+from actwidgets.images.heatmap import (
     as_planes,
-    colour_limits,
+    color_limits,
     map_on_picture,
     of_one_size,
     overlay,
     shrunk,
     tile_sheet,
 )
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR, NAN_COLOUR
 
 RANDOM = np.random.default_rng(0)
 
@@ -46,7 +46,7 @@ def test_axes_that_are_no_position_are_summed_over(shape, picture, channels, sum
     np.testing.assert_allclose(found, sums.reshape(2, *wanted), rtol=1e-5)
 
 
-def test_vectors_of_colours_are_summed_at_each_place():
+def test_vectors_of_colors_are_summed_at_each_place():
     values = _values(24)
     found = as_planes(values, (3, 4), "signed")
     np.testing.assert_allclose(found, values.reshape(2, 3, 4, 2).sum(axis=-1))
@@ -84,30 +84,30 @@ def test_rows_of_places_are_high_enough_to_be_seen():
     assert found.shape == (1, 1, 3)
 
 
-def test_colours_end_where_all_but_the_outliers_lie():
+def test_colors_end_where_all_but_the_outliers_lie():
     planes = np.zeros((2, 10, 100))
     planes[0] = np.linspace(-1, 1, 1000).reshape(10, 100)
     planes[0, 0, 0] = 1000
     planes[1, 5, 5] = -3  # nearly all are 0: the largest counts
-    np.testing.assert_allclose(colour_limits(planes, shared=False), [0.99, 3], atol=0.01)
-    assert len(set(colour_limits(planes, shared=True))) == 1
+    np.testing.assert_allclose(color_limits(planes, shared=False), [0.99, 3], atol=0.01)
+    assert len(set(color_limits(planes, shared=True))) == 1
 
 
 @pytest.mark.parametrize("value", [0.0, np.nan, np.inf])
-def test_colours_of_nothing_have_an_end_too(value):
-    np.testing.assert_array_equal(colour_limits(np.full((2, 3, 3), value), shared=False), [1, 1])
+def test_colors_of_nothing_have_an_end_too(value):
+    np.testing.assert_array_equal(color_limits(np.full((2, 3, 3), value), shared=False), [1, 1])
 
 
 def test_of_no_planes_there_are_no_ends():
-    assert colour_limits(np.zeros((0, 3, 3)), shared=True).shape == (0,)
+    assert color_limits(np.zeros((0, 3, 3)), shared=True).shape == (0,)
 
 
-GREY = np.full((1, 1, 3, 3), 90, np.uint8)
+GRAY = np.full((1, 1, 3, 3), 90, np.uint8)
 PLANE = np.array([[[0.0, 1.0, -1.0]]])
 
 
-def test_half_opaque_colours_cover_by_the_size_of_the_value():
-    found = overlay(GREY, PLANE, np.ones(1), opacity=0.5)[0, 0].astype(int)
+def test_half_opaque_colors_cover_by_the_size_of_the_value():
+    found = overlay(GRAY, PLANE, np.ones(1), opacity=0.5)[0, 0].astype(int)
     np.testing.assert_array_equal(found[0], [90, 90, 90])
     alone = overlay(None, PLANE, np.ones(1))[0, 0].astype(int)
     np.testing.assert_array_equal(found[1:], alone[1:])
@@ -117,30 +117,30 @@ def test_half_opaque_colours_cover_by_the_size_of_the_value():
 
 @pytest.mark.parametrize(("opacity", "share"), [(0.0, 0.0), (0.25, 0.5), (0.75, 1.0), (1.0, 1.0)])
 def test_opacity_goes_from_the_picture_to_the_plane(opacity, share):
-    found = overlay(GREY, PLANE, np.ones(1), opacity=opacity)[0, 0].astype(int)
+    found = overlay(GRAY, PLANE, np.ones(1), opacity=opacity)[0, 0].astype(int)
     alone = overlay(None, PLANE, np.ones(1))[0, 0].astype(int)
     np.testing.assert_allclose(found[1], 90 + share * (alone[1] - 90), atol=1)
     of_zero = max(0.0, 2 * opacity - 1)
     np.testing.assert_allclose(found[0], 90 + of_zero * (alone[0] - 90), atol=1)
 
 
-def test_beyond_the_limit_colours_are_those_of_the_limit():
+def test_beyond_the_limit_colors_are_those_of_the_limit():
     plane = np.array([[[5.0, 2.0, -np.inf, -2.0]]])
     found = overlay(None, plane, np.full(1, 2.0))[0, 0]
     np.testing.assert_array_equal(found[0], found[1])
     np.testing.assert_array_equal(found[2], found[3])
 
 
-def test_what_is_not_a_number_has_a_colour_of_its_own():
+def test_what_is_not_a_number_has_a_color_of_its_own():
     plane = np.array([[[np.nan, 1.0, 0.0]]])
     for opacity in (0.0, 0.5, 1.0):
-        found = overlay(GREY, plane, np.ones(1), opacity=opacity)
-        np.testing.assert_array_equal(found[0, 0, 0], NAN_COLOUR)
-        assert tuple(found[0, 0, 2]) != tuple(NAN_COLOUR)
+        found = overlay(GRAY, plane, np.ones(1), opacity=opacity)
+        np.testing.assert_array_equal(found[0, 0, 0], NAN_COLOR)
+        assert tuple(found[0, 0, 2]) != tuple(NAN_COLOR)
 
 
-def test_absolute_colours_are_dark_at_zero_whatever_the_sign():
-    found = overlay(None, np.array([[[0.0, 1.0]]]), np.ones(1), colouring="absolute")[0, 0]
+def test_absolute_colors_are_dark_at_zero_whatever_the_sign():
+    found = overlay(None, np.array([[[0.0, 1.0]]]), np.ones(1), coloring="absolute")[0, 0]
     assert found[0].sum() < 60 < found[1].sum()
 
 
@@ -154,7 +154,7 @@ def test_coarse_planes_are_spread_over_the_picture():
     assert (found[2:, 3:, 2] > 0).all()
 
 
-def test_colours_become_grey_by_their_luminance():
+def test_colors_become_gray_by_their_luminance():
     green = np.zeros((1, 1, 1, 3), np.uint8)
     green[..., 1] = 255
     found = overlay(green, np.zeros((1, 1, 1)), np.ones(1))[0, 0, 0]
@@ -196,7 +196,7 @@ def test_the_sheet_holds_each_tile_at_its_place_and_a_frame_about_one():
         top, left = (place // 2) * height + 3, (place % 2) * width + 18
         tile = found[top : top + 64, left : left + 64]
         assert (tile == [value, value, value, 255]).all()
-    assert (found[3, width + 16] == [*FRAME_COLOUR, 255]).all()
+    assert (found[3, width + 16] == [*FRAME_COLOR, 255]).all()
     assert (found[1 : 3 + 64 + 2, width + 16 : width + 18, 3] == 255).all()
     assert not found[:, :18].any()  # between the tiles it is transparent
     assert not found[height:, width:].any()

@@ -4,31 +4,33 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import (
-    FRAME_COLOUR,
+from actwidgets.errors import DataError, ShapeError
+from actwidgets.images.colormap import (
+    FRAME_COLOR,
     GAP,
     NAMES,
     NAN,
-    NAN_COLOUR,
+    NAN_COLOR,
     TOP,
+    ValueRange,
+    color_codes,
     palette,
+    value_range,
 )
-from actwidgets.core.pictures.colour_codes import ValueRange, colour_codes, value_range
-from actwidgets.core.pictures.images import ContactSheet, fit, palette_png, to_rgb
-from actwidgets.errors import DataError, ShapeError
+from actwidgets.images.encode import ContactSheet, fit, palette_png, to_rgb
 
 MAPS = np.array([[[[0.0, 10.0], [4.0, 10.0]], [[8.0, 10.0], [2.0, 10.0]]]], np.float32)
 
 
 def test_one_scale_for_all_maps():
-    codes = colour_codes(MAPS, value_range(MAPS, "per layer"))
+    codes = color_codes(MAPS, value_range(MAPS, "per layer"))
     assert codes[0, :, :, 0].tolist() == [[0, 100], [199, 50]]
     assert (codes[..., 1] == TOP).all()
 
 
 def test_a_scale_for_each_map_makes_a_constant_map_dark():
     span = value_range(MAPS, "per map")
-    codes = colour_codes(MAPS, span)
+    codes = color_codes(MAPS, span)
     assert codes[0, :, :, 0].tolist() == [[0, 125], [TOP, 62]]
     assert (codes[..., 1] == 0).all()
     assert str(span) == "each map on its own scale"
@@ -38,23 +40,23 @@ def test_a_symmetric_scale_puts_zero_in_the_middle():
     maps = np.array([-2.0, 0.0, 1.0]).reshape(1, 1, 3, 1)
     span = value_range(maps, "symmetric")
     assert (span.low, span.high) == (-2, 2)
-    assert colour_codes(maps, span).ravel().tolist() == [0, 125, 187]
+    assert color_codes(maps, span).ravel().tolist() == [0, 125, 187]
 
 
 @pytest.mark.parametrize("lost", [np.nan, np.inf, -np.inf])
-@pytest.mark.parametrize("scaling", ["per layer", "per map", "symmetric"])
-def test_what_is_not_finite_has_a_code_of_its_own_and_moves_no_scale(lost, scaling):
+@pytest.mark.parametrize("normalize", ["per layer", "per map", "symmetric"])
+def test_what_is_not_finite_has_a_code_of_its_own_and_moves_no_scale(lost, normalize):
     maps = MAPS.copy()
     maps[0, 0, 0, 1] = lost
-    codes = colour_codes(maps, value_range(maps, scaling))
+    codes = color_codes(maps, value_range(maps, normalize))
     assert codes[0, 0, 0, 1] == NAN
-    wanted = colour_codes(MAPS, value_range(MAPS, scaling))
+    wanted = color_codes(MAPS, value_range(MAPS, normalize))
     np.testing.assert_array_equal(np.delete(codes.ravel(), 1), np.delete(wanted.ravel(), 1))
 
 
 def test_nothing_but_nan_is_no_error():
     maps = np.full((1, 2, 2, 1), np.nan)
-    assert (colour_codes(maps, value_range(maps, "per map")) == NAN).all()
+    assert (color_codes(maps, value_range(maps, "per map")) == NAN).all()
     assert value_range(maps, "per layer") == ValueRange(0, 0)
 
 
@@ -65,21 +67,21 @@ def test_an_unknown_scale_is_refused():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_palette_has_the_same_meanings_in_every_map(name):
-    colours = palette(name)
-    assert colours.shape == (256, 3)
-    assert tuple(colours[NAN]) == NAN_COLOUR
-    assert len({tuple(colour) for colour in colours[: TOP + 1]}) > 200
+    colors = palette(name)
+    assert colors.shape == (256, 3)
+    assert tuple(colors[NAN]) == NAN_COLOR
+    assert len({tuple(color) for color in colors[: TOP + 1]}) > 200
     with pytest.raises(ValueError, match="read-only"):
-        colours[0] = 1
+        colors[0] = 1
 
 
-def test_the_ends_of_the_grey_map_are_black_and_white():
-    assert palette("grey")[[0, TOP]].tolist() == [[0, 0, 0], [255, 255, 255]]
+def test_the_ends_of_the_gray_map_are_black_and_white():
+    assert palette("gray")[[0, TOP]].tolist() == [[0, 0, 0], [255, 255, 255]]
     with pytest.raises(DataError, match="there are viridis"):
         palette("jet")
 
 
-def test_the_png_has_the_palettes_colours_and_nothing_in_the_gaps():
+def test_the_png_has_the_palettes_colors_and_nothing_in_the_gaps():
     codes = np.array([[0, 100, TOP], [NAN, GAP, 7]], np.uint8)
     png = palette_png(codes, palette("viridis"))
     pixels = np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
@@ -99,7 +101,7 @@ def test_the_png_has_the_palettes_colours_and_nothing_in_the_gaps():
         ((2, 5), (2, 1, 5, 3)),
     ],
 )
-def test_samples_of_every_kind_become_colours(shape, wanted):
+def test_samples_of_every_kind_become_colors(shape, wanted):
     assert to_rgb(np.zeros(shape), 0, 1).shape == wanted
 
 
@@ -123,7 +125,7 @@ def test_a_contact_sheet_frames_what_is_chosen_and_leaves_places_empty():
     pixels = sheet.compose([picture, None], [2, 0])
     assert pixels.shape == (30, 36, 4)
     assert (pixels[4:14, 4:14, :3] == 9).all()
-    assert tuple(pixels[1, 1]) == (*FRAME_COLOUR, 255)
+    assert tuple(pixels[1, 1]) == (*FRAME_COLOR, 255)
     assert not pixels[:, 18:].any()
 
 

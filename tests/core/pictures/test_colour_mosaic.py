@@ -1,33 +1,32 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR
-from actwidgets.core.pictures.colour_mosaic import colour_mosaic
-from actwidgets.core.pictures.mosaic import Mosaic
 from actwidgets.errors import ShapeError
+from actwidgets.images.colormap import FRAME_COLOR
+from actwidgets.images.tile_grid import Mosaic, color_mosaic
 
 
-def test_tiles_have_their_colours_and_what_lies_between_is_transparent():
+def test_tiles_have_their_colors_and_what_lies_between_is_transparent():
     mosaic = Mosaic(n_samples=1, n_units=3, tile_height=2, tile_width=3, columns=2)
-    colours = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3, 3) + 200
-    picture = colour_mosaic(mosaic, colours)
+    colors = np.arange(2 * 3 * 3 * 3, dtype=np.uint8).reshape(1, 2, 3, 3, 3) + 200
+    picture = color_mosaic(mosaic, colors)
     assert picture.shape == (mosaic.height, mosaic.width, 4)
-    np.testing.assert_array_equal(picture[1:3, 6:9, :3], colours[0, :, :, 1])
-    np.testing.assert_array_equal(picture[5:7, 1:4, :3], colours[0, :, :, 2])
-    assert (picture[..., 3] == 255).sum() == 3 * 6  # codes of gap and frame are colours here
+    np.testing.assert_array_equal(picture[1:3, 6:9, :3], colors[0, :, :, 1])
+    np.testing.assert_array_equal(picture[5:7, 1:4, :3], colors[0, :, :, 2])
+    assert (picture[..., 3] == 255).sum() == 3 * 6  # codes of gap and frame are colors here
     assert not picture[picture[..., 3] == 0].any()
 
 
 def test_the_frame_lies_around_the_tile():
     mosaic = Mosaic(n_samples=1, n_units=2, tile_height=1, tile_width=1, columns=2)
-    picture = colour_mosaic(mosaic, np.full((1, 1, 1, 2, 3), 255, np.uint8), framed=1)
+    picture = color_mosaic(mosaic, np.full((1, 1, 1, 2, 3), 255, np.uint8), framed=1)
     assert picture[1, 4].tolist() == [255, 255, 255, 255]
     box = picture[:, 3:].reshape(-1, 4).tolist()
-    assert box.count([*FRAME_COLOUR, 255]) == 8
+    assert box.count([*FRAME_COLOR, 255]) == 8
     assert not picture[0, :3].any()
 
 
-def test_colours_of_another_grid_are_refused():
+def test_colors_of_another_grid_are_refused():
     mosaic = Mosaic(n_samples=1, n_units=2, tile_height=1, tile_width=1, columns=2)
     with pytest.raises(ShapeError, match="takes codes of shape"):
-        colour_mosaic(mosaic, np.zeros((1, 1, 1, 3, 3), np.uint8))
+        color_mosaic(mosaic, np.zeros((1, 1, 1, 3, 3), np.uint8))

@@ -1,7 +1,7 @@
 import pytest
 
-from actwidgets.core.layer_info import LayerInfo
-from actwidgets.core.pictures.dense_inputs import dense_input_shape
+from actwidgets.core.layers import LayerInfo
+from actwidgets.images.kernels import dense_input_shape
 
 
 def _layers(*lines):
@@ -21,8 +21,8 @@ FLAT = ("flatten", "Flatten", 96)
 def test_flattened_pictures_have_rows_columns_and_channels():
     flat = ("flatten", "Flatten", 784)
     assert _shape(784, flat, DENSE, picture=(28, 28)) == (28, 28, 1)
-    colour = ("flatten", "Flatten", 3072)
-    assert _shape(3072, colour, DENSE, picture=(32, 32)) == (32, 32, 3)
+    color = ("flatten", "Flatten", 3072)
+    assert _shape(3072, color, DENSE, picture=(32, 32)) == (32, 32, 3)
 
 
 def test_vectors_that_are_pictures_need_no_flattening():

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import FRAME_COLOUR, GAP, NAMES, palette
-from actwidgets.core.pictures.images import (
+from actwidgets.images.colormap import FRAME_COLOR, GAP, NAMES, palette
+from actwidgets.images.encode import (
     ContactSheet,
     fit,
     is_image,
@@ -54,7 +54,7 @@ def test_other_numbers_of_channels_are_shown_as_their_mean(values):
     assert to_rgb(pixel, 0, 1).ravel().tolist() == [102] * 3  # 0.4 of 255
 
 
-def test_a_vector_is_a_row_of_grey_pixels():
+def test_a_vector_is_a_row_of_gray_pixels():
     found = to_rgb([[0, 2, 4]], 0, 4)
     assert found.shape == (1, 1, 3, 3)
     assert found[0, 0].tolist() == [[0] * 3, [128] * 3, [255] * 3]
@@ -118,7 +118,7 @@ def test_a_picture_of_any_size_fits_any_box_in_its_proportions(rows, columns, he
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_browser_sees_the_colour_of_every_code_and_no_gap(name):
+def test_a_browser_sees_the_color_of_every_code_and_no_gap(name):
     codes = np.arange(256, dtype=np.uint8).reshape(8, 32)
     pixels = _decoded(palette_png(codes, palette(name))).reshape(256, 4)
     np.testing.assert_array_equal(pixels[:GAP, :3], palette(name)[:GAP])
@@ -129,8 +129,8 @@ def test_a_browser_sees_the_colour_of_every_code_and_no_gap(name):
 def test_codes_that_lie_backward_in_memory_are_encoded_as_they_read():
     codes = np.arange(12, dtype=np.uint8).reshape(3, 4)[::-1, ::2].T
     codes.flags.writeable = False
-    pixels = _decoded(palette_png(codes, palette("grey")))
-    np.testing.assert_array_equal(pixels[..., :3], palette("grey")[codes])
+    pixels = _decoded(palette_png(codes, palette("gray")))
+    np.testing.assert_array_equal(pixels[..., :3], palette("gray")[codes])
 
 
 def test_a_png_of_pixels_holds_them():
@@ -159,7 +159,7 @@ def test_pictures_lie_row_by_row_in_their_cells():
 def test_a_frame_is_as_wide_as_asked_and_leaves_a_line_free():
     sheet = SHEET.compose([np.zeros((10, 10, 3), np.uint8)], [2])
     line = sheet[9, :18]  # through the middle of the picture at 4 to 14
-    framed = [x for x in range(18) if tuple(line[x]) == (*FRAME_COLOUR, 255)]
+    framed = [x for x in range(18) if tuple(line[x]) == (*FRAME_COLOR, 255)]
     assert framed == [1, 2, 15, 16]
     assert [x for x in range(18) if not line[x, 3]] == [0, 3, 14, 17]
 

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.pictures.colormaps import NAN_COLOUR
-from actwidgets.core.pictures.kernel_pictures import kernel_colours, kernel_pictures, modes_of
 from actwidgets.errors import DataError, LayerError, ShapeError
+from actwidgets.images.colormap import NAN_COLOR
+from actwidgets.images.kernels import kernel_colors, kernel_pictures, modes_of
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_dense_weights_behind_a_flattened_map_are_a_picture_for_each_channel():
 def test_what_was_given_stays_as_it_was(kernels):
     before = kernels.copy()
     for mode in ("each channel", "average", "RGB"):
-        kernel_colours(kernel_pictures(kernels[:, :, :3], mode)[[0, 0, 0]])
+        kernel_colors(kernel_pictures(kernels[:, :, :3], mode)[[0, 0, 0]])
     np.testing.assert_array_equal(kernels, before)
 
 
@@ -94,47 +94,47 @@ def test_modes_that_would_show_the_same_are_not_offered(n_channels, modes):
     assert modes_of(n_channels) == modes
 
 
-# --- colours -----------------------------------------------------------------------------
+# --- colors -----------------------------------------------------------------------------
 
 
 def _of(*weights):
     return np.array(weights, float).reshape(3, 1, 1, -1)
 
 
-def test_colours_are_the_weights_mapped_linearly_with_grey_at_zero(kernels):
+def test_colors_are_the_weights_mapped_linearly_with_gray_at_zero(kernels):
     pictures = kernel_pictures(kernels[:, :, :3], "RGB").astype(np.float64)
-    colours = kernel_colours(pictures)
+    colors = kernel_colors(pictures)
     reach = np.abs(pictures).max()
     wanted = (np.moveaxis(pictures, 0, -1) + reach) / (2 * reach) * 255
-    assert colours.shape == (3, 5, 6, 3)
-    assert colours.dtype == np.uint8
-    np.testing.assert_allclose(colours, wanted, atol=0.5 + 1e-6)
-    assert (colours == 0).any() or (colours == 255).any()
+    assert colors.shape == (3, 5, 6, 3)
+    assert colors.dtype == np.uint8
+    np.testing.assert_allclose(colors, wanted, atol=0.5 + 1e-6)
+    assert (colors == 0).any() or (colors == 255).any()
 
 
-def test_zero_is_grey_and_the_ends_are_black_and_full():
-    assert kernel_colours(_of(-2, 0, 2)).ravel().tolist() == [0, 128, 255]
-    assert kernel_colours(_of(0, 0, 0)).ravel().tolist() == [128, 128, 128]
+def test_zero_is_gray_and_the_ends_are_black_and_full():
+    assert kernel_colors(_of(-2, 0, 2)).ravel().tolist() == [0, 128, 255]
+    assert kernel_colors(_of(0, 0, 0)).ravel().tolist() == [128, 128, 128]
 
 
 def test_a_range_given_holds_for_a_part_and_what_is_beyond_is_clipped():
-    assert kernel_colours(_of(-1, 9, 1), reach=2.0).ravel().tolist() == [64, 255, 191]
+    assert kernel_colors(_of(-1, 9, 1), reach=2.0).ravel().tolist() == [64, 255, 191]
 
 
-def test_a_weight_that_is_not_finite_has_its_own_colour_and_moves_no_scale():
-    colours = kernel_colours(_of((1, 1, 1), (0, np.nan, np.inf), (-1, 0, 0)))
-    assert colours[0, 0].tolist() == [[255, 128, 0], list(NAN_COLOUR), list(NAN_COLOUR)]
-    lost = kernel_colours(_of(np.nan, np.nan, np.nan))
-    assert lost.ravel().tolist() == list(NAN_COLOUR)
+def test_a_weight_that_is_not_finite_has_its_own_color_and_moves_no_scale():
+    colors = kernel_colors(_of((1, 1, 1), (0, np.nan, np.inf), (-1, 0, 0)))
+    assert colors[0, 0].tolist() == [[255, 128, 0], list(NAN_COLOR), list(NAN_COLOR)]
+    lost = kernel_colors(_of(np.nan, np.nan, np.nan))
+    assert lost.ravel().tolist() == list(NAN_COLOR)
 
 
 def test_enormous_and_tiny_weights_are_mapped_alike():
     for scale in (1e-300, 1e300):
-        assert kernel_colours(_of(-scale, 0, scale)).ravel().tolist() == [0, 128, 255]
+        assert kernel_colors(_of(-scale, 0, scale)).ravel().tolist() == [0, 128, 255]
 
 
-def test_volumes_have_colours_and_no_units_have_none():
-    assert kernel_colours(np.ones((3, 2, 4, 5, 6))).shape == (2, 4, 5, 6, 3)
-    assert kernel_colours(np.ones((3, 4, 5, 0))).shape == (4, 5, 0, 3)
+def test_volumes_have_colors_and_no_units_have_none():
+    assert kernel_colors(np.ones((3, 2, 4, 5, 6))).shape == (2, 4, 5, 6, 3)
+    assert kernel_colors(np.ones((3, 4, 5, 0))).shape == (4, 5, 0, 3)
     with pytest.raises(ShapeError, match="three channels"):
-        kernel_colours(np.ones((4, 2, 2, 1)))
+        kernel_colors(np.ones((4, 2, 2, 1)))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from actwidgets.core.pictures.colormaps import GAP, NAN, TOP, palette
-from actwidgets.core.pictures.map_sheet import map_sheet
 from actwidgets.errors import DataError, ShapeError
+from actwidgets.images.colormap import GAP, NAN, TOP, palette
+from actwidgets.images.tile_grid import map_sheet
 
 
 def tile(sheet, sample, unit):
@@ -32,14 +32,14 @@ def test_a_value_is_a_pixel():
             np.testing.assert_array_equal(tile(sheet, sample, unit), expected)
 
 
-def test_the_file_shows_the_same_colours():
+def test_the_file_shows_the_same_colors():
     sheet = map_sheet(np.random.default_rng(0).normal(size=(1, 9, 9, 4)))
     picture = Image.open(io.BytesIO(sheet.png("inferno"))).convert("RGBA")
     pixels = np.asarray(picture)
     np.testing.assert_array_equal(pixels[..., 3], np.where(sheet.codes == GAP, 0, 255))
     seen = sheet.codes != GAP
     np.testing.assert_array_equal(pixels[seen][:, :3], palette("inferno")[sheet.codes[seen]])
-    with pytest.raises(DataError, match="no colour map 'rainbow'"):
+    with pytest.raises(DataError, match="no colormap 'rainbow'"):
         sheet.png("rainbow")
 
 

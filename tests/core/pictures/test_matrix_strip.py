@@ -1,7 +1,7 @@
 import numpy as np
 
-from actwidgets.core.pictures.colormaps import FRAME, GAP, NAN, TOP
-from actwidgets.core.pictures.matrix_strip import BAR, MatrixStrip
+from actwidgets.images.colormap import FRAME, GAP, NAN, TOP
+from actwidgets.images.tile_grid import BAR, MatrixStrip
 
 
 def test_each_matrix_has_its_own_scale_and_its_bar():

@@ -3,16 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.core.pictures.colormaps import FRAME, GAP
-from actwidgets.core.pictures.mosaic import (
-    MAX_TILE_PX,
-    STRIP_PX,
-    Mosaic,
-    enlarge,
-    plan_mosaic,
-    shrink,
-)
 from actwidgets.errors import ShapeError
+from actwidgets.images.colormap import FRAME, GAP
+from actwidgets.images.tile_grid import MAX_TILE_PX, STRIP_PX, Mosaic, enlarge, plan_mosaic, shrink
 
 
 def test_every_tile_lies_in_its_place():

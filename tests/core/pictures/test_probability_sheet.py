@@ -1,7 +1,7 @@
 import numpy as np
 
-from actwidgets.core.pictures.colormaps import GAP, TOP
-from actwidgets.core.pictures.probability_sheet import (
+from actwidgets.images.colormap import GAP, TOP
+from actwidgets.images.heatmap import (
     HEAD_PX,
     LINE_PX,
     ProbabilitySheet,

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.predictions.class_counts import class_counts
+from actwidgets.core.predictions import class_counts
 from actwidgets.errors import DataError
 
 

@@ -5,8 +5,8 @@ import pytest
 from scipy.special import softmax
 from sklearn.metrics import log_loss
 
-from actwidgets.core.predictions.class_scores import class_scores
-from actwidgets.core.predictions.output_kind import OutputKind
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.core.predictions import class_scores
 from actwidgets.errors import DataError, ShapeError
 
 SIGMOIDS = OutputKind("probability", "sigmoid", (3,))

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from actwidgets.core.predictions.classification_report import classification_report
-from actwidgets.core.predictions.confusion import ConfusedPair, confusion
+from actwidgets.core.confusion import ConfusedPair, classification_report, confusion
 from actwidgets.errors import DataError, SelectionError, ShapeError
 
 NAMES = ("shirt", "coat", "bag", "none")
@@ -24,7 +23,7 @@ def test_counts_shares_and_report_are_scikit_learns(pairs):
     np.testing.assert_array_equal(found.counts, wanted)
     for by, normalize in (("row", "true"), ("column", "pred"), ("all", "all")):
         shares = metrics.confusion_matrix(labels, predicted, labels=classes, normalize=normalize)
-        np.testing.assert_allclose(np.nan_to_num(found.normalised(by)), shares, rtol=1e-12)
+        np.testing.assert_allclose(np.nan_to_num(found.normalized(by)), shares, rtol=1e-12)
     table = found.report.to_dataframe()
     theirs = metrics.classification_report(
         labels, predicted, labels=classes, target_names=NAMES, output_dict=True, zero_division=0
@@ -76,7 +75,7 @@ def test_mistakes_of_both_kinds_count_and_classes_without_any_stay_in_order():
 
 def test_an_unseen_class_has_no_share_and_no_samples_are_no_error():
     found = confusion(LABELS, PREDICTED, NAMES)
-    assert np.isnan(found.normalised("row")[3]).all()
+    assert np.isnan(found.normalized("row")[3]).all()
     assert found.report.support[3] == 0
     nothing = confusion([], [], NAMES)
     assert nothing.counts.sum() == 0
@@ -97,8 +96,8 @@ def test_what_does_not_fit_is_refused():
         confusion(LABELS, [0, 1], NAMES)
     with pytest.raises(DataError, match="y holds 4, but there are 4 classes"):
         confusion([4], [0], NAMES)
-    with pytest.raises(DataError, match="no way 'diagonal' to normalise"):
-        confusion(LABELS, PREDICTED, NAMES).normalised("diagonal")
+    with pytest.raises(DataError, match="no way 'diagonal' to normalize"):
+        confusion(LABELS, PREDICTED, NAMES).normalized("diagonal")
 
 
 def test_a_thousand_classes_are_counted():

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 from sklearn import metrics
 
+from actwidgets.core.confusion import MultilabelConfusion, PixelCounter
 from actwidgets.core.labels import mask_indices, multi_hot
-from actwidgets.core.predictions.confusion import MultilabelConfusion, PixelCounter
 from actwidgets.errors import DataError, SelectionError, ShapeError
 
 NAMES = ("sky", "sea", "sand", "tree")

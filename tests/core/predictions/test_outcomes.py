@@ -1,12 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.predictions.outcomes import (
-    OUTCOMES,
-    filter_rows,
-    needs_predictions,
-    predicted_classes,
-)
+from actwidgets.core.predictions import OUTCOMES, filter_rows, needs_predictions, predicted_classes
 from actwidgets.errors import DataError
 
 LABELS = np.array([0, 1, 1, 0, 2])

@@ -1,7 +1,7 @@
 import numpy as np
 
-from actwidgets.core.predictions.prediction_pass import STEP, PredictionPass, spread
-from actwidgets.core.predictions.prediction_table import PredictionTable
+from actwidgets.core.predictions import PredictionTable
+from actwidgets.session.passes import STEP, PredictionPass, spread
 
 
 def test_what_is_known_is_not_predicted_again_and_the_rest_is_step_by_step():
@@ -32,10 +32,10 @@ def test_steps_of_a_fast_model_grow_up_to_a_limit_and_those_of_a_slow_one_do_not
             wanted.step()
         return asked
 
-    monkeypatch.setattr("actwidgets.core.predictions.prediction_pass.LARGEST_STEP", 4 * STEP)
-    monkeypatch.setattr("actwidgets.core.predictions.prediction_pass.FAST_S", np.inf)
+    monkeypatch.setattr("actwidgets.session.passes.LARGEST_STEP", 4 * STEP)
+    monkeypatch.setattr("actwidgets.session.passes.FAST_S", np.inf)
     assert sizes() == [STEP, 2 * STEP, 4 * STEP, 4 * STEP]
-    monkeypatch.setattr("actwidgets.core.predictions.prediction_pass.FAST_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.passes.FAST_S", 0.0)
     assert sizes() == [STEP] * 4
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.predictions.prediction_shift import prediction_shift
+from actwidgets.core.predictions import prediction_shift
 from actwidgets.errors import DataError, ShapeError
 
 

@@ -1,6 +1,6 @@
 import numpy as np
 
-from actwidgets.core.predictions.prediction_table import PredictionTable
+from actwidgets.core.predictions import PredictionTable
 
 
 def test_predictions_are_asked_for_once_per_row():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from actwidgets.core.predictions.value_scores import value_scores
+from actwidgets.core.predictions import value_scores
 from actwidgets.errors import DataError, ShapeError
 
 VALUES, TARGETS = np.array([[1.0], [4.0], [2.0]]), np.array([[2.0], [4.5], [0.0]])

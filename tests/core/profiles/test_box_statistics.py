@@ -3,13 +3,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actwidgets.core.profiles.box_statistics import (
+from actwidgets.core.accumulators import (
     OUTLIERS,
     box_statistics,
     sketched_box_statistics,
+    summarize,
 )
-from actwidgets.core.profiles.profile_builder import ProfileBuilder
-from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core.class_profiles import ProfileBuilder
 
 
 @st.composite
@@ -47,7 +47,7 @@ def test_quartiles_are_numpys_and_whiskers_end_at_values(data):
 def test_sketched_quartiles_are_within_the_error_told(data):
     values, labels = data
     builder = ProfileBuilder(("a", "b", "c", "d"))
-    builder.add({"layer": summarise(values[:, None])}, labels)
+    builder.add({"layer": summarize(values[:, None])}, labels)
     boxes = sketched_box_statistics(builder.profiles().sums["layer"], 0)
     for index in range(4):
         mine = values[(labels == index) & ~np.isnan(values)]
@@ -63,7 +63,7 @@ def test_sketched_quartiles_are_within_the_error_told(data):
 @pytest.mark.parametrize("value", [-0.919, 0.385, 0.0, 591.0])
 def test_sketched_boxes_of_one_value_are_that_value(value):
     builder = ProfileBuilder(("a",))
-    builder.add({"layer": summarise(np.full((9, 1), value, np.float32))}, np.zeros(9, int))
+    builder.add({"layer": summarize(np.full((9, 1), value, np.float32))}, np.zeros(9, int))
     boxes = sketched_box_statistics(builder.profiles().sums["layer"], 0)
     np.testing.assert_allclose(boxes.fives, np.full((1, 5), np.float32(value)))
 
@@ -74,7 +74,7 @@ def test_sketched_boxes_of_maps_lie_below_their_largest_value(data):
     values, labels = data
     maps = np.stack([values, values - 1], axis=1)[:, :, None]
     builder = ProfileBuilder(("a", "b", "c", "d"))
-    builder.add({"layer": summarise(maps)}, labels)
+    builder.add({"layer": summarize(maps)}, labels)
     boxes = sketched_box_statistics(builder.profiles().sums["layer"], 0)
     known = boxes.counts > 0
     assert (np.diff(boxes.fives[known], axis=1) >= 0).all()

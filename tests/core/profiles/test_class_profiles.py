@@ -6,10 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
-from actwidgets.core.profiles.class_order import nearest_pairs
-from actwidgets.core.profiles.class_separation import expected_by_chance, fisher_ratio
-from actwidgets.core.profiles.profile_builder import ProfileBuilder, Wanted
-from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core.accumulators import summarize
+from actwidgets.core.class_distances import expected_by_chance, fisher_ratio, nearest_pairs
+from actwidgets.core.class_profiles import ProfileBuilder, ProfileSpec
 from actwidgets.errors import DataError, LayerError, ShapeError
 
 NAMES = ("shirt", "coat", "bag")
@@ -17,11 +16,11 @@ STATISTICS = ("firing_rate", "mean", "std", "min", "max")
 
 
 def _profiles(values, labels, batch_size=None, **options):
-    wanted = Wanted(**options)
+    wanted = ProfileSpec(**options)
     builder = ProfileBuilder(NAMES, wanted)
     for start in range(0, len(values), batch_size or max(len(values), 1)):
         rows = slice(start, start + (batch_size or len(values)))
-        summary = summarise(values[rows], wanted.positions_above)
+        summary = summarize(values[rows], wanted.positions_above)
         builder.add({"layer": summary}, np.asarray(labels)[rows])
     return builder.profiles()
 
@@ -115,7 +114,7 @@ def test_any_split_in_any_order_gives_the_same_profiles(data, random, reduce):
 def test_another_threshold_needs_no_second_pass(data, threshold):
     values, labels = data
     profiles, again = _profiles(values, labels), _profiles(values, labels, threshold=threshold)
-    exact = profiles.at_peaks({"layer": summarise(values).high}, labels, threshold)
+    exact = profiles.at_peaks({"layer": summarize(values).high}, labels, threshold)
     np.testing.assert_array_equal(exact.firing_rate["layer"], again.firing_rate["layer"])
     assert exact.threshold == threshold
     # All of these thresholds are edges of bins, so that histograms are exact too.
@@ -169,7 +168,7 @@ def test_variance_survives_a_large_mean():
 
 def test_what_is_merged_with_a_part_is_a_part():
     builder = ProfileBuilder(NAMES)
-    builder.add({"layer": summarise(np.ones((1, 2)))}, np.array([0]))
+    builder.add({"layer": summarize(np.ones((1, 2)))}, np.array([0]))
     part, whole = builder.profiles(complete=False), builder.profiles()
     assert whole.merge(whole).complete
     assert not whole.merge(part).complete
@@ -193,9 +192,9 @@ def test_profiles_that_differ_do_not_merge():
         (lambda p: p.similarity("layer", metric="taxi"), DataError, "there are mean_abs_diff"),
         (lambda p: p.fisher_ratio("layer", ("hat", "bag")), DataError, "no class 'hat'; there are"),
         (lambda p: p.quantile("layer", 2), DataError, r"in 0\.\.1; got 2"),
-        (lambda p: Wanted(reduce="all"), DataError, "must be 'any' or 'mean'"),
-        (lambda p: Wanted(threshold=np.nan), DataError, "NaN"),
-        (lambda p: Wanted(statistics=("mode",)), DataError, "no statistic 'mode'; there are"),
+        (lambda p: ProfileSpec(reduce="all"), DataError, "must be 'any' or 'mean'"),
+        (lambda p: ProfileSpec(threshold=np.nan), DataError, "NaN"),
+        (lambda p: ProfileSpec(statistics=("mode",)), DataError, "no statistic 'mode'; there are"),
     ],
 )
 def test_what_does_not_exist_is_refused_with_what_does(call, error, words):
@@ -225,7 +224,7 @@ def test_histograms_of_very_many_classes_and_units_are_kept_only_on_request():
 def test_the_peak_of_a_volume_is_that_of_all_its_positions():
     volume = np.zeros((1, 3, 2, 2, 1), np.float32)
     volume[0, 0, 1, 1, 0] = 5
-    assert summarise(volume).high.tolist() == [[5]]
+    assert summarize(volume).high.tolist() == [[5]]
 
 
 def test_shares_of_maps_of_different_size_do_not_add_up():
@@ -234,19 +233,19 @@ def test_shares_of_maps_of_different_size_do_not_add_up():
     ]
     with pytest.raises(DataError, match="layer has 4, 9"):
         parts[0].merge(parts[1])
-    wanted = Wanted(reduce="mean")
+    wanted = ProfileSpec(reduce="mean")
     builder = ProfileBuilder(NAMES, wanted)
-    builder.add({"layer": summarise(np.ones((1, 2, 2, 2)), 0.0)}, np.array([0]))
+    builder.add({"layer": summarize(np.ones((1, 2, 2, 2)), 0.0)}, np.array([0]))
     with pytest.raises(ShapeError, match="has 9 positions in this batch, 4 before"):
-        builder.add({"layer": summarise(np.ones((1, 3, 3, 2)), 0.0)}, np.array([0]))
+        builder.add({"layer": summarize(np.ones((1, 3, 3, 2)), 0.0)}, np.array([0]))
 
 
 def test_a_batch_that_does_not_fit_changes_nothing():
     builder = ProfileBuilder(NAMES)
-    good = {name: summarise(np.ones((1, 2))) for name in ("layer", "other")}
+    good = {name: summarize(np.ones((1, 2))) for name in ("layer", "other")}
     builder.add(good, np.array([0]))
     with pytest.raises(ShapeError, match="'other' has 5 units in this batch, 2 before"):
-        builder.add(good | {"other": summarise(np.ones((1, 5)))}, np.array([1]))
+        builder.add(good | {"other": summarize(np.ones((1, 5)))}, np.array([1]))
     assert builder.profiles().counts.tolist() == [1, 0, 0]
     assert builder.profiles().sums["layer"].counts.tolist() == [1, 0, 0]
 

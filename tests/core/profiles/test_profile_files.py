@@ -5,11 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from actwidgets.core import npz_files
-from actwidgets.core.profiles import profile_files
-from actwidgets.core.profiles.class_profiles import ClassProfiles
-from actwidgets.core.profiles.profile_builder import ProfileBuilder
-from actwidgets.core.profiles.sample_summary import summarise
+from actwidgets.core import class_profiles, files
+from actwidgets.core.accumulators import summarize
+from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder
 from actwidgets.errors import DataError
 
 
@@ -18,7 +16,7 @@ def profiles():
     builder = ProfileBuilder(("<b>shirt</b>", "coat", "bag"))
     values = np.random.default_rng(0).normal(size=(20, 3, 2, 4)).astype(np.float32)
     values[3, 0, 0, 1] = np.nan
-    summaries = {"block/conv": summarise(values), "dense": summarise(values[:, 0, 0, :3])}
+    summaries = {"block/conv": summarize(values), "dense": summarize(values[:, 0, 0, :3])}
     builder.add(summaries, np.arange(20) % 2)
     return builder.profiles()
 
@@ -73,8 +71,8 @@ def test_a_damaged_byte_is_found(profiles, tmp_path):
 
 
 def _with_header(path, **changes):
-    header = {"format": profile_files.KIND.format, "version": 1} | changes
-    np.savez(path, **{npz_files.HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
+    header = {"format": class_profiles.KIND.format, "version": 1} | changes
+    np.savez(path, **{files.HEADER: np.frombuffer(json.dumps(header).encode(), np.uint8)})
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from actwidgets.core.profiles.similarity import METRICS, distances, ranking
+from actwidgets.core.class_distances import METRICS, distances, ranking
 from actwidgets.errors import DataError
 
 ROWS = np.array([[0.0, 1.0, 0.5], [1.0, 1.0, 0.0], [0.2, 0.0, 0.4]])

@@ -2,7 +2,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actwidgets.core.profiles.top_samples import N_TOP, TopSamples
+from actwidgets.core.accumulators import N_TOP, TopSamples
 
 
 @settings(deadline=None, max_examples=60)

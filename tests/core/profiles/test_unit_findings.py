@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actwidgets.core.profiles.unit_findings import SELECTIVE_FROM, find_units, selectivity
+from actwidgets.core.class_profiles import SELECTIVE_FROM, find_units, selectivity
 
 
 @st.composite
@@ -70,9 +70,9 @@ def test_without_samples_nothing_is_found():
 def test_selectivity_is_not_told_of_one_class_of_silence_or_of_negative_activity():
     nan = np.nan
     assert np.isnan(selectivity(np.array([[1.0, 2.0], [nan, nan]]))[0]).all()
-    index, favourite = selectivity(np.array([[0.0, -1.0, nan, 3.0], [0.0, 2.0, 1.0, 1.0]]))
+    index, favorite = selectivity(np.array([[0.0, -1.0, nan, 3.0], [0.0, 2.0, 1.0, 1.0]]))
     assert np.isnan(index[:3]).all()
-    assert (index[3], favourite[3]) == (0.5, 0)
+    assert (index[3], favorite[3]) == (0.5, 0)
 
 
 def test_a_map_is_always_active_where_all_its_positions_are_not_where_one_is():

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from actwidgets.core.representations.cka import cka, position_means
-from actwidgets.core.representations.cka_sums import CkaSums
+from actwidgets.core.cka import CkaSums, cka, position_means
 from actwidgets.errors import DataError, LayerError, ShapeError
 
 sizes = st.tuples(st.integers(6, 40), st.integers(1, 60), st.integers(1, 60))
@@ -27,7 +26,7 @@ def pair(n_samples, n_features, n_other, seed, dtype=np.float64):
 
 
 def song(a, b):
-    """Theorem 3 of Song et al. 2012, term by term, on Gram matrices of uncentred rows."""
+    """Theorem 3 of Song et al. 2012, term by term, on Gram matrices of uncentered rows."""
 
     def hsic(k, m):
         n = len(k)

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.representations.cka import cka
-from actwidgets.core.representations.representation_pass import RepresentationPass
+from actwidgets.core.cka import cka
 from actwidgets.errors import DataError
+from actwidgets.session.passes import RepresentationPass
 
 RANDOM = np.random.default_rng(0)
 VALUES = {"a": RANDOM.normal(size=(300, 5)), "b": RANDOM.normal(size=(300, 7))}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.training.activation_counts import BATCH, FEWEST, MOST, count_activations
+from actwidgets.core.histograms import BATCH, FEWEST, MOST, activation_histogram
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def read(runs):
 
 def test_a_layer_is_run_until_a_million_of_its_values_came_together(read):
     rows = np.random.default_rng(0).permutation(5000)
-    found = count_activations(read, ["wide", "narrow"], rows)
+    found = activation_histogram(read, ["wide", "narrow"], rows)
     assert found["wide"].n_samples == FEWEST
     assert found["narrow"].n_samples == MOST
     for name, n_values in (("wide", 320_000), ("narrow", 3)):
@@ -40,7 +40,7 @@ def test_a_layer_is_run_until_a_million_of_its_values_came_together(read):
 
 
 def test_rows_are_read_in_ascending_order_and_no_more_than_a_batch_at_a_time(read, runs):
-    count_activations(read, ["narrow"], np.random.default_rng(0).permutation(200))
+    activation_histogram(read, ["narrow"], np.random.default_rng(0).permutation(200))
     assert sorted(np.concatenate([rows for _, rows in runs])) == list(range(200))
     for _, rows in runs:
         assert (np.diff(rows) > 0).all()
@@ -48,11 +48,11 @@ def test_rows_are_read_in_ascending_order_and_no_more_than_a_batch_at_a_time(rea
 
 
 def test_layers_that_have_enough_are_run_no_more(read, runs):
-    count_activations(read, ["wide", "narrow"], np.arange(100))
+    activation_histogram(read, ["wide", "narrow"], np.arange(100))
     assert runs[0][0] == ("wide", "narrow")
     assert all(layers == ("narrow",) for layers, _ in runs[1:])
 
 
 def test_an_empty_output_has_an_empty_histogram(read):
-    found = count_activations(read, ["none"], np.arange(3))["none"]
+    found = activation_histogram(read, ["none"], np.arange(3))["none"]
     assert (found.histogram.n_values, found.n_samples) == (0, 3)

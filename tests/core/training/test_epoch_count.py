@@ -6,9 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.core.training.curves import Curves
-from actwidgets.core.training.epoch_count import EpochCount
-from actwidgets.core.training.listener import Moment
+from actwidgets.training.events import Curves, EpochCount, TrainingMoment
 
 
 @dataclass
@@ -25,18 +23,18 @@ class Fit:
     def told(self):
         """What is told, in turn: a method's name and a moment."""
         end, size = self.first + self.n_epochs, self.n_steps if self.is_known else None
-        yield "begin", Moment(n_epochs=end, n_steps=size)
+        yield "begin", TrainingMoment(n_epochs=end, n_steps=size)
         done = 0
         for epoch in range(self.first, end):
             of_epoch = 0
             while of_epoch < self.n_steps:
-                yield "before_step", Moment(epoch, done, end, size, of_epoch)
+                yield "before_step", TrainingMoment(epoch, done, end, size, of_epoch)
                 if self.interrupted_after is not None and done >= self.interrupted_after:
                     return
                 added = min(self.at_a_time, self.n_steps - of_epoch)
                 done, of_epoch = done + added, of_epoch + added
-                yield "after_step", Moment(epoch, done, end, size, of_epoch)
-            yield "after_epoch", Moment(epoch + 1, done, end, size)
+                yield "after_step", TrainingMoment(epoch, done, end, size, of_epoch)
+            yield "after_epoch", TrainingMoment(epoch + 1, done, end, size)
 
 
 def tell(count, fit):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from actwidgets.core.training.histogram import histogram, shared_bins
+from actwidgets.core.histograms import histogram, shared_bins
 from actwidgets.errors import DataError
 
 anything = arrays.arrays(

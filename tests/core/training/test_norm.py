@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.core.training.norm import CHUNK, norm
+from actwidgets.core.arrays import CHUNK, norm
 
 random = np.random.default_rng(0)
 

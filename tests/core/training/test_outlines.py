@@ -1,12 +1,13 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.training.histogram import histogram, shared_bins
-from actwidgets.core.training.outlines import (
+from actwidgets.core.histograms import (
     OVERLAP,
     bin_heights,
+    histogram,
     outlines,
     round_ticks,
+    shared_bins,
     spread_marks,
     tick_labels,
 )

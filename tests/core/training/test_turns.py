@@ -2,8 +2,7 @@ import itertools
 import threading
 import time
 
-from actwidgets.core.training.lock_amid_steps import LockAmidSteps
-from actwidgets.core.training.turns import Turns
+from actwidgets.training.step_gate import LockAmidSteps, StepGate
 
 
 def trained(turns, enough, weights):
@@ -29,7 +28,7 @@ def wanted_step(turns, begun=lambda: None):
 
 
 def test_nobody_who_looks_sees_half_a_step():
-    turns, weights, seen, enough = Turns(), [0, 0], [], threading.Event()
+    turns, weights, seen, enough = StepGate(), [0, 0], [], threading.Event()
     trainer = threading.Thread(target=trained, args=(turns, enough, weights), daemon=True)
     trainer.start()
     while trainer.is_alive() and len(set(seen)) < 30:
@@ -43,7 +42,7 @@ def test_nobody_who_looks_sees_half_a_step():
 
 
 def test_nobody_waits_where_nobody_trains():
-    turns = Turns()
+    turns = StepGate()
     with turns.looking(), turns.looking():
         assert not turns.training
         with turns.reading() as may_read:
@@ -51,7 +50,7 @@ def test_nobody_waits_where_nobody_trains():
 
 
 def test_somebody_who_looks_is_let_in_between_two_steps_without_a_pause():
-    turns, stop, entered = Turns(), threading.Event(), []
+    turns, stop, entered = StepGate(), threading.Event(), []
 
     def train():
         turns.begin_training(lambda: True)
@@ -70,7 +69,7 @@ def test_somebody_who_looks_is_let_in_between_two_steps_without_a_pause():
 
 
 def test_a_training_that_ended_without_a_word_keeps_nobody_waiting():
-    turns = Turns()
+    turns = StepGate()
 
     def interrupted():
         turns.begin_training(lambda: False)
@@ -84,7 +83,7 @@ def test_a_training_that_ended_without_a_word_keeps_nobody_waiting():
 
 
 def test_the_thread_that_trains_looks_without_waiting_for_itself():
-    turns = Turns()
+    turns = StepGate()
     turns.begin_training(lambda: True)
     turns.begin_step()
     with turns.looking():
@@ -101,7 +100,7 @@ def test_the_thread_that_trains_looks_without_waiting_for_itself():
 
 
 def test_a_batch_that_was_begun_in_a_window_is_read_before_the_next_step():
-    turns, order = Turns(), []
+    turns, order = StepGate(), []
     turns.begin_training(lambda: True)
     begun, go_on = threading.Event(), threading.Event()
 
@@ -124,8 +123,8 @@ def test_a_batch_that_was_begun_in_a_window_is_read_before_the_next_step():
 
 
 def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks(monkeypatch):
-    monkeypatch.setattr("actwidgets.core.training.turns.LOCKED_S", 3600)  # no last resort
-    turns, held, begun = Turns(), threading.Lock(), threading.Event()
+    monkeypatch.setattr("actwidgets.training.step_gate.LOCKED_S", 3600)  # no last resort
+    turns, held, begun = StepGate(), threading.Lock(), threading.Event()
     turns.begin_training(lambda: True)
 
     def read():
@@ -150,8 +149,8 @@ def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks(monkeypatch
 
 
 def test_a_wanted_step_that_waits_for_somebody_who_waits_is_no_deadlock(monkeypatch):
-    monkeypatch.setattr("actwidgets.core.training.turns.LOCKED_S", 0.1)
-    turns, held, begun = Turns(), threading.Lock(), threading.Event()
+    monkeypatch.setattr("actwidgets.training.step_gate.LOCKED_S", 0.1)
+    turns, held, begun = StepGate(), threading.Lock(), threading.Event()
     turns.begin_training(lambda: True)
 
     def look(first):
@@ -174,7 +173,7 @@ def test_a_wanted_step_that_waits_for_somebody_who_waits_is_no_deadlock(monkeypa
 
 
 def test_a_lock_of_somebody_who_waits_for_the_step_is_had_amid_the_step():
-    turns, lock, order, has_it = Turns(), LockAmidSteps(), [], threading.Event()
+    turns, lock, order, has_it = StepGate(), LockAmidSteps(), [], threading.Event()
     turns.begin_training(lambda: True)
 
     def look():
@@ -198,7 +197,7 @@ def test_a_lock_of_somebody_who_waits_for_the_step_is_had_amid_the_step():
 
 
 def test_who_is_leaving_has_said_that_it_is_over():
-    turns, alive = Turns(), [True]
+    turns, alive = StepGate(), [True]
     assert not turns.is_leaving
     turns.begin_training(lambda: alive[0])
     assert not turns.is_leaving

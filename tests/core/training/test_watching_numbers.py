@@ -3,11 +3,9 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.training.allowance import Allowance
-from actwidgets.core.training.curves import MAX_STEPS, Curves
-from actwidgets.core.training.interval import interval
-from actwidgets.core.training.listener import Moment
 from actwidgets.errors import DataError
+from actwidgets.training.events import MAX_STEPS, Curves, TrainingMoment, interval
+from actwidgets.training.time_budget import TimeBudget
 
 
 class Clock:
@@ -21,13 +19,13 @@ class Clock:
 @pytest.mark.parametrize(
     ("every", "now", "due"),
     [
-        ("epoch", Moment(epoch=1), True),
-        (("epochs", 2), Moment(epoch=1), False),
-        ("batch", Moment(step=1), True),
-        (("batches", 50), Moment(step=49), False),
-        (("batches", 50), Moment(step=64), True),  # several at a time
-        (("seconds", 0.5), Moment(), True),
-        (("seconds", 1.5), Moment(), False),
+        ("epoch", TrainingMoment(epoch=1), True),
+        (("epochs", 2), TrainingMoment(epoch=1), False),
+        ("batch", TrainingMoment(step=1), True),
+        (("batches", 50), TrainingMoment(step=49), False),
+        (("batches", 50), TrainingMoment(step=64), True),  # several at a time
+        (("seconds", 0.5), TrainingMoment(), True),
+        (("seconds", 1.5), TrainingMoment(), False),
     ],
 )
 def test_an_interval_tells_when_it_is_time(every, now, due):
@@ -63,7 +61,7 @@ def test_what_is_no_interval_is_refused(every):
 
 def test_what_is_spent_stays_below_the_share():
     clock = Clock()
-    allowance, shares = Allowance(0.05, clock), []
+    allowance, shares = TimeBudget(0.05, clock), []
     for _ in range(5000):
         clock.now += 0.01
         if allowance.can_afford():
@@ -77,7 +75,7 @@ def test_what_is_spent_stays_below_the_share():
 
 def test_what_costs_much_waits_until_it_is_earned():
     clock = Clock()
-    allowance = Allowance(0.1, clock)
+    allowance = TimeBudget(0.1, clock)
     with allowance.spending():
         clock.now += 2.0
     clock.now += 37.0
@@ -94,9 +92,13 @@ def curves_of(fits, n_steps=4):
         for epoch in range(first, first + n_epochs):
             for step in range(1, n_steps + 1):
                 curves.add_step(
-                    Moment(epoch, 0, None, n_steps, step, {"loss": epoch + 1 / step, "acc": 0.5})
+                    TrainingMoment(
+                        epoch, 0, None, n_steps, step, {"loss": epoch + 1 / step, "acc": 0.5}
+                    )
                 )
-            curves.add_epoch(Moment(epoch + 1, metrics={"loss": epoch, "val_loss": 2.0 * epoch}))
+            curves.add_epoch(
+                TrainingMoment(epoch + 1, metrics={"loss": epoch, "val_loss": 2.0 * epoch})
+            )
     return curves
 
 
@@ -119,11 +121,11 @@ def test_a_fit_comes_behind_an_interrupted_one_with_steps_of_its_own():
     curves = Curves()
     curves.begin()
     for step in (1, 2):
-        curves.add_step(Moment(0, 0, 1, 8, step, {"loss": 1.0}))
+        curves.add_step(TrainingMoment(0, 0, 1, 8, step, {"loss": 1.0}))
     curves.begin()
     for step in (1, 2):
-        curves.add_step(Moment(0, 0, 1, 2, step, {"loss": 2.0}))
-    curves.add_epoch(Moment(1, metrics={"loss": 2.0}))
+        curves.add_step(TrainingMoment(0, 0, 1, 2, step, {"loss": 2.0}))
+    curves.add_epoch(TrainingMoment(1, metrics={"loss": 2.0}))
     np.testing.assert_allclose(curves.by_step("loss")[0], [0.125, 0.25, 1, 1.5, 2])
     np.testing.assert_array_equal(curves.by_epoch("loss")[0], [2])
     assert curves.earlier_epochs == 1
@@ -133,12 +135,12 @@ def test_steps_of_an_epoch_of_unknown_length_lie_evenly_in_it_short_of_its_end()
     curves = Curves()
     curves.begin()
     for step in (1, 2, 3):
-        curves.add_step(Moment(0, step, 1, None, step, {"loss": 1.0}))
+        curves.add_step(TrainingMoment(0, step, 1, None, step, {"loss": 1.0}))
     np.testing.assert_allclose(curves.by_step("loss")[0], [0.25, 0.5, 0.75])
-    curves.add_epoch(Moment(1, 3, metrics={"loss": 1.0}))
+    curves.add_epoch(TrainingMoment(1, 3, metrics={"loss": 1.0}))
     np.testing.assert_allclose(curves.by_step("loss")[0], [1 / 3, 2 / 3, 1])
     for step in range(1, 6):  # longer than the one before
-        curves.add_step(Moment(1, 3 + step, 1, None, step, {"loss": 1.0}))
+        curves.add_step(TrainingMoment(1, 3 + step, 1, None, step, {"loss": 1.0}))
     np.testing.assert_allclose(curves.by_step("loss")[0][4:], [1.2, 1.4, 1.6, 1.8, 2])
 
 
@@ -146,7 +148,7 @@ def test_very_many_steps_are_thinned_and_the_ends_stay():
     curves = Curves()
     curves.begin()
     for step in range(1, 10 * MAX_STEPS + 1):
-        curves.add_step(Moment(0, step, 1, 10 * MAX_STEPS, step, {"loss": float(step)}))
+        curves.add_step(TrainingMoment(0, step, 1, 10 * MAX_STEPS, step, {"loss": float(step)}))
     places, values = curves.by_step("loss")
     assert MAX_STEPS // 2 <= len(places) <= MAX_STEPS
     assert places[-1] > 0.999

@@ -1,0 +1,1 @@
+"""Attribution methods: numpy arithmetic over scores and gradients that a probe computes."""

@@ -1,0 +1,81 @@
+"""Layer-wise relevance propagation: its rules and options."""
+
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core.arrays import Integers
+from actwidgets.core.attribution.base import (
+    RULES,
+    Inputs,
+    LrpRules,
+    Method,
+    MethodResult,
+    Option,
+    ScoreFunction,
+    Steps,
+)
+from actwidgets.errors import DataError
+
+DEFAULTS = LrpRules()
+
+
+def lrp(
+    slice_: ScoreFunction,
+    points: Inputs,
+    target: Integers,
+    rule: str = DEFAULTS.rule,
+    epsilon: float = DEFAULTS.epsilon,
+    gamma: float = DEFAULTS.gamma,
+    alpha: float = DEFAULTS.alpha,
+    box: Any = DEFAULTS.box,
+) -> Steps:
+    """The pre-softmax score of the target, handed back to the inputs by the rules given.
+
+    `Found.gap` is by how much the values' sum differs from the score: what biases took, and
+    what `epsilon` left out.
+
+    Args:
+        slice_: The model.
+        points: The samples.
+        target: `(sample,)`.
+        rule: As in `LrpRules`, like what follows.
+        epsilon: Added to denominators.
+        gamma: By how much what agrees with the sign of an output counts more.
+        alpha: Share of what speaks for.
+        box: The lowest and the highest value of the inputs, or None.
+
+    Raises:
+        DataError: Rules that are none; the probability was asked for.
+        LayerError: A layer through which relevance cannot be handed; says which.
+
+    Cost: for the epsilon rule about one forward and one backward pass, for others up to four
+    of each.
+    """
+    rules = LrpRules(rule, epsilon, gamma, alpha, box)
+    if slice_.output != "logit":
+        raise DataError(
+            "layer-wise relevance propagation hands back the score before the softmax; got "
+            f"output={slice_.output!r}: ask for output='logit'"
+        )
+    yield 0, 1
+    scores, values = slice_.relevance(points, target, rules)
+    total = sum(each.reshape(len(points), -1).sum(axis=1, dtype=np.float64) for each in values)
+    return MethodResult(values, scores, gap=total - scores)
+
+
+LRP = Method(
+    "lrp",
+    "LRP",
+    lrp,
+    tells="What part of the score was handed back to this value, layer by layer.",
+    source="Bach et al. 2015, PLOS ONE 10(7); Montavon et al. 2019, LNCS 11700",
+    options=(
+        Option("rule", DEFAULTS.rule, RULES, "how a layer shares out what it is handed"),
+        Option("epsilon", DEFAULTS.epsilon, (0.0, 1e-6, 1e-3, 0.1), "added to denominators"),
+        Option("gamma", DEFAULTS.gamma, (0.0, 0.1, 0.25, 1.0), "how much more its own sign counts"),
+        Option("alpha", DEFAULTS.alpha, (1.0, 1.5, 2.0), "share of what speaks for"),
+        Option("box", DEFAULTS.box, (), "lowest and highest value of the input"),
+    ),
+    promise="the score, less what the biases took",
+)

@@ -1,0 +1,486 @@
+"""Class profiles: what the units of each layer do for each class."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from actwidgets.core import class_distances, files, histograms
+from actwidgets.core.accumulators import (
+    GATHERED,
+    ClassMoments,
+    LabelGroups,
+    Reduce,
+    SampleSummary,
+    UnitStatistics,
+)
+from actwidgets.core.arrays import Bools, Doubles, Integers
+from actwidgets.core.files import Arrays, require_suffix
+from actwidgets.core.histograms import LogHistogram
+from actwidgets.core.labels import label_pairs
+from actwidgets.errors import DataError, ShapeError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SELECTIVE_FROM = 0.5  # the favored class drives the unit three times as much as the others
+Kind = Literal["dead", "always active", "selective"]
+
+
+@dataclass(frozen=True)
+class UnitFinding:
+    """Why a unit stands out.
+
+    Attributes:
+        unit: Index of the unit.
+        kind: `"dead"`: above the threshold at no position of any sample. `"always active"`:
+            at every position of every one. `"selective"`: driven by one class far more than
+            by the others.
+        n_samples: Samples that this rests on.
+        bound: Of a dead unit, the firing rate that it may still have with a chance of 5 %,
+            3/N (Hanley and Lippman-Hand 1983, "If nothing goes wrong, is everything all
+            right?"); of one always active, one minus the rate that it may have. Else NaN.
+        class_index: The class that a selective unit favors, or None.
+        selectivity: `(a - b) / (a + b)` for the mean activity a of the favored class and b
+            of the others (Morcos et al. 2018, "On the importance of single directions for
+            generalization"); NaN where activity is negative.
+    """
+
+    unit: int
+    kind: Kind
+    n_samples: int
+    bound: float
+    class_index: int | None
+    selectivity: float
+
+
+def find_units(
+    fired: Integers,
+    counts: Integers,
+    mean: Doubles,
+    threshold: float,
+    lowest: Doubles | None = None,
+) -> tuple[UnitFinding, ...]:
+    """The unusual units of a layer: the dead, then the always active, then the selective.
+
+    Args:
+        fired: `(class, unit)` samples on which the unit was above the threshold.
+        counts: `(class,)` samples.
+        mean: `(class, unit)` mean activity; NaN for a class without samples.
+        threshold: Above which a unit fires.
+        lowest: `(class, unit)` smallest value at any position, NaN without samples. None of a
+            layer without positions, where `fired` tells it all. A map fires on a sample where
+            some position does, which tells nothing of the others.
+
+    Returns:
+        Selective units come the most selective first.
+    """
+    n_samples = int(counts.sum())
+    if not n_samples:
+        return ()
+    total = fired.sum(axis=0)
+    bound = min(3 / n_samples, 1.0)
+    index, favorite = selectivity(mean)
+    always = total == n_samples  # and no value is NaN, which would not fire
+    if lowest is not None:
+        always &= (np.nan_to_num(lowest, nan=np.inf) > np.float32(threshold)).all(axis=0)
+    dead, always_active = np.flatnonzero(total == 0), np.flatnonzero(always)
+    selective = np.flatnonzero((index >= SELECTIVE_FROM) & (total > 0))
+    selective = selective[np.argsort(-index[selective], kind="stable")]
+    nan = float("nan")
+    return (
+        *(UnitFinding(int(u), "dead", n_samples, bound, None, nan) for u in dead),
+        *(UnitFinding(int(u), "always active", n_samples, bound, None, float(index[u]))
+          for u in always_active),
+        *(UnitFinding(int(u), "selective", n_samples, nan, int(favorite[u]), float(index[u]))
+          for u in selective),
+    )  # fmt: skip
+
+
+def selectivity(mean: Doubles) -> tuple[Doubles, Integers]:
+    """The selectivity index of each unit, and the class it favors.
+
+    Args:
+        mean: `(class, unit)`; NaN for a class without samples, which is left out.
+
+    Returns:
+        `(unit,)` float64 in 0..1, NaN where a mean is negative, all are 0, or fewer than two
+        classes have samples; and `(unit,)` int64.
+    """
+    present = np.isfinite(mean).any(axis=1)
+    rows = np.flatnonzero(present)
+    if len(rows) < 2:
+        return np.full(mean.shape[1], np.nan), np.zeros(mean.shape[1], np.int64)
+    known = mean[rows]
+    best = np.argmax(np.nan_to_num(known, nan=-np.inf), axis=0)
+    high = np.take_along_axis(known, best[None], axis=0)[0]
+    rest = (known.sum(axis=0) - high) / (len(rows) - 1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        index = np.where((known < 0).any(axis=0), np.nan, (high - rest) / (high + rest))
+    return index, rows[best].astype(np.int64)
+
+
+METRICS = (*class_distances.METRICS, *histograms.METRICS)
+
+
+@dataclass(frozen=True)
+class ClassProfiles(UnitStatistics):
+    """What each unit of some layers does for each class, and how classes compare by it.
+
+    Statistics are those of `UnitStatistics`, by layer: `firing_rate`, `mean`, `std`, `min`
+    and `max` as `(class, unit)` float64, NaN for a class without samples; and `counts`,
+    `(class,)` int64.
+    """
+
+    def similarity(
+        self, layer: str, statistic: str = "firing_rate", metric: str = "mean_abs_diff"
+    ) -> Doubles:
+        """How far the classes are apart in one layer.
+
+        Args:
+            layer: A layer these profiles hold.
+            statistic: What describes a class: `firing_rate`, `mean` or `max` of its units.
+            metric: A distance. `mean_abs_diff`, `cosine`, `correlation` or `euclidean` of
+                the statistic, as scipy defines them; `jensen_shannon` or `overlap` of the
+                histograms, whatever the statistic.
+
+        Returns:
+            `(class, class)` float64, symmetric, zero diagonal. NaN for a class without
+            samples or, where the metric needs one, without activity.
+
+        Raises:
+            LayerError: The profiles do not hold the layer.
+            DataError: No such statistic or metric, or it was not gathered.
+        """
+        if metric in histograms.METRICS:
+            self._require(layer)
+            return histograms.METRICS[metric](self._bins(layer).shares())
+        if metric not in class_distances.METRICS:
+            raise DataError(f"no metric {metric!r}; there are {', '.join(METRICS)}")
+        return class_distances.distances(self.statistic(layer, statistic), metric)
+
+    def ranking(
+        self, layer: str, statistic: str = "firing_rate", metric: str = "mean_abs_diff"
+    ) -> Integers:
+        """`(class, class)` int64: row i, all classes from the nearest to i on, i first."""
+        return class_distances.ranking(self.similarity(layer, statistic, metric))
+
+    def clustering(
+        self, layer: str, statistic: str = "firing_rate", metric: str = "mean_abs_diff"
+    ) -> class_distances.Clustering:
+        """The classes as a tree, like beside like; see `core/profiles/class_order.py`."""
+        return class_distances.cluster(self.similarity(layer, statistic, metric))
+
+    def fisher_ratio(self, layer: str, classes: tuple[int | str, ...] | None = None) -> float:
+        """How well a layer parts the classes: scatter between them over scatter within.
+
+        Args:
+            layer: A layer these profiles hold.
+            classes: Names or indices of those to part; all that have samples by default.
+
+        Returns:
+            `trace(S_B) / trace(S_W)`; see `core/profiles/class_separation.py`. For maps, of their
+            means over positions. NaN with fewer than two classes, or where no class has two
+            samples. `class_separation.expected_by_chance` tells what it is of a layer that
+            does not part the classes.
+
+        Raises:
+            LayerError: The profiles do not hold the layer.
+            DataError: No such class, or `mean` and `std` were not gathered.
+        """
+        self._require(layer)
+        rows = class_distances.rows_of(classes, self.class_names)
+        sums = self.sums[layer]
+        return class_distances.fisher_ratio(
+            self.mean[layer][rows],
+            self.std[layer][rows],
+            np.broadcast_to(sums.n_valid, sums.fired.shape)[rows],
+        )
+
+    def unit_findings(self, layer: str) -> tuple[UnitFinding, ...]:
+        """Units that are dead, always active or selective for a class, with the evidence.
+
+        Raises:
+            LayerError: The profiles do not hold the layer.
+            DataError: `mean` or, of maps, `min` was not gathered, or `reduce` is not `"any"`.
+        """
+        self._require(layer)
+        if self.reduce != "any":
+            raise DataError("whether a unit is dead is told of samples: reduce must be 'any'")
+        sums = self.sums[layer]
+        lowest = None if sums.n_positions == 1 else self.min[layer]
+        return find_units(sums.fired, self.counts, self.mean[layer], self.threshold, lowest)
+
+    def to_dataframe(self, layer: str) -> "pd.DataFrame":
+        """The statistics of one layer, a row per class and unit; see `profile_table.py`.
+
+        Raises:
+            LayerError: The profiles do not hold the layer.
+        """
+        self._require(layer)
+        return as_table(self, layer)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the profiles to one `.npz` file, all of it or nothing.
+
+        Raises:
+            DataError: The file cannot be written (a full disk, no such folder); whatever
+                was there before is still there.
+        """
+        save(self, path)
+
+    @staticmethod
+    def load(path: str | os.PathLike[str]) -> "ClassProfiles":
+        """Read profiles that `save` wrote; never runs code out of the file.
+
+        Raises:
+            DataError: No such file; a file that is cut off, of something else, or of a newer
+                version than this one.
+        """
+        return load(path)
+
+
+# Histograms take about a kilobyte per class and unit: kept unasked for layers up to this size.
+HISTOGRAMS_UP_TO = 2**16
+
+
+@dataclass(frozen=True)
+class ProfileSpec:
+    """What to gather.
+
+    Attributes:
+        threshold: A unit fires when its value is above it.
+        reduce: For maps, `"any"`: some position fires; `"mean"`: the share that does.
+        statistics: Names out of `GATHERED`. None: all of them, histograms only of layers
+            with up to 2^16 pairs of a class and a unit.
+
+    Raises:
+        DataError: An unknown reduction or statistic, or a threshold that is NaN.
+    """
+
+    threshold: float = 0.0
+    reduce: Reduce = "any"
+    statistics: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:  # noqa: D105
+        if self.reduce not in ("any", "mean"):
+            raise DataError(f"reduce must be 'any' or 'mean'; got {self.reduce!r}")
+        if np.isnan(self.threshold):
+            raise DataError("threshold must be a number; got NaN")
+        unknown = [each for each in self.statistics or () if each not in GATHERED]
+        if unknown:
+            raise DataError(f"no statistic {unknown[0]!r}; there are {', '.join(GATHERED)}")
+
+    @property
+    def positions_above(self) -> float | None:
+        """The threshold where positions above it are to be counted, else None."""
+        return self.threshold if self.reduce == "mean" else None
+
+    def wants(self, *statistics: str) -> bool:
+        """Whether any of these is to be gathered."""
+        return self.statistics is None or any(each in self.statistics for each in statistics)
+
+
+def state_bytes(n_classes: int, n_units: int) -> int:
+    """What the sums of a layer take about, everything gathered that is by default."""
+    pairs = n_classes * n_units
+    return pairs * (40 + (900 if pairs <= HISTOGRAMS_UP_TO else 0))
+
+
+class ProfileBuilder:
+    """Profiles in the making; `add` changes them, `profiles` gives what stands so far.
+
+    Args:
+        class_names: One per class.
+        wanted: What to gather.
+    """
+
+    def __init__(self, class_names: Sequence[str], wanted: ProfileSpec = ProfileSpec()) -> None:
+        self.class_names, self._wanted = tuple(class_names), wanted
+        self._counts = np.zeros(len(self.class_names), np.int64)
+        self._sums: dict[str, ClassMoments] = {}
+        self._n_samples = 0
+
+    @property
+    def n_samples(self) -> int:
+        """Samples added so far."""
+        return self._n_samples
+
+    def add(self, summaries: Mapping[str, SampleSummary], labels: Integers | Bools) -> None:
+        """Add one batch: all of it, or none where it does not fit.
+
+        Args:
+            summaries: By layer, the same layers each time.
+            labels: `(sample,)` class indices, or `(sample, class)` bool: then a sample counts in
+                every class that it has, and one without in none.
+
+        Raises:
+            ShapeError: A layer has another number of units than before; or other positions,
+                where shares of them are counted.
+        """
+        if not len(labels):
+            return
+        if not self._sums:
+            self._sums = {name: self._empty(each) for name, each in summaries.items()}
+        for name, summary in summaries.items():
+            self._check(name, summary)
+        self._n_samples += len(labels)
+        if labels.ndim == 2:
+            rows, labels = label_pairs(labels)
+            if not len(rows):
+                return
+            summaries = {name: each.take(rows) for name, each in summaries.items()}
+        groups = LabelGroups.of(np.asarray(labels, np.int64))
+        self._counts[groups.present] += groups.sizes
+        for name, summary in summaries.items():
+            self._sums[name].add(
+                summary, groups, threshold=self._wanted.threshold, reduce=self._wanted.reduce
+            )
+
+    def profiles(self, *, complete: bool = True) -> ClassProfiles:
+        """What has been gathered so far: a copy, unless it is complete and nothing follows."""
+        return ClassProfiles(
+            counts=self._counts.copy(),
+            threshold=float(self._wanted.threshold),
+            reduce=self._wanted.reduce,
+            sums=self._sums
+            if complete
+            else {name: each.copy() for name, each in self._sums.items()},
+            class_names=self.class_names,
+            complete=complete,
+        )
+
+    def _empty(self, summary: SampleSummary) -> ClassMoments:
+        n_classes, n_units = len(self.class_names), summary.high.shape[1]
+        named = self._wanted.statistics is not None
+        return ClassMoments.empty(
+            n_classes,
+            n_units,
+            summary.n_positions,
+            moments=self._wanted.wants("mean", "std"),
+            extremes=self._wanted.wants("min", "max"),
+            bins=self._wanted.wants("histogram")
+            and (named or n_classes * n_units <= HISTOGRAMS_UP_TO),
+        )
+
+    def _check(self, name: str, summary: SampleSummary) -> None:
+        sums = self._sums[name]
+        n_units, before = summary.high.shape[1], sums.fired.shape[1]
+        if n_units != before:
+            raise ShapeError(f"layer {name!r} has {n_units} units in this batch, {before} before")
+        if self._wanted.reduce == "mean" and summary.n_positions != sums.n_positions:
+            raise ShapeError(
+                f"layer {name!r} has {summary.n_positions} positions in this batch, "
+                f"{sums.n_positions} before: shares of positions do not add up"
+            )
+
+
+def as_table(profiles: "ClassProfiles", layer: str) -> "pd.DataFrame":
+    """One row per class and unit, classes outermost.
+
+    Returns:
+        Columns `class` (name), `unit`, `count` (samples of the class), `firing_rate`, then
+        what was gathered of `mean`, `std`, `min`, `max`, and `n_nan`.
+    """
+    import pandas as pd  # late: 0.3 s
+
+    n_classes, n_units = profiles.sums[layer].fired.shape
+    columns = {
+        "class": np.repeat(np.array(profiles.class_names, dtype=object), n_units),
+        "unit": np.tile(np.arange(n_units), n_classes),
+        "count": np.repeat(profiles.counts, n_units),
+    }
+    for statistic in profiles.gathered(layer):
+        if statistic != "histogram":
+            columns[statistic] = getattr(profiles, statistic)[layer].ravel()
+    return pd.DataFrame(columns | {"n_nan": profiles.n_nan[layer].ravel()})
+
+
+KIND = files.Kind(
+    format="actwidgets class profiles",
+    version=1,
+    what="class profiles",
+    hint="write them with profiles.save()",
+)
+
+
+def save(profiles: ClassProfiles, path: str | os.PathLike[str]) -> None:
+    """Write profiles in the place of `path`, in one step.
+
+    Raises:
+        DataError: A name that ends in another format than `.npz`, or it cannot be written;
+            whatever was there before is still there.
+    """
+    require_suffix(path, ".npz", "class profiles")
+    header, arrays = as_arrays(profiles)
+    files.write_npz(path, KIND, header, arrays)
+
+
+def load(path: str | os.PathLike[str]) -> ClassProfiles:
+    """Profiles that `save` wrote.
+
+    Raises:
+        DataError: No such file; cut off, damaged, of something else, or of a newer version.
+    """
+    with files.open_npz(path, KIND) as (header, arrays):
+        return from_arrays(header, dict(arrays))
+
+
+def as_arrays(profiles: ClassProfiles) -> tuple[dict[str, Any], Arrays]:
+    """Everything in profiles, as text and as arrays; the place of a layer stands for its name."""
+    arrays: dict[str, NDArray[Any]] = {"counts": profiles.counts}
+    layers = []
+    for place, (name, sums) in enumerate(profiles.sums.items()):
+        kept = {each.name: getattr(sums, each.name) for each in fields(sums)}
+        if sums.bins is not None:
+            kept["bins"] = sums.bins.counts
+        arrays |= {
+            f"{place}/{part}": value
+            for part, value in kept.items()
+            if value is not None and part != "n_positions"
+        }
+        first = None if sums.bins is None else sums.bins.first
+        layers.append({"name": name, "n_positions": sums.n_positions, "first_bin": first})
+    header = {
+        "threshold": profiles.threshold,
+        "reduce": profiles.reduce,
+        "class_names": profiles.class_names,
+        "complete": profiles.complete,
+        "firing_error": profiles.firing_error,
+        "layers": layers,
+    }
+    return header, arrays
+
+
+def from_arrays(header: Mapping[str, Any], arrays: Arrays) -> ClassProfiles:
+    """The profiles of which `as_arrays` made these.
+
+    Raises:
+        ValueError: Parts that do not belong together.
+    """
+    counts = arrays["counts"]
+    sums = {}
+    for place, layer in enumerate(header["layers"]):
+        kept: dict[str, Any] = {
+            each.name: arrays.get(f"{place}/{each.name}") for each in fields(ClassMoments)
+        }
+        if kept["bins"] is not None:
+            kept["bins"] = LogHistogram(layer["first_bin"], kept["bins"])
+        kept["n_positions"] = layer["n_positions"]
+        if kept["fired"] is None or len(kept["fired"]) != len(counts):
+            raise ValueError(f"sums of layer {layer['name']!r}")
+        sums[layer["name"]] = ClassMoments(**kept)
+    if len(header["class_names"]) != len(counts):
+        raise ValueError("a name for each class")
+    return ClassProfiles(
+        counts=counts,
+        threshold=header["threshold"],
+        reduce=header["reduce"],
+        sums=sums,
+        class_names=tuple(header["class_names"]),
+        complete=header["complete"],
+        firing_error=header["firing_error"],
+    )

@@ -1,1 +1,0 @@
-"""Samples as points in the plane."""

@@ -1,1 +1,0 @@
-"""Which units carry a class."""

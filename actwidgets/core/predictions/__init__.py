@@ -1,1 +1,0 @@
-"""What a model says of samples: right, wrong, and how sure."""

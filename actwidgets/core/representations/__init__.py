@@ -1,1 +1,0 @@
-"""How alike layers are: debiased linear CKA."""

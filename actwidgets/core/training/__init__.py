@@ -1,1 +1,0 @@
-"""What is told of a training, and what is read off weights while it goes on."""

@@ -1,1 +1,0 @@
-"""`actwidgets export`: what layers put out, as files, for scripts and CI."""

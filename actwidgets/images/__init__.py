@@ -1,0 +1,1 @@
+"""Arrays as pixels and PNG bytes."""

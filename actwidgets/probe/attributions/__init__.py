@@ -1,1 +1,0 @@
-"""The differentiated half of attributions: scores, gradients and relevance of a traced model."""

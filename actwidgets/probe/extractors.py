@@ -1,0 +1,636 @@
+"""Outputs of a model's layers, as it is or with some layers altered."""
+
+import copy
+import logging
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from actwidgets.core.ablation import Edit
+from actwidgets.core.arrays import Array
+from actwidgets.core.layers import ReceptiveField
+from actwidgets.errors import LayerError, ModelError, ShapeError
+from actwidgets.probe.call_trace import (
+    CallTrace,
+    CallTraceError,
+    element_name,
+    functional_layers,
+    trace_call,
+)
+from actwidgets.probe.compiled import (
+    FEW_SAMPLES,
+    N_COMPARED,
+    Head,
+    PositionReduction,
+    Trace,
+    as_values,
+    disagreement,
+    flow_of,
+    tolerance_of,
+)
+from actwidgets.probe.fingerprint import containers, grown, same_structure, structure
+from actwidgets.probe.frameworks import failure_message, require_model, step_gate_of
+from actwidgets.probe.inputs import InputSpec, Shapes, fixed_batch, input_spec_of, state_reset
+from actwidgets.probe.layer_index import LayerIndex, Output, describe, is_models_own
+from actwidgets.probe.prefetch import Prefetcher
+
+MAX_HEADS = 256  # a head of ResNet50 takes about 0.2 MB
+MAX_SHAPES = 8  # of samples that a model is traced for; a trace of ResNet50 takes about 25 MB
+UNUSED_FOR = 4 * MAX_SHAPES  # questions after which a trace makes room for one of another shape
+Key = tuple[str, ...]
+log = logging.getLogger("actwidgets")
+
+
+@dataclass
+class _Traced:
+    """A trace, and what is known of it.
+
+    Attributes:
+        trace: None where the model cannot be traced.
+        right: Layers whose compiled values were compared with an eager call's.
+        wrong: Those that differed: they are called eagerly.
+        used: When it was asked for last, in questions.
+    """
+
+    trace: Trace | None
+    right: set[str] = field(default_factory=set)
+    wrong: set[str] = field(default_factory=set)
+    used: int = 0
+
+
+class FeatureExtractor:
+    """The layers of one model, and what they put out.
+
+    The first time, a few samples are answered by an eager call that stops at the layer. The
+    model is traced behind the scenes, or when many samples come, and a compiled slice takes
+    over. A model that cannot be traced (it branches in Python on the values it gets) goes on
+    being called eagerly.
+
+    A model that takes samples of several shapes is traced for each shape that comes, a few of
+    them being kept: layers may act otherwise where they do not know a length. Each layer of
+    each trace is compared once with an eager call, on some of the samples; where they differ
+    (see `eager_check`) that layer goes on being called eagerly, and the log says so.
+
+    A model that needs batches of a fixed size is given such; see `fixed_batch`.
+
+    Args:
+        model: A built Keras model; nothing about it is changed.
+        like: A few samples, for a model that does not say what it takes.
+        training: Whether layers act as they do in training.
+        warm: Whether to make slices in the background: of the layers asked for, then of
+            those beside them.
+
+    Raises:
+        ModelError: Not a model that can be read; says why.
+    """
+
+    def __init__(
+        self, model: Any, like: Any = None, *, training: bool = False, warm: bool = False
+    ) -> None:
+        require_model(model)
+        self._structure = structure(model, training=training)
+        self._model, self._training, self._turns = model, training, step_gate_of(model)
+        inputs = input_spec_of(model, like)
+        self.inputs = inputs.of_fixed_batch(fixed_batch(model, inputs))
+        self._tolerance, self._state = tolerance_of(model), state_reset(model)
+        self._begin(warm)
+        self.layer_index = functional_layers(model) or self._catalogue_of_a_call(like)
+
+    def _begin(self, warm: bool) -> None:
+        self._traces: dict[Shapes, _Traced] = {}
+        self._baked = self._structure
+        self._set_by_calls: frozenset[tuple[int, str]] = frozenset()
+        self._n_asked = 0
+        self._tracing = threading.Lock()
+        self._keeping = threading.Lock()
+        self._heads: OrderedDict[tuple[Shapes, Key, PositionReduction | None], Head] = OrderedDict()
+        self._looked_at: set[tuple[Shapes, Key]] = set()
+        self._warmer = Prefetcher(self._make_ahead) if warm else None
+        self._stopped_warmer: Prefetcher | None = None
+
+    def taking(self, inputs: InputSpec) -> "FeatureExtractor":
+        """The same model and layers with other inputs, and a trace and slices of their own."""
+        other = copy.copy(self)
+        other.inputs = inputs
+        other._structure = self._baked
+        other._begin(warm=self._warmer is not None)
+        return other
+
+    def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
+        """Outputs of layers on one batch, in one forward pass that ends at the last of them.
+
+        Raises:
+            LayerError: The model has no such layer, or it cannot be shown.
+            ShapeError: Samples of another shape than the model takes.
+            DataError: Values of the wrong kind.
+            ModelError: A layer raised.
+        """
+        key = tuple(names)
+        for name in key:
+            self.layer_index.require(name)
+        return self._in_batches(self.inputs.tensors(x), lambda batch: self._outputs(key, batch))
+
+    def folded(self, names: Sequence[str], x: Any, fold: PositionReduction) -> list[tf.Tensor]:
+        """What `fold` makes of the outputs of layers on one batch, in the same forward pass.
+
+        Raises: as `outputs`.
+        """
+        key = tuple(names)
+        for name in key:
+            self.layer_index.require(name)
+
+        def folded(batch: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+            head = self._head(key, batch, fold)
+            if head is None:
+                return fold(self._look(key, batch))
+            return self._run(key, head, batch, fold)
+
+        return self._in_batches(self.inputs.tensors(x), folded)
+
+    def _in_batches(
+        self, tensors: Sequence[tf.Tensor], read: Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
+    ) -> list[tf.Tensor]:
+        """What is read of all samples, at once or in batches of the size that the model needs."""
+        if self.inputs.fixed_batch is None:
+            return read(tensors)
+        found = [
+            [each[:n_rows] if each.shape.rank else each for each in read(batch)]
+            for batch, n_rows in self.inputs.batches_of(tensors)
+        ]
+        if len(found) == 1:
+            return found[0]
+        # What has no sample axis, such as the number of positions, is the same for all.
+        return [
+            tf.concat(each, 0) if each[0].shape.rank else each[0]
+            for each in zip(*found, strict=True)
+        ]
+
+    def _outputs(self, key: Key, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        few, warmer = len(tensors[0]) <= FEW_SAMPLES, self._warmer
+        shapes = self.inputs.shapes_of(tensors)
+        with warmer.give_way() if warmer and few else nullcontext():
+            head = self._kept(shapes, key)
+            if head is not None:
+                return self._run(key, head, tensors)
+            is_first = (shapes, key) not in self._looked_at
+            if self._is_eager(shapes, key) or (few and (warmer or is_first)):
+                self._looked_at.add((shapes, key))
+                found = self._look(key, tensors)
+                if warmer and not self._is_eager(shapes, key):
+                    likely = self._neighbors(key)
+                    warmer.want(key, likely, self.inputs.first_of(tensors, N_COMPARED))
+                return found
+        head = self._head(key, tensors)
+        return self._look(key, tensors) if head is None else self._run(key, head, tensors)
+
+    def receptive_field(self, name: str) -> ReceptiveField | None:
+        """What a position of a layer's map sees of the input; None for everything.
+
+        Raises:
+            LayerError: The model has no such layer, or it cannot be shown.
+        """
+        self.layer_index.require(name)
+        traced = self._traced(())
+        return None if traced is None or not traced.trace else traced.trace.receptive_field(name)
+
+    def close(self) -> None:
+        """Make no further slices. Does not wait for the one under way; `wait` does."""
+        if self._warmer:
+            self._warmer.stop()
+            self._stopped_warmer, self._warmer = self._warmer, None
+
+    def is_stale(self) -> bool:
+        """Whether layers were exchanged or set otherwise since the model was read.
+
+        That goes for all that a trace has in it for good; see `fingerprint.structure`.
+        """
+        now = structure(self._model, training=self._training)
+        return not same_structure(self._structure, now, self._set_by_calls)
+
+    def renew(self) -> bool:
+        """Forget what was traced, where the model is set otherwise now; says whether it was.
+
+        `is_stale` goes on saying so: other settings may go with other layers and shapes.
+        """
+        now = structure(self._model, training=self._training)
+        with self._tracing:
+            if same_structure(self._baked, now, self._set_by_calls):
+                return False
+            self._baked = now
+            with self._keeping:
+                self._traces.clear()
+                self._heads.clear()
+            return True
+
+    def wait(self) -> None:
+        """Return when the slices wanted are made, or after `close` the one under way is left."""
+        warmer = self._warmer or self._stopped_warmer
+        if warmer:
+            warmer.wait()
+
+    # --- the two roads -------------------------------------------------------------------
+
+    def _look(self, key: Key, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
+        """The values of one eager call that stops at the last of the layers."""
+        found = {tap.name: tap.output for tap in self._call(tensors, only=key).taps}
+        missing = [name for name in key if name not in found]
+        if missing:
+            raise LayerError(f"layer {missing[0]!r} is not called for these samples")
+        return [found[name] for name in key]
+
+    def _run(
+        self,
+        key: Key,
+        head: Head,
+        tensors: Sequence[tf.Tensor],
+        fold: PositionReduction | None = None,
+    ) -> list[tf.Tensor]:
+        try:
+            with self._turns.looking(), self._state:
+                return list(head(*tensors))
+        except tf.errors.OpError as failure:
+            found = self._look(key, tensors)  # mostly fails too, and says in which layer
+            traced = self._traces.get(self.inputs.shapes_of(tensors))
+            if traced is not None:
+                self._distrust(traced, key, f"it fails: {failure_message(failure)}")
+            return found if fold is None else fold(found)
+
+    def _head(
+        self, key: Key, tensors: Sequence[tf.Tensor], fold: PositionReduction | None = None
+    ) -> Head | None:
+        """A compiled slice, made if need be; None where an eager call is to answer."""
+        shapes = self.inputs.shapes_of(tensors)
+        head = self._kept(shapes, key, fold)
+        if head is not None or self._is_eager(shapes, key):
+            return head
+        traced = self._traced(shapes)
+        if traced is None or traced.trace is None:
+            return None
+        head = traced.trace.head(key, fold)
+        if not self._is_right(traced, key, head, tensors, fold):
+            return None
+        with self._keeping:
+            if self._traces.get(shapes) is traced:  # not forgotten meanwhile
+                self._heads[shapes, key, fold] = head
+                self._heads.move_to_end((shapes, key, fold))
+            while len(self._heads) > MAX_HEADS:
+                self._heads.popitem(last=False)
+        return head
+
+    def _make_ahead(self, key: Key, tensors: Sequence[tf.Tensor]) -> None:
+        if self._kept(self.inputs.shapes_of(tensors), key) is None:
+            head = self._head(key, tensors)
+            if head is not None:  # TensorFlow optimizes a graph when it is first run
+                self._run(key, head, self.inputs.first_of(tensors, 1))
+
+    def _is_right(
+        self,
+        traced: _Traced,
+        key: Key,
+        head: Head,
+        tensors: Sequence[tf.Tensor],
+        fold: PositionReduction | None,
+    ) -> bool:
+        """Whether a new slice gives what an eager call gives, for a few of the samples."""
+        few = self.inputs.first_of(tensors, N_COMPARED)
+        if traced.right.issuperset(key) or not len(few[0]):
+            return True
+        if not traced.wrong.isdisjoint(key):
+            return False
+        values = as_values if fold is None else fold.comparable
+        try:
+            with self._turns.looking(), self._state:
+                compiled = values(head(*few))
+        except tf.errors.OpError as failure:
+            self._look(key, few)  # fails too, and says in which layer
+            self._distrust(traced, key, f"it fails: {failure_message(failure)}")
+            return False
+
+        def look(batch: Sequence[tf.Tensor]) -> Sequence[Array]:
+            found = self._look(key, batch)
+            return values(found if fold is None else fold(found))
+
+        try:
+            found = disagreement(compiled, few, look, self._tolerance)
+        except ModelError:  # an eager call fails where the slice does not: nothing to compare
+            return True
+        if found is not None:
+            place, share = found
+            self._distrust(traced, key[place : place + 1], f"off by {share:.2g} of its size")
+            return False
+        traced.right.update(key)
+        return True
+
+    def _distrust(self, traced: _Traced, names: Sequence[str], why: str) -> None:
+        traced.wrong.update(names)
+        log.warning(
+            "layer %s, compiled, does not give what an eager call of model %r gives (%s): "
+            "it is called eagerly, which is right and slower",
+            " and ".join(map(repr, names)),
+            self._model.name,
+            why,
+        )
+
+    def _is_eager(self, shapes: Shapes, key: Key) -> bool:
+        """Whether the model could not be traced, or was traced wrongly for these layers."""
+        traced = self._traces.get(shapes)
+        return traced is not None and (traced.trace is None or not traced.wrong.isdisjoint(key))
+
+    def _kept(self, shapes: Shapes, key: Key, fold: PositionReduction | None = None) -> Head | None:
+        with self._keeping:
+            head = self._heads.get((shapes, key, fold))
+            if head is not None:
+                self._heads.move_to_end((shapes, key, fold))
+                self._n_asked += 1
+                self._traces[shapes].used = self._n_asked
+            return head
+
+    def _neighbors(self, key: Key) -> list[Key]:
+        """The layers that an arrow key goes to from here."""
+        names = [info.name for info in self.layer_index.layers]
+        if len(key) != 1 or is_models_own(key[0]):
+            return []
+        place = names.index(key[0])
+        return [
+            (name,) for name in (*names[place + 1 : place + 2], *names[max(place - 1, 0) : place])
+        ]
+
+    # --- the model itself ----------------------------------------------------------------
+
+    def _traced(self, shapes: Shapes) -> _Traced | None:
+        """The trace for samples of these shapes, for () of any; None where there is none."""
+        with self._tracing:
+            self._n_asked += 1
+            traced = self._traces.get(shapes)
+            if traced is None and self._has_room():
+                traced = self._traces[shapes] = _Traced(self._trace(shapes))
+            if traced is not None:
+                traced.used = self._n_asked
+            return traced
+
+    def _has_room(self) -> bool:
+        """Whether another trace may be made; one that nobody asked for in a while goes."""
+        others = [(each.used, shapes) for shapes, each in self._traces.items() if shapes]
+        if len(others) < MAX_SHAPES:
+            return True
+        used, shapes = min(others)
+        if self._n_asked - used < UNUSED_FOR:
+            return False  # data of ever other lengths are sooner called eagerly than traced
+        with self._keeping:
+            for each in [each for each in self._heads if each[0] == shapes]:
+                del self._heads[each]
+            del self._traces[shapes]
+        return True
+
+    def _trace(self, shapes: Shapes) -> Trace | None:
+        before = structure(self._model, training=self._training)
+        boxes = containers(self._model)
+        pause = self._warmer.pause if self._warmer else None
+        inputs = self.inputs.of_shapes(shapes)
+        try:
+            trace = Trace(self._model, inputs, training=self._training, at_each_call=pause)
+        except CallTraceError as failure:  # eager calls are left
+            log.info("%s is called eagerly: %s", self._model.name, failure)
+            return None
+        after = structure(self._model, training=self._training)
+        now = containers(self._model)
+        kept = {key: each for key, each in boxes.items() if now.get(key) is each}
+        self._set_by_calls |= trace.set_by_calls | grown(before, after, kept)
+        return trace
+
+    def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> CallTrace:
+        try:
+            with self._turns.looking(), self._state:
+                return trace_call(
+                    self._model,
+                    self.inputs.arguments(tensors),
+                    training=self._training,
+                    only=only,
+                    change=self.inputs.change(tensors),
+                )
+        except CallTraceError as failure:
+            raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
+
+    def _catalogue_of_a_call(self, like: Any) -> LayerIndex:
+        traced = self._traced(())
+        if traced is not None and traced.trace is not None:
+            return traced.trace.layer_index
+        tensors = self.inputs.blank(1) if like is None else self.inputs.tensors(like)
+        n_samples = self.inputs.fixed_batch or 3  # enough not to be taken for an axis of length 1
+        tensors = [tf.repeat(each[:1], n_samples, axis=0) for each in tensors]
+        try:
+            recording = self._call(tensors)
+        except ModelError as failure:
+            if like is None and not getattr(self._model, "inputs", None):
+                raise ModelError(f"{failure}; give it a few samples with x=") from failure
+            raise
+        return LayerIndex(
+            [
+                describe(tap.name, tap.layer, tap.output, tap.unit_axis, sample_axis=(n_samples,))
+                for tap in recording.taps
+                if tf.is_tensor(tap.output) and hasattr(tap.output, "numpy")
+            ],
+            recording.structure,
+            flow=flow_of(recording, tensors),
+        )
+
+
+MAX_TRACES = 8  # one of ResNet50 takes about 25 MB
+
+
+class _Edited(NamedTuple):
+    """Samples, and `(2, unit)` for each edited layer in turn: its factors and its offsets."""
+
+    x: Any
+    numbers: Sequence[tf.Tensor]
+
+
+@dataclass(frozen=True)
+class EditedInputSpec(InputSpec):
+    """What a model with edited layers takes: its own inputs, and the numbers of the edits.
+
+    The numbers are arguments of whatever is compiled: other numbers need no other trace.
+
+    Attributes:
+        edited: The outputs that are altered.
+    """
+
+    edited: tuple[Output, ...] = field(kw_only=True)
+
+    @property
+    def signature(self) -> tuple[tf.TensorSpec, ...]:
+        """What `tensors` gives: the model's own inputs, then the numbers."""
+        return (*self.specs, *(tf.TensorSpec((2, _n_units(each))) for each in self.edited))
+
+    def tensors(self, x: _Edited) -> list[tf.Tensor]:
+        """Samples as tensors of the right kind, and the numbers behind them."""
+        return [*super().tensors(x.x), *x.numbers]
+
+    def first_of(self, tensors: Sequence[tf.Tensor], n_samples: int) -> list[tf.Tensor]:
+        """The first samples of a batch, with all the numbers."""
+        n_inputs = len(self.specs)
+        return [*super().first_of(tensors[:n_inputs], n_samples), *tensors[n_inputs:]]
+
+    def batches_of(self, tensors: Sequence[Any]) -> Iterator[tuple[list[Any], int]]:
+        """Batches of the number of samples that is fixed, with all the numbers."""
+        n_inputs = len(self.specs)
+        for batch, n_rows in super().batches_of(tensors[:n_inputs]):
+            yield [*batch, *tensors[n_inputs:]], n_rows
+
+    def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any]:
+        """For `record`: what is handed on in the place of a layer's output."""
+        numbers = tensors[len(self.specs) :]
+        edits = {
+            output.name: (output.unit_axis, values)
+            for output, values in zip(self.edited, numbers, strict=True)
+        }
+
+        def changed(name: str, output: Any) -> Any:
+            parts = tf.nest.flatten(output)
+            places = [place for place, part in enumerate(parts) if hasattr(part, "shape")]
+            names = [element_name(name, index) for index in range(len(places))]
+            if not edits.keys() & set(names):
+                return output
+            for place, element in zip(places, names, strict=True):
+                if element in edits:
+                    parts[place] = _altered(parts[place], *edits[element])
+            return tf.nest.pack_sequence_as(output, parts)
+
+        return changed
+
+
+class EditedExtractor:
+    """The layers of one model with some of them edited: stands where `Slices` does.
+
+    Args:
+        slices: Of the model as it is.
+        edited: Of the model with these layers edited.
+        numbers: Of each edit, `(2, unit)`.
+
+    Attributes:
+        layer_index: The layers.
+        inputs: What the model takes.
+        edited_inputs: The same, and behind them the numbers of the edits.
+        numbers: As given.
+    """
+
+    def __init__(
+        self, slices: FeatureExtractor, edited: FeatureExtractor, numbers: Sequence[tf.Tensor]
+    ) -> None:
+        self.layer_index, self.inputs = slices.layer_index, slices.inputs
+        self._slices, self._edited = slices, edited
+        self.edited_inputs, self.numbers = edited.inputs, numbers
+
+    def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
+        """As `Slices.outputs`."""
+        return self._edited.outputs(names, _Edited(x, self.numbers))
+
+    def folded(self, names: Sequence[str], x: Any, fold: PositionReduction) -> list[tf.Tensor]:
+        """As `Slices.folded`."""
+        return self._edited.folded(names, _Edited(x, self.numbers), fold)
+
+    def receptive_field(self, name: str) -> ReceptiveField | None:
+        """As `Slices.receptive_field`: an edit looks at no other position."""
+        return self._slices.receptive_field(name)
+
+    def is_stale(self) -> bool:
+        """As `Slices.is_stale`."""
+        return self._slices.is_stale()
+
+    def renew(self) -> bool:
+        """As `Slices.renew`."""
+        return self._slices.renew()
+
+    def wait(self) -> None:
+        """As `Slices.wait`."""
+        self._edited.wait()
+
+    def close(self) -> None:
+        """Nothing: the slices belong to `EditedTraces`, and may serve other edits."""
+
+
+class EditedTraces:
+    """One trace of a model for each set of edited layers; those used last are kept.
+
+    Args:
+        slices: Of the model as it is.
+    """
+
+    def __init__(self, slices: FeatureExtractor) -> None:
+        self._slices = slices
+        self._kept: OrderedDict[tuple[str, ...], FeatureExtractor] = OrderedDict()
+        self._keeping = threading.Lock()
+
+    def edited(self, edits: Mapping[str, Edit]) -> EditedExtractor:
+        """The same layers, with some of them edited.
+
+        Raises: as `KerasProbe.edited`.
+        """
+        names = tuple(sorted(edits))
+        outputs = tuple(_editable(self._slices.layer_index, name, edits[name]) for name in names)
+        numbers = [
+            tf.constant(np.stack([edits[name].factor, edits[name].offset])) for name in names
+        ]
+        return EditedExtractor(self._slices, self._of(names, outputs), numbers)
+
+    def close(self) -> None:
+        """Forget the traces, and make no further slices in the background."""
+        with self._keeping:
+            for slices in self._kept.values():
+                slices.close()
+            self._kept.clear()
+
+    def _of(self, names: tuple[str, ...], outputs: tuple[Output, ...]) -> FeatureExtractor:
+        with self._keeping:
+            if names not in self._kept:
+                inputs = EditedInputSpec(**vars(self._slices.inputs), edited=outputs)
+                self._kept[names] = self._slices.taking(inputs)
+            self._kept.move_to_end(names)
+            while len(self._kept) > MAX_TRACES:
+                self._kept.popitem(last=False)[1].close()
+            return self._kept[names]
+
+
+def _editable(layer_index: LayerIndex, name: str, edit: Edit) -> Output:
+    output = layer_index.require(name)
+    if is_models_own(name):
+        raise LayerError(f"{name!r} is an output of the model, not a layer: edit its last layer")
+    if layer_index.complex_part(name):
+        raise LayerError(
+            f"layer {name!r} cannot be edited: it puts out complex numbers, and only real ones "
+            "can be scaled and moved"
+        )
+    if not tf.as_dtype(output.dtype).is_floating:
+        raise LayerError(
+            f"layer {name!r} cannot be edited: it puts out {output.dtype}, "
+            "and only floating-point values can be scaled"
+        )
+    n_units = _n_units(output)
+    if n_units is None:
+        raise LayerError(f"layer {name!r} cannot be edited: its number of units varies")
+    if edit.n_units != n_units:
+        raise ShapeError(f"layer {name!r} has {n_units} units; got an edit for {edit.n_units}")
+    return output
+
+
+def _n_units(output: Output) -> int | None:
+    return output.shape[output.unit_axis] if len(output.shape) > 1 else 1
+
+
+def _altered(tensor: Any, unit_axis: int, numbers: Any) -> Any:
+    """A tensor with its units altered; what Keras keeps on it goes with it."""
+    factor, offset = tf.unstack(tf.cast(numbers, tensor.dtype))
+    if unit_axis > 0:
+        lengths = [1] * (len(tensor.shape) - unit_axis - 1)
+        factor, offset = (tf.reshape(each, (-1, *lengths)) for each in (factor, offset))
+    altered = tf.math.multiply_no_nan(tensor, factor) + offset
+    mask = getattr(tensor, "_keras_mask", None)
+    if mask is not None:
+        altered._keras_mask = mask
+    return altered

@@ -1,0 +1,412 @@
+"""The calls a functional graph is made of, and how inputs flow through them."""
+
+import heapq
+import re
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from actwidgets.images.inputs import Axes
+from actwidgets.probe.frameworks import is_recurrent
+
+
+class GraphCall(NamedTuple):
+    """One call of one layer, as a Functional model holds it.
+
+    Attributes:
+        layer: The layer, or the plain operation of a Keras 3 model.
+        node: What Keras keeps of the call.
+    """
+
+    layer: Any
+    node: Any
+
+
+class GraphCalls(NamedTuple):
+    """The calls of one graph.
+
+    Attributes:
+        made: In the order of `model.layers`; those of one layer as they were made, and none
+            before what it takes its input from.
+        run: As Keras runs them: by depth, where the second call may come first.
+    """
+
+    made: tuple[GraphCall, ...]
+    run: tuple[GraphCall, ...]
+
+
+_calls_of_graphs: "weakref.WeakKeyDictionary[Any, tuple[Any, GraphCalls]]"
+_calls_of_graphs = weakref.WeakKeyDictionary()
+
+
+def calls_of(graph: Any) -> GraphCalls:
+    """The calls that a Functional model of Keras 3 or 2 is made of, its inputs left out.
+
+    Args:
+        graph: The model; of a Sequential, the Functional one inside.
+
+    Raises:
+        AttributeError: Not such a graph, or Keras' inside has changed.
+
+    Cost: a sort of its nodes the first time.
+    """
+    by_depth = graph._nodes_by_depth
+    known = _calls_of_graphs.get(graph)
+    if known is None or known[0] is not by_depth:  # Keras 2 makes a Sequential's anew
+        known = _calls_of_graphs[graph] = by_depth, _calls(graph, by_depth)
+    return known[1]
+
+
+def _calls(graph: Any, by_depth: Any) -> GraphCalls:
+    run = tuple(
+        GraphCall(layer, node)
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
+        if (layer := _layer_of(node)) is not None and not node.is_input
+    )
+    layers = getattr(graph, "_operations", None) or graph.layers
+    places = {id(layer): place for place, layer in enumerate(layers)}
+    return GraphCalls(_as_made(run, places), run)
+
+
+def _layer_of(node: Any) -> Any:
+    return node.operation if hasattr(node, "operation") else node.layer
+
+
+def _as_made(run: Sequence[GraphCall], places: dict[int, int]) -> tuple[GraphCall, ...]:
+    """Sort calls by the place of their layer, each behind its inputs and its layer's call before.
+
+    A layer's list of nodes is the one thing that tells in which order it was called; there is
+    no such list of a whole model.
+    """
+    keys, before = (
+        {},
+        {id(call.node): {id(each) for each in call.node.parent_nodes} for call in run},
+    )
+    by_layer: dict[int, list[GraphCall]] = {}
+    for call in run:
+        by_layer.setdefault(id(call.layer), []).append(call)
+    for calls in by_layer.values():
+        numbers = {id(node): number for number, node in enumerate(calls[0].layer._inbound_nodes)}
+        calls.sort(key=lambda call: numbers[id(call.node)])
+        for number, call in enumerate(calls):
+            keys[id(call.node)] = places[id(call.layer)], number
+            if number:
+                before[id(call.node)].add(id(calls[number - 1].node))
+    nodes = {id(call.node): call for call in run}
+    behind: dict[int, list[int]] = {}
+    for node, earlier in before.items():
+        earlier.intersection_update(nodes)  # an input is there before any call
+        for each in earlier:
+            behind.setdefault(each, []).append(node)
+    ready = [(keys[node], node) for node, earlier in before.items() if not earlier]
+    heapq.heapify(ready)
+    made = []
+    while ready:
+        _, node = heapq.heappop(ready)
+        made.append(nodes[node])
+        for each in behind.get(node, ()):
+            before[each].discard(node)
+            if not before[each]:
+                heapq.heappush(ready, (keys[each], each))
+    if len(made) < len(run):
+        raise AttributeError("calls that wait for each other")
+    return tuple(made)
+
+
+class CallNames:
+    """Gives every call below a model a name of its own, such as `shared` and `shared#1`."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def name(self, path: Sequence[str], layer: Any) -> str:
+        """The part of a name that stands for the next call of a layer in this place.
+
+        Args:
+            path: Parts of the name of the call that it is called in.
+            layer: What is called.
+        """
+        key = (*path, layer.name)
+        while True:  # a layer may itself be called `shared#1`
+            count = self._counts.get(key, 0)
+            self._counts[key] = count + 1
+            part = f"{layer.name}#{count}" if count else layer.name
+            name = "/".join((*path, part))
+            if name not in self._taken:
+                self._taken.add(name)
+                return part
+
+
+class GraphRun:
+    """The names of the calls that one run through a graph will make.
+
+    Args:
+        calls: Of the graph.
+        name: Gives a call of a layer its name; asked in the order in which calls were made.
+        is_part: Whether a call of this layer is named at all.
+    """
+
+    def __init__(
+        self, calls: GraphCalls, name: Callable[[Any], str], is_part: Callable[[Any], bool]
+    ) -> None:
+        names = {id(call.node): name(call.layer) for call in calls.made if is_part(call.layer)}
+        self._waiting: dict[int, deque[str]] = {}
+        for call in calls.run:
+            if id(call.node) in names:
+                waiting = self._waiting.setdefault(id(call.layer), deque())
+                waiting.append(names[id(call.node)])
+
+    def next(self, layer: Any) -> str | None:
+        """The name of the call that a layer makes next; None where the graph has no such."""
+        waiting = self._waiting.get(id(layer))
+        return waiting.popleft() if waiting else None
+
+
+def is_layer(part: Any) -> bool:
+    """Whether it is a layer rather than a plain operation of a Keras 3 model."""
+    return isinstance(part, keras.Layer) or not isinstance(part, keras.Operation)
+
+
+_PLACES: dict[int, Axes] = {
+    1: ("time",),
+    2: ("row", "column"),
+    3: ("depth", "row", "column"),
+}
+_ATTENTION = ("Attention", "AdditiveAttention", "GroupedQueryAttention", "MultiHeadAttention")
+_OF_IMAGES = re.compile(r"^(Random|Resizing|CenterCrop|CutMix|MixUp|AugMix|AutoContrast|Solari)")
+_UNTOLD = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
+
+
+class InputFlow:
+    """Follows the inputs of a model through the calls of its layers, tensor by tensor.
+
+    What an axis is, is decided by the first layer that tells places from channels, such as a
+    convolution or a recurrent one, whatever the lengths are.
+
+    Args:
+        inputs: The model's inputs, eager, of a graph, or symbolic.
+    """
+
+    def __init__(self, inputs: Sequence[Any]) -> None:
+        self._held: list[Any] = []  # an id is its own while the tensor lives
+        self._seen: dict[int, frozenset[int]] = {}
+        self._maps: dict[int, tuple[int, tuple[int | None, ...]]] = {}
+        self._n_inputs = len(inputs)
+        self._ranks = [_rank(each) for each in inputs]
+        self._shapes = [_lengths(each) for each in inputs]
+        self._strong: dict[int, Axes] = {}
+        self._weak: dict[int, Axes] = {}
+        self._by_layer: dict[str, frozenset[int]] = {}
+        self._is_whole = True
+        for place, each in enumerate(inputs):
+            self._hold(each)
+            self._seen[id(each)] = frozenset((place,))
+            self._maps[id(each)] = place, tuple(range(max(self._ranks[place], 0)))
+
+    @property
+    def axes(self) -> tuple[Axes | None, ...]:
+        """By input: what its axes are behind that of samples; None where no layer tells."""
+        return tuple(
+            self._strong.get(place, self._weak.get(place)) for place in range(self._n_inputs)
+        )
+
+    def inputs_of(self, layer: str) -> frozenset[int] | None:
+        """The places of the inputs that a layer sees; None where that is not known."""
+        if self._n_inputs == 1:
+            return frozenset((0,))
+        return self._by_layer.get(layer)
+
+    def alias(self, inner: Iterable[Any], outer: Iterable[Any]) -> None:
+        """Take what stands for tensors inside a nested model for the tensors themselves."""
+        for one, other in zip(inner, outer, strict=False):
+            self._hold(one)
+            self._forget(one)
+            if id(other) in self._seen:
+                self._seen[id(one)] = self._seen[id(other)]
+            if id(other) in self._maps:
+                self._maps[id(one)] = self._maps[id(other)]
+
+    def done(self) -> "InputFlow":
+        """This, with the tensors let go: nothing more is noted."""
+        self._held, self._seen, self._maps = [], {}, {}
+        return self
+
+    def note(self, name: str, layer: Any, given: Any, outputs: Any) -> None:
+        """Take notice of one call of a layer.
+
+        Args:
+            name: Of the call.
+            layer: What is called.
+            given: Its arguments.
+            outputs: What it puts out.
+        """
+        taken = [each for each in tf.nest.flatten(given) if hasattr(each, "shape")]
+        made = [each for each in tf.nest.flatten(outputs) if hasattr(each, "shape")]
+        known = [each for each in taken if id(each) in self._seen]
+        if known and len(known) == len([each for each in taken if _rank(each) > 0]):
+            sees = frozenset[int]().union(*(self._seen[id(each)] for each in known))
+            self._by_layer[name.partition(":")[0]] = sees
+            for each in made:
+                self._hold(each)
+                self._seen[id(each)] = sees
+        for each in taken:
+            mapped = self._map_of(each)
+            if mapped is not None:
+                self._read(layer, each, *mapped)
+                self._hand_on(layer, each, *mapped, made)
+
+    def _map_of(self, tensor: Any) -> tuple[int, tuple[int | None, ...]] | None:
+        """Which axis of an input each axis of a tensor is."""
+        if id(tensor) in self._maps:
+            return self._maps[id(tensor)]
+        if id(tensor) in self._seen or _rank(tensor) < 2:
+            return None
+        alike = [place for place, each in enumerate(self._shapes) if each == _lengths(tensor)]
+        # Between layers a model may do something to its input that is no layer, such as x / 255.
+        if len(alike) == 1 and alike[0] not in self._strong:
+            return alike[0], tuple(range(_rank(tensor)))
+        return None
+
+    def _read(self, layer: Any, tensor: Any, place: int, mapped: tuple[int | None, ...]) -> None:
+        roles = roles_for(layer, _rank(tensor))
+        if roles is None:
+            return
+        found: dict[int, str] = {}
+        for role, axis in zip(roles, mapped[1:], strict=True):
+            if axis is not None:
+                found[axis] = role
+        lengths = self._shapes[place]
+        axes = []
+        for axis in range(1, self._ranks[place]):
+            if axis not in found and lengths[axis] != 1:
+                return  # another axis went into one of these
+            axes.append(found.get(axis, "channel" if "channel" not in roles else "feature"))
+        if len({*axes}) == len(axes):
+            kept = self._weak if _is_weak(layer) else self._strong
+            kept.setdefault(place, tuple(axes))
+
+    def _hand_on(
+        self,
+        layer: Any,
+        tensor: Any,
+        place: int,
+        mapped: tuple[int | None, ...],
+        made: Sequence[Any],
+    ) -> None:
+        if not made or id(made[0]) in self._maps or type(layer).__name__ == "Flatten":
+            return
+        output = made[0]
+        before, after = _lengths(tensor), _lengths(output)
+        order = _order(layer, len(before))
+        if order is not None:
+            new: tuple[int | None, ...] = tuple(mapped[axis] for axis in order)
+        elif roles_for(layer, _rank(tensor)) is None and before == after:
+            new = mapped
+        elif _without_ones(before) == _without_ones(after) and _reshapes(layer):
+            rest = iter([m for m, n in zip(mapped[1:], before[1:], strict=True) if n != 1])
+            new = (0, *(None if length == 1 else next(rest) for length in after[1:]))
+        else:
+            return
+        self._hold(output)
+        self._maps[id(output)] = place, new
+
+    def _hold(self, tensor: Any) -> None:
+        self._held.append(tensor)
+
+    def _forget(self, tensor: Any) -> None:
+        self._seen.pop(id(tensor), None)
+        self._maps.pop(id(tensor), None)
+
+
+def roles_for(layer: Any, rank: int) -> Axes | None:
+    """What a layer takes the axes of its input for, that of samples left out; None for no matter.
+
+    Args:
+        layer: The layer.
+        rank: How many axes its input has.
+    """
+    kinds = [each.__name__ for each in type(layer).__mro__]
+    kind = kinds[0]
+    if kind in _UNTOLD:
+        return None
+    if kind == "TimeDistributed":
+        inner = _of_inner(layer.layer, rank - 1)
+        return None if inner is None else ("time", *inner)
+    if "Bidirectional" in kinds:
+        return roles_for(layer.forward_layer, rank)
+    numbers = [int(found[1]) for each in kinds if (found := re.search(r"([123])D", each))]
+    in_time = any(each.startswith("ConvLSTM") for each in kinds)
+    if numbers:
+        places = _PLACES[numbers[0]]
+        roles = (*places, "feature" if places == ("time",) and not in_time else "channel")
+        if getattr(layer, "data_format", None) == "channels_first":
+            roles = (roles[-1], *roles[:-1])
+        roles = _in_time(roles) if in_time else roles
+        return roles if len(roles) == rank - 1 else None
+    if is_recurrent(layer) or any(each in _ATTENTION for each in kinds):
+        return ("time", "feature") if rank == 3 else None
+    if _OF_IMAGES.match(kind) and rank == 4:
+        first = getattr(layer, "data_format", None) == "channels_first"
+        return ("channel", "row", "column") if first else ("row", "column", "channel")
+    if kind == "Embedding":
+        return ("time",) if rank == 2 else None
+    if kind in ("Dense", "EinsumDense"):
+        return {2: ("feature",), 3: ("time", "feature"), 4: ("row", "column", "channel")}.get(rank)
+    return None
+
+
+def _in_time(roles: Axes) -> Axes:
+    """The axes of a recurrent convolution; one along a line has no rows."""
+    inner = tuple("column" if each == "time" else each for each in roles)
+    return ("time", *inner)
+
+
+def _of_inner(layer: Any, rank: int) -> Axes | None:
+    """What a layer that is called at every step takes the axes of a step for."""
+    roles = roles_for(layer, rank)
+    if roles is None and rank == 2:
+        return ("feature",)
+    if roles is None and rank == 4:
+        return ("row", "column", "channel")
+    return None if roles is not None and "time" in roles else roles
+
+
+def _is_weak(layer: Any) -> bool:
+    """Whether what a layer takes axes for is a guess that any other layer outdoes."""
+    return type(layer).__name__ in ("Dense", "EinsumDense")
+
+
+def _reshapes(layer: Any) -> bool:
+    return type(layer).__name__ in ("Reshape", "ExpandDims", "Squeeze", "GetItem")
+
+
+def _order(layer: Any, rank: int) -> tuple[int, ...] | None:
+    """Which axis of its input each axis of what a layer puts out is, where it changes that."""
+    kind = type(layer).__name__
+    if kind == "Permute":
+        return (0, *layer.dims)
+    axes = getattr(layer, "axes", None)
+    if kind == "Transpose":
+        return tuple(axes) if axes is not None else tuple(reversed(range(rank)))
+    return None
+
+
+def _rank(tensor: Any) -> int:
+    shape = tensor.shape
+    rank = getattr(shape, "rank", -1)
+    return len(shape) if rank == -1 else rank or 0
+
+
+def _lengths(tensor: Any) -> tuple[int | None, ...]:
+    """Lengths of the axes; that of samples as None, since it may be open or not."""
+    return (None, *tuple(tensor.shape)[1:]) if _rank(tensor) else ()
+
+
+def _without_ones(lengths: Sequence[int | None]) -> list[int | None]:
+    return [each for each in lengths if each != 1]

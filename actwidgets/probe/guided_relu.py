@@ -1,0 +1,188 @@
+"""Which operations are ReLUs, and what becomes of the gradient at one that is guided.
+
+PReLU, hard sigmoids, ReLUs with a slope and others are made of operations of the same name:
+these are part of another activation, and left as they are.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import tensorflow as tf
+from tensorflow.core.framework import attr_value_pb2
+
+from actwidgets.probe.graph_ops import ELEMENTWISE, LayerNames
+
+GUIDED = {
+    "Relu": "ActwidgetsGuidedRelu",
+    "Relu6": "ActwidgetsGuidedRelu6",
+    "Maximum": "ActwidgetsGuidedMaximum",
+}
+
+
+_MARK = "_gradient_op_type"  # what TensorFlow looks for before it takes an operation's own
+
+
+def guide(operations: Sequence[Any], names: LayerNames) -> None:
+    """Have the gradient at every ReLU of a graph be the guided one.
+
+    Args:
+        operations: Of the graph, before any gradient in it is asked for.
+        names: Of the layers they belong to.
+    """
+    for operation in operations:
+        if is_like_relu(operation) and not _is_part_of_another(operation, names):
+            guided = GUIDED[operation.type].encode()
+            operation._set_attr(_MARK, attr_value_pb2.AttrValue(s=guided))
+
+
+def is_guided(operation: Any) -> bool:
+    """Whether the gradient at an operation is the guided one."""
+    return _MARK in operation.node_def.attr and operation.type in GUIDED
+
+
+def is_like_relu(operation: Any) -> bool:
+    """Whether an operation cuts off what is below 0, as a ReLU does; `maximum(x, 0)` too."""
+    if operation.type == "Maximum":
+        return any(map(_is_zero, operation.inputs))
+    return operation.type in GUIDED
+
+
+def is_thresholded(operation: Any) -> bool:
+    """Whether an operation keeps what is above a number: `x * (x > t)`, or `where(x > t, x, …)`.
+
+    `ReLU(threshold=…)` is made so. The gradient there is the plain one.
+    """
+    if operation.type in ("Select", "SelectV2"):
+        chooser, values = operation.inputs[0], operation.inputs[1:]
+        return any(_compares(chooser, each) for each in values)
+    if operation.type != "Mul":
+        return False
+    one, other = operation.inputs
+    return any(
+        mask.op.type == "Cast" and _compares(mask.op.inputs[0], value)
+        for mask, value in ((one, other), (other, one))
+    )
+
+
+def _compares(truth: Any, value: Any) -> bool:
+    """Whether truth values tell where a value lies above a number, or below one."""
+    if truth.op.type not in ("Greater", "GreaterEqual", "Less", "LessEqual"):
+        return False
+    compared = truth.op.inputs
+    return any(each.ref() == value.ref() for each in compared) and any(map(_is_number, compared))
+
+
+def _is_part_of_another(operation: Any, names: LayerNames) -> bool:
+    """Whether a ReLU is a step on the way to another function number by number.
+
+    It is where the layer's call goes two ways from the same numbers and joins them again
+    (PReLU, hard SiLU), chooses, or shifts by a number what it cuts off on both sides.
+    """
+    if names.is_whole(operation):
+        return False
+    before = _chain_before(operation, names)
+    root = _value_of(before[-1] if before else operation)
+    if root is None:
+        return True
+    kinds = {each.type for each in before}
+    after = list(_behind(operation, names))
+    kinds_after = {each.type for each in after}
+    is_capped = operation.type == "Relu6" or "Minimum" in kinds | kinds_after
+    is_shifted = any(each.type in ("Add", "AddV2", "Sub") for each in before)
+    if "SelectV2" in kinds or (is_capped and is_shifted):
+        return True
+    own = {operation, *after}
+    others = [each for one in after for each in one.inputs if each.op not in own]
+    return any(_reaches(each, root, names) for each in others)
+
+
+def _chain_before(operation: Any, names: LayerNames) -> list[Any]:
+    """The operations in front of one, in the same call, that read one value and numbers."""
+    scope, found, value = names.scope(operation), list[Any](), _value_of(operation)
+    while value is not None and names.scope(value.op) == scope:
+        before = value.op
+        value = _value_of(before) if before.type in ELEMENTWISE else None
+        if value is None or not _reads_single_numbers(before, value):
+            break
+        found.append(before)
+    return found
+
+
+def _value_of(operation: Any) -> Any:
+    """The operand that is no single number; None where there are several."""
+    values = [each for each in operation.inputs if not _is_number(each) and not each.dtype.is_bool]
+    return values[0] if len(values) == 1 else None
+
+
+def _reads_single_numbers(operation: Any, value: Any) -> bool:
+    others = [each for each in operation.inputs if each.ref() != value.ref()]
+    return all(_is_number(each) or each.dtype.is_bool for each in others)
+
+
+def _is_number(tensor: Any) -> bool:
+    return tf.get_static_value(tensor) is not None or not tensor.shape.rank
+
+
+def _behind(operation: Any, names: LayerNames) -> Iterator[Any]:
+    """What the same call makes of an operation, number by number."""
+    scope, seen = names.scope(operation), {operation}
+    waiting = [operation]
+    while waiting:
+        for output in waiting.pop().outputs:
+            for each in output.consumers():
+                same = each.type in ELEMENTWISE and names.scope(each) == scope
+                if same and each not in seen:
+                    seen.add(each)
+                    waiting.append(each)
+                    yield each
+
+
+def _reaches(tensor: Any, root: Any, names: LayerNames) -> bool:
+    """Whether the same call makes a tensor of the root, number by number."""
+    scope, waiting, seen = names.scope(tensor.op), [tensor], set[Any]()
+    while waiting:
+        latest = waiting.pop()
+        if latest.ref() == root.ref():
+            return True
+        inside = names.scope(latest.op) == scope and latest.op.type in ELEMENTWISE
+        if inside and latest.ref() not in seen:
+            waiting += latest.op.inputs
+        seen.add(latest.ref())
+    return False
+
+
+@tf.RegisterGradient(GUIDED["Relu"])
+def _guided_relu(operation: Any, gradient: Any) -> Any:
+    return tf.raw_ops.ReluGrad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
+
+
+@tf.RegisterGradient(GUIDED["Relu6"])
+def _guided_relu6(operation: Any, gradient: Any) -> Any:
+    return tf.raw_ops.Relu6Grad(gradients=tf.nn.relu(gradient), features=operation.outputs[0])
+
+
+@tf.RegisterGradient(GUIDED["Maximum"])
+def _guided_maximum(operation: Any, gradient: Any) -> list[Any]:
+    one, other = operation.inputs
+    if is_like_relu(operation):
+        gradient = _kept(gradient, (gradient > 0) & (operation.outputs[0] > 0))
+    return [
+        _of_shape(_kept(gradient, one >= other), one),
+        _of_shape(_kept(gradient, one < other), other),
+    ]
+
+
+def _kept(gradient: Any, where: Any) -> Any:
+    return tf.where(where, gradient, tf.zeros_like(gradient))
+
+
+def _of_shape(gradient: Any, tensor: Any) -> Any:
+    """Added up along the axes along which a tensor was repeated."""
+    shape = tf.shape(tensor)
+    axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(gradient))
+    return tf.reshape(tf.reduce_sum(gradient, axes), shape)
+
+
+def _is_zero(tensor: Any) -> bool:
+    value = tf.get_static_value(tensor)
+    return value is not None and not value.any()

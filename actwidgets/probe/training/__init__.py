@@ -1,1 +1,0 @@
-"""Keras callbacks, and whose turn it is at a model's weights."""

@@ -1,0 +1,712 @@
+"""A session over a recording: everything as it was at one moment of a training."""
+
+import copy
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal, NoReturn
+
+import numpy as np
+import traitlets as t
+
+from actwidgets.core import batches
+from actwidgets.core.accumulators import SampleSummary, TopSamples
+from actwidgets.core.arrays import Array, Floats, Integers, finite_range
+from actwidgets.core.cka import LayerSimilarityTable
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.embedding import Embedding, Layout, Plane, principal_plane
+from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
+from actwidgets.core.histograms import Histogram
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.core.selection import Selection, known_rows
+from actwidgets.errors import DataError, LayerError, NotRecordedError, SelectionError, ShapeError
+from actwidgets.recording.recording import CommonScales
+from actwidgets.session.embeddings import INPUT, EmbeddingPass, Embeddings
+from actwidgets.session.jobs import AnyPass
+from actwidgets.session.passes import Layers, ProfilePass
+from actwidgets.session.profiles import REPRESENTED, SessionPasses
+from actwidgets.session.session import Session
+from actwidgets.session.tasks import Job
+
+if TYPE_CHECKING:
+    from actwidgets.recording.recording import Recording
+    from actwidgets.recording.snapshot import SnapshotInfo
+
+LOOKED_AT = 64  # values of a sample that tell it from most others; the rest is compared
+
+
+class KnownSamples:
+    """Tells which of the recorded samples those of a batch are.
+
+    Of samples that hold the same the first is meant: a model says the same of them.
+
+    Args:
+        x: The recorded samples: an array, or a list or dict of arrays.
+    """
+
+    def __init__(self, x: Any) -> None:
+        self._parts = [_comparable(part) for part in batches.parts(x)]
+        self._rows: dict[bytes, list[int]] = {}
+        for row, key in enumerate(_keys(self._parts)):
+            self._rows.setdefault(key, []).append(row)
+
+    def rows_of(self, x: Any) -> Integers:
+        """`(sample,)` int64: the recorded row of each sample of a batch.
+
+        Raises:
+            NotRecordedError: A sample that was not recorded, such as a disturbed one.
+            ShapeError: Samples of another shape, or other inputs.
+
+        Cost: one comparison of all bytes.
+        """
+        self.check(x)
+        parts = [
+            _comparable(part, known.dtype)
+            for part, known in zip(batches.parts(x), self._parts, strict=True)
+        ]
+        found = [self._row(key, parts, place) for place, key in enumerate(_keys(parts))]
+        return np.array(found, np.int64)
+
+    def check(self, x: Any) -> None:
+        """Refuse samples of another shape than the recorded ones.
+
+        Raises:
+            ShapeError: Another shape, or another number of inputs.
+            DataError: Text in the place of numbers, or numbers in the place of text.
+        """
+        parts = batches.parts(x)
+        if len(parts) != len(self._parts):
+            raise ShapeError(
+                f"this recording has {len(self._parts)} inputs; the samples have {len(parts)}"
+            )
+        for part, known in zip(map(np.asarray, parts), self._parts, strict=True):
+            if part.shape[1:] != known.shape[1:]:
+                raise ShapeError(
+                    f"the recorded samples have shape {known.shape[1:]}; these {part.shape[1:]}"
+                )
+            if _is_text(part) != _is_text(known):
+                kinds = [("text" if _is_text(each) else "numbers") for each in (known, part)]
+                raise DataError(f"the recorded samples are {kinds[0]}; these are {kinds[1]}")
+
+    def _row(self, key: bytes, parts: list[Array], place: int) -> int:
+        for row in self._rows.get(key, ()):
+            if all(
+                _same(part[place], known[row])
+                for part, known in zip(parts, self._parts, strict=True)
+            ):
+                return row
+        raise NotRecordedError(
+            "a recording knows only the samples that were recorded, as they were given: "
+            "of another or a disturbed one only the model itself could tell"
+        )
+
+
+def _comparable(part: Any, dtype: Any = None) -> Array:
+    values = np.asarray(part)
+    if _is_text(values):
+        return values.astype(np.str_)
+    return values if dtype is None else values.astype(dtype, copy=False)
+
+
+def _is_text(values: Array) -> bool:
+    return values.dtype.kind in "OSU"
+
+
+def _same(one: Array, other: Array) -> bool:
+    return np.array_equal(one, other, equal_nan=one.dtype.kind in "fc")
+
+
+def _keys(parts: list[Array]) -> list[bytes]:
+    """For each sample some bytes of it."""
+    keys = [b""] * len(parts[0])
+    for part in parts:
+        flat = part.reshape(len(part), -1)
+        some = flat[:, :: max(1, flat.shape[1] // LOOKED_AT)]
+        if some.dtype.kind in "fc":
+            some = some + some.dtype.type(0)  # -0.0 equals 0.0, and so must its bytes
+        if some.dtype.kind == "U":  # whose bytes depend on the longest of a batch
+            keys = [
+                key + "\0".join(each).encode()
+                for key, each in zip(keys, some.tolist(), strict=True)
+            ]
+        else:
+            some = np.ascontiguousarray(some)
+            keys = [key + each.tobytes() for key, each in zip(keys, some, strict=True)]
+    return keys
+
+
+WITHOUT_MODEL = "a recording holds values, not the model: "
+
+
+class RecordedProbe:
+    """Answers for the recorded samples with what was stored; satisfies `Probe`.
+
+    Values of layers without positions are known of all recorded samples, maps of the first
+    ones. They are quantized: `recording.activation_error` tells by how much they may differ
+    from what the model put out.
+
+    Args:
+        recording: An open recording.
+        at: Which snapshot: its position in `recording.snapshots`, negative from the end.
+
+    Attributes:
+        layers: The recorded layers.
+        n_classes: Outputs per sample; 0 where the output was not `(sample, class)`.
+    """
+
+    missing_for_changes = WITHOUT_MODEL + "units cannot be altered, nor samples disturbed"
+
+    has_all_maps = False
+
+    def __init__(self, recording: "Recording", at: int = -1) -> None:
+        self.recording = recording
+        self.at = at
+        self.layers: tuple[LayerInfo, ...] = tuple(recording.layers)
+        self._infos = {info.name: info for info in self.layers}
+        self._known = KnownSamples(recording.x)
+        self._histograms: dict[tuple[int, str, str, str | None], Histogram] = {}
+        self.n_classes = recording.manifest.n_classes
+        self._output_kind: OutputKind | None = None
+
+    @property
+    def at(self) -> int:
+        """The position of the snapshot; may be set.
+
+        A live recording may lose others before it; where it is lost itself, the nearest.
+        """
+        indices = [each.index for each in self.recording.snapshots]
+        if self._index in indices:
+            return indices.index(self._index)
+        return int(np.argmin([abs(each - self._index) for each in indices]))
+
+    @at.setter
+    def at(self, at: int) -> None:
+        snapshots = self.recording.snapshots
+        if not -len(snapshots) <= at < len(snapshots):
+            raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
+        self._index = snapshots[at].index
+
+    def input_names(self, x: Any) -> tuple[str, ...]:
+        """What the arrays in `x` are called as inputs, as it was recorded."""
+        parts, names = batches.parts(x), getattr(self.recording.manifest, "input_names", ())
+        if len(names) == len(parts):
+            return names
+        return tuple(map(str, x)) if isinstance(x, Mapping) else tuple(map(str, range(len(parts))))
+
+    def input_axes(self) -> dict[str, tuple[str, ...]]:
+        """What the axes of inputs are, by name, as far as that was recorded."""
+        return getattr(self.recording.manifest, "input_axes", {})
+
+    @property
+    def output_kind(self) -> OutputKind | None:
+        """What the model's output means; may be set."""
+        return self._output_kind or self.recording.output
+
+    @output_kind.setter
+    def output_kind(self, output: OutputKind) -> None:
+        self._output_kind = output
+
+    def pinned(self) -> "RecordedProbe":
+        """The same, which stays at this snapshot wherever this one goes."""
+        return copy.copy(self)
+
+    def activations(self, layers: Sequence[str], x: Any) -> dict[str, Array]:
+        """Stored outputs of layers on recorded samples, `(sample, …, unit)` float32, by name.
+
+        Raises:
+            NotRecordedError: A sample that was not recorded, or maps that were not kept of it.
+            LayerError: A layer that was not recorded.
+            ShapeError: Samples of another shape than the recorded ones.
+        """
+        rows = self._known.rows_of(x)
+        return {name: self._outputs(self._require(name), rows) for name in layers}
+
+    def summaries(
+        self, layers: Sequence[str], x: Any, *, above: float | None = None, low: bool = True
+    ) -> dict[str, SampleSummary]:
+        """What layers put out for each recorded sample, positions folded away.
+
+        Args:
+            layers: Names of recorded layers.
+            x: Recorded samples.
+            above: Positions above this cannot be counted but where there is a single one.
+            low: Whether the smallest values are wanted; they are there in any case.
+
+        Raises: as `activations`.
+        """
+        rows = self._known.rows_of(x)
+        found = {}
+        for name in layers:
+            self._require(name)
+            found[name] = _rows_of(self.recording.summaries(name, self.at), rows, above)
+        return found
+
+    def predictions(self, x: Any) -> Floats:
+        """The stored output of the model on recorded samples, `(sample, class)` float32.
+
+        Raises: as `activations`.
+        """
+        found: Floats = self.recording.predictions(self.at)[self._known.rows_of(x)]
+        return found
+
+    def kernels(self, layer: str) -> Array:
+        """The stored weights of a layer: `(row, column, in_channel, out_channel)` float32.
+
+        Raises:
+            LayerError: The layer had none, or they were not recorded.
+        """
+        return self.recording.kernels(layer, self.at)
+
+    def check(self, x: Any) -> None:
+        """Refuse samples of another shape than the recorded ones.
+
+        Raises:
+            ShapeError: Another shape, or another number of inputs.
+        """
+        self._known.check(x)
+
+    def fingerprint(self) -> int:
+        """Which snapshot this tells of: the number of its file."""
+        return self._index
+
+    def weight_histograms(self, layer: str) -> Mapping[str, Histogram]:
+        """How the weights of a layer were spread, by name of the weight."""
+        return self.recording.weight_histograms(layer, self.at)
+
+    def activation_histogram(self, layer: str) -> Histogram:
+        """How all values of a layer were spread, over all recorded samples."""
+        return self.recording.activation_histogram(layer, self.at)
+
+    def histogram_moments(
+        self, layer: str, what: str, name: str | None = None
+    ) -> list[tuple[str, Histogram]]:
+        """The same at all snapshots, each with what it is called.
+
+        Args:
+            layer: Name of the layer.
+            what: "weights" or "activations".
+            name: Which weights.
+        """
+        with self.recording.still():
+            return [
+                (info.label, self._histogram(info.index, at, layer, what, name))
+                for at, info in enumerate(self.recording.snapshots)
+            ]
+
+    def _histogram(self, index: int, at: int, layer: str, what: str, name: str | None) -> Histogram:
+        """One that is stored; kept, as a ridgeline asks for all of them at every move."""
+        key = index, layer, what, name
+        if key not in self._histograms:
+            if what == "activations":
+                self._histograms[key] = self.recording.activation_histogram(layer, at)
+            else:
+                self._histograms[key] = self.recording.weight_histograms(layer, at)[str(name)]
+        return self._histograms[key]
+
+    # --- what only a model can do --------------------------------------------------------
+
+    def edited(self, edits: Mapping[str, Any]) -> "RecordedProbe":
+        """This probe for no edits; others cannot be had without the model.
+
+        Raises:
+            NotRecordedError: There are edits.
+        """
+        if not edits:
+            return self
+        raise NotRecordedError(WITHOUT_MODEL + "it cannot run with units altered")
+
+    def model_slice(self, *_asked: Any, **_options: Any) -> NoReturn:
+        """Gradients cannot be had without the model.
+
+        Raises:
+            NotRecordedError: Always.
+        """
+        raise NotRecordedError(WITHOUT_MODEL + "what speaks for a class has to be asked of it")
+
+    randomized_slice = model_slice
+
+    def _require(self, layer: str) -> LayerInfo:
+        if layer not in self._infos:
+            known = ", ".join(self._infos)
+            raise LayerError(f"no layer {layer!r} in this recording; it holds {known}")
+        return self._infos[layer]
+
+    def _outputs(self, info: LayerInfo, rows: Integers) -> Array:
+        if len(info.output_shape) <= 2:  # the value of a unit is its own largest
+            high = np.asarray(self.recording.summaries(info.name, self.at).high, np.float32)[rows]
+            return high if len(info.output_shape) == 2 else high[:, 0]
+        kept = self.recording.activations(info.name, self.at)
+        beyond = rows[rows >= len(kept)]
+        if len(beyond):
+            raise NotRecordedError(_told_of_maps(len(kept), int(beyond[0])))
+        return kept[rows]
+
+
+def _rows_of(summary: SampleSummary, rows: Integers, above: float | None) -> SampleSummary:
+    """Some rows of a summary; float64 means, as they are of a live model."""
+    high = np.asarray(summary.high, np.float32)[rows]
+    n_above: Integers | None = None
+    if above is not None:
+        if summary.n_positions != 1:
+            raise NotRecordedError(
+                WITHOUT_MODEL + "shares of positions above a threshold were not kept"
+            )
+        n_above = (high > np.float32(above)).astype(np.int64)
+    return SampleSummary(
+        high=high,
+        mean=np.asarray(summary.mean, np.float64)[rows],
+        low=None if summary.low is None else np.asarray(summary.low, np.float32)[rows],
+        n_above=n_above,
+        n_nan=None if summary.n_nan is None else summary.n_nan[rows],
+        n_positions=summary.n_positions,
+    )
+
+
+def _told_of_maps(n_kept: int, sample: int) -> str:
+    if not n_kept:
+        return "no maps were kept in this recording"
+    kept = "sample 0" if n_kept == 1 else f"samples 0 to {n_kept - 1}"
+    return f"maps were kept of {kept}; sample {sample} has none"
+
+
+class StoredPass(ProfilePass):
+    """A pass that is through: the profiles are those of the training, exact at its threshold.
+
+    At another threshold they follow from the stored peaks, which are quantized.
+
+    Args:
+        probe: At a snapshot, where it stays; a live recording may lose others before it.
+        layers: Names of recorded layers.
+        labels: `(sample,)` class indices of all recorded samples.
+    """
+
+    def __init__(self, probe: "RecordedProbe", layers: Layers, labels: Integers) -> None:
+        self.layers, self.cancelled = layers, False
+        self._probe, self._labels = probe, labels
+        stored = probe.recording.profiles(probe.at)
+        sums = {name: stored.sums[name] for name in layers}
+        self._stored = replace(stored, sums=sums, complete=True)
+        self._moved: tuple[float, ClassProfiles] | None = None
+
+    @property
+    def n_read(self) -> int:
+        """All samples."""
+        return len(self._labels)
+
+    @property
+    def n_bytes(self) -> int:
+        """Nothing of its own."""
+        return 0
+
+    def step(self) -> None:
+        """Do nothing: all is there."""
+
+    def can_answer(self, threshold: float) -> bool:
+        """At any threshold."""
+        return True
+
+    def profiles(self, threshold: float) -> ClassProfiles:
+        """The profiles at a threshold; the last ones that were worked out are kept."""
+        if threshold == self._stored.threshold:
+            return self._stored
+        if self._moved is None or self._moved[0] != threshold:
+            peaks = {name: self.peaks(name) for name in self.layers}
+            labels = np.asarray(self._labels, np.int64)  # of recordings one class each
+            self._moved = threshold, self._stored.at_peaks(peaks, labels, threshold)
+        return self._moved[1]
+
+    def peaks(self, layer: str) -> Floats:
+        """`(sample, unit)` float32: the largest value of each sample."""
+        return np.asarray(self._probe.recording.summaries(layer, self._probe.at).high, np.float32)
+
+    def peak_range(self, layer: str) -> tuple[float, float]:
+        """The smallest and the largest value of a layer."""
+        sums = self._stored.sums[layer]
+        lows = self.peaks(layer) if sums.low is None else sums.low
+        highs = self.peaks(layer) if sums.high is None else sums.high
+        return finite_range(lows)[0], finite_range(highs)[1]
+
+    def top(self, layer: str, unit: int) -> tuple[Integers, Floats]:
+        """The samples that drive a unit most, the first the most, and their values."""
+        return TopSamples.of(self.peaks(layer)[:, unit])
+
+
+AT_ONCE_S = 0.25  # what takes longer comes from the background
+
+
+class RecordedEmbeddings(Embeddings):
+    """Pictures of recorded samples as points, kept for every moment that was looked at.
+
+    Principal components are those of the last snapshot, for all moments: a point moves only
+    where what the model makes of its sample does. t-SNE begins at the points of the nearest
+    moment that has been laid out.
+
+    Args:
+        session: The session over the recording.
+    """
+
+    _session: "RecordedSession"
+
+    def __init__(self, session: "RecordedSession") -> None:
+        self._planes: dict[tuple[str, int, int], Plane] = {}
+        super().__init__(session)
+
+    def _moment(self, of: str | None = None) -> int | None:
+        return None if of == INPUT else self._session.snapshot.index
+
+    def _pass(self, key: Hashable, make: Callable[[], AnyPass]) -> AnyPass:
+        self._revision = self._session.revision  # nothing kept is old: keys tell the moment
+        return super()._pass(key, make)
+
+    def _advance(
+        self, wanted: Job, key: Hashable, partial: bool, place: str, at_once_s: float = 0.0
+    ) -> None:
+        """What comes of stored values alone is made at once, so that a scrub paints once."""
+        is_quick = wanted.layers != (INPUT,) and not getattr(wanted, "is_slow", False)
+        super()._advance(wanted, key, partial, place, AT_ONCE_S if is_quick else at_once_s)
+
+    def _reference(self, of: str, n_points: int, layout: Layout) -> "_OverTime | None":
+        if of == INPUT:
+            return None
+        moment = self._session.snapshot.index
+        return _OverTime(
+            lambda: self._plane(of, n_points), lambda: self._nearest(moment, of, n_points, layout)
+        )
+
+    def _plane(self, of: str, n_points: int) -> Plane:
+        """The plane of a layer at the last snapshot, found once."""
+        recording, rows = self._session.recording, self.rows(n_points)
+        last = recording.snapshots[-1]
+        key = of, n_points, last.index
+        if key not in self._planes:
+            features = np.asarray(recording.summaries(of, -1).mean, np.float64)[rows]
+            told = f"the plane of the two largest components at epoch {last.epoch:g}, the last"
+            name = f"{of} at {last.index} of {n_points} points"
+            self._planes[key] = principal_plane(features, name, told)
+        return self._planes[key]
+
+    def _nearest(
+        self, moment: int, of: str, n_points: int, layout: Layout
+    ) -> tuple[Embedding, str] | None:
+        """The picture of the nearest other moment, and its epoch in words."""
+        made: dict[int, Any] = {}
+        for key, each in list(self._passes.items()):
+            if isinstance(each, EmbeddingPass) and each.complete and isinstance(key, tuple):
+                _, *rest, other = key
+                if rest == [of, n_points, layout] and other not in (None, moment):
+                    made[other] = each
+        epochs = {each.index: each.epoch for each in self._session.recording.snapshots}
+        known = [each for each in made if each in epochs]
+        if not known:
+            return None
+        nearest = min(known, key=lambda each: abs(each - moment))
+        return made[nearest].embedding(), f"epoch {epochs[nearest]:g}"
+
+
+@dataclass(frozen=True)
+class _OverTime:
+    """Satisfies `Reference`."""
+
+    plane: Callable[[], Plane]
+    begin: Callable[[], tuple[Embedding, str] | None]
+
+
+class RecordedSession(Session):
+    """What is looked at, and when: any view of a session works on it, from stored values.
+
+    Set `at`, or link it, and all views show another moment. What only the model could tell
+    (attributions, ablations, disturbed samples) is refused with a sentence.
+
+    Args:
+        recording: An open recording with a snapshot or more.
+        at: Which snapshot: its position in `recording.snapshots`, negative from the end.
+        **options: As of `Session`: `image_shape`, the first selection, …
+
+    Raises:
+        DataError: The recording holds no snapshot yet.
+        SelectionError: No such snapshot, or a first selection that does not exist.
+    """
+
+    at = t.Int(0, help="which snapshot is shown: its position in `recording.snapshots`")
+
+    _is_ready = False
+
+    def __init__(self, recording: "Recording", at: int = -1, **options: Any) -> None:
+        self.recording = recording
+        if not recording.snapshots:
+            raise DataError(f"the recording {recording.path} holds no snapshot yet")
+        place = self._position(at)
+        self._stored: dict[Layers, StoredPass] = {}
+        self._similarities: dict[Any, tuple[LayerSimilarityTable | None, tuple[str, ...]]] = {}
+        options.setdefault("class_names", recording.class_names or None)
+        options.setdefault("image_shape", recording.manifest.image_shape)
+        options.setdefault("head", recording.manifest.head)  # which of them y is of
+        self._scales = CommonScales(recording)
+        y = recording.labels if recording.targets is None else recording.targets
+        super().__init__(RecordedProbe(recording, place), recording.x, y, **options)
+        self.at = place
+        self._is_ready = True
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set an attribute; the moment only while nobody else changes something."""
+        if name == "at":
+            with self.lock:
+                super().__setattr__(name, value)
+        else:
+            super().__setattr__(name, value)
+
+    @property
+    def snapshot(self) -> "SnapshotInfo":
+        """The snapshot that is shown: its epoch, step and metrics."""
+        return self.recording.snapshots[self._place]
+
+    @property
+    def epoch(self) -> float:
+        """Epochs that were trained when it was taken: 1.5 is amid the second."""
+        return float(self.snapshot.epoch)
+
+    @property
+    def embeddings(self) -> RecordedEmbeddings:
+        """Samples as points, which stay in their places from one moment to the next."""
+        with self.lock:
+            if not isinstance(self._embeddings, RecordedEmbeddings):
+                self._embeddings = RecordedEmbeddings(self)
+            return self._embeddings
+
+    def peak_values(self, rows: Sequence[int]) -> Floats:
+        """The largest value of the chosen unit on each of `rows`, `(sample,)` float32."""
+        known = list(known_rows(rows, self.n_samples))
+        high = self.recording.summaries(self.layer, self._place).high
+        return np.asarray(high, np.float32)[known, self.unit]
+
+    def distance_scale(
+        self, statistic: str = "firing_rate", metric: str = "mean_abs_diff"
+    ) -> float | None:
+        """How far two classes are apart in the chosen layer at most, at any snapshot.
+
+        Colors that reach so far can be compared from one epoch to the next.
+
+        Args:
+            statistic: As in `similarity`.
+            metric: As in `similarity`.
+
+        Returns:
+            Of metrics that end at 1, as those of histograms do, 1. None where it is not known at
+            once: of firing rates at a threshold other than 0, and of very many classes.
+
+        Cost: a read of each snapshot, at most 64 evenly spread, when it is asked for first.
+        """
+        with self.lock:
+            if statistic == "firing_rate" and metric not in OF_HISTOGRAMS and self.threshold:
+                return None
+            if self.labels is None:
+                return None
+            return self._scales.distance(self.layer, statistic, metric)
+
+    def confusion_scale(self, normalized: str = "counts") -> tuple[float, float] | None:
+        """The largest cell of `confusion` that is right and that is wrong, at any snapshot.
+
+        Args:
+            normalized: As in `Confusion.normalized`.
+
+        Cost: as of `distance_scale`.
+        """
+        with self.lock:
+            return self._scales.confused(normalized, self.class_names)
+
+    def layer_similarity(
+        self,
+        *,
+        other: SessionPasses | None = None,
+        positions: Literal["mean", "flat"] = "mean",
+        partial: bool = False,
+    ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
+        """As of `Session`; kept for each snapshot that was looked at."""
+        with self.lock:
+            moment = None if other is None else (id(other), getattr(other, "revision", 0))
+            if isinstance(other, RecordedSession):
+                moment = id(other), other.snapshot.index
+            key = self.snapshot.index, moment, positions
+            known = self._similarities.get(key)
+        if known is not None:
+            return known
+        found = super().layer_similarity(other=other, positions=positions, partial=partial)
+        if found[0] is not None and found[0].n_samples == min(self.n_samples, REPRESENTED):
+            self._similarities[key] = found
+        return found
+
+    @property
+    def _place(self) -> int:
+        """Where the snapshot is now; `at` is where it was when the recording was looked at."""
+        return int(self._probe.at)  # type: ignore[attr-defined]
+
+    def refresh(self) -> None:
+        """Look at the recording again: a live one may have more snapshots, or fewer.
+
+        The snapshot that was shown still is; where it was thinned out, the one nearest to it.
+        """
+        with self.lock:
+            self.recording.refresh()
+            place = self._place
+            if place == self.at:
+                self._move()
+            else:
+                self.at = place
+
+    # --- how it is kept ------------------------------------------------------------------
+
+    @t.validate("at")
+    def _known_position(self, proposal: Any) -> int:
+        return self._position(proposal.value)
+
+    @t.observe("at")
+    def _on_at(self, _change: Any) -> None:
+        if self._is_ready:
+            self._move()
+
+    def _move(self) -> None:
+        with self.lock:
+            self._probe.at = self.at  # type: ignore[attr-defined]
+            self._forget()
+            self.set_trait("revision", self.revision + 1)
+
+    def _position(self, at: int) -> int:
+        count = len(self.recording.snapshots)
+        place = at + count if at < 0 else at
+        if not 0 <= place < count:
+            raise SelectionError(
+                f"snapshot {at} is outside 0..{count - 1} of the recording {self.recording.path}"
+            )
+        return place
+
+    def _forget(self, *, everything: bool = False) -> None:
+        self._stored = {}
+        super()._forget(everything=everything)
+
+    def _pass(self, every_layer: bool = False) -> ProfilePass:
+        if self.labels is None:
+            raise DataError("class profiles need labels; this recording has none")
+        layers = self._layers_that_fit() if every_layer else (self.layer,)
+        if layers not in self._stored:
+            self._stored[layers] = StoredPass(
+                self._probe.pinned(),  # type: ignore[attr-defined]
+                layers,
+                self.labels,
+            )
+        return self._stored[layers]
+
+    @property
+    def _has_none(self) -> str:
+        return "this recording has none"
+
+    def missing_for_units(self) -> str:
+        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
+        if self.labels is None:
+            return "this recording was made without labels, and holds no profiles"
+        return super().missing_for_units()
+
+    def _resolved(self, choice: Any) -> Selection:
+        resolved = super()._resolved(choice)
+        if resolved.ablations or not resolved.disturbance.changes_nothing:
+            raise SelectionError(RecordedProbe.missing_for_changes)
+        return resolved

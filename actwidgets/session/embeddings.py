@@ -1,0 +1,625 @@
+"""Embeddings of a session's samples."""
+
+import hashlib
+import math
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core.arrays import Array, Floats, Integers
+from actwidgets.core.embedding import (
+    METHODS,
+    Embedding,
+    Layout,
+    Plane,
+    Reference,
+    coarsening,
+    even_rows,
+    finite_rows,
+    input_features,
+    namer,
+    pca,
+    two_features,
+)
+from actwidgets.core.embedding_process import EmbeddingProcess, has_umap
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.predictions import predicted_classes
+from actwidgets.errors import DataError, LayerError
+from actwidgets.probe import base
+from actwidgets.session.jobs import KEPT, JobsMixin
+from actwidgets.session.profiles import SessionPasses
+
+Read = Callable[[Integers], Array]
+Arranged = MutableMapping[tuple[object, ...], tuple[Floats, str]]
+KEPT_COMPONENTS = 50  # before t-SNE and UMAP: what is beyond is noise, and costs
+FEWEST = 4  # points that have neighbors to speak of
+_ARRANGING = 5  # how many times as long as reading, about
+_LOOK_EVERY_S = 0.1
+
+
+class GatheringPass:
+    """One array per sample, gathered a batch at a time.
+
+    Args:
+        what: What is gathered, in words.
+        of: "input" or the layer that is read.
+        rows: `(point,)` the samples.
+        read: From rows to their `(sample, …)` array.
+        batch_size: Samples per step.
+    """
+
+    def __init__(
+        self, what: str, of: str, rows: Integers, read: Read, *, batch_size: int = 128
+    ) -> None:
+        self.what = what
+        self.layers: tuple[str, ...] = (of,)
+        self.rows = rows
+        self.cancelled = False
+        self.failure = ""
+        self.error: Exception | None = None  # `failure` says it all
+        self._read, self._batch_size = read, batch_size
+        self._n_gathered = 0
+        self._values: Array | None = None
+        self._stepping = threading.Lock()
+
+    @property
+    def n_read(self) -> int:
+        """How many samples have been read."""
+        return self._n_gathered
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples are read in all."""
+        return len(self.rows)
+
+    @property
+    def complete(self) -> bool:
+        """Whether everything is there."""
+        return self.n_read >= self.n_samples
+
+    def step(self) -> None:
+        """Do a little more; nothing where all is done. Any thread may call it."""
+        with self._stepping:
+            if self.complete:
+                return
+            try:
+                self._step()
+            except Exception as error:
+                self.failure = f"{type(error).__name__}: {error}"
+                raise
+
+    def stop(self) -> None:
+        """Do no more until `resume`, and end at once what is under way."""
+        self.cancelled = True
+
+    def resume(self) -> None:
+        """Go on, after `stop` or a failure."""
+        self.cancelled, self.failure = False, ""
+
+    def values(self) -> Array:
+        """`(point, …)`, once complete."""
+        assert self._values is not None
+        return self._values
+
+    def _step(self) -> None:
+        rows = self.rows[self._n_gathered : self._n_gathered + self._batch_size]
+        found = np.asarray(self._read(rows))
+        if self._values is None:
+            self._values = np.empty((len(self.rows), *found.shape[1:]), found.dtype)
+        if found.shape[1:] != self._values.shape[1:]:
+            raise DataError(
+                "outputs whose shape differs from sample to sample cannot be compared; "
+                f"got {self._values.shape[1:]} and {found.shape[1:]}"
+            )
+        self._values[self._n_gathered : self._n_gathered + len(rows)] = found
+        self._n_gathered += len(rows)
+
+
+class EmbeddingPass(GatheringPass):
+    """Features of samples, read batch by batch and laid out as points.
+
+    Samples with NaN or infinity among their features are left out, and the note says so.
+
+    Args:
+        of: "input" or the layer.
+        rows: `(point,)` the samples.
+        read: From rows to their `(sample, feature)` array.
+        layout: How they become points.
+        note: What is to be said of the features themselves.
+        arranged: Where points are kept by what they were made of: the same features are laid
+            out once.
+        onto: Where to lay the points out, so that they can be compared with others'.
+    """
+
+    def __init__(
+        self,
+        of: str,
+        rows: Integers,
+        read: Read,
+        layout: Layout,
+        *,
+        note: str,
+        arranged: Arranged,
+        onto: Reference | None = None,
+    ) -> None:
+        super().__init__(f"reading {of}", of, rows, read)
+        self._onto = onto
+        self._of, self._layout, self._note, self._arranged = of, layout, note, arranged
+        self.is_slow = layout.method in ("tsne", "umap")  # others need not wait for it
+        self._embedding: Embedding | None = None
+        self._share = 0.0  # of arranging
+        self._process: EmbeddingProcess | None = None
+        self._starting = threading.Lock()
+        self._kept: Array = np.zeros(0, bool)
+        self._facts: list[str] = []
+        self._key: tuple[object, ...] = ()
+        self._scores: Floats | None = None
+        self._begin: Floats | None = None
+
+    @property
+    def n_read(self) -> int:
+        """Samples read, and what of laying them out is worth as many."""
+        if self._embedding is not None:
+            return self.n_samples
+        done = self._n_gathered + int(self._share * self._n_arranging)
+        return min(done, self.n_samples - 1)
+
+    @property
+    def n_samples(self) -> int:
+        """Samples in all, and what laying them out is worth."""
+        return len(self.rows) + self._n_arranging
+
+    @property
+    def _n_arranging(self) -> int:
+        return _ARRANGING * len(self.rows) if self.is_slow else 1
+
+    def stop(self) -> None:
+        """Do no more until `resume`, and end at once what is under way."""
+        super().stop()
+        with self._starting:
+            if self._process is not None:
+                self._process.stop()
+
+    def embedding(self) -> Embedding:
+        """The points, once complete."""
+        assert self._embedding is not None
+        return self._embedding
+
+    def _step(self) -> None:
+        if self._n_gathered < len(self.rows):
+            super()._step()
+        elif self._scores is None:
+            self._reduce()
+        else:
+            self._arrange()
+
+    def _reduce(self) -> None:
+        """Make points of the features, or what t-SNE and UMAP make them of."""
+        features, layout = self.values(), self._layout
+        self._kept = finite_rows(features)
+        if not self._kept.all():
+            features = features[self._kept]
+            n_lost = int((~self._kept).sum())
+            self._facts.append(f"{n_lost:,} left out for NaN or infinity")
+        if layout.method == "features":
+            self._draw_features(features)
+            return
+        if layout.method == "pca" and self._onto is not None:
+            self._draw_in_plane(features, self._onto.plane())
+            return
+        n_points = len(features)
+        in_child = layout.method in ("tsne", "umap")
+        if in_child and n_points:
+            digest = hashlib.blake2b(np.ascontiguousarray(features).data).digest()
+            self._key = (digest, layout.method, layout.seed, layout.perplexity)
+        scores, shares = pca(features, min(KEPT_COMPONENTS, features.shape[1]) if in_child else 2)
+        self._values = None
+        if not n_points or not shares.any():
+            self._facts.append("all samples are alike" if n_points else "no sample is left")
+            self._finish(np.zeros((n_points, 2), np.float32))
+        elif in_child and n_points >= FEWEST:
+            told = (
+                f" of {scores.shape[1]} principal components ({shares.sum():.0%} of the variance)"
+            )
+            self._facts.append(METHODS[layout.method] + told)
+            self._scores = scores
+            self._begin_as_before()
+        else:
+            if in_child:
+                self._facts.append(f"{n_points} points are too few for {METHODS[layout.method]}")
+            self._facts.append(
+                f"the first two components hold {shares[:2].sum():.0%} of the variance"
+            )
+            pad = np.zeros((n_points, 2), np.float32)
+            pad[:, : scores.shape[1]] = scores[:, :2]
+            self._finish(pad)
+
+    def _draw_in_plane(self, features: Array, plane: Plane) -> None:
+        points, share = plane.points_of(features)
+        self._facts += [plane.told, f"it shows {share:.0%} of the variance here"]
+        self._finish(points, plane=plane.name)
+
+    def _begin_as_before(self) -> None:
+        """Have t-SNE begin at another picture, where that shows all of these samples."""
+        known = self._onto.begin() if self._onto and self._layout.method == "tsne" else None
+        rows = self.rows[self._kept]
+        if known is None or not np.isin(rows, known[0].rows).all():
+            return
+        self._begin = known[0].points[np.searchsorted(known[0].rows, rows)]
+        self._key = (*self._key, self._begin.tobytes())
+        self._facts.append(f"begun at the points of {known[1]}")
+
+    def _draw_features(self, features: Array) -> None:
+        layout = self._layout
+        pair = layout.features or two_features(features)
+        across, up = map(layout.names, pair)
+        self._facts.append(f"across: {across}, up: {up}")
+        points = features if layout.picked else features[:, pair]
+        self._finish(points.astype(np.float32), pair)
+
+    def _arrange(self) -> None:
+        """Start the process that lays the points out, or see how far it is."""
+        assert self._scores is not None
+        known = self._arranged.get(self._key)
+        if known is not None:
+            self._facts.append(known[1])
+            self._finish(known[0])
+            return
+        layout, name = self._layout, METHODS[self._layout.method]
+        with self._starting:
+            if self.cancelled:
+                return
+            if self._process is None or self._process.stopped:
+                self._share = 0.0
+                self._process = EmbeddingProcess(
+                    layout.method,
+                    self._scores,
+                    seed=layout.seed,
+                    perplexity=layout.perplexity,
+                    begin=self._begin,
+                )
+            process = self._process
+        has_ended = process.ended(_LOOK_EVERY_S)
+        if process.stopped:
+            return
+        if not has_ended:
+            done, total = process.progress()
+            self._share = max(self._share, done / total if total else 0.0)
+            at = f"step {done:,} of {total:,}" if total else "running"
+            self.what = f"{name} of {self._of}, {at}"
+            return
+        try:
+            points, fact = process.result()
+        finally:
+            process.stop()
+        self._arranged[self._key] = points, fact
+        self._facts.append(fact)
+        self._finish(points)
+
+    def _finish(
+        self, points: Floats, features: tuple[int, int] | None = None, *, plane: str = ""
+    ) -> None:
+        self._values, self._scores = None, None
+        note = "; ".join(part for part in (self._note, *self._facts) if part)
+        self._embedding = Embedding(
+            points, self.rows[self._kept], self._layout.method, self._of, note, features, plane
+        )
+
+
+LayerFeatures = Callable[[tuple[str, ...], Any, str], Mapping[str, Array]]
+_LOOKED_AT = 200  # samples that tell which two pixels vary most
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where the features of an embedding come from.
+
+    Attributes:
+        read: From rows to `(sample, feature)` float32.
+        layout: How they become points, now that they are known.
+        note: What is to be said of them, or "".
+    """
+
+    read: Read
+    layout: Layout
+    note: str = ""
+
+
+def missing_of_input(one: Array) -> str:
+    """Why inputs like this one, `(1, …)`, cannot be laid out; "" where they can."""
+    if one.dtype.kind not in "fiub":
+        return "its samples are not numbers"
+    return "" if one.size else "its samples are empty"
+
+
+def of_input(
+    images: Callable[[Any], Array],
+    rows: Integers,
+    layout: Layout,
+    budget_bytes: int,
+    names: Sequence[str] = (),
+) -> Source:
+    """The input of samples, flattened; coarser where it would go beyond the budget.
+
+    Args:
+        images: From rows to `(sample, …)`.
+        rows: All that will be read.
+        layout: What is asked for.
+        budget_bytes: What all features may take.
+        names: Of the numbers of the input, where they have any.
+
+    Raises:
+        DataError: A pair of numbers that the input does not have.
+    """
+    shape = images([0]).shape[1:]
+    if layout.method == "features":
+        pair = layout.features or _varying(images, rows, budget_bytes)
+        _check(pair, math.prod(shape), "the numbers of the input")
+        picked = replace(layout, features=pair, names=namer(shape, names), picked=True)
+        return Source(lambda some: input_features(images(some))[:, pair], picked)
+    step = coarsening(shape, len(rows), budget_bytes)
+    note = ""
+    if step > 1:
+        note = f"means of {step}×{step} pixels" if len(shape) > 1 else f"1 of {step} numbers"
+    return Source(lambda some: input_features(images(some), step), layout, note)
+
+
+def of_layer(
+    info: LayerInfo,
+    features: LayerFeatures,
+    rows: Integers,
+    layout: Layout,
+    budget_bytes: int,
+) -> Source:
+    """What a layer makes of samples: its map at all positions, or the mean over them.
+
+    Args:
+        info: The layer.
+        features: From layers, rows and "flat" or "mean" to each layer's `(sample, feature)`.
+        rows: All that will be read.
+        layout: What is asked for.
+        budget_bytes: What all features may take: beyond it the mean is taken.
+
+    Raises:
+        DataError: A pair of units that the layer does not have.
+    """
+    shape = info.output_shape[1:]
+    has_maps = len(shape) > 1
+    if layout.method == "features":
+        flat = not has_maps
+        if layout.features and info.n_units:
+            _check(layout.features, info.n_units, f"the units of {info.name}")
+        layout = replace(layout, names=lambda unit: f"unit {unit}")
+    else:
+        sizes = [size for size in shape if size is not None]
+        flat = len(sizes) == len(shape) and 4 * len(rows) * math.prod(sizes) <= budget_bytes
+
+    def read(some: Integers) -> Array:
+        found = features((info.name,), some, "flat" if flat else "mean")[info.name]
+        return found.reshape(len(some), -1).astype(np.float32)
+
+    how = "every position of its maps" if flat else "means of its maps"
+    return Source(read, layout, how if has_maps else "")
+
+
+def _varying(images: Callable[[Any], Array], rows: Integers, budget_bytes: int) -> tuple[int, int]:
+    """Two numbers of the input that vary, told by some of the samples."""
+    n_bytes = max(1, images([0]).size * 8)
+    count = max(2, min(_LOOKED_AT, budget_bytes // n_bytes))
+    return two_features(input_features(images(rows[even_rows(len(rows), count)])))
+
+
+def _check(pair: tuple[int, int], count: int, what: str) -> None:
+    if not all(0 <= each < count for each in pair):
+        raise DataError(f"features {pair} are not both in 0..{count - 1}, {what}")
+
+
+INPUT = "input"
+
+
+class Embeddings(JobsMixin):
+    """Pictures of a session's samples as points; `session.embeddings` is one.
+
+    What was made is kept until weights or data change. Background work runs on a thread of
+    its own, t-SNE and UMAP in a process of their own; `reading` tells how far it is.
+
+    Args:
+        session: Whose samples and layers are laid out.
+    """
+
+    def __init__(self, session: SessionPasses) -> None:
+        self._arranged: OrderedDict[tuple[object, ...], tuple[Floats, str]] = OrderedDict()
+        super().__init__(session)
+
+    # --- what can be had -----------------------------------------------------------------
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods that can be used here: UMAP only where it is installed."""
+        return tuple(name for name in METHODS if name != "umap" or has_umap())
+
+    def missing(self, of: str = INPUT) -> str:
+        """Why there are no points of the input or of a layer; "" where there are."""
+        if of != INPUT:
+            return "its output is empty" if 0 in self._info(of).output_shape else ""
+        return missing_of_input(self._session._samples.images([0]))
+
+    def rows(self, n_points: int = 2000) -> Integers:
+        """The samples that are drawn: at most `n_points`, evenly spread."""
+        return even_rows(self._session.n_samples, n_points)
+
+    def get(
+        self,
+        of: str = INPUT,
+        *,
+        method: str = "pca",
+        n_points: int = 2000,
+        seed: int = 0,
+        perplexity: float = 30.0,
+        features: tuple[int, int] | None = None,
+        partial: bool = False,
+        place: str = "",
+    ) -> Embedding | None:
+        """Samples as points.
+
+        Args:
+            of: "input", or the name of a layer.
+            method: "pca", "tsne", "umap" where it is installed, or "features": two raw ones.
+            n_points: How many samples at most, evenly spread; up to 10,000.
+            seed: Of what is random; the same gives the same picture.
+            perplexity: How many neighbors count in t-SNE; in UMAP, their number.
+            features: The two raw ones: numbers of the flattened input, or units of the layer,
+                for a map the mean over its positions. None for two that vary most.
+            partial: Return at once, None where it is not made yet, and make it in the
+                background; `reading` tells how far it is.
+            place: Who asks: what was asked for before at the same place is then left.
+
+        Returns:
+            The picture; None only with `partial`. A map is flattened where all samples then
+            fit a quarter of the memory budget; else the mean of each unit is taken, and of a
+            large input the mean of blocks of pixels. The note says which.
+
+        Raises:
+            DataError: Nothing to lay out, no such method, or what t-SNE or UMAP failed with.
+            LayerError: No such layer.
+
+        Cost: a forward pass over the points; PCA 0.1 s, t-SNE 10 s for 2,000.
+        """
+        with self._session.lock:
+            self._check(of, method)
+            layout = Layout(method, seed, float(perplexity), features and _pair(features))
+            key = ("points", of, n_points, layout, self._moment(of))
+            wanted = self._pass(key, lambda: self._embedding_pass(of, n_points, layout))
+        self._advance(wanted, key, partial, place)
+        return wanted.embedding() if wanted.complete else None
+
+    def predicted(
+        self, n_points: int = 2000, *, partial: bool = False, place: str = ""
+    ) -> Integers | None:
+        """`(point,)` int64: the predicted class of each sample of `rows(n_points)`.
+
+        Args:
+            n_points: As in `get`.
+            partial: As in `get`.
+            place: As in `get`.
+
+        Raises:
+            DataError: The model's output is not one value per class.
+        """
+        session = self._session
+        if missing := session.missing_for_predictions():
+            raise DataError(f"no predictions: {missing}")
+        output = session.output
+        with session.lock:
+            key = ("predicted", n_points, self._moment())
+            wanted = self._pass(
+                key,
+                lambda: GatheringPass(
+                    "predicting classes",
+                    INPUT,
+                    self.rows(n_points),
+                    lambda rows: predicted_classes(
+                        session._probe.predictions(session._samples.rows(rows)), output=output
+                    ),
+                ),
+            )
+        self._advance(wanted, key, partial, place)
+        return wanted.values() if wanted.complete else None
+
+    def unit_values(
+        self,
+        layer: str,
+        unit: int,
+        n_points: int = 2000,
+        *,
+        partial: bool = False,
+        place: str = "",
+    ) -> Floats | None:
+        """`(point,)` float32: the value of a unit on each sample of `rows(n_points)`.
+
+        Of a map the largest at any position, NaN where all are.
+
+        Args:
+            layer: Name of the layer.
+            unit: Its index.
+            n_points: As in `get`.
+            partial: As in `get`.
+            place: As in `get`.
+
+        Cost: a forward pass over the points, for all units at once where their values fit an
+        eighth of the memory budget.
+        """
+        session = self._session
+        info, rows = self._info(layer), self.rows(n_points)
+        if info.n_units and not 0 <= unit < info.n_units:
+            raise DataError(f"unit {unit} is outside 0..{info.n_units - 1} of layer {layer!r}")
+        fits = len(rows) * (info.n_units or 1) * 4 <= session.memory_budget_bytes // 8
+        column = slice(None) if fits else slice(unit, unit + 1)
+
+        def read(some: Integers) -> Array:
+            x = session._samples.rows(some)
+            found = base.summaries(session._probe, (layer,), x, low=False)[layer]
+            return found.high[:, column].astype(np.float32)
+
+        key = ("units", layer, n_points, None if fits else unit, self._moment())
+        with session.lock:
+            wanted = self._pass(key, lambda: GatheringPass(f"reading {layer}", layer, rows, read))
+        self._advance(wanted, key, partial, place)
+        if not wanted.complete:
+            return None
+        return wanted.values()[:, unit if fits else 0]
+
+    # --- how it is kept ------------------------------------------------------------------
+
+    def _check(self, of: str, method: str) -> None:
+        if method == "umap" and not has_umap():
+            raise DataError("UMAP needs a package of its own: pip install umap-learn")
+        if method not in METHODS:
+            raise DataError(f"no method {method!r}; there are {', '.join(self.methods)}")
+        missing = self.missing(of)
+        if missing:
+            raise DataError(f"no points of {of}: {missing}")
+
+    def _info(self, layer: str) -> LayerInfo:
+        infos = self._session._infos
+        if layer not in infos:
+            raise LayerError(f"no layer {layer!r}; this model has {', '.join(infos)}")
+        return infos[layer]
+
+    def _moment(self, of: str | None = None) -> int | None:
+        """Which moment of a training it is of, where there are several; None for any."""
+        return None
+
+    def _reference(self, of: str, n_points: int, layout: Layout) -> Reference | None:
+        """Where to lay points out, so that they can be compared with those of other moments."""
+        return None
+
+    def _embedding_pass(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
+        while len(self._arranged) > KEPT:
+            self._arranged.popitem(last=False)
+        session, rows = self._session, self.rows(n_points)
+        budget = session.memory_budget_bytes // 4
+        if of == INPUT:
+            names = session.feature_names
+            source = of_input(session._samples.input_numbers, rows, layout, budget, names)
+        else:
+            budget = budget if base.has_all_maps(session._probe) else 0
+            source = of_layer(self._info(of), session._features, rows, layout, budget)
+        return EmbeddingPass(
+            of,
+            rows,
+            source.read,
+            source.layout,
+            note=source.note,
+            arranged=self._arranged,
+            onto=self._reference(of, n_points, layout),
+        )
+
+
+def _pair(features: Any) -> tuple[int, int]:
+    first, second = features
+    return int(first), int(second)

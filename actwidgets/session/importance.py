@@ -1,0 +1,450 @@
+"""Importance of the selected layer's units for the class."""
+
+import math
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+import numpy as np
+
+from actwidgets.core.ablation import Ablation, Edit, edit_of
+from actwidgets.core.accumulators import SampleSummary
+from actwidgets.core.arrays import Array, Integers
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.core.predictions import predicted_classes
+from actwidgets.core.unit_importance import (
+    MEASURES,
+    SAMPLES_UP_TO,
+    TREES,
+    UNITS_UP_TO,
+    GrowingForest,
+    ImportanceTable,
+    UnitValues,
+    mutual_information,
+)
+from actwidgets.errors import DataError, LayerError, ModelError
+from actwidgets.probe import base
+from actwidgets.session.passes import spread
+from actwidgets.session.predictions import SessionPredictions
+from actwidgets.session.tasks import BackgroundWork, Progress, TaskQueue, progress_of
+
+BATCH_SIZE = 64  # samples in a piece: a slider waits no longer than for these
+VALUE_BYTES = 4
+GUESS_S = 0.015  # what a piece costs while none of its kind has been measured
+
+Read = Callable[[Integers], SampleSummary]
+Predict = Callable[[Edit, Integers], Array]
+
+
+class ImportancePass:
+    """Three measures of the units of one layer; satisfies `background.Pass`.
+
+    The samples are read once; then follow the forest tree by tree, the mutual information
+    unit by unit and the ablation by unit and batch. `n_read` and `n_samples` count these
+    pieces of work.
+
+    Args:
+        layer: Name of the layer.
+        n_units: How many units it has.
+        read: What the layer puts out on some rows, positions folded away.
+        labels: `(sample,)` class indices of all samples.
+        predict: The model's output on some rows, `(sample, class)`, with the layer edited;
+            None where the model predicts no classes.
+        output: What that output means; None will do for several outputs.
+        class_index: The class that is told from the rest; None for all classes.
+        class_name: How it is called.
+        without_ablation: Why there is no `predict`, as a sentence.
+        budget_bytes: What the values may take; of a very wide layer fewer samples are read.
+        n_trees: Trees of the forest.
+
+    Cost: one forward pass to the layer over at most 2,000 samples, some 15 ms for each of a
+    hundred trees and for each unit at ten classes, and one whole forward pass over the
+    samples for each unit that is not zero throughout.
+    """
+
+    def __init__(
+        self,
+        layer: str,
+        n_units: int,
+        read: Read,
+        labels: Integers,
+        predict: Predict | None,
+        *,
+        output: OutputKind | None = None,
+        class_index: int | None = None,
+        class_name: str | None = None,
+        without_ablation: str = "",
+        budget_bytes: int = 128 * 2**20,
+        n_trees: int = TREES,
+    ) -> None:
+        self.what, self.cancelled = "importance", False
+        self.layers: tuple[str, ...] = (layer,)
+        self._layer, self._n_units, self._class_name = layer, n_units, class_name
+        self._read, self._predict, self._class_index = read, predict, class_index
+        self._output = output
+        self._n_total = len(labels)
+        fitting = budget_bytes // (VALUE_BYTES * max(n_units, 1))
+        limit = min(SAMPLES_UP_TO, max(fitting, 2))
+        self._values = UnitValues(n_units, spread(len(labels), limit))
+        rows = self._values.rows
+        classes = labels[rows]
+        self._labels = classes if class_index is None else (classes == class_index).astype(np.int64)
+        self._true = classes if class_index is None else classes[classes == class_index]
+        self._ablated = rows if class_index is None else rows[classes == class_index]
+        n_measured = min(n_units, UNITS_UP_TO)
+        n_batches = math.ceil(len(self._ablated) / BATCH_SIZE)
+        self._pieces = {
+            "reading": math.ceil(len(rows) / BATCH_SIZE),
+            "forest": n_trees,
+            "mutual_information": n_measured,
+            "ablation": (n_measured + 1) * n_batches if predict else 0,
+        }
+        self._done = dict.fromkeys(self._pieces, 0)
+        self._seconds = dict.fromkeys(self._pieces, 0.0)
+        self._notes = [without_ablation] if without_ablation else []
+        self._found = {measure: np.full(n_units, np.nan) for measure in MEASURES}
+        self._measured: Integers = np.arange(n_measured)
+        self._accuracy = self._baseline = self._majority = float("nan")
+        self._piece_s: dict[str, float] = {}
+        self._stage, self._ended = "reading", False
+        self._stepping = threading.Lock()
+        self._work = self._measure()
+
+    @property
+    def n_read(self) -> int:
+        """How many pieces of work are done; the last one only when all is known."""
+        return self.n_samples if self._ended else min(sum(self._done.values()), self.n_samples - 1)
+
+    @property
+    def n_samples(self) -> int:
+        """How many pieces of work there are, and one for the end."""
+        return sum(self._pieces.values()) + 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing is to come."""
+        return self._ended
+
+    def step(self) -> None:
+        """Do one more piece; nothing where all is done. Any thread may call it.
+
+        Whatever the model raises passes through; the pass cannot go on after that.
+        """
+        with self._stepping:
+            begun_s = time.perf_counter()
+            stage = next(self._work, None)
+            if stage is None:
+                self._ended = True
+                self._values.forget()
+                return
+            seconds = time.perf_counter() - begun_s
+            if self._seconds[stage]:  # the first of a kind has something to load or to compile
+                before_s = self._piece_s.get(stage, seconds)
+                self._piece_s[stage] = 0.8 * before_s + 0.2 * seconds
+            self._stage = stage
+            self._seconds[stage] += seconds
+
+    def table(self) -> ImportanceTable:
+        """What is known so far; copies. Does not wait for the piece under way."""
+        return ImportanceTable(
+            layer=self._layer,
+            class_name=self._class_name,
+            forest=self._found["forest"].copy(),
+            mutual_information=self._found["mutual_information"].copy(),
+            ablation=self._found["ablation"].copy(),
+            measured=self._measured,
+            seconds=dict(self._seconds),
+            n_samples=len(self._values.rows),
+            n_total=self._n_total,
+            n_finite=self._values.n_finite,
+            n_ablated=len(self._ablated),
+            n_trees=self._done["forest"],
+            out_of_bag_accuracy=self._accuracy,
+            majority_share=self._majority,
+            baseline=self._baseline,
+            stage=self._stage,
+            complete=self.complete,
+            seconds_left=self._seconds_left(),
+            notes=tuple(self._notes),
+        )
+
+    def _seconds_left(self) -> float:
+        return sum(
+            (pieces - self._done[stage]) * self._piece_s.get(stage, GUESS_S)
+            for stage, pieces in self._pieces.items()
+        )
+
+    # --- the work, a piece at a time: each yields the stage that it belongs to ----------------
+
+    def _measure(self) -> Iterator[str]:
+        yield from self._read_samples()
+        yield from self._find_baseline()  # early, so that the time it takes is known
+        yield from self._grow_forest()
+        yield from self._inform()
+        yield from self._ablate()
+        self._done = dict(self._pieces)  # also what there was nothing to do for
+
+    def _piece(self, stage: str, count: int = 1) -> str:
+        self._done[stage] += count
+        return stage
+
+    def _read_samples(self) -> Iterator[str]:
+        for batch in _batches(self._values.rows):
+            self._values.add(self._read(batch))
+            if self._values.complete:
+                self._measured = self._values.most_varying(UNITS_UP_TO)
+                self._notes = [*self._values.notes(UNITS_UP_TO), *self._notes]
+                labels = self._labels[self._values.finite]
+                if len(labels):
+                    self._majority = float(np.unique(labels, return_counts=True)[1].max())
+                    self._majority /= len(labels)
+                if len(np.unique(labels)) == 1:
+                    self._notes.append("All samples are of one class: no unit can tell it.")
+            yield self._piece("reading")
+
+    def _find_baseline(self) -> Iterator[str]:
+        if self._predict is None:
+            return
+        if not len(self._ablated):
+            self._notes.append(
+                "None of the samples is of this class: what recall is lost is not known."
+            )
+            return
+        try:
+            self._baseline = yield from self._share_right(())
+        except (LayerError, ModelError) as refusal:
+            self._notes.append(f"No ablation effect: {refusal}.")
+            self._predict = None
+            self._pieces["ablation"] = self._done["ablation"] = 0
+
+    def _grow_forest(self) -> Iterator[str]:
+        values, labels = self._values.of(self._measured), self._labels[self._values.finite]
+        if not len(labels):
+            return
+        forest = GrowingForest(values, labels, self._pieces["forest"])
+        while forest.n_grown < forest.n_trees:
+            forest.grow()
+            found = self._found["forest"].copy()
+            found[self._measured] = forest.importance
+            self._found["forest"] = found
+            self._accuracy = forest.out_of_bag_accuracy
+            yield self._piece("forest", forest.n_grown - self._done["forest"])
+
+    def _inform(self) -> Iterator[str]:
+        labels = self._labels[self._values.finite]
+        for unit in self._measured:
+            values = self._values.of([unit])[:, 0]
+            self._found["mutual_information"][unit] = mutual_information(values, labels)
+            yield self._piece("mutual_information")
+        if len(labels) and np.isnan(self._found["mutual_information"][self._measured]).any():
+            self._notes.append("No mutual information: it needs two samples of two classes.")
+
+    def _ablate(self) -> Iterator[str]:
+        if self._predict is None or not len(self._ablated):
+            return
+        for unit in self._measured:
+            if self._values.is_zero[unit]:  # to switch it off changes nothing
+                self._found["ablation"][unit] = 0.0
+                yield self._piece("ablation", math.ceil(len(self._ablated) / BATCH_SIZE))
+            else:
+                share = yield from self._share_right((int(unit),))
+                self._found["ablation"][unit] = self._baseline - share
+
+    def _share_right(self, without: tuple[int, ...]) -> Generator[str, None, float]:
+        """The share of the samples that is predicted right with some units switched off."""
+        assert self._predict is not None
+        edit = edit_of(Ablation(self._layer, without), self._n_units)
+        n_right = start = 0
+        for batch in _batches(self._ablated):
+            predicted = predicted_classes(self._predict(edit, batch), output=self._output)
+            n_right += int((predicted == self._true[start : start + len(batch)]).sum())
+            start += len(batch)
+            yield self._piece("ablation")
+        return n_right / start
+
+
+def _batches(rows: Integers) -> Iterator[Integers]:
+    for start in range(0, len(rows), BATCH_SIZE):
+        yield rows[start : start + BATCH_SIZE]
+
+
+KEPT = 8  # measurements: of a layer and a class each
+
+Key = tuple[str, int | None]
+
+
+class Importance(BackgroundWork):
+    """Random forest, mutual information and ablation of the units a session looks at.
+
+    For the session's `layer` and `class_index`: None tells all classes apart, a class is told
+    from the rest. Of the model as it is: the session's ablations are not in force. What was
+    measured is kept until the weights or the data change.
+
+    Args:
+        session: The session.
+    """
+
+    def __init__(self, session: SessionPredictions) -> None:
+        self._session = session
+        self._passes: OrderedDict[Key, ImportancePass] = OrderedDict()
+        self._reader = TaskQueue(self._report, lambda: base.reading(session._probe))
+        self._asked_last: Key | None = None
+        self._measured_with: Any = None
+        super().__init__()
+        session.observe(self._on_revision, names="revision")
+
+    @property
+    def of(self) -> Key | None:
+        """The layer and the class that `reading` is about; None where there was none."""
+        return self._asked_last
+
+    def missing(self) -> str:
+        """Why units of the chosen layer cannot be measured: "" where they can."""
+        session = self._session
+        if missing := session.missing_labels or session.missing_for_classes():
+            return missing
+        if not session._infos[session.layer].n_units:
+            return "its units vary from sample to sample"
+        return ""
+
+    def get(self, *, partial: bool = False) -> ImportanceTable:
+        """Measure the units of the chosen layer.
+
+        Args:
+            partial: Return at once with what is known so far, and go on in the background;
+                `reading` tells how far it is. After `cancel` it does not go on.
+
+        Raises:
+            DataError: The session has no labels or a single class, or the layer no units.
+
+        Cost: seconds for a small model, minutes for a large one; see `ImportancePass`.
+        """
+        session = self._session
+        with session.lock:
+            if missing := self.missing():
+                raise DataError(f"no importance of units: {missing}")
+            key = self._key()
+            self._drop_what_is_old()
+            wanted = self._passes.get(key)
+            if wanted is None:
+                for other in [other for other, each in self._passes.items() if not each.complete]:
+                    del self._passes[other]  # it holds all its values
+                wanted = self._passes[key] = self._new_pass(*key)
+            self._passes.move_to_end(key)
+            while len(self._passes) > KEPT:
+                self._passes.popitem(last=False)
+        if partial:
+            self._read_on(key, wanted)
+            return wanted.table()
+        try:
+            while not wanted.complete:
+                wanted.step()
+        except Exception:
+            self._forget_pass(wanted)  # it cannot go on from where it failed
+            raise
+        return wanted.table()
+
+    def known(self) -> ImportanceTable | None:
+        """What has been measured so far of the chosen layer; None where nothing has.
+
+        Measures nothing itself.
+        """
+        with self._session.lock:
+            self._drop_what_is_old()
+            found = self._passes.get(self._key())
+        return None if found is None else found.table()
+
+    def cancel(self) -> None:
+        """Measure no further. What is known stays; `resume` goes on."""
+        left = self._reader.cancel()
+        for each in left:
+            each.cancelled = True
+        if left:
+            self._report(progress_of(left[-1], cancelled=True))
+
+    def resume(self) -> None:
+        """Go on with what was cancelled for the chosen layer and class."""
+        with self._session.lock:
+            self._drop_what_is_old()
+            key = self._key()
+            wanted = self._passes.get(key)
+            if wanted is None or not wanted.cancelled:
+                return
+            wanted.cancelled = False
+        self._read_on(key, wanted)
+
+    def close(self) -> None:
+        """Stop measuring, and wait for the piece under way. What is known stays known."""
+        self._reader.stop()
+
+    # --- how it is kept ------------------------------------------------------------------
+
+    def _key(self) -> Key:
+        return self._session.layer, self._session.class_index  # type: ignore[attr-defined]
+
+    def _new_pass(self, layer: str, class_index: int | None) -> ImportancePass:
+        session, probe, samples = self._session, self._session._probe, self._session._samples
+        assert session.labels is not None
+        edited: dict[Edit, Any] = {}
+
+        def read(rows: Integers) -> SampleSummary:
+            return base.summaries(probe, (layer,), samples.rows(rows), low=False)[layer]
+
+        def predict(edit: Edit, rows: Integers) -> Array:
+            if edit not in edited:
+                edited.clear()
+                edited[edit] = base.edited(probe, {layer: edit})
+            return edited[edit].predictions(samples.rows(rows))
+
+        missing = session.missing_for_predictions() or base.missing_for_changes(probe)
+        return ImportancePass(
+            layer,
+            session._infos[layer].n_units or 0,
+            read,
+            session.labels,
+            None if missing else predict,
+            output=None if missing else session.output,
+            class_index=class_index,
+            class_name=None if class_index is None else session.class_names[class_index],
+            without_ablation=f"No ablation effect: {missing}." if missing else "",
+            budget_bytes=session.memory_budget_bytes // 4,
+        )
+
+    def _read_on(self, key: Key, wanted: ImportancePass) -> None:
+        """Have a measurement finished, in the place of any other; say at once that it is begun."""
+        if wanted.complete:
+            return
+        self._asked_last = key
+        if not wanted.cancelled:
+            self._reader.read(wanted, instead_of=lambda _: True)
+        self._report(progress_of(wanted, cancelled=wanted.cancelled))
+
+    def _drop_what_is_old(self) -> None:
+        """Forget what was measured with other weights, samples or labels."""
+        session = self._session
+        now = session.revision, base.fingerprint(session._probe)  # type: ignore[attr-defined]
+        if now != self._measured_with:
+            self._reader.cancel()
+            self._passes.clear()
+            self._measured_with = now
+            if self.reading is not None:
+                self.set_trait("reading", None)
+
+    def _forget_pass(self, lost: ImportancePass) -> None:
+        with self._session.lock:
+            for key in [key for key, each in self._passes.items() if each is lost]:
+                del self._passes[key]
+
+    def _on_revision(self, _change: Any) -> None:
+        with self._session.lock:
+            self._drop_what_is_old()
+
+    def _report(self, reading: Progress) -> None:
+        with self._session.lock:
+            if reading.failure:
+                for each in [each for each in self._passes.values() if not each.complete]:
+                    if each.layers == reading.layers:
+                        self._forget_pass(each)
+            self.set_trait("reading", reading)

@@ -1,0 +1,1 @@
+"""What a training tells, and keeping out of its way."""

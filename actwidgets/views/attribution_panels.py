@@ -1,0 +1,528 @@
+"""Tiles of attributions, and the panels below them."""
+
+import html
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+
+from actwidgets.core.attribution.base import Attribution, Method
+from actwidgets.core.attribution.registry import method_named
+from actwidgets.errors import LayerError, ModelError, ShapeError
+from actwidgets.images.colormap import TOP, palette
+from actwidgets.images.encode import fit, rgba_png
+from actwidgets.images.heatmap import (
+    COLORINGS,
+    TileSheet,
+    as_planes,
+    color_limits,
+    map_on_picture,
+    of_one_size,
+    overlay,
+    tile_sheet,
+)
+from actwidgets.images.inputs import GRAY
+from actwidgets.session.session import Session
+from actwidgets.views.charts import LineFigure
+from actwidgets.views.controls import NEUTRAL, fade, note, shorten, show
+from actwidgets.views.picture import Picture
+
+FEATURES = 6  # of a table, that are named
+STOPS = 9  # colors of which the legend is mixed
+
+
+def figure(value: float) -> str:
+    """A number as short as it may be read."""
+    return "–" if not np.isfinite(value) else f"{value:.3g}"
+
+
+def caption(attribution: Attribution, place: int, class_name: str) -> str:
+    """The second line below a tile: the score asked about, and how much its parts miss."""
+    told = f"S({shorten(class_name, 12)}) {figure(float(attribution.scores[place]))}"
+    gap, share = float(attribution.gap[place]), float(attribution.gap_share[place])
+    if not np.isfinite(gap):
+        return told
+    return f"{told} · gap {share:.2%}" if share < 10 else f"{told} · gap {figure(gap)}"
+
+
+def sample_told(row: int, true: str | None, asked: str) -> str:
+    """The first line below a tile: the sample, and whether it is what was asked about."""
+    if true is None:
+        return f"sample {row}"
+    return f"sample {row} ✓" if true == asked else f"sample {row}, is {shorten(true, 12)}"
+
+
+def legend(
+    coloring: str, limits: Sequence[float], *, shared: bool, score: str, has_negative: bool
+) -> str:
+    """The colors and what their ends mean, and what the score S is, as HTML."""
+    if not any(limits):
+        return f'<div class="aw-note">zero everywhere · S: {score}</div>'
+    is_signed = coloring == "signed"
+    first = TOP // 2 if is_signed and not has_negative else 0  # half of them are not used
+    codes = np.linspace(first, TOP, STOPS).astype(int)
+    colors = palette(COLORINGS[coloring])[codes]
+    stops = ", ".join("rgb({},{},{})".format(*each) for each in colors)
+    low, high = ("against", "for") if is_signed else ("nothing", "most")
+    if shared or len(limits) == 1:
+        low, high = f"-{figure(limits[0])}", figure(limits[0])
+    if not (is_signed and has_negative):
+        low = "0"
+    bar = (
+        f'<span style="display:inline-block;width:120px;height:10px;margin:0 6px;'
+        f'background:linear-gradient(to right,{stops})"></span>'
+    )
+    scale = ""
+    if len(limits) > 1:
+        scale = ", one scale for all" if shared else ", each on a scale of its own"
+    return f'<div class="aw-note">{low}{bar}{high}{scale} · S: {score}</div>'
+
+
+def features_told(row: int, attribution: Attribution, place: int, names: Sequence[str]) -> str:
+    """Which features of a sample speak most, by name; "" where they have no names."""
+    most = attribution.by_feature(place, names)[:FEATURES]
+    if not most:
+        return ""
+    told = ", ".join(f"{shorten(name, 20)} {value:+.3g}" for name, value in most)
+    return f"sample {row}: {told}"
+
+
+def account(method: Method, attributions: Sequence[Attribution], *, is_value: bool = False) -> str:
+    """What the map means, what its sum promises, and what went wrong, as HTML.
+
+    Args:
+        method: That made the maps.
+        attributions: The maps.
+        is_value: Whether they are of an output that is a value, of no class.
+    """
+    told = [method.tells.replace("the class", "the output") if is_value else method.tells]
+    if method.promise:
+        told.append(f"Its values sum to {method.promise}.")
+    told += sorted({each.note for each in attributions if each.note})
+    source = f' <span style="opacity:.75">{html.escape(method.source)}</span>'
+    return note(" ".join(told)).removesuffix("</div>") + source + "</div>"
+
+
+LETTER_PX = 5.2  # of the words below a tile
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One sample by one method.
+
+    Attributes:
+        row: Of the data.
+        method: Name of the method.
+        attribution: What it found, of this sample and perhaps others.
+        place: Of the sample in the attribution.
+        input: Name of the input that this is the map of.
+        values: That map, of all samples of the attribution, places before channels.
+    """
+
+    row: int
+    method: str
+    attribution: Attribution
+    place: int
+    input: str = ""
+    values: Any = None
+
+
+@dataclass(frozen=True)
+class Look:
+    """How tiles are drawn.
+
+    Attributes:
+        coloring: "signed" or "absolute".
+        opacity: Of the map on its picture.
+        shared: Whether one scale of colors holds for all.
+        tile_px: Longer side of a tile on the screen.
+        width_px: Of all of them.
+        score: What the map is a map of, in words.
+    """
+
+    coloring: str
+    opacity: float
+    shared: bool
+    tile_px: int
+    width_px: int
+    score: str = "the score of the class"
+
+
+class AttributionTiles(w.VBox):
+    """A picture of all tiles, words below each, and the legend of the colors.
+
+    Args:
+        on_tile: Called with the tile that is clicked.
+    """
+
+    def __init__(self, on_tile: Callable[[Tile], None]) -> None:
+        self._tell = on_tile
+        self._columns = 1
+        self.tiles: Sequence[Tile] = ()
+        self.picture = Picture(with_words=True)
+        self.picture.add_class("aw-labels")
+        self.picture.on_click(self._on_user_click)
+        self.legend = w.HTML()
+        super().__init__(children=(self.picture, self.legend))
+        show(self, False)
+
+    def draw(
+        self,
+        tiles: Sequence[Tile],
+        pictures: Sequence[Any] | None,
+        picture_shapes: Sequence[tuple[int, ...]],
+        words: Sequence[tuple[str, str]],
+        look: Look,
+        *,
+        framed: int | None,
+    ) -> None:
+        """Paint tiles.
+
+        Args:
+            tiles: One or more.
+            pictures: `(row, column, 3)` uint8 for each, of the input that it is the map of;
+                None where samples are no pictures.
+            picture_shapes: Rows and columns of that input, or ().
+            words: Two lines for each.
+            look: How.
+            framed: Place of the tile that is chosen.
+        """
+        planes, on_picture = [], pictures is not None
+        for each, shape in zip(tiles, picture_shapes, strict=True):
+            values, fits = map_on_picture(each.values, shape)
+            on_picture = on_picture and fits
+            channels = method_named(each.method).channels
+            one = values[each.place][None]
+            planes.append(as_planes(one, shape, look.coloring, channels=channels))
+        if not on_picture:
+            pictures, planes = None, of_one_size(planes)
+        drawn = None if pictures is None else [each[None] for each in pictures]
+        sizes = {each.shape for each in planes}
+        if len(sizes) == 1 and (drawn is None or len({each.shape for each in drawn}) == 1):
+            planes = [np.concatenate(planes)]  # drawn in one go
+            drawn = None if drawn is None else [np.concatenate(drawn)]
+        limits = np.concatenate([color_limits(each, shared=look.shared) for each in planes])
+        if look.shared and len(planes) > 1:
+            limits = np.full_like(limits, limits.max())
+        colors, first = [], 0
+        for place, each in enumerate(planes):
+            part = slice(first, first + len(each))
+            first = part.stop
+            of_part = None if drawn is None else drawn[place]
+            painted = overlay(
+                of_part, each, limits[part], coloring=look.coloring, opacity=look.opacity
+            )
+            colors.append(painted)
+        height, width = (max(each.shape[axis] for each in colors) for axis in (1, 2))
+        colors = [_in_a_box(each, height, width) for each in colors]
+        colors = np.concatenate(colors)
+        size = colors.shape[1:3]
+        sheet = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
+        self.tiles, self._columns = tuple(tiles), sheet.columns
+        height, width = sheet.cell
+        self.picture.set_size(*sheet.size_px)
+        self.picture.set_cells(
+            np.arange(sheet.rows + 1) * height, np.arange(sheet.columns + 1) * width
+        )
+        self.picture.show(rgba_png(sheet.compose(colors, framed)))
+        self._write(words, sheet)
+        show(self, True)
+        some = any(np.any(each) for each in planes)
+        self.legend.value = legend(
+            look.coloring,
+            limits if some else np.zeros_like(limits),
+            shared=look.shared,
+            score=look.score,
+            has_negative=any(method_named(tile.method).signed for tile in tiles),
+        )
+
+    def turn(self, *, shown: bool, old: bool) -> None:
+        """Show the tiles or fold them away; those that are about something else are faint."""
+        show(self, shown)
+        fade(self, old)
+
+    def _write(self, words: Sequence[tuple[str, str]], sheet: TileSheet) -> None:
+        height, width = sheet.cell
+        letters = int(width * sheet.zoom / LETTER_PX)
+        places = []
+        for place in range(len(words)):
+            down, across = divmod(place, sheet.columns)
+            x, y = (across + 0.5) * width, down * height + sheet.height + 2 * sheet.gap
+            places += [(x, y + 9 / sheet.zoom), (x, y + 23 / sheet.zoom)]
+        texts = [shorten(line, letters) for both in words for line in both]
+        self.picture.set_words(places, texts, [NEUTRAL] * len(texts))
+
+    def _on_user_click(self, row: int, column: int) -> None:
+        place = row * self._columns + column
+        if column < self._columns and place < len(self.tiles):
+            self._tell(self.tiles[place])
+
+
+def _in_a_box(tiles: Any, height: int, width: int) -> Any:
+    """Tiles of one size, larger ones' if they are smaller, with gray around them."""
+    if tiles.shape[1:3] == (height, width):
+        return tiles
+    boxes = np.stack([fit(each, height, width) for each in tiles])
+    return np.where(boxes[..., 3:] > 0, boxes[..., :3], np.uint8(GRAY))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The map that a panel is about.
+
+    Attributes:
+        row: The sample.
+        method: Name of the method.
+        settings: Of the method.
+        target: Class asked about, or None for the predicted one.
+        output: What its score is.
+        layer: Of class activation maps, or None.
+        pictures: `(1, row, column, 3)` uint8 of the sample, or None where it is no picture.
+        picture_shape: Rows and columns of the sample, or ().
+        input: Name of the input that these are of.
+        look: How maps are drawn.
+        place: Who asks, for the session.
+    """
+
+    row: int
+    method: str
+    settings: dict[str, Any]
+    target: Any
+    output: str
+    layer: str | None
+    pictures: Any
+    picture_shape: tuple[int, ...]
+    input: str
+    look: Look
+    place: str
+
+    @property
+    def rows(self) -> tuple[int, ...]:
+        """The one row, as the session asks for them."""
+        return (self.row,)
+
+
+class AttributionPanel(w.VBox):
+    """A panel, made when it is first unfolded."""
+
+    def show(self, subject: Subject) -> bool:
+        """Draw what is there of it; say whether that is all."""
+        raise NotImplementedError
+
+
+class CurvePanel(AttributionPanel):
+    """Deletion and insertion curves of the shown map of the sample in focus.
+
+    Args:
+        session: Whose sample it is.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._attributions = session.attributions
+        self.lines = LineFigure(
+            "share of the places, those that speak most for the class first",
+            ("deletion", "insertion"),
+            one_scale=True,
+            width_px=520,
+        )
+        self._told = w.HTML()
+        super().__init__(children=(self.lines, self._told))
+
+    def show(self, subject: Subject) -> bool:
+        """Draw what is there of it; say whether that is all."""
+        found = [
+            self._attributions.faithfulness(
+                subject.method,
+                rows=subject.rows,
+                kind=kind,
+                target=subject.target,
+                layer=subject.layer,
+                output=subject.output,
+                partial=True,
+                place=f"{subject.place} {kind}",
+                **subject.settings,
+            )
+            for kind in ("deletion", "insertion")
+        ]
+        deletion, insertion = found
+        if deletion is None or insertion is None:
+            return False
+        self.lines.show(deletion.shares, [deletion.scores[0], insertion.scores[0]])
+        self._told.value = note(
+            f"Sample {subject.row}: area below the deletion curve {float(deletion.auc[0]):.3f} "
+            "(a faithful map has it low), below the insertion curve "
+            f"{float(insertion.auc[0]):.3f} (high). Deleted places get the mean of the picture, "
+            "insertion begins with it blurred, features get 0: nothing of that is what the model "
+            f"was trained on. {deletion.note}"
+        )
+        return True
+
+
+STEPS = 20
+METHOD = "interior_gradients"
+
+
+class PathPanel(AttributionPanel):
+    """Score and gradient norm at alpha · x against alpha, and the map at one alpha.
+
+    Args:
+        session: Whose sample it is.
+        repaint: Draws the panel anew.
+    """
+
+    def __init__(self, session: Session, repaint: Callable[[], None]) -> None:
+        self._attributions = session.attributions
+        self.alphas = tuple((np.arange(1, STEPS + 1) / STEPS).tolist())
+        self.slider = w.SelectionSlider(
+            options=[(f"{alpha:.2f}", alpha) for alpha in self.alphas],
+            value=self.alphas[-1],
+            description="share of x",
+            tooltip="how far on the way from the baseline to the sample",
+            continuous_update=True,
+            layout={"width": "400px"},
+            style={"description_width": "initial"},
+        )
+        self.slider.observe(lambda _change: repaint(), names="value")
+        self.lines = LineFigure("alpha: share of the sample", ("score", "gradient norm"))
+        self.tiles = AttributionTiles(lambda _tile: None)
+        self._told = w.HTML()
+        left = w.VBox([self.lines, self.slider, self._told], layout={"width": "440px"})
+        super().__init__(children=(w.HBox([left, self.tiles], layout={"flex_flow": "row wrap"}),))
+
+    def show(self, subject: Subject) -> bool:
+        """Draw what is there of it; say whether that is all."""
+        alpha = float(self.slider.value)
+        whole, here = (
+            self._attributions.get(
+                METHOD,
+                rows=subject.rows,
+                target=subject.target,
+                output=subject.output,
+                partial=True,
+                place=f"{subject.place} {len(alphas)}",
+                alphas=alphas,
+            )
+            for alphas in (self.alphas, (alpha,))
+        )
+        self.lines.move_mark(alpha)
+        if whole is None or here is None or whole.path is None:
+            return False
+        path = whole.path
+        scores, norms = path.scores[0], path.gradient_norms[0]
+        self.lines.show(path.alphas, [scores, norms])
+        score, end = float(here.path.scores[0, 0] if here.path else np.nan), float(scores[-1])
+        at = int(np.argmin(np.abs(path.alphas - alpha)))
+        share = (
+            f", {score / end:.0%} of that of the sample" if end > 0 and np.isfinite(score) else ""
+        )
+        self._told.value = note(
+            f"From 0 to sample {subject.row}, whatever the method above. "
+            f"At {alpha:.2f} · x the score is {figure(score)}{share}; the gradient norm is "
+            f"{figure(float(norms[at]))}, at the sample {figure(float(norms[-1]))}."
+        )
+        values = here.values
+        has_own = not isinstance(values, dict) or subject.input in values
+        if isinstance(values, dict):  # of several inputs that which is drawn first
+            values = values[subject.input] if has_own else next(iter(values.values()))
+        self.tiles.draw(
+            [Tile(subject.row, METHOD, here, 0, subject.input, values)],
+            subject.pictures if has_own else None,
+            [subject.picture_shape if has_own else ()],
+            [("x · gradient", f"at {alpha:.2f} · x")],
+            subject.look,
+            framed=None,
+        )
+        return True
+
+
+class RandomizationPanel(AttributionPanel):
+    """How alike the map stays while the weights are made random, layer by layer from the top.
+
+    Args:
+        session: Whose sample it is.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._attributions = session.attributions
+        self.lines = LineFigure(
+            "share of the layers with random weights, from the top",
+            ("similarity to the map as it is",),
+            one_scale=True,
+            width_px=520,
+        )
+        self._told = w.HTML()
+        super().__init__(children=(self.lines, self._told))
+
+    def show(self, subject: Subject) -> bool:
+        """Draw what is there of it; say whether that is all."""
+        check = self._attributions.randomization(
+            subject.method,
+            rows=subject.rows,
+            target=subject.target,
+            layer=subject.layer,
+            output=subject.output,
+            partial=True,
+            place=f"{subject.place} random",
+            **subject.settings,
+        )
+        if check is None:
+            return False
+        similarity = check.similarity[:, 0]
+        self.lines.show(np.linspace(0, 1, len(similarity)), [similarity])
+        told = f"Sample {subject.row} alone; some twenty tell more: actwidgets.randomization_check."
+        self._told.value = note(f"{check.sentence} {told}")
+        return True
+
+
+TITLES = {
+    "path": "along the path",
+    "curves": "deletion and insertion",
+    "randomization": "random weights",
+}
+REFUSALS = (LayerError, ModelError)  # a method that does not apply here is nothing unusual
+
+
+class AttributionPanels(w.VBox):
+    """A place for one panel at a time.
+
+    Args:
+        session: Whose samples they are about.
+        repaint: Draws what is unfolded anew.
+    """
+
+    def __init__(self, session: Session, repaint: Callable[[], None]) -> None:
+        self._makers: dict[str, Callable[[], AttributionPanel]] = {
+            "path": lambda: PathPanel(session, repaint),
+            "curves": lambda: CurvePanel(session),
+            "randomization": lambda: RandomizationPanel(session),
+        }
+        self.made: dict[str, AttributionPanel] = {}
+        self._note = w.HTML()
+        super().__init__()
+
+    def fold(self) -> None:
+        """Show none."""
+        self.children = ()
+
+    def unfold(self, name: str, subject: Subject) -> bool:
+        """Show a panel about a sample; say whether all of it is there."""
+        if name not in self.made:
+            self.made[name] = self._makers[name]()
+        panel = self.made[name]
+        if self.children[:1] != (panel,):
+            self.children = (panel, self._note)
+        complete, told = True, ""
+        try:
+            complete = panel.show(subject)
+        except (*REFUSALS, ShapeError) as refusal:  # also maps coarser than the samples
+            told = note(f"nothing to show here: {refusal}")
+        self._note.value = told
+        show(panel, not told)
+        fade(panel, not complete)
+        return complete
+
+    def gather(self) -> None:
+        """Hold all that was made, also what is folded, so that it is closed with this."""
+        self.children = (*self.made.values(), self._note)

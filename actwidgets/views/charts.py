@@ -1,0 +1,352 @@
+"""Figures of lines and of values by class, and lines of a regression's outputs."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+from numpy.typing import ArrayLike
+
+from actwidgets.core.arrays import Doubles, finite_range
+from actwidgets.core.output_kind import OutputKind
+from actwidgets.core.predictions import ValueScores
+from actwidgets.views.controls import note
+from actwidgets.views.picture import plain_figure
+
+
+def ticks(low: float, high: float, count: int = 5) -> Doubles:
+    """Round numbers that enclose a range: multiples of 1, 2 or 5 times a power of ten.
+
+    Args:
+        low: The smallest value.
+        high: The largest; where it is not larger, a range around both is taken.
+        count: How many steps there are, about.
+
+    Returns:
+        `(tick,)` float64, at least two, the first at most `low` and the last at least `high`.
+    """
+    if not (math.isfinite(low) and math.isfinite(high)):
+        low, high = 0.0, 1.0
+    if high <= low:
+        margin = abs(low) / 2 or 0.5
+        low, high = low - margin, high + margin
+    rough = (high - low) / max(count, 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(power * each for each in (1, 2, 5, 10) if rough <= power * each * (1 + 1e-9))
+    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
+    return np.arange(first, last + 1, dtype=np.float64) * step
+
+
+LETTER_PX = 6.6  # of a name at an axis
+SLANTED_PX, UPRIGHT_PX = 17, 12  # room for a name that is slanted, or turned by a right angle
+SMALL = {"font-size": "11px"}
+LEFT_PX, RIGHT_PX = 56, 12  # beside the plot
+
+
+def class_figure(
+    marks: Sequence[bq.Mark],
+    scales: dict[str, bq.Scale],
+    names: Sequence[str],
+    *,
+    n_shown: int | None = None,
+    width_px: int,
+    height_share: float,
+    label: str = "",
+    ticks: Sequence[float] | None = None,
+) -> bq.Figure:
+    """A figure with its axes.
+
+    Args:
+        marks: What is drawn, the lowest first.
+        scales: "x" of the classes, "y" of the values.
+        names: Of the classes: they decide how much room is left below.
+        n_shown: How many of them have a place at most; all by default.
+        width_px: Of the whole.
+        height_share: Height as a share of the width.
+        label: What the values are.
+        ticks: The values to write beside them; as many as there are round ones by default.
+    """
+    room_px = (width_px - LEFT_PX - RIGHT_PX) / max(min(len(names), n_shown or len(names)), 1)
+    across = bq.Axis(
+        scale=scales["x"], side="bottom", grid_lines="none", **class_ticks(names, room_px)
+    )
+    upwards = bq.Axis(
+        scale=scales["y"],
+        side="left",
+        label=label,
+        label_offset="38px",
+        tick_style=SMALL | {"transform": "translate(-4px, 0)"},  # off the end of its axis
+        grid_color="rgba(128,128,128,.18)",
+        tick_values=None if ticks is None else np.asarray(ticks, np.float64),
+    )
+    width, height = f"{width_px}px", f"{round(width_px * height_share)}px"
+    return plain_figure(
+        marks,
+        axes=[across, upwards],
+        margin={
+            "top": 10,
+            "bottom": below_px(names, room_px),
+            "left": LEFT_PX,
+            "right": RIGHT_PX,
+        },
+        layout={"width": width, "min_width": width, "height": height, "min_height": height},
+    )
+
+
+def class_ticks(names: Sequence[str], room_px: float) -> dict[str, Any]:
+    """How an axis below a plot writes the names of classes: slanted or upright where they are long.
+
+    Args:
+        names: Of the classes.
+        room_px: For each of them.
+    """
+    turned = _turned(names, room_px)
+    if not turned:
+        return {"tick_style": SMALL}
+    style = {"text-anchor": "end", **SMALL}
+    if turned == -90:  # bqplot would lay them beside their ticks
+        style |= {"transform": "rotate(-90deg) translate(-9px, -13px)"}
+    return {"tick_rotate": turned, "tick_style": style}
+
+
+def below_px(names: Sequence[str], room_px: float) -> int:
+    """Room for them below a plot."""
+    upright = min(22 + round(_width_px([*names, "recall"])), 106)
+    return {0: 26, -40: 64, -90: upright}[_turned(names, room_px)]
+
+
+def tick_count(n_names: int, room_px: float, names: Sequence[str] = ()) -> int:
+    """How many of so many names in a row an axis may write, so that none lies upon another.
+
+    Args:
+        n_names: How many there are.
+        room_px: For each of them.
+        names: Those that stand straight beside one another; none where they stand in lines.
+    """
+    needed_px = UPRIGHT_PX if _turned(names, room_px) or not names else _width_px(names)
+    step = max(1, math.ceil(needed_px / max(room_px, 1e-9)))
+    return n_names if step == 1 else n_names // step + 1  # bqplot writes every `step`-th then
+
+
+def _turned(names: Sequence[str], room_px: float) -> int:
+    """By how many degrees names are turned."""
+    if _width_px(names) <= room_px:
+        return 0
+    return -40 if room_px >= SLANTED_PX else -90
+
+
+def _width_px(names: Sequence[str]) -> float:
+    return LETTER_PX * max((len(name) for name in names), default=0) + 4
+
+
+COLORS = ("#3fa7a0", "#e08a2e")
+MARK = "#888888"
+MARGIN = {"top": 12, "bottom": 46, "left": 54, "right": 54}
+
+
+class LineFigure(w.VBox):
+    """One or two lines over the same axis; two have an axis of their own each, left and right.
+
+    Args:
+        across: What the axis below says.
+        names: What each line is; at the axis of its color.
+        one_scale: Whether both lines are read at the left axis, of shares from 0 to 1.
+        width_px: Of the figure.
+        height_px: Of the figure.
+    """
+
+    def __init__(
+        self,
+        across: str,
+        names: Sequence[str],
+        *,
+        one_scale: bool = False,
+        width_px: int = 420,
+        height_px: int = 210,
+    ) -> None:
+        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
+        self._one_scale = one_scale
+        self._ys = [
+            bq.LinearScale(min=0, max=1, allow_padding=False)
+            for _ in range(1 if one_scale else len(names))
+        ]
+        ys = [self._ys[0] if one_scale else each for each in (self._ys * 2)[: len(names)]]
+        self.lines = [
+            bq.Lines(x=[0, 1], y=[0, 0], scales={"x": self._x, "y": y}, colors=[color])
+            for y, color in zip(ys, COLORS, strict=False)
+        ]
+        self.mark = bq.Lines(
+            x=[0, 0],
+            y=[0, 1],
+            colors=[MARK],
+            stroke_width=1.0,
+            line_style="dashed",
+            scales={"x": self._x, "y": bq.LinearScale(min=0, max=1, allow_padding=False)},
+        )
+        axes = [
+            bq.Axis(
+                scale=self._x, label=across, label_offset="34px", num_ticks=6, grid_lines="none"
+            )
+        ]
+        for place, y in enumerate(self._ys):
+            axes.append(
+                bq.Axis(
+                    scale=y,
+                    orientation="vertical",
+                    side="left" if place == 0 else "right",
+                    num_ticks=5,
+                    grid_lines="none",
+                    tick_format=".2g",
+                )
+            )
+        self.figure = plain_figure([*self.lines, self.mark], margin=MARGIN, axes=axes)
+        layout = self.figure.layout
+        layout.width = layout.min_width = f"{width_px}px"
+        layout.height = layout.min_height = f"{height_px}px"
+        keys = "".join(
+            f'<span style="color:{color};margin-right:14px">▬ {name}</span>'
+            for name, color in zip(names, COLORS, strict=False)
+        )
+        super().__init__(children=(w.HTML(f'<div class="aw-note">{keys}</div>'), self.figure))
+
+    def show(self, x: ArrayLike, lines: Sequence[ArrayLike]) -> None:
+        """Draw other lines.
+
+        Args:
+            x: `(point,)` in 0..1.
+            lines: `(point,)` each; NaN leaves a gap.
+        """
+        x = np.asarray(x, np.float32)
+        values = [np.asarray(each, np.float32) for each in lines]
+        for scale, each in zip([] if self._one_scale else self._ys, values, strict=False):
+            low, high = finite_range(each)
+            margin = 0.06 * (high - low) or 0.5
+            with scale.hold_sync():
+                scale.min, scale.max = float(low - margin), float(high + margin)
+        for line, each in zip(self.lines, values, strict=True):
+            with line.hold_sync():
+                line.x, line.y = x, each
+
+    def move_mark(self, place: float) -> None:
+        """Put the mark somewhere along the axis."""
+        self.mark.x = np.array([place, place], np.float32)
+
+
+def fit_axis(axis: bq.Axis, numbers: Doubles, before: float, beyond: float) -> None:
+    """Have an axis enclose round numbers and a little more; left where it does already.
+
+    Args:
+        axis: Of a linear scale.
+        numbers: `(tick,)`, ascending; the ticks from now on.
+        before: How far it goes beyond the first, in parts of the length between them, so that
+            a dot there is whole.
+        beyond: How far it goes beyond the last.
+    """
+    length = numbers[-1] - numbers[0]
+    low, high = float(numbers[0] - before * length), float(numbers[-1] + beyond * length)
+    if axis.scale.max == high and axis.scale.min == low:
+        return
+    with axis.scale.hold_sync():
+        axis.scale.min, axis.scale.max = low, high
+    axis.tick_values = numbers
+
+
+OUTPUTS_UP_TO = 4  # that have a column each
+WIDTH = 12  # letters of a column
+
+
+class ValueLines(w.VBox):
+    """A line for each sample: what is predicted, and where it is known, what was to be.
+
+    Args:
+        on_sample: Called with the row of the data that the user chooses.
+    """
+
+    def __init__(self, on_sample: Callable[[int], None]) -> None:
+        self.lines = w.Select(layout={"width": "auto"})
+        self.lines.add_class("aw-list")
+        self._rows: list[int] = []
+        self._focus = -1
+        self._on_sample, self._showing = on_sample, False
+        self.lines.observe(self._on_line, names="index")
+        super().__init__([self.lines])
+
+    def show(
+        self, scores: ValueScores, places: Sequence[int], rows: Sequence[int], focus: int
+    ) -> None:
+        """Show some samples.
+
+        Args:
+            scores: Of all of them.
+            places: Which, in the order of the lines.
+            rows: Their rows in the data.
+            focus: The row that is chosen.
+        """
+        shown = range(min(scores.values.shape[1], OUTPUTS_UP_TO))
+        several = len(shown) > 1
+        heads = ["sample", *(f"predicted {each}" if several else "predicted" for each in shown)]
+        if scores.targets is not None:
+            heads += ["target"] * (not several) + ["mean |residual|" if several else "residual"]
+        lines = [_line(heads)]  # so that it stands above the columns in any font
+        for place, row in zip(places, rows, strict=True):
+            figures = [_figure(scores.values[place, each]) for each in shown]
+            if scores.targets is not None:
+                residuals = scores.values[place] - scores.targets[place]
+                if several:
+                    figures.append(_figure(np.abs(residuals).mean()))
+                else:
+                    figures += [_figure(scores.targets[place, 0]), f"{residuals[0]:+.4g}"]
+            lines.append(_line([str(row), *figures]))
+        self._rows, self._focus = [int(row) for row in rows], focus
+        self._showing = True
+        try:
+            self.lines.rows = max(len(lines), 2)
+            if tuple(lines) != self.lines.options:
+                self.lines.options = lines
+            self.lines.index = self._place_of_focus()
+        finally:
+            self._showing = False
+
+    def _place_of_focus(self) -> int | None:
+        return self._rows.index(self._focus) + 1 if self._focus in self._rows else None
+
+    def _on_line(self, change: Any) -> None:
+        if self._showing or change.new is None:
+            return
+        if change.new:
+            self._on_sample(self._rows[change.new - 1])
+        else:  # the heads of the columns
+            self.lines.index = self._place_of_focus()
+
+
+def summary(scores: ValueScores) -> str:
+    """How far the predictions are off, in words; "" without targets."""
+    if scores.targets is None:
+        return ""
+    told = f"mean absolute error {scores.mae:.4g}, root mean square {scores.rmse:.4g}"
+    return told if np.isnan(scores.r2) else f"{told}, R² {scores.r2:.4f}"
+
+
+def left_out(output: OutputKind) -> str:
+    """Which outputs have no column, in words; "" where all have."""
+    n_outputs = output.n_outputs
+    return f"{OUTPUTS_UP_TO} of {n_outputs:,} outputs" if n_outputs > OUTPUTS_UP_TO else ""
+
+
+def output_note(output: OutputKind) -> str:
+    """What the output is, as HTML; why it is held for that is told where the mouse stays."""
+    line = note(output.words if output.heads else f"output: {output.words}")
+    reason = note(output.reason).removeprefix('<div class="aw-note">').removesuffix("</div>")
+    return line.replace("<div ", f'<div title="{reason}" ', 1)
+
+
+def _figure(value: float) -> str:
+    return "nan" if np.isnan(value) else f"{value:.4g}"
+
+
+def _line(parts: Sequence[str]) -> str:
+    widths = (8, *[max(WIDTH, 15 if len(each) > WIDTH else 0) for each in parts[1:]])
+    cells = (part.rjust(width) for part, width in zip(parts, widths, strict=True))
+    return " ".join(cells).replace(" ", "\u00a0")

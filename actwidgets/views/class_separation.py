@@ -1,0 +1,190 @@
+"""How alike the classes are to every layer, side by side, and how well each parts them."""
+
+from typing import Any
+
+import ipywidgets as w
+import numpy as np
+import traitlets as t
+
+from actwidgets.core.accumulators import STATISTICS
+from actwidgets.core.class_distances import METRICS, expected_by_chance
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.selection import Selection
+from actwidgets.images.colormap import palette
+from actwidgets.images.encode import palette_png
+from actwidgets.images.tile_grid import MatrixStrip
+from actwidgets.session.tasks import Progress
+from actwidgets.views.base import PassView
+from actwidgets.views.controls import (
+    NEUTRAL,
+    Pager,
+    PageRange,
+    Readout,
+    choice,
+    note,
+    shorten_path,
+    unique_short,
+    words,
+)
+from actwidgets.views.matrix import classes_with_samples
+from actwidgets.views.picture import Picture
+
+ALL = -1
+PER_PAGE = 24  # layers
+TOO_MUCH_BY_CHANCE = 0.5  # of a Fisher ratio: classes of three samples, about
+
+
+class ClassSeparation(PassView):
+    """The class similarity matrix of every layer as a small picture.
+
+    Below each stands Fisher's ratio, the scatter between the classes over the scatter within
+    them: the longer the bar, the better the layer parts the classes, or the two that are
+    chosen. The line above tells what the ratio would be by chance, which is much where classes
+    have few samples. A click chooses the layer. Classes without samples are left out. All
+    layers are read in one pass, in the background.
+    """
+
+    every_layer = True
+    watched = ("layer", "threshold")
+    statistic = t.Enum(STATISTICS, "mean", help="what describes a class").tag(option=True)
+    metric = t.Enum(tuple(METRICS), "euclidean", help="how classes differ").tag(option=True)
+    first = t.Int(ALL, help="one of two classes to part; -1 for all").tag(option=True)
+    second = t.Int(ALL, help="the other of them; -1 for all others").tag(option=True)
+    columns = t.Int(8, min=1, help="layers in a row").tag(option=True)
+    page = t.Int(0, min=0, help="which of the pages of layers").tag(option=True)
+
+    def _build_picture(self) -> tuple[w.Widget, ...]:
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        names = list(enumerate(self._session.class_names))
+        classes = [("all classes", ALL), *((name, index) for index, name in names)]
+        controls = w.HBox(
+            [
+                self._control("first", choice("parting", classes, "190px")),
+                self._control("second", choice("from", classes, "170px")),
+                self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
+                self._control("metric", choice("metric", words(tuple(METRICS)), "190px")),
+            ],
+            layout={"flex_flow": "row wrap"},
+        )
+        self._strip = Picture(with_words=True)
+        self._strip.on_click(self._on_user_tile)
+        self._strip.on_hover(self._on_user_hover)
+        self._pager = Pager(self._on_user_page)
+        self._layers: tuple[str, ...] = ()
+        self._ratios: dict[str, float] = {}
+        self._numbers: Any = None
+        self._picture = w.VBox([self._strip, self._pager, self._readout])
+        return self._title, controls, self._note, self._picture
+
+    def _heading(self, selection: Selection) -> str:
+        return "Classes in every layer"
+
+    def _missing(self) -> str:
+        return self._session.missing_for_classes(every_layer=True)
+
+    def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
+        page = PageRange(self.page, PER_PAGE, len(profiles.layers))
+        self._layers = profiles.layers[page.rows]
+        matrices = self._work_out(profiles)
+        columns = min(self.columns, len(self._layers))
+        strip = MatrixStrip(len(self._layers), columns)
+        layer = selection.layer
+        framed = self._layers.index(layer) if layer in self._layers else None
+        ratios = [self._ratios[name] for name in self._layers]
+        self._strip.set_size(strip.height, strip.width)
+        self._strip.set_cells(
+            np.arange(strip.rows + 1) * strip.cell_height,
+            np.arange(columns + 1) * strip.cell_width,
+        )
+        self._strip.show(palette_png(strip.draw(matrices, ratios, framed), palette("nearness")))
+        self._write(strip, ratios)
+        self._pager.show(page, page.text("layers"))
+        self._note.value = note(self._describe(profiles))
+        return True
+
+    def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
+        """The matrices on show; nothing is worked out again where only the frame moves."""
+        wanted = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
+        if self._numbers is None or self._numbers[0] != wanted:
+            present = classes_with_samples(profiles)
+            pairs = np.ix_(present, present)
+            matrices = [
+                profiles.similarity(name, self.statistic, self.metric)[pairs]
+                for name in self._layers
+            ]
+            self._ratios = {
+                name: profiles.fisher_ratio(name, self._parted()) for name in self._layers
+            }
+            self._numbers = wanted, profiles, matrices  # kept, so that its id stays its own
+        return self._numbers[2]
+
+    def _parted(self) -> tuple[int, ...] | None:
+        """The classes whose ratio is shown: two of them, or all."""
+        if self.first == ALL or self.second in (ALL, self.first):
+            return None
+        return self.first, self.second
+
+    def _write(self, strip: MatrixStrip, ratios: list[float]) -> None:
+        places, texts = [], []
+        for tile, (name, ratio) in enumerate(
+            zip(unique_short(self._layers, 13, shorten_path), ratios, strict=True)
+        ):
+            top, left = strip.corner(tile)
+            middle = left + strip.side / 2
+            places += [(middle, top - 9), (middle, top + strip.side + 22)]
+            texts += [name, "–" if np.isnan(ratio) else f"{ratio:.3g}"]
+        self._strip.set_words(places, texts, [NEUTRAL] * len(texts))
+
+    def _describe(self, profiles: ClassProfiles) -> str:
+        names, parted = self._session.class_names, self._parted()
+        what = "all classes" if parted is None else " and ".join(names[index] for index in parted)
+        read = self._read_text(profiles.n_samples, complete=profiles.complete)
+        best = max(profiles.layers, key=lambda name: _known(self._ratios.get(name)))
+        text = f"{read}; Fisher's ratio of {what} below each layer{self._by_chance(profiles)}"
+        if len(profiles.layers) == len(self._layers) and _known(self._ratios.get(best)) >= 0:
+            text += f", largest in {best}"
+        if n_empty := len(profiles.empty_classes):
+            text += f"; {n_empty:,} of {len(names):,} classes without samples are left out"
+        n_left = sum(bool(info.n_units) for info in self._session.layers) - len(profiles.layers)
+        if n_left > 0:
+            text += f"; {n_left} layers left out: empty, or too large for the memory budget"
+        return text + "; each matrix on a scale of its own"
+
+    def _by_chance(self, profiles: ClassProfiles) -> str:
+        """What the ratio would be of classes that do not differ, and whether that is too much."""
+        parted = self._parted()
+        counts = profiles.counts if parted is None else profiles.counts[list(parted)]
+        chance = expected_by_chance(counts)
+        if np.isnan(chance):
+            return ", of which there are not two with samples"
+        if np.isinf(chance):
+            return ": not known, as no class has two samples"
+        told = f", about {chance:.2g} if they did not differ"
+        return told if chance < TOO_MUCH_BY_CHANCE else f"{told}: too few samples to tell"
+
+    def _follows(self, reading: Progress) -> bool:
+        several = len(reading.layers) > 1 or reading.layers == self._layers
+        return reading.what == "profiles" and several
+
+    def _tile(self, row: int, column: int) -> str | None:
+        place = row * min(self.columns, len(self._layers)) + column
+        return self._layers[place] if place < len(self._layers) else None
+
+    def _on_user_tile(self, row: int, column: int) -> None:
+        with self._guard("could not choose the layer"):
+            name = self._tile(row, column)
+            if name is not None:
+                self._session.select(layer=name)
+
+    def _tell_cell(self, row: int, column: int) -> str:
+        name = self._tile(row, column)
+        return "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
+
+    def _on_user_page(self, step: int) -> None:
+        with self._guard("could not turn the page"):
+            n_layers = len(self._session.profiles(partial=True, every_layer=True).layers)
+            self.page = PageRange(self.page, PER_PAGE, n_layers).turned(step)
+
+
+def _known(ratio: float | None) -> float:
+    return -1.0 if ratio is None or np.isnan(ratio) else ratio

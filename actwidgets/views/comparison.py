@@ -1,0 +1,135 @@
+"""Several models, or moments of a training, side by side on the same samples."""
+
+import html
+from collections.abc import Mapping, Sequence
+
+import ipywidgets as w
+
+from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.session import LinkedSessions, Session
+from actwidgets.views.attribution_map import AttributionMap
+from actwidgets.views.base import WRAPPING, Page, Pages, View, ViewBox
+from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.controls import note
+from actwidgets.views.epoch_slider import EpochSlider
+from actwidgets.views.feature_map_grid import FeatureMapGrid
+from actwidgets.views.kernel_grid import KernelGrid
+from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.views.layer_similarity import LayerSimilarity
+from actwidgets.views.prediction_table import PredictionTable
+from actwidgets.views.sample_gallery import SampleGallery
+from actwidgets.views.selection_bar import SelectionBar
+from actwidgets.views.unit_box_plot import UnitBoxPlot
+
+COLUMN_PX = 476  # two stay side by side in a JupyterLab of 1,150 pixels
+PADDING_PX = 24  # of a view and its frame
+PAGES: dict[str, tuple[type[View], ...]] = {
+    "layers": (FeatureMapGrid, ClassSimilarityMatrix),
+    "predictions": (ConfusionMatrix, PredictionTable),
+    "units": (UnitBoxPlot, KernelGrid),
+    "attributions": (AttributionMap,),
+}
+
+
+class Comparison(ViewBox):
+    """Two models or more, a column each; layers, samples, units and classes are chosen for all.
+
+    Each that is a recording has a slider of its snapshots, above the tabs.
+
+    Layers are matched by name; a model that has no layer of that name keeps the one it shows,
+    and its column says so.
+
+    Args:
+        sessions: By name of the model, over the same samples.
+
+    Attributes:
+        sessions: The sessions, by name.
+        views: The views made so far: "before: FeatureMapGrid", …
+        pages: The tabs; `pages.turn_to("units")` turns to one.
+
+    Raises:
+        DataError: Fewer than two sessions, or other numbers of samples.
+    """
+
+    def __init__(self, sessions: Mapping[str, Session]) -> None:
+        self._linked = LinkedSessions(sessions)
+        self.sessions = self._linked.sessions
+        self.views: dict[str, View] = {}
+        first, session = next(iter(self.sessions.items()))
+        crumbs = self._add(first, SelectionBar(session))
+        picker = self._add(first, LayerPicker(session, letters=47))
+        gallery = self._add(first, SampleGallery(session))
+        picker.layout.width, gallery.layout.width = "360px", "354px"
+        self._notes: dict[str, list[w.HTML]] = {name: [] for name in self.sessions}
+        pages = {title: self._columns(kinds) for title, kinds in PAGES.items()}
+        self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)
+        self._linked.observe(lambda _change: self._tell(), names="unmatched")
+        told = w.HTML(note(f"✓ and ✗ are those of {first}"))
+        showing = w.VBox([*self._sliders(), self.pages])
+        super().__init__(crumbs, [picker, w.VBox([gallery, told])], showing)
+        # Where two columns have no room beside what chooses, they go below it, side by side.
+        showing.layout.flex = f"9999 1 {2 * COLUMN_PX + PADDING_PX}px"
+
+    def _add(self, name: str, view: View) -> View:
+        self.views[f"{name}: {type(view).__name__}"] = view
+        return view
+
+    def _sliders(self) -> list[w.Widget]:
+        """A slider of its snapshots for each recording, as wide as the columns; in one row."""
+        if not any(isinstance(each, RecordedSession) for each in self.sessions.values()):
+            return []
+        columns = []
+        for name, session in self.sessions.items():
+            made: list[w.Widget] = [w.HTML(_title(name))]
+            if isinstance(session, RecordedSession):
+                made.append(self._add(name, EpochSlider(session, **_fitted(EpochSlider))))
+            columns.append(w.VBox(made, layout={"width": f"{COLUMN_PX}px"}))
+        return [w.Box(columns, layout=WRAPPING | {"padding": "0 0 0 6px"})]
+
+    def _columns(self, kinds: Sequence[type[View]]) -> Page:
+        def make() -> tuple[w.Widget, list[View]]:
+            views, columns = [], []
+            for name, session in self.sessions.items():
+                told = w.HTML()
+                self._notes[name].append(told)
+                made = [self._add(name, kind(session, **_fitted(kind))) for kind in kinds]
+                columns.append(
+                    w.VBox([w.HTML(_title(name)), told, *made], layout={"width": f"{COLUMN_PX}px"})
+                )
+                views += made
+            return w.Box(columns, layout=WRAPPING), views
+
+        return make
+
+    def _layer_by_layer(self) -> tuple[w.Widget, list[View]]:
+        """How alike each layer of the first model is to those of each other one."""
+        first, *others = self.sessions
+        views = []
+        for name in others:
+            view = LayerSimilarity(self.sessions[first], self.sessions[name])
+            self.views[f"{first} and {name}: LayerSimilarity"] = view
+            views.append(view)
+        return w.Box(views, layout=WRAPPING), views
+
+    def _tell(self, _views: Sequence[View] = ()) -> None:
+        for name, notes in self._notes.items():
+            lacking = self._linked.unmatched.get(name)
+            shown = self.sessions[name].layer
+            text = f"no layer {lacking} here: {shown} is shown" if lacking else ""
+            for each in notes:
+                each.value = note(text) if text else ""
+
+    def _sessions(self) -> list[Session]:
+        self._linked.close()
+        return list(self.sessions.values())
+
+
+def _title(name: str) -> str:
+    return f'<div class="aw-title aw-model">{html.escape(name)}</div>'
+
+
+def _fitted(kind: type[View]) -> dict[str, int]:
+    """What makes a view as wide as its column, where it can be told."""
+    fits = "width_px" in kind.class_trait_names()
+    return {"width_px": COLUMN_PX - PADDING_PX} if fits else {}

@@ -1,0 +1,454 @@
+"""Matrices of classes as cells, their overview, and distances between classes."""
+
+from collections.abc import Callable, Sequence
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+
+from actwidgets.core.accumulators import STATISTICS
+from actwidgets.core.arrays import finite_range
+from actwidgets.core.class_distances import nearest_pairs, tells_apart
+from actwidgets.core.class_profiles import METRICS, ClassProfiles
+from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
+from actwidgets.errors import DataError
+from actwidgets.images.colormap import ValueRange, color_codes, palette
+from actwidgets.images.encode import ContactSheet, palette_png, rgba_png
+from actwidgets.session.session import Session
+from actwidgets.views.charts import below_px, class_ticks, tick_count
+from actwidgets.views.controls import NEUTRAL, decimals, note, shorten, unique_short
+from actwidgets.views.picture import CellHover, Picture, cell_of, plain_figure
+
+HISTOGRAMS_UP_TO = 100  # classes whose histograms are compared while somebody waits
+# A map fires on a sample where any position does: by that measure all classes of a
+# convolution look the same, so that means are what is compared at first.
+STATISTIC, METRIC = STATISTICS[STATISTICS.index("mean")], METRICS[METRICS.index("euclidean")]
+
+
+def class_distances(profiles: ClassProfiles, layer: str, statistic: str, metric: str) -> np.ndarray:
+    """`(class, class)` distances, as `ClassProfiles.similarity` has them.
+
+    Raises:
+        DataError: Histograms of so many classes that it would take minutes.
+    """
+    if metric in OF_HISTOGRAMS and len(profiles.class_names) > HISTOGRAMS_UP_TO:
+        raise DataError(
+            f"{metric} of more than {HISTOGRAMS_UP_TO} classes takes minutes: "
+            "call session.profiles().similarity(…) for it"
+        )
+    return profiles.similarity(layer, statistic, metric)
+
+
+def classes_with_samples(profiles: ClassProfiles) -> np.ndarray:
+    """Indices of the classes that have samples: the others have no distance to any."""
+    return np.flatnonzero(profiles.counts)
+
+
+def why_nothing(
+    profiles: ClassProfiles, layer: str, matrix: np.ndarray, statistic: str, metric: str
+) -> str:
+    """Why these distances tell nothing of classes, as a sentence; "" where they do."""
+    n_present, n_classes = len(classes_with_samples(profiles)), len(profiles.class_names)
+    if n_present < 2:
+        return f"nothing to compare: {n_present} of {n_classes:,} classes have samples"
+    if tells_apart(matrix):
+        return ""
+    if np.isnan(matrix[~np.eye(len(matrix), dtype=bool)]).all():
+        return f"nothing to compare: no class has a distance by {metric} here"
+    differ = bool(np.nan_to_num(matrix).any())
+    alike = "are equally far from one another" if differ else "are the same"
+    if statistic != "firing_rate" or metric in OF_HISTOGRAMS:
+        return f"nothing to compare: all classes {alike} by this statistic and metric"
+    where = "any position of a map is" if profiles.sums[layer].n_positions > 1 else "a unit is"
+    return (
+        f"nothing to compare: all classes {alike} by firing rate, which counts the samples on "
+        f"which {where} above {profiles.threshold:.3g}"
+    )
+
+
+def mean_button(on_click: Callable[[], None]) -> w.Button:
+    """The way out where firing rates tell nothing."""
+    button = w.Button(description="Use mean activation", layout={"width": "170px"})
+    button.on_click(lambda _button: on_click())
+    button.layout.display = "none"
+    return button
+
+
+def offer_mean(button: w.Button, nothing: str, statistic: str, metric: str) -> None:
+    """Show the button where means may tell what firing rates do not."""
+    helps = bool(nothing) and statistic == "firing_rate" and metric not in OF_HISTOGRAMS
+    button.layout.display = None if helps else "none"
+
+
+NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
+VALUES_UP_TO = 12  # more classes than that leave no room for figures
+TREE_PX = 84
+SIDES_PX = 100  # names and margin beside the cells
+DIGIT_PX, BETWEEN_PX = 6.0, 4  # of figures, and between those of two cells
+
+
+class ClassCells(w.HBox):
+    """Up to 60 classes at a time by the same: the nearer two are, the darker their cell.
+
+    Args:
+        class_names: Of all classes.
+        width_px: Of the matrix with its names and its tree.
+        on_click: Called with the classes of row and column.
+        on_hover: Likewise; with nothing for no cell.
+        n_shown: How many are shown at a time; None for always all, in whatever order.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        width_px: int,
+        on_click: Callable[[int, int], None],
+        on_hover: Callable[..., None],
+        *,
+        n_shown: int | None = None,
+    ) -> None:
+        self._names, self._width_px = unique_short(class_names, 12), width_px
+        self._order: tuple[int, ...] = ()
+        self._all = n_shown is None
+        first = self._names if self._all and len(self._names) > 1 else ["", " "]
+        # Reversed, or told its order, never both: bqplot turns an order round that it gets with
+        # the scale, after a page is loaded again, but not one that it is told later.
+        self._rows, self._columns = bq.OrdinalScale(reverse=not self._all), bq.OrdinalScale()
+        self.color_scale = bq.ColorScale(colors=[NEAR, FAR], min=0, max=1)
+        self.matrix = bq.GridHeatMap(
+            color=np.zeros((len(first), len(first)), np.float32),
+            row=first,
+            column=first,
+            scales={"row": self._rows, "column": self._columns, "color": self.color_scale},
+            stroke="rgba(0,0,0,0)",
+            null_color="#9e9e9e",
+            font_style={"font-size": "10px", "fill": "black"},
+        )
+        self.matrix.on_element_click(lambda _mark, event: on_click(*self._classes(*cell_of(event))))
+        self._hover = CellHover(self.matrix, lambda *cell: on_hover(*self._classes(*cell)))
+        room_px = (width_px - SIDES_PX) / max(n_shown or len(self._names), 1)
+        below = below_px(self._names, room_px)
+        small = {"font-size": "11px"}
+        self._across = bq.Axis(
+            scale=self._columns,
+            side="bottom",
+            **class_ticks(self._names, room_px),
+            grid_lines="none",
+        )
+        self._down = bq.Axis(scale=self._rows, side="left", tick_style=small, grid_lines="none")
+        height_px = round(width_px * 0.86)
+        self._height_px = height_px - below - 4  # of the cells
+        self._figure = plain_figure(
+            [self.matrix],
+            axes=[self._across, self._down],
+            margin={"top": 4, "bottom": below, "left": 92, "right": SIDES_PX - 92},
+            layout=_size(width_px, height_px),
+        )
+        self._heights = bq.LinearScale(min=0, max=1)
+        self._places = bq.LinearScale(min=0, max=1, reverse=True)
+        self.tree = bq.Lines(
+            x=np.zeros((2, 4)),
+            y=np.zeros((2, 4)),
+            scales={"x": self._heights, "y": self._places},
+            colors=[NEUTRAL],
+            stroke_width=1,
+        )
+        tree_figure = plain_figure(
+            [self.tree],
+            scale_x=self._heights,
+            scale_y=self._places,
+            margin={"top": 4, "bottom": below, "left": 2, "right": 4},
+            layout=_size(TREE_PX, height_px),
+        )
+        self._beside = w.Box([tree_figure], layout={"width": "0px", "overflow": "hidden"})
+        super().__init__(children=(self._figure, self._beside))
+
+    def show(
+        self,
+        matrix: np.ndarray,
+        order: np.ndarray,
+        joins: np.ndarray | None,
+        highest: float = 0.0,
+    ) -> None:
+        """Show some classes.
+
+        Args:
+            matrix: `(class, class)` distances of all classes.
+            order: Indices of the classes to show, two or more, in the order to show them in.
+            joins: `(join, 4, 2)` place and height of the tree's lines, or None for no tree.
+            highest: How far the colors reach at least.
+        """
+        shown = matrix[np.ix_(order, order)].astype(np.float32)
+        highest = max(finite_range(shown)[1], highest)
+        self.color_scale.max = highest if highest > 0 else 1.0
+        same = tuple(order) == self._order
+        if not same:
+            self._order = tuple(int(index) for index in order)
+            names = [self._names[index] for index in order]
+            if self._all:
+                # bqplot keeps the order of names that stay the same, unless it is told one;
+                # told one, it has no place for a name that is not in it yet.
+                self._rows.domain, self._columns.domain = names[::-1], names
+            self._down.num_ticks = tick_count(len(order), self._height_px / len(order))
+        with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
+            if len(order) <= VALUES_UP_TO:
+                self.matrix.display_format = self._figures(highest, len(order), joins is not None)
+            elif self.matrix.display_format is not None:
+                self.matrix.display_format = None
+            self.matrix.color = shown
+            if not same:
+                self.matrix.row = self.matrix.column = names
+        if not same:
+            self._hover.again()
+        across_px = self._width_px - SIDES_PX - (0 if joins is None else TREE_PX)
+        self._across.num_ticks = tick_count(len(order), across_px / len(order), self._names)
+        self._show_tree(joins, len(order))
+
+    def _figures(self, highest: float, n_classes: int, with_tree: bool) -> str | None:
+        """How the figures are written that have room in a cell; None where none has."""
+        across_px = self._width_px - SIDES_PX - (TREE_PX if with_tree else 0)
+        room = int((across_px / n_classes - BETWEEN_PX) // DIGIT_PX)
+        whole = len(f"{highest:.0f}")
+        n_decimals = min(decimals(highest), max(room - whole - 1, 0))
+        tells = whole <= room and (highest <= 0 or float(f"{highest:.{n_decimals}f}") > 0)
+        return f".{n_decimals}f" if tells else None
+
+    def _show_tree(self, joins: np.ndarray | None, n_classes: int) -> None:
+        beside_px = 0 if joins is None else TREE_PX
+        self._beside.layout.width = f"{beside_px}px"
+        width = f"{self._width_px - beside_px}px"  # the tree takes its room from the matrix
+        with self._figure.layout.hold_sync():
+            self._figure.layout.width = self._figure.layout.min_width = width
+        if joins is None or not len(joins):
+            return
+        lines = joins if len(joins) > 1 else np.repeat(joins, 2, axis=0)  # bqplot drops axes of 1
+        self._places.min, self._places.max = -0.5, n_classes - 0.5
+        self._heights.max = max(float(joins[:, :, 1].max()) * 1.04, 1e-12)
+        with self.tree.hold_sync(), self.tree.hold_trait_notifications():
+            self.tree.x, self.tree.y = lines[:, :, 1], lines[:, :, 0]
+
+    def _classes(self, *cell: int) -> tuple[int, ...]:
+        """The classes of a row and a column; none where there is no cell."""
+        is_shown = max(cell, default=0) < len(self._order)
+        return tuple(self._order[place] for place in cell) if is_shown else ()
+
+
+def _size(width_px: int, height_px: int) -> dict[str, str]:
+    return {
+        f"{least}{side}": f"{length}px"
+        for side, length in (("width", width_px), ("height", height_px))
+        for least in ("", "min_")
+    }
+
+
+WINDOW = 24  # classes in the part that is shown as cells
+BLOCKS = 40  # along a side: what a click or the mouse tells apart
+SIDE_PX = 400
+PAIRS = 100
+
+
+class ClassOverview(w.VBox):
+    """A picture of the whole matrix, a pixel or more to a class; what is clicked is enlarged.
+
+    Above it the classes can be searched by name, and the nearest pairs chosen from a list:
+    a thousand classes are one picture and 24 x 24 cells, not a million.
+
+    Args:
+        class_names: Of all classes.
+        width_px: Of the enlarged part.
+        on_class: Called with the class that was chosen.
+        on_click: Called with the classes of row and column of a cell.
+        on_hover: Likewise.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        width_px: int,
+        on_class: Callable[[int], None],
+        on_click: Callable[[int, int], None],
+        on_hover: Callable[..., None],
+    ) -> None:
+        self._class_names, self._on_class = list(class_names), on_class
+        self._order = np.arange(len(class_names))
+        self._first, self._width_px = 0, width_px
+        self._matrix: np.ndarray | None = None
+        self._highest = 0.0
+        self._codes: bytes | None = None
+        self.search = w.Combobox(
+            options=self._class_names,
+            placeholder="find a class",
+            ensure_option=False,
+            layout={"width": "210px"},
+        )
+        self.search.observe(self._on_user_search, names="value")
+        self.pairs = w.Select(rows=6, layout={"width": f"{width_px}px"})
+        self.pairs.add_class("aw-list")
+        self.pairs.observe(self._on_user_pair, names="index")
+        self.whole = Picture()
+        self.whole.on_click(self._on_user_block)
+        self._told = w.HTML()
+        self.cells = ClassCells(class_names, width_px, on_click, on_hover, n_shown=WINDOW)
+        self._showing = False
+        super().__init__(
+            children=(
+                w.HBox([self.search, self._told], layout={"align_items": "center"}),
+                self.whole,
+                self.cells,
+                w.HTML(note("the nearest pairs")),
+                self.pairs,
+            )
+        )
+
+    def show(
+        self,
+        matrix: np.ndarray,
+        order: np.ndarray,
+        class_index: int | None,
+        highest: float = 0.0,
+    ) -> None:
+        """Show a matrix of all classes in an order; enlarge where the chosen class is.
+
+        Args:
+            matrix: `(class, class)` distances.
+            order: Indices of the classes to show, two or more.
+            class_index: The chosen one, or None; it may be one that is not shown.
+            highest: How far the colors reach at least, in the whole and in the part.
+        """
+        n_classes = len(order)
+        self._matrix, self._order, self._highest = matrix, order, highest
+        reach = max(finite_range(matrix)[1], highest) or 1.0
+        codes = color_codes(matrix[np.ix_(order, order)][None, :, :, None], ValueRange(0.0, reach))[
+            0, :, :, 0
+        ]
+        scale = max(1, SIDE_PX // n_classes)
+        side = n_classes * scale
+        if codes.tobytes() != self._codes:
+            self._codes = codes.tobytes()
+            shown_px = min(side, self._width_px)
+            self.whole.set_size(shown_px, shown_px)
+            edges = np.linspace(0, n_classes, min(BLOCKS, n_classes) + 1)
+            self.whole.set_cells(edges, edges)
+            large = codes.repeat(scale, axis=0).repeat(scale, axis=1)
+            self.whole.show(palette_png(large, palette("nearness")))
+            self._show_pairs(matrix)
+        if class_index is not None and class_index in order:
+            place = int(np.flatnonzero(order == class_index)[0])
+            if not self._first <= place < self._first + WINDOW:
+                self._first = place - WINDOW // 2
+        self._show_window()
+
+    def _show_window(self) -> None:
+        assert self._matrix is not None
+        self._first = min(max(self._first, 0), max(len(self._order) - WINDOW, 0))
+        window = self._order[self._first : self._first + WINDOW]
+        self.cells.show(self._matrix, window, None, self._highest)
+        self._told.value = note(
+            f"{len(self._order):,} classes; enlarged below: {self._first + 1:,}–"
+            f"{self._first + len(window):,} in this order"
+        )
+
+    def _show_pairs(self, matrix: np.ndarray) -> None:
+        self._nearest = nearest_pairs(matrix, PAIRS)
+        names = [shorten(name, 28) for name in self._class_names]
+        self._showing = True
+        try:
+            self.pairs.options = [
+                f"{matrix[a, b]:8.4f}  {names[a]} – {names[b]}" for a, b in self._nearest
+            ]
+            self.pairs.index = None
+        finally:
+            self._showing = False
+
+    def _on_user_search(self, change: object) -> None:
+        wanted = self.search.value
+        if wanted in self._class_names:
+            self._on_class(self._class_names.index(wanted))
+
+    def _on_user_pair(self, _change: object) -> None:
+        if not self._showing and self.pairs.index is not None:
+            self._on_class(int(self._nearest[self.pairs.index][0]))
+
+    def _on_user_block(self, row: int, _column: int) -> None:
+        n_classes = len(self._order)
+        n_blocks = min(BLOCKS, n_classes)
+        place = int((row + 0.5) * n_classes / n_blocks)
+        self._first = place - WINDOW // 2
+        self._on_class(int(self._order[min(place, n_classes - 1)]))
+
+
+CELL_PX = 52  # width of a class
+
+
+class ExemplarSheet(Picture):
+    """Classes in a grid: one or more samples of each, its name and a figure below them.
+
+    Args:
+        session: Whose samples are shown.
+        on_class: Called with the index of a class that was clicked.
+        exemplars: Samples of each class, above one another.
+        letters: How many of a name there is room for.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        on_class: Callable[[int], None],
+        *,
+        exemplars: int = 1,
+        letters: int = 8,
+    ) -> None:
+        super().__init__(with_words=True)
+        self._session, self._exemplars, self._letters = session, exemplars, letters
+        self._order = np.zeros((0, 0), int)
+        self._drawn: object = None
+        self.on_click(lambda row, column: self._clicked(row, column, on_class))
+
+    @property
+    def order(self) -> np.ndarray:
+        """`(row, place)`: the classes on show."""
+        return self._order
+
+    def show_classes(self, order: np.ndarray, figures: np.ndarray) -> None:
+        """Show classes.
+
+        Args:
+            order: `(row, place)` class indices.
+            figures: What is written below each, of the same shape.
+        """
+        session, self._order = self._session, order
+        n_rows, n_places = order.shape
+        sheet = ContactSheet(n_places, self._exemplars, 46, CELL_PX, 50)
+        height = sheet.height_px + 30
+        drawn = order.tobytes(), order.shape, session.revision
+        if drawn != self._drawn:
+            self.set_size(n_rows * height, sheet.width_px)
+            self.set_cells(np.arange(n_rows + 1) * height, sheet.column_edges)
+            below = np.zeros((30, sheet.width_px, 4), np.uint8)
+            parts = [part for row in order for part in (self._row(sheet, row), below)]
+            self.show(rgba_png(np.vstack(parts)))
+            self._drawn = drawn
+        names = unique_short(session.class_names, self._letters)
+        places, texts = [], []
+        for row in range(n_rows):
+            top = row * height + sheet.height_px
+            for place, index in enumerate(order[row]):
+                x = (place + 0.5) * sheet.cell_width_px
+                places += [(x, top + 8), (x, top + 21)]
+                figure = figures[row, place]
+                texts += [names[index], "–" if np.isnan(figure) else f"{figure:.3f}"]
+        self.set_words(places, texts, [NEUTRAL] * len(texts))
+
+    def _row(self, sheet: ContactSheet, classes: Sequence[int]) -> np.ndarray:
+        rows = [self._session.exemplars(int(index), self._exemplars) for index in classes]
+        cells = [
+            row[place] if place < len(row) else None
+            for place in range(self._exemplars)
+            for row in rows
+        ]
+        pictures = [None if each is None else self._session.pictures([each])[0] for each in cells]
+        return sheet.compose(pictures, [0] * len(pictures))
+
+    def _clicked(self, row: int, column: int, on_class: Callable[[int], None]) -> None:
+        if row < self._order.shape[0] and column < self._order.shape[1]:
+            on_class(int(self._order[row, column]))

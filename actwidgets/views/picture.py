@@ -1,0 +1,198 @@
+"""One bqplot figure with one `Image` mark that is repainted in place, and cells to point at."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import bqplot as bq
+import ipywidgets as w
+import numpy as np
+from numpy.typing import ArrayLike
+
+from actwidgets.views.base import close_all
+
+CLEAR = "rgba(0,0,0,0)"
+
+
+class Picture(w.Box):
+    """A picture made of pixels.
+
+    The mark and the figure are made once. A new picture goes into the `ipywidgets.Image`
+    that is not on show, and the mark is given that one: bqplot repaints only when the
+    mark's `image` changes. Over it lies a transparent grid of cells for hover and click.
+
+    Args:
+        with_words: Whether `set_words` will be used.
+    """
+
+    def __init__(self, *, with_words: bool = False) -> None:
+        # Without padding: words would have bqplot leave a margin, and cells lie beside pixels.
+        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
+        self._y = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
+        self._images = (w.Image(), w.Image())
+        scales = {"x": self._x, "y": self._y}
+        self.image = bq.Image(image=self._images[0], scales=scales, x=(0, 1), y=(0, 1))
+        self.cells = bq.GridHeatMap(
+            color=np.zeros((2, 2), np.float32),
+            row=np.array([0, 1, 1], np.float32),
+            column=np.array([0, 1, 1], np.float32),
+            scales={
+                "row": self._y,
+                "column": self._x,
+                "color": bq.ColorScale(colors=[CLEAR, CLEAR], min=0, max=1),
+            },
+            stroke=CLEAR,
+            null_color=CLEAR,
+        )
+        self.words = bq.Label(
+            x=[],
+            y=[],
+            text=[],
+            scales=scales,
+            align="middle",
+            default_size=10,
+            font_weight="normal",
+        )
+        marks = [self.image, self.cells, self.words] if with_words else [self.image, self.cells]
+        self.figure = plain_figure(marks, scale_x=self._x, scale_y=self._y)
+        self._size: tuple[int, int] | None = None
+        self._edges: tuple[bytes, bytes] | None = None
+        self._hover: CellHover | None = None
+        self._words: tuple[list[str], list[str], bytes] | None = None
+        # No bars to scroll by: the margin of the figure alone would bring them up.
+        super().__init__(children=(self.figure,), layout={"overflow": "hidden", "flex": "0 0 auto"})
+
+    def show(self, png: bytes) -> None:
+        """Paint another picture of the size that `set_size` gave."""
+        spare = self._images[self.image.image is self._images[0]]
+        spare.value = png
+        self.image.image = spare
+
+    def set_size(self, height_px: int, width_px: int) -> None:
+        """How large the picture is on the screen."""
+        if (height_px, width_px) == self._size:
+            return
+        self._size = height_px, width_px
+        height, width = f"{height_px}px", f"{width_px}px"
+        layout = self.figure.layout
+        with layout.hold_sync():
+            layout.height, layout.width = height, width
+            layout.min_height, layout.min_width = height, width
+        self.layout.min_width = width  # so that what is around it can scroll
+
+    def set_cells(self, row_edges: ArrayLike, column_edges: ArrayLike) -> None:
+        """Where the cells lie.
+
+        Args:
+            row_edges: `(row + 1,)` ascending from the top.
+            column_edges: `(column + 1,)` ascending from the left.
+
+        The picture spans from the first edge to the last.
+        """
+        rows, columns = _with_spare(row_edges), _with_spare(column_edges)
+        edges = rows.tobytes(), columns.tobytes()
+        if edges == self._edges:
+            return
+        self._edges = edges
+        self._x.max, self._y.max = float(columns[-1]), float(rows[-1])
+        with self.image.hold_sync():
+            self.image.x = np.array([0, columns[-1]])
+            self.image.y = np.array([rows[-1], 0])
+        with self.cells.hold_sync(), self.cells.hold_trait_notifications():
+            self.cells.color = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
+            self.cells.row, self.cells.column = rows, columns
+        if self._hover is not None:
+            self._hover.leave()  # if the mouse is over another cell now, that is told anew
+
+    def set_words(self, places: ArrayLike, texts: Sequence[str], colors: Sequence[str]) -> None:
+        """Write words over the picture, in the middle of their places.
+
+        Args:
+            places: `(word, 2)`: x and y, in the lengths of the cells.
+            texts: One per place.
+            colors: One per place, as CSS.
+        """
+        places = np.asarray(places, np.float32).reshape(-1, 2)
+        words = list(texts), list(colors), places.tobytes()
+        if words == self._words:
+            return
+        self._words = words
+        with self.words.hold_sync(), self.words.hold_trait_notifications():
+            self.words.colors = list(colors)
+            self.words.x, self.words.y = places[:, 0], places[:, 1]
+            self.words.text = np.array(texts, dtype=str)
+
+    def on_click(self, handler: Callable[[int, int], None]) -> None:
+        """Call `handler(row, column)` when a cell is clicked."""
+        self.cells.on_element_click(lambda _mark, event: handler(*cell_of(event)))
+
+    def on_hover(self, handler: Callable[..., None]) -> None:
+        """Call `handler(row, column)` as the mouse comes over a cell, `handler()` for none."""
+        self._hover = CellHover(self.cells, handler)
+
+    def close(self) -> None:
+        """Close what does not hang on the figure: the spare image, words that are not used."""
+        if hasattr(self, "words"):
+            close_all([*self._images, self.words])
+        super().close()
+
+
+class CellHover:
+    """Follows the mouse over the cells of a `GridHeatMap`.
+
+    bqplot tells of every cell that the mouse comes over, and not that it leaves; for that see
+    `Readout`.
+
+    Args:
+        mark: The cells.
+        over: Called with row and column, and with nothing where there are other cells now.
+    """
+
+    def __init__(self, mark: bq.GridHeatMap, over: Callable[..., None]) -> None:
+        self._over = over
+        self._cell: tuple[int, int] | None = None
+        mark.on_hover(self._on_message)
+
+    def _on_message(self, _mark: Any, event: Any) -> None:
+        self._cell = cell_of(event)
+        self._over(*self._cell)
+
+    def leave(self) -> None:
+        """Forget the cell."""
+        if self._cell is not None:
+            self._cell = None
+            self._over()
+
+    def again(self) -> None:
+        """Tell the cell once more: it means something else now."""
+        if self._cell is not None:
+            self._over(*self._cell)
+
+
+def plain_figure(
+    marks: Sequence[bq.Mark], *, margin: dict[str, int] | None = None, **options: Any
+) -> bq.Figure:
+    """A figure that fills its layout, whatever its proportions, with nothing behind it."""
+    return bq.Figure(
+        marks=list(marks),
+        fig_margin=margin or {"top": 0, "bottom": 0, "left": 0, "right": 0},
+        padding_x=0,
+        padding_y=0,
+        min_aspect_ratio=0.001,
+        max_aspect_ratio=1000,
+        background_style={"fill": "none"},
+        animation_duration=0,
+        display_toolbar=False,  # it comes up under the mouse, and takes clicks meant for cells
+        **options,
+    )
+
+
+def _with_spare(edges: ArrayLike) -> np.ndarray:
+    """The edges and a last cell of no size: bqplot drops axes of length 1."""
+    edges = np.asarray(edges, np.float32)
+    return np.append(edges, edges[-1])
+
+
+def cell_of(event: Any) -> tuple[int, int]:
+    """Row and column of the cell that a click or hover message of a `GridHeatMap` is about."""
+    cell = event.get("data") or event["point"]
+    return int(cell["rowNum"]), int(cell["columnNum"])

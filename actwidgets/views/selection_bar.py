@@ -1,0 +1,96 @@
+"""What is selected, and a button for each choice that takes it back."""
+
+import html
+from typing import Any
+
+import ipywidgets as w
+
+from actwidgets.core.selection import Chip, Selection, chips
+from actwidgets.errors import ActwidgetsError
+from actwidgets.views.base import View
+from actwidgets.views.controls import shorten
+
+KINDS = ("samples", "class_index", "threshold", "disturbance", "ablations")
+LETTERS = 44
+TOLD_UP_TO = 256  # samples whose classes are looked at
+
+
+class SelectionBar(View):
+    """One line: the layer and the unit in focus, and what else is chosen, each with a ×."""
+
+    watched = (
+        *("layer", "chosen", "unit", "class_index", "confusion_cell"),
+        *("threshold", "disturbance", "ablations"),
+    )
+
+    def _build(self) -> tuple[w.Widget, ...]:
+        self._where = w.HTML()
+        self._crumbs: dict[str, Chip] = {}
+        self.buttons = {kind: self._button(kind) for kind in KINDS}
+        self.clear = w.Button(
+            description="clear all",
+            tooltip="take all of these back",
+            layout={"width": "76px", "height": "24px"},
+        )
+        self.clear.on_click(self._on_user_clear)
+        return (
+            w.HBox(
+                [self._where, *self.buttons.values(), self.clear],
+                layout={"flex_flow": "row wrap", "align_items": "center", "min_height": "30px"},
+            ),
+        )
+
+    def _button(self, kind: str) -> w.Button:
+        button = w.Button(layout={"width": "auto", "height": "24px"})
+        button.add_class("aw-crumb")
+        button.on_click(lambda _button: self._on_user_crumb(kind))
+        return button
+
+    def _render(self, selection: Selection) -> None:
+        session = self._session
+        unit = f" · unit {selection.unit}" if session.layer_info.n_units != 1 else ""
+        where = f"{selection.layer}{unit}"
+        self._where.value = f'<div class="aw-title">{html.escape(where)}</div>'
+        self._crumbs = {crumb.kind: crumb for crumb in chips(*self._told(selection))}
+        for kind, button in self.buttons.items():
+            crumb = self._crumbs.get(kind)
+            button.layout.display = None if crumb else "none"
+            if crumb:
+                with button.hold_sync():
+                    button.description = f"{shorten(crumb.text, LETTERS)}  ×"
+                    button.tooltip = f"{crumb.text}: click to take it back"
+        self.clear.layout.display = None if len(self._crumbs) > 1 else "none"
+
+    def _told(self, selection: Selection) -> tuple[Any, ...]:
+        session, rows = self._session, list(selection.samples)
+        labels = predicted = None
+        if selection.chosen and len(rows) <= TOLD_UP_TO:
+            if session.labels is not None:
+                labels = session.labels[rows].tolist()
+            predicted = self._predicted(rows)
+        elif session.labels is not None:
+            labels = session.labels[rows].tolist()
+        return selection, session.class_names, labels, predicted
+
+    def _predicted(self, rows: list[int]) -> list[int] | None:
+        """What they are taken for, where that is known: ablations may be what prevents it."""
+        try:
+            found = self._session.predicted_classes(rows)
+            return found.tolist() if found.ndim == 1 else None  # several labels have no one class
+        except ActwidgetsError:
+            return None
+
+    def _on_user_crumb(self, kind: str) -> None:
+        with self._guard("could not take the choice back"):
+            if kind in self._crumbs:
+                self._take_back(self._crumbs[kind])
+
+    def _on_user_clear(self, _button: w.Button) -> None:
+        with self._guard("could not take the choices back"):
+            self._take_back(*self._crumbs.values())
+
+    def _take_back(self, *taken: Chip) -> None:
+        fields = {name: value for crumb in taken for name, value in crumb.clear}
+        if "samples" in fields:
+            fields["samples"] = (self._session.sample,)
+        self._session.select(**fields)
