@@ -1,7 +1,7 @@
 """What a tick of the input lab costs: `python -m benchmarks.lab_tick`.
 
 A tick is a new value of a slider until the last message is handed to the comm, with the lab and
-the feature maps on show: a disturbed picture, maps, and a prediction. Its floor is what the model
+the feature maps on show: a perturbed picture, maps, and a prediction. Its floor is what the model
 itself takes: the bare compiled forward pass to the layer, and the one to the prediction. Then the
 same in a real browser, from the slider's key to the decoded pixel of the maps, beside a bare
 slider-to-label echo in the same run (`--kernel` leaves that out). Machines differ; read the ratios.
@@ -49,7 +49,7 @@ def _compare(title, model, x, y, layer, n_rounds):
         return lambda k: slider.set_state({"value": step * k})
 
     def place(k):
-        session.disturbance = Perturbation(patch=(k % 20, k // 20, 8, 8))
+        session.perturbance = Perturbation(patch=(k % 20, k // 20, 8, 8))
 
     ways = {
         "bare forward pass": to_end,

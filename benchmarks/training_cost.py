@@ -4,7 +4,7 @@
 
 The network of the tf-explain post on CIFAR-10 (`ACTWIDGETS_DATA`), default settings, views
 beside the monitor. The ways take turns, one after another in each round, so that a machine
-that grows slower does so for all. Of each the fastest round counts, as what disturbs a machine
+that grows slower does so for all. Of each the fastest round counts, as what perturbs a machine
 only adds; the medians stand beside it.
 """
 

@@ -44,7 +44,7 @@ PUBLISHED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 # Words that became others: both builds' names are read with the new ones.
 WORDS = (
     *(("normalized", "normalized"), ("randomization", "randomization"), ("color", "color")),
-    *(("disturbance", "perturbation"), ("changes_nothing", "is_identity"), ("gray", "gray")),
+    *(("perturbance", "perturbation"), ("changes_nothing", "is_identity"), ("gray", "gray")),
 )
 FIELDS = {"low": "min", "high": "max", "smallest": "min", "largest": "max"}
 # What is not a number of the model: times, sizes on disk, and the state behind the numbers.
@@ -183,8 +183,8 @@ def perturb(session: Any, **options: Any) -> None:
     """Choose how the samples are perturbed."""
     import actwidgets as aw
 
-    value = named(aw, "Perturbation", "Disturbance")(**options)
-    name = "perturbation" if hasattr(session, "perturbation") else "disturbance"
+    value = named(aw, "Perturbation", "Perturbance")(**options)
+    name = "perturbation" if hasattr(session, "perturbation") else "perturbance"
     session.select(**{name: value})
 
 
@@ -414,7 +414,7 @@ VIEWS = (
     *(("UnitTable", "UnitList"), ("LayerSimilarity",), ("KernelGrid",), ("ConfusionMatrix",)),
     *(("PredictionTable",), ("ClassCounts",), ("EmbeddingScatter",), ("UnitImportance",)),
     *(("UnitAblation",), ("InputLab",), ("AttributionMap",), ("WeightHistogram",)),
-    ("SelectionBar", "Breadcrumbs"),
+    ("SelectionBar", "SelectionBar"),
 )
 
 

@@ -159,37 +159,37 @@ def test_the_views_follow_a_training_before_its_tab_is_opened(data, probe):
     app.close()
 
 
-def _class_crumb(app, name="SelectionBar"):
+def _class_chip(app, name="SelectionBar"):
     button = app.views[name].buttons["class_index"]
     return "" if button.layout.display == "none" else button.description
 
 
-def test_no_class_is_in_focus_without_a_crumb_that_takes_it_back(data):
+def test_no_class_is_in_focus_without_a_chip_that_takes_it_back(data):
     app = aw.explore(FakeProbe(), *data)
     assert app.session.class_index is None
-    assert _class_crumb(app) == ""
+    assert _class_chip(app) == ""
     app.session.class_index = 0
-    assert _class_crumb(app) == "class 0  ×"
+    assert _class_chip(app) == "class 0  ×"
     app.views["SelectionBar"].buttons["class_index"].click()
     assert app.session.class_index is None
-    assert _class_crumb(app) == ""
+    assert _class_chip(app) == ""
 
 
 def test_a_class_that_was_chosen_can_be_taken_back(data, session):
-    assert _class_crumb(aw.explore(FakeProbe(), *data, class_index=0)) == "class 0  ×"
+    assert _class_chip(aw.explore(FakeProbe(), *data, class_index=0)) == "class 0  ×"
     session.class_index = 1
-    assert _class_crumb(aw.explore(session)) == "class coat  ×"
+    assert _class_chip(aw.explore(session)) == "class coat  ×"
 
 
 def test_side_by_side_too_a_class_is_chosen_by_somebody(data):
     models = {"one": FakeProbe(), "other": FakeProbe()}
     app = aw.explore(models, *data)
     assert app.sessions["one"].class_index is None
-    assert _class_crumb(app, "one: SelectionBar") == ""
+    assert _class_chip(app, "one: SelectionBar") == ""
     app.sessions["other"].class_index = 2
-    assert _class_crumb(app, "one: SelectionBar") == "class 2  ×"
+    assert _class_chip(app, "one: SelectionBar") == "class 2  ×"
     chosen = aw.explore(models, *data, class_index=0)
-    assert _class_crumb(chosen, "one: SelectionBar") == "class 0  ×"
+    assert _class_chip(chosen, "one: SelectionBar") == "class 0  ×"
 
 
 def test_layers_side_by_side_have_room_in_their_column(data):

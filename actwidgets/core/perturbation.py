@@ -100,7 +100,7 @@ class Perturbation:
         object.__setattr__(self, "seed", _seed(self.seed))
 
     @property
-    def changes_nothing(self) -> bool:
+    def is_identity(self) -> bool:
         """Whether images come out as they went in."""
         return replace(self, seed=0, patch_value=0.5) == UNDISTURBED
 
@@ -111,15 +111,15 @@ _NUMBERS = (
 )
 
 
-def perturb(images: ArrayLike, disturbance: Perturbation, low: float, high: float) -> Array:
-    """Images as they are under a disturbance.
+def perturb(images: ArrayLike, perturbance: Perturbation, low: float, high: float) -> Array:
+    """Images as they are under a perturbance.
 
     Turned and shifted first, then blurred, then contrast, brightness and noise, and the patch
     last, so that it hides what it covers whatever else is done.
 
     Args:
         images: `(sample, row, column, channel)`, any real dtype. Not modified.
-        disturbance: What is done.
+        perturbance: What is done.
         low: The smallest value that images have: black.
         high: The largest: white.
 
@@ -135,22 +135,22 @@ def perturb(images: ArrayLike, disturbance: Perturbation, low: float, high: floa
     Cost: about 0.3 ms for a 32 x 32 image with everything on, 20 ms for 224 x 224 in color.
     """
     images = require_axes(images, ("sample", "row", "column", "channel"), name="images")
-    if disturbance.changes_nothing:
+    if perturbance.is_identity:
         return images
     span = float(high) - float(low)
-    shift = disturbance.shift_down, disturbance.shift_right
-    values = moved(images.astype(np.float64), disturbance.rotation, shift)
-    if disturbance.blur:
-        from scipy import ndimage  # takes a while to load, and most sessions disturb nothing
+    shift = perturbance.shift_down, perturbance.shift_right
+    values = moved(images.astype(np.float64), perturbance.rotation, shift)
+    if perturbance.blur:
+        from scipy import ndimage  # takes a while to load, and most sessions perturb nothing
 
-        sigma = (0, disturbance.blur, disturbance.blur, 0)
+        sigma = (0, perturbance.blur, perturbance.blur, 0)
         values = ndimage.gaussian_filter(values, sigma, mode="nearest")
-    values = _lit(values, disturbance, float(low), float(high))
-    if disturbance.patch is not None:
-        top, left, height, width = disturbance.patch
+    values = _lit(values, perturbance, float(low), float(high))
+    if perturbance.patch is not None:
+        top, left, height, width = perturbance.patch
         rows = slice(max(top, 0), max(top + height, 0))
         columns = slice(max(left, 0), max(left + width, 0))
-        values[:, rows, columns] = low + disturbance.patch_value * span
+        values[:, rows, columns] = low + perturbance.patch_value * span
     return (values.round() if images.dtype.kind in "biu" else values).astype(images.dtype)
 
 
@@ -179,16 +179,16 @@ def _whole(edges: Sequence[float], length: int) -> tuple[int, int]:
     return min(max(math.floor(first + 0.5), 0), length - size), size
 
 
-def _lit(values: Doubles, disturbance: Perturbation, low: float, high: float) -> Doubles:
+def _lit(values: Doubles, perturbance: Perturbation, low: float, high: float) -> Doubles:
     """Contrast, brightness and noise, within the range."""
-    if not (disturbance.brightness or disturbance.noise or disturbance.contrast != 1):
+    if not (perturbance.brightness or perturbance.noise or perturbance.contrast != 1):
         return values
     span, middle = high - low, low + (high - low) / 2
-    values = middle + (values - middle) * disturbance.contrast + disturbance.brightness * span
-    if disturbance.noise:
+    values = middle + (values - middle) * perturbance.contrast + perturbance.brightness * span
+    if perturbance.noise:
         # One draw for all samples: whichever are looked at together, each has the same noise.
-        draw = np.random.default_rng(disturbance.seed).standard_normal(values.shape[1:])
-        values = values + draw * disturbance.noise * span
+        draw = np.random.default_rng(perturbance.seed).standard_normal(values.shape[1:])
+        values = values + draw * perturbance.noise * span
     return np.clip(values, low, high)
 
 

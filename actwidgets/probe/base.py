@@ -218,7 +218,7 @@ def inputs_of(probe: Probe, layer: str) -> tuple[str, ...] | None:
 
 
 def missing_for_changes(probe: Probe) -> str:
-    """Why units cannot be altered or samples disturbed: "" where they can."""
+    """Why units cannot be altered or samples perturbed: "" where they can."""
     return getattr(probe, "missing_for_changes", "")
 
 

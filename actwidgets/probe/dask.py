@@ -120,7 +120,7 @@ def is_empty(x: Any) -> bool:
     return not any(batches.count_samples(batch) for batch, _ in batches.iterate(x))
 
 
-N_KEPT = 2  # rebuilt models that a worker keeps: two users of one cluster do not disturb each other
+N_KEPT = 2  # rebuilt models that a worker keeps: two users of one cluster do not perturb each other
 _opened: dict[str, Any] = {}
 _opening = threading.Lock()
 

@@ -54,7 +54,7 @@ class KnownSamples:
         """`(sample,)` int64: the recorded row of each sample of a batch.
 
         Raises:
-            NotRecordedError: A sample that was not recorded, such as a disturbed one.
+            NotRecordedError: A sample that was not recorded, such as a perturbed one.
             ShapeError: Samples of another shape, or other inputs.
 
         Cost: one comparison of all bytes.
@@ -97,7 +97,7 @@ class KnownSamples:
                 return row
         raise NotRecordedError(
             "a recording knows only the samples that were recorded, as they were given: "
-            "of another or a disturbed one only the model itself could tell"
+            "of another or a perturbed one only the model itself could tell"
         )
 
 
@@ -154,7 +154,7 @@ class RecordedProbe:
         n_classes: Outputs per sample; 0 where the output was not `(sample, class)`.
     """
 
-    missing_for_changes = WITHOUT_MODEL + "units cannot be altered, nor samples disturbed"
+    missing_for_changes = WITHOUT_MODEL + "units cannot be altered, nor samples perturbed"
 
     has_all_maps = False
 
@@ -515,7 +515,7 @@ class RecordedSession(Session):
     """What is looked at, and when: any view of a session works on it, from stored values.
 
     Set `at`, or link it, and all views show another moment. What only the model could tell
-    (attributions, ablations, disturbed samples) is refused with a sentence.
+    (attributions, ablations, perturbed samples) is refused with a sentence.
 
     Args:
         recording: An open recording with a snapshot or more.
@@ -707,6 +707,6 @@ class RecordedSession(Session):
 
     def _resolved(self, choice: Any) -> Selection:
         resolved = super()._resolved(choice)
-        if resolved.ablations or not resolved.disturbance.changes_nothing:
+        if resolved.ablations or not resolved.perturbance.is_identity:
             raise SelectionError(RecordedProbe.missing_for_changes)
         return resolved

@@ -125,7 +125,7 @@ LOOK_EVERY_S = 0.25  # how often weights are compared before a kept map is shown
 class Attributions(JobsMixin):
     """Attributions of a session's samples; `session.attributions` is one.
 
-    They are of the samples as they are shown, disturbed as the selection says, and of the
+    They are of the samples as they are shown, perturbed as the selection says, and of the
     model with the ablations of the selection.
 
     Args:
@@ -269,7 +269,7 @@ class Attributions(JobsMixin):
             layer if chosen.needs_layer else None,
             output,
             shown,
-            session.disturbance,
+            session.perturbance,
             session.ablations,
             session._numbers.probe(session.ablations),
             session._samples,
@@ -299,7 +299,7 @@ class _Asked:
     layer: str | None
     output: str
     rows: tuple[int, ...]
-    disturbance: Perturbation
+    perturbance: Perturbation
     ablations: tuple[Ablation, ...]
     probe: Any
     samples: Samples
@@ -311,7 +311,7 @@ class _Asked:
         target = None if self.target is None else _as_tuple(self.target)
         settings = _comparable(self.settings)
         of = self.method.name, settings, target, self.layer, self.output
-        return (*of, self.rows, self.disturbance, self.ablations)
+        return (*of, self.rows, self.perturbance, self.ablations)
 
     def slice(self) -> DifferentiableScoreFunction:
         """The model."""
@@ -319,7 +319,7 @@ class _Asked:
 
     def points(self) -> Inputs:
         """The samples."""
-        points = self.slice().points(self.samples.disturbed(self.rows, self.disturbance))
+        points = self.slice().points(self.samples.perturbed(self.rows, self.perturbance))
         return points.with_axes(self.samples.given_axes)
 
     def begin(self) -> Generator[Progress, None, Attribution]:

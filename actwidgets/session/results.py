@@ -112,33 +112,33 @@ class ModelNumbers:
         self,
         layer: str,
         rows: tuple[int, ...],
-        disturbance: Perturbation = UNDISTURBED,
+        perturbance: Perturbation = UNDISTURBED,
         ablations: Ablations = (),
     ) -> Array:
         """Activations of a layer on some samples, `(sample, …, unit)`, read-only."""
-        key = layer, rows, disturbance, ablations
+        key = layer, rows, perturbance, ablations
         if key in self._outputs:
             self._forget_outputs_of_other_weights()
         return self._outputs.get(
             key,
             lambda: self._model(ablations).probe.activations(
-                (layer,), self._samples.disturbed(rows, disturbance)
+                (layer,), self._samples.perturbed(rows, perturbance)
             )[layer],
         )
 
     def predictions_on_show(
-        self, rows: tuple[int, ...], disturbance: Perturbation, ablations: Ablations
+        self, rows: tuple[int, ...], perturbance: Perturbation, ablations: Ablations
     ) -> Array:
         """The model's output on some samples as they are shown, `(sample, class)`, read-only."""
-        if disturbance.changes_nothing:
+        if perturbance.is_identity:
             return self.predictions(rows, ablations)
-        key = "", rows, disturbance, ablations
+        key = "", rows, perturbance, ablations
         if key in self._outputs:
             self._forget_outputs_of_other_weights()
         return self._outputs.get(
             key,
             lambda: self._model(ablations).probe.predictions(
-                self._samples.disturbed(rows, disturbance)
+                self._samples.perturbed(rows, perturbance)
             ),
         )
 
@@ -252,7 +252,7 @@ class SessionNumbers(t.HasTraits):
     samples: Any
     unit: Any
     threshold: Any
-    disturbance: Any
+    perturbance: Any
     ablations: Any
     _probe: Probe
     _output: OutputKind | None = None
@@ -342,13 +342,13 @@ class SessionNumbers(t.HasTraits):
 
         Args:
             rows: Rows of the data; `samples` by default.
-            as_shown: Whether disturbed as the selection has it; by default where they are
+            as_shown: Whether perturbed as the selection has it; by default where they are
                 `samples`, which are on show.
             name: One of `picture_inputs`, or some; all of them by default.
         """
-        disturbance = self.disturbance if self._as_shown(rows, as_shown) else None
+        perturbance = self.perturbance if self._as_shown(rows, as_shown) else None
         shown = self.samples if rows is None else known_rows(rows, self.n_samples)
-        return self._samples.pictures(shown, disturbance, name)
+        return self._samples.pictures(shown, perturbance, name)
 
     @property
     def picture_inputs(self) -> tuple[str, ...]:
@@ -391,7 +391,7 @@ class SessionNumbers(t.HasTraits):
 
         Args:
             rows: Rows of the data, as they were given. `samples` by default, which are on
-                show: with the disturbance and the ablations of the selection.
+                show: with the perturbance and the ablations of the selection.
             limit: How many samples at most.
 
         Returns:
@@ -403,7 +403,7 @@ class SessionNumbers(t.HasTraits):
             self._give_way()
             if rows is None:
                 shown = self.samples[:limit]
-                return self._numbers.maps(self.layer, shown, self.disturbance, self.ablations)
+                return self._numbers.maps(self.layer, shown, self.perturbance, self.ablations)
             return self._numbers.maps(self.layer, known_rows(rows, self.n_samples)[:limit])
 
     def kernels(self) -> Array:
@@ -465,7 +465,7 @@ class SessionNumbers(t.HasTraits):
             return self._numbers.predictions(rows, self.ablations if ablated else ())
 
     def predictions_on_show(self, *, limit: int | None = None) -> Array:
-        """The same of `samples`, with the disturbance and the ablations of the selection.
+        """The same of `samples`, with the perturbance and the ablations of the selection.
 
         Args:
             limit: How many samples at most.
@@ -486,7 +486,7 @@ class SessionNumbers(t.HasTraits):
 
         Args:
             rows: Rows of the data.
-            as_shown: Whether with the disturbance of the selection.
+            as_shown: Whether with the perturbance of the selection.
             ablated: Whether with its ablations.
 
         Returns:
@@ -503,14 +503,14 @@ class SessionNumbers(t.HasTraits):
             ablations = self.ablations if ablated else ()
             if not as_shown:
                 return self._numbers.predictions(known, ablations)
-            return self._numbers.predictions_on_show(known, self.disturbance, ablations)
+            return self._numbers.predictions_on_show(known, self.perturbance, ablations)
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
         return predicted_classes(self.predictions(rows), output=self.output)
 
     def require_changes(self) -> None:
-        """Refuse what alters units or disturbs samples, where there is no model to ask then.
+        """Refuse what alters units or perturbs samples, where there is no model to ask then.
 
         Raises:
             NotRecordedError: This is a session over a recording.

@@ -57,7 +57,7 @@ class Comparison(ViewBox):
         self.sessions = self._linked.sessions
         self.views: dict[str, View] = {}
         first, session = next(iter(self.sessions.items()))
-        crumbs = self._add(first, SelectionBar(session))
+        chips = self._add(first, SelectionBar(session))
         picker = self._add(first, LayerPicker(session, letters=47))
         gallery = self._add(first, SampleGallery(session))
         picker.layout.width, gallery.layout.width = "360px", "354px"
@@ -67,7 +67,7 @@ class Comparison(ViewBox):
         self._linked.observe(lambda _change: self._tell(), names="unmatched")
         told = w.HTML(note(f"✓ and ✗ are those of {first}"))
         showing = w.VBox([*self._sliders(), self.pages])
-        super().__init__(crumbs, [picker, w.VBox([gallery, told])], showing)
+        super().__init__(chips, [picker, w.VBox([gallery, told])], showing)
         # Where two columns have no room beside what chooses, they go below it, side by side.
         showing.layout.flex = f"9999 1 {2 * COLUMN_PX + PADDING_PX}px"
 

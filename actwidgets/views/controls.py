@@ -87,7 +87,7 @@ SHEET = """<style>
 .jupyter-widgets.aw-pages > .widget-tab-contents { padding: 6px 0 0 6px; border: 0;
   overflow: visible; }
 .jupyter-widgets.aw-pages > .lm-TabBar .lm-TabBar-tab { flex: 1 1 auto; max-width: 144px; }
-.aw-view button.aw-crumb { border-radius: 12px; padding: 0 10px; font-size: 12px;
+.aw-view button.aw-chip { border-radius: 12px; padding: 0 10px; font-size: 12px;
   background: rgba(63, 167, 160, .18); color: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot { background: transparent; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); pointer-events: none; }

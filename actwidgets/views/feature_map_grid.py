@@ -41,10 +41,10 @@ class FeatureMapGrid(View):
     Layers without positions (dense ones) show one cell per unit, sequences a strip per unit
     in which time runs to the right, volumes one slice at a time. The mouse over a map tells
     its unit and values; a click chooses the unit, which is framed. Of many samples on show the
-    first are drawn, as they are disturbed.
+    first are drawn, as they are perturbed.
     """
 
-    watched = ("layer", "samples", "unit", "disturbance", "ablations")
+    watched = ("layer", "samples", "unit", "perturbance", "ablations")
     normalize = t.Enum(NORMALIZATIONS, "per layer", help="what one color scale covers").tag(
         option=True
     )
@@ -147,7 +147,7 @@ class FeatureMapGrid(View):
         """The inputs of each sample that the layer sees, beside the first row of its maps."""
         samples = selection.samples[: self.max_samples]
         seen = self._session.picture_inputs_of()
-        wanted = samples, selection.disturbance, plan, self._session.revision, seen
+        wanted = samples, selection.perturbance, plan, self._session.revision, seen
         if wanted == self._inputs_shown:
             return
         count = plan.mosaic.n_samples

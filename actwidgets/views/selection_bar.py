@@ -10,7 +10,7 @@ from actwidgets.errors import ActwidgetsError
 from actwidgets.views.base import View
 from actwidgets.views.controls import shorten
 
-KINDS = ("samples", "class_index", "threshold", "disturbance", "ablations")
+KINDS = ("samples", "class_index", "threshold", "perturbance", "ablations")
 LETTERS = 44
 TOLD_UP_TO = 256  # samples whose classes are looked at
 
@@ -20,12 +20,12 @@ class SelectionBar(View):
 
     watched = (
         *("layer", "chosen", "unit", "class_index", "confusion_cell"),
-        *("threshold", "disturbance", "ablations"),
+        *("threshold", "perturbance", "ablations"),
     )
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._where = w.HTML()
-        self._crumbs: dict[str, Chip] = {}
+        self._chips: dict[str, Chip] = {}
         self.buttons = {kind: self._button(kind) for kind in KINDS}
         self.clear = w.Button(
             description="clear all",
@@ -42,8 +42,8 @@ class SelectionBar(View):
 
     def _button(self, kind: str) -> w.Button:
         button = w.Button(layout={"width": "auto", "height": "24px"})
-        button.add_class("aw-crumb")
-        button.on_click(lambda _button: self._on_user_crumb(kind))
+        button.add_class("aw-chip")
+        button.on_click(lambda _button: self._on_user_chip(kind))
         return button
 
     def _render(self, selection: Selection) -> None:
@@ -51,15 +51,15 @@ class SelectionBar(View):
         unit = f" · unit {selection.unit}" if session.layer_info.n_units != 1 else ""
         where = f"{selection.layer}{unit}"
         self._where.value = f'<div class="aw-title">{html.escape(where)}</div>'
-        self._crumbs = {crumb.kind: crumb for crumb in chips(*self._told(selection))}
+        self._chips = {chip.kind: chip for chip in chips(*self._told(selection))}
         for kind, button in self.buttons.items():
-            crumb = self._crumbs.get(kind)
-            button.layout.display = None if crumb else "none"
-            if crumb:
+            chip = self._chips.get(kind)
+            button.layout.display = None if chip else "none"
+            if chip:
                 with button.hold_sync():
-                    button.description = f"{shorten(crumb.text, LETTERS)}  ×"
-                    button.tooltip = f"{crumb.text}: click to take it back"
-        self.clear.layout.display = None if len(self._crumbs) > 1 else "none"
+                    button.description = f"{shorten(chip.text, LETTERS)}  ×"
+                    button.tooltip = f"{chip.text}: click to take it back"
+        self.clear.layout.display = None if len(self._chips) > 1 else "none"
 
     def _told(self, selection: Selection) -> tuple[Any, ...]:
         session, rows = self._session, list(selection.samples)
@@ -80,17 +80,17 @@ class SelectionBar(View):
         except ActwidgetsError:
             return None
 
-    def _on_user_crumb(self, kind: str) -> None:
+    def _on_user_chip(self, kind: str) -> None:
         with self._guard("could not take the choice back"):
-            if kind in self._crumbs:
-                self._take_back(self._crumbs[kind])
+            if kind in self._chips:
+                self._take_back(self._chips[kind])
 
     def _on_user_clear(self, _button: w.Button) -> None:
         with self._guard("could not take the choices back"):
-            self._take_back(*self._crumbs.values())
+            self._take_back(*self._chips.values())
 
     def _take_back(self, *taken: Chip) -> None:
-        fields = {name: value for crumb in taken for name, value in crumb.clear}
+        fields = {name: value for chip in taken for name, value in chip.clear}
         if "samples" in fields:
             fields["samples"] = (self._session.sample,)
         self._session.select(**fields)

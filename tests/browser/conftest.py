@@ -34,7 +34,7 @@ def lab_server(browser_path, tmp_path_factory):
     server.stop()
 
 
-# Not for the session: Playwright keeps an event loop running, which would disturb
+# Not for the session: Playwright keeps an event loop running, which would perturb
 # other modules' use of asyncio.
 @pytest.fixture(scope="module")
 def lab(browser_path, lab_server):

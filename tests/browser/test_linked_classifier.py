@@ -17,14 +17,14 @@ session = aw.Session(
 session.profiles(), session.confusion()
 """
 CELL = """
-crumbs, matrix = aw.SelectionBar(session), aw.ConfusionMatrix(session)
+chips, matrix = aw.SelectionBar(session), aw.ConfusionMatrix(session)
 gallery, maps = aw.SampleGallery(session), aw.FeatureMapGrid(session)
 boxes = aw.UnitBoxPlot(session)
 kernels, table = aw.KernelGrid(session), aw.PredictionTable(session)
 ablation, counts = aw.UnitAblation(session), aw.ClassCounts(session)
 classes, clustered = (aw.ClassSimilarityMatrix(session, order=o) for o in ("class", "clustered"))
 upper = ipywidgets.HBox([ipywidgets.VBox([matrix, table]), ipywidgets.VBox([gallery, maps])])
-ipywidgets.VBox([crumbs, upper, ipywidgets.HBox([boxes, kernels]), ablation, counts,
+ipywidgets.VBox([chips, upper, ipywidgets.HBox([boxes, kernels]), ablation, counts,
     ipywidgets.HBox([classes, clustered])])
 """
 
@@ -86,9 +86,9 @@ def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(no
     notebook.wait_until(lambda: dots.count() >= len(wanted))
 
 
-def test_breadcrumbs_take_it_back(notebook):
+def test_selection_bar_take_it_back(notebook):
     before = _picture(notebook, r"Samples(?! by)")
-    notebook.page.locator("button.aw-crumb", has_text="true 8 → predicted 8 (41)").click()
+    notebook.page.locator("button.aw-chip", has_text="true 8 → predicted 8 (41)").click()
     notebook.wait_until("len(session.samples)", 1)
     _changes(notebook, "Samples", before)
     notebook.page.get_by_text("chosen of").wait_for(state="detached")
@@ -123,7 +123,7 @@ def test_a_tile_switches_a_unit_off_and_matrix_and_accuracy_follow(notebook):
     notebook.wait_until("[list(each.units) for each in session.ablations]", [[0]])
     notebook.page.get_by_text("with ablated units").wait_for()
     notebook.page.get_by_text("1 unit altered here").wait_for()
-    notebook.page.locator("button.aw-crumb", has_text="unit 0 off").click()
+    notebook.page.locator("button.aw-chip", has_text="unit 0 off").click()
     notebook.wait_until("len(session.ablations)", 0)
     notebook.page.get_by_text("0 units altered here").wait_for()
 
@@ -143,7 +143,7 @@ def test_a_bar_chooses_the_class_and_nothing_failed(notebook):
     bars.nth(4).click()
     notebook.wait_until("session.class_index", 4)
     errors = (
-        "[each.error for each in (crumbs, matrix, gallery, maps, boxes, kernels, table, ablation)]"
+        "[each.error for each in (chips, matrix, gallery, maps, boxes, kernels, table, ablation)]"
     )
     assert set(notebook.evaluate(errors)) == {""}
     notebook.assert_no_errors()

@@ -195,17 +195,17 @@ def test_an_image_shape_that_does_not_fit_is_refused_before_labels_are_read(x, s
         Samples(x, [99, 99], n_classes=2, image_shape=shape)
 
 
-# --- disturbed ---------------------------------------------------------------------------
+# --- perturbed ---------------------------------------------------------------------------
 
 DARKER = Perturbation(brightness=-0.25)
 IMAGES = np.linspace(0, 1, 3 * 4 * 5).reshape(3, 4, 5)
 DARK = np.maximum(IMAGES - 0.25, 0)
 
 
-def test_images_with_and_without_a_channel_axis_are_disturbed():
+def test_images_with_and_without_a_channel_axis_are_perturbed():
     for x, wanted in ((IMAGES, DARK), (IMAGES[..., None], DARK[..., None])):
         samples = Samples(x, None, n_classes=2)
-        found = samples.disturbed((2, 0), DARKER)
+        found = samples.perturbed((2, 0), DARKER)
         np.testing.assert_allclose(found, wanted[[2, 0]])
         np.testing.assert_array_equal(samples.x, x)
         pixels = samples.pictures([2, 0], DARKER)[..., 0]
@@ -213,19 +213,19 @@ def test_images_with_and_without_a_channel_axis_are_disturbed():
 
 
 @pytest.mark.parametrize("as_what", [list, tuple, dict])
-def test_of_several_inputs_the_image_is_disturbed_and_no_other(as_what):
+def test_of_several_inputs_the_image_is_perturbed_and_no_other(as_what):
     words, numbers = np.array(["a", "b", "c"]), np.arange(6.0).reshape(3, 2)
     parts = {"text": words, "image": IMAGES[..., None], "more": numbers}
     x = parts if as_what is dict else as_what(parts.values())
-    found = Samples(x, None, n_classes=2).disturbed((2, 0), DARKER)
+    found = Samples(x, None, n_classes=2).perturbed((2, 0), DARKER)
     text, image, more = found.values() if as_what is dict else found
     assert text.tolist() == ["c", "a"]
     np.testing.assert_allclose(image, DARK[[2, 0]][..., None])
     np.testing.assert_array_equal(more, numbers[[2, 0]])
 
 
-def test_an_array_that_is_given_twice_is_disturbed_once():
-    found = Samples([IMAGES, IMAGES], None, n_classes=2).disturbed((1,), DARKER)
+def test_an_array_that_is_given_twice_is_perturbed_once():
+    found = Samples([IMAGES, IMAGES], None, n_classes=2).perturbed((1,), DARKER)
     np.testing.assert_allclose(found[0], DARK[[1]])
     np.testing.assert_array_equal(found[1], IMAGES[[1]])
 
@@ -236,19 +236,19 @@ def test_an_array_that_is_given_twice_is_disturbed_once():
 def test_what_is_no_image_is_left_alone(x):
     samples = Samples(x, None, n_classes=2)
     assert samples.picture_shape == ()
-    np.testing.assert_array_equal(samples.disturbed((1, 2), DARKER), x[[1, 2]])
+    np.testing.assert_array_equal(samples.perturbed((1, 2), DARKER), x[[1, 2]])
     np.testing.assert_array_equal(samples.pictures([1], DARKER), samples.pictures([1]))
 
 
 def test_the_range_of_light_is_that_of_all_samples_and_whole_numbers_stay_whole():
     x = np.array([[10, 20], [30, 110]], np.uint8).reshape(2, 1, 2, 1)
-    found = Samples(x, None, n_classes=2).disturbed((0,), Perturbation(brightness=0.5))
+    found = Samples(x, None, n_classes=2).perturbed((0,), Perturbation(brightness=0.5))
     assert found.dtype == np.uint8
     assert found.ravel().tolist() == [60, 70]
 
 
 def test_no_rows_are_no_images():
-    assert Samples(IMAGES, None, n_classes=2).disturbed((), DARKER).shape == (0, 4, 5)
+    assert Samples(IMAGES, None, n_classes=2).perturbed((), DARKER).shape == (0, 4, 5)
 
 
 def test_what_maps_predictions_and_pictures_ask_for_is_worked_out_once(monkeypatch):
@@ -258,24 +258,24 @@ def test_what_maps_predictions_and_pictures_ask_for_is_worked_out_once(monkeypat
     )
     x = IMAGES.copy()
     samples = Samples(x, None, n_classes=2)
-    first = samples.disturbed((2, 0), DARKER)
-    samples.disturbed((2, 0), DARKER)
+    first = samples.perturbed((2, 0), DARKER)
+    samples.perturbed((2, 0), DARKER)
     samples.pictures([2, 0], DARKER)
     assert len(calls) == 1
     with pytest.raises(ValueError, match="read-only"):
         first[:] = 0
-    samples.disturbed((0, 2), DARKER)
-    samples.disturbed((0, 2), Perturbation(brightness=0.25))
+    samples.perturbed((0, 2), DARKER)
+    samples.perturbed((0, 2), Perturbation(brightness=0.25))
     assert len(calls) == 3
     x[0] = 1  # somebody writes to the data
-    assert samples.disturbed((0, 2), Perturbation(brightness=0.25))[0].min() == 1
+    assert samples.perturbed((0, 2), Perturbation(brightness=0.25))[0].min() == 1
 
 
-def test_vectors_that_are_pictures_are_disturbed_as_such_and_stay_vectors():
+def test_vectors_that_are_pictures_are_perturbed_as_such_and_stay_vectors():
     images = np.linspace(0, 1, 2 * 8 * 8).reshape(2, 8, 8)
     down = Perturbation(shift_down=1)
     samples = Samples(images.reshape(2, 64), None, n_classes=2)
-    found = samples.disturbed((1, 0), down)
+    found = samples.perturbed((1, 0), down)
     assert found.shape == (2, 64)
     wanted = images[[1, 0]][:, [0, 0, 1, 2, 3, 4, 5, 6]]
     np.testing.assert_allclose(found, wanted.reshape(2, 64))

@@ -195,7 +195,7 @@ def test_each_map_lies_over_its_own_input(pair):
     assert view.error == ""
 
 
-def test_a_channels_first_image_is_drawn_and_disturbed_by_its_rows_and_columns():
+def test_a_channels_first_image_is_drawn_and_perturbed_by_its_rows_and_columns():
     class Fake:
         layers, n_classes = KerasProbe(_linear_in_time()).layers, 0
 
@@ -212,7 +212,7 @@ def test_a_channels_first_image_is_drawn_and_disturbed_by_its_rows_and_columns()
     session = aw.Session(Fake(), x, axes=("channel", "row", "column"))
     assert session.picture_shape == (5, 4)
     moved = aw.Perturbation(shift_down=1)
-    found = session._samples.disturbed([0], moved)
+    found = session._samples.perturbed([0], moved)
     wanted = x[:1][:, :, [0, 0, 1, 2, 3]]
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     last = np.moveaxis(x[:1], 1, -1)

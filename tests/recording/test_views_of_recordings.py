@@ -21,7 +21,7 @@ pytestmark = pytest.mark.keras
 N_SAMPLES, N_MAPS = 90, 8
 WITHOUT = {  # what the live model alone can tell, and the words it is told in
     aw.UnitAblation: "units cannot be altered",
-    aw.InputLab: "nor samples disturbed",
+    aw.InputLab: "nor samples perturbed",
     aw.AttributionMap: "what speaks for a class has to be asked of it",
 }
 VIEWS = [
@@ -209,7 +209,7 @@ def test_importance_is_measured_but_for_what_needs_the_model(session):
     assert any("units cannot be altered" in each for each in table.notes)
 
 
-def test_a_disturbed_sample_is_unknown(session, training):
+def test_a_perturbed_sample_is_unknown(session, training):
     with pytest.raises(NotRecordedError, match="only the samples that were recorded"):
         session._probe.predictions(training.x[:1] * 0.5)
 

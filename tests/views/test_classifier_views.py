@@ -1,4 +1,4 @@
-"""Views of predictions: confusion matrix, table, counts; and breadcrumbs over all of it."""
+"""Views of predictions: confusion matrix, table, counts; and selection_bar over all of it."""
 
 import re
 from html import unescape
@@ -102,8 +102,8 @@ def _line(view):
 
 
 def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
-    view, crumbs, gallery = ConfusionMatrix(session), SelectionBar(session), SampleGallery(session)
-    chip = crumbs.buttons["samples"]
+    view, chips, gallery = ConfusionMatrix(session), SelectionBar(session), SampleGallery(session)
+    chip = chips.buttons["samples"]
     assert _line(view) == []
     _click(view.matrix, 0, 1)
     assert session.confusion_cell == (0, 1)
@@ -121,35 +121,35 @@ def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
     session.select(samples=(4, 10))
     assert (_line(view), session.confusion_cell) == ([], None)
     assert chip.description == "2 samples of <b>shirt taken for coat  ×"
-    assert (view.error, crumbs.error, gallery.error) == ("", "", "")
+    assert (view.error, chips.error, gallery.error) == ("", "", "")
 
 
 def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
     probe = FakeProbe()
     session = Session(probe, data[0][:9], data[1][:9], class_names=NAMES)
-    view, crumbs = ConfusionMatrix(session), SelectionBar(session)
+    view, chips = ConfusionMatrix(session), SelectionBar(session)
     gallery, table = SampleGallery(session, columns=2, rows=1), PredictionTable(session)
     assert session.confusion().samples(0, 2) == (2, 8)
     assert session.confusion().samples(0, 1) == (4,)
     _click(view.matrix, 0, 1)
     assert (session.samples, session.class_index) == ((4,), 0)
-    assert crumbs.buttons["samples"].description == "true <b>shirt → predicted coat (1)  ×"
+    assert chips.buttons["samples"].description == "true <b>shirt → predicted coat (1)  ×"
     assert gallery._rows.tolist() == table._rows.tolist() == [4]
     assert "1 chosen of 9" in gallery._title.value
-    crumbs.buttons["samples"].click()
+    chips.buttons["samples"].click()
     assert (session.samples, session.confusion_cell) == ((4,), None)
-    assert crumbs.buttons["samples"].layout.display == "none"
+    assert chips.buttons["samples"].layout.display == "none"
     assert (len(gallery._rows), len(table._rows), _line(view)) == (9, 9, [])
     assert gallery.page == 2  # where it is among all
 
 
 def test_of_a_cell_whose_samples_are_predicted_otherwise_now_the_chip_says_so(session, probe):
-    view, crumbs = ConfusionMatrix(session), SelectionBar(session)
+    view, chips = ConfusionMatrix(session), SelectionBar(session)
     _click(view.matrix, 0, 1)
     before = probe.predictions
     probe.predictions = lambda x: np.roll(before(x), 1, axis=1)
     session.refresh()
-    assert crumbs.buttons["samples"].description == "5 samples of <b>shirt taken for bag  ×"
+    assert chips.buttons["samples"].description == "5 samples of <b>shirt taken for bag  ×"
     assert _line(view) == []
 
 
@@ -372,10 +372,10 @@ def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
     assert "sample 4, coat: 1" in view._readout.value
 
 
-def test_the_table_follows_a_disturbance(session):
+def test_the_table_follows_a_perturbance(session):
     session.samples = (4, 5)
     view = PredictionTable(session)
-    session.disturbance = Perturbation(brightness=-1)
+    session.perturbance = Perturbation(brightness=-1)
     assert view._scores.predicted.tolist() == [0, 0]
 
 
@@ -423,7 +423,7 @@ def test_of_a_thousand_classes_the_table_shows_those_that_hold_most(data):
     assert "12 of 1,000 classes" in view._note.value
 
 
-# --- counts, breadcrumbs, and what follows a choice --------------------------------------
+# --- counts, selection_bar, and what follows a choice --------------------------------------
 
 
 def test_each_split_has_its_bars_and_a_click_chooses_the_class(session):
@@ -467,23 +467,23 @@ def test_counts_without_labels_say_so(data):
     assert "this needs labels" in view._note.value
 
 
-def test_breadcrumbs_tell_what_is_selected_and_take_it_back(session):
+def test_selection_bar_tell_what_is_selected_and_take_it_back(session):
     view = SelectionBar(session)
     assert "conv · unit 0" in view._where.value
     assert view.clear.layout.display == "none"
-    session.select(samples=(4, 10), class_index=1, disturbance=Perturbation(noise=0.1), unit=3)
+    session.select(samples=(4, 10), class_index=1, perturbance=Perturbation(noise=0.1), unit=3)
     assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
-    assert view.buttons["disturbance"].layout.display is None
+    assert view.buttons["perturbance"].layout.display is None
     view.buttons["class_index"].click()
     assert session.class_index is None
     assert view.buttons["class_index"].layout.display == "none"
     session.sample = 10
     view.clear.click()
-    assert (session.samples, session.disturbance.noise) == ((10,), 0.0)
+    assert (session.samples, session.perturbance.noise) == ((10,), 0.0)
     assert session.unit == 3
 
 
-def test_breadcrumbs_take_back_what_the_model_cannot_do(session):
+def test_selection_bar_take_back_what_the_model_cannot_do(session):
     view = SelectionBar(session)
     session.select(samples=(4, 10), ablations=Ablation("dense", (0,)))  # which it cannot
     assert view.buttons["samples"].description == "2 samples of <b>shirt  ×"
