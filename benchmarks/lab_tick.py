@@ -49,7 +49,7 @@ def _compare(title, model, x, y, layer, n_rounds):
         return lambda k: slider.set_state({"value": step * k})
 
     def place(k):
-        session.perturbance = Perturbation(patch=(k % 20, k // 20, 8, 8))
+        session.perturbation = Perturbation(patch=(k % 20, k // 20, 8, 8))
 
     ways = {
         "bare forward pass": to_end,

@@ -28,7 +28,7 @@ def _seconds(run, *args):
 
 
 def _timed(ways, n_rounds, warm_up=2):
-    """Seconds of each way, taken in turns: the lower quartile, as perturbances only add."""
+    """Seconds of each way, taken in turns: the lower quartile, as perturbations only add."""
     taken = {name: [] for name in ways}
     for turn in range(-warm_up, n_rounds):
         for name, way in ways.items():

@@ -43,8 +43,8 @@ PUBLISHED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 }
 # Words that became others: both builds' names are read with the new ones.
 WORDS = (
-    *(("normalized", "normalized"), ("randomization", "randomization"), ("color", "color")),
-    *(("perturbance", "perturbation"), ("changes_nothing", "is_identity"), ("gray", "gray")),
+    *(("normalised", "normalized"), ("randomisation", "randomization"), ("colour", "color")),
+    *(("disturbance", "perturbation"), ("changes_nothing", "is_identity"), ("grey", "gray")),
 )
 FIELDS = {"low": "min", "high": "max", "smallest": "min", "largest": "max"}
 # What is not a number of the model: times, sizes on disk, and the state behind the numbers.
@@ -183,8 +183,8 @@ def perturb(session: Any, **options: Any) -> None:
     """Choose how the samples are perturbed."""
     import actwidgets as aw
 
-    value = named(aw, "Perturbation", "Perturbance")(**options)
-    name = "perturbation" if hasattr(session, "perturbation") else "perturbance"
+    value = named(aw, "Perturbation", "Disturbance")(**options)
+    name = "perturbation" if hasattr(session, "perturbation") else "disturbance"
     session.select(**{name: value})
 
 
@@ -276,7 +276,7 @@ def of_attributions(numbers: Numbers, model: Any, few: Any, *, head: Any, light:
             if made[method] is not None:
                 given, name = (model, few, made[method], kind), f"faithfulness {kind} {method}"
                 numbers.of(name, aw.faithfulness, *given, steps=8, head=head)
-    check = named(aw, "randomization_check", "randomization_check")
+    check = named(aw, "randomization_check", "randomisation_check")
     options: dict[str, Any] = {"method": "gradient", "n_layers": 2, "head": head}
     numbers.of("randomization_check", check, model, few, **options)
 
@@ -317,7 +317,7 @@ def of_session(
     confusion = numbers.of("session.confusion", session.confusion)
     if confusion is not None:
         for by in ("row", "column", "all"):
-            shares = named(confusion, "normalized", "normalized")
+            shares = named(confusion, "normalized", "normalised")
             numbers.of(f"confusion normalized {by}", shares, by)
         numbers.of("confusion worst_pairs", confusion.worst_pairs)
     names = [info.name for info in session.layers]
@@ -398,7 +398,7 @@ def of_session_attributions(numbers: Numbers, session: Any, *, light: bool) -> N
     if light:
         return
     numbers.of("session faithfulness", part.faithfulness, "gradient", rows=[0])
-    check = named(part, "randomization", "randomization")
+    check = named(part, "randomization", "randomisation")
     numbers.of("session randomization", check, "gradient", rows=[0])
     numbers.of("session.importance", asked(session.importance, "get"))
     numbers.of("session.class_index", session.select, class_index=1)
@@ -414,7 +414,7 @@ VIEWS = (
     *(("UnitTable", "UnitList"), ("LayerSimilarity",), ("KernelGrid",), ("ConfusionMatrix",)),
     *(("PredictionTable",), ("ClassCounts",), ("EmbeddingScatter",), ("UnitImportance",)),
     *(("UnitAblation",), ("InputLab",), ("AttributionMap",), ("WeightHistogram",)),
-    ("SelectionBar", "SelectionBar"),
+    ("SelectionBar", "Breadcrumbs"),
 )
 
 

@@ -54,7 +54,7 @@ WRONG = {
     "class_index": np.int64(77),
     "threshold": np.str_("high"),
     "ablations": (np.int64(5),),
-    "perturbance": np.float64(2),
+    "perturbation": np.float64(2),
 }
 
 

@@ -66,12 +66,12 @@ def test_curves_are_those_of_the_map(session):
     assert rising.scores[0, -1] == pytest.approx(found.scores[0, 0], abs=1e-6)
 
 
-def test_they_follow_the_perturbance(session):
+def test_they_follow_the_perturbation(session):
     session.samples = (3,)
     plain = session.attributions.get("gradient_x_input", target=0)
-    session.perturbance = Perturbation(brightness=0.25)
+    session.perturbation = Perturbation(brightness=0.25)
     lit = session.attributions.get("gradient_x_input", target=0)
-    wanted = session._samples.perturbed((3,), session.perturbance) * WEIGHTS
+    wanted = session._samples.perturbed((3,), session.perturbation) * WEIGHTS
     np.testing.assert_allclose(lit.values, wanted, rtol=1e-5)
     assert not np.array_equal(plain.values, lit.values)
 
@@ -157,7 +157,7 @@ def test_scores_of_the_other_kind_are_another_map(session):
 
 def test_the_predicted_class_is_that_of_the_sample_as_it_is_shown(session):
     session.samples = (3, 4)
-    session.perturbance = Perturbation(brightness=0.05)
+    session.perturbation = Perturbation(brightness=0.05)
     wanted = session.outputs((3, 4), as_shown=True).argmax(axis=1)
     assert not np.array_equal(wanted, session.outputs((3, 4)).argmax(axis=1))
     np.testing.assert_array_equal(session.attributions.get("gradient").target, wanted)

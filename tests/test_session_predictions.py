@@ -150,16 +150,16 @@ def test_the_mean_of_a_unit_leaves_nan_out(data, layer):
         session.predictions()
 
 
-def test_a_perturbance_is_of_the_samples_on_show(session):
+def test_a_perturbation_is_of_the_samples_on_show(session):
     session.samples = (6,)
     plain, picture = session.maps().copy(), session.pictures().copy()
-    session.perturbance = Perturbation(brightness=-1.0)
+    session.perturbation = Perturbation(brightness=-1.0)
     assert session.maps().max() == 0
     assert not session.pictures().any()
     assert session.predictions_on_show().argmax() == 0
     np.testing.assert_array_equal(session.maps([6]), plain)
     np.testing.assert_array_equal(session.pictures([6]), picture)
-    session.perturbance = None
+    session.perturbation = None
     np.testing.assert_array_equal(session.maps(), plain)
 
 
@@ -216,7 +216,7 @@ def test_means_are_looked_for_once_for_all_that_is_done_to_a_layer(session, monk
 
 
 def test_predictions_of_perturbed_samples_follow_the_ablations(session):
-    session.select(samples=(4,), perturbance=Perturbation(brightness=0.001))
+    session.select(samples=(4,), perturbation=Perturbation(brightness=0.001))
     assert session.predictions_on_show().argmax() == 1
     session.ablations = Ablation("dense", (0,))
     assert session.predictions_on_show().argmax() == 0
@@ -237,8 +237,8 @@ def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
     ]:
         with pytest.raises(SelectionError, match=message):
             session.ablations = wrong
-    with pytest.raises(SelectionError, match="must be a Perturbance"):
-        session.perturbance = 0.5
+    with pytest.raises(SelectionError, match="must be a Perturbation"):
+        session.perturbation = 0.5
     assert session.ablations == (Ablation("dense", (1,)),)
     session.ablations = (Ablation("dense", ()),)
     assert session.ablations == ()
@@ -264,9 +264,9 @@ def test_fields_that_are_held_are_all_refused_where_one_does_not_exist(session):
 def test_fields_of_two_sessions_may_be_linked(session, data):
     other = Session(_Editable(), *data, class_names=("shirt", "coat", "bag"))
     links = [traitlets.link((session, name), (other, name)) for name in ("ablations", "samples")]
-    links.append(traitlets.link((session, "perturbance"), (other, "perturbance")))
+    links.append(traitlets.link((session, "perturbation"), (other, "perturbation")))
     session.ablations = [Ablation("dense", (1,))]
-    other.select(perturbance=Perturbation(noise=0.5), samples=[4, 5])
+    other.select(perturbation=Perturbation(noise=0.5), samples=[4, 5])
     assert other.ablations == (Ablation("dense", (1,)),)
     assert session.selection == other.selection
     for each in links:

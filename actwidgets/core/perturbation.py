@@ -111,15 +111,15 @@ _NUMBERS = (
 )
 
 
-def perturb(images: ArrayLike, perturbance: Perturbation, low: float, high: float) -> Array:
-    """Images as they are under a perturbance.
+def perturb(images: ArrayLike, perturbation: Perturbation, low: float, high: float) -> Array:
+    """Images as they are under a perturbation.
 
     Turned and shifted first, then blurred, then contrast, brightness and noise, and the patch
     last, so that it hides what it covers whatever else is done.
 
     Args:
         images: `(sample, row, column, channel)`, any real dtype. Not modified.
-        perturbance: What is done.
+        perturbation: What is done.
         low: The smallest value that images have: black.
         high: The largest: white.
 
@@ -135,22 +135,22 @@ def perturb(images: ArrayLike, perturbance: Perturbation, low: float, high: floa
     Cost: about 0.3 ms for a 32 x 32 image with everything on, 20 ms for 224 x 224 in color.
     """
     images = require_axes(images, ("sample", "row", "column", "channel"), name="images")
-    if perturbance.is_identity:
+    if perturbation.is_identity:
         return images
     span = float(high) - float(low)
-    shift = perturbance.shift_down, perturbance.shift_right
-    values = moved(images.astype(np.float64), perturbance.rotation, shift)
-    if perturbance.blur:
+    shift = perturbation.shift_down, perturbation.shift_right
+    values = moved(images.astype(np.float64), perturbation.rotation, shift)
+    if perturbation.blur:
         from scipy import ndimage  # takes a while to load, and most sessions perturb nothing
 
-        sigma = (0, perturbance.blur, perturbance.blur, 0)
+        sigma = (0, perturbation.blur, perturbation.blur, 0)
         values = ndimage.gaussian_filter(values, sigma, mode="nearest")
-    values = _lit(values, perturbance, float(low), float(high))
-    if perturbance.patch is not None:
-        top, left, height, width = perturbance.patch
+    values = _lit(values, perturbation, float(low), float(high))
+    if perturbation.patch is not None:
+        top, left, height, width = perturbation.patch
         rows = slice(max(top, 0), max(top + height, 0))
         columns = slice(max(left, 0), max(left + width, 0))
-        values[:, rows, columns] = low + perturbance.patch_value * span
+        values[:, rows, columns] = low + perturbation.patch_value * span
     return (values.round() if images.dtype.kind in "biu" else values).astype(images.dtype)
 
 
@@ -179,16 +179,16 @@ def _whole(edges: Sequence[float], length: int) -> tuple[int, int]:
     return min(max(math.floor(first + 0.5), 0), length - size), size
 
 
-def _lit(values: Doubles, perturbance: Perturbation, low: float, high: float) -> Doubles:
+def _lit(values: Doubles, perturbation: Perturbation, low: float, high: float) -> Doubles:
     """Contrast, brightness and noise, within the range."""
-    if not (perturbance.brightness or perturbance.noise or perturbance.contrast != 1):
+    if not (perturbation.brightness or perturbation.noise or perturbation.contrast != 1):
         return values
     span, middle = high - low, low + (high - low) / 2
-    values = middle + (values - middle) * perturbance.contrast + perturbance.brightness * span
-    if perturbance.noise:
+    values = middle + (values - middle) * perturbation.contrast + perturbation.brightness * span
+    if perturbation.noise:
         # One draw for all samples: whichever are looked at together, each has the same noise.
-        draw = np.random.default_rng(perturbance.seed).standard_normal(values.shape[1:])
-        values = values + draw * perturbance.noise * span
+        draw = np.random.default_rng(perturbation.seed).standard_normal(values.shape[1:])
+        values = values + draw * perturbation.noise * span
     return np.clip(values, low, high)
 
 

@@ -372,29 +372,29 @@ class Samples:
         """The inputs of some samples, in the structure of `x`."""
         return batches.take(self.x, np.asarray(rows, dtype=np.intp))
 
-    def perturbed(self, rows: ArrayLike, perturbance: Perturbation) -> Any:
+    def perturbed(self, rows: ArrayLike, perturbation: Perturbation) -> Any:
         """The same with the first image input perturbed; without one, as they are."""
         inputs = self.rows(rows)
-        if perturbance.is_identity or not self.picture_shape:
+        if perturbation.is_identity or not self.picture_shape:
             return inputs
         first = self._pictures[0]
         given = batches.parts(inputs)[first.place]  # which may be vectors that are pictures
-        images = self._perturb(self.images(rows), perturbance)
+        images = self._perturb(self.images(rows), perturbation)
         return batches.with_part(inputs, first.place, first.values(images, given))
 
-    def _perturb(self, images: Array, perturbance: Perturbation) -> Array:
+    def _perturb(self, images: Array, perturbation: Perturbation) -> Array:
         """Images of the same shape, which may have no channel axis; read-only.
 
         The last ones are kept: maps, predictions and pictures all ask for the same.
         """
         kept = self._kept
-        if kept and kept[0] == perturbance and np.array_equal(kept[1], images):
+        if kept and kept[0] == perturbation and np.array_equal(kept[1], images):
             return kept[2]
         whole = images if images.ndim == 4 else images[..., None]
         low, high = self._range(self._pictures[0])
-        found = perturb(whole, perturbance, low, high).reshape(images.shape)
+        found = perturb(whole, perturbation, low, high).reshape(images.shape)
         found.flags.writeable = False
-        self._kept = perturbance, images, found
+        self._kept = perturbation, images, found
         return found
 
     @property
@@ -453,7 +453,7 @@ class Samples:
     def pictures(
         self,
         rows: Sequence[int],
-        perturbance: Perturbation | None = None,
+        perturbation: Perturbation | None = None,
         name: str | Sequence[str] | None = None,
     ) -> Pixels:
         """The same as colors: `(sample, row, column, 3)` uint8, one scale for all samples.
@@ -463,18 +463,18 @@ class Samples:
         """
         names = [name] if isinstance(name, str) else name
         chosen = self._pictures if names is None else [*map(self._named, names)]
-        return side_by_side([self._drawn(each, rows, perturbance) for each in chosen])
+        return side_by_side([self._drawn(each, rows, perturbation) for each in chosen])
 
     def _drawn(
-        self, picture: PictureInput, rows: Sequence[int], perturbance: Perturbation | None
+        self, picture: PictureInput, rows: Sequence[int], perturbation: Perturbation | None
     ) -> Pixels:
         images = self.images(rows, picture.name)
         if holds_text(self._part(picture)):
             return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
-        if perturbance is not None and perturbance.is_identity:
-            perturbance = None
-        if perturbance is not None and picture is self._pictures[0] and self.picture_shape:
-            images = self._perturb(images, perturbance)
+        if perturbation is not None and perturbation.is_identity:
+            perturbation = None
+        if perturbation is not None and picture is self._pictures[0] and self.picture_shape:
+            images = self._perturb(images, perturbation)
         return to_rgb(images, *self._range(picture))
 
     def of_class(self, class_index: int, limit: int) -> tuple[int, ...]:

@@ -26,7 +26,7 @@ class Selection:
         unit: Channel of the layer in focus.
         class_index: Class in focus, or None.
         threshold: A unit fires when its value is above it.
-        perturbance: What is done to the pictures of the samples on show.
+        perturbation: What is done to the pictures of the samples on show.
         ablations: What is done to units of the model before it predicts.
         confusion_cell: True and predicted class of the cell of the confusion matrix whose
             samples `samples` are, None for any; or None where they are of no cell.
@@ -38,7 +38,7 @@ class Selection:
     unit: int = 0
     class_index: int | None = None
     threshold: float = 0.0
-    perturbance: Perturbation = UNDISTURBED
+    perturbation: Perturbation = UNDISTURBED
     ablations: tuple[Ablation, ...] = ()
     confusion_cell: Cell | None = None
 
@@ -101,7 +101,7 @@ def resolve(
         unit=_unit(choice, wanted, n_units[layer]),
         class_index=_class_index(wanted["class_index"], n_classes),
         threshold=_number(wanted["threshold"]),
-        perturbance=_perturbance(wanted["perturbance"]),
+        perturbation=_perturbation(wanted["perturbation"]),
         ablations=ablations,
         confusion_cell=_cell(cell, n_classes),
     )
@@ -164,11 +164,11 @@ def _cell(value: Any, n_classes: int) -> Cell | None:
     return None if true is None and predicted is None else (true, predicted)
 
 
-def _perturbance(value: Any) -> Perturbation:
+def _perturbation(value: Any) -> Perturbation:
     if value is None:
         return UNDISTURBED
     if not isinstance(value, Perturbation):
-        raise SelectionError(f"perturbance must be a Perturbance, or None; got {value!r}")
+        raise SelectionError(f"perturbation must be a Perturbation, or None; got {value!r}")
     return value
 
 
@@ -267,9 +267,9 @@ def chips(
     if selection.threshold:
         text = f"threshold {selection.threshold:.3g}"
         found.append(Chip("threshold", text, (("threshold", 0.0),)))
-    if not selection.perturbance.is_identity:
-        text = perturbation_text(selection.perturbance)
-        found.append(Chip("perturbance", text, (("perturbance", None),)))
+    if not selection.perturbation.is_identity:
+        text = perturbation_text(selection.perturbation)
+        found.append(Chip("perturbation", text, (("perturbation", None),)))
     if selection.ablations:
         text = "; ".join(map(ablation_text, selection.ablations))
         found.append(Chip("ablations", text, (("ablations", ()),)))
@@ -287,11 +287,11 @@ def ablation_text(ablation: Ablation) -> str:
     return f"{ablation.layer}: unit{'s' if len(units) > 1 else ''} {named}{more} {what}"
 
 
-def perturbation_text(perturbance: Perturbation) -> str:
-    """A perturbance in words: `noise 0.2, rotation 15°`."""
+def perturbation_text(perturbation: Perturbation) -> str:
+    """A perturbation in words: `noise 0.2, rotation 15°`."""
     told = []
-    for field in fields(perturbance):
-        value = getattr(perturbance, field.name)
+    for field in fields(perturbation):
+        value = getattr(perturbation, field.name)
         if field.name in ("seed", "patch_value") or value == getattr(UNDISTURBED, field.name):
             continue
         name = field.name.replace("_", " ")

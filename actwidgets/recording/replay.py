@@ -707,6 +707,6 @@ class RecordedSession(Session):
 
     def _resolved(self, choice: Any) -> Selection:
         resolved = super()._resolved(choice)
-        if resolved.ablations or not resolved.perturbance.is_identity:
+        if resolved.ablations or not resolved.perturbation.is_identity:
             raise SelectionError(RecordedProbe.missing_for_changes)
         return resolved

@@ -269,7 +269,7 @@ class Attributions(JobsMixin):
             layer if chosen.needs_layer else None,
             output,
             shown,
-            session.perturbance,
+            session.perturbation,
             session.ablations,
             session._numbers.probe(session.ablations),
             session._samples,
@@ -299,7 +299,7 @@ class _Asked:
     layer: str | None
     output: str
     rows: tuple[int, ...]
-    perturbance: Perturbation
+    perturbation: Perturbation
     ablations: tuple[Ablation, ...]
     probe: Any
     samples: Samples
@@ -311,7 +311,7 @@ class _Asked:
         target = None if self.target is None else _as_tuple(self.target)
         settings = _comparable(self.settings)
         of = self.method.name, settings, target, self.layer, self.output
-        return (*of, self.rows, self.perturbance, self.ablations)
+        return (*of, self.rows, self.perturbation, self.ablations)
 
     def slice(self) -> DifferentiableScoreFunction:
         """The model."""
@@ -319,7 +319,7 @@ class _Asked:
 
     def points(self) -> Inputs:
         """The samples."""
-        points = self.slice().points(self.samples.perturbed(self.rows, self.perturbance))
+        points = self.slice().points(self.samples.perturbed(self.rows, self.perturbation))
         return points.with_axes(self.samples.given_axes)
 
     def begin(self) -> Generator[Progress, None, Attribution]:

@@ -31,7 +31,7 @@ MOMENTS = 100  # that are kept
 class Histograms(t.HasTraits):
     """Histograms of weights and activations, now and at moments that were kept.
 
-    Of the model as it is: ablations and perturbances of the session are not in force. A
+    Of the model as it is: ablations and perturbations of the session are not in force. A
     recorded session has the moments that were recorded.
 
     Activations are counted at all positions, over the same samples at all times: drawn once

@@ -156,7 +156,7 @@ class SessionPredictions(SessionPasses):
 
         Args:
             rows: Rows of the data, as they were given. `samples` by default, which are on
-                show: with the perturbance of the selection.
+                show: with the perturbation of the selection.
             limit: How many samples at most.
             ablated: Of `rows`: whether the ablations of the selection are in force.
 

@@ -112,33 +112,33 @@ class ModelNumbers:
         self,
         layer: str,
         rows: tuple[int, ...],
-        perturbance: Perturbation = UNDISTURBED,
+        perturbation: Perturbation = UNDISTURBED,
         ablations: Ablations = (),
     ) -> Array:
         """Activations of a layer on some samples, `(sample, …, unit)`, read-only."""
-        key = layer, rows, perturbance, ablations
+        key = layer, rows, perturbation, ablations
         if key in self._outputs:
             self._forget_outputs_of_other_weights()
         return self._outputs.get(
             key,
             lambda: self._model(ablations).probe.activations(
-                (layer,), self._samples.perturbed(rows, perturbance)
+                (layer,), self._samples.perturbed(rows, perturbation)
             )[layer],
         )
 
     def predictions_on_show(
-        self, rows: tuple[int, ...], perturbance: Perturbation, ablations: Ablations
+        self, rows: tuple[int, ...], perturbation: Perturbation, ablations: Ablations
     ) -> Array:
         """The model's output on some samples as they are shown, `(sample, class)`, read-only."""
-        if perturbance.is_identity:
+        if perturbation.is_identity:
             return self.predictions(rows, ablations)
-        key = "", rows, perturbance, ablations
+        key = "", rows, perturbation, ablations
         if key in self._outputs:
             self._forget_outputs_of_other_weights()
         return self._outputs.get(
             key,
             lambda: self._model(ablations).probe.predictions(
-                self._samples.perturbed(rows, perturbance)
+                self._samples.perturbed(rows, perturbation)
             ),
         )
 
@@ -252,7 +252,7 @@ class SessionNumbers(t.HasTraits):
     samples: Any
     unit: Any
     threshold: Any
-    perturbance: Any
+    perturbation: Any
     ablations: Any
     _probe: Probe
     _output: OutputKind | None = None
@@ -346,9 +346,9 @@ class SessionNumbers(t.HasTraits):
                 `samples`, which are on show.
             name: One of `picture_inputs`, or some; all of them by default.
         """
-        perturbance = self.perturbance if self._as_shown(rows, as_shown) else None
+        perturbation = self.perturbation if self._as_shown(rows, as_shown) else None
         shown = self.samples if rows is None else known_rows(rows, self.n_samples)
-        return self._samples.pictures(shown, perturbance, name)
+        return self._samples.pictures(shown, perturbation, name)
 
     @property
     def picture_inputs(self) -> tuple[str, ...]:
@@ -391,7 +391,7 @@ class SessionNumbers(t.HasTraits):
 
         Args:
             rows: Rows of the data, as they were given. `samples` by default, which are on
-                show: with the perturbance and the ablations of the selection.
+                show: with the perturbation and the ablations of the selection.
             limit: How many samples at most.
 
         Returns:
@@ -403,7 +403,7 @@ class SessionNumbers(t.HasTraits):
             self._give_way()
             if rows is None:
                 shown = self.samples[:limit]
-                return self._numbers.maps(self.layer, shown, self.perturbance, self.ablations)
+                return self._numbers.maps(self.layer, shown, self.perturbation, self.ablations)
             return self._numbers.maps(self.layer, known_rows(rows, self.n_samples)[:limit])
 
     def kernels(self) -> Array:
@@ -465,7 +465,7 @@ class SessionNumbers(t.HasTraits):
             return self._numbers.predictions(rows, self.ablations if ablated else ())
 
     def predictions_on_show(self, *, limit: int | None = None) -> Array:
-        """The same of `samples`, with the perturbance and the ablations of the selection.
+        """The same of `samples`, with the perturbation and the ablations of the selection.
 
         Args:
             limit: How many samples at most.
@@ -486,7 +486,7 @@ class SessionNumbers(t.HasTraits):
 
         Args:
             rows: Rows of the data.
-            as_shown: Whether with the perturbance of the selection.
+            as_shown: Whether with the perturbation of the selection.
             ablated: Whether with its ablations.
 
         Returns:
@@ -503,7 +503,7 @@ class SessionNumbers(t.HasTraits):
             ablations = self.ablations if ablated else ()
             if not as_shown:
                 return self._numbers.predictions(known, ablations)
-            return self._numbers.predictions_on_show(known, self.perturbance, ablations)
+            return self._numbers.predictions_on_show(known, self.perturbation, ablations)
 
     def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""

@@ -133,7 +133,7 @@ class Session(SessionPredictions):
     unit = Index(0, help="channel of the layer in focus")
     class_index = Index(None, allow_none=True, help="class in focus, or None")
     threshold = t.Float(0.0, help="a unit fires when its value is above it")
-    perturbance = t.Any(UNDISTURBED, help="what is done to the pictures of `samples`")
+    perturbation = t.Any(UNDISTURBED, help="what is done to the pictures of `samples`")
     ablations = t.Any((), help="what is done to units of the model before it predicts")
     confusion_cell = t.Any(None, help="cell (true, predicted) that `samples` are of, or None")
     selection = t.Instance(Selection, read_only=True, help="all fields as one value")

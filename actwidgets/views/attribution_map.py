@@ -210,11 +210,11 @@ class AttributionMap(View):
     """What of the samples on show speaks for a class, by one method, or one sample by several.
 
     Red speaks for the class, blue against it. The model as it is now is asked, with the
-    perturbance and the ablations of the selection. A click on a tile chooses the sample, or
+    perturbation and the ablations of the selection. A click on a tile chooses the sample, or
     the method.
     """
 
-    watched = ("sample", "samples", "layer", "class_index", "perturbance", "ablations")
+    watched = ("sample", "samples", "layer", "class_index", "perturbation", "ablations")
     method = t.Enum(tuple(METHODS), help="how").tag(option=True)
     methods = t.Tuple(help="those side by side").tag(option=True)
     compare = t.Enum(("samples", "methods"), "samples", help="what tiles differ in").tag(

@@ -44,7 +44,7 @@ class FeatureMapGrid(View):
     first are drawn, as they are perturbed.
     """
 
-    watched = ("layer", "samples", "unit", "perturbance", "ablations")
+    watched = ("layer", "samples", "unit", "perturbation", "ablations")
     normalize = t.Enum(NORMALIZATIONS, "per layer", help="what one color scale covers").tag(
         option=True
     )
@@ -147,7 +147,7 @@ class FeatureMapGrid(View):
         """The inputs of each sample that the layer sees, beside the first row of its maps."""
         samples = selection.samples[: self.max_samples]
         seen = self._session.picture_inputs_of()
-        wanted = samples, selection.perturbance, plan, self._session.revision, seen
+        wanted = samples, selection.perturbation, plan, self._session.revision, seen
         if wanted == self._inputs_shown:
             return
         count = plan.mosaic.n_samples

@@ -224,7 +224,7 @@ class InputLab(View):
     sample as it was given. The true class is bold.
     """
 
-    watched = ("sample", "samples", "perturbance", "ablations")
+    watched = ("sample", "samples", "perturbation", "ablations")
     max_classes = t.Int(10, min=1, help="classes on show at most").tag(option=True)
     picture_px = t.Int(240, min=40, help="longer side of the picture").tag(option=True)
 
@@ -291,23 +291,23 @@ class InputLab(View):
         show(self._frame, bool(shape))
         if not shape:
             return
-        perturbance = selection.perturbance
+        perturbation = selection.perturbation
         for field, slider in self._sliders.items():
-            set_slider(slider, slider.min, slider.max, getattr(perturbance, field))
+            set_slider(slider, slider.min, slider.max, getattr(perturbation, field))
         first = self._session.picture_inputs[0]
         picture = self._session.pictures([selection.sample], as_shown=True, name=first)[0]
-        self._picture.show(picture, perturbance.patch)
+        self._picture.show(picture, perturbation.patch)
         self._where.value = (
-            hint(HINT) if perturbance.patch is None else note(_place(perturbance.patch))
+            hint(HINT) if perturbation.patch is None else note(_place(perturbation.patch))
         )
-        self._reset.disabled = perturbance == UNDISTURBED
-        self._unhide.disabled = perturbance.patch is None
+        self._reset.disabled = perturbation == UNDISTURBED
+        self._unhide.disabled = perturbation.patch is None
         self._says.value = self._what_is_said(selection)
 
     def _what_is_said(self, selection: Selection) -> str:
         """The prediction before and now, as HTML; why there is none, where there is none."""
         session = self._session
-        changed = not selection.perturbance.is_identity
+        changed = not selection.perturbation.is_identity
         if missing := session.missing_for_predictions():
             if session.n_outputs != 1:
                 return note(f"no predictions: {missing}")
@@ -331,11 +331,11 @@ class InputLab(View):
         return self._session.outputs(focus)[0], self._session.outputs(focus, as_shown=True)[0]
 
     def _on_user_slider(self, field: str, value: float) -> None:
-        if value != getattr(self._session.perturbance, field):
+        if value != getattr(self._session.perturbation, field):
             self._perturb(**{field: value})
 
     def _on_user_patch(self, patch: Patch | None) -> None:
-        if patch != self._session.perturbance.patch:
+        if patch != self._session.perturbation.patch:
             self._perturb(patch=patch)
 
     def _on_user_reset(self, _button: Any) -> None:
@@ -343,7 +343,7 @@ class InputLab(View):
 
     def _perturb(self, **fields: Any) -> None:
         with self._guard("could not perturb the samples"):
-            self._session.select(perturbance=replace(self._session.perturbance, **fields))
+            self._session.select(perturbation=replace(self._session.perturbation, **fields))
 
 
 def _button(words: str, tooltip: str, act: Any) -> w.Button:

@@ -53,11 +53,11 @@ class PredictionTable(PassView):
     A line per sample: what it is, what it is taken for, each class's probability, the
     confidence, the margin to the next class and the loss. Sorted by one of these the doubtful
     or the worst come first. Shown are the chosen samples where there are any, with the
-    perturbance and the ablations in force, and else all of them.
+    perturbation and the ablations in force, and else all of them.
     """
 
     every_layer = True
-    watched = ("sample", "samples", "confusion_cell", "perturbance", "ablations")
+    watched = ("sample", "samples", "confusion_cell", "perturbation", "ablations")
     scope = t.Enum(SCOPES, "auto", help="which samples have a line").tag(option=True)
     sort = t.Enum(
         tuple(dict.fromkeys((*SORTED_BY, *VALUES_SORTED_BY))),

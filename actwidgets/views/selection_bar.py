@@ -10,7 +10,7 @@ from actwidgets.errors import ActwidgetsError
 from actwidgets.views.base import View
 from actwidgets.views.controls import shorten
 
-KINDS = ("samples", "class_index", "threshold", "perturbance", "ablations")
+KINDS = ("samples", "class_index", "threshold", "perturbation", "ablations")
 LETTERS = 44
 TOLD_UP_TO = 256  # samples whose classes are looked at
 
@@ -20,7 +20,7 @@ class SelectionBar(View):
 
     watched = (
         *("layer", "chosen", "unit", "class_index", "confusion_cell"),
-        *("threshold", "perturbance", "ablations"),
+        *("threshold", "perturbation", "ablations"),
     )
 
     def _build(self) -> tuple[w.Widget, ...]:

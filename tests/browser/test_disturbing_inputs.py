@@ -5,7 +5,7 @@ import pytest
 
 SETUP = """
 import ipywidgets, actwidgets as aw
-from actwidgets.core.perturbation import Perturbance
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.views.input_lab import InputLab
 
 data = aw.load_dataset("digits")
@@ -30,7 +30,7 @@ def page(lab):
 
 @pytest.fixture
 def notebook(page):
-    page.execute("session.perturbance = None")
+    page.execute("session.perturbation = None")
     page.settle()
     return page
 
@@ -39,7 +39,7 @@ def _told(notebook):
     return notebook.page.locator(".aw-says").text_content()
 
 
-PATCH = "session.perturbance.patch"
+PATCH = "session.perturbation.patch"
 
 
 def _drag(notebook, start, end, *, release=True):
@@ -85,10 +85,10 @@ def test_the_brightness_slider_changes_picture_maps_and_input(notebook):
     notebook.drag("brightness", to=0.8)
     for place, pixels in zip((PICTURE, INPUT, MAPS), before, strict=True):
         notebook.wait_for_other_pixels(pixels, notebook.images().nth(place))
-    notebook.wait_until("0.4 < session.perturbance.brightness < 0.8")
+    notebook.wait_until("0.4 < session.perturbation.brightness < 0.8")
 
     def is_as_light():
-        brightness = notebook.evaluate("session.perturbance.brightness")
+        brightness = notebook.evaluate("session.perturbation.brightness")
         lightest = notebook.pixels(notebook.images().nth(PICTURE))[..., :3].min()
         return abs(int(lightest) - brightness * 255) <= 1
 
@@ -133,7 +133,7 @@ def test_dragging_beside_it_draws_another_and_a_click_takes_it_away(notebook):
 
 
 def test_the_prediction_can_be_pushed_over(notebook):
-    notebook.execute("session.perturbance = Perturbance(rotation=180, brightness=0.4)")
+    notebook.execute("session.perturbation = Perturbation(rotation=180, brightness=0.4)")
     scores = notebook.evaluate(
         "[float(session.predictions([session.sample]).max()), "
         "int(session.predicted_classes([session.sample])[0]), "
@@ -149,12 +149,12 @@ def test_the_prediction_can_be_pushed_over(notebook):
 
 
 def test_what_python_sets_moves_sliders_and_rectangle_and_reset_takes_all_back(notebook):
-    notebook.execute("session.perturbance = Perturbance(noise=0.25, patch=(2, 3, 4, 5))")
+    notebook.execute("session.perturbation = Perturbation(noise=0.25, patch=(2, 3, 4, 5))")
     notebook.wait_until(lambda: _lies_at(notebook, [2, 3, 4, 5]))
     noise = notebook.slider("noise").locator(".widget-readout")
     notebook.wait_until(noise.text_content, "25.0%")
     notebook.page.get_by_role("button", name="Reset").click()
-    notebook.wait_until("session.perturbance == Perturbance()")
+    notebook.wait_until("session.perturbation == Perturbation()")
     notebook.page.locator(".bqplot .brushintsel .selection").wait_for(state="hidden")
     notebook.wait_until(noise.text_content, "0.0%")
     notebook.assert_no_errors()

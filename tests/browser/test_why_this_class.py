@@ -5,7 +5,7 @@ import pytest
 
 SETUP = """
 import ipywidgets, actwidgets as aw
-from actwidgets.core.perturbation import Perturbance
+from actwidgets.core.perturbation import Perturbation
 
 data = aw.load_dataset("digits")
 model = aw.demo_model()
@@ -31,7 +31,7 @@ def page(lab):
 @pytest.fixture
 def notebook(page):
     page.execute(
-        "session.select(samples=(0, 1, 2), sample=0, perturbance=None, class_index=None)\n"
+        "session.select(samples=(0, 1, 2), sample=0, perturbation=None, class_index=None)\n"
         "view.method, view.compare, view.panel = 'gradient', 'samples', ''\n"
         "view.target = 'predicted'\n"
         "view.opacity, view.settings = 0.6, {}"
@@ -112,7 +112,7 @@ def test_the_input_lab_moves_the_maps(notebook):
     def are_of_the_picture_on_show():
         shown, wanted = notebook.evaluate(
             "[float(view._tiles.tiles[0].attribution.scores[0]), float(aw.attribute(model, "
-            "session._samples.perturbed((0,), session.perturbance), method='gradient').scores[0])]"
+            "session._samples.perturbed((0,), session.perturbation), method='gradient').scores[0])]"
         )
         return shown == pytest.approx(wanted, rel=1e-5)
 

@@ -22,7 +22,7 @@ def test_every_choice_has_its_words_and_what_takes_it_back():
         samples=(5, 7),
         class_index=1,
         threshold=0.25,
-        perturbance=Perturbation(noise=0.2, rotation=-15, patch=(0, 0, 3, 4)),
+        perturbation=Perturbation(noise=0.2, rotation=-15, patch=(0, 0, 3, 4)),
         ablations=(Ablation("dense", (1,)),),
     )
     found = chips(selection, NAMES)
@@ -37,7 +37,7 @@ def test_every_choice_has_its_words_and_what_takes_it_back():
         {"samples": (5,)},
         {"class_index": None},
         {"threshold": 0.0},
-        {"perturbance": None},
+        {"perturbation": None},
         {"ablations": ()},
     ]
 
@@ -53,7 +53,7 @@ def test_samples_of_one_cell_of_the_confusion_matrix_are_told_as_such():
     ]
 
 
-def test_ablations_and_perturbances_in_words():
+def test_ablations_and_perturbations_in_words():
     many = Ablation("a", tuple(range(9)), scale=0.5)
     assert ablation_text(many) == "a: units 0, 1, 2, 3, 4, 5 and 3 more × 0.5"
     assert ablation_text(Ablation("a", (2,), fill="mean")) == "a: unit 2 at their mean"

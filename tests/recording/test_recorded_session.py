@@ -139,7 +139,7 @@ def test_maps_that_were_not_kept_are_refused_by_name(session):
 
 @pytest.mark.parametrize(
     "choice",
-    [{"ablations": Ablation("conv", (1,))}, {"perturbance": Perturbation(brightness=0.5)}],
+    [{"ablations": Ablation("conv", (1,))}, {"perturbation": Perturbation(brightness=0.5)}],
 )
 def test_what_only_the_model_could_tell_cannot_be_chosen(session, choice):
     before = session.selection

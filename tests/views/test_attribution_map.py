@@ -91,10 +91,10 @@ def test_of_many_samples_the_first_are_drawn_and_it_says_so(view):
 # --- what it follows --------------------------------------------------------------------
 
 
-def test_it_follows_the_perturbance_the_samples_and_other_weights(view):
+def test_it_follows_the_perturbation_the_samples_and_other_weights(view):
     session = view.session
     for change in (
-        lambda: setattr(session, "perturbance", Perturbation(brightness=0.2)),
+        lambda: setattr(session, "perturbation", Perturbation(brightness=0.2)),
         lambda: session.select(samples=(3, 4), sample=3),
         session.refresh,
     ):
@@ -107,7 +107,7 @@ def test_a_tick_is_one_pass_and_one_message_per_mark(view):
     session = view.session
     wires = wiretap()
     before = passes(session)
-    session.perturbance = Perturbation(brightness=0.1)
+    session.perturbation = Perturbation(brightness=0.1)
     assert passes(session) == before + 1
     kinds = [kind for kind, _ in messages(wires)]
     assert kinds == ["Image", "Image", "Label"]  # the picture, its mark, the words
@@ -258,7 +258,7 @@ def test_methods_have_each_a_scale_of_their_own(view):
 def test_pictures_are_as_the_samples_are_shown(view, session):
     view.opacity = 0.0
     before = painted(view)
-    session.perturbance = Perturbation(brightness=0.4)
+    session.perturbation = Perturbation(brightness=0.4)
     assert painted(view)[3:50, 3:50, :3].mean() > before[3:50, 3:50, :3].mean()
 
 

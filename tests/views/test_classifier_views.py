@@ -372,10 +372,10 @@ def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
     assert "sample 4, coat: 1" in view._readout.value
 
 
-def test_the_table_follows_a_perturbance(session):
+def test_the_table_follows_a_perturbation(session):
     session.samples = (4, 5)
     view = PredictionTable(session)
-    session.perturbance = Perturbation(brightness=-1)
+    session.perturbation = Perturbation(brightness=-1)
     assert view._scores.predicted.tolist() == [0, 0]
 
 
@@ -471,15 +471,15 @@ def test_selection_bar_tell_what_is_selected_and_take_it_back(session):
     view = SelectionBar(session)
     assert "conv · unit 0" in view._where.value
     assert view.clear.layout.display == "none"
-    session.select(samples=(4, 10), class_index=1, perturbance=Perturbation(noise=0.1), unit=3)
+    session.select(samples=(4, 10), class_index=1, perturbation=Perturbation(noise=0.1), unit=3)
     assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
-    assert view.buttons["perturbance"].layout.display is None
+    assert view.buttons["perturbation"].layout.display is None
     view.buttons["class_index"].click()
     assert session.class_index is None
     assert view.buttons["class_index"].layout.display == "none"
     session.sample = 10
     view.clear.click()
-    assert (session.samples, session.perturbance.noise) == ((10,), 0.0)
+    assert (session.samples, session.perturbation.noise) == ((10,), 0.0)
     assert session.unit == 3
 
 

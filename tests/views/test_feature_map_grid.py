@@ -179,11 +179,11 @@ def test_new_weights_are_seen_after_refresh(session, probe):
 # --- perturbed and many samples ----------------------------------------------------------
 
 
-def test_a_perturbance_changes_maps_and_inputs_in_one_tick(session, probe):
+def test_a_perturbation_changes_maps_and_inputs_in_one_tick(session, probe):
     session.samples = (3, 6)
     grid = FeatureMapGrid(session)
     wires, probe.calls[:] = wiretap(), []
-    session.perturbance = Perturbation(brightness=0.5)  # by 14.5 of 0..29
+    session.perturbation = Perturbation(brightness=0.5)  # by 14.5 of 0..29
     assert probe.calls == [(("conv",), 2)]
     sent = [name for name, _ in messages(wires)]
     assert sent.count("Image") == 4
@@ -196,7 +196,7 @@ def test_a_perturbance_changes_maps_and_inputs_in_one_tick(session, probe):
     assert set(shown) <= set(levels)  # the pictures as they are perturbed
     for wire in wires.values():
         wire.sent.clear()
-    session.perturbance = Perturbation(brightness=0.5)
+    session.perturbation = Perturbation(brightness=0.5)
     assert messages(wires) == []
 
 
@@ -226,7 +226,7 @@ def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
     assert "8 of 30 samples" in grid._note.value
     grid._on_user_hover(7 * grid._mosaic.rows_per_sample, 0)
     assert "sample 22, unit 0" in grid._readout.value
-    session.perturbance = Perturbation(brightness=0.1)
+    session.perturbation = Perturbation(brightness=0.1)
     assert grid._mosaic.n_samples == 8
     grid.max_samples = 40
     assert "samples" not in grid._note.value

@@ -64,17 +64,17 @@ def _drag(lab, rows, columns, *, brushing=True):
 @pytest.mark.parametrize("field", [*FIELDS, "patch_value"])
 def test_every_slider_sets_its_field_and_follows_it(lab, session, field):
     lab._sliders[field].set_state({"value": 0.25})
-    assert session.perturbance == Perturbation(**{field: 0.25})
-    session.perturbance = Perturbation(**{field: 0.5})
+    assert session.perturbation == Perturbation(**{field: 0.25})
+    session.perturbation = Perturbation(**{field: 0.5})
     assert lab._sliders[field].value == 0.5
-    session.perturbance = None
+    session.perturbation = None
     assert lab._sliders[field].value == getattr(UNDISTURBED, field)
 
 
 def test_sliders_add_up(lab, session):
     lab._sliders["noise"].set_state({"value": 0.1})
     lab._sliders["rotation"].set_state({"value": -30})
-    assert session.perturbance == Perturbation(noise=0.1, rotation=-30)
+    assert session.perturbation == Perturbation(noise=0.1, rotation=-30)
 
 
 def test_the_shift_reaches_half_the_picture(lab):
@@ -97,12 +97,12 @@ def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(lab, session, p
 
 def test_reset_is_one_step_and_takes_everything_back(lab, session):
     assert lab._reset.disabled
-    session.perturbance = Perturbation(0.1, 2, 0.2, 1, 45, 1, 2, (1, 1, 2, 2), 0.75, 4)
+    session.perturbation = Perturbation(0.1, 2, 0.2, 1, 45, 1, 2, (1, 1, 2, 2), 0.75, 4)
     seen = []
     session.observe(lambda change: seen.append(change.new), "selection")
     lab._reset.click()
     assert len(seen) == 1
-    assert session.perturbance == UNDISTURBED
+    assert session.perturbation == UNDISTURBED
     assert lab._picture.brush.selected_x is None
     assert [lab._sliders[field].value for field in FIELDS] == [0, 1, 0, 0, 0, 0, 0]
     assert lab._reset.disabled
@@ -111,11 +111,11 @@ def test_reset_is_one_step_and_takes_everything_back(lab, session):
 def test_what_python_sets_is_shown_and_not_sent_back(lab, session):
     beyond = Perturbation(brightness=3, blur=9, shift_down=-50, patch=(-2, 5, 4, 30))
     seen = []
-    session.observe(lambda change: seen.append(change.new.perturbance), "selection")
+    session.observe(lambda change: seen.append(change.new.perturbation), "selection")
     wires = wiretap()
-    session.perturbance = beyond
+    session.perturbation = beyond
     assert seen == [beyond]
-    assert session.perturbance == beyond
+    assert session.perturbation == beyond
     assert (lab._sliders["brightness"].value, lab._sliders["shift_down"].value) == (3, -50)
     assert lab._picture.brush.selected.tolist() == [[5, 0], [8, 2]]  # what lies on the picture
     sent = [name for name, _ in messages(wires)]
@@ -129,9 +129,9 @@ def test_what_python_sets_is_shown_and_not_sent_back(lab, session):
 
 def test_the_patch_follows_the_mouse_in_whole_pixels(lab, session):
     _drag(lab, (1.2, 3.4), (2.1, 6.9))
-    assert session.perturbance.patch == (1, 2, 2, 5)
+    assert session.perturbation.patch == (1, 2, 2, 5)
     _drag(lab, (2.2, 4.4), (3.1, 7.9))
-    assert session.perturbance.patch == (2, 3, 2, 5)
+    assert session.perturbation.patch == (2, 3, 2, 5)
     gray = _pixels(lab)[2:4, 3:8]
     assert (abs(gray.astype(int) - 128) <= 1).all()
     assert "2×5 hidden, row 2, column 3" in lab._where.value
@@ -155,11 +155,11 @@ def test_it_gets_its_whole_pixels_when_the_mouse_lets_go(lab, session):
     wires = wiretap()
     lab._picture.brush.set_state({"brushing": False})
     assert lab._picture.brush.selected.tolist() == [[1, 1], [3, 3]]
-    assert session.perturbance.patch == (1, 1, 2, 2)
+    assert session.perturbation.patch == (1, 1, 2, 2)
     sent = messages(wires)
     assert [name for name, _ in sent] == ["BrushSelector"]
     _drag(lab, (2.6, 4.6), (1, 3), brushing=False)  # the last move and the end in one message
-    assert session.perturbance.patch == (3, 1, 2, 2)
+    assert session.perturbation.patch == (3, 1, 2, 2)
     assert lab._picture.brush.selected.tolist() == [[1, 3], [3, 5]]
 
 
@@ -168,20 +168,20 @@ def test_the_patch_is_taken_away_by_its_button_or_a_click_beside_it(lab, session
         lab._unhide.click,
         lambda: lab._picture.brush.set_state({"selected_x": None, "selected_y": None}),
     ):
-        session.perturbance = Perturbation(noise=0.1, patch=(1, 1, 2, 2))
+        session.perturbation = Perturbation(noise=0.1, patch=(1, 1, 2, 2))
         assert not lab._unhide.disabled
         take_away()
-        assert session.perturbance == Perturbation(noise=0.1)
+        assert session.perturbation == Perturbation(noise=0.1)
         assert lab._picture.brush.selected_x is None
         assert lab._unhide.disabled
 
 
 def test_while_the_mouse_draws_anew_the_patch_stays_until_there_is_another(lab, session):
-    session.perturbance = Perturbation(patch=(1, 1, 2, 2))
+    session.perturbation = Perturbation(patch=(1, 1, 2, 2))
     lab._picture.brush.set_state({"brushing": True, "selected_x": None, "selected_y": None})
-    assert session.perturbance.patch == (1, 1, 2, 2)
+    assert session.perturbation.patch == (1, 1, 2, 2)
     _drag(lab, (0, 1), (0, 1))
-    assert session.perturbance.patch == (0, 0, 1, 1)
+    assert session.perturbation.patch == (0, 0, 1, 1)
 
 
 def test_a_tall_picture_is_not_laid_on_its_side_and_a_sequence_is_none():
@@ -198,7 +198,7 @@ def test_a_tall_picture_is_not_laid_on_its_side_and_a_sequence_is_none():
     session = Session(Sequences(), x)
     lab = InputLab(session)
     _drag(lab, (10, 22), (1, 3), brushing=False)
-    assert session.perturbance.patch == (10, 1, 12, 2)
+    assert session.perturbation.patch == (10, 1, 12, 2)
     assert lab._picture.brush.selected.tolist() == [[1, 10], [3, 22]]
     assert session.pictures([0]).shape == (1, 30, 4, 3)
     in_time = Session(Sequences(), x, axes=("time", "feature"))
@@ -215,7 +215,7 @@ def test_the_picture_is_that_of_the_sample_in_focus_as_it_is_perturbed(session):
     lab = InputLab(session)
     assert _pixels(lab)[0, 0].tolist() == [246] * 3  # 28 of 29
     assert "sample 28, one of 3 on show · 6×8 pixels" in lab._title.value
-    session.perturbance = Perturbation(shift_down=1, brightness=-0.5)
+    session.perturbation = Perturbation(shift_down=1, brightness=-0.5)
     assert _pixels(lab)[1, 0].tolist() == [119] * 3
     session.sample = 2
     assert "sample 2, one of 3" in lab._title.value
@@ -242,10 +242,10 @@ def test_the_prediction_moves_in_bars_and_in_a_sentence(lab, session):
     session.sample = 3
     assert _sentence(lab) == "shirt 1.00"
     assert _widths(lab) == [[100, 0, 0], [100, 0, 0]]
-    session.perturbance = Perturbation(brightness=ONE)
+    session.perturbation = Perturbation(brightness=ONE)
     assert _sentence(lab) == "shirt 1.00 → coat 1.00"
     assert _widths(lab) == [[0, 100, 0], [100, 0, 0]]
-    session.perturbance = Perturbation(brightness=2 * ONE)
+    session.perturbation = Perturbation(brightness=2 * ONE)
     assert _sentence(lab) == "shirt 1.00 → bag 1.00"
 
 
@@ -254,13 +254,13 @@ def test_the_true_class_is_marked_and_wrong_differs_from_right(lab, session):
     rows = re.findall("<tr.*?</tr>", lab._says.value)
     assert ["aw-true" in row for row in rows] == [True, False, False]
     wrong = lab._says.value
-    session.perturbance = Perturbation(brightness=2 * ONE)  # now said to be a shirt
+    session.perturbation = Perturbation(brightness=2 * ONE)  # now said to be a shirt
     assert _sentence(lab) == "coat 1.00 → shirt 1.00"
     assert ("#d9534f" in wrong, "#2e9e5b" in wrong) == (True, False)
     assert "background:#2e9e5b" in lab._says.value
 
 
-def test_before_means_without_the_perturbance_and_with_the_ablations(data):
+def test_before_means_without_the_perturbation_and_with_the_ablations(data):
     class Ablated(FakeProbe):
         def edited(self, edits):
             found = FakeProbe()
@@ -274,7 +274,7 @@ def test_before_means_without_the_perturbance_and_with_the_ablations(data):
     assert _sentence(lab) == "shirt 1.00"
     session.ablations = (Ablation("conv", (1,)),)
     assert _sentence(lab) == "coat 1.00"
-    session.perturbance = Perturbation(brightness=ONE)
+    session.perturbation = Perturbation(brightness=ONE)
     assert _sentence(lab) == "coat 1.00 → bag 1.00"
 
 
@@ -313,7 +313,7 @@ def test_of_a_regression_the_value_before_and_now(data):
         session = Session(probe, data[0], labels, sample=3, samples=(1, 3))
         lab = InputLab(session)
         assert _sentence(lab) == "30"
-        session.perturbance = Perturbation(brightness=ONE)
+        session.perturbation = Perturbation(brightness=ONE)
         assert _sentence(lab) == "30 → 40"
         assert "<table" not in lab._says.value
         assert lab.error == ""
@@ -324,7 +324,7 @@ def test_of_a_single_sigmoid_both_classes(data):
     probe = Other(1, lambda first: np.array([first / 29], np.float32))
     session = Session(probe, *data, class_names=("off", "on"), sample=0)
     lab = InputLab(session)
-    session.perturbance = Perturbation(brightness=0.75)
+    session.perturbation = Perturbation(brightness=0.75)
     assert _sentence(lab) == "off 1.00 → on 0.75"
     assert _widths(lab) == [[25, 75], [100, 0]]
 
@@ -333,7 +333,7 @@ def test_without_classes_it_says_why_and_the_rest_goes_on(data):
     session = Session(Other(0, lambda first: np.zeros((4, 4))), data[0], sample=20)
     lab = InputLab(session)
     assert "no predictions: the model's output is not one value per class" in _text(lab)
-    session.perturbance = Perturbation(brightness=0.1)
+    session.perturbation = Perturbation(brightness=0.1)
     assert _pixels(lab)[0, 0, 0] == 201
     assert lab.error == ""
 
@@ -348,7 +348,7 @@ def test_of_a_thousand_classes_the_ten_most_probable_and_the_true_one(data):
     labels = np.full(30, 999)
     session = Session(Other(1000, answer), data[0], labels, sample=3)
     lab = InputLab(session)
-    session.perturbance = Perturbation(brightness=ONE)
+    session.perturbation = Perturbation(brightness=ONE)
     assert _sentence(lab) == "30 0.20 → 40 0.20"
     names = re.findall("<th[^>]*>([^<]*)", lab._says.value)
     assert len(names) == 10
@@ -360,7 +360,7 @@ def test_a_prediction_that_is_not_a_number_is_said_to_be_none(data):
     probe = Other(3, lambda first: np.full(3, np.nan if first > 3.5 else 1 / 3, np.float32))
     session = Session(probe, *data, sample=3)
     lab = InputLab(session)
-    session.perturbance = Perturbation(brightness=ONE)
+    session.perturbation = Perturbation(brightness=ONE)
     assert _sentence(lab) == "0 0.33 → not a number"
     assert _widths(lab)[0] == [0, 0, 0]
 
@@ -375,7 +375,7 @@ def test_samples_that_are_no_images_are_nothing_to_show(x):
     lab = InputLab(session)
     assert "nothing to show: the samples are no images" in lab._note.value
     assert lab._frame.layout.height == "0px"
-    session.perturbance = Perturbation(brightness=0.3)
+    session.perturbation = Perturbation(brightness=0.3)
     assert lab.error == ""
 
 
@@ -391,7 +391,7 @@ def test_vectors_that_are_pictures_are_perturbed_too():
     session = Session(Vectors(), np.eye(4, 64, 1), class_names=("dark", "light", "none"))
     lab = InputLab(session)
     _drag(lab, (0, 2), (0, 3), brushing=False)
-    session.perturbance = Perturbation(patch=session.perturbance.patch, patch_value=1)
+    session.perturbation = Perturbation(patch=session.perturbation.patch, patch_value=1)
     assert _sentence(lab) == "dark 1.00 → light 1.00"
     assert (_pixels(lab) == 255).all(axis=2).sum() == 6
 
@@ -411,7 +411,7 @@ def test_of_several_inputs_the_image_is_perturbed(data):
     x = {"number": np.full((30, 2), 5.0), "image": data[0]}
     session = Session(Two(), x, sample=3)
     lab = InputLab(session)
-    session.perturbance = Perturbation(brightness=ONE)
+    session.perturbation = Perturbation(brightness=ONE)
     assert _sentence(lab) == "0 1.00 → 1 1.00"
 
 
@@ -423,16 +423,16 @@ def test_a_model_that_fails_leaves_the_last_picture(lab, session, probe):
     lab._sliders["noise"].set_state({"value": 0.2})
     assert lab.error.startswith("could not draw")
     assert lab._says.value == before
-    assert session.perturbance.noise == 0.2
+    assert session.perturbation.noise == 0.2
 
 
 def test_closing_gives_every_widget_back(session):
     before = set(open_widgets())
     lab = InputLab(session)
-    session.perturbance = Perturbation(noise=0.1, patch=(1, 1, 2, 2))
+    session.perturbation = Perturbation(noise=0.1, patch=(1, 1, 2, 2))
     lab.close()
     assert set(open_widgets()) == before
-    session.perturbance = None  # nobody paints any more
+    session.perturbation = None  # nobody paints any more
 
 
 def test_a_small_probability_does_not_break_over_two_lines(lab):

@@ -1,4 +1,4 @@
-"""What each perturbance does to pixels, beside a plain way of doing it."""
+"""What each perturbation does to pixels, beside a plain way of doing it."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def _images(shape=(2, 8, 8, 3), dtype=np.float64):
 # --- nothing done ------------------------------------------------------------------------
 
 
-def test_without_a_perturbance_the_images_themselves_come_back():
+def test_without_a_perturbation_the_images_themselves_come_back():
     images = _images()
     for neutral in (UNDISTURBED, Perturbation(seed=3), Perturbation(patch_value=1.0)):
         assert neutral.is_identity
@@ -302,7 +302,7 @@ def test_images_without_a_channel_axis_are_refused():
         perturb(np.zeros((2, 4, 4)), ALL, 0, 1)
 
 
-def test_equal_perturbances_are_one_key_whatever_their_numbers_came_from():
+def test_equal_perturbations_are_one_key_whatever_their_numbers_came_from():
     one = Perturbation(brightness=np.float64(0.5), patch=np.array([1, 2, 3, 4]), seed=np.int64(2))
     other = Perturbation(brightness=0.5, patch=[1, 2, 3, 4], seed=2)
     assert one == other
