@@ -17,6 +17,7 @@ import tempfile
 import time
 import urllib.request
 import webbrowser
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +111,7 @@ def _positive(text: str) -> int:
 FIRST_NOTEBOOK = "01_quickstart.ipynb"
 
 
-def main(argv=None):
+def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (`sys.argv` when omitted) and return its exit code."""
     parser = argparse.ArgumentParser(prog="actwidgets", description="Widgets for live Keras models")
     commands = parser.add_subparsers(required=True, metavar="command")
@@ -124,12 +125,12 @@ def main(argv=None):
 
     options = parser.parse_args(argv)
     try:
-        return options.run(options)
+        return int(options.run(options))
     except OSError as failure:
         return _fail(f"{failure}")
 
 
-def run_demo(options):
+def run_demo(options: argparse.Namespace) -> int:
     """Copy the notebooks, serve them until ctrl-C, and return the exit code."""
     if importlib.util.find_spec("jupyterlab") is None:
         return _fail('JupyterLab is not installed here; try: pip install "actwidgets[lab]"')
@@ -148,7 +149,7 @@ def run_demo(options):
         return 0
 
 
-def _serve(folder, port, state, *, show):
+def _serve(folder: Path, port: int, state: Path, *, show: bool) -> int:
     token, log = secrets.token_urlsafe(24), state / "server.log"
     command = lab_command(folder, port, f"/lab/tree/{FIRST_NOTEBOOK}")
     server = start(command, private_environment(state, token), log)
@@ -166,7 +167,7 @@ def _serve(folder, port, state, *, show):
     return _fail(f"JupyterLab gave up:\n{said}") if code else 0
 
 
-def lab_command(folder, port, page, *extra):
+def lab_command(folder: Path, port: int, page: str, *extra: str) -> list[str]:
     """Return the command that serves `folder` at `port`, with `page` as its start page."""
     return [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--ServerApp.ip=127.0.0.1"),
@@ -178,7 +179,7 @@ def lab_command(folder, port, page, *extra):
     ]
 
 
-def private_environment(state, token):
+def private_environment(state: Path, token: str) -> dict[str, str]:
     """Return an environment in which JupyterLab keeps all it writes below `state`.
 
     Nobody's own Jupyter settings are read or changed: a password, a kernel called
@@ -189,8 +190,8 @@ def private_environment(state, token):
     argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     # TensorFlow's greetings go to the server's log instead of the first page of a tutorial.
     argv += ["--IPKernelApp.capture_fd_output=False"]
-    spec = {"argv": argv, "display_name": "Python 3 (actwidgets)", "language": "python"}
-    spec["metadata"] = {"debugger": True}
+    spec: dict[str, Any] = {"argv": argv, "display_name": "Python 3 (actwidgets)"}
+    spec |= {"language": "python", "metadata": {"debugger": True}}
     (kernel / "kernel.json").write_text(json.dumps(spec))
 
     news = state / "settings" / "@jupyterlab" / "apputils-extension"
@@ -209,7 +210,9 @@ def private_environment(state, token):
     }
 
 
-def start(command, environment, log):
+def start(
+    command: Sequence[str], environment: Mapping[str, str], log: Path
+) -> subprocess.Popen[bytes]:
     """Start the server; what it has to say goes to the file `log`."""
     with log.open("wb") as output:
         return subprocess.Popen(
@@ -222,7 +225,7 @@ def start(command, environment, log):
         )
 
 
-def answers(server, port, token):
+def answers(server: subprocess.Popen[bytes], port: int, token: str) -> bool:
     """Wait until the server answers our token; return False if it ended instead.
 
     Raises:
@@ -243,7 +246,7 @@ def answers(server, port, token):
     return False
 
 
-def stop(server):
+def stop(server: subprocess.Popen[bytes]) -> None:
     """End the server, which ends its kernels; do nothing if it has ended."""
     if server.poll() is None:
         server.terminate()
@@ -254,7 +257,7 @@ def stop(server):
             server.wait()
 
 
-def free_port(port=0):
+def free_port(port: int = 0) -> int:
     """Return `port` after checking that nobody listens there; any free one for 0."""
     with socket.socket() as probe:
         if os.name == "posix":  # a port that was in use a second ago is free
@@ -263,24 +266,24 @@ def free_port(port=0):
             probe.bind(("127.0.0.1", port))
         except (OSError, OverflowError) as failure:
             raise OSError(f"cannot use port {port} of 127.0.0.1: {failure}") from None
-        return probe.getsockname()[1]
+        return int(probe.getsockname()[1])
 
 
-def shipped_notebooks():
+def shipped_notebooks() -> Path:
     """Return the notebooks' folder: inside an installed package, beside it in a checkout."""
     package = Path(__file__).parent
     inside = package / "notebooks"
     return inside if inside.is_dir() else package.parent / "notebooks"
 
 
-def default_folder():
+def default_folder() -> Path:
     """Return `actwidgets-demo` in the current folder, or a fresh one if that is read-only."""
     folder = Path("actwidgets-demo")
     writable = os.access(folder if folder.exists() else Path.cwd(), os.W_OK)
     return folder if writable else Path(tempfile.mkdtemp(prefix="actwidgets-demo-"))
 
 
-def copy_notebooks(source, folder):
+def copy_notebooks(source: Path, folder: Path) -> list[str]:
     """Copy what is missing from `folder`; return the names there that differ from ours.
 
     What is there already may hold somebody's work, so it is never overwritten.
@@ -296,26 +299,26 @@ def copy_notebooks(source, folder):
     return kept
 
 
-def _on_stop_signals(handler):
+def _on_stop_signals(handler: Any) -> None:
     """Treat every polite request to stop like ctrl-C."""
     for name in ("SIGINT", "SIGTERM", "SIGHUP"):
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), handler)
 
 
-def _has_desktop():
+def _has_desktop() -> bool:
     if sys.platform.startswith("linux"):
         # Without this Python falls back to a text browser in our own terminal.
         return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
     return True
 
 
-def _say(text):
+def _say(text: str) -> None:
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
-def _fail(text):
+def _fail(text: str) -> int:
     sys.stderr.write(f"actwidgets: {text}\n")
     return 1
 

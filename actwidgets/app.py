@@ -105,7 +105,7 @@ class Workbench(ViewBox):
     def _view(self, kind: type[View], width: int) -> View:
         """The view of a kind, made where there is none yet."""
         if kind.__name__ not in self.views:
-            options = {"width_px": width - PADDING_PX} if kind in FITTED else {}
+            options: dict[str, Any] = {"width_px": width - PADDING_PX} if kind in FITTED else {}
             options |= {"spelled": "app.callback"} if kind is TrainingMonitor else {}
             options |= (
                 {"columns": (width - PADDING_PX) // TILE_PX} if kind is ClassSeparation else {}

@@ -13,6 +13,7 @@ from actwidgets.core.attribution.base import Attribution, Method, Option
 from actwidgets.core.attribution.registry import METHODS, attribution_methods, method_named
 from actwidgets.core.selection import Selection
 from actwidgets.errors import ActwidgetsError, DataError
+from actwidgets.images.encode import Pixels
 from actwidgets.images.heatmap import COLORINGS, shrunk
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import BackgroundWork
@@ -41,6 +42,8 @@ class TargetChoice(w.Dropdown):
         on_target: Called with what the user chooses.
     """
 
+    options: Any
+
     def __init__(self, on_target: Callable[[Any], None]) -> None:
         self._offering = False
         super().__init__(
@@ -60,7 +63,9 @@ class TargetChoice(w.Dropdown):
         is_value = session.output.kind == "value"
         if is_value:
             n_outputs = min(max(session.n_outputs, 1), OUTPUTS_UP_TO)
-            offered = [("largest output" if n_outputs > 1 else "the output", "predicted")]
+            offered: list[tuple[str, str | int]] = [
+                ("largest output" if n_outputs > 1 else "the output", "predicted")
+            ]
             offered += [(f"output {index}", index) for index in range(n_outputs) if n_outputs > 1]
         else:
             offered = [
@@ -110,6 +115,8 @@ class MethodSettings(w.Box):
     Args:
         on_setting: Called with the name of a setting and its new value.
     """
+
+    children: tuple[w.Widget, ...]
 
     def __init__(self, on_setting: Callable[[str, Any], None]) -> None:
         self._tell = on_setting
@@ -169,7 +176,7 @@ class MethodSettings(w.Box):
 
     def gather(self) -> None:
         """Hold the controls of all methods, so that they are closed with this."""
-        self.children = [each for made in self._made.values() for each in made.values()]
+        self.children = tuple(each for made in self._made.values() for each in made.values())
 
 
 def _place_of(value: Any, choices: list[Any]) -> int | None:
@@ -418,14 +425,14 @@ class AttributionMap(View):
 
     def _draw(self, selection: Selection, tiles: list[Tile]) -> None:
         session, by_method = self._session, self.compare == "methods"
-        shapes, drawn = {}, dict[str, list[Any]]()
+        shapes, drawn = {}, dict[str, list[Pixels]]()
         for name in {tile.input for tile in tiles}:
             is_drawn = name in session.picture_inputs
             shapes[name] = session.picture_shape_of(name) if is_drawn else ()
             if shapes[name]:
                 rows = [tile.row for tile in tiles if tile.input == name]
-                pictures = session.pictures(rows, as_shown=True, name=name)
-                drawn[name] = [*shrunk(pictures, self.tile_px)]
+                given = session.pictures(rows, as_shown=True, name=name)
+                drawn[name] = [*shrunk(given, self.tile_px)]
         pictures = [drawn[tile.input].pop(0) for tile in tiles] if all(shapes.values()) else None
         chosen = [
             tile.method == self.method if by_method else tile.row == selection.sample

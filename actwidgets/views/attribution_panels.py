@@ -206,18 +206,16 @@ class AttributionTiles(w.VBox):
         limits = np.concatenate([color_limits(each, shared=look.shared) for each in planes])
         if look.shared and len(planes) > 1:
             limits = np.full_like(limits, limits.max())
-        colors, first = [], 0
-        for place, each in enumerate(planes):
-            part = slice(first, first + len(each))
+        painted, first = [], 0
+        for place, group in enumerate(planes):
+            part = slice(first, first + len(group))
             first = part.stop
-            of_part = None if drawn is None else drawn[place]
-            painted = overlay(
-                of_part, each, limits[part], coloring=look.coloring, opacity=look.opacity
+            under = None if drawn is None else drawn[place]
+            painted.append(
+                overlay(under, group, limits[part], coloring=look.coloring, opacity=look.opacity)
             )
-            colors.append(painted)
-        height, width = (max(each.shape[axis] for each in colors) for axis in (1, 2))
-        colors = [_in_a_box(each, height, width) for each in colors]
-        colors = np.concatenate(colors)
+        height, width = (max(group.shape[axis] for group in painted) for axis in (1, 2))
+        colors = np.concatenate([_in_a_box(group, height, width) for group in painted])
         size = colors.shape[1:3]
         sheet = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
         self.tiles, self._columns = tuple(tiles), sheet.columns
@@ -232,7 +230,7 @@ class AttributionTiles(w.VBox):
         some = any(np.any(each) for each in planes)
         self.legend.value = legend(
             look.coloring,
-            limits if some else np.zeros_like(limits),
+            (limits if some else np.zeros_like(limits)).tolist(),
             shared=look.shared,
             score=look.score,
             has_negative=any(method_named(tile.method).signed for tile in tiles),
@@ -492,6 +490,8 @@ class AttributionPanels(w.VBox):
         repaint: Draws what is unfolded anew.
     """
 
+    children: tuple[w.Widget, ...]
+
     def __init__(self, session: Session, repaint: Callable[[], None]) -> None:
         self._makers: dict[str, Callable[[], AttributionPanel]] = {
             "path": lambda: PathPanel(session, repaint),
@@ -511,7 +511,7 @@ class AttributionPanels(w.VBox):
         if name not in self.made:
             self.made[name] = self._makers[name]()
         panel = self.made[name]
-        if self.children[:1] != (panel,):
+        if panel not in self.children[:1]:
             self.children = (panel, self._note)
         complete, told = True, ""
         try:

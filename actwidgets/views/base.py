@@ -479,14 +479,15 @@ class ViewBox(Exportable, w.VBox):
         views: The views made so far, by name.
     """
 
+    views: dict[str, View]
+    children: tuple[w.Widget, ...]
+
     def __init__(self, above: w.Widget, choosing: list[w.Widget], showing: w.Widget) -> None:
         left = w.Box(choosing, layout=WRAPPING | {"flex": CHOOSING_FLEX})
         showing.layout.flex, showing.layout.min_width = SHOWING_FLEX, "0"
         below = w.Box([left, showing], layout=WRAPPING | {"width": "100%"})
         super().__init__(children=(above, below), layout={"width": "100%"})
         answer_at_any_time(self)
-
-    views: dict[str, View]
 
     def _figure_now(self, theme: str) -> "ViewFigure":
         # One session's pictures are those of one moment.

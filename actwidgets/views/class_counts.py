@@ -65,7 +65,7 @@ class ClassCounts(View):
         what = "Pixels" if self._of_masks else "Samples"
         self._title.value = f'<div class="aw-title">{what} by class</div>'
         names = unique_short(self._session.class_names, 12)
-        table = np.array([*self._counts.values()] or [[0] * len(names)], float)
+        table = np.array([*self._counts.values()] or [np.zeros(len(names), int)], float)
         # Of very many classes those with the most samples.
         most = np.argsort(-table.sum(axis=0), kind="stable")[:CLASSES_UP_TO]
         self._classes = np.sort(most)
@@ -101,7 +101,7 @@ class ClassCounts(View):
         told = [f"{name} {counts.sum():,}" for name, counts in self._counts.items()]
         if self._several:
             told.append("a sample counts in every class that it has")
-        empty = int((sum(self._counts.values()) == 0).sum())
+        empty = np.count_nonzero(np.sum([*self._counts.values()], axis=0) == 0)
         if empty:
             what = "pixels" if self._of_masks else "samples"
             n_classes = len(self._session.class_names)

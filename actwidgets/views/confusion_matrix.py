@@ -73,7 +73,7 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
     lines = [_line("th", "", (*COLUMNS, "IoU") if has_iou else COLUMNS)]
     for index in rows.tolist():
         support, n_predicted = int(report.support[index]), int(report.n_predicted[index])
-        cells = (
+        cells: tuple[str, ...] = (
             _report_share(report.precision[index], n_predicted),
             _report_share(report.recall[index], support),
             _report_share(report.f1[index], support + n_predicted),
@@ -248,12 +248,12 @@ class ConfusionCells(w.Box):
         Args:
             cell: True and predicted class, None for all of them; or None for no line.
         """
-        ends = None if cell is None else [self._ends(index) for index in cell]
-        if ends is None or None in ends:
+        down, across = (None, None) if cell is None else map(self._ends, cell)
+        if down is None or across is None:
             self.line.visible = False
             return
         self._along.max = self._below.max = float(len(self._shown) + 1)
-        (top, bottom), (left, right) = ends
+        (top, bottom), (left, right) = down, across
         with self.line.hold_sync(), self.line.hold_trait_notifications():
             self.line.x = np.array([left, right, right, left, left], float)
             self.line.y = np.array([top, top, bottom, bottom, top], float)
@@ -435,8 +435,12 @@ class ConfusionMatrix(PredictionView):
         recall = np.where(report.support > 0, report.recall, np.nan)
         precision = np.where(report.n_predicted > 0, report.precision, np.nan)
         order = self._order(confusion, selection.class_index)
-        is_recorded = isinstance(self._session, RecordedSession)
-        common = self._session.confusion_scale(self.normalized) if is_recorded else None
+        session = self._session
+        common = (
+            session.confusion_scale(self.normalized)
+            if isinstance(session, RecordedSession)
+            else None
+        )
         self._cells.show(
             confusion.normalized(self.normalized),
             order,

@@ -356,6 +356,8 @@ class OfferedChoice(w.Dropdown):
         width: Of the whole.
     """
 
+    options: Any
+
     def __init__(self, label: str, on_choice: Callable[[Any], None], width: str = "180px") -> None:
         self._on_choice = on_choice
         self._by_user = True

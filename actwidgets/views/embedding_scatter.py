@@ -182,12 +182,15 @@ class EmbeddingScatter(View):
         self._progress = EmbeddingProgress(self._embeddings.cancel, self._embeddings.resume)
         status = w.HBox([self._progress, self._hint], layout={"min_height": "30px"})
         status.layout.align_items = "center"
-        callbacks = {
-            "on_choose": self._on_user_choice,
-            "on_clear": self._on_user_clear,
-            "on_hover": self._on_user_point,
-        }
-        self.input, self.layer = (CloudSide(self.size_px, **callbacks) for _ in range(2))
+        self.input, self.layer = (
+            CloudSide(
+                self.size_px,
+                on_choose=self._on_user_choice,
+                on_clear=self._on_user_clear,
+                on_hover=self._on_user_point,
+            )
+            for _ in range(2)
+        )
         self._waiting = False
         self._embeddings.observe(self._on_reading, names="reading")
         wrapping = {"flex_flow": "row wrap", "grid_gap": "16px"}

@@ -104,6 +104,8 @@ class EpochSlider(View):
     )
     width_px = t.Int(560, min=240, help="width of the view").tag(option=True)
 
+    _session: RecordedSession
+
     def __init__(self, session: Session, **options: Any) -> None:
         if not isinstance(session, RecordedSession):
             raise TypeError(

@@ -245,9 +245,8 @@ class InputLab(View):
         picture = w.VBox([self._picture, self._where], layout=column | {"flex": "0 0 auto"})
         says = w.VBox([self._says], layout={"flex": "1 1 240px", "min_width": "220px"})
         order = ("brightness", "rotation", "contrast", "shift_down", "noise", "shift_right")
-        order = (*order, "blur", "patch_value")
         sliders = w.GridBox(
-            [self._sliders[field] for field in order],
+            [self._sliders[field] for field in (*order, "blur", "patch_value")],
             layout={
                 "grid_template_columns": "repeat(auto-fit, minmax(250px, 1fr))",
                 "grid_gap": "0 16px",

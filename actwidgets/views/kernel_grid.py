@@ -130,6 +130,8 @@ def _tell(weights: np.ndarray) -> str:
 class DepthSlider(w.IntSlider):
     """Calls `chosen(slice)` when somebody moves it; hidden where there is no depth."""
 
+    max: int
+
     def __init__(self, description: str, chosen: Callable[[int], None]) -> None:
         self._placed = 0
         super().__init__(

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from functools import cached_property
+from typing import Any
 
 import ipywidgets as w
 import traitlets as t
@@ -164,7 +165,7 @@ class LayerPicker(View):
     def _open_around_the_chosen(self, opened: tuple[str, ...]) -> None:
         self.opened = (*opened, *self._tree.containers_of(self._session.layer))
 
-    def _on_session(self, change=None) -> None:
+    def _on_session(self, change: Any = None) -> None:
         with self._session.lock, self._guard("could not list the layers"):
             before, opened = self._tree, self.opened
             if before.layers != self._session.layers:
@@ -173,7 +174,7 @@ class LayerPicker(View):
             self._open_around_the_chosen(opened)
         super()._on_session(change)
 
-    def _on_option(self, change) -> None:
+    def _on_option(self, change: Any) -> None:
         if change.name == "opened":
             with self._guard("could not choose the container"):
                 layer = self._session.layer
@@ -182,12 +183,12 @@ class LayerPicker(View):
                     self._session.select(layer=shown)
         super()._on_option(change)
 
-    def _on_user_layer(self, change) -> None:
+    def _on_user_layer(self, change: Any) -> None:
         if change.new is not None:
             with self._guard("could not choose the layer"):
                 self._session.select(layer=change.new)
 
-    def _on_user_fold(self, _button) -> None:
+    def _on_user_fold(self, _button: w.Button) -> None:
         with self._guard("could not open or close"):
             container = self._tree.nearest_container(self._session.layer)
             if container in self.opened:
@@ -195,7 +196,7 @@ class LayerPicker(View):
             else:
                 self.opened = (*self.opened, container)
 
-    def _on_user_fold_all(self, _button) -> None:
+    def _on_user_fold_all(self, _button: w.Button) -> None:
         with self._guard("could not open or close"):
             containers = self._tree.containers
             self.opened = () if self.opened == containers else containers
@@ -205,7 +206,7 @@ class LayerPicker(View):
         return self._tree.opened_at_first()
 
     @t.validate("opened")
-    def _known_containers(self, proposal) -> tuple[str, ...]:
+    def _known_containers(self, proposal: Any) -> tuple[str, ...]:
         return self._tree.known(proposal.value)
 
 

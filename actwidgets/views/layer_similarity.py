@@ -43,7 +43,9 @@ class LayerSimilarity(PassView):
     """
 
     watched = ("layer",)
-    positions = t.Enum(("mean", "flat"), "mean", help="what of a map counts").tag(option=True)
+    positions: t.Enum[Any] = t.Enum(("mean", "flat"), "mean", help="what of a map counts").tag(
+        option=True
+    )
     width_px = t.Int(460, min=160, help="width of the matrix at most").tag(option=True)
 
     _other: Session | None = None  # a refused view is closed too, when it is collected
@@ -141,9 +143,9 @@ class LayerSimilarity(PassView):
 
     def close(self) -> None:
         """Stop watching the sessions and give back all widgets. Safe to call twice."""
-        is_followed = self._other is not None and self._other is not self._session
-        if getattr(self, "_subscribed", False) and is_followed:
-            self._other.unobserve(self._on_session, names="revision")
+        other = self._other
+        if getattr(self, "_subscribed", False) and other not in (None, self._session):
+            other.unobserve(self._on_session, names="revision")
         super().close()
 
     def _follows(self, reading: Progress) -> bool:

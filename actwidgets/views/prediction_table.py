@@ -161,7 +161,8 @@ class PredictionTable(PassView):
         order = scores.order(self.sort)
         page = PageRange(self.page, self.lines, len(order))
         self._rows, self._scores, self._on_page = found[order], None, order[page.rows]
-        self._values.show(scores, self._on_page, found[self._on_page], selection.sample)
+        rows = found[self._on_page].tolist()
+        self._values.show(scores, self._on_page.tolist(), rows, selection.sample)
         self._pager.show(page, page.span_text())
         n_samples, output = self._session.n_samples, self._session.output
         told = [summary(scores), left_out(output)]

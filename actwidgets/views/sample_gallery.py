@@ -131,7 +131,7 @@ class SampleGallery(View):
         sheet = self._sheet()
         self._picture.set_size(sheet.height_px, sheet.width_px)
         self._picture.set_cells(sheet.row_edges, sheet.column_edges)
-        self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows)), frames)))
+        self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows.tolist())), frames)))
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
         self._title.value = f'<div class="aw-title">Samples <span>{counted}</span></div>'

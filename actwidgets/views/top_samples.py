@@ -49,8 +49,8 @@ class TopSamples(PassView):
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
-        rows, self._values = session.top_samples(self.columns * self.rows)
-        self._rows = rows
+        top, self._values = session.top_samples(self.columns * self.rows)
+        self._rows, rows = top, top.tolist()
         field = self._field()
         text = self._read_text(profiles.n_samples, complete=profiles.complete)
         if len(rows) and self._values[0] == self._values[-1]:
@@ -77,7 +77,7 @@ class TopSamples(PassView):
         is_whole = len(seen) == 1 and self._session.picture_shape_of(seen[0]) == shape
         return field if axes == (1, 2) and is_whole else None
 
-    def _paint(self, rows: np.ndarray, frames: tuple[int, ...], field: Any) -> None:
+    def _paint(self, rows: list[int], frames: tuple[int, ...], field: Any) -> None:
         if not len(rows):
             return
         session = self._session
@@ -85,10 +85,10 @@ class TopSamples(PassView):
         pictures = list(session.pictures(rows, name=session.picture_inputs_of()))
         boxes = None
         if field is not None and self._values[0] > self._values[-1]:
-            places = session.peak_positions(rows)
+            peaks = session.peak_positions(rows)
             boxes = [
                 field.box(place, picture.shape[:2])
-                for picture, place in zip(pictures, places, strict=True)
+                for picture, place in zip(pictures, peaks, strict=True)
             ]
         self._sheet.set_size(sheet.height_px, sheet.width_px)
         self._sheet.set_cells(sheet.row_edges, sheet.column_edges)

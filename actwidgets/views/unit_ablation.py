@@ -77,6 +77,7 @@ class UnitTiles(Picture):
         self.set_words(places, [str(unit) for unit in range(units.start, units.stop)], colors)
 
 
+AnyConfusion = Confusion | MultilabelConfusion
 CLASSES_UP_TO = 30
 SHOWN_UP_TO = 256  # samples on show whose outputs are averaged, of a regression
 
@@ -183,7 +184,7 @@ class UnitAblation(PredictionView):
         if self._session.n_outputs and output.kind == "value" and self._told.value:
             self._note.value = output_note(output)  # what becomes of the values is told
 
-    def _draw(self, selection: Selection, confusion: Confusion | MultilabelConfusion) -> bool:
+    def _draw(self, selection: Selection, confusion: AnyConfusion) -> bool:
         before = self._session.confusion_of(confusion.rows, ablated=False)
         supported = np.flatnonzero(before.report.support)
         lost = before.report.recall - confusion.report.recall
@@ -204,7 +205,7 @@ class UnitAblation(PredictionView):
         self._note.value = note(text)
         return True
 
-    def _result(self, selection: Selection, before: Confusion, now: Confusion) -> str:
+    def _result(self, selection: Selection, before: AnyConfusion, now: AnyConfusion) -> str:
         n_off = len(self._mine(selection))
         units = f"{n_off} unit{'s' if n_off != 1 else ''} altered here"
         changed = int((before.predicted != now.predicted).sum())

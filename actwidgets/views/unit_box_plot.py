@@ -164,7 +164,7 @@ class UnitBoxPlot(PassView):
 
 def _has_box(boxes: BoxStatistics) -> np.ndarray:
     """`(class,)` bool: whether a class has values, and no infinity among its five numbers."""
-    return np.isfinite(boxes.fives).all(axis=1)
+    return np.asarray(np.isfinite(boxes.fives).all(axis=1))
 
 
 def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | None) -> str:
@@ -172,7 +172,7 @@ def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | Non
     known = np.where(np.isnan(boxes.high), -np.inf, boxes.high)
     largest = int(np.argmax(known)) if len(np.unique(known)) > 1 else None
     lines = [f"<tr><th></th>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr>"]
-    rows = range(len(class_names))
+    rows = np.arange(len(class_names))
     if len(class_names) > CLASSES_UP_TO:
         rows = np.argsort(-known, kind="stable")[:CLASSES_UP_TO]
     for index in rows:

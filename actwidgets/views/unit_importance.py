@@ -10,7 +10,7 @@ import numpy as np
 import traitlets as t
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Doubles, finite_range
+from actwidgets.core.arrays import Doubles, Integers, finite_range
 from actwidgets.core.selection import Selection
 from actwidgets.core.unit_importance import MEASURES, ImportanceTable
 from actwidgets.session.tasks import BackgroundWork
@@ -72,7 +72,7 @@ def header(table: ImportanceTable, by: str, lefts_px: Sequence[int], width_px: i
     return f'<div style="{style}">{"".join(cells)}</div>'
 
 
-def figures(table: ImportanceTable, measure: str, units: Sequence[int]) -> list[str]:
+def figures(table: ImportanceTable, measure: str, units: Integers) -> list[str]:
     """The values behind the bars; nothing where one is not known yet, – where it never is."""
     values = table.of(measure) * (1 if measure == "mutual_information" else 100)
     highest = float(np.nanmax(np.abs(values), initial=0.0))

@@ -228,7 +228,7 @@ class HistogramFigure(w.VBox):
 def moment_colors(n_moments: int) -> list[str]:
     """A color for each moment, from early to late."""
     places = np.linspace(0, TOP, n_moments).round().astype(int)
-    return [css_color(tuple(map(int, rgb))) for rgb in palette("time")[places]]
+    return [css_color((int(r), int(g), int(b))) for r, g, b in palette("time")[places]]
 
 
 def _named(n_rows: int, in_view: int | None) -> list[int]:
