@@ -1,7 +1,9 @@
 """Edits, what numpy makes of them, and the roads by which a probe answers."""
 
+from functools import cache
+
+import model_zoo
 import numpy as np
-from model_zoo import CASES
 
 from actwidgets.core import batches
 from actwidgets.core.ablation import Edit
@@ -9,15 +11,12 @@ from actwidgets.probe.compiled import FEW_SAMPLES
 from actwidgets.probe.extractors import EditedTraces
 from actwidgets.probe.keras_probe import KerasProbe
 
-_built = {}
 
-
+@cache
 def build(name):
     """The case of that name and a probe of it, made once."""
-    if name not in _built:
-        case = CASES[name]()
-        _built[name] = case, KerasProbe(case.model, case.x, head=case.options.get("head"))
-    return _built[name]
+    case = model_zoo.build(name)
+    return case, KerasProbe(case.model, case.x, head=case.options.get("head"))
 
 
 def edit_for(n_units, seed=0):

@@ -1,5 +1,7 @@
 """Relevance of a Keras model by the function under test, and what it is compared with."""
 
+from dataclasses import dataclass
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -21,8 +23,9 @@ ALL_RULES = {
 N_SAMPLES = 4
 
 
+@dataclass
 class HandedBack:
-    """What the predicted score of each sample is handed back as, to inputs or to layers `at`.
+    """What the predicted score of each sample is handed back as, to inputs or to layers.
 
     Attributes:
         scores: `(sample,)`.
@@ -30,27 +33,9 @@ class HandedBack:
         gradient_x_input: The same of the gradient times the values.
     """
 
-    def __init__(self, model, x, rules=LRP_0, at=None, output=""):
-        arrays = list(x) if isinstance(x, (list, tuple)) else [x]
-
-        def call(*tensors):
-            recording = trace_call(model, [list(tensors)] if len(tensors) > 1 else tensors)
-            taps = {tap.name: tap.output for tap in recording.taps}
-            table = class_scores(taps[output], False)
-            start = tf.one_hot(tf.argmax(table, 1), table.shape[-1], dtype=table.dtype) * table
-            sources = list(tensors) if at is None else [taps[name] for name in at]
-            found = relevance(table, start, sources, rules, LayerNames(recording.taps))
-            score = tf.reduce_sum(start, 1)
-            slopes = tf.gradients(score, sources, unconnected_gradients="zero")
-            product = [slope * each for slope, each in zip(slopes, sources, strict=True)]
-            return score, found, product
-
-        signature = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in arrays]
-        run = tf.function(call, autograph=False).get_concrete_function(*signature)
-        score, found, product = run(*map(tf.constant, arrays))
-        self.scores = score.numpy()
-        self.relevance = [each.numpy() for each in found]
-        self.gradient_x_input = [each.numpy() for each in product]
+    scores: np.ndarray
+    relevance: list[np.ndarray]
+    gradient_x_input: list[np.ndarray]
 
     @property
     def totals(self):
@@ -61,6 +46,46 @@ class HandedBack:
     def totals_at(self):
         """The sum of the relevance of each input or layer, `(sample,)` each."""
         return [each.reshape(len(each), -1).sum(axis=1) for each in self.relevance]
+
+
+def handed_back(model, x, rules=LRP_0, at=None, output=""):
+    """The score handed back by one set of rules, to inputs or to layers `at`."""
+    return at_places(model, x, {"": rules}, [at], output)[""][0]
+
+
+def by_each_rule(model, x, rules=ALL_RULES):
+    """The same by name of the rules, of one trace: tracing is what takes the time."""
+    return {name: found[0] for name, found in at_places(model, x, rules).items()}
+
+
+def at_places(model, x, rules=ALL_RULES, places=(None,), output=""):
+    """By name of the rules: what is handed back to each of `places`, of one trace."""
+    arrays = list(x) if isinstance(x, (list, tuple)) else [x]
+
+    def call(*tensors):
+        recording = trace_call(model, [list(tensors)] if len(tensors) > 1 else tensors)
+        taps = {tap.name: tap.output for tap in recording.taps}
+        table = class_scores(taps[output], False)
+        start = tf.one_hot(tf.argmax(table, 1), table.shape[-1], dtype=table.dtype) * table
+        score, names = tf.reduce_sum(start, 1), LayerNames(recording.taps)
+        sources = [list(tensors) if at is None else [taps[name] for name in at] for at in places]
+        products = []
+        for group in sources:
+            slopes = tf.gradients(score, group, unconnected_gradients="zero")
+            products.append([slope * each for slope, each in zip(slopes, group, strict=True)])
+        found = {
+            name: [relevance(table, start, group, one, names) for group in sources]
+            for name, one in rules.items()
+        }
+        return score, found, products
+
+    signature = [tf.TensorSpec((None, *each.shape[1:]), each.dtype) for each in arrays]
+    run = tf.function(call, autograph=False).get_concrete_function(*signature)
+    score, found, products = tf.nest.map_structure(np.asarray, run(*map(tf.constant, arrays)))
+    return {
+        name: [HandedBack(score, *pair) for pair in zip(groups, products, strict=True)]
+        for name, groups in found.items()
+    }
 
 
 def samples(*shape, seed=0):

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from model_zoo import CASES, N_CLASSES, N_SAMPLES
+from model_zoo import CASES, N_CLASSES, N_SAMPLES, build
 
 import actwidgets as aw
 from actwidgets.core import batches
@@ -27,14 +27,6 @@ NEEDS_A_CALL = {
     "keras_2_functional",
     "keras_2_subclassed",
 }
-_built = {}
-
-
-def build(name):
-    """The case of that name, built once: to be read must not change it."""
-    if name not in _built:
-        _built[name] = CASES[name]()
-    return _built[name]
 
 
 def _repeated(x, times):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from model_zoo import CASES, N_SAMPLES
+from model_zoo import CASES, N_SAMPLES, build
 
 import actwidgets as aw
 from actwidgets.core.ablation import Edit
@@ -19,14 +19,6 @@ EMBEDDED = (
     "text_inside_the_model",
 )
 HALVES = ("mixed_float16", "mixed_bfloat16")
-_built = {}
-
-
-def build(name):
-    """The case of that name, built once: to be read must not change it."""
-    if name not in _built:
-        _built[name] = CASES[name]()
-    return _built[name]
 
 
 def _rest(name, case):
@@ -132,8 +124,10 @@ def test_gradients_at_maps_are_those_of_offsets_to_their_units(name):
             maps.astype(np.float32), units_last, atol=case.tolerance, rtol=case.tolerance
         )
         assert gradients.shape == maps.shape
-        if name in (*HALVES, "quantized") or layer == "attention:1":
-            continue  # too coarse to be differenced; used before it is handed out, and edited
+        if name in (*HALVES, "quantized") or layer in ("attention:1", "mobilenet/block_2_add"):
+            # Too coarse to be differenced; used before it is handed out, and edited; or with
+            # more kinks behind it than a step can keep clear of.
+            continue
         n_units, step = infos[layer].n_units, 1e-2
         unit = n_units // 2
         sides = []
@@ -155,12 +149,12 @@ CAMS = {
     "sequential_built_by_a_call": ("conv2d", (5, 7)),
     "functional_with_operations": ("relu", (4, 6)),
     "nested_two_levels_deep": ("backbone/block/norm", (8, 10)),
-    "application_in_a_functional_model": ("mobilenetv2_0.35_32/block_13_pad", (32, 32)),
+    "application_in_a_functional_model": ("mobilenet/block_3_pad", (8, 8)),
     "siamese": ("tower#1/conv", {"two": (6, 7)}),
     "inputs_and_outputs_in_dicts": ("conv", {"picture": (5, 6)}),
     "subclassed": ("block_1", (5, 8)),
-    "masked_tokens_of_any_length": ("lstm", (7,)),
-    "conv1d_and_lstm_with_states": ("lstm", (12,)),
+    "masked_tokens_of_any_length": ("lstm", (5,)),
+    "conv1d_and_lstm_with_states": ("lstm", (6,)),
     "transformer_with_attention_scores": ("n", (7,)),
     "conv3d": ("conv", (5, 6, 7)),
     "channels_first": ("relu", (6, 9)),

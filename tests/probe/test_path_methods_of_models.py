@@ -5,7 +5,7 @@ import contextlib
 import keras
 import numpy as np
 import pytest
-from model_zoo import CASES
+from model_zoo import CASES, build
 from real_data import require_data, require_model
 
 import actwidgets as aw
@@ -145,7 +145,7 @@ FEW = {
 
 @pytest.mark.parametrize("kind", [each for each in CASES if each != UNTRACEABLE])
 def test_batches_of_one_give_what_the_whole_gives(kind):
-    case = CASES[kind]()
+    case = build(kind)
     probe = KerasProbe(case.model, case.x, head=case.options.get("head"))
     whole, one_by_one = probe.model_slice(), probe.model_slice(memory_budget_bytes=1)
     slices = {whole.batch_size: whole, 1: one_by_one}
@@ -206,7 +206,7 @@ def test_deletion_and_insertion_follow_the_probability_of_the_attributions_class
 
 
 def test_maps_of_several_inputs_have_one_curve():
-    case = CASES["siamese"]()
+    case = build("siamese")
     map_ = aw.attribute(case.model, case.x, 0, "gradient_x_input")
     found = faithfulness(case.model, case.x, map_, steps=5)
     assert found.scores.shape == (len(map_), 6)

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from model_zoo import CASES
+from model_zoo import CASES, build
 from real_data import require_data, require_model
 from test_model_on_loan import _state
 
@@ -187,7 +187,7 @@ def test_weights_that_change_between_two_checks_are_taken_as_they_are_then():
 
 
 def test_a_model_of_keras_2_is_refused_in_a_sentence():
-    case = CASES["keras_2_functional"]()
+    case = build("keras_2_functional")
     with pytest.raises(ModelError, match=r"is one of Keras 2, .* needs a model of Keras 3"):
         randomization_check(case.model, case.x, 0)
 
@@ -260,7 +260,7 @@ UNTRACEABLE = "subclassed_with_control_flow"
     "kind", [each for each in CASES if each != UNTRACEABLE and not each.startswith("keras_2")]
 )
 def test_models_of_every_kind_are_left_as_they_were(kind):
-    case = CASES[kind]()
+    case = build(kind)
     before = _state(case.model)
     head = case.options.get("head")
     found = randomization_check(case.model, case.x, 0, head=head, n_layers=3)

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from model_zoo import CASES, N_CLASSES, N_SAMPLES
+from model_zoo import CASES, N_CLASSES, N_SAMPLES, build
 from test_model_on_loan import _build, _state
 
 import actwidgets as aw
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.keras
 
 @pytest.mark.parametrize("kind", CASES)
 def test_models_of_every_kind_are_recorded(kind, tmp_path):
-    case = CASES[kind]()
+    case = build(kind)
     head = case.options.get("head")
     before = _state(case.model)
     labels = np.arange(N_SAMPLES) % N_CLASSES

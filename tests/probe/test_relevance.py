@@ -10,7 +10,16 @@ from keras import layers
 from precision import double_precision
 from real_data import require_data, require_model
 from relevance_models import MODELS, conv, shape_of
-from relevance_truth import ALL_RULES, LRP_0, HandedBack, chain, samples, with_weights
+from relevance_truth import (
+    ALL_RULES,
+    LRP_0,
+    at_places,
+    by_each_rule,
+    chain,
+    handed_back,
+    samples,
+    with_weights,
+)
 
 import actwidgets as aw
 from actwidgets.core.attribution.base import LrpRules
@@ -33,37 +42,35 @@ def model(request):
 
 def test_lrp_0_is_the_gradient_times_the_input(model):
     x = samples(*shape_of(with_weights(model, shifted=True)))
-    found = HandedBack(model, x, LRP_0)
+    found = handed_back(model, x, LRP_0)
     np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], rtol=1e-7, atol=1e-10)
     assert np.abs(found.relevance[0]).max() > 1e-3
 
 
-@pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
-def test_nothing_is_lost_where_nothing_is_added(model, rules):
+def test_nothing_is_lost_where_nothing_is_added(model):
     x = samples(*shape_of(with_weights(model)))
-    found = HandedBack(model, x, rules)
-    np.testing.assert_allclose(found.totals, found.scores, rtol=1e-6)
+    for rule, found in by_each_rule(model, x).items():
+        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-6, err_msg=rule)
 
 
-@pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
 @pytest.mark.parametrize("name", ["residual", "nested", "separable", "normalized in front"])
-def test_the_relevance_of_every_layer_sums_to_the_score(name, rules):
+def test_the_relevance_of_every_layer_sums_to_the_score(name):
     model = with_weights(MODELS[name]())
     x = samples(*shape_of(model))
     names = [each.name for each in model.layers if not isinstance(each, layers.InputLayer)]
     if name == "residual":  # others are in one of two branches, and get a part
         names = ["first", "added", "rectified", "joined", "pooled"]
-    together = HandedBack(model, x, rules, at=names)
-    for place, name in enumerate(names):
-        alone = HandedBack(model, x, rules, at=[name])
-        for total in (alone.totals, together.totals_at[place]):
-            np.testing.assert_allclose(total, together.scores, rtol=1e-6, err_msg=name)
+    found = at_places(model, x, places=[names, *([name] for name in names)])
+    for rule, (together, *alone) in found.items():
+        for layer, one, total in zip(names, alone, together.totals_at, strict=True):
+            for each in (one.totals, total):
+                np.testing.assert_allclose(each, together.scores, rtol=1e-6, err_msg=rule + layer)
 
 
 def test_gamma_0_is_the_epsilon_rule(model):
     x = samples(*shape_of(with_weights(model, shifted=True)))
-    gamma = HandedBack(model, x, LrpRules("gamma", gamma=0.0, epsilon=0.01))
-    epsilon = HandedBack(model, x, LrpRules("epsilon", epsilon=0.01))
+    rules = LrpRules("gamma", gamma=0.0, epsilon=0.01), LrpRules("epsilon", epsilon=0.01)
+    gamma, epsilon = by_each_rule(model, x, dict(enumerate(rules))).values()
     np.testing.assert_allclose(gamma.relevance[0], epsilon.relevance[0], rtol=1e-7, atol=1e-12)
 
 
@@ -73,7 +80,7 @@ def test_what_is_missing_is_what_the_biases_took():
         shifted=True,
     )
     x = samples(8, 24, 3)
-    found = HandedBack(model, x, LRP_0)
+    found = handed_back(model, x, LRP_0)
     taken = []
     for sample in range(len(x)):
         with tf.GradientTape() as tape:
@@ -104,7 +111,7 @@ def test_a_maximum_over_a_volume_goes_to_the_winner():
     )
     x = np.zeros((1, 2, 2, 2, 1), np.float32)
     x[0, 1, 0, 1] = 3
-    np.testing.assert_array_equal(HandedBack(model, x).relevance[0], x)
+    np.testing.assert_array_equal(handed_back(model, x).relevance[0], x)
 
 
 def test_a_model_of_keras_2_is_handed_through_alike():
@@ -122,27 +129,25 @@ def test_a_model_of_keras_2_is_handed_through_alike():
         ]
     )
     x = samples(8, 24, 3).astype(np.float32)
-    for rules in ALL_RULES.values():
-        found = HandedBack(model, x, rules)
-        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-3)
-    found = HandedBack(model, x)
+    for rule, found in by_each_rule(model, x).items():
+        np.testing.assert_allclose(found.totals, found.scores, rtol=1e-3, err_msg=rule)
+    found = handed_back(model, x)
     np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], rtol=1e-3, atol=1e-6)
     ends = [kinds.Softmax(name="shares"), kinds.Dense(2)]
     refused = keras_2.Sequential([kinds.Input((8, 24, 3)), model, *ends])
     with pytest.raises(LayerError, match=r"layer 'shares' \(Softmax\)"):
-        HandedBack(refused, x)
+        handed_back(refused, x)
 
 
-@pytest.mark.parametrize("rule", ALL_RULES)
 @pytest.mark.parametrize(
     ("file", "brightest"), [("CIFAR-10_CNN5.h5", 1.0), ("mlperf_tiny_resnet.h5", 255.0)]
 )
-def test_published_models_lose_nothing_but_to_their_biases(file, brightest, rule):
+def test_published_models_lose_nothing_but_to_their_biases(file, brightest):
     """With the biases taken out, all of the score arrives at the image."""
     model = aw.load_model(require_model(file))
     with np.load(require_data("cifar10") / "cifar10.npz") as data:
         x = data["x_test"][:8].astype(np.float32) * (brightest / 255)
-    found = HandedBack(model, x)
+    found = handed_back(model, x)
     largest = np.abs(found.gradient_x_input[0]).max()
     np.testing.assert_allclose(
         found.relevance[0], found.gradient_x_input[0], rtol=1e-3, atol=1e-5 * largest
@@ -150,7 +155,7 @@ def test_published_models_lose_nothing_but_to_their_biases(file, brightest, rule
     for variable in model.weights:
         if variable.name in ("bias", "beta", "moving_mean"):
             variable.assign(np.zeros(variable.shape))
-    rules = replace(ALL_RULES[rule], epsilon=1e-9)
-    for each in (rules, replace(rules, box=(0, brightest))):
-        found = HandedBack(model, x, each)
-        np.testing.assert_allclose(found.totals, found.scores, rtol=2e-3)
+    for box in (None, (0, brightest)):
+        rules = {name: replace(each, epsilon=1e-9, box=box) for name, each in ALL_RULES.items()}
+        for rule, found in by_each_rule(model, x, rules).items():
+            np.testing.assert_allclose(found.totals, found.scores, rtol=2e-3, err_msg=rule)

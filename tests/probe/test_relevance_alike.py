@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 from keras import layers
 from precision import double_precision
-from relevance_truth import ALL_RULES, HandedBack, chain, samples, with_weights
+from relevance_truth import (
+    ALL_RULES,
+    at_places,
+    by_each_rule,
+    chain,
+    handed_back,
+    samples,
+    with_weights,
+)
 
 pytestmark = pytest.mark.keras
 
@@ -35,8 +43,8 @@ def test_what_is_known_of_signs_changes_nothing(function):
         shape=(6,),
     )
     hidden.set_weights(with_weights(known).get_weights())
-    for rules in ALL_RULES.values():
-        found, wanted = HandedBack(known, samples(6), rules), HandedBack(hidden, samples(6), rules)
+    both = by_each_rule(known, samples(6)), by_each_rule(hidden, samples(6))
+    for found, wanted in zip(*(each.values() for each in both), strict=True):
         np.testing.assert_allclose(found.relevance[0], wanted.relevance[0])
 
 
@@ -60,19 +68,15 @@ def _as_choice():
     return chain(layers.Conv2D(4, 3), layers.Lambda(lambda x: keras.ops.where(x > 0, x, 0.0)))
 
 
-@pytest.mark.parametrize("rules", ALL_RULES.values(), ids=ALL_RULES)
 @pytest.mark.parametrize("make", [_as_layer, _as_named_layer, _as_bound, _as_choice])
-def test_a_relu_is_one_however_it_is_written(make, rules):
+def test_a_relu_is_one_however_it_is_written(make):
     first = with_weights(_as_argument(), shifted=True)
     other = make()
     other.set_weights(first.get_weights())
     x = samples(8, 24, 3)
-    np.testing.assert_allclose(
-        HandedBack(other, x, rules).relevance[0],
-        HandedBack(first, x, rules).relevance[0],
-        rtol=1e-7,
-        atol=1e-12,
-    )
+    both = by_each_rule(other, x), by_each_rule(first, x)
+    for found, wanted in zip(*(each.values() for each in both), strict=True):
+        np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=1e-7, atol=1e-12)
 
 
 OTHERS = ("glu", "log_softmax", "softmax", "sparsemax", "threshold")  # not by number, or more
@@ -110,20 +114,18 @@ def test_an_activation_hands_on_what_it_is_handed(activation):
     )
     x = samples(4)
     with_weights(as_layer)
-    before, behind = (
-        HandedBack(as_layer, x, ALL_RULES["epsilon"], at=[name]) for name in ("before", "behind")
-    )
+    rules = {"epsilon": ALL_RULES["epsilon"]}
+    found = at_places(as_layer, x, rules, places=[["before"], ["behind"], None])
+    before, behind, whole_layer = found["epsilon"]
     np.testing.assert_allclose(before.relevance[0], behind.relevance[0])
-    for model in (as_layer, with_weights(as_argument)):
-        whole = HandedBack(model, x, ALL_RULES["epsilon"])
+    for whole in (whole_layer, handed_back(with_weights(as_argument), x, rules["epsilon"])):
         np.testing.assert_allclose(whole.totals, whole.scores, rtol=1e-6)
 
 
 @pytest.mark.parametrize("make", LAYERS.values(), ids=LAYERS)
 def test_a_layer_that_is_an_activation_hands_on_what_it_is_handed(make):
     model = with_weights(chain(layers.Dense(6), make(), layers.Dense(5), shape=(4,)))
-    for rules in ALL_RULES.values():
-        found = HandedBack(model, samples(4), rules)
+    for found in by_each_rule(model, samples(4)).values():
         np.testing.assert_allclose(found.totals, found.scores, rtol=1e-6)
 
 
@@ -132,7 +134,7 @@ def test_a_hard_sigmoid_by_hand():
         [keras.Input((3,)), layers.Dense(1, use_bias=False, activation="hard_sigmoid")]
     )
     model.set_weights([np.array([[1.0], [-0.4], [0.2]])])  # 0.8 in all: 0.8 / 6 + 0.5
-    found = HandedBack(model, np.ones((1, 3)))
+    found = handed_back(model, np.ones((1, 3)))
     np.testing.assert_allclose(found.scores, [0.8 / 6 + 0.5])
     np.testing.assert_allclose(found.relevance[0], [[0.7916667, -0.3166667, 0.1583333]], atol=1e-6)
 
@@ -152,7 +154,7 @@ def test_a_bias_of_the_models_own_is_not_part_of_an_activation():
     model = Own()
     model(np.zeros((1, 4)))
     model.shift.assign(np.linspace(-1, 1, 6))
-    found = HandedBack(model, samples(4))
+    found = handed_back(model, samples(4))
     np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], atol=1e-10)
 
 
@@ -161,10 +163,10 @@ def test_an_input_that_the_score_does_not_depend_on_gets_nothing():
     outputs = [layers.Dense(3)(first), layers.Dense(2)(layers.Concatenate()([first, second]))]
     model = with_weights(keras.Model([first, second], outputs))
     x = [samples(3), samples(4, seed=3)]
-    found = HandedBack(model, x, ALL_RULES["epsilon"])
+    found = handed_back(model, x, ALL_RULES["epsilon"])
     assert np.abs(found.relevance[0]).max() > 1e-3
     assert found.relevance[1].shape == (4, 4)
     assert not found.relevance[1].any()
-    both = HandedBack(model, x, ALL_RULES["epsilon"], output=":1")
+    both = handed_back(model, x, ALL_RULES["epsilon"], output=":1")
     assert np.abs(both.relevance[1]).max() > 1e-3
     np.testing.assert_allclose(both.totals, both.scores)

@@ -7,7 +7,7 @@ import tensorflow as tf
 from keras import layers
 from precision import double_precision
 from relevance_models import RAMP
-from relevance_truth import HandedBack, chain, samples
+from relevance_truth import chain, handed_back, samples
 
 from actwidgets.errors import LayerError
 
@@ -154,4 +154,4 @@ REFUSED = {
 @pytest.mark.parametrize(("make", "shape", "words"), REFUSED.values(), ids=REFUSED)
 def test_what_it_cannot_be_handed_through_is_named(make, shape, words):
     with pytest.raises(LayerError, match=words):
-        HandedBack(make(), samples(*shape))
+        handed_back(make(), samples(*shape))

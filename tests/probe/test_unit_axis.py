@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tf_keras
-from model_zoo import CASES
+from model_zoo import build
 
 import actwidgets as aw
 from actwidgets.core.ablation import Edit
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.keras
 
 
 def test_channels_first_is_handed_on_by_layers_that_say_nothing():
-    case = CASES["channels_first"]()
+    case = build("channels_first")
     found = {info.name: (info.unit_axis, info.n_units) for info in aw.layers(case.model)}
     assert found == {
         "conv": (1, 4),
@@ -45,7 +45,7 @@ def test_moving_the_channels_to_the_end_ends_it():
 
 
 def test_attention_scores_have_a_map_for_each_head():
-    case = CASES["transformer_with_attention_scores"]()
+    case = build("transformer_with_attention_scores")
     infos = {info.name: info for info in aw.layers(case.model)}
     assert infos["attention:1"].output_shape == (None, 2, 7, 7)
     assert (infos["attention:1"].unit_axis, infos["attention:1"].n_units) == (1, 2)
