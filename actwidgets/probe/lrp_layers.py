@@ -24,9 +24,9 @@ from actwidgets.probe.graph_ops import (
 )
 
 ADDITIONS = frozenset(("Add", "AddV2", "BiasAdd", "Sub"))
-NORMALIZATIONS = frozenset(("Div", "DivNoNan", "Mul", "Neg", "RealDiv"))
+SCALINGS = frozenset(("Div", "DivNoNan", "Mul", "Neg", "RealDiv"))
 NORMALIZATIONS = frozenset(("FusedBatchNorm", "FusedBatchNormV2", "FusedBatchNormV3"))
-AFFINE = ADDITIONS | NORMALIZATIONS | NORMALIZATIONS
+AFFINE = ADDITIONS | SCALINGS | NORMALIZATIONS
 
 
 def is_affine(operation: Any, flow: Flow) -> bool:
@@ -92,7 +92,7 @@ class ChannelAffine:
             self._shift(tf.cast(shift, self._dtype))
         elif operation.type == "Mul":
             self._scale(constants)
-        elif operation.type in NORMALIZATIONS:
+        elif operation.type in SCALINGS:
             ones = tf.ones_like(constants)
             none = operation.type == "DivNoNan"
             self._scale(tf.math.divide_no_nan(ones, constants) if none else ones / constants)
