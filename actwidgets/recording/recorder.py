@@ -1,11 +1,10 @@
-"""Record a model while it is trained."""
+"""Record a model while it is trained: the folder, when a snapshot is due, the byte budget."""
 
 import logging
 import math
 import os
 import threading
 import time
-from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
@@ -15,18 +14,239 @@ import numpy as np
 
 from actwidgets.core import files
 from actwidgets.core.arrays import Array, norm
-from actwidgets.errors import DataError
+from actwidgets.core.labels import checked_class_names, count_classes
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.output_kind import checked_output_is
+from actwidgets.core.samples import Samples
+from actwidgets.errors import DataError, LayerError, ModelError
 from actwidgets.probe import base
-from actwidgets.recording import snapshot, store
-from actwidgets.recording import snapshot as snapshot_files
-from actwidgets.recording.capture import RecordedModel, capture_snapshot, weights_of
+from actwidgets.probe.base import Probe
+from actwidgets.recording import snapshot as snapshots
+from actwidgets.recording import store
 from actwidgets.recording.recording import Recording
-from actwidgets.recording.snapshot import SnapshotInfo
-from actwidgets.recording.store import HistoryFile, TrainingProgress
-from actwidgets.training.events import Interval, TrainingMoment, interval
+from actwidgets.recording.snapshot import (
+    Manifest,
+    SnapshotInfo,
+    SnapshotSpec,
+    capture_snapshot,
+    weights_of,
+)
+from actwidgets.session.session import Session
+from actwidgets.training.events import EpochCount, TrainingMoment, interval
+
+log = logging.getLogger("actwidgets")
+
+BUDGET_BYTES = 64 * 2**20
+MANY_UNITS = 4096  # layers with more (flattened maps, most often) are recorded where named
 
 
-def begin_recording(folder: Path, subject: RecordedModel, resume: bool) -> None:
+class RecordedModel:
+    """A model, and the samples and layers that are recorded of it.
+
+    Args: as of `Recorder`.
+
+    Attributes:
+        probe: Of the model, as it was last read.
+        spec: What a snapshot is taken of.
+        targets: `(sample, output)` of a regression, or None.
+        manifest: What the folder says of the recording.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        x: Any,
+        y: Any,
+        *,
+        layers: Sequence[str] | None,
+        class_names: Sequence[str] | None,
+        n_maps: int,
+        max_samples: int,
+        batch_size: int,
+        image_shape: Sequence[int] | None,
+        head: str | int | None,
+        output_is: str | None = None,
+    ) -> None:
+        self._session = model if isinstance(model, Session) else None
+        self._model = model.model if isinstance(model, Session) else model
+        if self._session is not None and x is None:
+            samples = self._session._samples
+        else:
+            samples = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
+        if self._session is not None:
+            class_names = self._session.class_names if class_names is None else class_names
+            head = self._session._options["head"] if head is None else head
+            output_is = output_is or self._session._options["output_is"]
+        checked_output_is(output_is)
+        self._head, self._output_is = head, output_is
+        n_samples = min(len(samples), max_samples)
+        self._one = samples.rows([0])
+        self.probe: Probe = self._read() if self._session is None else self._session._probe
+        self.probe.check(self._one)
+        output, named = base.settled_output_kind(self.probe, samples, class_names, output_is)
+        n_classes = count_classes(self.probe.n_classes, named, output, samples.y)
+        names = checked_class_names(named, n_classes)
+        if self._session is None or x is not None:
+            names_of_inputs = base.input_names(self.probe, samples.x)
+            samples.read_inputs(names_of_inputs, base.input_axes(self.probe))
+        samples.read_y(output, n_classes, names, head=head)
+        if samples.label_sets is not None or samples.masks is not None:
+            held = "masks" if samples.label_sets is None else "several labels a sample"
+            raise DataError(
+                f"a recording keeps one class a sample, and y holds {held}: give x, and no y"
+            )
+        labels = None if samples.labels is None else samples.labels[:n_samples]
+        self.targets = None if samples.targets is None else samples.targets[:n_samples]
+        chosen = _recorded_layers(self.probe.layers, layers)
+        kept = samples.rows(range(n_samples))
+        self.spec = SnapshotSpec(kept, labels, names, chosen, min(n_maps, n_samples), batch_size)
+        self.manifest = Manifest(
+            model_name=str(getattr(self._model, "name", "")),
+            layers=self.probe.layers,
+            recorded=tuple(info.name for info in chosen),
+            class_names=names,
+            n_classes=self.probe.n_classes,
+            head=head,
+            image_shape=tuple(samples._image_shape),
+            n_samples=n_samples,
+            n_maps=self.spec.n_maps,
+            samples=store.digest(kept, labels, self.targets),
+            output=output,
+            input_names=tuple(samples.axes),
+            input_axes=dict(samples.axes),
+        )
+
+    def current_probe(self) -> Probe:
+        """The same, read anew where layers of the model were exchanged.
+
+        Raises:
+            ModelError: It has other layers now.
+        """
+        if self._session is not None:
+            self.probe = self._session._probe
+        if base.is_stale(self.probe):
+            self.probe = self._read()
+        if self.probe.layers != self.manifest.layers:
+            raise ModelError(
+                "the model has other layers than when its recording began: begin another one"
+            )
+        return self.probe
+
+    def close(self) -> None:
+        """Read nothing more."""
+        if self._session is None and self.probe is not self._model:
+            base.stop(self.probe)
+
+    def _read(self) -> Probe:
+        if isinstance(self._model, Probe):
+            return self._model
+        from actwidgets.probe.keras_probe import KerasProbe
+
+        return KerasProbe(self._model, self._one, head=self._head, output_is=self._output_is)
+
+
+def _recorded_layers(
+    layers: Sequence[LayerInfo], names: Sequence[str] | None
+) -> tuple[LayerInfo, ...]:
+    """The layers to record, in the model's order.
+
+    Raises:
+        LayerError: A layer that the model does not have, or that cannot be recorded; none.
+    """
+    if names is None:
+        chosen = [info for info in layers if not _refusal(info) and info.n_units <= MANY_UNITS]
+        if not chosen:
+            raise LayerError("this model has no layer that can be recorded")
+        return tuple(chosen)
+    by_name = {info.name: info for info in layers}
+    names = [names] if isinstance(names, str) else list(names)
+    for name in names:
+        if name not in by_name:
+            raise LayerError(f"no layer {name!r}; this model has {', '.join(by_name)}")
+        if refusal := _refusal(by_name[name]):
+            raise LayerError(f"layer {name!r} cannot be recorded: {refusal}")
+    if not names:
+        raise LayerError("layers must name at least one layer; got none")
+    return tuple(info for info in layers if info.name in names)
+
+
+def _refusal(info: LayerInfo) -> str:
+    if not info.n_units:
+        return "its number of units varies"
+    return "its maps are empty" if 0 in info.output_shape[1:] else ""
+
+
+class TrainingProgress(EpochCount):
+    """Epochs, steps and seconds trained so far, and which step is the last of a `fit`.
+
+    Args:
+        epoch: Epochs trained before.
+        step: Steps trained before.
+        seconds: Time taken before.
+
+    Attributes:
+        stride: Steps done at a time; the last of an epoch may be fewer. None until one is done.
+    """
+
+    def __init__(self, epoch: float = 0, step: int = 0, seconds: float = 0) -> None:
+        super().__init__(epoch, step)
+        self.stride: int | None = None
+        self._seconds, self._since = seconds, float("nan")
+
+    @property
+    def seconds(self) -> float:
+        """Time taken, pauses between calls of `fit` left out."""
+        running = not math.isnan(self._since)
+        return self._seconds + (time.monotonic() - self._since if running else 0)
+
+    def run(self) -> None:
+        """The time from now on counts."""
+        if math.isnan(self._since):
+            self._since = time.monotonic()
+
+    def pause(self) -> None:
+        """The time until the next `begin` does not count."""
+        self._seconds, self._since = self.seconds, float("nan")
+
+    def begin(self, moment: TrainingMoment) -> None:
+        """Another `fit` begins; the one before may have been interrupted."""
+        super().begin(moment)
+        self.pause()
+        self.run()
+        self.stride = None
+
+    def is_last_step(self, moment: TrainingMoment) -> bool:
+        """Whether the step that begins is the last of this `fit`, as far as anybody knows."""
+        if not (moment.n_epochs and self.steps_of_epoch and self.stride):
+            return False
+        left = self.steps_of_epoch - moment.step_of_epoch
+        return moment.epoch + 1 >= moment.n_epochs and self.stride >= left
+
+    def after_step(self, moment: TrainingMoment) -> TrainingMoment:
+        """A step, or several at a time, are complete."""
+        before = self.step
+        now = super().after_step(moment)
+        self.stride = max(self.step - before, self.stride or 1)
+        return now
+
+    @classmethod
+    def of(cls, recording: Recording) -> "TrainingProgress":
+        """Where a recording has come to that is gone on with."""
+        history, infos = recording.history, recording.snapshots
+        epochs = [float(x[-1]) for x, _ in history.by_epoch.values()]
+        steps = [int(x[-1]) for x, _ in history.by_step.values()]
+        return cls(
+            epoch=max([0.0, *epochs, *(info.epoch for info in infos)]),
+            step=max([0, *steps, *(info.step for info in infos)]),
+            seconds=max([0.0, *(info.seconds for info in infos)]),
+        )
+
+    def advance(self, epoch: float | None) -> None:
+        """In a training loop of somebody's own: to that epoch, or to the next."""
+        self.epoch = float(self.epoch + 1 if epoch is None else epoch)
+
+
+def _begin(folder: Path, recorded: RecordedModel, resume: bool) -> Recording:
     """Make a folder a recording, or see that it holds this one; else change nothing.
 
     What a recorder that was killed has left behind is removed.
@@ -35,72 +255,58 @@ def begin_recording(folder: Path, subject: RecordedModel, resume: bool) -> None:
         DataError: It holds another recording, or this one and `resume` is False; it cannot be
             written to.
     """
-    told = repr(str(folder))
-    if (folder / snapshot.MANIFEST_NAME).exists():
-        other = snapshot.read_manifest(folder)
-        different = subject.manifest.difference(other)
-        if different:
+    path = repr(str(folder))
+    if (folder / snapshots.MANIFEST_NAME).exists():
+        difference = recorded.manifest.difference(snapshots.read_manifest(folder))
+        if difference:
             raise DataError(
-                f"{told} holds another recording, with {different}: give another folder"
+                f"{path} holds another recording, with {difference}: give another folder"
             )
         if not resume:
             raise DataError(
-                f"{told} holds this recording already: go on with it by resume=True, or give "
+                f"{path} holds this recording already: go on with it by resume=True, or give "
                 "another folder"
             )
-    elif any(snapshot.index_of(each.name) is not None for each in _files(folder)):
+    elif _indices(folder):
         raise DataError(
-            f"{told} holds snapshots without their {snapshot.MANIFEST_NAME}: give another folder"
+            f"{path} holds snapshots without their {snapshots.MANIFEST_NAME}: give another folder"
         )
     else:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as failure:
-            raise DataError(f"no folder can be made at {told}: {failure}") from failure
+            raise DataError(f"no folder can be made at {path}: {failure}") from failure
         with suppress(FileNotFoundError):
             (folder / store.HISTORY_NAME).unlink()
-        store.write_samples(folder, subject.wish.x, subject.wish.labels, subject.targets)
-        snapshot.write_manifest(folder, subject.manifest)  # last: from now on it is a recording
-    for name in (f"{snapshot.PREFIX}*", store.SAMPLES_NAME, snapshot.MANIFEST_NAME):
+        store.write_samples(folder, recorded.spec.x, recorded.spec.labels, recorded.targets)
+        snapshots.write_manifest(folder, recorded.manifest)  # last: now it is a recording
+    for name in (f"{snapshots.PREFIX}*", store.SAMPLES_NAME, snapshots.MANIFEST_NAME):
         for leftover in files.leftovers(folder, name):
             leftover.unlink(missing_ok=True)
+    return Recording(folder)
 
 
-def _files(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
-
-
-def next_index(folder: Path) -> int:
-    """Above those of all files there, readable or not: none is ever written over."""
-    found = (snapshot.index_of(each.name) for each in _files(folder))
-    return max((index for index in found if index is not None), default=-1) + 1
-
-
-def course_so_far(recording: Recording) -> TrainingProgress:
-    """Where a recording has come to that is gone on with."""
-    history, snapshots = recording.history, recording.snapshots
-    epochs = [float(x[-1]) for x, _ in history.by_epoch.values()]
-    steps = [int(x[-1]) for x, _ in history.by_step.values()]
-    return TrainingProgress(
-        epoch=max([0.0, *epochs, *(each.epoch for each in snapshots)]),
-        step=max([0, *steps, *(each.step for each in snapshots)]),
-        seconds=max([0.0, *(each.seconds for each in snapshots)]),
-    )
+def _indices(folder: Path) -> list[int]:
+    """The numbers of all snapshots in a folder, readable or not."""
+    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
+    return [index for name in names if (index := snapshots.index_of(name)) is not None]
 
 
 class UpdateRatios:
-    """Measures single steps: the weights are copied only before those.
+    """Norm of one step's update over the norm of the weights, by layer.
+
+    The weights are copied only before a step that is measured.
 
     Args:
-        subject: The model and the layers looked at.
+        recorded: The model and its recorded layers.
 
     Attributes:
         known: The norm of what the step added to the weights, over the norm that they had
             before, by layer. Moving averages are weights too.
     """
 
-    def __init__(self, subject: RecordedModel) -> None:
-        self._subject = subject
+    def __init__(self, recorded: RecordedModel) -> None:
+        self._recorded = recorded
         self._before: dict[str, Mapping[str, Array]] = {}
         self.known: Mapping[str, float] = {}
 
@@ -122,9 +328,9 @@ class UpdateRatios:
         }
 
     def _weights(self) -> dict[str, Mapping[str, Array]]:
-        probe, layers = self._subject.probe, self._subject.manifest.recorded
-        found = {layer: weights_of(probe, layer) for layer in layers}
-        return {layer: weights for layer, weights in found.items() if weights}
+        recorded = self._recorded
+        by_layer = {name: weights_of(recorded.probe, name) for name in recorded.manifest.recorded}
+        return {name: weights for name, weights in by_layer.items() if weights}
 
 
 def _ratio(before: Mapping[str, Array], after: Mapping[str, Array]) -> float:
@@ -154,123 +360,7 @@ def to_drop(epochs: Sequence[float], n_bytes: Sequence[int], budget_bytes: int) 
     return tuple(sorted(set(range(len(epochs))) - set(kept)))
 
 
-class FitFollower(ABC):
-    """A `TrainingListener` that has snapshots taken when they are due; a `Recorder` takes them.
-
-    Args:
-        subject: What is recorded.
-        recording: Where it goes; it may hold snapshots already.
-        every: How often a snapshot is due.
-
-    Attributes:
-        recording: What is recorded so far.
-        error: Why the last snapshot, or line of the history, was not written.
-    """
-
-    def __init__(self, subject: RecordedModel, recording: Recording, every: Interval) -> None:
-        self.error, self.recording = "", recording
-        self._subject, self._interval = subject, every
-        self._history = HistoryFile(recording.path)
-        self._course = course_so_far(recording)
-        self._ratios = UpdateRatios(subject)
-        self._closed = False
-        self._taken_of: Any = None  # which weights the last snapshot is of
-        self._lock = threading.RLock()
-        self._note_the_last()
-
-    @abstractmethod
-    def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
-        """Take a snapshot where the course is now, or say in `error` why there is none."""
-
-    # --- what a training tells -----------------------------------------------------------
-
-    def begins(self, moment: TrainingMoment) -> None:
-        """Take the state before training, where there is no snapshot yet."""
-        with self._lock:
-            self._course.begin(moment)
-            self._ratios.forget()
-            if not self.recording.snapshots:
-                self._take({})
-            self._note_the_last()
-
-    def before_step(self, moment: TrainingMoment) -> None:
-        """Keep the weights where what the step adds to them is to be measured."""
-        course = self._course
-        with self._lock:
-            course.before_step(moment)
-            is_last = self._interval.is_last_step(
-                math.floor(course.epoch) - self._last_epoch,
-                course.step - self._last_step,
-                course.stride,
-                course.steps_of_epoch and course.steps_of_epoch - moment.step_of_epoch,
-            )
-            if is_last is None or moment.n_steps is None:  # nobody knows which step is the last:
-                is_last = is_last or not self._ratios.known  # until it comes, the first will do
-            if (is_last or course.is_last_step(moment)) and not self._closed:
-                self._ratios.before_step()
-
-    def after_step(self, moment: TrainingMoment) -> None:
-        """Note the metrics; take a snapshot where one is due."""
-        course = self._course
-        with self._lock:
-            course.after_step(moment)
-            self._ratios.after_step()
-            self._note(self._history.add_step, course.step, moment.metrics)
-            is_epoch_over = moment.step_of_epoch == course.steps_of_epoch  # soon more is known
-            if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
-                self._take(moment.metrics)
-
-    def after_epoch(self, moment: TrainingMoment) -> None:
-        """Note the metrics; take a snapshot where one is due."""
-        course = self._course
-        with self._lock:
-            course.after_epoch(moment)
-            self._note(self._history.add_epoch, course.epoch, course.step, moment.metrics)
-            if self._is_due():
-                self._take(moment.metrics)
-
-    def ends(self, moment: TrainingMoment) -> None:
-        """Take the state at the end, where that is not the last that was taken."""
-        with self._lock:
-            # Another callback may have put the best weights back.
-            is_other = base.fingerprint(self._subject.probe) != self._taken_of
-            if self._course.step > self._last_step or is_other:
-                self._take(moment.metrics)
-            self._course.pause()
-
-    def failed(self, failure: Exception) -> None:
-        """Say so in `error`."""
-        self.error = f"nothing is recorded for now: {failure}"
-
-    # --- what is due ---------------------------------------------------------------------
-
-    def _note_the_last(self) -> None:
-        course = self._course
-        self._last_epoch, self._last_step = math.floor(course.epoch), course.step
-        self._last_seconds = course.seconds
-
-    def _is_due(self) -> bool:
-        course = self._course
-        return self._interval.is_over(
-            course.epoch - self._last_epoch,
-            course.step - self._last_step,
-            course.seconds - self._last_seconds,
-        )
-
-    def _note(self, add: Any, *entry: Any) -> None:
-        if self._closed:
-            return
-        try:
-            add(*entry)
-        except OSError as failure:
-            self.error = f"the history cannot be written: {failure}"
-
-
-BUDGET_BYTES = 64 * 2**20
-log = logging.getLogger("actwidgets")
-
-
-class Recorder(FitFollower):
+class Recorder:
     """Writes snapshots of a model to a folder while it is trained; the first is of before.
 
         recorder = Recorder(model, "run-1", x, y, class_names=names)
@@ -304,6 +394,7 @@ class Recorder(FitFollower):
         resume: Whether to go on with the recording that the folder holds.
 
     Attributes:
+        recording: What is recorded so far.
         error: Why the last snapshot, or line of the history, was not written; "" where all
             is well.
         seconds: Time spent on snapshots so far.
@@ -335,10 +426,9 @@ class Recorder(FitFollower):
         output_is: str | None = None,
         resume: bool = False,
     ) -> None:
-        self.seconds = 0.0
-        checked = interval(every)
+        self._interval = interval(every)
         self._budget_bytes = _positive("budget_bytes", budget_bytes)
-        subject = RecordedModel(
+        recorded = self._recorded = RecordedModel(
             model,
             x,
             y,
@@ -352,14 +442,21 @@ class Recorder(FitFollower):
             output_is=output_is,
         )
         self._folder = Path(path)
-        begin_recording(self._folder, subject, resume)
-        super().__init__(subject, Recording(self._folder), checked)
+        self.recording = _begin(self._folder, recorded, resume)
+        self.error, self.seconds = "", 0.0
+        self._history = store.HistoryFile(self._folder)
+        self._progress = TrainingProgress.of(self.recording)
+        self._ratios = UpdateRatios(recorded)
+        self._closed = False
+        self._fingerprint: Any = None  # of the weights that the last snapshot is of
         self._callback: Any = None
+        self._lock = threading.RLock()
+        self._note_last()
 
     def __repr__(self) -> str:
         """Say what is recorded so far, and what went wrong last."""
-        told = f"; {self.error}" if self.error else ""
-        return f"<Recorder of {self.recording!r}{told}>"
+        error = f"; {self.error}" if self.error else ""
+        return f"<Recorder of {self.recording!r}{error}>"
 
     @property
     def callback(self) -> Any:
@@ -369,7 +466,7 @@ class Recorder(FitFollower):
             ModelError: This probe's model cannot be trained.
         """
         if self._callback is None:
-            self._callback = base.training_callback(self._subject.probe, self)
+            self._callback = base.training_callback(self._recorded.probe, self)
         return self._callback
 
     def snapshot(
@@ -388,54 +485,139 @@ class Recorder(FitFollower):
         Raises:
             DataError: Metrics that are not one number each.
         """
-        told = _numbers(metrics)
+        values = _numbers(metrics)
         with self._alone():
-            turns = base.turns(self._subject.probe)
+            turns = base.turns(self._recorded.probe)
             if turns is None or not turns.training:
-                self._course.run()
+                self._progress.run()
                 if self.recording.snapshots or epoch is not None:
-                    self._course.advance(epoch)
-            if told:
-                self._note(self._history.add_epoch, self._course.epoch, self._course.step, told)
-            return self._take(told)
+                    self._progress.advance(epoch)
+            if values:
+                self._note(
+                    self._history.add_epoch, self._progress.epoch, self._progress.step, values
+                )
+            return self._take(values)
 
     def close(self) -> None:
         """Record nothing more. What is recorded stays."""
         with self._lock:
-            self._course.pause()
+            self._progress.pause()
             self._closed = True
-            self._subject.close()
+            self._recorded.close()
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A time in which neither the weights nor the recording change by another thread."""
-        turns = base.turns(self._subject.probe)
+        turns = base.turns(self._recorded.probe)
         # The lock comes second: who waits for the end of a step must not have it.
         with nullcontext() if turns is None else turns.looking(), self._lock:
             yield
+
+    # --- a training's events, on its thread ----------------------------------------------
+
+    def begins(self, moment: TrainingMoment) -> None:
+        """Take the state before training, where there is no snapshot yet."""
+        with self._lock:
+            self._progress.begin(moment)
+            self._ratios.forget()
+            if not self.recording.snapshots:
+                self._take({})
+            self._note_last()
+
+    def before_step(self, moment: TrainingMoment) -> None:
+        """Keep the weights where what the step adds to them is to be measured."""
+        progress = self._progress
+        with self._lock:
+            progress.before_step(moment)
+            is_last = self._interval.is_last_step(
+                math.floor(progress.epoch) - self._last_epoch,
+                progress.step - self._last_step,
+                progress.stride,
+                progress.steps_of_epoch and progress.steps_of_epoch - moment.step_of_epoch,
+            )
+            if is_last is None or moment.n_steps is None:  # nobody knows which step is the last:
+                is_last = is_last or not self._ratios.known  # until it comes, the first will do
+            if (is_last or progress.is_last_step(moment)) and not self._closed:
+                self._ratios.before_step()
+
+    def after_step(self, moment: TrainingMoment) -> None:
+        """Note the metrics; take a snapshot where one is due."""
+        progress = self._progress
+        with self._lock:
+            progress.after_step(moment)
+            self._ratios.after_step()
+            self._note(self._history.add_step, progress.step, moment.metrics)
+            is_epoch_over = moment.step_of_epoch == progress.steps_of_epoch  # soon more is known
+            if self._interval.unit != "epochs" and not is_epoch_over and self._is_due():
+                self._take(moment.metrics)
+
+    def after_epoch(self, moment: TrainingMoment) -> None:
+        """Note the metrics; take a snapshot where one is due."""
+        progress = self._progress
+        with self._lock:
+            progress.after_epoch(moment)
+            self._note(self._history.add_epoch, progress.epoch, progress.step, moment.metrics)
+            if self._is_due():
+                self._take(moment.metrics)
+
+    def ends(self, moment: TrainingMoment) -> None:
+        """Take the state at the end, where that is not the last that was taken."""
+        with self._lock:
+            # Another callback may have put the best weights back.
+            is_other = base.fingerprint(self._recorded.probe) != self._fingerprint
+            if self._progress.step > self._last_step or is_other:
+                self._take(moment.metrics)
+            self._progress.pause()
+
+    def failed(self, failure: Exception) -> None:
+        """Say so in `error`."""
+        self.error = f"nothing is recorded for now: {failure}"
+
+    # --- what is due ---------------------------------------------------------------------
+
+    def _note_last(self) -> None:
+        progress = self._progress
+        self._last_epoch, self._last_step = math.floor(progress.epoch), progress.step
+        self._last_seconds = progress.seconds
+
+    def _is_due(self) -> bool:
+        progress = self._progress
+        return self._interval.is_over(
+            progress.epoch - self._last_epoch,
+            progress.step - self._last_step,
+            progress.seconds - self._last_seconds,
+        )
+
+    def _note(self, add: Any, *entry: Any) -> None:
+        if self._closed:
+            return
+        try:
+            add(*entry)
+        except OSError as failure:
+            self.error = f"the history cannot be written: {failure}"
 
     # --- writing -------------------------------------------------------------------------
 
     def _take(self, metrics: Mapping[str, float]) -> SnapshotInfo | None:
         if self._closed:
             return None
-        began, course = time.monotonic(), self._course
-        self._note_the_last()
+        began, progress = time.monotonic(), self._progress
+        self._note_last()
         info = SnapshotInfo(
-            index=next_index(self._folder),
-            epoch=course.epoch,
-            step=course.step,
-            seconds=course.seconds,
+            index=max(_indices(self._folder), default=-1) + 1,
+            epoch=progress.epoch,
+            step=progress.step,
+            seconds=progress.seconds,
             metrics=metrics,
         )
         try:
-            snapshot = capture_snapshot(
-                self._subject.current_probe(), self._subject.wish, self._ratios.known
+            captured = capture_snapshot(
+                self._recorded.current_probe(), self._recorded.spec, self._ratios.known
             )
-            snapshot_files.write_snapshot(self._folder, self._subject.manifest, info, snapshot)
+            info = snapshots.write_snapshot(self._folder, self._recorded.manifest, info, captured)
             self._ratios.forget()
-            self._taken_of = base.fingerprint(self._subject.probe)
-            self.recording.refresh()
+            self._fingerprint = base.fingerprint(self._recorded.probe)
+            self.recording.refresh(written=info)
             self.error = self._thin()
         except Exception as failure:
             log.exception("a training goes on, though no snapshot of it could be taken")
@@ -443,17 +625,17 @@ class Recorder(FitFollower):
             return None
         finally:
             self.seconds += time.monotonic() - began
-            self._last_seconds = course.seconds  # what is recorded often is not recorded only
+            self._last_seconds = progress.seconds  # what is recorded often is not recorded only
         return next((each for each in self.recording.snapshots if each.index == info.index), None)
 
     def _thin(self) -> str:
         """Drop snapshots until the folder is within its budget; says where it cannot be."""
-        snapshots = self.recording.snapshots
-        n_bytes = [each.n_bytes for each in snapshots]
+        infos = self.recording.snapshots
+        n_bytes = [info.n_bytes for info in infos]
         room = self._budget_bytes - self.recording.n_bytes + sum(n_bytes)
-        dropped = to_drop([each.epoch for each in snapshots], n_bytes, room)
-        for place in dropped:
-            (self._folder / snapshots[place].file).unlink(missing_ok=True)
+        dropped = to_drop([info.epoch for info in infos], n_bytes, room)
+        for at in dropped:
+            (self._folder / infos[at].file).unlink(missing_ok=True)
         if dropped:
             self.recording.refresh()
         if self.recording.n_bytes <= self._budget_bytes:

@@ -1,25 +1,30 @@
 """A recording read back, without the model and without TensorFlow."""
 
+import operator
 import os
-from collections.abc import Callable, Hashable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from actwidgets.core import class_profiles, files
-from actwidgets.core.arrays import Doubles, Floats, Integers, finite_range
+from actwidgets.core.accumulators import SampleSummary
+from actwidgets.core.arrays import Array, Doubles, Floats, Integers, finite_range
 from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.confusion import Confusion
 from actwidgets.core.files import Arrays
 from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
+from actwidgets.core.histograms import Histogram
+from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind, kind_by_values
 from actwidgets.core.predictions import predicted_classes
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, LayerError
 from actwidgets.recording import snapshot, store
-from actwidgets.recording.snapshot import KIND, SnapshotInfo
-from actwidgets.recording.store import History, StoredSnapshots
+from actwidgets.recording.snapshot import KIND, LayerSnapshot, SnapshotInfo
+from actwidgets.recording.store import History, SnapshotCache
 
 if TYPE_CHECKING:
     from actwidgets.recording.replay import RecordedProbe, RecordedSession
@@ -140,7 +145,38 @@ def _profiles(header: Mapping[str, Any], arrays: Arrays, layer: str) -> ClassPro
     return class_profiles.from_arrays(told | {"layers": [told["layers"][place]]}, kept)
 
 
-class Recording(StoredSnapshots):
+@dataclass(frozen=True, eq=False)
+class WeightNumbers:
+    """How the weights of a layer went: arrays with a value per snapshot, NaN where none is.
+
+    Attributes:
+        epoch: Of the snapshots, float64.
+        norm: Of all weights of the layer as one vector.
+        update_ratio: The norm of what one step added to them, over `norm`.
+        gradient_norm: Of the loss by its trainable weights.
+        n_dead: int64, units above 0 on none of the recorded samples.
+    """
+
+    epoch: Doubles
+    norm: Doubles
+    update_ratio: Doubles
+    gradient_norm: Doubles
+    n_dead: Integers
+
+    @classmethod
+    def of(cls, layer: str, snapshots: Sequence[SnapshotInfo]) -> "WeightNumbers":
+        """Those of a layer that all these snapshots are of."""
+        each = [info.numbers[layer] for info in snapshots]
+        return cls(
+            epoch=np.array([info.epoch for info in snapshots]),
+            norm=np.array([one.norm for one in each]),
+            update_ratio=np.array([one.update_ratio for one in each]),
+            gradient_norm=np.array([one.gradient_norm for one in each]),
+            n_dead=np.array([one.n_dead for one in each], np.int64),
+        )
+
+
+class Recording:
     """A training on disk. Snapshots are read when they are asked for, and a few are kept.
 
     `at` is a place in `snapshots` everywhere, counted from the end where negative. A recorder
@@ -154,7 +190,10 @@ class Recording(StoredSnapshots):
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        super().__init__(path)
+        self.path = Path(path)
+        self.manifest = snapshot.read_manifest(self.path)
+        self._layers = {info.name: info for info in self.manifest.recorded_layers}
+        self._cache = SnapshotCache(self.path, self.manifest)
         self._samples: tuple[Any, Integers | None, Floats | None] | None = None
         self._output: OutputKind | None = None
 
@@ -231,6 +270,160 @@ class Recording(StoredSnapshots):
     def history(self) -> History:
         """Metrics by epoch and by step, as they are on disk now."""
         return store.read_history(self.path)
+
+    # --- which there are -----------------------------------------------------------------
+
+    @property
+    def layers(self) -> tuple[LayerInfo, ...]:
+        """The layers that are recorded, in the model's order."""
+        return tuple(self._layers.values())
+
+    @property
+    def snapshots(self) -> tuple[SnapshotInfo, ...]:
+        """Which moments there are, from the earliest on."""
+        return self._cache.infos
+
+    def refresh(self, written: SnapshotInfo | None = None) -> bool:
+        """Look which snapshots there are now; those that cannot be read are in `refused`.
+
+        Args:
+            written: A snapshot that a recorder has just written: its file is not read back.
+
+        Returns:
+            Whether anything has changed.
+
+        Cost: new files are read once, so that damage is found.
+        """
+        return self._cache.refresh(written)
+
+    def still(self) -> AbstractContextManager[Any]:
+        """A time in which `snapshots` stays as it is."""
+        return self._cache.lock
+
+    @property
+    def refused(self) -> Mapping[str, str]:
+        """Files of snapshots that cannot be read, and why, in a sentence each."""
+        return self._cache.refused
+
+    def nearest(self, epoch: float) -> int:
+        """The place in `snapshots` of the one nearest to an epoch.
+
+        Raises:
+            DataError: There is no snapshot yet.
+        """
+        self._cache.info(0)
+        epochs = np.array([info.epoch for info in self.snapshots])
+        return int(np.argmin(abs(epochs - epoch)))
+
+    # --- what a snapshot holds -----------------------------------------------------------
+
+    def activations(self, layer: str, at: int = -1, rows: Sequence[int] | None = None) -> Floats:
+        """Whole outputs of a layer, as far as `activation_error` exact.
+
+        Args:
+            layer: One that is recorded.
+            at: Which snapshot.
+            rows: Samples; by default all whose maps are kept.
+
+        Returns:
+            `(sample, …, unit)` float32.
+
+        Raises:
+            LayerError: The layer is not recorded.
+            DataError: There is no such snapshot, or no maps of such a sample.
+        """
+        values = self._layer(layer, at).maps.values
+        if len(self._layers[layer].output_shape) == 1:
+            values = values[:, 0]
+        if rows is None:
+            return values
+        known = [operator.index(row) for row in rows]
+        unknown = [row for row in known if not 0 <= row < len(values)]
+        if unknown:
+            kept = f"samples 0 to {len(values) - 1}" if len(values) else "no samples"
+            raise DataError(f"maps were kept of {kept}; sample {unknown[0]} has none")
+        return values[known]
+
+    def activation_error(self, layer: str, at: int = -1) -> Floats:
+        """The largest that `activations` may be off: `(unit,)` float32."""
+        return self._layer(layer, at).maps.error
+
+    def summaries(self, layer: str, at: int = -1) -> SampleSummary:
+        """What a layer puts out for each recorded sample; off by `summary_error` at most."""
+        return self._layer(layer, at).summary
+
+    def summary_error(self, layer: str, at: int = -1) -> Mapping[str, Floats]:
+        """The largest that `high`, `mean` and `low` of `summaries` may be off, by unit."""
+        found = self._layer(layer, at)
+        return {name: getattr(found, name).error for name in ("high", "mean", "low")}
+
+    def predictions(self, at: int = -1) -> Floats:
+        """The model's output for each recorded sample: `(sample, class)` float32, exact.
+
+        Raises:
+            DataError: There is no such snapshot, or the model's output is no vector.
+        """
+        found = self._cache.snapshot(at).predictions
+        if found is None:
+            raise DataError("the model's output is not one vector per sample: none is recorded")
+        return found
+
+    def profiles(self, at: int = -1) -> ClassProfiles:
+        """How the classes differ to the units, at threshold 0; exact.
+
+        Raises:
+            DataError: There is no such snapshot, or the samples have no labels.
+        """
+        found = self._cache.snapshot(at).profiles
+        if found is None:
+            raise DataError("there are no class profiles: this recording has no labels (y)")
+        return found
+
+    def weight_histograms(self, layer: str, at: int = -1) -> Mapping[str, Histogram]:
+        """How the weights of a layer are spread, by name of the weight."""
+        return self._layer(layer, at).weight_histograms
+
+    def activation_histogram(self, layer: str, at: int = -1) -> Histogram:
+        """How all values of a layer are spread, at all positions.
+
+        Over the first samples that have a million values between them, or over all; its
+        `n_values` tells how many.
+        """
+        return self._layer(layer, at).histogram
+
+    def kernels(self, layer: str, at: int = -1) -> Array:
+        """Weights `(row, column, in_channel, out_channel)` float32, in 253 steps per output.
+
+        Raises:
+            LayerError: The layer is not recorded, or its kernels are not.
+        """
+        found = self._layer(layer, at).kernels
+        if found is None:
+            kind = self._layers[layer].kind
+            raise LayerError(
+                f"no kernels of layer {layer!r} are recorded: it is of type {kind}, without any, "
+                "or with more than 100,000 values"
+            )
+        return found.values
+
+    def weight_numbers(self, layer: str) -> WeightNumbers:
+        """How the weights of a layer went, over the snapshots; no file is read for it.
+
+        Raises:
+            LayerError: The layer is not recorded.
+        """
+        self._require(layer)
+        return WeightNumbers.of(layer, self.snapshots)
+
+    def _require(self, layer: str) -> None:
+        if layer not in self._layers:
+            raise LayerError(
+                f"layer {layer!r} is not recorded; recorded are {', '.join(self._layers)}"
+            )
+
+    def _layer(self, layer: str, at: int) -> LayerSnapshot:
+        self._require(layer)
+        return self._cache.snapshot(at).layers[layer]
 
     # --- looking at it -------------------------------------------------------------------
 

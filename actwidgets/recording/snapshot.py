@@ -1,25 +1,29 @@
-"""A snapshot of a model in training: what is kept, quantized, and written."""
+"""A snapshot of a model in training: captured, quantized, written and read back."""
 
 import json
+import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from actwidgets.core import class_profiles, files
-from actwidgets.core.accumulators import SampleSummary
-from actwidgets.core.arrays import Array, Doubles, Floats, Integers
-from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core import batches, class_profiles, files
+from actwidgets.core.accumulators import SampleSummary, summarize
+from actwidgets.core.arrays import Array, Doubles, Floats, Integers, norm
+from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder, ProfileSpec
 from actwidgets.core.files import Arrays, replacing
-from actwidgets.core.histograms import Histogram
+from actwidgets.core.histograms import VALUES as ENOUGH_VALUES
+from actwidgets.core.histograms import Histogram, histogram
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, LayerError
 from actwidgets.images.inputs import Axes
+from actwidgets.probe import base
+from actwidgets.probe.base import Probe
 
 N_STEPS = 252  # from the lowest code of a number to the highest
 MINUS_INFINITE, INFINITE, NAN = 253, 254, 255
@@ -323,6 +327,148 @@ class Snapshot:
     layers: Mapping[str, LayerSnapshot]
 
 
+MAX_KERNEL_VALUES = 100_000  # kernels of larger layers are not kept, only their histograms
+GRADIENT_SAMPLES = 32  # what Keras trains on at a time unless told otherwise
+
+
+@dataclass(frozen=True)
+class SnapshotSpec:
+    """What a snapshot is taken of.
+
+    Attributes:
+        x: The samples: an array, or a list or dict of arrays.
+        labels: `(sample,)` class indices, or None.
+        class_names: One per class.
+        layers: Those that are recorded.
+        n_maps: Of how many samples whole maps are kept.
+        batch_size: Samples per forward pass.
+    """
+
+    x: Any
+    labels: Integers | None
+    class_names: tuple[str, ...]
+    layers: tuple[LayerInfo, ...]
+    n_maps: int
+    batch_size: int
+
+
+def capture_snapshot(
+    probe: Probe, spec: SnapshotSpec, update_ratios: Mapping[str, float]
+) -> Snapshot:
+    """What a model does with the samples, and what its weights are, now.
+
+    Args:
+        probe: Of the model.
+        spec: Samples and layers.
+        update_ratios: By layer; NaN for others.
+
+    Activations are counted of the first samples that make a million values.
+
+    Cost: a forward pass over the samples, about as much again for what is counted of the
+    layers' values, and a pass forth and back over 32 samples.
+    """
+    names = [info.name for info in spec.layers]
+    captures = {name: _LayerCapture(spec.n_maps) for name in names}
+    builder = ProfileBuilder(spec.class_names, ProfileSpec()) if spec.labels is not None else None
+    predictions: list[Array] = []
+    for x, labels in batches.iterate(spec.x, spec.labels, batch_size=spec.batch_size):
+        outputs, predicted = base.outputs_and_predictions(probe, names, x)
+        summaries = {name: captures[name].add(outputs[name]) for name in names}
+        if builder is not None:
+            builder.add(summaries, labels)
+        predictions.append(predicted)
+    gradient_norms: Mapping[str, float] = {}
+    if spec.labels is not None:
+        rows = slice(0, GRADIENT_SAMPLES)
+        x = batches.take(spec.x, rows)
+        gradient_norms = base.gradient_norms(probe, names, x, spec.labels[rows])
+    layers = {}
+    for name, capture in captures.items():
+        numbers = {
+            "update_ratio": float(update_ratios.get(name, np.nan)),
+            "gradient_norm": float(gradient_norms.get(name, np.nan)),
+        }
+        weights = weights_of(probe, name)
+        layers[name] = capture.snapshot(weights, _kernels(probe, name, weights), numbers)
+    return Snapshot(
+        predictions=np.concatenate(predictions).astype(np.float32) if probe.n_classes else None,
+        profiles=None if builder is None else builder.profiles(),
+        layers=layers,
+    )
+
+
+class _LayerCapture:
+    """One layer's maps, summaries and histogram, batch by batch."""
+
+    def __init__(self, n_maps: int) -> None:
+        self._n_maps, self._maps = n_maps, list[Array]()
+        self._summaries: list[SampleSummary] = []
+        self._histogram: Histogram | None = None
+
+    def add(self, outputs: Array) -> SampleSummary:
+        """Take one more batch, `(sample, …, unit)`; give its summary."""
+        values = outputs if outputs.ndim > 1 else outputs[:, None]
+        missing = self._n_maps - sum(map(len, self._maps))
+        if missing > 0 or not self._maps:
+            self._maps.append(values[: max(missing, 0)].copy())
+        n_counted = 0 if self._histogram is None else self._histogram.n_values
+        if n_counted < ENOUGH_VALUES:
+            n_rows = math.ceil((ENOUGH_VALUES - n_counted) / math.prod(values.shape[1:]))
+            batch = histogram(values[:n_rows])
+            self._histogram = batch if self._histogram is None else self._histogram.merged(batch)
+        self._summaries.append(summarize(values))
+        return self._summaries[-1]
+
+    def snapshot(
+        self, weights: Mapping[str, Array], kernels: Quantized | None, numbers: dict[str, float]
+    ) -> LayerSnapshot:
+        """All batches together, and the weights; `numbers` are those only others know."""
+        assert self._histogram is not None
+        parts = self._summaries
+        high = np.concatenate([part.high for part in parts])
+        n_nan: Integers | None = None
+        if any(part.n_nan is not None for part in parts):
+            zeros = [np.zeros(part.high.shape, np.int64) for part in parts]
+            n_nan = np.concatenate(
+                [
+                    none if part.n_nan is None else part.n_nan
+                    for part, none in zip(parts, zeros, strict=True)
+                ]
+            )
+        return LayerSnapshot(
+            high=quantize(high),
+            mean=quantize(np.concatenate([part.mean for part in parts])),
+            low=quantize(np.concatenate([part.low for part in parts if part.low is not None])),
+            n_nan=n_nan,
+            n_positions=parts[0].n_positions,
+            maps=quantize(np.concatenate(self._maps)),
+            histogram=self._histogram,
+            weight_histograms={name: histogram(values) for name, values in weights.items()},
+            kernels=kernels,
+            numbers=LayerNumbers(
+                norm=norm(weights), n_dead=int((~(high > 0).any(axis=0)).sum()), **numbers
+            ),
+        )
+
+
+def weights_of(probe: Probe, layer: str) -> Mapping[str, Array]:
+    """The weights of a layer by name; none where the probe does not tell them."""
+    try:
+        return base.weights(probe, layer)
+    except LayerError:
+        return {}
+
+
+def _kernels(probe: Probe, layer: str, weights: Mapping[str, Array]) -> Quantized | None:
+    if not any(each.ndim > 1 and each.size <= MAX_KERNEL_VALUES for each in weights.values()):
+        return None
+    try:
+        kernels = base.kernels(probe, layer)
+    except LayerError:
+        return None
+    return quantize(kernels) if kernels.size <= MAX_KERNEL_VALUES else None
+
+
 KIND = files.Kind(
     format="actwidgets snapshot",
     version=1,
@@ -373,8 +519,11 @@ def index_of(name: str) -> int | None:
 
 def write_snapshot(
     folder: Path, manifest: Manifest, info: SnapshotInfo, snapshot: Snapshot
-) -> None:
+) -> SnapshotInfo:
     """Add a snapshot to a recording, under the number that `info` says.
+
+    Returns:
+        What `read_info` would say of the file.
 
     Raises:
         DataError: It cannot be written; nothing is left of it.
@@ -399,7 +548,11 @@ def write_snapshot(
         for place, (name, layer) in enumerate(snapshot.layers.items())
     ]
     header["arrays"] = [*arrays]
-    files.write_npz(folder / f"{PREFIX}{info.index:06}.npz", KIND, header, arrays)
+    name = f"{PREFIX}{info.index:06}.npz"
+    files.write_npz(folder / name, KIND, header, arrays)
+    numbers = {layer: each.numbers for layer, each in snapshot.layers.items()}
+    n_bytes = (folder / name).stat().st_size
+    return replace(info, metrics=dict(info.metrics), file=name, n_bytes=n_bytes, numbers=numbers)
 
 
 def read_info(folder: Path, name: str, manifest: Manifest) -> SnapshotInfo:

@@ -6,9 +6,9 @@ import pytest
 
 import actwidgets as aw
 from actwidgets.errors import ShapeError
-from actwidgets.recording.capture import GRADIENT_SAMPLES
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
+from actwidgets.recording.snapshot import GRADIENT_SAMPLES
 from actwidgets.session.session import Session
 
 pytestmark = pytest.mark.keras

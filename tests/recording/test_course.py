@@ -1,6 +1,6 @@
 import pytest
 
-from actwidgets.recording.store import TrainingProgress
+from actwidgets.recording.recorder import TrainingProgress
 from actwidgets.training.events import TrainingMoment
 
 

@@ -11,7 +11,7 @@ from actwidgets.core.accumulators import summarize
 from actwidgets.core.class_profiles import ProfileBuilder
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
-from actwidgets.recording import capture, store
+from actwidgets.recording import snapshot, store
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.recording import open_recording
 from actwidgets.recording.store import HistoryFile
@@ -380,7 +380,7 @@ def test_one_output_per_sample_is_kept_as_it_is(fake, tmp_path):
 
 
 def test_activations_are_counted_until_there_are_enough(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr(capture, "ENOUGH_VALUES", 100)
+    monkeypatch.setattr(snapshot, "ENOUGH_VALUES", 100)
     recorder = recorder_of(fake, tmp_path / "run", batch_size=7)
     recorder.snapshot()
     recording = recorder.recording
@@ -406,8 +406,8 @@ def test_nothing_is_kept_in_the_memory_that_a_model_uses_again(fake, tmp_path, m
 
 
 def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("actwidgets.recording.capture.MANY_UNITS", 19)
-    monkeypatch.setattr("actwidgets.recording.capture.MAX_KERNEL_VALUES", 179)
+    monkeypatch.setattr("actwidgets.recording.recorder.MANY_UNITS", 19)
+    monkeypatch.setattr("actwidgets.recording.snapshot.MAX_KERNEL_VALUES", 179)
     recorder = recorder_of(fake, tmp_path / "few")
     assert [info.name for info in recorder.recording.layers] == ["dense"]
     recorder = recorder_of(fake, tmp_path / "named", layers=["conv"])
@@ -415,7 +415,7 @@ def test_of_large_layers_less_is_recorded_unless_they_are_named(fake, tmp_path, 
     assert recorder.recording.weight_histograms("conv")["kernel"].n_values == 180
     with pytest.raises(LayerError, match="more than 100,000"):
         recorder.recording.kernels("conv")
-    monkeypatch.setattr("actwidgets.recording.capture.MAX_KERNEL_VALUES", 180)
+    monkeypatch.setattr("actwidgets.recording.snapshot.MAX_KERNEL_VALUES", 180)
     recorder.snapshot()
     assert recorder.recording.kernels("conv").shape == (3, 3, 1, 20)
 
@@ -465,3 +465,21 @@ def test_a_recording_from_before_targets_were_kept_still_opens(tmp_path):
     assert session.targets is None
     assert session.value_scores().residuals is None
     session.close()
+
+
+def test_what_was_written_is_not_read_back_and_known_as_from_disk(fake, tmp_path, monkeypatch):
+    def refuse(*_args, **_kwargs):
+        raise AssertionError("a snapshot was read back while the model is trained")
+
+    with monkeypatch.context() as patched:
+        for name in ("read_info", "read_snapshot"):
+            patched.setattr(f"actwidgets.recording.snapshot.{name}", refuse)
+        recorder = recorder_of(fake, tmp_path / "run")
+        recorder.snapshot({"loss": 0.5})
+        recorder.snapshot({"loss": float("nan")})
+    assert (len(recorder.recording.snapshots), recorder.error) == (2, "")
+    # As texts: NaN is not equal to itself.
+    reopened = open_recording(tmp_path / "run")
+    assert repr(reopened.snapshots) == repr(recorder.recording.snapshots)
+    for mine, other in zip(recorder.recording.snapshots, reopened.snapshots, strict=True):
+        assert repr(mine.numbers) == repr(other.numbers)
