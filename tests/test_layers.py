@@ -24,7 +24,7 @@ OUTSIDE = {
     "core": {"numpy", "scipy", "sklearn", "pandas", "loky"},
     "images": {"numpy", "PIL"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
-    "session": {"numpy", "traitlets"},
+    "session": {"numpy", "traitlets", "sklearn", "loky"},
     "recording": {"numpy", "traitlets", "PIL"},
     "datasets": {"numpy", "sklearn"},
     "training": {"numpy"},
@@ -45,7 +45,6 @@ OUTSIDE = {
 EXCEPTIONS = {
     ("session", "actwidgets.probe.keras_probe"),
     ("recording", "actwidgets.probe.keras_probe"),
-    ("probe", "actwidgets.export.tensorboard"),
 }
 
 

@@ -5,9 +5,9 @@ import psutil
 import pytest
 from fakes import FakeProbe
 
-from actwidgets.core.embedding_process import EmbeddingProcess
 from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import DataError, LayerError
+from actwidgets.session.embedding_process import EmbeddingProcess
 from actwidgets.session.session import Session
 
 

@@ -1,16 +1,14 @@
-"""Class profiles on a Dask cluster: partitions, the model on its way, what workers do.
+"""Class profiles on a Dask cluster: partitions, the model on its way, and what workers do.
 
-Keras is imported late: where a worker lacks it, that is told in a sentence.
-
-A parcel comes as a dict: a worker without this package can hold that, and tell what it lacks.
+Workers import this module, so Keras and Dask are imported late: what a worker lacks is told in a
+sentence.
 """
 
-import functools
 import logging
 import pickle
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from types import FunctionType
@@ -22,7 +20,17 @@ import numpy as np
 from actwidgets.core import batches
 from actwidgets.errors import ActwidgetsError, DataError, ModelError
 
+log = logging.getLogger("actwidgets")
 Loader = Callable[[], Any] | str | Path | tuple[str | Path, str | Path]
+LOADER_KINDS = (
+    "a callable without arguments, the path of an .npz file, or a pair of paths of .npy files"
+)
+MAX_MODELS = 2  # that a worker keeps: two users of one cluster do not disturb each other
+_models: dict[str, Any] = {}
+_models_lock = threading.Lock()
+
+
+# --- partitions ---------------------------------------------------------------------------
 
 
 class Partitions:
@@ -50,7 +58,7 @@ class Partitions:
             raise DataError("Partitions needs at least one loader; got none")
         for index, loader in enumerate(self.loaders):
             if (wrong := _what_is_wrong(loader)) is not None:
-                raise DataError(f"loader {index} of Partitions must be {_KINDS}; {wrong}")
+                raise DataError(f"loader {index} of Partitions must be {LOADER_KINDS}; {wrong}")
 
     def __len__(self) -> int:
         """The number of partitions."""
@@ -65,95 +73,38 @@ class Partitions:
         return f"<Partitions: {len(self)}>"
 
 
-_KINDS = "a callable without arguments, the path of an .npz file, or a pair of paths of .npy files"
-
-
 def _what_is_wrong(loader: Any) -> str | None:
-    if callable(loader):
+    def suffix(path: Any) -> str:
+        return Path(path).suffix if isinstance(path, str | Path) else ""
+
+    if callable(loader) or suffix(loader) == ".npz":
         return None
     if isinstance(loader, tuple):
-        if len(loader) == 2 and all(_suffix(part) == ".npy" for part in loader):
-            return None
-        return f"got the tuple {loader!r}"
-    suffix = _suffix(loader)
-    if suffix == ".npy":
+        is_pair = len(loader) == 2 and all(suffix(path) == ".npy" for path in loader)
+        return None if is_pair else f"got the tuple {loader!r}"
+    if suffix(loader) == ".npy":
         return f"give the labels of {str(loader)!r} with it: (x_path, y_path)"
-    return None if suffix == ".npz" else f"got {loader!r}"
+    return f"got {loader!r}"
 
 
-def _suffix(path: Any) -> str:
-    return Path(path).suffix if isinstance(path, str | Path) else ""
-
-
-def read(loader: Loader) -> tuple[Any, Any]:
-    """The `(x, y)` that a loader tells of; `y` is None where `x` yields pairs.
-
-    Raises:
-        DataError: A file that lacks an array, or a tuple of another length than 2.
-    """
-    if callable(loader):
-        found = loader()
-        if not isinstance(found, tuple):
-            return found, None
-        if len(found) != 2:
-            raise DataError(f"a loader returns x or (x, y); got a tuple of {len(found)}")
-        return found
-    if isinstance(loader, tuple):
-        x, y = (np.load(path, mmap_mode="r", allow_pickle=False) for path in loader)
-        return x, y
-    with np.load(loader, allow_pickle=False) as archive:
-        missing = [name for name in ("x", "y") if name not in archive.files]
-        if missing:
-            held = ", ".join(archive.files) or "nothing"
-            raise DataError(f"the file lacks {' and '.join(missing)}; it holds {held}")
-        return archive["x"], archive["y"]
-
-
-def is_empty(x: Any) -> bool:
-    """Whether there is no sample in `x`; of a re-iterable, the first batches are read.
-
-    Raises:
-        DataError: Not samples, or a one-shot iterator.
-    """
-    if batches.is_arrays(x):
-        return batches.count_samples(x) == 0
-    return not any(batches.count_samples(batch) for batch, _ in batches.iterate(x))
-
-
-N_KEPT = 2  # rebuilt models that a worker keeps: two users of one cluster do not perturb each other
-_opened: dict[str, Any] = {}
-_opening = threading.Lock()
-
-
-@dataclass(frozen=True)
-class SerializedModel:
-    """A model as bytes, and what is to be done with it.
-
-    Attributes:
-        key: Tells parcels apart.
-        framework: The module it is of: `"keras"`, or `"tf_keras"`.
-        versions: Of the packages that must be the same on both sides.
-        contents: The pickled model and what it takes to rebuild it.
-        options: Keywords of `class_profiles`.
-    """
-
-    key: str
-    framework: str
-    versions: Mapping[str, str]
-    contents: bytes = field(repr=False)
-    options: Mapping[str, Any]
+# --- the model on its way -----------------------------------------------------------------
 
 
 def serialize(
     model: Any, like: Any, head: str | int | None, options: Mapping[str, Any]
-) -> SerializedModel:
-    """Make a parcel of a model, which stays as it is.
+) -> dict[str, Any]:
+    """A model as bytes, and what is to be done with it; the model stays as it is.
 
     Args:
         model: A built Keras model.
         like: A few samples, where the model does not say what it takes.
         head: Which of its outputs is predicted.
         options: Keywords of `class_profiles`.
+
+    Returns:
+        A plain dict, which a worker without this package can hold, and tell what it lacks:
+        a `key` that tells models apart, the `framework`'s module, the `versions` of the packages
+        that must be the same on both sides, the pickled `contents` and the `options`.
 
     Raises:
         ModelError: It cannot be pickled.
@@ -175,46 +126,53 @@ def serialize(
             f"model {model.name!r} cannot be pickled, and so cannot travel to the workers: "
             f"{type(error).__name__}: {first_line(error)}"
         ) from error
-    return SerializedModel(uuid4().hex, framework, _versions(framework), contents, dict(options))
+    return {
+        "key": uuid4().hex,
+        "framework": framework,
+        "versions": _versions(framework),
+        "contents": contents,
+        "options": dict(options),
+    }
 
 
-def deserialize(parcel: SerializedModel) -> Any:
-    """The model of a parcel as a `KerasProbe`, rebuilt once in each process.
+def deserialize(serialized: Mapping[str, Any]) -> Any:
+    """The model as a `KerasProbe`, rebuilt once in each process.
 
     Raises:
         ModelError: This process lacks a package, has another version, or cannot rebuild it.
     """
-    with _opening:
-        if parcel.key not in _opened:
-            while len(_opened) >= N_KEPT:
-                del _opened[next(iter(_opened))]
-            _opened[parcel.key] = _unpacked(parcel)
-        return _opened[parcel.key]
+    key = serialized["key"]
+    with _models_lock:
+        if key not in _models:
+            while len(_models) >= MAX_MODELS:
+                del _models[next(iter(_models))]
+            _models[key] = _rebuilt(serialized)
+        return _models[key]
 
 
-def _unpacked(parcel: SerializedModel) -> Any:
+def _rebuilt(serialized: Mapping[str, Any]) -> Any:
+    module, versions = serialized["framework"], serialized["versions"]
     try:
-        framework = import_module(parcel.framework)
-        here = _versions(parcel.framework)
+        framework, here = import_module(module), _versions(module)
     except ImportError as error:
         raise ModelError(missing(error)) from error
-    if here != parcel.versions:
-        told = ", ".join(f"{name} {here[name]} ({its})" for name, its in parcel.versions.items())
+    if here != versions:
+        told = ", ".join(f"{name} {here[name]} ({its})" for name, its in versions.items())
         raise ModelError(f"a worker has {told}: install the versions in brackets, the client's")
     try:
         from actwidgets.probe.keras_probe import KerasProbe
 
-        own_objects, packed, names, like, head = pickle.loads(parcel.contents)
+        own_objects, packed, names, like, head = pickle.loads(serialized["contents"])
         with framework.saving.custom_object_scope(own_objects):
             model = pickle.loads(packed)
         # Layers that a subclassed model makes without a name get the next free one here.
         for layer, name in zip(model._flatten_layers(), names, strict=True):
             if layer.name != name:
-                setattr(layer, "name" if parcel.framework == "keras" else "_name", name)
+                setattr(layer, "name" if module == "keras" else "_name", name)
         return KerasProbe(model, like, head=head)
     except ImportError as error:
         raise ModelError(missing(error)) from error
-    except Exception as error:  # as in pack_model
+    except Exception as error:  # as in `serialize`
         raise ModelError(
             f"a worker cannot rebuild the model: {type(error).__name__}: {first_line(error)}"
         ) from error
@@ -244,9 +202,14 @@ def _own_objects(model: Any, framework: str) -> dict[str, Any]:
     Those of a notebook go along as they are; those of a module are imported by the worker,
     which also registers what the module registers.
     """
+    settings = [
+        each for layer in model._flatten_layers() for each in (layer, *vars(layer).values())
+    ]
+    compiled_with = getattr(model, "_compile_config", None)
+    settings += compiled_with.config.values() if compiled_with is not None else ()
     name_of = import_module(framework).saving.get_registered_name
     found = {}
-    for thing in _settings(model):
+    for thing in settings:
         if isinstance(thing, FunctionType):
             own: Any = thing
         elif hasattr(thing, "get_config") and not isinstance(thing, type):
@@ -258,46 +221,52 @@ def _own_objects(model: Any, framework: str) -> dict[str, Any]:
     return found
 
 
-def _settings(model: Any) -> Iterator[Any]:
-    for layer in model._flatten_layers():
-        yield layer
-        yield from vars(layer).values()
-    compiled_with = getattr(model, "_compile_config", None)
-    if compiled_with is not None:
-        yield from compiled_with.config.values()
+# --- what workers do ----------------------------------------------------------------------
 
 
-log = logging.getLogger("actwidgets")
+def do(task: str, place: str, *arguments: Any) -> Any:
+    """Do a task of this module on a worker."""
+    from importlib import import_module
+
+    return import_module("actwidgets.probe.dask").run_task(task, place, *arguments)
 
 
-def named(task: Callable[..., Any]) -> Callable[..., Any]:
-    """Have a task tell of failures in one sentence that begins with its place.
+# Goes along whole, as functions of a notebook do. A scheduler fails, and a worker dies, that
+# reads a task of a package which it lacks; inside of the task it can be told.
+do.__module__ = "__main__"
+
+
+def run_task(task: str, place: str, *arguments: Any) -> Any:
+    """Call a function of this module, and tell of a failure in one sentence.
 
     The whole is in the worker's log. The error is raised where no other is being handled: one
     that drags a chain of others behind it may not be pickled, and comes as text then.
+
+    Args:
+        task: Its name.
+        place: What the sentence begins with.
+        arguments: Those of the function.
+
+    Raises:
+        ActwidgetsError: It failed.
     """
-
-    @functools.wraps(task)
-    def told(place: str, *arguments: Any) -> Any:
-        failure: ActwidgetsError
-        try:
-            return task(*arguments)
-        except ActwidgetsError as error:
-            partial, cause = error.partial, error.__cause__
-            if partial is not None and isinstance(cause, ActwidgetsError):
-                # What was gathered stays here, so its message would promise too much.
-                failure = type(cause)(f"{place}, after {partial.n_samples:,} samples: {cause}")
-            else:
-                failure = type(error)(f"{place}: {error}")
-        except ImportError as error:
-            log.exception("%s", place)
-            failure = ModelError(f"{place}: {missing(error)}")
-        except Exception as error:  # what a loader leads to is anybody's guess
-            log.exception("%s", place)
-            failure = DataError(f"{place}: {type(error).__name__}: {first_line(error)}")
-        raise failure
-
-    return told
+    failure: ActwidgetsError
+    try:
+        return globals()[task](*arguments)
+    except ActwidgetsError as error:
+        partial, cause = error.partial, error.__cause__
+        if partial is not None and isinstance(cause, ActwidgetsError):
+            # What was gathered stays here, so its message would promise too much.
+            failure = type(cause)(f"{place}, after {partial.n_samples:,} samples: {cause}")
+        else:
+            failure = type(error)(f"{place}: {error}")
+    except ImportError as error:
+        log.exception("%s", place)
+        failure = ModelError(f"{place}: {missing(error)}")
+    except Exception as error:  # what a loader leads to is anybody's guess
+        log.exception("%s", place)
+        failure = DataError(f"{place}: {type(error).__name__}: {first_line(error)}")
+    raise failure
 
 
 def itself(thing: Any) -> Any:
@@ -305,48 +274,65 @@ def itself(thing: Any) -> Any:
     return thing
 
 
-@named
-def profile_loader(parcel: Mapping[str, Any], packed_loader: bytes) -> Any:
+def profile_loader(serialized: Mapping[str, Any], pickled: bytes) -> Any:
     """The profiles of what a loader reads; None where there are no samples."""
-    deserialize(SerializedModel(**parcel))  # before the samples are read, which may take long
-    return _profiles(parcel, *read(pickle.loads(packed_loader)))
+    deserialize(serialized)  # before the samples are read, which may take long
+    return profile(serialized, *read(pickle.loads(pickled)))
 
 
-@named
-def profile_samples(parcel: Mapping[str, Any], x: Any, y: Any) -> Any:
+def profile(serialized: Mapping[str, Any], x: Any, y: Any) -> Any:
     """The profiles of samples `(sample, …)` and their labels; None where there are none."""
-    return _profiles(parcel, x, y)
+    probe = deserialize(serialized)
+    if batches.is_arrays(x):
+        is_empty = batches.count_samples(x) == 0
+    else:
+        is_empty = not any(batches.count_samples(batch) for batch, _ in batches.iterate(x))
+    if is_empty:
+        return None
+    from actwidgets.probe.functions import class_profiles
+
+    return class_profiles(probe, x, y, **serialized["options"])
 
 
-@named
-def first_sample(packed_loader: bytes) -> Any:
+def first_sample(pickled: bytes) -> Any:
     """The first sample that a loader reads, `(1, …)`; None where there are none."""
-    x, _ = read(pickle.loads(packed_loader))
+    x, _ = read(pickle.loads(pickled))
     for batch, _ in batches.iterate(x, batch_size=1):
         if batches.count_samples(batch):
             return batches.like(batches.take(batch, slice(0, 1)), np.asarray)
     return None
 
 
-@named
+def read(loader: Loader) -> tuple[Any, Any]:
+    """The `(x, y)` that a loader tells of; `y` is None where `x` yields pairs.
+
+    Raises:
+        DataError: A file that lacks an array, or a tuple of another length than 2.
+    """
+    if callable(loader):
+        found = loader()
+        if not isinstance(found, tuple):
+            return found, None
+        if len(found) != 2:
+            raise DataError(f"a loader returns x or (x, y); got a tuple of {len(found)}")
+        return found
+    if isinstance(loader, tuple):
+        x, y = (np.load(path, mmap_mode="r", allow_pickle=False) for path in loader)
+        return x, y
+    with np.load(loader, allow_pickle=False) as archive:
+        lacking = [name for name in ("x", "y") if name not in archive.files]
+        if lacking:
+            held = ", ".join(archive.files) or "nothing"
+            raise DataError(f"the file lacks {' and '.join(lacking)}; it holds {held}")
+        return archive["x"], archive["y"]
+
+
 def merged(*states: Any) -> Any:
     """Profiles merged from left to right; None where all are."""
-    found = [state for state in states if state is not None]
-    total = found[0] if found else None
-    for state in found[1:]:
-        total = total.merge(state)
-    return total
+    known = [state for state in states if state is not None]
+    return reduce(lambda total, state: total.merge(state), known) if known else None
 
 
 def n_samples(profiles: Any) -> int:
     """How many samples profiles are of."""
     return 0 if profiles is None else int(profiles.counts.sum())
-
-
-def _profiles(parcel: Mapping[str, Any], x: Any, y: Any) -> Any:
-    probe = deserialize(SerializedModel(**parcel))
-    if is_empty(x):
-        return None
-    from actwidgets.probe.functions import class_profiles
-
-    return class_profiles(probe, x, y, **parcel["options"])

@@ -25,11 +25,11 @@ from actwidgets.core.embedding import (
     pca,
     two_features,
 )
-from actwidgets.core.embedding_process import EmbeddingProcess, has_umap
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.predictions import predicted_classes
 from actwidgets.errors import DataError, LayerError
 from actwidgets.probe import base
+from actwidgets.session.embedding_process import EmbeddingProcess, has_umap
 from actwidgets.session.jobs import KEPT, JobsMixin
 from actwidgets.session.profiles import SessionPasses
 

@@ -273,7 +273,7 @@ def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypat
         return found
 
     def late():
-        for _ in range(600):  # until what comes before it is merged
+        for _ in range(100):  # until what comes before it is merged
             if is_merged.exists():
                 break
             time.sleep(0.1)

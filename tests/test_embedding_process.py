@@ -9,10 +9,10 @@ import psutil
 import pytest
 
 import actwidgets
-from actwidgets.core import embedding_process
 from actwidgets.core.embedding import Layout
-from actwidgets.core.embedding_process import EmbeddingProcess
 from actwidgets.errors import DataError
+from actwidgets.session import embedding_process
+from actwidgets.session.embedding_process import EmbeddingProcess
 from actwidgets.session.embeddings import EmbeddingPass, GatheringPass
 
 LIMIT_S = 120
@@ -140,7 +140,7 @@ def test_the_script_that_lays_points_out_is_not_run_again(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import numpy as np\n"
-        "from actwidgets.core.embedding_process import EmbeddingProcess\n"
+        "from actwidgets.session.embedding_process import EmbeddingProcess\n"
         "print('trained')\n"
         "x = np.random.default_rng(0).normal(size=(20, 4)).astype('f4')\n"
         "process = EmbeddingProcess('tsne', x, seed=0, perplexity=3.0)\n"
@@ -201,7 +201,7 @@ def test_the_process_ends_with_its_parent(tmp_path):
     script = tmp_path / "script.py"
     script.write_text(
         "import os, signal, numpy as np\n"
-        "from actwidgets.core.embedding_process import EmbeddingProcess\n"
+        "from actwidgets.session.embedding_process import EmbeddingProcess\n"
         "x = np.random.default_rng(0).normal(size=(5000, 40)).astype('f4')\n"
         "process = EmbeddingProcess('tsne', x, seed=0, perplexity=30.0)\n"
         "print(process.pid, flush=True)\n"
