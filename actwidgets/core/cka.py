@@ -17,7 +17,7 @@ import copy
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,6 +28,9 @@ from actwidgets.errors import DataError, LayerError, ShapeError
 
 MIN_SAMPLES = 4  # the debiased HSIC divides by n - 3
 _ROUNDING = 1e-13  # what is left of a difference, relative to its terms, when nothing is
+_MIN_BATCH, _MAX_BATCH = 32, 512  # samples in a minibatch, however they arrive
+_FEATURES_AT_ONCE = 2**16
+DEFAULT_BUDGET_BYTES = 512 * 2**20
 
 
 def cka(a: ArrayLike, b: ArrayLike) -> float:
@@ -52,23 +55,20 @@ def cka(a: ArrayLike, b: ArrayLike) -> float:
     `samples² · (features + other features)` (Gram form), in float64; both give the same. In
     memory a float64 copy of both, and at most as much again.
     """
-    x, y = features(a, name="a"), features(b, name="b")
+    x, y = _features(a, name="a"), _features(b, name="b")
     if len(x) != len(y):
         raise ShapeError(
             f"a and b must hold the same samples; a has {len(x)} samples and b has {len(y)}"
         )
-    require_enough(len(x))
-    x, y = _to_unit_size(centered(x)[0]), _to_unit_size(centered(y)[0])
-    own = _terms(x, x).own_hsic(), _terms(y, y).own_hsic()
-    return float(alignment(_terms(x, y).hsic(), *own))
+    _require_enough(len(x))
+    x, y = _centered(x)[0], _centered(y)[0]
+    # CKA does not depend on scale; squares of squares of large or tiny values would overflow.
+    x, y = (values / (np.abs(values).max(initial=0.0) or 1.0) for values in (x, y))
+    return float(_cka(_hsic(*_terms(x, y)), _own_hsic(*_terms(x, x)), _own_hsic(*_terms(y, y))))
 
 
-def features(values: ArrayLike, *, name: str) -> Array:
-    """The values as `(sample, feature)`, after checking that CKA is defined on them.
-
-    Args:
-        values: `(sample, …)`; `(sample,)` is one feature.
-        name: What the caller calls these values; used in the message.
+def _features(values: ArrayLike, *, name: str) -> Array:
+    """The values as `(sample, feature)`; refuse those on which CKA is not defined.
 
     Raises:
         ShapeError: No sample axis.
@@ -100,22 +100,15 @@ def position_means(outputs: ArrayLike) -> Doubles:
         return outputs.mean(axis=between, dtype=np.float64) if between else outputs.astype(float)
 
 
-def require_enough(n_samples: int) -> None:
-    """Refuse a number of samples for which the debiased HSIC does not exist.
-
-    Raises:
-        DataError: Fewer than 4 samples.
-    """
+def _require_enough(n_samples: int) -> None:
     if n_samples < MIN_SAMPLES:
         raise DataError(f"debiased CKA needs at least {MIN_SAMPLES} samples; got {n_samples}")
 
 
-def centered(values: Array) -> tuple[Doubles, Doubles]:
-    """`(sample, feature)` less its mean over samples, and that mean; both float64.
-
-    Differences from the first sample are averaged, so that a constant feature becomes
-    exactly 0 and its mean exactly its value.
-    """
+def _centered(values: Array) -> tuple[Doubles, Doubles]:
+    """`(sample, feature)` less its mean over samples, and that mean; both float64."""
+    # Differences from the first sample are averaged, so that a constant feature becomes
+    # exactly 0 and its mean exactly its value.
     first = values[0].astype(np.float64)
     shifted = np.subtract(values, first, dtype=np.float64)
     step = shifted.mean(axis=0)
@@ -123,75 +116,50 @@ def centered(values: Array) -> tuple[Doubles, Doubles]:
     return shifted, first + step
 
 
-def row_norms(values: Doubles) -> Doubles:
+def _row_norms(values: Doubles) -> Doubles:
     """`(sample,)`: the sum over features of the squares."""
     return np.einsum("ij,ij->i", values, values)
 
 
-@dataclass(frozen=True)
-class HsicTerms:
-    """What the debiased HSIC of centered x and y is made of; numbers, or one for each pair.
-
-    Attributes:
-        cross: The sum of the squares of `X'Y`.
-        dots: The sum over samples of `|x|²|y|²`.
-        squares: The sum of `|x|²` times the sum of `|y|²`.
-        n_samples: How many samples, at least 4.
-    """
-
-    cross: Any
-    dots: Any
-    squares: Any
-    n_samples: int
-
-    def hsic(self) -> Any:
-        """`n (n - 3)` times the debiased HSIC; negative where it so happens."""
-        n = self.n_samples
-        return self.cross - n / (n - 2) * self.dots + self.squares / ((n - 1) * (n - 2))
-
-    def own_hsic(self) -> Any:
-        """The same of a representation with itself: 0 where only rounding would be left."""
-        size = self.cross + 2 * self.dots + self.squares / self.n_samples**2
-        value = self.hsic()
-        return np.where(value > _ROUNDING * size, value, 0.0)
+# The terms of a debiased HSIC, of one pair or an array of pairs: `cross` is |X'Y|², `dots`
+# Σ|x|²|y|², `squares` Σ|x|² Σ|y|².
 
 
-def alignment(between: Any, mine: Any, other: Any) -> NDArray[np.float64]:
-    """HSIC of each pair, divided by the geometric mean of its two own; NaN where one is 0."""
-    size = np.sqrt(mine) * np.sqrt(other)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(size > 0, between / size, np.nan)
-
-
-def _terms(x: Doubles, y: Doubles) -> HsicTerms:
-    x_norms, y_norms = row_norms(x), row_norms(y)
+def _terms(x: Doubles, y: Doubles) -> tuple[float, float, float, int]:
+    x_norms, y_norms = _row_norms(x), _row_norms(y)
     if x.shape[1] * y.shape[1] < len(x) * (x.shape[1] + y.shape[1]):
-        cross = np.square(x.T @ y).sum()
+        cross = np.square(x.T @ y).sum()  # feature form
     else:
-        cross = np.vdot(x @ x.T, y @ y.T)
-    return HsicTerms(cross, x_norms @ y_norms, x_norms.sum() * y_norms.sum(), len(x))
+        cross = np.vdot(x @ x.T, y @ y.T)  # Gram form
+    return cross, x_norms @ y_norms, x_norms.sum() * y_norms.sum(), len(x)
 
 
-def _to_unit_size(values: Doubles) -> Doubles:
-    """Scaled so that squares of squares neither overflow nor vanish; CKA does not change."""
-    largest = np.abs(values).max(initial=0.0)
-    return values / largest if largest > 0 else values
+def _hsic(cross: Any, dots: Any, squares: Any, n: int) -> Any:
+    """`n (n - 3)` times the debiased HSIC (Song et al. 2012, theorem 3); may be negative."""
+    return cross - n / (n - 2) * dots + squares / ((n - 1) * (n - 2))
 
 
-_LEAST, _MOST = 32, 512  # samples in a minibatch, however they arrive
-_FEATURES_AT_ONCE = 2**16
+def _own_hsic(cross: Any, dots: Any, squares: Any, n: int) -> Any:
+    """The same of a representation with itself: 0 where only rounding would be left."""
+    size = cross + 2 * dots + squares / n**2
+    value = _hsic(cross, dots, squares, n)
+    return np.where(value > _ROUNDING * size, value, 0.0)
 
 
-class MinibatchHsic:
+def _cka(hsic: Any, own: Any, other_own: Any) -> NDArray[np.float64]:
+    """HSIC of each pair, divided by the geometric mean of its two own; NaN where one is 0."""
+    size = np.sqrt(own) * np.sqrt(other_own)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return np.where(size > 0, hsic / size, np.nan)
+
+
+class _MinibatchHsic:
     """The unbiased HSIC of every pair of some layers, averaged over minibatches.
 
     Each minibatch gives an unbiased estimate of its own (Nguyen et al. 2021), weighted here
     by its number of samples. Nothing but one number per pair is kept, and the last 32 to 63
     samples, so that no sample is left over for want of others: batches of fewer are joined
     with their neighbors, and those of more than 512 are cut.
-
-    Args:
-        n_layers: How many layers.
     """
 
     def __init__(self, n_layers: int) -> None:
@@ -200,23 +168,20 @@ class MinibatchHsic:
         self._held: list[Array] = []
 
     def add(self, rows: Sequence[Array]) -> None:
-        """Add a batch in place: for each layer finite activations `(sample, feature)`.
-
-        Cost: `samples² · features` for each minibatch and layer (Gram matrices).
-        """
+        """Add a batch in place: for each layer finite activations `(sample, feature)`."""
         if self._held:
             rows = [np.concatenate(pair) for pair in zip(self._held, rows, strict=True)]
-        n_ready = len(rows[0]) - _LEAST
-        if n_ready < _LEAST:
+        n_ready = len(rows[0]) - _MIN_BATCH
+        if n_ready < _MIN_BATCH:
             self._held = list(rows)
             return
         self._held = [values[n_ready:].copy() for values in rows]
-        for chosen in np.array_split(np.arange(n_ready), math.ceil(n_ready / _MOST)):
+        for chosen in np.array_split(np.arange(n_ready), math.ceil(n_ready / _MAX_BATCH)):
             between, own = _weighted_hsic([values[chosen[0] : chosen[-1] + 1] for values in rows])
             self._between += between
             self._own += own
 
-    def absorb(self, other: "MinibatchHsic") -> None:
+    def absorb(self, other: "_MinibatchHsic") -> None:
         """Add the minibatches of another one, in place."""
         self._between += other._between
         self._own += other._own
@@ -229,7 +194,7 @@ class MinibatchHsic:
         if self._held:
             last_between, last_own = _weighted_hsic(self._held)
             between, own = between + last_between, own + last_own
-        return alignment(between, own[:, None], own)
+        return _cka(between, own[:, None], own)
 
 
 def _weighted_hsic(rows: Sequence[Array]) -> tuple[Doubles, Doubles]:
@@ -238,63 +203,32 @@ def _weighted_hsic(rows: Sequence[Array]) -> tuple[Doubles, Doubles]:
     grams = np.stack([_gram(values).ravel() for values in rows])
     norms = grams[:, :: n_samples + 1]
     squares = norms.sum(axis=1)
-    cross, dots, totals = grams @ grams.T, norms @ norms.T, np.outer(squares, squares)
-    pairs = HsicTerms(cross, dots, totals, n_samples)
-    own = HsicTerms(np.diag(cross), np.diag(dots), np.diag(totals), n_samples)
-    return pairs.hsic() / (n_samples - 3), own.own_hsic() / (n_samples - 3)
+    cross, dots, products = grams @ grams.T, norms @ norms.T, np.outer(squares, squares)
+    own = _own_hsic(np.diag(cross), np.diag(dots), np.diag(products), n_samples)
+    return _hsic(cross, dots, products, n_samples) / (n_samples - 3), own / (n_samples - 3)
 
 
 def _gram(values: Array) -> Doubles:
     """`(sample, sample)`: the products of rows about their mean; few features at a time."""
     gram = np.zeros((len(values), len(values)))
     for start in range(0, values.shape[1], _FEATURES_AT_ONCE):
-        part = centered(values[:, start : start + _FEATURES_AT_ONCE])[0]
+        part = _centered(values[:, start : start + _FEATURES_AT_ONCE])[0]
         gram += part @ part.T
     return gram
 
 
-@dataclass
-class LayerSums:
-    """What is summed of one layer by itself.
-
-    Attributes:
-        mean: `(feature,)`: the mean over samples.
-        squares: The sum over samples of `|x|²`, with x the distance from the mean.
-    """
+class _LayerSums(NamedTuple):
+    """The mean of a layer over samples, `(feature,)`, and Σ|x|² with x about that mean."""
 
     mean: Doubles
     squares: float
 
 
-@dataclass
-class CenteredBatch:
-    """One layer's activations on one batch about their mean.
+class _Shift(NamedTuple):
+    """How far x about the mean of each of two sets of samples is from x about the common mean.
 
-    Attributes:
-        values: `(sample, feature)` float64.
-        norms: `(sample,)`: the sum over features of the squares.
-        sums: The same, summed.
-    """
-
-    values: Doubles
-    norms: Doubles
-    sums: LayerSums
-
-    @classmethod
-    def of(cls, values: Array) -> "CenteredBatch":
-        """From finite activations `(sample, feature)`."""
-        shifted, mean = centered(values)
-        norms = row_norms(shifted)
-        return cls(shifted, norms, LayerSums(mean, float(norms.sum())))
-
-
-@dataclass
-class Step:
-    """How the means of two sets of samples of one layer lie to their common mean.
-
-    With `x` about the mean of its own set, `x + mine` (or `x + other`) is about the common
-    one. `weight` is the number of samples in both for which the gap counts once:
-    `n m / (n + m)`.
+    `x + mine` (of one set) and `x + other` are about the common mean. `weight` is the number
+    of samples for which the gap between the means counts once: `n m / (n + m)`.
     """
 
     gap: Doubles
@@ -303,17 +237,14 @@ class Step:
     weight: float
 
     @classmethod
-    def between(cls, mine: Doubles, other: Doubles, n_mine: int, n_other: int) -> "Step":
-        """From the means of two sets, and how many samples there are in each."""
+    def between(cls, mine: Doubles, other: Doubles, n: int, m: int) -> "_Shift":
+        """From the means of both sets and their numbers of samples."""
         gap = other - mine
-        n_both = n_mine + n_other
-        return cls(
-            gap, gap * (-n_other / n_both), gap * (n_mine / n_both), n_mine * n_other / n_both
-        )
+        return cls(gap, gap * (-m / (n + m)), gap * (n / (n + m)), n * m / (n + m))
 
 
 @dataclass
-class PairSums:
+class _PairSums:
     """Sums over samples of the activations x and y of two layers, about the mean of each.
 
     About the mean, because then nothing large cancels, and because the sums of two sets of
@@ -339,14 +270,9 @@ class PairSums:
     dots: float
 
     @classmethod
-    def of(cls, x: CenteredBatch, y: CenteredBatch) -> "PairSums":
-        """The sums of one batch. Cost: `samples · features · other features`."""
-        return cls(
-            products=x.values.T @ y.values,
-            weighted=x.norms @ y.values,
-            other_weighted=y.norms @ x.values,
-            dots=float(x.norms @ y.norms),
-        )
+    def of(cls, x: Doubles, x_norms: Doubles, y: Doubles, y_norms: Doubles) -> "_PairSums":
+        """The sums of one batch, `(sample, feature)` about its means."""
+        return cls(x.T @ y, x_norms @ y, y_norms @ x, float(x_norms @ y_norms))
 
     @staticmethod
     def n_bytes(n_features: int, n_other: int) -> int:
@@ -355,23 +281,22 @@ class PairSums:
 
     def absorb(
         self,
-        other: "PairSums",
+        other: "_PairSums",
         counts: tuple[int, int],
-        layers: tuple[tuple[LayerSums, LayerSums], tuple[LayerSums, LayerSums]],
-        steps: tuple[Step, Step],
+        squares: tuple[tuple[float, float], tuple[float, float]],
+        shifts: tuple[_Shift, _Shift],
     ) -> None:
         """Become the sums of the samples of both, in place.
 
         Args:
             other: The sums over other samples; not changed.
             counts: The number of samples, here and there.
-            layers: Of x and y: their own sums, here and there.
-            steps: Of x and y: how the means lie.
+            squares: Σ|x|² here and of y, then there.
+            shifts: Of the means of x and y.
         """
-        (x, x_other), (y, y_other) = layers
-        d, e = steps
-        mine = self._moved(counts[0], x.squares, y.squares, d.mine, e.mine)
-        theirs = other._moved(counts[1], x_other.squares, y_other.squares, d.other, e.other)
+        d, e = shifts
+        mine = self._moved(counts[0], *squares[0], d.mine, e.mine)
+        theirs = other._moved(counts[1], *squares[1], d.other, e.other)
         self.weighted = mine[0] + theirs[0]
         self.other_weighted = mine[1] + theirs[1]
         self.dots = mine[2] + theirs[2]
@@ -420,8 +345,7 @@ class LayerSimilarityTable:
     estimated: NDArray[np.bool_]
 
 
-Pair = tuple[int, int]
-DEFAULT_BUDGET_BYTES = 512 * 2**20
+_Pair = tuple[int, int]
 
 
 class CkaSums:
@@ -458,9 +382,9 @@ class CkaSums:
         self.n_samples = 0
         self._n_features: tuple[int, ...] = ()  # these five are empty before the first batch
         self._exact: tuple[bool, ...] = ()
-        self._sums: dict[int, LayerSums] = {}
-        self._pairs: dict[Pair, PairSums] = {}
-        self._minibatch: MinibatchHsic | None = None
+        self._sums: dict[int, _LayerSums] = {}
+        self._pairs: dict[_Pair, _PairSums] = {}
+        self._minibatch: _MinibatchHsic | None = None
 
     def add(
         self,
@@ -488,11 +412,12 @@ class CkaSums:
             return
         if not self._n_features:
             self._begin(tuple(values.shape[1] for values in rows))
-        batch = {index: CenteredBatch.of(rows[index]) for index in self._exact_indices()}
+        centered = {index: _centered(rows[index]) for index in self._exact_indices()}
+        norms = {index: _row_norms(values) for index, (values, _) in centered.items()}
         self._absorb(
             n_batch,
-            {index: layer.sums for index, layer in batch.items()},
-            lambda pair: PairSums.of(batch[pair[0]], batch[pair[1]]),
+            {i: _LayerSums(mean, float(norms[i].sum())) for i, (_, mean) in centered.items()},
+            lambda i, j: _PairSums.of(centered[i][0], norms[i], centered[j][0], norms[j]),
         )
         if self._minibatch is not None:
             self._minibatch.add(rows)
@@ -514,7 +439,7 @@ class CkaSums:
             return copy.deepcopy(self if self.n_samples else other)
         self._require_features(other._n_features)
         merged = copy.deepcopy(self)
-        merged._absorb(other.n_samples, other._sums, other._pairs.__getitem__)
+        merged._absorb(other.n_samples, other._sums, lambda *pair: other._pairs[pair])
         if merged._minibatch is not None and other._minibatch is not None:
             merged._minibatch.absorb(other._minibatch)
         return merged
@@ -525,16 +450,16 @@ class CkaSums:
         Raises:
             DataError: Fewer than 4 samples.
         """
-        require_enough(self.n_samples)
+        _require_enough(self.n_samples)
         n_layers = len(self._names)
         known = np.array(self._exact)
         estimated = ~(known[:, None] & known)
         values = np.full((n_layers, n_layers), np.nan)
         if self._minibatch is not None:
             values[estimated] = self._minibatch.cka()[estimated]
-        own = {index: self._terms(index, index).own_hsic() for index in self._exact_indices()}
+        own = {index: _own_hsic(*self._terms(index, index)) for index in self._exact_indices()}
         for i, j in self._pairs:
-            values[i, j] = values[j, i] = alignment(self._terms(i, j).hsic(), own[i], own[j])
+            values[i, j] = values[j, i] = _cka(_hsic(*self._terms(i, j)), own[i], own[j])
         n_rows = len(self.layers)
         columns = slice(0 if self.other_layers is None else n_rows, None)
         return LayerSimilarityTable(
@@ -558,16 +483,16 @@ class CkaSums:
         chosen: set[int] = set()
         for index in sorted(range(len(n_features)), key=n_features.__getitem__):
             needed = sum(
-                PairSums.n_bytes(n_features[i], n_features[j])
+                _PairSums.n_bytes(n_features[i], n_features[j])
                 for i, j in self._pairs_of(chosen | {index})
             )
             if needed <= self.memory_budget_bytes:
                 chosen.add(index)
         self._exact = tuple(index in chosen for index in range(len(n_features)))
         if not all(self._exact):
-            self._minibatch = MinibatchHsic(len(n_features))
+            self._minibatch = _MinibatchHsic(len(n_features))
 
-    def _pairs_of(self, indices: set[int]) -> list[Pair]:
+    def _pairs_of(self, indices: set[int]) -> list[_Pair]:
         """The pairs in the table, and each layer with itself."""
         n_rows = len(self.layers)
         one_model = self.other_layers is None
@@ -579,35 +504,41 @@ class CkaSums:
         ]
 
     def _absorb(
-        self, n_other: int, sums: Mapping[int, LayerSums], pair_sums: Callable[[Pair], PairSums]
+        self,
+        n_other: int,
+        sums: Mapping[int, _LayerSums],
+        pair_sums: Callable[[int, int], _PairSums],
     ) -> None:
+        """Add the sums of other samples; of a pair they are made when its turn comes."""
         n_mine, self.n_samples = self.n_samples, self.n_samples + n_other
         pairs = self._pairs_of(set(self._exact_indices()))
         if not n_mine:
             self._sums = dict(sums)
-            self._pairs = {pair: pair_sums(pair) for pair in pairs}
+            self._pairs = {pair: pair_sums(*pair) for pair in pairs}
             return
-        steps = {
-            index: Step.between(self._sums[index].mean, theirs.mean, n_mine, n_other)
+        mine = self._sums
+        shifts = {
+            index: _Shift.between(mine[index].mean, theirs.mean, n_mine, n_other)
             for index, theirs in sums.items()
         }
         for i, j in pairs:
             self._pairs[i, j].absorb(
-                pair_sums((i, j)),
+                pair_sums(i, j),
                 (n_mine, n_other),
-                ((self._sums[i], sums[i]), (self._sums[j], sums[j])),
-                (steps[i], steps[j]),
+                ((mine[i].squares, mine[j].squares), (sums[i].squares, sums[j].squares)),
+                (shifts[i], shifts[j]),
             )
         for index, theirs in sums.items():
-            mine, step = self._sums[index], steps[index]
-            squares = mine.squares + theirs.squares + step.weight * float(step.gap @ step.gap)
-            self._sums[index] = LayerSums(mine.mean - step.mine, squares)
+            shift = shifts[index]
+            # Chan, Golub and LeVeque 1979, equation 2.1.
+            squares = mine[index].squares + theirs.squares
+            squares = squares + shift.weight * float(shift.gap @ shift.gap)
+            mine[index] = _LayerSums(mine[index].mean - shift.mine, squares)
 
-    def _terms(self, i: int, j: int) -> HsicTerms:
+    def _terms(self, i: int, j: int) -> tuple[float, float, float, int]:
         sums = self._pairs[i, j]
-        cross = np.vdot(sums.products, sums.products)
-        squares = self._sums[i].squares * self._sums[j].squares
-        return HsicTerms(cross, sums.dots, squares, self.n_samples)
+        cross = float(np.vdot(sums.products, sums.products))
+        return cross, sums.dots, self._sums[i].squares * self._sums[j].squares, self.n_samples
 
     def _rows(
         self, outputs: Mapping[str, ArrayLike], other_outputs: Mapping[str, ArrayLike] | None
@@ -622,18 +553,18 @@ class CkaSums:
         if other_outputs is not None:
             rows += _checked(other_outputs, self.other_layers or (), " of the other model")
         if len({len(values) for values in rows}) > 1:
-            found = zip(self._names, rows, strict=True)
-            told = ", ".join(f"{name!r} has {len(values)}" for name, values in found)
-            raise ShapeError(f"all layers of a batch must hold the same samples; {told}")
+            counts = zip(self._names, map(len, rows), strict=True)
+            listed = ", ".join(f"{name!r} has {n_samples}" for name, n_samples in counts)
+            raise ShapeError(f"all layers of a batch must hold the same samples; {listed}")
         self._require_features(tuple(values.shape[1] for values in rows))
         return rows
 
-    def _require_features(self, found: tuple[int, ...]) -> None:
-        for name, wanted, n_features in zip(self._names, self._n_features, found, strict=False):
-            if wanted != n_features:
+    def _require_features(self, n_features: tuple[int, ...]) -> None:
+        for name, before, now in zip(self._names, self._n_features, n_features, strict=False):
+            if before != now:
                 raise ShapeError(
-                    f"layer {name!r} had {wanted} features per sample before and has "
-                    f"{n_features} now; CKA needs the same for every sample"
+                    f"layer {name!r} had {before} features per sample before and has "
+                    f"{now} now; CKA needs the same for every sample"
                 )
 
 
@@ -644,7 +575,7 @@ def _checked(
     if missing:
         known = ", ".join(outputs)
         raise LayerError(f"no layer {missing[0]!r}{whose} in this batch; it has {known}")
-    return [features(outputs[name], name=f"layer {name!r}{whose}") for name in names]
+    return [_features(outputs[name], name=f"layer {name!r}{whose}") for name in names]
 
 
 def _distinct(layers: Sequence[str]) -> tuple[str, ...]:
