@@ -21,7 +21,7 @@ ROOMS = (  # imports point only up this list, or within a row
 )
 OUTSIDE = {
     "errors": {"traitlets"},
-    "core": {"numpy", "scipy", "sklearn", "pandas", "loky"},
+    "core": {"numpy", "scipy", "sklearn", "pandas"},
     "images": {"numpy", "PIL"},
     "probe": {"numpy", "keras", "tensorflow", "h5py", "dask", "distributed", "cloudpickle"},
     "session": {"numpy", "traitlets", "sklearn", "loky"},

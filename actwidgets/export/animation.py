@@ -297,8 +297,11 @@ def _quantized(pixels: Pixels) -> tuple[Pixels, Pixels]:
     # A color of the palette is the mean of those that it stands for. The most frequent one,
     # the background most often, is put in its place: there the eye sees the least step.
     _, most_frequent = max(tall.getcolors(tall.width * tall.height) or [(0, colors[0])])
-    code = codes[(pixels == most_frequent).all(axis=-1)][0]
-    palette[code] = most_frequent
+    for frame, coded_frame in zip(pixels, codes, strict=True):
+        is_there = (frame == most_frequent).all(axis=-1)
+        if is_there.any():
+            palette[coded_frame[is_there][0]] = most_frequent
+            break
     return palette, codes
 
 
