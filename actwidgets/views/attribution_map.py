@@ -28,66 +28,32 @@ from actwidgets.views.attribution_panels import (
     Tile,
 )
 from actwidgets.views.base import View
-from actwidgets.views.controls import ProgressLine, choice, note
+from actwidgets.views.controls import OfferedChoice, ProgressLine, choice, note, on_user, setting
 
 TARGETS = ("predicted", "label", "chosen")
 OUTPUTS_UP_TO = 100  # of a regression, that are offered
 _TOLD = {"predicted": "predicted class", "label": "true class", "chosen": "chosen class"}
 
 
-class TargetChoice(w.Dropdown):
-    """What of a session may be asked about, which changes with its model.
+def target_options(session: Session, target: Any) -> list[tuple[str, str | int]]:
+    """What of a session may be asked about, as entries of a list.
 
-    Args:
-        on_target: Called with what the user chooses.
+    A target that it does not have is offered too: it was asked for, and the view says why not.
     """
-
-    options: Any
-
-    def __init__(self, on_target: Callable[[Any], None]) -> None:
-        self._offering = False
-        super().__init__(
-            description="for",
-            tooltip="which class or score is explained",
-            layout={"width": "210px"},
-            style={"description_width": "initial"},
-        )
-        self._tell = on_target
-        self.observe(self._on_value, names="value")
-
-    def offer(self, session: Session, target: Any) -> None:
-        """Show the target, among those that the session has.
-
-        One that it does not have is offered too: it was asked for, and the view says why not.
-        """
-        is_value = session.output.kind == "value"
-        if is_value:
-            n_outputs = min(max(session.n_outputs, 1), OUTPUTS_UP_TO)
-            offered: list[tuple[str, str | int]] = [
-                ("largest output" if n_outputs > 1 else "the output", "predicted")
-            ]
-            offered += [(f"output {index}", index) for index in range(n_outputs) if n_outputs > 1]
-        else:
-            offered = [
-                (_TOLD[each], each)
-                for each in TARGETS
-                if each != "label" or session.labels is not None or target == "label"
-            ]
-            offered += [(name, index) for index, name in enumerate(session.class_names)]
-        if target not in [each for _, each in offered]:
-            told = _TOLD.get(target, f"output {target}" if is_value else f"class {target}")
-            offered.append((told, target))
-        self._offering = True
-        try:
-            if list(self.options) != offered:
-                self.options = offered
-            self.value = target
-        finally:
-            self._offering = False
-
-    def _on_value(self, change: Any) -> None:
-        if not self._offering:
-            self._tell(change.new)
+    is_value = session.output.kind == "value"
+    options: list[tuple[str, str | int]]
+    if is_value:
+        n_outputs = min(max(session.n_outputs, 1), OUTPUTS_UP_TO)
+        options = [("largest output" if n_outputs > 1 else "the output", "predicted")]
+        options += [(f"output {index}", index) for index in range(n_outputs) if n_outputs > 1]
+    else:
+        has_labels = session.labels is not None or target == "label"
+        options = [(_TOLD[kind], kind) for kind in TARGETS if kind != "label" or has_labels]
+        options += [(name, index) for index, name in enumerate(session.class_names)]
+    if target not in [value for _, value in options]:
+        name = _TOLD.get(target, f"output {target}" if is_value else f"class {target}")
+        options.append((name, target))
+    return options
 
 
 def target_of(session: Session, selection: Selection, target: Any, rows: tuple[int, ...]) -> Any:
@@ -122,7 +88,6 @@ class MethodSettings(w.Box):
         self._tell = on_setting
         self._made: dict[str, dict[str, w.Widget]] = {}
         self._choices: dict[tuple[str, str], list[Any]] = {}
-        self._following = False
         super().__init__(layout={"flex_flow": "row wrap", "align_items": "center"})
 
     def show(self, method: Method, settings: Mapping[str, Any]) -> None:
@@ -133,19 +98,16 @@ class MethodSettings(w.Box):
                 option.name: self._control(method.name, option) for option in offered
             }
         controls = self._made[method.name]
-        self._following = True
-        try:
-            for name, control in controls.items():
-                choices = self._choices[method.name, name]
-                place = _place_of(settings[name], choices)
+        for name, control in controls.items():
+            choices = self._choices[method.name, name]
+            place = _place_of(settings[name], choices)
+            with setting(control):
                 if place is None:  # given in Python: it is one more
                     place = len(choices)
                     choices.append(settings[name])
                     option = next(each for each in method.options if each.name == name)
                     control.options = [*control.options, (_told(settings[name], option), place)]
                 control.value = place
-        finally:
-            self._following = False
         if self.children != tuple(controls.values()):
             self.children = tuple(controls.values())
 
@@ -165,14 +127,8 @@ class MethodSettings(w.Box):
             layout={"width": "232px" if is_slider else "176px"},
             style={"description_width": "initial"},
         )
-        control.observe(
-            lambda change: self._on_user_setting(option.name, choices[change.new]), "value"
-        )
+        on_user(control, lambda change: self._tell(option.name, choices[change.new]))
         return control
-
-    def _on_user_setting(self, name: str, value: Any) -> None:
-        if not self._following:
-            self._tell(name, value)
 
     def gather(self) -> None:
         """Hold the controls of all methods, so that they are closed with this."""
@@ -264,8 +220,11 @@ class AttributionMap(View):
         self._tiles = AttributionTiles(self._on_user_tile)
         self._progress = ProgressLine(self._attributions.cancel, self._attributions.resume)
         self._offered = MethodSettings(self._on_user_setting)
-        self._attributions.observe(self._on_reading, names="reading")
         self._panels = AttributionPanels(self._session, self._repaint)
+        for give_back in (self._offered.gather, self._panels.gather):
+            self._cleanup.callback(give_back)
+        self._cleanup.callback(self._attributions.leave, str(id(self)))
+        self._subscribe(self._attributions, self._on_reading, "reading")
         self._panel_buttons = self._control(
             "panel",
             w.ToggleButtons(
@@ -293,7 +252,8 @@ class AttributionMap(View):
             layout={"width": "220px"},
             style={"description_width": "initial"},
         )
-        self._targets = TargetChoice(self._on_user_target)
+        self._targets = OfferedChoice("for", self._on_user_target, "210px")
+        self._targets.tooltip = "which class or score is explained"
         self._score = self._control("output", choice("score", ("logit", "probability"), "150px"))
         self._shared = self._toggle("shared_scale", "shared scale")
         self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
@@ -321,7 +281,7 @@ class AttributionMap(View):
     def _render(self, selection: Selection) -> None:
         chosen = method_named(self.method)
         self._waiting, self._places = False, set[str]()
-        self._targets.offer(self._session, self.target)
+        self._targets.offer(target_options(self._session, self.target), self.target)
         self._offered.show(chosen, chosen.settings(self.settings.get(self.method, {})))
         looks_at_layer = chosen.needs_layer or self.compare == "methods"
         self._at_layer.layout.display = None if looks_at_layer else "none"
@@ -498,12 +458,8 @@ class AttributionMap(View):
         return (self._attributions,)
 
     def _on_reading(self, _change: Any) -> None:
-        if not self._waiting:
-            return
-        if self.watching:
-            self._repaint()
-        else:
-            self._painted = None  # there is more to show by then
+        if self._waiting:
+            self._on_news()
 
     def _repaint(self) -> None:
         super()._repaint()
@@ -533,15 +489,6 @@ class AttributionMap(View):
         place = f"{id(self)} {what}"
         self._places.add(place)
         return place
-
-    def close(self) -> None:
-        """Stop watching the session and give back all widgets. Safe to call twice."""
-        if getattr(self, "_subscribed", False):
-            self._attributions.unobserve(self._on_reading, names="reading")
-            self._attributions.leave(str(id(self)))
-            self._panels.gather()
-            self._offered.gather()
-        super().close()
 
 
 def _heading(told: str, *, is_value: bool) -> str:

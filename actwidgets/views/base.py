@@ -4,7 +4,7 @@ import html
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,16 @@ from actwidgets.core.selection import Selection
 from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError
 from actwidgets.session.session import WITHIN_S, Session, finish
 from actwidgets.session.tasks import BackgroundWork, Progress
-from actwidgets.views.controls import KEYS, LEAVING, SHEET, ProgressLine, Readout, note, show
+from actwidgets.views.controls import (
+    KEYS,
+    LEAVING,
+    SHEET,
+    ProgressLine,
+    Readout,
+    note,
+    on_user,
+    show,
+)
 
 if TYPE_CHECKING:
     from actwidgets.export.html_text import ViewFigure
@@ -190,6 +199,7 @@ class View(Exportable, w.VBox):
     """
 
     watched: tuple[str, ...] = ()
+    _subscribed = False
     error = t.Unicode("", read_only=True, help="last failure; empty when all is well")
     watching = t.Bool(True, help="whether changes are painted; those missed are, once it is again")
 
@@ -203,7 +213,7 @@ class View(Exportable, w.VBox):
             )
         self._session = session
         self._painted: Any = None
-        self._subscribed = False
+        self._cleanup = ExitStack()  # what closing does first
         self._n_failures, self._failed, self._unrecorded = 0, "", ""
         self._readout: Readout | None = None
         self._banner = w.HTML(layout={"display": "none"})
@@ -219,12 +229,12 @@ class View(Exportable, w.VBox):
             *([] if self._readout is None else [self._button_for_leaving()]),
         )
         answer_at_any_time(self)
-        session.observe(self._on_session, names=WATCHED)
+        self._subscribe(session, self._on_session, WATCHED)
         self._subscribed = True
         self.observe(self._on_session, names="watching")
         settings = list(self.traits(option=True))
         if settings:
-            self.observe(self._on_option, names=settings)
+            on_user(self, self._on_option, settings)
         self._repaint()
 
     @property
@@ -255,6 +265,11 @@ class View(Exportable, w.VBox):
         """What of a selection the picture depends on."""
         return [getattr(selection, name) for name in self.watched]
 
+    def _subscribe(self, source: t.HasTraits, handler: Callable[[Any], None], names: Any) -> None:
+        """Call `handler(change)` when traits of `source` change, until the view is closed."""
+        source.observe(handler, names=names)
+        self._cleanup.callback(source.unobserve, handler, names=names)
+
     def _control(self, option: str, widget: w.Widget) -> w.Widget:
         """Let a child widget set an option of this view, and follow it."""
 
@@ -274,6 +289,13 @@ class View(Exportable, w.VBox):
             return
         if [*self._seen_in(self._session.selection), self._session.revision] != self._painted:
             self._repaint()
+
+    def _on_news(self, _change: Any = None) -> None:
+        """Repaint, as the background has made something; if unwatched, once it is watched."""
+        if self.watching:
+            self._repaint()
+        else:
+            self._painted = None
 
     def _on_option(self, _change: Any) -> None:
         if self._subscribed:
@@ -345,10 +367,10 @@ class View(Exportable, w.VBox):
 
     def close(self) -> None:
         """Stop watching the session and give back all widgets. Safe to call twice."""
-        if not getattr(self, "_subscribed", False):
+        if not self._subscribed:
             return
         self._subscribed = False
-        self._session.unobserve(self._on_session, names=WATCHED)
+        self._cleanup.close()
         close_all(self.children)
         self.children = ()
         super().close()
@@ -379,7 +401,7 @@ class PassView(View):
             for each in children
             if self.folds_controls and type(each) is w.HBox and each is not self._picture
         ]
-        self._session.observe(self._on_reading, names="reading")
+        self._subscribe(self._session, self._on_reading, "reading")
         return *children[:1], self._progress, *children[1:]
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -427,13 +449,11 @@ class PassView(View):
         reading = self._session.reading
         if reading is None or not self._follows(reading):
             return
-        if not self.watching:
-            self._painted = None  # there is more to show by then
-        elif reading.failure:
+        if self.watching and reading.failure:
             self._progress.show(None)
             self._show_error(f"could not read all samples: {reading.failure}")
         else:
-            self._repaint()
+            self._on_news()
 
     def _repaint(self) -> None:
         with self._session.lock:  # the reader may tell more meanwhile, and that comes last
@@ -458,12 +478,6 @@ class PassView(View):
         if reading is not None and reading.cancelled and self._follows(reading):
             return f"{read}, read before; the new pass was cancelled"
         return read
-
-    def close(self) -> None:
-        """Stop watching the session and give back all widgets. Safe to call twice."""
-        if getattr(self, "_subscribed", False):
-            self._session.unobserve(self._on_reading, names="reading")
-        super().close()
 
 
 # Beside each other the second takes all that is left; on a narrow page each has the whole

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 from actwidgets.core.arrays import Doubles, finite_range
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.predictions import ValueScores
-from actwidgets.views.controls import note
+from actwidgets.views.controls import note, on_user, setting
 from actwidgets.views.picture import plain_figure
 
 
@@ -269,8 +269,8 @@ class ValueLines(w.VBox):
         self.lines.add_class("aw-list")
         self._rows: list[int] = []
         self._focus = -1
-        self._on_sample, self._showing = on_sample, False
-        self.lines.observe(self._on_line, names="index")
+        self._on_sample = on_sample
+        on_user(self.lines, self._on_line, "index")
         super().__init__([self.lines])
 
     def show(
@@ -300,24 +300,19 @@ class ValueLines(w.VBox):
                     figures += [_figure(scores.targets[place, 0]), f"{residuals[0]:+.4g}"]
             lines.append(_line([str(row), *figures]))
         self._rows, self._focus = [int(row) for row in rows], focus
-        self._showing = True
-        try:
+        with setting(self.lines):
             self.lines.rows = max(len(lines), 2)
             if tuple(lines) != self.lines.options:
                 self.lines.options = lines
             self.lines.index = self._place_of_focus()
-        finally:
-            self._showing = False
 
     def _place_of_focus(self) -> int | None:
         return self._rows.index(self._focus) + 1 if self._focus in self._rows else None
 
     def _on_line(self, change: Any) -> None:
-        if self._showing or change.new is None:
-            return
         if change.new:
             self._on_sample(self._rows[change.new - 1])
-        else:  # the heads of the columns
+        elif change.new == 0:  # the heads of the columns
             self.lines.index = self._place_of_focus()
 
 

@@ -24,7 +24,15 @@ from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.tasks import Progress
 from actwidgets.views.base import PassView
 from actwidgets.views.charts import below_px, class_ticks, output_note, tick_count
-from actwidgets.views.controls import Readout, choice, note, shorten, unique_short
+from actwidgets.views.controls import (
+    Readout,
+    choice,
+    note,
+    on_user,
+    setting,
+    shorten,
+    unique_short,
+)
 from actwidgets.views.picture import CellHover, cell_of, plain_figure
 
 
@@ -403,9 +411,8 @@ class ConfusionMatrix(PredictionView):
         self._report = w.HTML()
         self.pairs = w.Select(rows=7, layout={"width": "352px"})
         self.pairs.add_class("aw-list")
-        self.pairs.observe(self._on_user_pair, names="index")
+        on_user(self.pairs, self._on_user_pair, "index")
         self._pairs_title = w.HTML()
-        self._listing = False
         beside = w.VBox([self._report, self._pairs_title, self.pairs])
         self._picture = w.HBox(
             [w.VBox([self._search, self._cells, self._readout]), beside],
@@ -483,15 +490,12 @@ class ConfusionMatrix(PredictionView):
             return
         names = [shorten(name, LETTERS) for name in self._session.class_names]
         self._pairs = pairs
-        self._listing = True
-        try:
+        with setting(self.pairs):
             self.pairs.options = [
-                f"{each.count:5,}  {each.share:6.1%}  {names[each.true]} → {names[each.predicted]}"
-                for each in pairs
+                f"{pair.count:5,}  {pair.share:6.1%}  {names[pair.true]} → {names[pair.predicted]}"
+                for pair in pairs
             ]
             self.pairs.index = None
-        finally:
-            self._listing = False
         what = "samples" if self._session.masks is None else "pixels"
         told = f"taken for another most, of the {what} of the class" if pairs else "no mistakes"
         self._pairs_title.value = note(told)
@@ -506,13 +510,10 @@ class ConfusionMatrix(PredictionView):
                 confusion.counts.tolist(), names, strict=True
             )
         ]
-        self._listing = True
-        try:
+        with setting(self.pairs):
             if list(self.pairs.options) != lines:
                 self.pairs.options = lines
             self.pairs.index = self._label
-        finally:
-            self._listing = False
         self._pairs_title.value = note("samples: found, missed, falsely said, rightly not")
 
     def _choose(self, true: int | None, predicted: int | None) -> None:
@@ -552,10 +553,11 @@ class ConfusionMatrix(PredictionView):
 
     def _on_user_pair(self, _change: Any) -> None:
         with self._guard("could not choose the samples"):
+            if self.pairs.index is None:
+                return
             if self._several:
-                if not self._listing and self.pairs.index is not None:
-                    self._session.select(class_index=self.pairs.index)
-            elif not self._listing and self.pairs.index is not None:
+                self._session.select(class_index=self.pairs.index)
+            else:
                 pair = self._pairs[self.pairs.index]
                 self.pairs.index = None  # so that the same one may be chosen again
                 self._choose(pair.true, pair.predicted)

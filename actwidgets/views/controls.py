@@ -5,8 +5,10 @@ JupyterLab's own variables make both themes work.
 
 import html
 import math
+import threading
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -123,6 +125,30 @@ _EM = {
     0.84: "✓✗+=<>~^#",
     1.0: "mwMW",
 }
+
+
+@contextmanager
+def setting(widget: Any) -> Iterator[None]:
+    """Set traits of a widget from the code: what `on_user` registered for it is not called.
+
+    On this thread: a message of the browser may come on another one meanwhile.
+    """
+    outer = getattr(widget, "_set_by_thread", None)
+    widget._set_by_thread = threading.get_ident()
+    try:
+        yield
+    finally:
+        widget._set_by_thread = outer
+
+
+def on_user(widget: Any, handler: Callable[[Any], None], names: Any = "value") -> None:
+    """Call `handler(change)` when traits of a widget change, unless inside `setting(widget)`."""
+
+    def changed(change: Any) -> None:
+        if getattr(widget, "_set_by_thread", None) != threading.get_ident():
+            handler(change)
+
+    widget.observe(changed, names=names)
 
 
 def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
@@ -359,35 +385,72 @@ class OfferedChoice(w.Dropdown):
     options: Any
 
     def __init__(self, label: str, on_choice: Callable[[Any], None], width: str = "180px") -> None:
-        self._on_choice = on_choice
-        self._by_user = True
         super().__init__(
             description=label,
             tooltip=label,
             layout={"width": width},
             style={"description_width": "initial"},
         )
-        self.observe(self._on_value, names="value")
+        self._on_choice = on_choice
+        on_user(self, self._on_value)
 
-    def offer(self, options: Sequence[tuple[str, Any]], value: Any) -> None:
+    def offer(self, options: Sequence[Any], value: Any) -> None:
         """Offer other entries.
 
         Args:
-            options: What is read, and what it stands for.
+            options: What is read, alone or with what it stands for.
             value: The one that is chosen; None for none of them.
         """
-        self._by_user = False
-        try:
-            with self.hold_sync():
-                if self.options != tuple(options):
-                    self.options = tuple(options)
-                if value is None:
-                    self.index = None
-                else:
-                    self.value = value
-        finally:
-            self._by_user = True
+        with setting(self), self.hold_sync():
+            if self.options != tuple(options):
+                self.options = tuple(options)
+            if value is None:
+                self.index = None
+            else:
+                self.value = value
 
     def _on_value(self, change: Any) -> None:
-        if self._by_user and change.new is not None:
+        if change.new is not None:
             self._on_choice(change.new)
+
+
+class DepthSlider(w.IntSlider):
+    """The slice of a volume; hidden where there is no depth.
+
+    Args:
+        label: What stands before it.
+        on_slice: Called with the slice that somebody moves it to.
+    """
+
+    max: int
+
+    def __init__(self, label: str, on_slice: Callable[[int], None]) -> None:
+        super().__init__(
+            description=label,
+            tooltip="which slice of a volume is shown",
+            max=0,
+            layout={"display": "none"},
+            style={"description_width": "initial"},
+        )
+        on_user(self, lambda change: on_slice(change.new))
+
+    def show(self, n_slices: int | None, wanted: int | None) -> int | None:
+        """Stand at a slice.
+
+        Args:
+            n_slices: How many there are; None where there is no depth.
+            wanted: The slice; the middle one where None, the last one where it is beyond.
+
+        Returns:
+            The slice; None where there is no depth.
+        """
+        self.layout.display = "none" if n_slices is None else None
+        if n_slices is None:
+            return None
+        last = max(n_slices - 1, 0)
+        place = min(max(n_slices // 2 if wanted is None else wanted, 0), last)
+        with setting(self):
+            self.max = max(self.max, last)  # so that the value is never clamped on its way
+            self.value = place
+            self.max = last
+        return place

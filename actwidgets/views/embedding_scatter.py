@@ -192,7 +192,9 @@ class EmbeddingScatter(View):
             for _ in range(2)
         )
         self._waiting = False
-        self._embeddings.observe(self._on_reading, names="reading")
+        for what in ("input", "layer", "colors"):
+            self._cleanup.callback(self._embeddings.leave, self._place(what))
+        self._subscribe(self._embeddings, self._on_reading, "reading")
         wrapping = {"flex_flow": "row wrap", "grid_gap": "16px"}
         sides = w.HBox([self.input, self.layer], layout=wrapping)
         sheet = w.HTML(LEGEND_SHEET, layout={"display": "none"})
@@ -340,7 +342,7 @@ class EmbeddingScatter(View):
 
     def _on_reading(self, _change: Any) -> None:
         if self._waiting:
-            self._repaint()
+            self._on_news()
 
     def _repaint(self) -> None:
         super()._repaint()
@@ -411,11 +413,3 @@ class EmbeddingScatter(View):
         if proposal.value not in embeddings.methods:
             raise t.TraitError("UMAP needs a package of its own: pip install umap-learn")
         return proposal.value
-
-    def close(self) -> None:
-        """Stop watching the session and give back all widgets. Safe to call twice."""
-        if getattr(self, "_subscribed", False):
-            self._embeddings.unobserve(self._on_reading, names="reading")
-            for what in ("input", "layer", "colors"):
-                self._embeddings.leave(self._place(what))
-        super().close()

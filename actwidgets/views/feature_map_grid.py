@@ -29,7 +29,7 @@ from actwidgets.images.tile_grid import (
 )
 from actwidgets.session.session import Index
 from actwidgets.views.base import View
-from actwidgets.views.controls import Pager, PageRange, Readout, choice, note, show
+from actwidgets.views.controls import DepthSlider, Pager, PageRange, Readout, choice, note, show
 from actwidgets.views.picture import Picture
 
 INPUT_PX = 88
@@ -68,14 +68,7 @@ class FeatureMapGrid(View):
         self._mosaic: Mosaic | None = None
         self._inputs_shown: Any = None
         self._focus = self._session.unit if self.page or self.order != "index" else None
-        self._moved_by_user = True
-        self._slices = w.IntSlider(
-            description="depth",
-            tooltip="which slice of a volume is shown",
-            max=0,
-            layout={"display": "none"},
-        )
-        self._slices.observe(self._on_user_depth, names="value")
+        self._slices = DepthSlider("depth", self._on_user_depth)
         controls = w.HBox(
             [
                 self._control("normalize", choice("scale", NORMALIZATIONS)),
@@ -96,7 +89,7 @@ class FeatureMapGrid(View):
             f"{html.escape(info.kind)} · {info.shape_text}</span></div>"
         )
         outputs = self._outputs()
-        self._show_depth(outputs)
+        self._slices.show(outputs.shape[1] if outputs.ndim == 5 else None, self.depth)
         maps = self._maps_of(outputs)
         if 0 in maps.shape:
             self._show_nothing(f"nothing to show for {info.name}: its output is empty")
@@ -169,17 +162,6 @@ class FeatureMapGrid(View):
         """Maps of the layer; of a volume the slice that the slider stands at."""
         return as_maps(outputs, self._slices.value if outputs.ndim == 5 else None)
 
-    def _show_depth(self, outputs: np.ndarray) -> None:
-        """The slider, for volumes only: at the slice chosen, else in the middle."""
-        self._slices.layout.display = None if outputs.ndim == 5 else "none"
-        if outputs.ndim == 5:
-            last = max(outputs.shape[1] - 1, 0)
-            self._moved_by_user = False
-            self._slices.max = last
-            middle = outputs.shape[1] // 2
-            self._slices.value = min(middle if self.depth is None else self.depth, last)
-            self._moved_by_user = True
-
     def _show_nothing(self, why: str) -> None:
         self._mosaic = None
         show(self._pictures, False)
@@ -192,10 +174,9 @@ class FeatureMapGrid(View):
             return None
         return self._session.samples[place[0]], int(self._units[place[1]])
 
-    def _on_user_depth(self, change: Any) -> None:
-        if self._moved_by_user:
-            with self._guard("could not choose the slice"):
-                self.depth = change.new
+    def _on_user_depth(self, depth: int) -> None:
+        with self._guard("could not choose the slice"):
+            self.depth = depth
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):

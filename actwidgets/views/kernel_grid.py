@@ -1,7 +1,7 @@
 """The weights of the selected layer as pictures."""
 
 import html
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -43,7 +43,16 @@ from actwidgets.images.tile_grid import (
 )
 from actwidgets.session.session import Index
 from actwidgets.views.base import View
-from actwidgets.views.controls import Pager, PageRange, Readout, choice, note, show
+from actwidgets.views.controls import (
+    DepthSlider,
+    OfferedChoice,
+    Pager,
+    PageRange,
+    Readout,
+    choice,
+    note,
+    show,
+)
 from actwidgets.views.picture import Picture
 
 WRITTEN_OUT = 9  # weights; of more the mean and the ends are told
@@ -127,48 +136,6 @@ def _tell(weights: np.ndarray) -> str:
     return f"mean {weights.mean():.3g}, from {weights.min():.3g} to {weights.max():.3g}"
 
 
-class DepthSlider(w.IntSlider):
-    """Calls `chosen(slice)` when somebody moves it; hidden where there is no depth."""
-
-    max: int
-
-    def __init__(self, description: str, chosen: Callable[[int], None]) -> None:
-        self._placed = 0
-        super().__init__(
-            description=description,
-            tooltip="which slice of a volume is shown",
-            max=0,
-            layout={"display": "none"},
-            style={"description_width": "initial"},
-        )
-
-        def moved(change: Any) -> None:
-            if change.new != self._placed:
-                chosen(change.new)
-
-        self.observe(moved, names="value")
-
-    def show(self, n_slices: int | None, wanted: int | None) -> int | None:
-        """Stand at a slice.
-
-        Args:
-            n_slices: How many there are; None where there is no depth.
-            wanted: The slice; the middle one where None, the last one where it is beyond.
-
-        Returns:
-            The slice; None where there is no depth.
-        """
-        self.layout.display = "none" if n_slices is None else None
-        if n_slices is None:
-            return None
-        last = max(n_slices - 1, 0)
-        self._placed = min(max(n_slices // 2 if wanted is None else wanted, 0), last)
-        self.max = max(self.max, last)  # so that the value is never clamped on its way
-        self.value = self._placed
-        self.max = last
-        return self._placed
-
-
 class KernelGrid(View):
     """Kernels as heat maps: a block per input channel downwards, and in it a tile per unit.
 
@@ -204,9 +171,7 @@ class KernelGrid(View):
         self._channel_pager = Pager(self._on_user_channel_page)
         self._unit_pager.layout.margin = self._channel_pager.layout.margin = "0 8px 0 0"
         self._slices = DepthSlider("kernel depth", self._on_user_depth)
-        self._modes = choice("show", MODES, "170px")
-        self._modes.observe(self._on_user_mode, names="value")
-        self._moved_by_user = True
+        self._modes = OfferedChoice("show", self._on_user_mode, "170px")
         self._mosaic: Mosaic | None = None
         self._weights = np.zeros((0, 1, 1, 0), np.float32)
         self._shown_mode, self._n_channels, self._noun = EACH, 0, ""
@@ -312,12 +277,8 @@ class KernelGrid(View):
         mode = self.mode if self.mode in modes else EACH
         self._modes.layout.display = None if len(modes) > 1 else "none"
         self._scales.layout.display = "none" if mode == RGB else None
-        self._moved_by_user = False
-        if self._modes.options != modes:
-            self._modes.index = None
-            self._modes.options = modes
-        self._modes.value = self._shown_mode = mode
-        self._moved_by_user = True
+        self._modes.offer(modes, mode)
+        self._shown_mode = mode
         return mode
 
     def _show_nothing(self, name: str, why: LayerError) -> None:
@@ -355,10 +316,9 @@ class KernelGrid(View):
         with self._guard("could not choose the slice"):
             self.depth = depth
 
-    def _on_user_mode(self, change: Any) -> None:
-        with self._session.lock, self._guard("could not choose what is shown"):
-            if self._moved_by_user and change.new is not None:
-                self.mode = change.new
+    def _on_user_mode(self, mode: str) -> None:
+        with self._guard("could not choose what is shown"):
+            self.mode = mode
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the unit"):

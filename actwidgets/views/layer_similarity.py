@@ -56,7 +56,7 @@ class LayerSimilarity(PassView):
         self._other = other
         super().__init__(session, **options)
         if other is not None and other is not session:
-            other.observe(self._on_session, names="revision")
+            self._subscribe(other, self._on_session, "revision")
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
@@ -140,13 +140,6 @@ class LayerSimilarity(PassView):
         if left_out:
             text += f"; left out for NaN or infinity: {', '.join(left_out)}"
         return text
-
-    def close(self) -> None:
-        """Stop watching the sessions and give back all widgets. Safe to call twice."""
-        other = self._other
-        if getattr(self, "_subscribed", False) and other not in (None, self._session):
-            other.unobserve(self._on_session, names="revision")
-        super().close()
 
     def _follows(self, reading: Progress) -> bool:
         return reading.what == "representations"

@@ -16,7 +16,15 @@ from actwidgets.images.colormap import ValueRange, color_codes, palette
 from actwidgets.images.encode import ContactSheet, palette_png, rgba_png
 from actwidgets.session.session import Session
 from actwidgets.views.charts import below_px, class_ticks, tick_count
-from actwidgets.views.controls import NEUTRAL, decimals, note, shorten, unique_short
+from actwidgets.views.controls import (
+    NEUTRAL,
+    decimals,
+    note,
+    on_user,
+    setting,
+    shorten,
+    unique_short,
+)
 from actwidgets.views.picture import CellHover, Picture, cell_of, plain_figure
 
 HISTOGRAMS_UP_TO = 100  # classes whose histograms are compared while somebody waits
@@ -284,12 +292,11 @@ class ClassOverview(w.VBox):
         self.search.observe(self._on_user_search, names="value")
         self.pairs = w.Select(rows=6, layout={"width": f"{width_px}px"})
         self.pairs.add_class("aw-list")
-        self.pairs.observe(self._on_user_pair, names="index")
+        on_user(self.pairs, self._on_user_pair, "index")
         self.whole = Picture()
         self.whole.on_click(self._on_user_block)
         self._told = w.HTML()
         self.cells = ClassCells(class_names, width_px, on_click, on_hover, n_shown=WINDOW)
-        self._showing = False
         super().__init__(
             children=(
                 w.HBox([self.search, self._told], layout={"align_items": "center"}),
@@ -351,14 +358,11 @@ class ClassOverview(w.VBox):
     def _show_pairs(self, matrix: np.ndarray) -> None:
         self._nearest = nearest_pairs(matrix, PAIRS)
         names = [shorten(name, 28) for name in self._class_names]
-        self._showing = True
-        try:
+        with setting(self.pairs):
             self.pairs.options = [
                 f"{matrix[a, b]:8.4f}  {names[a]} – {names[b]}" for a, b in self._nearest
             ]
             self.pairs.index = None
-        finally:
-            self._showing = False
 
     def _on_user_search(self, change: object) -> None:
         wanted = self.search.value
@@ -366,7 +370,7 @@ class ClassOverview(w.VBox):
             self._on_class(self._class_names.index(wanted))
 
     def _on_user_pair(self, _change: object) -> None:
-        if not self._showing and self.pairs.index is not None:
+        if self.pairs.index is not None:
             self._on_class(int(self._nearest[self.pairs.index][0]))
 
     def _on_user_block(self, row: int, _column: int) -> None:

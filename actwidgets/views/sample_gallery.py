@@ -106,6 +106,7 @@ class SampleGallery(View):
         self._rows = np.arange(session.n_samples)
         self._turning: threading.Thread | None = None
         self._moved_s, self._closing = 0.0, threading.Event()
+        self._cleanup.callback(self._closing.set)
         self._filtered: Any = None
         self._drawn: Any = None
         self._known: tuple[Any, ...] = (session.samples, session.confusion_cell)
@@ -303,12 +304,6 @@ class SampleGallery(View):
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
             self.page = self._page().turned(step)
-
-    def close(self) -> None:
-        """Stop watching the session and give back all widgets. Safe to call twice."""
-        if hasattr(self, "_closing"):
-            self._closing.set()
-        super().close()
 
 
 def _caption(predicted: str | None, true: str | None, width_px: float) -> tuple[str, str, str]:

@@ -20,7 +20,7 @@ from actwidgets.training.events import VALIDATION, Curves, Interval, TrainingMom
 from actwidgets.training.time_budget import TimeBudget
 from actwidgets.views.base import View
 from actwidgets.views.charts import fit_axis, ticks
-from actwidgets.views.controls import HINT, choice, note, show
+from actwidgets.views.controls import HINT, OfferedChoice, note, show
 from actwidgets.views.picture import plain_figure
 
 WEIGHTS_UP_TO = 2**20  # that are counted, of one kind: a picture costs milliseconds
@@ -375,11 +375,9 @@ class TrainingMonitor(View):
             description="Pause drawing", icon="pause", layout={"width": "150px"}
         )
         self._control("paused", self._pause)
-        self._often = choice("refresh", list(OFTEN), "180px")
+        self._often = OfferedChoice("refresh", self._on_user_often, "180px")
         self._often.add_class(HINT)
-        self._often.observe(self._on_user_often, names="value")
-        self._which = choice("metric", [], "220px")
-        self._which.observe(self._on_user_metric, names="value")
+        self._which = OfferedChoice("metric", self._on_user_metric, "220px")
         half = self.width_px // 2 - 4
         self.loss, self.other = TrainingCurve(half, 210), TrainingCurve(half, 210)
         self._curves = w.HBox([self.loss, self.other])
@@ -397,14 +395,13 @@ class TrainingMonitor(View):
         watch = self._watch
         watch.every, watch.share, watch.paused = interval(self.every), self.share, self.paused
         self._stop.disabled = watch.state != "training"
-        self._show_often()
+        labels = {value: label for label, value in OFTEN.items()}
+        often = labels.get(self.every) or f"every {self.every[1]:g} {self.every[0]}"
+        self._often.offer(list(dict.fromkeys([*OFTEN, often])), often)
         names = watch.curves.names
         others = [name for name in names if name != "loss"]
         shown = self.metric if self.metric in others else others[0] if others else ""
-        if tuple(self._which.options) != tuple(others):
-            self._which.unobserve(self._on_user_metric, names="value")
-            self._which.options, self._which.value = others, shown or None
-            self._which.observe(self._on_user_metric, names="value")
+        self._which.offer(others, shown or None)
         self._which.layout.display = None if len(others) > 1 else "none"
         show(self._curves, bool(names))
         show(self.other, bool(shown))
@@ -444,27 +441,14 @@ class TrainingMonitor(View):
         parts.append(f"drawing took {watch.spent_share:.1%}")
         return note(" · ".join(parts)) + failure
 
-    def _show_often(self) -> None:
-        """Have the list say what is set; what it does not offer becomes one more of it."""
-        found = {value: label for label, value in OFTEN.items()}
-        label = found.get(self.every) or f"every {self.every[1]:g} {self.every[0]}"
-        if self._often.value != label:
-            self._often.unobserve(self._on_user_often, names="value")
-            if label not in self._often.options:
-                self._often.options = [*OFTEN, label]
-            self._often.value = label
-            self._often.observe(self._on_user_often, names="value")
-
     def _on_user_stop(self, _button: Any) -> None:
         with self._guard("could not stop the training"):
             self.stop()
 
-    def _on_user_often(self, change: Any) -> None:
+    def _on_user_often(self, label: str) -> None:
         with self._guard("could not set how often"):
-            if change.new in OFTEN:
-                self.every = OFTEN[change.new]
+            self.every = OFTEN.get(label, self.every)
 
-    def _on_user_metric(self, change: Any) -> None:
+    def _on_user_metric(self, name: str) -> None:
         with self._guard("could not choose the metric"):
-            if change.new:
-                self.metric = change.new
+            self.metric = name

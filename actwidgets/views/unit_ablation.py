@@ -15,7 +15,15 @@ from actwidgets.core.selection import Selection
 from actwidgets.images.encode import rgba_png
 from actwidgets.views.charts import class_figure, output_note
 from actwidgets.views.confusion_matrix import PredictionView
-from actwidgets.views.controls import Pager, PageRange, choice, note, share_text, unique_short
+from actwidgets.views.controls import (
+    Pager,
+    PageRange,
+    choice,
+    note,
+    setting,
+    share_text,
+    unique_short,
+)
 from actwidgets.views.picture import Picture
 
 TILE_PX = 26
@@ -104,7 +112,6 @@ class UnitAblation(PredictionView):
         self._title, self._note, self._told = w.HTML(), w.HTML(), w.HTML()
         self._tiles = UnitTiles(self.width_px, self._on_user_tile)
         self._pager = Pager(self._on_user_page)
-        self._following = False
         slider = w.FloatSlider(
             description="scale",
             tooltip="",
@@ -172,7 +179,7 @@ class UnitAblation(PredictionView):
 
     def _render(self, selection: Selection) -> None:
         self._session.require_changes()
-        self._follow(selection)
+        self._show_altered(selection)
         n_units = self._session.layer_info.n_units or 0
         page = PageRange(self.page, self._tiles.capacity, n_units)
         self._tiles.display(page.rows, self._mine(selection), selection.unit)
@@ -250,15 +257,12 @@ class UnitAblation(PredictionView):
     def _of_layer(self, selection: Selection) -> list[Ablation]:
         return [each for each in selection.ablations if each.layer == selection.layer]
 
-    def _follow(self, selection: Selection) -> None:
+    def _show_altered(self, selection: Selection) -> None:
         """Controls stand where the ablation of this layer does, whoever made it."""
         mine = self._of_layer(selection)
         if mine:
-            self._following = True
-            try:
+            with setting(self):
                 self.fill, self.scale = mine[0].fill, min(max(mine[0].scale, 0.0), 3.0)
-            finally:
-                self._following = False
 
     def _alter(self, units: tuple[int, ...], **choice: int) -> None:
         """Have these units of the layer altered, and choose what else is given, in one step."""
@@ -267,8 +271,6 @@ class UnitAblation(PredictionView):
         session.select(ablations=ablations, **choice)
 
     def _on_option(self, change: Any) -> None:
-        if self._following:
-            return
         units = self._mine(self._session.selection)
         if change.name in ("fill", "scale") and units:
             self._alter(units)

@@ -299,7 +299,7 @@ class UnitImportance(View):
         )
         show(self._picture, False)
         self._bars.add_class("aw-measures")
-        self._importance.observe(self._on_reading, names="reading")
+        self._subscribe(self._importance, self._on_reading, "reading")
         style = w.HTML(STYLE, layout={"display": "none"})
         return self._title, self._progress, controls, self._note, self._picture, style
 
@@ -379,12 +379,9 @@ class UnitImportance(View):
         self._button.layout.display = None if shown else "none"
 
     def _on_reading(self, _change: Any) -> None:
-        if not self.watching:
-            self._painted = None  # there is more to show by then
-            return
         reading = self._importance.reading
-        self._repaint()
-        if reading is not None and reading.failure:
+        self._on_news()
+        if self.watching and reading is not None and reading.failure:
             self._show_error(f"could not measure the units: {reading.failure}")
 
     def _on_user_measure(self, _button: w.Button) -> None:
@@ -395,12 +392,6 @@ class UnitImportance(View):
         with self._guard("could not choose the unit"):
             if not self._is_old and row < len(self._shown):
                 self._session.select(unit=int(self._shown[row]))
-
-    def close(self) -> None:
-        """Stop watching the session and give back all widgets. Safe to call twice."""
-        if getattr(self, "_subscribed", False):
-            self._importance.unobserve(self._on_reading, names="reading")
-        super().close()
 
 
 def _rows(table: ImportanceTable, by: str, chosen: int, limit: int) -> tuple[np.ndarray, str]:

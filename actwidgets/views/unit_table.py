@@ -10,7 +10,7 @@ import traitlets as t
 from actwidgets.core.class_profiles import ClassProfiles, UnitFinding
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView
-from actwidgets.views.controls import note
+from actwidgets.views.controls import note, on_user, setting
 
 LINES_UP_TO = 200
 
@@ -30,9 +30,8 @@ class UnitTable(PassView):
         self._title, self._note = w.HTML(), w.HTML()
         self._list = w.Select(layout={"width": "auto"})
         self._list.add_class("aw-list")
-        self._list.observe(self._on_user_line, names="index")
+        on_user(self._list, self._on_user_line, "index")
         self._findings: tuple[UnitFinding, ...] = ()
-        self._showing = False
         self._picture = w.VBox([self._list])
         return self._title, self._note, self._picture
 
@@ -59,18 +58,15 @@ class UnitTable(PassView):
         index = self._list.index  # a unit may stand in two lines: the chosen one stays
         if index is None or units[index : index + 1] != [selection.unit]:
             index = units.index(selection.unit) if selection.unit in units else None
-        self._showing = True
-        try:
+        with setting(self._list):
             self._list.rows = self.lines
             if lines != self._list.options:
                 self._list.options = lines
             self._list.index = index
-        finally:
-            self._showing = False
 
     def _on_user_line(self, change: Any) -> None:
         with self._guard("could not choose the unit"):
-            if not self._showing and change.new is not None:
+            if change.new is not None:
                 self._session.select(unit=self._findings[change.new].unit)
 
 

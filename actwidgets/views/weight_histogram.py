@@ -3,7 +3,6 @@
 import html
 from collections.abc import Sequence
 from itertools import count
-from typing import Any
 
 import bqplot as bq
 import ipywidgets as w
@@ -296,7 +295,7 @@ class WeightHistogram(View):
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
         self._picture = w.VBox([self._figure, self._told])
-        self._histograms.observe(self._on_moments, names="n_changes")
+        self._subscribe(self._histograms, self._on_news, "n_changes")
         return self._title, self._controls, self._picture, self._note
 
     def _render(self, selection: Selection) -> None:
@@ -408,12 +407,6 @@ class WeightHistogram(View):
         self._earlier.layout.display = self._later.layout.display = "none"
         show(self._picture, False)
 
-    def _on_moments(self, _change: Any) -> None:
-        if self.watching:
-            self._repaint()
-        else:
-            self._painted = None  # there is more to show by then
-
     def _on_user_what(self, what: str) -> None:
         with self._guard("could not set what"):
             self.what = what
@@ -431,12 +424,6 @@ class WeightHistogram(View):
             labels = self._histograms.labels
             number = next(n for n in count(1) if f"moment {n}" not in labels)
             self._histograms.remember(f"moment {number}", limit=WEIGHTS_UP_TO)
-
-    def close(self) -> None:
-        """Stop watching the session and give back all widgets. Safe to call twice."""
-        if getattr(self, "_subscribed", False):
-            self._histograms.unobserve(self._on_moments, names="n_changes")
-        super().close()
 
 
 def _place(labels: Sequence[str], wanted: str, default: int) -> tuple[int, list[str]]:

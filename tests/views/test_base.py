@@ -1,4 +1,5 @@
 import gc
+import threading
 import weakref
 
 import ipywidgets as w
@@ -9,6 +10,7 @@ from fakes import FakeProbe, open_widgets
 import actwidgets as aw
 from actwidgets.session.session import Session
 from actwidgets.views.base import View
+from actwidgets.views.controls import OfferedChoice, setting
 from actwidgets.views.layer_picker import LayerPicker
 
 
@@ -149,3 +151,19 @@ def test_a_view_that_was_refused_is_collected_without_a_word(kind):
 def test_the_error_trait_is_read_only(session):
     with pytest.raises(t.TraitError, match="read-only"):
         LayerPicker(session).error = "no"
+
+
+def test_what_the_code_sets_is_no_choice_of_the_users_but_what_comes_on_another_thread_is():
+    chosen = []
+    control = OfferedChoice("layer", chosen.append)
+    control.offer(["a", "b"], "a")
+    assert chosen == []
+    with setting(control):
+        browser = threading.Thread(target=control.set_state, args=({"index": 1},))
+        browser.start()
+        browser.join()
+        control.value = "a"
+    assert chosen == ["b"]
+    control.set_state({"index": 1})
+    assert chosen == ["b", "b"]
+    control.close()
