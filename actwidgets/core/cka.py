@@ -125,7 +125,7 @@ def _row_norms(values: Doubles) -> Doubles:
 # Σ|x|²|y|², `squares` Σ|x|² Σ|y|².
 
 
-def _terms(x: Doubles, y: Doubles) -> tuple[float, float, float, int]:
+def _terms(x: Doubles, y: Doubles) -> tuple[Any, Any, Any, int]:
     x_norms, y_norms = _row_norms(x), _row_norms(y)
     if x.shape[1] * y.shape[1] < len(x) * (x.shape[1] + y.shape[1]):
         cross = np.square(x.T @ y).sum()  # feature form

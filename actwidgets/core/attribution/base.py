@@ -1,4 +1,4 @@
-"""What an attribution method is, takes and returns."""
+"""Attribution methods: inputs, score functions, options and results."""
 
 import math
 import operator
@@ -20,13 +20,10 @@ def whole(name: str, value: Any, *, least: int) -> int:
     Raises:
         DataError: It is none, or below the least.
     """
-    try:
-        found = operator.index(value)
-    except TypeError:
-        found = least - 1
-    if isinstance(value, bool) or found < least:
+    is_whole = hasattr(value, "__index__") and not isinstance(value, bool)
+    if not is_whole or operator.index(value) < least:
         raise DataError(f"{name} must be a whole number of at least {least}; got {value!r}")
-    return found
+    return operator.index(value)
 
 
 def number(name: str, value: Any, *, least: float = -math.inf) -> float:
@@ -36,13 +33,18 @@ def number(name: str, value: Any, *, least: float = -math.inf) -> float:
         DataError: It is none, or below the least.
     """
     try:
-        found = float(value) if not isinstance(value, str) else math.nan
+        result = math.nan if isinstance(value, str) else float(value)
     except (TypeError, ValueError):
-        found = math.nan
-    if not (math.isfinite(found) and found >= least):
+        result = math.nan
+    if not (math.isfinite(result) and result >= least):
         limit = "" if least == -math.inf else f" of at least {least:g}"
         raise DataError(f"{name} must be a finite number{limit}; got {value!r}")
-    return found
+    return result
+
+
+def listed_rows(rows: Array) -> str:
+    """The first five rows, for a sentence."""
+    return ", ".join(map(str, rows[:5])) + (", …" if len(rows) > 5 else "")
 
 
 RULES = ("composite", "epsilon", "gamma", "alpha_beta")
@@ -240,7 +242,7 @@ class ScoreFunction(Protocol):
         """Over which inputs a map of the layer lies, and along which axes of each.
 
         Returns:
-            By name of input, as in `Points.names`: the axes of its array along which the
+            By name of input, as in `Inputs.names`: the axes of its array along which the
             layer's position axes run, in their order. None of an input that the layer does
             not see, or that has another number of positions.
 
@@ -269,7 +271,7 @@ class ScoreFunction(Protocol):
 
 
 class DifferentiableScoreFunction(ScoreFunction, Protocol):
-    """A slice that also tells where samples are to be differentiated."""
+    """A score function that also makes the `Inputs` of samples."""
 
     def points(self, x: Any) -> Inputs:
         """Samples as an attribution sees them.
@@ -290,11 +292,11 @@ def checked_output(output: str) -> None:
         raise DataError(f'output must be "logit" or "probability"; got {output!r}')
 
 
-def checked_target(slice_: ScoreFunction, points: Inputs, target: ArrayLike | None) -> Integers:
+def checked_target(model: ScoreFunction, points: Inputs, target: ArrayLike | None) -> Integers:
     """The class that each sample is asked about.
 
     Args:
-        slice_: The model.
+        model: Asked for the predicted classes where there is no target.
         points: The samples.
         target: One class for all, `(sample,)`, or None for the class each is predicted as.
 
@@ -306,22 +308,21 @@ def checked_target(slice_: ScoreFunction, points: Inputs, target: ArrayLike | No
         ShapeError: Not one class per sample.
     """
     if target is None:
-        scores = slice_.scores(points)
+        scores = model.scores(points)
         return np.where(np.isnan(scores), -np.inf, scores).argmax(axis=1)
-    found = np.asarray(target)
-    if found.dtype.kind not in "iu":
-        raise DataError(f"target must be class indices; got values of type {found.dtype}")
-    if found.ndim > 1 or (found.ndim == 1 and len(found) != len(points)):
+    classes = np.asarray(target)
+    if classes.dtype.kind not in "iu":
+        raise DataError(f"target must be class indices; got values of type {classes.dtype}")
+    if classes.ndim > 1 or (classes.ndim == 1 and len(classes) != len(points)):
         raise ShapeError(
             f"target must be one class, or one for each of {len(points)} samples; "
-            f"got shape {found.shape}"
+            f"got shape {classes.shape}"
         )
-    outside = found[(found < 0) | (found >= slice_.n_targets)] if found.ndim else found[()]
-    if np.any((found < 0) | (found >= slice_.n_targets)):
-        raise DataError(
-            f"target {int(np.ravel(outside)[0])} is outside the classes 0..{slice_.n_targets - 1}"
-        )
-    return np.broadcast_to(found, (len(points),)).astype(np.int64)
+    outside = np.atleast_1d(classes)
+    outside = outside[(outside < 0) | (outside >= model.n_targets)]
+    if outside.size:
+        raise DataError(f"target {int(outside[0])} is outside the classes 0..{model.n_targets - 1}")
+    return np.broadcast_to(classes, (len(points),)).astype(np.int64)
 
 
 def score_of(scores: Floats, target: Integers) -> Floats:
@@ -347,7 +348,7 @@ class Path:
 
 @dataclass(frozen=True)
 class MethodResult:
-    """What a method found; `Attribution` is that for whoever asked.
+    """Values of a method before they are labeled; see `Attribution`.
 
     Attributes:
         values: One array per input, `(sample, …)`.
@@ -509,9 +510,9 @@ class Option:
 class Method:
     """One way to say which part of the input speaks for a class.
 
-    `run(slice, points, target, **options)` is a generator: it yields `(done, total)` before
-    every piece of work, so that whoever drives it may show how far it is or leave it, and
-    returns what it found.
+    `run(model, points, target, **options)` is a generator over a `ScoreFunction`, samples and
+    one class each, `(sample,)`. It yields `(done, total)` before every piece of work, so that
+    whoever drives it may show progress or stop, and returns a `MethodResult`.
 
     Attributes:
         name: As in `attribute(method=…)`.

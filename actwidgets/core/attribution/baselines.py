@@ -20,7 +20,6 @@ def position_axes(points: Inputs, index: int) -> tuple[int, ...]:
     and the last of other axes is one of channels; so it is of what an embedding makes.
 
     Args:
-        points: The samples.
         index: Which of their arrays.
 
     Returns:
@@ -94,7 +93,6 @@ def baseline_inputs(points: Inputs, wanted: Any, *, name: str) -> Inputs:
     """The same samples with something that tells nothing in the place of each array.
 
     Args:
-        points: The samples.
         wanted: None for zeros; a number; "mean": of each channel of each sample, over its
             places; "blur": the sample behind a Gaussian blur whose standard deviation is an
             eighth of each side; "auto": the mean where it hides something: zeros for features
@@ -203,24 +201,23 @@ def note_of_equals(points: Inputs, reference: Inputs, what: str) -> str:
     """A sentence on inputs that are hidden behind themselves; "" where there are none.
 
     Args:
-        points: The samples.
         reference: What is put in their place.
         what: What the reference is, such as "the fill".
     """
     if not len(points):
         return ""
-    told = []
+    sentences = []
     for x, other, name in zip(points.arrays, reference.arrays, points.names, strict=True):
         if not x.size:
             continue
         axes = tuple(range(1, x.ndim))
         is_same = (x == other).all(axis=axes) & (x != 0).any(axis=axes)
         if is_same.any():
-            told.append(
+            sentences.append(
                 f"For {is_same.sum()} of {len(points)} samples {what} is all of input {name!r} "
                 "itself: its values are 0 because nothing was changed."
             )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 _MADE_OF_SAMPLES = {

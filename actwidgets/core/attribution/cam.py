@@ -1,8 +1,9 @@
 """Class activation maps: Grad-CAM, Grad-CAM++, Score-CAM, guided Grad-CAM."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -89,23 +90,24 @@ class Overlay:
 
 
 def overlays(
-    slice_: ScoreFunction, points: Inputs, otherwise: str = "name another layer"
+    model: ScoreFunction, points: Inputs, *, upsample: bool | None = None
 ) -> tuple[Overlay, ...]:
-    """The inputs over which the maps of the layer lie, one or more.
+    """The inputs over which the maps of the layer lie, one or more; none without upsampling.
 
     Args:
-        slice_: The model, with a layer.
-        points: The samples.
-        otherwise: What to do where there is none, as the end of a sentence.
+        upsample: Whether a map is laid over inputs; None where it must be.
 
     Raises:
         LayerError: The layer has no position axes; its maps lie over no input.
     """
-    axes = slice_.position_axes()
+    axes = model.position_axes()
+    if upsample is False:
+        return ()
     if not axes:
+        remedy = "ask for upsample=False to have the map as it is" if upsample else ""
         raise LayerError(
-            f"the maps of layer {slice_.layer!r} lie over no input: none has as many position "
-            f"axes; {otherwise}"
+            f"the maps of layer {model.layer!r} lie over no input: none has as many position "
+            f"axes; {remedy or 'name another layer'}"
         )
     return tuple(
         Overlay(name, place, points.arrays[place].shape[1:], axes[name])
@@ -119,24 +121,12 @@ UPSAMPLE = Option(
 )
 
 
-def overlays_wanted(slice_: ScoreFunction, points: Inputs, upsample: bool) -> tuple[Overlay, ...]:
-    """The inputs that a map is to be laid over; none where it is wanted as it is.
-
-    Raises:
-        LayerError: The layer has no position axes; there is no input with as many.
-    """
-    if upsample:
-        return overlays(slice_, points, "ask for upsample=False to have the map as it is")
-    slice_.position_axes()  # refuses a layer without any
-    return ()
-
-
 def over_inputs(
-    maps: Array, scores: Floats, wanted: Sequence[Overlay], note: str = ""
+    maps: Array, scores: Floats, lying: Sequence[Overlay], note: str = ""
 ) -> MethodResult:
     """A class activation map `(sample, *position)` laid over inputs; as it is, if over none."""
-    values = tuple(overlay.laid(maps) for overlay in wanted)
-    names = tuple(overlay.name for overlay in wanted)
+    values = tuple(overlay.laid(maps) for overlay in lying)
+    names = tuple(overlay.name for overlay in lying)
     return MethodResult(values or (maps,), scores, note=note, names=names)
 
 
@@ -164,81 +154,13 @@ def position_axes_of(maps: Array) -> tuple[int, ...]:
     return tuple(range(1, maps.ndim - 1))
 
 
-def grad_cam(
-    slice_: ScoreFunction, points: Inputs, target: Integers, *, upsample: bool = True
-) -> Steps:
-    """ReLU of the sum over units of (mean gradient at the unit's map) · map.
-
-    Args:
-        slice_: The model, with a layer that has positions.
-        points: The samples.
-        target: `(sample,)`.
-        upsample: Whether at the size of the inputs.
-
-    Returns:
-        `(sample, *position)` for each input that the map lies over, none below zero.
-
-    Raises:
-        LayerError: A layer without positions, on which the score does not depend, or whose
-            maps lie over no input.
-
-    Cost: one forward pass, and one backward pass to the layer.
-    """
-    wanted = overlays_wanted(slice_, points, upsample)
-    yield 0, 1
-    scores, maps = grad_cam_maps(slice_, points, target)
-    return over_inputs(maps, scores, wanted)
-
-
-def grad_cam_maps(slice_: ScoreFunction, points: Inputs, target: Integers) -> tuple[Floats, Array]:
-    """The score of each target, and Grad-CAM at the layer's own size, `(sample, *position)`."""
-    scores, maps, gradients = slice_.map_gradients(points, target)
-    weights = at_least_single(gradients).mean(axis=position_axes_of(gradients))
-    return scores, weighted_sum(at_least_single(maps), weights)
-
-
-GRAD_CAM = Method(
-    "grad_cam",
-    "Grad-CAM",
-    grad_cam,
-    tells="Where the layer's maps speak for the class, at the layer's resolution.",
-    source="Selvaraju et al. 2017, arXiv:1610.02391",
-    options=(UPSAMPLE,),
-    needs_layer=True,
-    channels=False,
-    signed=False,
-)
-
-
-def grad_cam_plus_plus(
-    slice_: ScoreFunction, points: Inputs, target: Integers, *, upsample: bool = True
-) -> Steps:
-    """ReLU of the sum over units of (sum of alpha · positive gradient) · map.
-
-    Args:
-        slice_: The model, with a layer that has positions.
-        points: The samples.
-        target: `(sample,)`.
-        upsample: Whether at the size of the inputs.
-
-    Returns:
-        `(sample, *position)` for each input that the map lies over, none below zero.
-
-    Raises:
-        LayerError: A layer without positions, on which the score does not depend, or whose
-            maps lie over no input.
-
-    Cost: one forward pass, and one backward pass to the layer.
-    """
-    wanted = overlays_wanted(slice_, points, upsample)
-    yield 0, 1
-    scores, maps, gradients = slice_.map_gradients(points, target)
-    maps, gradients = at_least_single(maps), at_least_single(gradients)
-    return over_inputs(weighted_sum(maps, unit_weights(maps, gradients)), scores, wanted)
+def mean_gradients(maps: Array, gradients: Array) -> Array:
+    """Grad-CAM's weight of each unit, `(sample, unit)`: its gradient averaged over positions."""
+    return np.asarray(gradients.mean(axis=position_axes_of(gradients)))
 
 
 def unit_weights(maps: Array, gradients: Array) -> Array:
-    """The weight of each unit, `(sample, unit)`.
+    """Grad-CAM++'s weight of each unit, `(sample, unit)` (Chattopadhay et al. 2018, section 3.2).
 
     The paper differentiates Y = exp(S), S being the score. Where the rest of the network is
     piecewise linear the derivatives of Y by a place A of a map are exp(S) times g, g², g³, with
@@ -265,10 +187,61 @@ def unit_weights(maps: Array, gradients: Array) -> Array:
     return shares.sum(axis=positions)
 
 
+UnitWeights = Callable[[Array, Array], Array]  # of maps and the gradients at them
+
+
+def grad_cam(
+    model: ScoreFunction,
+    points: Inputs,
+    target: Integers,
+    *,
+    upsample: bool = True,
+    weights: UnitWeights = mean_gradients,
+) -> Steps:
+    """ReLU of the sum over units of (weight of the unit) · map.
+
+    Returns:
+        `(sample, *position)` for each input that the map lies over, at its size; with
+        `upsample=False` one at the layer's own. None is below zero.
+
+    Raises:
+        LayerError: A layer without positions, on which the score does not depend, or whose
+            maps lie over no input.
+
+    Cost: one forward pass, and one backward pass to the layer.
+    """
+    lying = overlays(model, points, upsample=upsample)
+    yield 0, 1
+    scores, maps = grad_cam_maps(model, points, target, weights)
+    return over_inputs(maps, scores, lying)
+
+
+def grad_cam_maps(
+    model: ScoreFunction, points: Inputs, target: Integers, weights: UnitWeights = mean_gradients
+) -> tuple[Floats, Array]:
+    """The score of each target, and Grad-CAM at the layer's own size, `(sample, *position)`."""
+    scores, maps, gradients = model.map_gradients(points, target)
+    maps, gradients = at_least_single(maps), at_least_single(gradients)
+    return scores, weighted_sum(maps, weights(maps, gradients))
+
+
+GRAD_CAM = Method(
+    "grad_cam",
+    "Grad-CAM",
+    grad_cam,
+    tells="Where the layer's maps speak for the class, at the layer's resolution.",
+    source="Selvaraju et al. 2017, arXiv:1610.02391",
+    options=(UPSAMPLE,),
+    needs_layer=True,
+    channels=False,
+    signed=False,
+)
+
+
 GRAD_CAM_PLUS_PLUS = Method(
     "grad_cam_plus_plus",
     "Grad-CAM++",
-    grad_cam_plus_plus,
+    partial(grad_cam, weights=unit_weights),
     tells="Where the layer's maps speak for the class; small or several things count as much as "
     "one large thing.",
     source="Chattopadhay et al. 2018, arXiv:1710.11063",
@@ -280,7 +253,7 @@ GRAD_CAM_PLUS_PLUS = Method(
 
 
 def score_cam(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     *,
@@ -297,14 +270,8 @@ def score_cam(
     has weight 0.
 
     Args:
-        slice_: The model, with a layer that has positions.
-        points: The samples.
-        target: `(sample,)`.
-        upsample: Whether at the size of the inputs.
+        upsample: Whether at the size of the inputs, as in `grad_cam`.
         max_units: Only so many units, those with the highest value in each sample; None for all.
-
-    Returns:
-        `(sample, *position)` for each input that the map lies over, none below zero.
 
     Raises:
         LayerError: A layer without positions, or whose maps lie over no input.
@@ -315,21 +282,21 @@ def score_cam(
     """
     if max_units is not None and (not isinstance(max_units, int | np.integer) or max_units < 1):
         raise DataError(f"max_units must be a whole number above zero, or None; got {max_units!r}")
-    lying = overlays(slice_, points)
+    lying = overlays(model, points)
     yield 0, 1
-    scores = score_of(slice_.scores(points), target)
-    maps = at_least_single(slice_.maps(points))
+    scores = score_of(model.scores(points), target)
+    maps = at_least_single(model.maps(points))
     nothing = np.zeros(maps.shape[:-1], maps.dtype)
-    least = score_of(slice_.scores(_masked(points, lying, nothing), "probability"), target)
+    least = score_of(model.scores(_masked(points, lying, nothing), "probability"), target)
     weights = np.zeros((len(points), maps.shape[-1]), maps.dtype)
     pairs = np.argwhere(_telling(maps, max_units))
-    n_batches = -(-len(pairs) // slice_.batch_size)
-    batches = perturbed_batches(len(pairs), 1, slice_.batch_size)
+    n_batches = -(-len(pairs) // model.batch_size)
+    batches = perturbed_batches(len(pairs), 1, model.batch_size)
     for done, (rows, _) in enumerate(batches, start=1):
         yield done, n_batches + 1
         samples, units = pairs[rows].T
         seen = _masked(points.take(samples), lying, maps[samples, ..., units])
-        confidence = score_of(slice_.scores(seen, "probability"), target[samples])
+        confidence = score_of(model.scores(seen, "probability"), target[samples])
         weights[samples, units] = confidence - least[samples]
     note, n_units = "", maps.shape[-1]
     if max_units is not None and max_units < n_units:
@@ -389,7 +356,7 @@ SCORE_CAM = Method(
 )
 
 
-def guided_grad_cam(slice_: ScoreFunction, points: Inputs, target: Integers) -> Steps:
+def guided_grad_cam(model: ScoreFunction, points: Inputs, target: Integers) -> Steps:
     """Guided backprop times Grad-CAM at the size of the input.
 
     Returns:
@@ -401,14 +368,14 @@ def guided_grad_cam(slice_: ScoreFunction, points: Inputs, target: Integers) -> 
 
     Cost: two forward and two backward passes, one of which ends at the layer.
     """
-    wanted = overlays(slice_, points)
+    lying = overlays(model, points)
     yield 0, 2
-    scores, maps = grad_cam_maps(slice_, points, target)
+    scores, maps = grad_cam_maps(model, points, target)
     yield 1, 2
-    _, gradients = slice_.gradients(points, target, guided=True)
-    values = tuple(gradients[each.place] * each.as_factor(maps) for each in wanted)
-    names = tuple(each.name for each in wanted)
-    return MethodResult(values, scores, note=slice_.guided_note, names=names)
+    _, gradients = model.gradients(points, target, guided=True)
+    values = tuple(gradients[each.place] * each.as_factor(maps) for each in lying)
+    names = tuple(each.name for each in lying)
+    return MethodResult(values, scores, note=model.guided_note, names=names)
 
 
 GUIDED_GRAD_CAM = Method(

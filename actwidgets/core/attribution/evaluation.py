@@ -68,7 +68,7 @@ class Faithfulness:
 
 
 def faithfulness(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     values: tuple[Array, ...],
@@ -83,13 +83,11 @@ def faithfulness(
     reading order, and those of NaN last. Places of several inputs are ranked together.
 
     Args:
-        slice_: The model.
-        points: The samples.
         target: `(sample,)`, the class whose probability is followed.
         values: The map, one array per input: in its shape, or without its last axes.
         kind: "deletion" from the whole sample to none of it; "insertion" the other way.
         steps: In so many, as even as the number of places allows.
-        fill: What is seen in the place of the sample, as in `reference_points`; "auto" for
+        fill: What is seen in the place of the sample, as in `baseline_inputs`; "auto" for
             deletion and "auto blur" for insertion by default. A map that compares with a
             baseline is judged fairly where the fill is that baseline.
 
@@ -116,11 +114,11 @@ def faithfulness(
     before, after = (points, filling) if kind == "deletion" else (filling, points)
     scores = np.zeros((len(points), len(n_moved)))
     done, total = 0, scores.size
-    for samples, variants in perturbed_batches(*scores.shape, slice_.batch_size):
+    for samples, variants in perturbed_batches(*scores.shape, model.batch_size):
         yield done, total
         is_moved = ranks[samples] < n_moved[variants][:, None]
         there = _mixed(before.take(samples), after.take(samples), is_moved, sums)
-        scores[samples, variants] = score_of(slice_.scores(there, "probability"), target[samples])
+        scores[samples, variants] = score_of(model.scores(there, "probability"), target[samples])
         done += len(samples)
     scores[np.isnan(np.concatenate(_flat(sums), axis=1)).all(axis=1)] = np.nan
     note = note_of_equals(points, filling, "the fill")
@@ -311,13 +309,13 @@ class RandomizationCheck:
                 f"The map cannot be compared with that of random weights in layer {layer!r}: one "
                 "holds NaN, or both are the same at all places."
             )
-        told = f"With random weights in layer {layer!r}"
+        condition = f"With random weights in layer {layer!r}"
         if self.insensitive:
             return (
-                f"{told} the map hardly changes (similarity {found:.2f} of 1): it shows the "
+                f"{condition} the map hardly changes (similarity {found:.2f} of 1): it shows the "
                 "input more than what the model has learned."
             )
-        return f"{told} the map changes, as it should (similarity {found:.2f} of 1)."
+        return f"{condition} the map changes, as it should (similarity {found:.2f} of 1)."
 
     @property
     def _after_the_first(self) -> float:
@@ -327,7 +325,7 @@ class RandomizationCheck:
 
 
 def randomization_steps(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     randomized: RandomizedScoreFunction,
     points: Inputs,
     method: Method,
@@ -338,9 +336,7 @@ def randomization_steps(
     """Attribute, then again with random weights in one layer more, from the output down.
 
     Args:
-        slice_: The model.
         randomized: The same, of which layers can be given random weights.
-        points: The samples.
         method: How.
         target: As in `checked_target`; the classes of the model, also where its weights are
             random and it would predict others.
@@ -372,7 +368,7 @@ def randomization_steps(
     stages = "", *randomized.stages[:n_layers]
     n_runs = len(stages) + 1
     original = yield from _within(
-        0, n_runs, attribution_steps(slice_, points, method, target, options)
+        0, n_runs, attribution_steps(model, points, method, target, options)
     )
     maps = _maps(original)
     similarity = np.zeros((len(stages), len(points)))

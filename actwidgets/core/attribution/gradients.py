@@ -18,13 +18,13 @@ from actwidgets.core.attribution.base import (
 from actwidgets.core.attribution.baselines import add_by_sample, perturbed_batches
 
 
-def gradient(slice_: ScoreFunction, points: Inputs, target: Integers) -> Steps:
+def gradient(model: ScoreFunction, points: Inputs, target: Integers) -> Steps:
     """dS_c/dx at each sample.
 
     Cost: one forward and one backward pass.
     """
     yield 0, 1
-    scores, gradients = slice_.gradients(points, target)
+    scores, gradients = model.gradients(points, target)
     return MethodResult(gradients, scores)
 
 
@@ -37,13 +37,13 @@ GRADIENT = Method(
 )
 
 
-def gradient_x_input(slice_: ScoreFunction, points: Inputs, target: Integers) -> Steps:
+def gradient_x_input(model: ScoreFunction, points: Inputs, target: Integers) -> Steps:
     """The input times dS_c/dx, at each sample.
 
     Cost: one forward and one backward pass.
     """
     yield 0, 1
-    scores, gradients = slice_.gradients(points, target)
+    scores, gradients = model.gradients(points, target)
     values = tuple(x * each for x, each in zip(points.arrays, gradients, strict=True))
     return MethodResult(values, scores)
 
@@ -57,7 +57,7 @@ GRADIENT_X_INPUT = Method(
 )
 
 
-def guided_backprop(slice_: ScoreFunction, points: Inputs, target: Integers) -> Steps:
+def guided_backprop(model: ScoreFunction, points: Inputs, target: Integers) -> Steps:
     """The guided gradient at each sample.
 
     Raises:
@@ -66,8 +66,8 @@ def guided_backprop(slice_: ScoreFunction, points: Inputs, target: Integers) -> 
     Cost: one forward and one backward pass; the first time a trace.
     """
     yield 0, 1
-    scores, gradients = slice_.gradients(points, target, guided=True)
-    return MethodResult(gradients, scores, note=slice_.guided_note)
+    scores, gradients = model.gradients(points, target, guided=True)
+    return MethodResult(gradients, scores, note=model.guided_note)
 
 
 GUIDED_BACKPROP = Method(
@@ -88,7 +88,7 @@ OPTIONS = (
 
 
 def smooth_grad(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     *,
@@ -103,9 +103,6 @@ def smooth_grad(
     so has every batch size.
 
     Args:
-        slice_: The model.
-        points: The samples.
-        target: `(sample,)`.
         n_samples: How many noisy copies of each.
         sigma: Standard deviation of the noise, as a share of the sample's range, max - min,
             of each input; of one that holds the same value all over, of that value's size; 0
@@ -123,16 +120,16 @@ def smooth_grad(
     seed, sigma = whole("seed", seed, least=0), number("sigma", sigma, least=0)
     deviations = [sigma * _ranges(each) for each in points.arrays]
     totals = [np.zeros(each.shape) for each in points.arrays]
-    scores = np.zeros(len(points))
+    scores: Array = np.zeros(len(points))
     done, total = 0, len(points) * (n_copies + 1)
-    for samples, copies in perturbed_batches(len(points), n_copies + 1, slice_.batch_size):
+    for samples, copies in perturbed_batches(len(points), n_copies + 1, model.batch_size):
         yield done, total
         here = points.take(samples)
         noisy = [
             x + (deviations[index][samples] * _noise(seed, index, copies, x)).astype(x.dtype)
             for index, x in enumerate(here.arrays)
         ]
-        found, gradients = slice_.gradients(here.moved(noisy), target[samples], guided=guided)
+        found, gradients = model.gradients(here.moved(noisy), target[samples], guided=guided)
         clean = copies == 0
         scores[samples[clean]] = found[clean]
         for sum_, gradient in zip(totals, gradients, strict=True):
@@ -140,11 +137,10 @@ def smooth_grad(
             counted[clean] = 0
             add_by_sample(sum_, counted, samples)
         done += len(samples)
-    found_scores: Array = scores
-    note = _told_of_no_noise(points, deviations) if sigma else ""
-    notes = note, slice_.guided_note if guided else ""
+    note = _note_of_no_noise(points, deviations) if sigma else ""
+    notes = note, model.guided_note if guided else ""
     return MethodResult(
-        tuple(each / n_copies for each in totals), found_scores, note=" ".join(filter(None, notes))
+        tuple(each / n_copies for each in totals), scores, note=" ".join(filter(None, notes))
     )
 
 
@@ -158,17 +154,17 @@ def _ranges(array: Array) -> Array:
     return np.where(ranges > 0, ranges, sizes)
 
 
-def _told_of_no_noise(points: Inputs, deviations: list[Array]) -> str:
+def _note_of_no_noise(points: Inputs, deviations: list[Array]) -> str:
     """A sentence on inputs that no noise was added to; "" where there are none."""
-    told = []
+    sentences = []
     for name, deviation in zip(points.names, deviations, strict=True):
         n_without = int((deviation == 0).sum())
         if n_without:
-            told.append(
+            sentences.append(
                 f"Input {name!r} is all 0 in {n_without} of {len(points)} samples, and so has no "
                 "range to scale the noise by: it got none."
             )
-    return " ".join(told)
+    return " ".join(sentences)
 
 
 def _noise(seed: int, index: int, copies: Integers, like: Array) -> Array:

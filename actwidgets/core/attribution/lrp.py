@@ -21,7 +21,7 @@ DEFAULTS = LrpRules()
 
 
 def lrp(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     rule: str = DEFAULTS.rule,
@@ -32,13 +32,10 @@ def lrp(
 ) -> Steps:
     """The pre-softmax score of the target, handed back to the inputs by the rules given.
 
-    `Found.gap` is by how much the values' sum differs from the score: what biases took, and
+    `MethodResult.gap` is by how much the values' sum differs from the score: what biases took, and
     what `epsilon` left out.
 
     Args:
-        slice_: The model.
-        points: The samples.
-        target: `(sample,)`.
         rule: As in `LrpRules`, like what follows.
         epsilon: Added to denominators.
         gamma: By how much what agrees with the sign of an output counts more.
@@ -53,13 +50,13 @@ def lrp(
     of each.
     """
     rules = LrpRules(rule, epsilon, gamma, alpha, box)
-    if slice_.output != "logit":
+    if model.output != "logit":
         raise DataError(
             "layer-wise relevance propagation hands back the score before the softmax; got "
-            f"output={slice_.output!r}: ask for output='logit'"
+            f"output={model.output!r}: ask for output='logit'"
         )
     yield 0, 1
-    scores, values = slice_.relevance(points, target, rules)
+    scores, values = model.relevance(points, target, rules)
     total = sum(each.reshape(len(points), -1).sum(axis=1, dtype=np.float64) for each in values)
     return MethodResult(values, scores, gap=total - scores)
 

@@ -33,7 +33,6 @@ def patches_of(points: Inputs, index: int, patch: Any = None, stride: Any = None
     """The patches that cover every value of one input.
 
     Args:
-        points: The samples.
         index: Which of their arrays.
         patch: Length along each axis of places: a number for all, or one each. A list as long
             as the sample has axes also divides the channels. By default a quarter of each
@@ -105,7 +104,7 @@ def _starts(side: int, length: int, step: int) -> list[int]:
 
 
 def occlusion(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     *,
@@ -120,12 +119,9 @@ def occlusion(
     sum of w · (x - fill) over what it hides.
 
     Args:
-        slice_: The model.
-        points: The samples.
-        target: `(sample,)`.
         patch: As in `patches_of`: a number or one per axis; a quarter of each side by default.
         stride: Likewise; half the patch by default.
-        fill: What hides, as in `reference_points`: "mean" of each channel over the sample's
+        fill: What hides, as in `baseline_inputs`: "mean" of each channel over the sample's
             places, "blur", a number, an array. "auto" is the mean where there are places to
             take it over, and 0 for features and for channels that are the same all over: these
             would be hidden behind themselves. A sample that any other fill hides behind itself
@@ -145,16 +141,16 @@ def occlusion(
     ]
     filling = baseline_inputs(points, fill, name="fill")
     totals, counts = _blank(points, hidden)
-    scores = np.zeros(len(points))
+    scores: Array = np.zeros(len(points))
     done, total = 0, len(points) * (len(hidden) + 1)
-    for samples, variants in perturbed_batches(len(points), len(hidden) + 1, slice_.batch_size):
+    for samples, variants in perturbed_batches(len(points), len(hidden) + 1, model.batch_size):
         yield done, total
         there = points.take(samples)  # a copy, which patches are written into
         for place, (sample, variant) in enumerate(zip(samples, variants, strict=True)):
             if variant:
                 index, where = hidden[variant - 1]
                 there.arrays[index][place][where] = filling.arrays[index][sample][where]
-        found = score_of(slice_.scores(there), target[samples])
+        found = score_of(model.scores(there), target[samples])
         for score, sample, variant in zip(found, samples, variants, strict=True):
             if variant:
                 index, where = hidden[variant - 1]
@@ -167,10 +163,7 @@ def occlusion(
         drops = scores.reshape(-1, *[1] * (sum_.ndim - 1)) - sum_ / count
         n_missing = x.ndim - drops.ndim
         values.append(np.broadcast_to(drops.reshape(*drops.shape, *[1] * n_missing), x.shape))
-    found_scores: Array = scores
-    return MethodResult(
-        tuple(values), found_scores, note=note_of_equals(points, filling, "the fill")
-    )
+    return MethodResult(tuple(values), scores, note=note_of_equals(points, filling, "the fill"))
 
 
 def _blank(points: Inputs, hidden: list[Any]) -> tuple[list[Array], list[Array]]:

@@ -17,6 +17,7 @@ from actwidgets.core.attribution.base import (
     Progress,
     ScoreFunction,
     Steps,
+    listed_rows,
     number,
     whole,
 )
@@ -31,7 +32,7 @@ from actwidgets.errors import DataError
 
 @dataclass(frozen=True)
 class PathGradients:
-    """What was met on the way.
+    """Gradients and scores along the path from baseline to sample.
 
     Attributes:
         sums: `(sample, …)` float64 for each array, the weighted sum of the gradients.
@@ -45,7 +46,7 @@ class PathGradients:
 
 
 def path_gradients(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     baseline: Inputs,
     target: Integers,
@@ -53,16 +54,14 @@ def path_gradients(
     weights: Doubles,
     before: int = 0,
 ) -> Generator[Progress, None, PathGradients]:
-    """Look at the gradient at some shares of the way, for all samples.
+    """The gradient at points of the straight path x' + alpha (x - x'), for all samples.
 
     Args:
-        slice_: The model.
         points: Where the way ends.
         baseline: Where it begins.
-        target: `(sample,)`.
         alphas: `(step,)` in 0..1, the shares of the way.
         weights: `(step,)`, what each gradient counts in the sum.
-        before: How many gradients were taken on earlier walks.
+        before: How many gradients were taken on earlier paths.
 
     Yields:
         How many of how many gradients are done, before each batch of the slice's size.
@@ -73,10 +72,10 @@ def path_gradients(
     sums = tuple(np.zeros(each.shape) for each in points.arrays)
     scores, norms = np.zeros((n_samples, n_steps)), np.zeros((n_samples, n_steps))
     done, total = before, before + n_samples * n_steps
-    for samples, steps in perturbed_batches(n_samples, n_steps, slice_.batch_size):
+    for samples, steps in perturbed_batches(n_samples, n_steps, model.batch_size):
         yield done, total
         there = _between(baseline.take(samples), points.take(samples), alphas[steps])
-        found, gradients = slice_.gradients(there, target[samples])
+        found, gradients = model.gradients(there, target[samples])
         scores[samples, steps] = found
         squares = []
         for sum_, gradient in zip(sums, gradients, strict=True):
@@ -110,11 +109,10 @@ def _along(values: Doubles, like: Array) -> Array:
 
 FIRST_STEPS = 32  # where no number of steps is given
 TOLERANCE = 0.01
-NAMED_ROWS = 5  # places of samples that a note spells out
 
 
 def integrated_gradients(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     *,
@@ -132,10 +130,7 @@ def integrated_gradients(
     trapezoid rule counts the gradient at the baseline, where no ReLU is open.
 
     Args:
-        slice_: The model.
-        points: The samples.
-        target: `(sample,)`.
-        baseline: x', as in `reference_points`; zeros by default.
+        baseline: x', as in `baseline_inputs`; zeros by default.
         steps: How many gradients; two more are taken for the scores at the ends. A number is
             kept: none is added unless a tolerance is given too. None for 32 at first, and
             more where the tolerance asks for them.
@@ -145,7 +140,7 @@ def integrated_gradients(
         max_steps: No sample is looked at in more to meet the tolerance.
 
     Returns:
-        `Found.n_steps` tells how many steps each sample took, and the note which samples
+        `MethodResult.n_steps` tells how many steps each sample took, and the note which samples
         miss the tolerance, or 0.01 where the number of steps was given.
 
     Raises:
@@ -159,11 +154,15 @@ def integrated_gradients(
     """
     most = whole("max_steps", max_steps, least=1)
     n_steps = min(FIRST_STEPS, most) if steps is None else whole("steps", steps, least=1)
-    share = _share(tolerance, is_fixed=steps is not None)
+    # A number of steps that was given is kept, unless a tolerance is given too.
+    if isinstance(tolerance, str) and tolerance == "auto":
+        share = TOLERANCE if steps is None else None
+    else:
+        share = None if tolerance is None else number("tolerance", tolerance, least=0)
     if share is not None and most < n_steps:
         raise DataError(f"max_steps must be at least steps, which is {n_steps}; got {most}")
     start = baseline_inputs(points, baseline, name="baseline")
-    integral = _Integral(slice_, points, start, target, n_steps)
+    integral = _Integral(model, points, start, target, n_steps)
     yield from integral.begin()
     while share is not None and 3 * integral.n_steps <= most:
         rows = integral.beyond(share)
@@ -180,47 +179,40 @@ def integrated_gradients(
     )
 
 
-def _share(tolerance: Any, *, is_fixed: bool) -> float | None:
-    """The gap to be reached, as a share; None for as many steps as were given."""
-    if isinstance(tolerance, str) and tolerance == "auto":
-        return None if is_fixed else TOLERANCE
-    return None if tolerance is None else number("tolerance", tolerance, least=0)
-
-
 class _Integral:
-    """The integral of each sample as far as it is known."""
+    """Midpoint sums of the gradients along the path, refined sample by sample."""
 
     def __init__(
-        self, slice_: ScoreFunction, points: Inputs, start: Inputs, target: Integers, n_steps: int
+        self, model: ScoreFunction, points: Inputs, start: Inputs, target: Integers, n_steps: int
     ) -> None:
-        self._slice, self._points, self._start, self._target = slice_, points, start, target
+        self._model, self._points, self._start, self._target = model, points, start, target
         self.n_steps = n_steps
         self._counts = np.full(len(points), float(n_steps))
         self._done = 0
 
     def begin(self) -> Generator[Progress, None, None]:
-        """Walk the whole way, both ends included, once."""
+        """Take the gradients along the whole path, both ends included, once."""
         middles = (np.arange(self.n_steps) + 0.5) / self.n_steps
         alphas = np.array([0.0, *middles, 1.0])
         weights = np.array([0.0, *np.ones(self.n_steps), 0.0])  # the ends for their scores
-        found = yield from self._walk(np.arange(len(self._points)), alphas, weights)
-        self._sums = found.sums
-        self.scores: Array = found.scores[:, -1]
-        self._change = found.scores[:, -1] - found.scores[:, 0]
-        self._size = np.abs(found.scores[:, [0, -1]]).sum(axis=1)
-        self.path = Path(alphas, found.scores, found.gradient_norms)
+        path = yield from self._gradients(np.arange(len(self._points)), alphas, weights)
+        self._sums = path.sums
+        self.scores: Array = path.scores[:, -1]
+        self._change = path.scores[:, -1] - path.scores[:, 0]
+        self._size = np.abs(path.scores[:, [0, -1]]).sum(axis=1)
+        self.path = Path(alphas, path.scores, path.gradient_norms)
 
     def refine(self, rows: Integers) -> Generator[Progress, None, None]:
         """Look at some samples in three times as many steps."""
         self.n_steps *= 3
         places = np.arange(self.n_steps)
         new = (places[places % 3 != 1] + 0.5) / self.n_steps  # the others are known already
-        found = yield from self._walk(rows, new, np.ones(len(new)))
-        for total, more in zip(self._sums, found.sums, strict=True):
+        path = yield from self._gradients(rows, new, np.ones(len(new)))
+        for total, more in zip(self._sums, path.sums, strict=True):
             total[rows] += more
         self._counts[rows] = self.n_steps
         if len(rows) == len(self._points):
-            self.path = _joined(self.path, new, found)
+            self.path = _joined(self.path, new, path)
 
     def values(self) -> tuple[Array, ...]:
         found = []
@@ -245,43 +237,43 @@ class _Integral:
         allowed = share * np.abs(self._change) + 8 * float(exact) * self._size
         return np.flatnonzero(np.abs(self.gap()) > allowed)
 
-    def _walk(
+    def _gradients(
         self, rows: Integers, alphas: Doubles, weights: Doubles
     ) -> Generator[Progress, None, PathGradients]:
         points, start, target = self._points.take(rows), self._start.take(rows), self._target[rows]
-        found = yield from path_gradients(
-            self._slice, points, start, target, alphas, weights, self._done
+        path = yield from path_gradients(
+            self._model, points, start, target, alphas, weights, self._done
         )
         self._done += len(rows) * len(alphas)
-        return found
+        return path
 
 
-def _joined(path: Path, alphas: Doubles, found: PathGradients) -> Path:
+def _joined(path: Path, alphas: Doubles, new: PathGradients) -> Path:
     order = np.argsort([*path.alphas, *alphas], kind="stable")
     return Path(
         np.concatenate([path.alphas, alphas])[order],
-        np.concatenate([path.scores, found.scores], axis=1)[:, order],
-        np.concatenate([path.gradient_norms, found.gradient_norms], axis=1)[:, order],
+        np.concatenate([path.scores, new.scores], axis=1)[:, order],
+        np.concatenate([path.gradient_norms, new.gradient_norms], axis=1)[:, order],
     )
 
 
 def _note(
     integral: _Integral, share: float | None, tolerance: Any, points: Inputs, start: Inputs
 ) -> str:
-    told = note_of_equals(points, start, "the baseline")
+    note = note_of_equals(points, start, "the baseline")
     if share is None and tolerance is None:  # whoever says that any gap will do knows of it
-        return told
+        return note
     rows = integral.beyond(TOLERANCE if share is None else share)
     if not rows.size:
-        return told
-    named = ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
+        return note
     given = "the given " if share is None else ""
+    limit = TOLERANCE if share is None else share
     missed = (
-        f"For {len(rows)} of {len(integral.scores)} samples ({named}) the values' sum misses the "
-        f"change of the score by more than {TOLERANCE if share is None else share:.3g} of it "
-        f"after {given}{integral.n_steps} steps."
+        f"For {len(rows)} of {len(integral.scores)} samples ({listed_rows(rows)}) the values' sum "
+        f"misses the change of the score by more than {limit:.3g} of it after {given}"
+        f"{integral.n_steps} steps."
     )
-    return f"{told} {missed}".strip()
+    return f"{note} {missed}".strip()
 
 
 INTEGRATED_GRADIENTS = Method(
@@ -305,7 +297,7 @@ INTEGRATED_GRADIENTS = Method(
 
 
 def interior_gradients(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     target: Integers,
     *,
@@ -315,12 +307,9 @@ def interior_gradients(
     """The sample times the mean of dS_c/dx at alpha·x, for alphas in (0, 1].
 
     Where the score is saturated at the sample its gradient is small; dimmed samples show what
-    the score has come from. `Found.path` says where on the way that is.
+    the score has come from. `MethodResult.path` says where on the way that is.
 
     Args:
-        slice_: The model.
-        points: The samples.
-        target: `(sample,)`.
         steps: How many alphas, evenly spaced up to 1.
         alphas: `(step,)` the alphas themselves, in the place of `steps`.
 
@@ -335,13 +324,13 @@ def interior_gradients(
         [0.0, *np.full(len(shares), 1 / len(shares)), 0.0]
     )  # the ends for their scores
     ends = np.array([0.0, *shares, 1.0])
-    found = yield from path_gradients(slice_, points, nowhere, target, ends, weights)
-    values = tuple(x * each for x, each in zip(points.arrays, found.sums, strict=True))
+    path = yield from path_gradients(model, points, nowhere, target, ends, weights)
+    values = tuple(x * each for x, each in zip(points.arrays, path.sums, strict=True))
     return MethodResult(
         values,
-        found.scores[:, -1],
-        gap=sums_by_sample(values) - (found.scores[:, -1] - found.scores[:, 0]),
-        path=Path(shares, found.scores[:, 1:-1], found.gradient_norms[:, 1:-1]),
+        path.scores[:, -1],
+        gap=sums_by_sample(values) - (path.scores[:, -1] - path.scores[:, 0]),
+        path=Path(shares, path.scores[:, 1:-1], path.gradient_norms[:, 1:-1]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The attribution methods, and carrying one out."""
+"""The table of attribution methods, and running one of them."""
 
 import math
 from collections.abc import Generator, Mapping, Sequence
@@ -8,16 +8,16 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Array, Floats, Integers
+from actwidgets.core.arrays import Array, Integers
 from actwidgets.core.attribution import cam, gradients, lrp, occlusion, paths
 from actwidgets.core.attribution.base import (
     Attribution,
     Inputs,
     Method,
-    MethodResult,
     Progress,
     ScoreFunction,
     checked_target,
+    listed_rows,
     score_of,
 )
 from actwidgets.errors import DataError
@@ -61,11 +61,10 @@ def attribution_methods() -> tuple[Method, ...]:
 
 
 Result = TypeVar("Result")
-NAMED_ROWS = 5  # places of samples that a note spells out
 
 
 def attribution_steps(
-    slice_: ScoreFunction,
+    model: ScoreFunction,
     points: Inputs,
     method: Method,
     target: ArrayLike | None = None,
@@ -75,8 +74,6 @@ def attribution_steps(
     """Attribute the score of each sample's target, piece by piece.
 
     Args:
-        slice_: The model.
-        points: The samples.
         method: How.
         target: As in `checked_target`.
         options: Of the method; the rest are as by default.
@@ -95,39 +92,44 @@ def attribution_steps(
         ModelError: A model to which it does not apply.
     """
     settings = method.settings(options or {})
-    classes = checked_target(slice_, points, target)
-    found = yield from method.run(slice_, points, classes, **settings)
-    values = [each.astype(np.float32, copy=False) for each in found.values]
-    shares = _left_out_shares(slice_, points, classes, found.scores)
+    classes = checked_target(model, points, target)
+    result = yield from method.run(model, points, classes, **settings)
+    values = [array.astype(np.float32, copy=False) for array in result.values]
+    left_out: dict[str, Array] = {
+        name: np.asarray(
+            result.scores - score_of(model.scores(points.without(name)), classes), np.float64
+        )
+        if len(points)
+        else np.zeros(0)
+        for name in points.left_out
+    }
+    named = np.arange(len(points)) if rows is None else np.asarray(rows)
+    notes = (
+        result.note,
+        _note_of_inputs(points, result.names),
+        _note_of_left_out(left_out),
+        _note_of_nan(values, named) or _note_of_samples(points, named),
+    )
     return Attribution(
-        values=_by_input(values, points, found.names),
-        gap=_gap(found, len(points)),
+        values=_by_input(values, points, result.names),
+        gap=np.full(len(points), np.nan)
+        if result.gap is None
+        else np.asarray(result.gap, np.float64),
         target=classes,
-        scores=found.scores.astype(np.float64),
+        scores=result.scores.astype(np.float64),
         method=method.name,
-        output=slice_.output,
-        layer=slice_.layer if method.needs_layer else "",
+        output=model.output,
+        layer=model.layer if method.needs_layer else "",
         options=settings,
-        note=" ".join(
-            filter(
-                None,
-                (
-                    found.note,
-                    _told_of_inputs(points, found.names),
-                    _told_of_left_out(shares),
-                    _told_of_nan(values, range(len(points)) if rows is None else rows)
-                    or _told_of_samples(points, range(len(points)) if rows is None else rows),
-                ),
-            )
-        ),
-        path=found.path,
-        n_steps=found.n_steps,
-        left_out=shares,
+        note=" ".join(filter(None, notes)),
+        path=result.path,
+        n_steps=result.n_steps,
+        left_out=left_out,
     )
 
 
 def finished(steps: Generator[Progress, None, Result]) -> Result:
-    """What comes of it in the end."""
+    """Run to the end; the result."""
     while True:
         try:
             next(steps)
@@ -144,73 +146,48 @@ def _by_input(
     return dict(zip(points.names if names is None else names, values, strict=True))
 
 
-def _left_out_shares(
-    slice_: ScoreFunction, points: Inputs, target: Integers, scores: Floats
-) -> dict[str, Array]:
-    """By name of input without values: by how much the score falls where it holds nothing."""
-    if not len(points):
-        return {name: np.zeros(0) for name in points.left_out}
-    return {
-        name: np.asarray(scores - score_of(slice_.scores(points.without(name)), target), np.float64)
-        for name in points.left_out
-    }
-
-
-def _told_of_left_out(shares: Mapping[str, Array]) -> str:
-    """A sentence on inputs that have no values, and what they do to the score."""
-    told = [
-        f"{name} ({shares[name].min():.3g} to {shares[name].max():.3g})"
-        for name in shares
-        if np.any(shares[name] != 0)
+def _note_of_left_out(shares: Mapping[str, Array]) -> str:
+    """A sentence on inputs without values: by how much the score falls where one is blank."""
+    listed = [
+        f"{name} ({share.min():.3g} to {share.max():.3g})"
+        for name, share in shares.items()
+        if np.any(share != 0)
     ]
-    if not told:
+    if not listed:
         return ""
     return (
-        f"These values leave out {', '.join(told)}, which no layer makes floating-point: in "
+        f"These values leave out {', '.join(listed)}, which no layer makes floating-point: in "
         "brackets by how much the score falls where that input holds nothing, which is in no "
         "value and no sum of them."
     )
 
 
-def _told_of_inputs(points: Inputs, names: tuple[str, ...] | None) -> str:
+def _note_of_inputs(points: Inputs, names: tuple[str, ...] | None) -> str:
     """A sentence on inputs without a map; "" where there are none."""
-    without = [each for each in points.names if names and each not in names]
-    return f"There is no map of {', '.join(without)}: the layer does not lie over it." * bool(
-        without
-    )
+    without = ", ".join(name for name in points.names if names and name not in names)
+    return f"There is no map of {without}: the layer does not lie over it." if without else ""
 
 
-def _told_of_samples(points: Inputs, rows: Sequence[int]) -> str:
+def _note_of_samples(points: Inputs, rows: Integers) -> str:
     """A sentence on samples that hold NaN where their map does not; "" where there are none."""
     is_odd = np.zeros(len(rows), bool)
-    for each in points.arrays:
-        is_odd |= ~np.isfinite(each.reshape(len(rows), math.prod(each.shape[1:]))).all(axis=1)
+    for array in points.arrays:
+        is_odd |= ~np.isfinite(array.reshape(len(rows), math.prod(array.shape[1:]))).all(axis=1)
     if not is_odd.any():
         return ""
-    named = _named(np.asarray(rows)[is_odd])
     return (
-        f"{is_odd.sum()} of {len(rows)} samples ({named}) hold values that are not finite, which "
-        "the map does not show."
+        f"{is_odd.sum()} of {len(rows)} samples ({listed_rows(rows[is_odd])}) hold values that "
+        "are not finite, which the map does not show."
     )
 
 
-def _named(rows: Integers) -> str:
-    return ", ".join(map(str, rows[:NAMED_ROWS])) + (", …" if len(rows) > NAMED_ROWS else "")
-
-
-def _gap(found: MethodResult, n_samples: int) -> Array:
-    if found.gap is None:
-        return np.full(n_samples, np.nan)
-    return np.asarray(found.gap, np.float64)
-
-
-def _told_of_nan(values: list[Array], rows: Sequence[int]) -> str:
+def _note_of_nan(values: list[Array], rows: Integers) -> str:
     """A sentence on samples whose map holds NaN; "" where there are none."""
     has_nan = np.zeros(len(rows), bool)
     has_number = False
-    for each in values:
-        is_nan = np.isnan(each)
-        has_nan |= is_nan.any(axis=tuple(range(1, each.ndim)))
+    for array in values:
+        is_nan = np.isnan(array)
+        has_nan |= is_nan.any(axis=tuple(range(1, array.ndim)))
         has_number |= not is_nan.all()
     if not has_nan.any():
         return ""
@@ -219,5 +196,5 @@ def _told_of_nan(values: list[Array], rows: Sequence[int]) -> str:
             "the gradient is not a number anywhere: the input or a weight is NaN, or the model "
             "has no slope there"
         )
-    told = f"for {has_nan.sum()} of {len(rows)} samples ({_named(np.asarray(rows)[has_nan])})"
-    return f"The map holds values that are not numbers {told}."
+    samples = f"{has_nan.sum()} of {len(rows)} samples ({listed_rows(rows[has_nan])})"
+    return f"The map holds values that are not numbers for {samples}."
