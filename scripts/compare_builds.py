@@ -43,7 +43,7 @@ PUBLISHED: dict[str, tuple[str, Callable[[np.ndarray], np.ndarray]]] = {
 }
 # Words that became others: both builds' names are read with the new ones.
 WORDS = (
-    *(("normalised", "normalized"), ("randomisation", "randomization"), ("colour", "color")),
+    *(("ormalis", "ormaliz"), ("andomis", "andomiz"), ("colour", "color")),
     *(("disturbance", "perturbation"), ("changes_nothing", "is_identity"), ("grey", "gray")),
 )
 FIELDS = {"low": "min", "high": "max", "smallest": "min", "largest": "max"}

@@ -94,7 +94,7 @@ def value_range(maps: NDArray[Any], normalize: str) -> ValueRange:
         DataError: No such normalization.
     """
     if normalize not in NORMALIZATIONS:
-        raise DataError(f"no normalize {normalize!r}; there are {', '.join(NORMALIZATIONS)}")
+        raise DataError(f"no normalization {normalize!r}; there are {', '.join(NORMALIZATIONS)}")
     if normalize == "per map":
         return ValueRange(None, None)
     low, high = finite_range(maps)

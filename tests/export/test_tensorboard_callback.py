@@ -147,7 +147,7 @@ def test_samples_of_another_shape_are_refused(model, data, tmp_path):
         ({"layers_name": []}, "layers_name is empty"),
         ({"max_samples": 0}, "max_samples must be at least 1; got 0"),
         ({"every": "fortnight"}, "fortnight"),
-        ({"normalize": "per pixel"}, "no normalize 'per pixel'"),
+        ({"normalize": "per pixel"}, "no normalization 'per pixel'"),
         ({"validation_data": (np.zeros((0, 12, 10, 1)), None)}, "no samples"),
     ],
 )
