@@ -130,8 +130,14 @@ class Wire:
         pass
 
 
-def begin_when_waited_for(reader, monkeypatch):
-    """Have a background reader begin nothing before somebody waits for it, however long that is."""
+def begin_when_waited_for(work, monkeypatch):
+    """Have background work begin nothing before somebody waits for it, however long that is.
+
+    Args:
+        work: A session, or a part of it that works in the background.
+        monkeypatch: Of the test.
+    """
+    reader = work._reader
     awaited, wait = threading.Event(), reader.wait
 
     def let_go_and_wait(*args, **options):
@@ -140,6 +146,23 @@ def begin_when_waited_for(reader, monkeypatch):
 
     monkeypatch.setattr(reader, "_turn", lambda: nullcontext(awaited.is_set()))
     monkeypatch.setattr(reader, "wait", let_go_and_wait)
+
+
+def hold_back(work):
+    """Keep background work from beginning; return a function that begins what was asked last.
+
+    Args:
+        work: As of `begin_when_waited_for`.
+    """
+    reader, asked = work._reader, []
+    reader.read = lambda task, **_: asked.append(task)
+
+    def release():
+        del reader.read
+        if asked:
+            reader.read(asked[-1])
+
+    return release
 
 
 def keep_moving(gallery, monkeypatch):

@@ -1,5 +1,7 @@
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, keep_moving, messages, open_widgets, wiretap
 
 import actwidgets as aw
@@ -18,9 +20,9 @@ def test_closing_the_workbench_gives_every_widget_back(data):
 
 def test_the_views_are_linked_through_the_session(data):
     app = aw.explore(FakeProbe(), *data)
-    app.views["LayerPicker"]._list.set_state({"index": 1})
-    assert "dense" in app.views["FeatureMapGrid"]._title.value
-    assert "dense" in app.views["ClassSimilarityMatrix"]._title.value
+    shown.take(app.views["LayerPicker"], w.Select, 1)
+    assert "dense" in shown.text(app.views["FeatureMapGrid"])
+    assert "dense" in shown.text(app.views["ClassSimilarityMatrix"])
     assert app.error == ""
 
 
@@ -35,7 +37,7 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
         original(self)
 
     monkeypatch.setattr(View, "_repaint", counted)
-    app.views["LayerPicker"]._list.set_state({"index": 1})
+    shown.take(app.views["LayerPicker"], w.Select, 1)
     assert sorted(painted) == [
         "ClassSeparation",
         "ClassSimilarityMatrix",
@@ -45,7 +47,7 @@ def test_one_user_action_is_one_render_per_view(data, monkeypatch):
     ]
     painted.clear()
     rest = keep_moving(app.views["SampleGallery"], monkeypatch)
-    app.views["SampleGallery"]._slider.set_state({"value": 4})
+    shown.choose(app.views["SampleGallery"], "sample", 4)
     assert painted == ["FeatureMapGrid"]
     rest()  # the thumbnails follow when it rests
     assert painted == ["FeatureMapGrid", "SampleGallery"]
@@ -57,11 +59,11 @@ def test_what_is_behind_a_tab_is_made_when_it_is_opened_and_costs_nothing_behind
     app.pages.turn_to("predictions")
     confusion, maps = app.views["ConfusionMatrix"], app.views["FeatureMapGrid"]
     assert (confusion.watching, maps.watching) == (True, False)
-    before = maps._title.value
+    before = shown.text(maps)
     app.session.select(layer="dense", class_index=1)
-    assert maps._title.value == before
+    assert shown.text(maps) == before
     app.pages.set_state({"selected_index": 0})
-    assert "dense" in maps._title.value
+    assert "dense" in shown.text(maps)
     assert app.views["ConfusionMatrix"] is confusion
     for title in app.pages.titles:
         app.pages.turn_to(title)
@@ -86,11 +88,10 @@ def test_several_models_are_compared_side_by_side(data):
     new.layer = "conv"
     assert old.layer == "dense"
     app.pages.turn_to("layers")
-    assert any("no layer conv here: dense is shown" in each.value for each in app._notes["old"])
-    assert not any(each.value for each in app._notes["<b>new"])
+    assert "no layer conv here: dense is shown" in shown.text(app)
     assert app.error == ""
     new.layer = "dense"
-    assert not any(each.value for each in app._notes["old"])
+    assert "no layer conv here" not in shown.text(app)
     app.close(), app.close()
     assert open_widgets() == before
     new.sample = 9
@@ -110,7 +111,7 @@ def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data, monk
     gallery = app.views["SampleGallery"]
     keep_moving(gallery, monkeypatch)
     wires, probe.calls[:] = wiretap(), []
-    gallery._slider.set_state({"value": 14})
+    shown.choose(gallery, "sample", 14)
     assert probe.calls == [(("conv",), 1)]
     assert [name for name, _ in messages(wires)] == ["HTML", *["Image"] * 4]
 
@@ -154,7 +155,7 @@ def test_the_views_follow_a_training_before_its_tab_is_opened(data, probe):
     assert told == [app.views["TrainingMonitor"]._watch]
     app.pages.turn_to("training")
     assert app.views["TrainingMonitor"].watching
-    assert "callbacks=[app.callback]" in app.views["TrainingMonitor"]._status.value
+    assert "callbacks=[app.callback]" in shown.text(app.views["TrainingMonitor"])
     assert "WeightHistogram" in app.views
     app.close()
 

@@ -40,7 +40,7 @@ def test_a_failure_in_the_background_comes_to_whoever_asks_next(session, probe, 
 def test_what_is_asked_next_at_the_same_place_takes_its_room(session, probe, monkeypatch):
     monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
-    begin_when_waited_for(attributions._reader, monkeypatch)
+    begin_when_waited_for(attributions, monkeypatch)
     assert attributions.get("gradient", target=0, partial=True, place="here") is None
     assert attributions.get("gradient", target=1, partial=True, place="here") is None
     attributions.wait()
@@ -84,7 +84,7 @@ def test_what_is_on_show_is_kept_however_much_it_is(session, probe, monkeypatch)
 def test_whoever_leaves_has_the_rest_left_undone(session, probe, monkeypatch):
     monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
-    begin_when_waited_for(attributions._reader, monkeypatch)
+    begin_when_waited_for(attributions, monkeypatch)
     for place, target in (("12", 0), ("12 panel", 1), ("123 panel", 2), ("12 tiles on", 1)):
         attributions.get("gradient", target=target, partial=True, place=place)
     attributions.leave("12", but=("12 tiles",))
@@ -97,7 +97,7 @@ def test_whoever_leaves_has_the_rest_left_undone(session, probe, monkeypatch):
 def test_what_another_place_waits_for_goes_on(session, probe, monkeypatch):
     monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
-    begin_when_waited_for(attributions._reader, monkeypatch)
+    begin_when_waited_for(attributions, monkeypatch)
     asked = {"method": "gradient", "partial": True}
     for place in ("one", "other"):
         attributions.get(**asked, place=place)
@@ -131,7 +131,7 @@ def test_after_refresh_nothing_is_made_twice(session, probe, monkeypatch):
 def test_cancelled_work_waits_until_it_is_resumed(session, probe, monkeypatch):
     monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions = session.attributions
-    begin_when_waited_for(attributions._reader, monkeypatch)
+    begin_when_waited_for(attributions, monkeypatch)
     asked = {"method": "gradient", "partial": True, "place": "here"}
     attributions.get(**asked)
     attributions.cancel()
@@ -193,7 +193,7 @@ def test_an_interrupted_map_is_not_begun_again_behind_ones_back(session, probe):
 def test_two_views_of_cancelled_work_do_not_wake_each_other_without_end(session, monkeypatch):
     monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
     attributions, told = session.attributions, []
-    begin_when_waited_for(attributions._reader, monkeypatch)
+    begin_when_waited_for(attributions, monkeypatch)
 
     def glance(_change=None):
         told.append(1)

@@ -167,7 +167,7 @@ def test_partial_profiles_become_whole_in_the_background(probe):
 
 def test_a_failure_in_the_background_is_told(probe, monkeypatch):
     session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
-    begin_when_waited_for(session._reader, monkeypatch)
+    begin_when_waited_for(session, monkeypatch)
     session.profiles(partial=True)
     probe.fails_on = ("conv",)
     session.wait()

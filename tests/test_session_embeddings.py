@@ -59,27 +59,27 @@ def test_points_of_the_input_and_of_a_layer_come_in_one_call(noisy, images):
 def test_at_most_so_many_samples_are_drawn_and_read(noisy):
     found = noisy.embeddings.get("dense", n_points=50)
     np.testing.assert_array_equal(found.rows, np.arange(50) * 4)
-    assert sum(count for _, count in noisy._probe.calls) == 50
+    assert sum(count for _, count in noisy.model.calls) == 50
     with pytest.raises(DataError, match=r"n_points must be in 1\.\.10,000"):
         noisy.embeddings.get(n_points=20_000)
 
 
 def test_a_picture_is_made_once_until_weights_change(noisy):
     first = noisy.embeddings.get("dense")
-    n_calls = len(noisy._probe.calls)
+    n_calls = len(noisy.model.calls)
     assert noisy.embeddings.get("dense") is first
-    assert len(noisy._probe.calls) == n_calls
-    noisy._probe.factor = 2.0
+    assert len(noisy.model.calls) == n_calls
+    noisy.model.factor = 2.0
     noisy.refresh()
     np.testing.assert_allclose(noisy.embeddings.get("dense").points, 2 * first.points, atol=1e-4)
 
 
 def test_in_the_background_none_comes_first_and_then_the_picture(noisy):
-    noisy._probe.gate = threading.Event()
+    noisy.model.gate = threading.Event()
     seen = []
     noisy.embeddings.observe(lambda change: seen.append(change.new), names="reading")
     assert noisy.embeddings.get("dense", partial=True) is None
-    noisy._probe.gate.set()
+    noisy.model.gate.set()
     noisy.embeddings.wait()
     assert noisy.embeddings.get("dense", partial=True).points.shape == (200, 2)
     assert seen[-1].complete
@@ -87,15 +87,15 @@ def test_in_the_background_none_comes_first_and_then_the_picture(noisy):
 
 
 def test_another_wish_at_the_same_place_leaves_the_one_before(noisy):
-    noisy._probe.gate = threading.Event()
+    noisy.model.gate = threading.Event()
     noisy.embeddings.get("maps", partial=True, place="a")
     noisy.embeddings.get("input", partial=True, place="b")
     noisy.embeddings.get("dense", partial=True, place="a")
-    noisy._probe.gate.set()
+    noisy.model.gate.set()
     noisy.embeddings.wait()
     kept = {key[1] for key, each in noisy.embeddings._passes.items() if each.complete}
     assert kept == {"input", "dense"}
-    n_maps = sum(count for layers, count in noisy._probe.calls if layers == ("maps",))
+    n_maps = sum(count for layers, count in noisy.model.calls if layers == ("maps",))
     assert n_maps <= 128  # the batch under way
 
 
@@ -201,13 +201,13 @@ def test_umap_that_is_not_installed_says_how_to_get_it(noisy):
 
 
 def test_a_failure_in_the_background_comes_with_the_next_question(noisy):
-    noisy._probe.fails_on = ("dense",)
+    noisy.model.fails_on = ("dense",)
     noisy.embeddings.get("dense", partial=True)
     noisy.embeddings.wait()
     assert "nothing finite" in noisy.embeddings.reading.failure
     with pytest.raises(DataError, match="nothing finite"):
         noisy.embeddings.get("dense", partial=True)
-    noisy._probe.fails_on = ()
+    noisy.model.fails_on = ()
     assert noisy.embeddings.get("dense").points.shape == (200, 2)
     assert noisy.embeddings.get("dense", partial=True).points.shape == (200, 2)
 

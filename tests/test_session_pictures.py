@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe
 
 from actwidgets.core.layers import AxisField, ReceptiveField
@@ -66,7 +67,7 @@ def test_what_a_unit_sees_of_a_vector_is_not_framed_in_its_picture(vectors):
     session = Session(_OfVectors(), vectors, labels, image_shape=(6, 8), layer="conv")
     view = TopSamples(session)
     assert view._rows[0] == 29
-    assert "framed" not in view._note.value
+    assert "framed" not in shown.text(view)
     assert view.error == ""
 
 
@@ -99,6 +100,6 @@ def test_a_model_that_folds_vectors_itself_tells_no_field_of_pictures():
         assert session.picture_shape == shape
         view = TopSamples(session)
         session.wait()
-        assert "framed" not in view._note.value
+        assert "framed" not in shown.text(view)
         assert view.error == ""
         session.close()

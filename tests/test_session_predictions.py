@@ -143,7 +143,7 @@ def test_the_mean_of_a_unit_leaves_nan_out(data, layer):
     session = Session(Holed(), *data, layer=layer)
     session.ablations = Ablation(layer, (0,), fill="mean")
     session.predictions()
-    (edits,) = session._probe.made
+    (edits,) = session.model.made
     assert edits[layer].offset[0] == np.arange(29).mean()
     session.ablations = Ablation(layer, (1,), fill="mean")
     with pytest.raises(DataError, match=r"unit 1 .*cannot be filled with its mean"):
@@ -285,9 +285,9 @@ def test_another_model_takes_over_the_ablations_that_fit(session):
 def test_a_slider_makes_no_second_pass_for_what_it_has_seen(session):
     session.ablations = (Ablation("dense", (0,), scale=0.5),)
     session.predictions()
-    session._probe.calls.clear()
+    session.model.calls.clear()
     session.predictions()
-    assert session._probe.calls == []
+    assert session.model.calls == []
 
 
 def test_without_labels_or_classes_it_says_why(data):

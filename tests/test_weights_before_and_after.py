@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shown
 from real_data import require_data, require_model
 
 pytestmark = pytest.mark.keras
@@ -46,4 +47,4 @@ def test_means_and_deviations_of_a_cifar_model_before_and_after_are_those_of_num
     kernel = np.asarray(model.layers[0].weights[0]).astype(np.float64)
     session.layer = model.layers[0].name
     words = f"mean {kernel.mean():.3g}, standard deviation {kernel.std():.3g}"
-    assert words.replace("-", "\u2212") in view._told.value
+    assert words.replace("-", "\u2212") in shown.text(view)

@@ -6,6 +6,7 @@ import pandas as pd
 import polars as pl
 import pytest
 import scipy.sparse as sp
+import shown
 import xarray as xr
 import zarr
 from dask import array as da
@@ -217,7 +218,7 @@ def test_the_features_of_a_table_keep_their_names(model):
     view = aw.AttributionMap(session, method="gradient_x_input", target="chosen")
     session.attributions.wait()
     view._on_session()
-    assert f"sample 3: {NAMES[largest[0]]} {found.values[3][largest[0]]:+.3g}" in view._note.value
+    assert f"sample 3: {NAMES[largest[0]]} {found.values[3][largest[0]]:+.3g}" in shown.text(view)
     view.close()
     plane = session.embeddings.get(of="input", method="features", features=(1, 3))
     assert "fare" in plane.note

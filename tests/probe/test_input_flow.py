@@ -3,11 +3,13 @@
 import keras
 import numpy as np
 import pytest
+import shown
 
 import actwidgets as aw
 from actwidgets.core.attribution.occlusion import patches_of
 from actwidgets.errors import DataError, ShapeError
 from actwidgets.probe.keras_probe import KerasProbe
+from actwidgets.views.attribution_panels import AttributionTiles
 
 pytestmark = pytest.mark.keras
 layers = keras.layers
@@ -175,22 +177,22 @@ def test_all_image_inputs_are_drawn_and_each_layer_beside_its_own(pair):
     assert pair.picture_inputs_of("enc/conv") == ("left",)
     assert pair.picture_inputs_of() == ("right",)
     grid = aw.FeatureMapGrid(pair)
-    assert "at the left: right" in grid._note.value
+    assert "at the left: right" in shown.text(grid)
     gallery = aw.SampleGallery(pair)
-    assert {"left", "right"} <= set(gallery._picture.words.text)
+    assert {"left", "right"} <= set(shown.words(gallery))
 
 
 def test_each_map_lies_over_its_own_input(pair):
     view = aw.AttributionMap(pair, method="grad_cam", at_chosen_layer=True)
     pair.attributions.wait()
-    (tile,) = view._tiles.tiles
+    (tile,) = shown.part(view, AttributionTiles).tiles
     assert tile.input == "right"
-    assert "There is no map of left" in view._note.value
+    assert "There is no map of left" in shown.text(view)
     view.method = "gradient"
     pair.attributions.wait()
-    assert [tile.input for tile in view._tiles.tiles] == ["left", "right"]
+    assert [tile.input for tile in shown.part(view, AttributionTiles).tiles] == ["left", "right"]
     found = pair.attributions.get("gradient").values
-    for tile in view._tiles.tiles:
+    for tile in shown.part(view, AttributionTiles).tiles:
         np.testing.assert_array_equal(tile.values, found[tile.input])
     assert view.error == ""
 

@@ -1,9 +1,11 @@
 """Sessions whose `y` has several labels a sample, or a class for each pixel."""
 
+import bqplot as bq
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import shown
 from sklearn import metrics
 
 import actwidgets as aw
@@ -103,37 +105,38 @@ def test_the_views_show_two_by_two_counts_of_each_label():
     expected = metrics.confusion_matrix(truth, said[:, 1])
     text = dict(
         zip(
-            zip(matrix._cells.figures.y, matrix._cells.figures.x, strict=True),
-            matrix._cells.figures.text,
+            zip(shown.part(matrix, bq.Label).y, shown.part(matrix, bq.Label).x, strict=True),
+            shown.part(matrix, bq.Label).text,
             strict=True,
         )
     )
     found = [[int(text.get((row, column), 0)) for column in ("no", "yes")] for row in ("no", "yes")]
     assert found == expected.tolist()
-    assert "of sea" in matrix._title.value
+    assert "of sea" in shown.text(matrix)
     assert len(matrix.pairs.options) == 3
-    assert "micro average" in matrix._report.value
+    assert "micro average" in shown.text(matrix)
     matrix.pairs.index = 2
     assert session.class_index == 2
-    matrix._on_user_cell(1, 0)
+    shown.click(matrix, 1, 0)
     missed = np.flatnonzero(SETS[:, 2] & ~said[:, 2])
-    assert session.samples == tuple(missed) if len(missed) else "0 samples" in matrix._readout.value
+    assert session.samples == tuple(missed) if len(missed) else "0 samples" in shown.text(matrix)
     assert session.class_index == 2
     gallery = views[aw.SampleGallery]
     gallery.only_chosen = False
     gallery.outcome = "right"
-    assert gallery._rows.tolist() == np.flatnonzero((said == SETS).all(axis=1)).tolist()
+    assert shown.samples(gallery) == np.flatnonzero((said == SETS).all(axis=1))[:12].tolist()
     gallery.outcome, gallery.class_filter = "all", 1
-    assert gallery._rows.tolist() == np.flatnonzero(truth).tolist()
-    assert "a sample counts in every class" in views[aw.ClassCounts]._note.value
+    assert shown.samples(gallery) == np.flatnonzero(truth)[:12].tolist()
+    assert "a sample counts in every class" in shown.text(views[aw.ClassCounts])
     assert views[aw.ClassCounts].bars.y.tolist() == [SETS.sum(axis=0).tolist()]
-    assert "y holds several" in views[aw.UnitImportance]._note.value
+    assert "y holds several" in shown.text(views[aw.UnitImportance])
     session.profiles()
     counted = f"{len(X):,} samples, {SETS.sum():,} labels"  # each counts in its class
     for kind in (aw.UnitTable, aw.UnitBoxPlot, aw.TopSamples, aw.ClassSimilarityMatrix):
-        views[kind]._repaint()
-        assert counted in views[kind]._note.value
-    assert f"{len(X):,} samples, all labels" in matrix._note.value
+        views[kind].watching = False
+        views[kind].watching = True
+        assert counted in shown.text(views[kind])
+    assert f"{len(X):,} samples, all labels" in shown.text(matrix)
     for view in views.values():
         view.close()
     session.close()
@@ -195,14 +198,13 @@ def test_views_of_masks_count_pixels_and_say_so():
     assert {kind: view.error for kind, view in views.items() if view.error} == {}
     matrix, counts = views[aw.ConfusionMatrix], views[aw.ClassCounts]
     session.wait()
-    matrix._on_session()
-    assert f"{MASKS.size:,} pixels" in matrix._note.value
-    assert "IoU" in matrix._report.value
-    matrix._on_user_hover(1, None)
-    assert f"{(MASKS == 1).sum():,} pixels in 21 samples" in matrix._readout.value
-    assert "Pixels by class" in counts._title.value
+    assert f"{MASKS.size:,} pixels" in shown.text(matrix)
+    assert "IoU" in shown.text(matrix)
+    shown.hover(matrix, 1, len(matrix.matrix.column) - 1)
+    assert f"{(MASKS == 1).sum():,} pixels in 21 samples" in shown.text(matrix)
+    assert "Pixels by class" in shown.text(counts)
     assert counts.bars.y.tolist() == [np.bincount(MASKS.ravel()).tolist()]
-    assert "y holds masks" in views[aw.ClassSimilarityMatrix]._note.value
+    assert "y holds masks" in shown.text(views[aw.ClassSimilarityMatrix])
     for view in views.values():
         view.close()
     session.close()

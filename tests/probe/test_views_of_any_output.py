@@ -5,6 +5,7 @@ import logging
 import keras
 import numpy as np
 import pytest
+import shown
 
 import actwidgets as aw
 
@@ -115,7 +116,7 @@ def test_without_classes_there_is_nothing_to_count():
         session = aw.Session(model, x)
         for splits in (None, {"train": [0, 1, 1]}):
             view = aw.ClassCounts(session, splits)
-            assert "nothing to count" in view._note.value
+            assert "nothing to count" in shown.text(view)
             assert not view.error
             view.close()
         session.close()

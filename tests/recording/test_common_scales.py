@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shown
 from fakes import messages, wiretap
 from trained import TrainedProbe, images, train
 
@@ -50,8 +51,8 @@ def test_colors_of_distances_reach_as_far_at_all_epochs(recording, layer, metric
     assert wanted > 1.1 * np.nanmax(matrices(recording, layer, "mean", metric)[0])
     assert session.distance_scale("mean", metric) == pytest.approx(wanted)
     for session.at in range(len(recording.snapshots)):
-        assert view._cells.color_scale.max == pytest.approx(wanted)
-        assert f"colors from 0 to {wanted:.3g}, at all epochs" in view._note.value
+        assert view.matrix.scales["color"].max == pytest.approx(wanted)
+        assert f"colors from 0 to {wanted:.3g}, at all epochs" in shown.text(view)
     assert not view.error
 
 
@@ -60,10 +61,10 @@ def test_what_is_not_known_at_once_is_told_to_be_of_this_epoch(recording):
     view = ClassSimilarityMatrix(session, statistic="firing_rate", metric="mean_abs_diff")
     assert session.distance_scale() is None
     own = np.nanmax(session.similarity())
-    assert view._cells.color_scale.max == pytest.approx(own)
-    assert f"colors from 0 to {own:.3g}, the largest of this epoch" in view._note.value
+    assert view.matrix.scales["color"].max == pytest.approx(own)
+    assert f"colors from 0 to {own:.3g}, the largest of this epoch" in shown.text(view)
     session.threshold = 0.0
-    assert "at all epochs" in view._note.value
+    assert "at all epochs" in shown.text(view)
 
 
 def test_distances_that_end_at_one_are_colored_up_to_one(recording, monkeypatch):
@@ -88,7 +89,7 @@ def test_colors_of_a_confusion_matrix_reach_as_far_at_all_epochs(recording):
         shades = np.asarray(view.matrix.color)[:3, :3]
         np.testing.assert_allclose(shades[is_right], -each[is_right] / right)
         np.testing.assert_allclose(shades[~is_right], each[~is_right] / wrong, rtol=1e-6)
-    assert "colors mean the same at all epochs" in view._note.value
+    assert "colors mean the same at all epochs" in shown.text(view)
 
 
 def test_each_snapshot_is_read_once_and_only_some_of_many(recording, monkeypatch):

@@ -200,7 +200,7 @@ def test_the_input_is_laid_out_once(session):
 
 
 def test_the_input_is_laid_out_in_the_background_and_a_layer_at_once(session, monkeypatch):
-    begin_when_waited_for(session.embeddings._reader, monkeypatch)
+    begin_when_waited_for(session.embeddings, monkeypatch)
     assert session.embeddings.get("dense", partial=True) is not None
     assert session.embeddings.get("input", partial=True) is None
     session.embeddings.wait()

@@ -1,13 +1,10 @@
 """What the tests of attribution views share: a view, and what it shows."""
 
-import io
-import re
-
-import numpy as np
+import shown
 from fakes import begin_when_waited_for
-from PIL import Image
 
 from actwidgets.views.attribution_map import AttributionMap
+from actwidgets.views.attribution_panels import AttributionPanels, AttributionTiles
 
 
 def gradients_of_three(session):
@@ -19,22 +16,37 @@ def gradients_of_three(session):
 def hold(session, monkeypatch):
     """Have maps made in the background, and not before somebody waits for them."""
     monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
-    begin_when_waited_for(session.attributions._reader, monkeypatch)
+    begin_when_waited_for(session.attributions, monkeypatch)
 
 
-def painted(view):
-    """What the picture shows now, `(row, column, RGBA)`."""
-    return np.asarray(Image.open(io.BytesIO(view._tiles.picture.image.image.value)))
+def tiles(view):
+    """The tiles of the picture of maps."""
+    return shown.part(view, AttributionTiles).tiles
+
+
+def targets(view):
+    """The class that each map tells of."""
+    return [int(tile.attribution.target[tile.place]) for tile in tiles(view)]
+
+
+def methods(view):
+    """The method of each map."""
+    return [tile.method for tile in tiles(view)]
+
+
+def panel(view, name):
+    """One of the parts that unfold below the maps."""
+    return shown.control(view, AttributionPanels).made[name]
+
+
+def requests(session):
+    """What is asked of a session's attributions now, by who asks."""
+    return session.attributions._wishes
 
 
 def captions(view):
     """What is written below the tiles."""
-    return list(view._tiles.picture.words.text)
-
-
-def text(widget):
-    """What a reader sees of a piece of HTML."""
-    return " ".join(re.sub("<[^>]*>", " ", widget.value).split())
+    return shown.words(shown.part(view, AttributionTiles))
 
 
 def passes(session):

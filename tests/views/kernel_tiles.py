@@ -1,11 +1,10 @@
 """What the tests of kernels share: a layer of every kind, and how to read a tile."""
 
-import io
 import re
 
 import numpy as np
+import shown
 from fakes import FakeProbe
-from PIL import Image
 
 from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import LayerError
@@ -47,18 +46,11 @@ class Several(FakeProbe):
 
 
 def tile(grid, channel, unit):
-    """The pixels of a kernel, as positions on the page."""
-    mosaic = grid._mosaic
-    row, column = divmod(unit, mosaic.columns)
-    top = int(mosaic.row_edges[channel * mosaic.rows_per_sample + row]) + mosaic.margin
-    left = int(mosaic.column_edges[column]) + mosaic.margin
-    picture = np.asarray(Image.open(io.BytesIO(grid._picture.image.image.value)).convert("RGB"))
-    return picture[top : top + mosaic.tile_height, left : left + mosaic.tile_width]
-
-
-def shown(widget):
-    """Whether somebody sees it."""
-    return widget.layout.display is None
+    """The pixels of a kernel within its margin; channels and units by their place on the page."""
+    rows, columns = (len(each) - 1 for each in shown.edges(grid))
+    n_channels = int((re.search(r"(\d+) of [\d,]+ input", shown.text(grid)) or [0, 1])[1])
+    row, column = divmod(unit, columns)
+    return shown.tile(grid, channel * (rows // n_channels) + row, column)[1:-1, 1:-1]
 
 
 def shown_colors(grid, weights):

@@ -1,13 +1,23 @@
+import ipywidgets as w
 import numpy as np
 import pytest
-from attribution_views import captions, gradients_of_three, hold, painted, passes, text
+import shown
+from attribution_views import (
+    captions,
+    gradients_of_three,
+    hold,
+    methods,
+    passes,
+    targets,
+    tiles,
+)
 from fakes import begin_when_waited_for, messages, wiretap
 
 from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import LayerError
 from actwidgets.images.colormap import FRAME_COLOR
 from actwidgets.session.session import Session
-from actwidgets.views.attribution_map import AttributionMap
+from actwidgets.views.attribution_map import AttributionMap, MethodSettings
 
 
 @pytest.fixture
@@ -24,18 +34,18 @@ def slow(session, monkeypatch):
 
 
 def test_each_sample_on_show_has_a_tile(view):
-    assert [tile.row for tile in view._tiles.tiles] == [0, 1, 2]
-    asked = [int(tile.attribution.target[tile.place]) for tile in view._tiles.tiles]
+    assert [tile.row for tile in tiles(view)] == [0, 1, 2]
+    asked = targets(view)
     names, labels = view.session.class_names, view.session.labels
     for row, words in enumerate(captions(view)[::2]):
         is_right = asked[row] == labels[row]
         assert words == f"sample {row} ✓" if is_right else f"sample {row}, is {names[labels[row]]}"
-    assert "Gradient of 3 samples" in text(view._title)
+    assert "Gradient of 3 samples" in shown.text(view)
 
 
 def test_the_caption_tells_the_score_of_the_class_asked_about(view):
     view.target = 2
-    score = view._tiles.tiles[1].attribution.scores[1]
+    score = tiles(view)[1].attribution.scores[1]
     assert captions(view)[3] == f"S(bag) {score:.3g}"
 
 
@@ -47,7 +57,7 @@ def test_the_class_asked_about_can_be_chosen(view, target, wanted):
     session = view.session
     session.class_index = 1
     view.target = target
-    asked = [int(tile.attribution.target[tile.place]) for tile in view._tiles.tiles]
+    asked = targets(view)
     if wanted == "labels":
         wanted = session.labels[[0, 1, 2]].tolist()
     if wanted is None:
@@ -58,7 +68,7 @@ def test_the_class_asked_about_can_be_chosen(view, target, wanted):
 def test_red_speaks_for_and_blue_against(view):
     view.session.samples, view.opacity = (0,), 1.0
     weights = view.session.model.slice.weights[..., 0]
-    pixels = painted(view)[3:, 3:]  # within the margin of the first tile
+    pixels = shown.picture(view)[3:, 3:]  # within the margin of the first tile
     enlarged = (pixels.shape[1] - 3) // weights.shape[1]
     for place, weight in np.ndenumerate(weights):
         red, _, blue, _ = pixels[place[0] * enlarged, place[1] * enlarged].astype(int)
@@ -67,9 +77,9 @@ def test_red_speaks_for_and_blue_against(view):
 
 def test_without_opacity_the_picture_is_left(view):
     view.opacity = 0.0
-    before = painted(view)
+    before = shown.picture(view)
     view.target = 2
-    np.testing.assert_array_equal(painted(view), before)
+    np.testing.assert_array_equal(shown.picture(view), before)
     gray = before[4:50, 4:66, :3]
     assert (gray == gray[..., :1]).all()
 
@@ -77,15 +87,15 @@ def test_without_opacity_the_picture_is_left(view):
 def test_one_sample_by_several_methods(view):
     view.methods = ("gradient", "gradient_x_input", "occlusion")
     view.compare = "methods"
-    assert [tile.method for tile in view._tiles.tiles] == list(view.methods)
+    assert methods(view) == list(view.methods)
     assert captions(view)[::2] == ["Gradient", "Gradient × input", "Occlusion"]
-    assert {tile.row for tile in view._tiles.tiles} == {0}
+    assert {tile.row for tile in tiles(view)} == {0}
 
 
 def test_of_many_samples_the_first_are_drawn_and_it_says_so(view):
     view.max_samples = 2
-    assert len(view._tiles.tiles) == 2
-    assert "2 of 3 samples" in text(view._title)
+    assert len(tiles(view)) == 2
+    assert "2 of 3 samples" in shown.text(view)
 
 
 # --- what it follows --------------------------------------------------------------------
@@ -114,32 +124,32 @@ def test_a_tick_is_one_pass_and_one_message_per_mark(view):
 
 
 def test_opacity_and_colors_ask_the_model_nothing(view):
-    before, pixels = passes(view.session), painted(view)
+    before, pixels = passes(view.session), shown.picture(view)
     view.opacity, view.coloring, view.shared_scale = 0.9, "absolute", False
     assert passes(view.session) == before
-    assert not np.array_equal(painted(view), pixels)
+    assert not np.array_equal(shown.picture(view), pixels)
 
 
 def test_the_mouse_chooses_the_sample_and_the_method(view):
-    view._tiles._on_user_click(0, 2)
+    shown.click(view, 0, 2)
     assert view.session.sample == 2
     view.methods, view.compare = ("gradient", "occlusion"), "methods"
-    view._tiles._on_user_click(0, 1)
+    shown.click(view, 0, 1)
     assert view.method == "occlusion"
-    view._tiles._on_user_click(5, 5)
+    shown.click(view, 5, 5)
     assert view.error == ""
 
 
 def test_settings_of_the_method_are_offered_and_obeyed(view):
     view.method = "smooth_grad"
-    offered = {each.description: each for each in view._offered.children}
+    offered = {each.description: each for each in shown.control(view, MethodSettings).children}
     assert {"n samples", "sigma"} <= set(offered)
     words, place = offered["sigma"].options[0]
     offered["sigma"].value = place
     assert view.settings == {"smooth_grad": {"sigma": float(words)}}
-    assert view._tiles.tiles[0].attribution.options["sigma"] == float(words)
+    assert tiles(view)[0].attribution.options["sigma"] == float(words)
     view.method = "gradient"
-    assert view._offered.children == ()
+    assert shown.control(view, MethodSettings).children == ()
 
 
 # --- what goes wrong --------------------------------------------------------------------
@@ -148,13 +158,13 @@ def test_settings_of_the_method_are_offered_and_obeyed(view):
 def test_a_method_that_does_not_apply_says_why_and_is_no_failure(view):
     view.session.model.slice.fails = LayerError("<b> has no spatial axes")
     view.session.refresh()
-    assert "nothing to show: &lt;b&gt; has no spatial axes" in view._note.value
+    assert "nothing to show: &lt;b&gt; has no spatial axes" in shown.markup(view)
     assert view.error == ""
     view.session.model.slice.fails = None
     view.session.attributions.resume()
     view.session.refresh()
-    assert len(view._tiles.tiles) == 3
-    assert "nothing to show" not in text(view._note)
+    assert len(tiles(view)) == 3
+    assert "nothing to show" not in shown.text(view)
 
 
 def test_beside_methods_that_apply_the_others_say_why_not(view):
@@ -169,43 +179,43 @@ def test_beside_methods_that_apply_the_others_say_why_not(view):
 
     failing.gradients = gradients
     view.session.refresh()
-    assert [tile.method for tile in view._tiles.tiles] == ["gradient"]
-    assert "Guided backprop" in text(view._note)
-    assert "there is no ReLU" in text(view._note)
+    assert methods(view) == ["gradient"]
+    assert "Guided backprop" in shown.text(view)
+    assert "there is no ReLU" in shown.text(view)
 
 
 @pytest.mark.expects_error
 def test_a_setting_that_cannot_be_is_one_sentence_and_the_picture_stays(view):
     view.method = "smooth_grad"
-    before = painted(view)
+    before = shown.picture(view)
     view.settings = {"smooth_grad": {"sigma": -1}}
     assert "sigma" in view.error
-    np.testing.assert_array_equal(painted(view), before)
+    np.testing.assert_array_equal(shown.picture(view), before)
     view.settings = {}
     assert view.error == ""
 
 
 def test_what_takes_long_shows_how_far_it_is_and_keeps_the_old_picture(view, monkeypatch):
-    before = painted(view)
+    before = shown.picture(view)
     hold(view.session, monkeypatch)
     view.method = "occlusion"
-    np.testing.assert_array_equal(painted(view), before)
-    assert "aw-old" in view._tiles._dom_classes
+    np.testing.assert_array_equal(shown.picture(view), before)
+    assert shown.is_faded(view)
     view.session.attributions.wait()
-    assert [tile.method for tile in view._tiles.tiles] == ["occlusion"] * 3
-    assert "aw-old" not in view._tiles._dom_classes
-    assert view._progress.layout.display == "none"
+    assert methods(view) == ["occlusion"] * 3
+    assert not shown.is_faded(view)
+    assert not shown.is_shown(view, w.FloatProgress)
 
 
 def test_several_methods_share_the_time_in_which_they_are_made_at_once(view, monkeypatch):
-    begin_when_waited_for(view.session.attributions._reader, monkeypatch)
+    begin_when_waited_for(view.session.attributions, monkeypatch)
     monkeypatch.setattr("actwidgets.views.attribution_map.WITHIN_S", 0.0)
     view.methods = ("occlusion", "integrated_gradients")
     view.compare = "methods"
-    assert "aw-old" in view._tiles._dom_classes
+    assert shown.is_faded(view)
     view.session.attributions.wait()
-    assert [tile.method for tile in view._tiles.tiles] == list(view.methods)
-    assert "aw-old" not in view._tiles._dom_classes
+    assert methods(view) == list(view.methods)
+    assert not shown.is_faded(view)
 
 
 # --- samples that are no pictures -------------------------------------------------------
@@ -221,15 +231,15 @@ def test_maps_of_several_sizes_stand_side_by_side_without_pictures(probe, data):
         methods=("gradient_x_input", "grad_cam"),
         settings={"grad_cam": {"upsample": False}},
     )
-    assert len(view._tiles.tiles) == 2
-    assert "nothing to show" not in text(view._note)
+    assert len(tiles(view)) == 2
+    assert "nothing to show" not in shown.text(view)
 
 
 # --- details ----------------------------------------------------------------------------
 
 
 def _frames(view):
-    return int((painted(view) == [*FRAME_COLOR, 255]).all(axis=-1).sum())
+    return int((shown.picture(view) == [*FRAME_COLOR, 255]).all(axis=-1).sum())
 
 
 def test_the_chosen_tile_alone_has_a_frame(view, session):
@@ -239,32 +249,32 @@ def test_the_chosen_tile_alone_has_a_frame(view, session):
 
 
 def test_a_layer_of_maps_is_the_chosen_one_only_where_that_is_wanted(view, session):
-    assert view._at_layer.layout.display == "none"
+    assert not shown.is_shown(view, "chosen layer")
     view.method = "grad_cam"
-    assert view._at_layer.layout.display is None
-    assert "at conv" in text(view._title)
+    assert shown.is_shown(view, "chosen layer")
+    assert "at conv" in shown.text(view)
     session.layer = "dense"
-    assert "at conv" in text(view._title)
+    assert "at conv" in shown.text(view)
     view.at_chosen_layer = True
-    assert "at dense" in text(view._title)
+    assert "at dense" in shown.text(view)
 
 
 def test_methods_have_each_a_scale_of_their_own(view):
-    assert "one scale for all" in text(view._tiles.legend)
+    assert "one scale for all" in shown.text(view)
     view.methods, view.compare = ("gradient", "gradient_x_input"), "methods"
-    assert "each on a scale of its own" in text(view._tiles.legend)
+    assert "each on a scale of its own" in shown.text(view)
 
 
 def test_pictures_are_as_the_samples_are_shown(view, session):
     view.opacity = 0.0
-    before = painted(view)
+    before = shown.picture(view)
     session.perturbation = Perturbation(brightness=0.4)
-    assert painted(view)[3:50, 3:50, :3].mean() > before[3:50, 3:50, :3].mean()
+    assert shown.picture(view)[3:50, 3:50, :3].mean() > before[3:50, 3:50, :3].mean()
 
 
 def test_beside_methods_with_settings_that_cannot_be_the_others_go_on(view):
     view.settings = {"occlusion": {"patch": 99}}
     view.methods, view.compare = ("gradient", "occlusion"), "methods"
-    assert [tile.method for tile in view._tiles.tiles] == ["gradient"]
-    assert "Occlusion:" in view._note.value
+    assert methods(view) == ["gradient"]
+    assert "Occlusion:" in shown.text(view)
     assert view.error == ""

@@ -1,14 +1,26 @@
 import re
 
+import bqplot as bq
+import ipywidgets as w
 import numpy as np
 import pytest
-from attribution_views import captions, gradients_of_three, hold, passes, text
+import shown
+from attribution_views import (
+    captions,
+    gradients_of_three,
+    hold,
+    methods,
+    passes,
+    requests,
+    targets,
+    tiles,
+)
 from fakes import FakeProbe, open_widgets
 
 from actwidgets.errors import LayerError
 from actwidgets.images.heatmap import tile_sheet
 from actwidgets.session.session import Session
-from actwidgets.views.attribution_map import AttributionMap
+from actwidgets.views.attribution_map import AttributionMap, MethodSettings
 
 
 @pytest.fixture
@@ -22,7 +34,7 @@ def slow(session, monkeypatch):
 
 
 def _places(view):
-    return {place.split(" ", 1)[1] for place in view.session.attributions._wishes}
+    return {place.split(" ", 1)[1] for place in requests(view.session)}
 
 
 def test_what_is_folded_or_no_longer_compared_is_left(view):
@@ -37,7 +49,7 @@ def test_what_is_folded_or_no_longer_compared_is_left(view):
     view.compare, view.panel = "samples", "randomization"
     assert "samples" in _places(view)
     view.close()
-    assert not view.session.attributions._wishes
+    assert not requests(view.session)
 
 
 def test_a_view_closed_meanwhile_has_nothing_made(view, slow):
@@ -53,10 +65,10 @@ def test_a_view_closed_meanwhile_has_nothing_made(view, slow):
 
 def test_two_views_do_not_take_each_others_place(view, session):
     other = AttributionMap(session, method="gradient_x_input", target=1)
-    assert len(session.attributions._wishes) == 2
+    assert len(requests(session)) == 2
     other.close()
-    assert len(session.attributions._wishes) == 1
-    assert view._tiles.tiles
+    assert len(requests(session)) == 1
+    assert tiles(view)
 
 
 def test_while_it_does_not_watch_it_paints_nothing_and_catches_up(view, slow):
@@ -65,24 +77,24 @@ def test_while_it_does_not_watch_it_paints_nothing_and_catches_up(view, slow):
     view.method = "occlusion"
     view.watching = False
     session.attributions.wait()
-    assert {tile.method for tile in view._tiles.tiles} == {"gradient"}
+    assert set(methods(view)) == {"gradient"}
     view.watching = True
-    assert {tile.method for tile in view._tiles.tiles} == {"occlusion"}
-    assert "aw-old" not in view._tiles._dom_classes
+    assert set(methods(view)) == {"occlusion"}
+    assert not shown.is_faded(view)
 
 
 def test_targets_follow_the_model(view, session):
-    assert [words for words, _ in view._targets.options] == [
+    assert [words for words, _ in shown.control(view, "for").options] == [
         *("predicted class", "true class", "chosen class"),
         *("shirt", "coat", "bag"),
     ]
-    view._targets.value = 1
+    shown.control(view, "for").value = 1
     assert view.target == 1
     model = FakeProbe()
     session._given_names = ("top", "shoe", "hat")
     session.model = model
-    assert [words for words, _ in view._targets.options][3:] == ["top", "shoe", "hat"]
-    assert (view.target, view._targets.value) == (1, 1)
+    assert [words for words, _ in shown.control(view, "for").options][3:] == ["top", "shoe", "hat"]
+    assert (view.target, shown.control(view, "for").value) == (1, 1)
     assert captions(view)[1].startswith("S(shoe) ")
 
 
@@ -91,11 +103,11 @@ def test_targets_follow_the_model(view, session):
 def test_a_target_that_is_not_there_is_one_sentence(probe, data, target):
     session = Session(probe, data[0])
     view = AttributionMap(session, method="gradient")
-    assert "label" not in [value for _, value in view._targets.options]
+    assert "label" not in [value for _, value in shown.control(view, "for").options]
     view.target = target
-    assert view._targets.value == target
+    assert shown.control(view, "for").value == target
     assert "outside the classes 0..2" in view.error or "no labels" in view.error
-    view._targets.value = "predicted"
+    shown.control(view, "for").value = "predicted"
     assert (view.target, view.error) == ("predicted", "")
 
 
@@ -103,42 +115,42 @@ def test_a_target_that_is_not_there_is_one_sentence(probe, data, target):
 def test_after_a_failure_nothing_is_waited_for(view, slow):
     slow()
     view.method = "occlusion"
-    assert view._waiting
     view.settings = {"occlusion": {"size": 1}}
-    assert not view._waiting
-    assert view._progress.layout.display == "none"
+    assert not shown.is_shown(view, w.FloatProgress)
 
 
 def test_without_a_chosen_class_the_predicted_is_asked_about(view, session):
     session.class_index = None
     view.target = "chosen"
-    asked = [int(tile.attribution.target[tile.place]) for tile in view._tiles.tiles]
+    asked = targets(view)
     assert asked == session.predicted_classes([0, 1, 2]).tolist()
 
 
 def test_words_of_another_map_go_while_one_is_made(view, slow):
     view.session.model.slice.fails = LayerError("no way")
     view.session.refresh()
-    assert "no way" in view._note.value
+    assert "no way" in shown.text(view)
     view.session.model.slice.fails = None
     slow()
     view.method = "occlusion"
-    assert "no way" not in view._note.value
+    assert "no way" not in shown.text(view)
     view.session.attributions.wait()
-    assert "Occlusion" in text(view._title)
+    assert "Occlusion" in shown.text(view)
 
 
 def test_a_baseline_given_as_an_array_is_obeyed(view):
     baseline = np.full((6, 8, 1), 0.5, np.float32)
     view.method = "integrated_gradients"
     view.settings = {"integrated_gradients": {"baseline": baseline}}
-    assert view._tiles.tiles[0].attribution.options["baseline"] is baseline
+    assert tiles(view)[0].attribution.options["baseline"] is baseline
 
 
 def test_controls_follow_settings_given_in_python(view):
     view.method = "occlusion"
     view.settings = {"occlusion": {"patch": 4}}
-    patch = next(each for each in view._offered.children if each.description == "patch")
+    patch = next(
+        each for each in shown.control(view, MethodSettings).children if each.description == "patch"
+    )
     assert {place: words for words, place in patch.options}[patch.value] == "4"
     assert view.settings == {"occlusion": {"patch": 4}}
 
@@ -156,21 +168,19 @@ def test_notes_name_samples_as_the_tiles_do(view):
     session.model.slice.gradients = gradients
     session.select(samples=(5, 4), sample=5)
     session.refresh()
-    assert "not numbers for 1 of 2 samples (4)" in text(view._note)
+    assert "not numbers for 1 of 2 samples (4)" in shown.text(view)
 
 
 def test_names_are_escaped(probe, data):
     session = Session(probe, *data, class_names=("<b>1</b>", "<i>", "&amp;"))
     probe.slice.fails = LayerError("<u>no</u>")
     view = AttributionMap(session, method="gradient", panel="curves")
-    for widget in (view._title, view._note, view._panels._note):
-        assert not re.search("<[biu]>", widget.value)
+    assert not re.search("<[biu]>", shown.markup(view))
 
 
 def test_beside_the_tiles_nothing_is_chosen(view, session):
     view.width_px = 160
-    assert view._tiles._columns == 1
-    view._tiles._on_user_click(0, 1)
+    shown.click(view, 0, 1)
     assert session.sample == 0
 
 
@@ -178,8 +188,9 @@ def test_progress_of_others_is_not_shown(view, session, slow):
     slow()
     session.attributions.get("occlusion", rows=[7], partial=True, place="somebody")
     session.attributions.cancel()
-    view._repaint()
-    assert view._progress.layout.display == "none"
+    view.watching = False
+    view.watching = True
+    assert not shown.is_shown(view, w.FloatProgress)
 
 
 def test_a_closed_view_hears_nothing_more(view, session, slow):
@@ -195,7 +206,8 @@ def test_maps_without_channels_keep_their_columns_where_there_is_no_picture(prob
     session._samples.read_inputs(("x",), {"x": ("depth", "row", "column")})
     view = AttributionMap(session, settings={"grad_cam": {"upsample": False}})
     wanted = tile_sheet(1, 2, 2, tile_px=view.tile_px, width_px=view.width_px)
-    assert view._tiles.picture._size == wanted.size_px
+    layout = shown.part(view, bq.Figure).layout
+    assert (layout.height, layout.width) == tuple(f"{each}px" for each in wanted.size_px)
 
 
 def test_it_gives_every_widget_back(session):

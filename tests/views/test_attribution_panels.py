@@ -1,11 +1,11 @@
-import html
-
 import numpy as np
 import pytest
-from attribution_views import gradients_of_three, hold, text
+import shown
+from attribution_views import gradients_of_three, hold, panel, requests
 
 from actwidgets.core.attribution.evaluation import RandomizationCheck
 from actwidgets.errors import LayerError
+from actwidgets.views.attribution_panels import AttributionPanels
 
 
 @pytest.fixture
@@ -20,34 +20,36 @@ def slow(session, monkeypatch):
 
 def test_the_path_of_the_sample_and_a_slider_along_it(view):
     view.panel = "path"
-    panel = view._panels.made["path"]
-    scores = panel.lines.lines[0].y
-    np.testing.assert_allclose(scores, np.array(panel.alphas) * scores[-1], rtol=1e-4)
-    panel.slider.value = panel.alphas[4]
-    assert panel.lines.mark.x[0] == pytest.approx(panel.alphas[4])
-    alone = panel.tiles.tiles[0].attribution
+    part = panel(view, "path")
+    scores = part.lines.lines[0].y
+    np.testing.assert_allclose(scores, np.array(part.alphas) * scores[-1], rtol=1e-4)
+    part.slider.value = part.alphas[4]
+    assert part.lines.mark.x[0] == pytest.approx(part.alphas[4])
+    alone = part.tiles.tiles[0].attribution
     assert alone.path.scores[0, 0] == pytest.approx(scores[4], rel=1e-4)
-    assert "At 0.25 · x the score is" in text(panel._told)
+    assert "At 0.25 · x the score is" in shown.text(part)
 
 
 def test_a_panel_that_does_not_apply_is_folded_until_it_does(view, session):
     view.panel = "curves"
-    panel = view._panels.made["curves"]
-    assert "area below the deletion curve" in text(panel._told)
+    part = panel(view, "curves")
+    assert "area below the deletion curve" in shown.text(part)
     session.model.slice.fails = LayerError("no slope")
     session.refresh()
-    assert "nothing to show here: no slope" in text(view._panels._note)
-    assert panel.layout.height == "0px"
+    assert "nothing to show here: no slope" in shown.text(shown.control(view, AttributionPanels))
+    assert part.layout.height == "0px"
     session.model.slice.fails = None
     session.refresh()
-    assert panel.layout.height is None
-    assert text(view._panels._note) == ""
+    assert part.layout.height is None
+    assert "nothing to show here" not in shown.text(view)
 
 
 def test_maps_coarser_than_the_sample_have_no_curves_and_are_no_failure(view):
     view.settings, view.method = {"grad_cam": {"upsample": False}}, "grad_cam"
     view.panel = "curves"
-    assert "must have the shape of the samples" in text(view._panels._note)
+    assert "must have the shape of the samples" in shown.text(
+        shown.control(view, AttributionPanels)
+    )
     assert view.error == ""
 
 
@@ -57,38 +59,40 @@ def test_curves_are_of_the_sample_in_focus(view, session):
     found = session.attributions.faithfulness(
         "gradient", rows=[2], target=None, kind="deletion", output="logit"
     )
-    lines = view._panels.made["curves"].lines.lines
+    lines = panel(view, "curves").lines.lines
     np.testing.assert_allclose(lines[0].y, found.scores[0], rtol=1e-5)
     rising = session.attributions.faithfulness("gradient", rows=[2], kind="insertion")
     np.testing.assert_allclose(lines[1].y, rising.scores[0], rtol=1e-5)
-    assert f"{float(rising.auc[0]):.3f} (high)" in text(view._panels.made["curves"]._told)
+    assert f"{float(rising.auc[0]):.3f} (high)" in shown.text(panel(view, "curves"))
 
 
 def test_a_panel_under_way_is_faint_and_comes(view, slow):
     slow()
     view.panel = "curves"
-    panel = view._panels.made["curves"]
-    assert "aw-old" in panel._dom_classes
+    part = panel(view, "curves")
+    assert shown.is_faded(part)
     view.session.attributions.wait()
-    assert "aw-old" not in panel._dom_classes
-    assert "area below" in text(panel._told)
+    assert not shown.is_faded(part)
+    assert "area below" in shown.text(part)
 
 
 def test_random_weights_are_told_in_a_sentence(view, session):
     view.panel = "randomization"
-    assert "cannot run its model with random weights" in text(view._panels._note)
+    assert "cannot run its model with random weights" in shown.text(
+        shown.control(view, AttributionPanels)
+    )
     view.panel = ""
-    assert view._panels.children == ()
+    assert shown.control(view, AttributionPanels).children == ()
 
 
 def test_the_path_of_a_score_below_zero_has_no_share(view, session):
     view.panel, view.target = "path", 0
-    panel = view._panels.made["path"]
+    part = panel(view, "path")
     view.session.sample = 1
-    score = panel.lines.lines[0].y[-1]
-    assert ("% of that of the sample" in text(panel._told)) == (score > 0)
+    score = part.lines.lines[0].y[-1]
+    assert ("% of that of the sample" in shown.text(part)) == (score > 0)
     assert score < 0
-    margin = panel.lines._ys[1]
+    margin = part.lines.lines[1].scales["y"]
     assert margin.min < margin.max  # a norm that is the same all along
 
 
@@ -99,9 +103,9 @@ def test_curves_are_of_the_map_with_its_settings_and_layer(view, session):
     kept = len(session.attributions._passes)
     session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
     assert len(session.attributions._passes) == kept
-    line = view._panels.made["curves"].lines.lines[0]
+    line = panel(view, "curves").lines.lines[0]
     np.testing.assert_allclose(line.y, wanted.scores[0], rtol=1e-5)
-    keys = [key for key in session.attributions._wishes.values() if key[0] == "deletion"]
+    keys = [key for key in requests(session).values() if key[0] == "deletion"]
     assert [key for key in keys if ("patch", 2) in key[2]]
 
 
@@ -109,7 +113,7 @@ def test_panels_ask_at_the_chosen_layer(view, session):
     view.at_chosen_layer, view.method = True, "grad_cam"
     session.layer = "dense"
     view.panel = "curves"
-    (key,) = (key for key in session.attributions._wishes.values() if key[0] == "deletion")
+    (key,) = (key for key in requests(session).values() if key[0] == "deletion")
     assert "dense" in key
 
 
@@ -119,7 +123,7 @@ def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
     )
     session.attributions.randomization = lambda *_, **__: found
     view.panel = "randomization"
-    panel = view._panels.made["randomization"]
-    np.testing.assert_allclose(panel.lines.lines[0].y, [1, 0.5, 0.2])
-    np.testing.assert_allclose(panel.lines.lines[0].x, [0, 0.5, 1])
-    assert html.unescape(text(panel._told)).startswith(f"{found.sentence} Sample 0 alone")
+    part = panel(view, "randomization")
+    np.testing.assert_allclose(part.lines.lines[0].y, [1, 0.5, 0.2])
+    np.testing.assert_allclose(part.lines.lines[0].x, [0, 0.5, 1])
+    assert f"{found.sentence} Sample 0 alone" in shown.text(part)

@@ -4,6 +4,7 @@ import weakref
 
 import ipywidgets as w
 import pytest
+import shown
 import traitlets as t
 from fakes import FakeProbe, open_widgets
 
@@ -45,7 +46,7 @@ def test_a_view_that_cannot_draw_says_so_and_recovers(session):
     broken, picker = _Counting(session), LayerPicker(session)
     session.unit = 3
     assert broken.error == "could not draw: nothing finite in <maps>"
-    assert "&lt;maps&gt;" in broken._banner.value
+    assert "&lt;maps&gt;" in shown.markup(broken)
     assert broken._banner.layout.display is None
     assert picker.error == ""
     session.unit = 0

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, messages, wiretap
 
 from actwidgets.session.session import Session
@@ -23,11 +24,11 @@ def test_each_row_is_a_class_and_then_the_nearest(session, view):
     profiles = session.profiles()
     wanted = profiles.ranking("dense")[:2, :2]  # nobody has a bag
     np.testing.assert_array_equal(view._sheet.order, wanted)
-    assert "1 of 3 classes have no samples and are left out" in view._note.value
+    assert "1 of 3 classes have no samples and are left out" in shown.text(view)
     matrix = profiles.similarity("dense")
-    texts = view._sheet.words.text.tolist()
+    texts = shown.words(view)
     assert texts[:4] == ["shirt", "0.000", "coat", f"{matrix[0, 1]:.3f}"]
-    assert "30 samples" in view._note.value
+    assert "30 samples" in shown.text(view)
 
 
 def test_a_click_chooses_the_class_of_the_picture(session, view):
@@ -55,16 +56,16 @@ def test_classes_beyond_a_page_are_turned_to(data):
     session = Session(Many(), data[0], np.arange(30) % 25, layer="dense")
     view = ClassRanking(session, **BY_FIRING)
     assert view._sheet.order.shape == (10, 10)
-    assert "10 of 25 classes, 1–10, the 10 nearest to each" in view._pager.words.value
-    view._pager.forth.click()
-    view._pager.forth.click()
+    assert "10 of 25 classes, 1–10, the 10 nearest to each" in shown.text(view)
+    shown.press(view, "next page")
+    shown.press(view, "next page")
     np.testing.assert_array_equal(view._sheet.order[:, 0], np.arange(20, 25))
 
 
 def test_without_labels_there_is_nothing_to_show(probe, data):
     view = ClassRanking(Session(probe, data[0]))
     assert view.error == ""
-    assert "nothing to show for conv: this needs labels" in view._note.value
+    assert "nothing to show for conv: this needs labels" in shown.text(view)
 
 
 @pytest.mark.expects_error

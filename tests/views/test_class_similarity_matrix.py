@@ -1,13 +1,17 @@
+import bqplot as bq
+import ipywidgets as w
 import numpy as np
 import pytest
-from fakes import FakeProbe, messages, wiretap
+import shown
+from fakes import FakeProbe, hold_back, messages, wiretap
 
-from actwidgets.images.colormap import TOP
+from actwidgets.images.colormap import NAN_COLOR
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import Progress
 from actwidgets.views.class_ranking import ClassRanking
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
-from actwidgets.views.matrix import ClassCells
+from actwidgets.views.controls import ProgressLine
+from actwidgets.views.matrix import ClassCells, ExemplarSheet
 
 BY_FIRING = {"statistic": "firing_rate", "metric": "mean_abs_diff"}
 
@@ -27,20 +31,20 @@ def test_the_matrix_is_the_sessions(session, view):
     wanted = session.profiles().similarity("dense").astype(np.float32)
     assert wanted[0, 1] > 0
     np.testing.assert_array_equal(view.matrix.color, wanted)
-    assert view._cells.color_scale.max == pytest.approx(np.nanmax(wanted))
+    assert view.matrix.scales["color"].max == pytest.approx(np.nanmax(wanted))
 
 
 def test_statistic_and_metric_are_live(session, view):
     view.statistic, view.metric = "mean", "euclidean"
     wanted = session.profiles().similarity("dense", "mean", "euclidean")
     np.testing.assert_allclose(view.matrix.color, wanted.astype(np.float32))
-    assert view._threshold.disabled
+    assert shown.control(view, "threshold").disabled
 
 
 def test_a_threshold_tick_sends_the_matrix_and_reads_nothing(session, probe, view):
     session.profiles()
     wires, probe.calls[:] = wiretap(), []
-    view._threshold.set_state({"value": 33.0})
+    shown.choose(view, "threshold", 33.0)
     assert session.threshold == 33.0
     assert probe.calls == []
     assert [item for item in messages(wires) if item[0] != "FloatSlider"] == [
@@ -50,11 +54,14 @@ def test_a_threshold_tick_sends_the_matrix_and_reads_nothing(session, probe, vie
 
 
 def test_the_thresholds_ends_follow_the_layer_and_move_no_threshold(session, view):
-    assert (view._threshold.min, view._threshold.max) == (0.0, 29.0 * 5)
+    assert (shown.control(view, "threshold").min, shown.control(view, "threshold").max) == (
+        0.0,
+        29.0 * 5,
+    )
     session.select(layer="conv", threshold=500.0)
     session.layer = "dense"
     assert session.threshold == 500.0
-    assert view._threshold.max == 500.0
+    assert shown.control(view, "threshold").max == 500.0
 
 
 def test_figures_have_as_many_decimals_as_tell_them_apart(session, view):
@@ -77,40 +84,42 @@ def test_figures_have_as_many_decimals_as_have_room_in_a_cell(width_px, wanted):
 
 
 def test_a_click_chooses_the_class_of_the_row(session, view):
-    view.matrix._handle_custom_msgs(None, _event("element_click", "data", 1, 0))
+    shown.click(view, 1, 0)
     assert session.class_index == 1
 
 
 def test_below_follow_the_classes_nearest_first_with_real_samples(session, view):
     session.select(class_index=1, threshold=20.0)
     matrix = session.profiles().similarity("dense")
-    assert view._ranked.order.tolist() == [[1, 0]]  # itself, then shirt; a bag has no samples
-    texts = view._ranked.words.text.tolist()
+    assert shown.part(view, ExemplarSheet).order.tolist() == [
+        [1, 0]
+    ]  # itself, then shirt; a bag has no samples
+    texts = shown.words(view)
     assert texts[:4] == ["coat", "0.000", "shirt", f"{matrix[1, 0]:.3f}"]
-    view._ranked.cells._handle_custom_msgs(None, _event("element_click", "data", 0, 1))
+    shown.click(view, 0, 1, 1)
     assert session.class_index == 0
 
 
 def test_the_mouse_over_a_cell_tells_both_classes(session, view):
-    view.matrix._handle_custom_msgs(None, _event("hover", "data", 0, 2))
-    assert "shirt – bag: no activity or no samples" in view._readout.value
+    shown.hover(view, 0, 2)
+    assert "shirt – bag: no activity or no samples" in shown.text(view)
 
 
 def test_what_is_missing_is_said(view):
-    assert "30 samples; no samples of bag" in view._note.value
+    assert "30 samples; no samples of bag" in shown.text(view)
 
 
 def test_a_partial_picture_says_so_and_is_completed(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(probe, x, np.arange(1000) % 3)
-    session._reader.read = lambda *_, **__: None  # as if the rest took its time
+    release = hold_back(session)
     view = ClassSimilarityMatrix(session, **BY_FIRING)
-    assert "64 of 1,000 samples so far" in view._note.value
-    del session._reader.read
+    assert "64 of 1,000 samples so far" in shown.text(view)
+    release()
     session.refresh()
     session.wait()
-    assert "1,000 samples" in view._note.value
+    assert "1,000 samples" in shown.text(view)
     np.testing.assert_array_equal(
         view.matrix.color, session.profiles().similarity("conv").astype(np.float32)
     )
@@ -126,13 +135,13 @@ def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     start(session._numbers.profile_pass(("conv",), 0.0))
     session.wait()
     assert "could not read all samples: FloatingPointError" in view.error
-    assert view._picture.layout.height is None
+    assert shown.is_shown(view, bq.Figure)
 
 
 def test_without_labels_there_is_nothing_to_show(probe, data):
     view = ClassSimilarityMatrix(Session(probe, data[0]))
     assert view.error == ""
-    assert "nothing to show for conv: this needs labels" in view._note.value
+    assert "nothing to show for conv: this needs labels" in shown.text(view)
 
 
 def test_at_first_the_mean_activation_is_compared(session):
@@ -140,41 +149,41 @@ def test_at_first_the_mean_activation_is_compared(session):
     view = ClassSimilarityMatrix(session)
     wanted = session.profiles().similarity("conv", "mean", "euclidean")
     np.testing.assert_array_equal(view.matrix.color, wanted.astype(np.float32))
-    assert view._threshold.layout.display == "none"  # it would change nothing
+    assert not shown.is_shown(view, "threshold")  # it would change nothing
     view.statistic = "firing_rate"
-    assert view._threshold.layout.display is None
+    assert shown.is_shown(view, "threshold")
 
 
 def test_classes_that_are_all_alike_are_not_drawn_and_means_are_offered(session):
     session.select(layer="conv", threshold=-1.0, class_index=1)  # every map fires somewhere
     for kind in (ClassSimilarityMatrix, ClassRanking):
         view = kind(session, **BY_FIRING)
-        assert view._picture.layout.height == "0px"
+        assert not shown.is_shown(view, bq.Figure)
         assert (
             "nothing to compare: all classes are the same by firing rate, which counts the "
-            "samples on which any position of a map is above -1; 30 samples" in view._note.value
+            "samples on which any position of a map is above -1; 30 samples" in shown.text(view)
         )
-        assert view._use_mean.layout.display is None
-        view._use_mean.click()
+        assert shown.is_shown(view, "Use mean activation")
+        shown.press(view, "Use mean activation")
         assert view.statistic == "mean"
-        assert view._picture.layout.height is None
-        assert view._use_mean.layout.display == "none"
+        assert shown.is_shown(view, bq.Figure)
+        assert not shown.is_shown(view, "Use mean activation")
 
 
 def test_where_one_class_has_samples_there_is_nothing_to_compare(data):
     session = Session(FakeProbe(), data[0], np.zeros(30, int), layer="dense")
     for kind in (ClassSimilarityMatrix, ClassRanking):
         view = kind(session)
-        assert "nothing to compare: 1 of 3 classes have samples" in view._note.value
-        assert view._use_mean.layout.display == "none"
+        assert "nothing to compare: 1 of 3 classes have samples" in shown.text(view)
+        assert not shown.is_shown(view, "Use mean activation")
 
 
 def test_an_empty_output_is_nothing_to_compare(session, view):
     session.layer = "empty"
     assert view.error == ""
-    assert "nothing to show for empty: its output is empty" in view._note.value
+    assert "nothing to show for empty: its output is empty" in shown.text(view)
     session.layer = "dense"
-    assert view._picture.layout.height is None
+    assert shown.is_shown(view, bq.Figure)
 
 
 def test_one_class_is_nothing_to_compare(data):
@@ -184,21 +193,21 @@ def test_one_class_is_nothing_to_compare(data):
     session = Session(Single(), data[0], np.zeros(30, int), class_names=("only",))
     view = ClassSimilarityMatrix(session, **BY_FIRING)
     assert view.error == ""
-    assert "two classes or more" in view._note.value
+    assert "two classes or more" in shown.text(view)
 
 
 def test_names_that_are_cut_short_still_differ(data):
     names = ("a very long class name 1", "a very long class name 2", "c")
     view = ClassSimilarityMatrix(Session(FakeProbe(), *data, class_names=names), **BY_FIRING)
-    assert len(set(view._cells._names)) == 3
+    assert len(set(view.matrix.row)) == 3
 
 
 def test_hostile_class_names_stay_text(data):
     names = ("<img src=x onerror=alert(1)>", "b", "c")
     session = Session(FakeProbe(), *data, class_names=names, class_index=0)
     view = ClassSimilarityMatrix(session, **BY_FIRING)
-    assert "<img" not in view._ranked_title.value
-    assert "<img" not in view._note.value
+    assert "<img" not in shown.markup(view)
+    assert "<img" not in shown.markup(view)
 
 
 def test_clustered_the_tree_stands_beside_and_cells_keep_their_values(session, view):
@@ -209,13 +218,15 @@ def test_clustered_the_tree_stands_beside_and_cells_keep_their_values(session, v
     np.testing.assert_array_equal(view.matrix.color, matrix[np.ix_(tree.order, tree.order)])
     wanted = [session.class_names[index] for index in tree.order]
     assert list(view.matrix.row) == wanted
-    assert view._cells._rows.domain == wanted[::-1]
-    assert view._cells._beside.layout.width != "0px"
-    assert view._cells.tree.y.shape == (2, 4)  # one join, twice: bqplot drops axes of length 1
-    view.matrix._handle_custom_msgs(None, _event("element_click", "data", 2, 0))
+    assert view.matrix.scales["row"].domain == wanted[::-1]
+    assert shown.part(view, bq.Lines).y.shape == (
+        2,
+        4,
+    )  # one join, twice: bqplot drops axes of length 1
+    shown.click(view, 2, 0)
     assert session.class_index == tree.order[2]
     view.order = "class"
-    assert view._cells._beside.layout.width == "0px"
+    assert not shown.parts(view, bq.Lines)
     np.testing.assert_array_equal(view.matrix.color, matrix)
 
 
@@ -230,7 +241,7 @@ def test_histograms_are_compared_whatever_the_threshold(session, view):
         view.metric = metric
         wanted = session.profiles().similarity("dense", metric=metric)
         np.testing.assert_allclose(view.matrix.color, wanted.astype(np.float32))
-        assert view._threshold.disabled
+        assert shown.control(view, "threshold").disabled
 
 
 def test_a_pass_can_be_cancelled_and_resumed(probe):
@@ -241,7 +252,7 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     view = ClassSimilarityMatrix(session, **BY_FIRING)
     wanted = session._numbers.profile_pass(("conv",), 0.0)
     session._report(Progress("profiles", ("conv",), 128, 1000, seconds=2.0))
-    line = view._progress
+    line = shown.control(view, ProgressLine)
     assert line.layout.display is None
     assert "128 of 1,000 samples, 64 a second, 14 s left" in line.words.value
     assert line.bar.value == pytest.approx(0.128)
@@ -249,12 +260,12 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     line.button.click()
     assert session.reading.cancelled
     assert line.button.description == "Resume"
-    assert "64 of 1,000 samples so far" in view._note.value
+    assert "64 of 1,000 samples so far" in shown.text(view)
     session._reader.read = read
     line.button.click()
     session.wait()
     assert line.layout.display == "none"
-    assert "1,000 samples" in view._note.value
+    assert "1,000 samples" in shown.text(view)
 
 
 def test_after_a_cancel_the_picture_is_the_last_complete_one(session, view, probe):
@@ -264,11 +275,11 @@ def test_after_a_cancel_the_picture_is_the_last_complete_one(session, view, prob
     x[:, 0, 0, 0] = np.arange(1000)
     session._samples.__init__(x, np.arange(1000) % 3, n_classes=3)
     session.refresh()
-    assert "64 of 1,000 samples so far" in view._note.value
+    assert "64 of 1,000 samples so far" in shown.text(view)
     session._reader._wanted = [session._numbers.profile_pass(("dense",), 0.0)]
     session.cancel()
     np.testing.assert_array_equal(view.matrix.color, before)
-    assert "30 samples, read before; the new pass was cancelled" in view._note.value
+    assert "30 samples, read before; the new pass was cancelled" in shown.text(view)
 
 
 class _Many(FakeProbe):
@@ -287,18 +298,18 @@ def test_many_classes_are_pixels_and_a_window_of_cells(many):
     view = ClassSimilarityMatrix(many, statistic="mean", metric="euclidean")
     many.wait()
     assert np.asarray(view.matrix.color).shape == (24, 24)
-    assert view._overview.whole.cells.color.size < 2000
+    assert shown.part(view, bq.GridHeatMap).color.size < 2000
     many.class_index = 150
-    assert "139–162" in view._overview._told.value
+    assert "139–162" in shown.text(view)
     assert "<i>150" in list(view.matrix.row)
-    view._overview.search.value = "<i>7"
+    shown.control(view, w.Combobox).value = "<i>7"
     assert many.class_index == 7
-    view._overview.whole.cells._handle_custom_msgs(None, _event("element_click", "data", 39, 3))
+    shown.click(view, 39, 3)
     assert many.class_index >= 195
     matrix = many.profiles().similarity("dense", "mean", "euclidean")
-    shown = [int(name[3:]) for name in view.matrix.row]
-    np.testing.assert_allclose(view.matrix.color, matrix[np.ix_(shown, shown)].astype(np.float32))
-    first = view._overview.pairs.options[0]
+    seen = [int(name[3:]) for name in view.matrix.row]
+    np.testing.assert_allclose(view.matrix.color, matrix[np.ix_(seen, seen)].astype(np.float32))
+    first = shown.control(view, w.Select).options[0]
     nearest = np.min(matrix + np.diag(np.full(200, np.inf)))
     assert float(first.split()[0]) == pytest.approx(nearest, abs=1e-4)
 
@@ -310,24 +321,27 @@ def test_of_a_thousand_classes_those_without_samples_are_left_out(data):
     labels = np.arange(30) * 33  # one sample of each of thirty classes
     session = Session(Thousand(), data[0], labels, layer="dense", class_index=66)
     view = ClassSimilarityMatrix(session)
-    assert "30 samples; 30 of 1,000 classes have samples" in view._note.value
+    assert "30 samples; 30 of 1,000 classes have samples" in shown.text(view)
     assert not np.isnan(view.matrix.color).any()
-    shown = [int(name) for name in view.matrix.row]
-    assert set(shown) <= set(labels.tolist())
-    assert len(set(view._overview._codes)) > 2
-    assert TOP + 1 not in view._overview._codes  # the code of what has no value
-    assert set(view._ranked.order.ravel().tolist()) <= set(labels.tolist())
-    assert "10 of 30 classes" in view._ranked_title.value
+    seen = [int(name) for name in view.matrix.row]
+    assert set(seen) <= set(labels.tolist())
+    colors = shown.picture(view)[..., :3].reshape(-1, 3)
+    assert len(np.unique(colors, axis=0)) > 2
+    assert not (colors == NAN_COLOR).all(axis=1).any()
+    assert set(shown.part(view, ExemplarSheet).order.ravel().tolist()) <= set(labels.tolist())
+    assert "10 of 30 classes" in shown.text(view)
     session.class_index = 5
-    assert "5 has no samples or no activity here" in view._ranked_title.value
+    assert "5 has no samples or no activity here" in shown.text(view)
     ranked = ClassRanking(session)
-    assert ranked._sheet.order[:, 0].tolist() == labels[:10].tolist()
-    assert "nan" not in " ".join(ranked._sheet.words.text)
-    assert "970 of 1,000 classes have no samples and are left out" in ranked._note.value
-    ranked._pager.forth.click()
-    ranked._pager.forth.click()
-    ranked._pager.forth.click()
-    assert ranked._sheet.order[:, 0].tolist() == labels[20:].tolist()  # three pages, no more
+    assert shown.part(ranked, ExemplarSheet).order[:, 0].tolist() == labels[:10].tolist()
+    assert "nan" not in " ".join(shown.words(ranked))
+    assert "970 of 1,000 classes have no samples and are left out" in shown.text(ranked)
+    shown.press(ranked, "next page")
+    shown.press(ranked, "next page")
+    shown.press(ranked, "next page")
+    assert (
+        shown.part(ranked, ExemplarSheet).order[:, 0].tolist() == labels[20:].tolist()
+    )  # three pages, no more
 
 
 @pytest.mark.expects_error

@@ -3,8 +3,10 @@
 import re
 from html import unescape
 
+import bqplot as bq
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
 from actwidgets.core.ablation import Ablation
@@ -50,7 +52,7 @@ def _click(mark, row, column):
 
 
 def _figures(view):
-    marks = view._cells.figures
+    marks = shown.part(view, bq.Label)
     places = zip(marks.y, marks.x, strict=True)
     return dict(zip(places, marks.text, strict=True))
 
@@ -66,7 +68,7 @@ def test_cells_hold_the_counts_and_the_sides_recall_and_precision(session):
     assert figures["<b>shirt", "recall"] == ".33"
     assert figures["bag", "recall"] == "–"
     assert figures["precision", "coat"] == ".50"
-    assert "30 samples, accuracy 0.3333" in view._note.value
+    assert "30 samples, accuracy 0.3333" in shown.text(view)
     view.normalized = "row"
     figures = _figures(view)
     assert figures["coat", "bag"] == ".33"
@@ -81,38 +83,39 @@ def test_a_single_sample_is_a_count_of_one_and_a_share_of_one(data):
 
 def test_a_click_on_a_cell_a_row_or_a_column_chooses_its_samples(session):
     view = ConfusionMatrix(session)
-    _click(view.matrix, 0, 1)
+    shown.click(view, 0, 1)
     assert session.samples == (4, 10, 16, 22, 28)
     assert session.class_index == 0
-    _click(view.matrix, 1, 3)
+    shown.click(view, 1, 3)
     assert session.samples == tuple(range(1, 30, 2))
-    _click(view.matrix, 3, 2)
+    shown.click(view, 3, 2)
     assert session.samples == tuple(range(2, 30, 3))
     assert session.class_index == 2
-    _click(view.matrix, 2, 0)  # nothing there
+    shown.click(view, 2, 0)  # nothing there
     assert session.samples == tuple(range(2, 30, 3))
-    assert "0 samples of bag taken for &lt;b&gt;shirt" in view._readout.value
+    assert "0 samples of bag taken for &lt;b&gt;shirt" in shown.markup(view)
 
 
 def _line(view):
-    line = view._cells.line
-    return (
-        [[float(x), float(y)] for x, y in zip(line.x, line.y, strict=True)] if line.visible else []
-    )
+    return [
+        [float(x), float(y)]
+        for line in shown.parts(view, bq.Lines)
+        for x, y in zip(line.x, line.y, strict=True)
+    ]
 
 
 def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
     view, chips, gallery = ConfusionMatrix(session), SelectionBar(session), SampleGallery(session)
     chip = chips.buttons["samples"]
     assert _line(view) == []
-    _click(view.matrix, 0, 1)
+    shown.click(view, 0, 1)
     assert session.confusion_cell == (0, 1)
     assert _line(view) == [[1, 0], [2, 0], [2, 1], [1, 1], [1, 0]]
     assert chip.description == "true <b>shirt → predicted coat (5)  ×"
-    _click(view.matrix, 1, 3)
+    shown.click(view, 1, 3)
     assert _line(view)[0::2] == [[0, 1], [4, 2], [0, 1]]
     assert chip.description == "true coat (15)  ×"
-    _click(view.matrix, 3, 2)
+    shown.click(view, 3, 2)
     assert chip.description == "predicted bag (10)  ×"
     session.sample = 0  # one of its samples makes room
     assert (_line(view), session.confusion_cell) == ([], None)
@@ -131,11 +134,11 @@ def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
     gallery, table = SampleGallery(session, columns=2, rows=1), PredictionTable(session)
     assert session.confusion().samples(0, 2) == (2, 8)
     assert session.confusion().samples(0, 1) == (4,)
-    _click(view.matrix, 0, 1)
+    shown.click(view, 0, 1)
     assert (session.samples, session.class_index) == ((4,), 0)
     assert chips.buttons["samples"].description == "true <b>shirt → predicted coat (1)  ×"
-    assert gallery._rows.tolist() == table._rows.tolist() == [4]
-    assert "1 chosen of 9" in gallery._title.value
+    assert shown.samples(gallery) == shown.samples(table) == [4]
+    assert "1 chosen of 9" in shown.text(gallery)
     chips.buttons["samples"].click()
     assert (session.samples, session.confusion_cell) == ((4,), None)
     assert chips.buttons["samples"].layout.display == "none"
@@ -145,7 +148,7 @@ def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
 
 def test_of_a_cell_whose_samples_are_predicted_otherwise_now_the_chip_says_so(session, probe):
     view, chips = ConfusionMatrix(session), SelectionBar(session)
-    _click(view.matrix, 0, 1)
+    shown.click(view, 0, 1)
     before = probe.predictions
     probe.predictions = lambda x: np.roll(before(x), 1, axis=1)
     session.refresh()
@@ -198,7 +201,7 @@ def test_of_many_classes_the_report_has_those_that_are_recognized_worst(data):
     labels[[58, 59, 12]] = 500, 501, 502
     names = tuple(f"class {index}" for index in range(1000))
     view = ConfusionMatrix(Session(Many(), x, labels, class_names=names))
-    rows = re.findall(r"<th>(class \d+)</th><td>(\S+?)</td><td>(\S+?)</td>", view._report.value)
+    rows = re.findall(r"<th>(class \d+)</th><td>(\S+?)</td><td>(\S+?)</td>", shown.markup(view))
     assert rows[:4] == [
         ("class 500", "–", "0.000"),
         ("class 501", "–", "0.000"),
@@ -211,9 +214,9 @@ def test_of_many_classes_the_report_has_those_that_are_recognized_worst(data):
 def test_the_report_is_escaped_and_marks_the_class(session):
     view = ConfusionMatrix(session)
     session.class_index = 1
-    assert "<th>&lt;b&gt;shirt</th><td>0.500</td><td>0.333</td>" in view._report.value
-    assert '<tr class="aw-chosen"><th>coat</th>' in view._report.value
-    assert "<th>bag</th><td>0.000</td><td>–</td><td>0.000</td><td>0</td>" in view._report.value
+    assert "<th>&lt;b&gt;shirt</th><td>0.500</td><td>0.333</td>" in shown.markup(view)
+    assert '<tr class="aw-chosen"><th>coat</th>' in shown.markup(view)
+    assert "<th>bag</th><td>0.000</td><td>–</td><td>0.000</td><td>0</td>" in shown.markup(view)
 
 
 def test_another_unit_or_sample_does_not_touch_it_and_ablations_are_one_message_a_mark(data):
@@ -237,17 +240,17 @@ def test_of_a_thousand_classes_some_are_shown(data):
     x, _ = data
     session = Session(Many(), x, np.arange(30))
     view = ConfusionMatrix(session)
-    assert len(view._cells._shown) == 24
-    assert "24 of 1,000 classes" in view._note.value
-    assert "30 of 1,000 classes, lowest F1 first" in view._report.value
-    view._search.set_state({"value": "no such class"})
+    assert len(view.matrix.row) == 24 + 1  # and the precision
+    assert "24 of 1,000 classes" in shown.text(view)
+    assert "30 of 1,000 classes, lowest F1 first" in shown.text(view)
+    shown.choose(view, "find a class", "no such class")
     assert (session.class_index, view.error) == (None, "")
     assert list(view.matrix.row[:2]) == ["7", "14"]  # wrong twice
-    view._search.set_state({"value": "203"})  # 29 is taken for it
+    shown.choose(view, "find a class", "203")  # 29 is taken for it
     assert session.class_index == 203
-    assert view._cells._rows.domain == list(view.matrix.row)[::-1]
-    assert view._cells._columns.domain == list(view.matrix.column)
-    assert view._cells._shown[:2] == (203, 29)
+    assert view.matrix.scales["row"].domain == list(view.matrix.row)[::-1]
+    assert view.matrix.scales["column"].domain == list(view.matrix.column)
+    assert list(view.matrix.row[:2]) == ["203", "29"]
     view._cells.outline((203, 29))
     assert _line(view)
     for cell in ((203, 999), (999, None), (None, 999)):  # not on show
@@ -257,11 +260,11 @@ def test_of_a_thousand_classes_some_are_shown(data):
 
 def test_a_single_sigmoid_has_two_classes(data):
     view = ConfusionMatrix(Session(Sigmoid(), *data, class_names=("no", "yes")))
-    assert "accuracy" in view._note.value
-    assert view._confusion.counts.sum() == 30
+    assert "accuracy" in shown.text(view)
+    assert view.session.confusion().counts.sum() == 30
     table = PredictionTable(view.session, scope="all")
     assert table._columns.tolist() == [0, 1]
-    assert ".88" in table._sheet.words.text.tolist()
+    assert ".88" in shown.words(table)
 
 
 @pytest.mark.parametrize("kind", [ConfusionMatrix, UnitAblation])
@@ -273,11 +276,11 @@ def test_predictions_that_are_nan_are_counted_aloud(kind, data):
             return found
 
     view = kind(Session(Diverged(), *data, class_names=NAMES))
-    assert "30 samples" in view._note.value
-    assert "9 with NaN for an output: their class means nothing" in view._note.value
+    assert "30 samples" in shown.text(view)
+    assert "9 with NaN for an output: their class means nothing" in shown.text(view)
     assert view.session.confusion().n_nan == 9
-    assert "–" in PredictionTable(view.session, page=1)._sheet.words.text.tolist()
-    assert "NaN" not in kind(Session(FakeProbe(), *data, class_names=NAMES))._note.value
+    assert "–" in shown.words(PredictionTable(view.session, page=1))
+    assert "NaN" not in shown.text(kind(Session(FakeProbe(), *data, class_names=NAMES)))
 
 
 class Score(Sigmoid):
@@ -294,7 +297,7 @@ def test_a_single_logit_tells_two_classes_by_its_sign_and_the_views_say_so(data)
     assert (session.output.kind, session.output.threshold) == ("logit", 0)
     assert session.confusion().accuracy == 1.0
     assert ConfusionMatrix(session).error == PredictionTable(session).error == ""
-    assert SampleGallery(session)._picture.words.text.tolist()[:3] == ["✓ no", "", "✓ yes"]
+    assert shown.words(SampleGallery(session))[:3] == ["✓ no", "", "✓ yes"]
 
 
 def test_what_the_caller_says_of_an_output_comes_first(data):
@@ -307,16 +310,16 @@ def test_what_the_caller_says_of_an_output_comes_first(data):
 
 def test_where_no_classes_are_predicted_there_is_no_matrix(data):
     view = ConfusionMatrix(Session(Score(), data[0]))
-    assert "nothing to show: the model's output is held for values" in unescape(view._note.value)
+    assert "nothing to show: the model's output is held for values" in unescape(shown.markup(view))
     assert view.error == ""
 
 
 def test_without_labels_the_table_works_and_the_matrix_says_why_not(data):
     session = Session(FakeProbe(), data[0], class_names=NAMES)
-    assert "nothing to show: this needs labels" in ConfusionMatrix(session)._note.value
+    assert "nothing to show: this needs labels" in shown.text(ConfusionMatrix(session))
     table = PredictionTable(session)
-    assert "→ coat" in table._sheet.words.text.tolist()
-    assert "loss" not in table._sort.options
+    assert "→ coat" in shown.words(table)
+    assert "loss" not in shown.control(table, "sort").options
 
 
 # --- table of probabilities --------------------------------------------------------------
@@ -324,10 +327,10 @@ def test_without_labels_the_table_works_and_the_matrix_says_why_not(data):
 
 def test_the_table_is_of_the_chosen_samples_where_there_are_several(session):
     view = PredictionTable(session)
-    assert "30 samples" in view._title.value
+    assert "30 samples" in shown.text(view)
     session.samples = (4, 5, 9)
-    assert view._rows.tolist() == [4, 5, 9]
-    words = view._sheet.words.text.tolist()
+    assert shown.samples(view) == [4, 5, 9]
+    words = shown.words(view)
     assert "▸ 4" in words
     assert "coat ✗ bag" in words
     assert words.count("1.00") == 3
@@ -339,11 +342,11 @@ def test_sorted_by_loss_the_worst_come_first_and_a_click_chooses(session):
     view = PredictionTable(session, sort="loss", lines=5, page=1)
     wrong = [row for row in range(30) if row % 2 != row % 3]
     assert view._rows[:20].tolist() == wrong
-    _click(view._sheet.cells, 2, 0)
+    shown.click(view, 2, 0)
     assert session.samples == (wrong[6],)
     view.sort = "row"
     assert view.page == 0
-    _click(view._sheet.cells, 0, 0)  # the head
+    shown.click(view, 0, 0)  # the head
     assert session.sample == wrong[6]
 
 
@@ -351,25 +354,25 @@ def test_another_scope_begins_at_the_first_page(session):
     view = PredictionTable(session, lines=5, page=3)
     session.samples = range(12)
     view.scope = "all"
-    assert (view.page, "1–5 of 30" in view._pager.words.value) == (0, True)
+    assert (view.page, "1–5 of 30" in shown.text(view)) == (0, True)
 
 
 def test_of_very_many_samples_the_first_are_sorted_and_that_is_told(session, monkeypatch):
     monkeypatch.setattr("actwidgets.views.prediction_table.OF_ALL", 30)
     view = PredictionTable(session, lines=4)
     assert len(view._rows) == 10
-    assert "the first 10 of 30 samples" in view._note.value
+    assert "the first 10 of 30 samples" in shown.text(view)
 
 
 def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
     session.samples = (4, 5, 9)
     view = PredictionTable(session)
-    _click(view._sheet.cells, 3, 2)
+    shown.click(view, 3, 2)
     assert (session.sample, session.samples) == (9, (4, 5, 9))
     view._sheet.cells._handle_custom_msgs(
         None, {"event": "hover", "data": {"rowNum": 1, "columnNum": 2, "color": 0}}
     )
-    assert "sample 4, coat: 1" in view._readout.value
+    assert "sample 4, coat: 1" in shown.text(view)
 
 
 def test_the_table_follows_a_perturbation(session):
@@ -402,8 +405,8 @@ def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
             return super().predictions(x) * 12 - 4
 
     view = PredictionTable(Session(Logits(), *data, class_names=NAMES, samples=(1, 2)))
-    assert "the outputs are no probabilities" in view._note.value
-    assert view._sheet.words.text.tolist().count("8.0") == 2
+    assert "the outputs are no probabilities" in shown.text(view)
+    assert shown.words(view).count("8.0") == 2
 
 
 def test_a_masked_class_leaves_the_colors_of_the_others(data):
@@ -414,13 +417,13 @@ def test_a_masked_class_leaves_the_colors_of_the_others(data):
 
     view = PredictionTable(Session(Masked(), *data, class_names=NAMES), lines=3)
     np.testing.assert_array_equal(view._shares(view._scores), [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
-    assert "-inf" in view._sheet.words.text.tolist()
+    assert "-inf" in shown.words(view)
 
 
 def test_of_a_thousand_classes_the_table_shows_those_that_hold_most(data):
     view = PredictionTable(Session(Many(), data[0], samples=(1, 2)))
     assert {7, 14} <= set(view._columns.tolist())
-    assert "12 of 1,000 classes" in view._note.value
+    assert "12 of 1,000 classes" in shown.text(view)
 
 
 # --- counts, selection_bar, and what follows a choice --------------------------------------
@@ -430,11 +433,11 @@ def test_each_split_has_its_bars_and_a_click_chooses_the_class(session):
     view = ClassCounts(session, {"train": [0, 0, 2], "test": np.eye(3)[[1]]})
     assert view.bars.y.tolist() == [[2, 0, 1], [0, 1, 0]]
     assert view.bars.labels == ["train", "test"]
-    assert "train 3; test 1" in view._note.value
+    assert "train 3; test 1" in shown.text(view)
     view.bars.selected = [2]
     assert session.class_index == 2
-    assert "bag: 1 and 0" in view._note.value
-    assert "15 of" not in ClassCounts(session)._note.value
+    assert "bag: 1 and 0" in shown.text(view)
+    assert "15 of" not in shown.text(ClassCounts(session))
     with pytest.raises(DataError, match="y holds 3"):
         ClassCounts(session, {"train": [3]})
 
@@ -446,7 +449,7 @@ def test_of_very_many_classes_the_largest_have_bars(data):
     view = ClassCounts(session)
     assert len(view.bars.x) == 40
     assert [*view.bars.x[:2], view.bars.x[-1]] == ["3", "100", "990"]
-    assert "909 of 1,000 classes without samples; the 40 largest classes" in view._note.value
+    assert "909 of 1,000 classes without samples; the 40 largest classes" in shown.text(view)
     view.bars.set_state({"selected": [0]})
     assert session.class_index == 3
 
@@ -464,12 +467,12 @@ def test_a_second_click_on_a_bar_or_box_chooses_its_class_again(session):
 
 def test_counts_without_labels_say_so(data):
     view = ClassCounts(Session(FakeProbe(), data[0]))
-    assert "this needs labels" in view._note.value
+    assert "this needs labels" in shown.text(view)
 
 
 def test_selection_bar_tell_what_is_selected_and_take_it_back(session):
     view = SelectionBar(session)
-    assert "conv · unit 0" in view._where.value
+    assert "conv · unit 0" in shown.text(view)
     assert view.clear.layout.display == "none"
     session.select(samples=(4, 10), class_index=1, perturbation=Perturbation(noise=0.1), unit=3)
     assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
@@ -508,17 +511,17 @@ def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(sessi
     view = SampleGallery(session)
     session.samples = (20, 4, 9)
     assert view.only_chosen
-    assert view._rows.tolist() == [20, 4, 9]
-    assert "3 chosen of 30" in view._title.value
-    _click(view._picture.cells, 0, 1)
+    assert shown.samples(view) == [20, 4, 9]
+    assert "3 chosen of 30" in shown.text(view)
+    shown.click(view, 0, 1)
     assert (session.sample, session.samples) == (4, (20, 4, 9))
     view.outcome = "wrong"
-    assert view._rows.tolist() == [20, 4, 9]
+    assert shown.samples(view) == [20, 4, 9]
     session.samples = (5,)
     assert not view.only_chosen
     view.outcome = "all"
     view.set_trait("several", True)
-    _click(view._picture.cells, 0, 0)
+    shown.click(view, 0, 0)
     assert not view.only_chosen  # chosen here: there is nothing new to show
 
 
@@ -532,7 +535,7 @@ def test_the_captions_of_the_gallery_follow_ablations(data):
     session = Session(Editable(), *data, class_names=NAMES)
     view = SampleGallery(session)
     session.ablations = (Ablation("dense", (0,)),)
-    assert view._picture.words.text.tolist()[:2] == ["✗ bag", "is <b>shirt"]
+    assert shown.words(view)[:2] == ["✗ bag", "is <b>shirt"]
 
 
 def test_the_chosen_samples_are_dots_over_the_boxes(session):
@@ -542,7 +545,7 @@ def test_the_chosen_samples_are_dots_over_the_boxes(session):
     session.samples = (4, 9)
     assert list(view.chosen.x) == ["<b>shirt", "coat"]
     assert list(view.chosen.y) == [4, 9]
-    assert "dots: 2 chosen samples" in view._note.value
+    assert "dots: 2 chosen samples" in shown.text(view)
     session.samples = (4,)
     assert len(view.chosen.x) == 0
 
@@ -556,7 +559,7 @@ def test_at_most_a_hundred_samples_are_dots_and_those_of_classes_on_show(data):
     session.samples = (5, 9, 10, 30)
     assert list(view.chosen.x) == ["10", "30"]
     session.samples = range(200)
-    assert "dots: the first 100 of 200 chosen samples" in view._note.value
+    assert "dots: the first 100 of 200 chosen samples" in shown.text(view)
     assert len(view.chosen.x) == 70  # 30 of the first 100 are of classes that have no box
 
 
@@ -577,7 +580,7 @@ def test_class_counts_of_a_model_without_classes_say_that_there_is_nothing_to_co
         view = ClassCounts(session, splits)
         assert (
             "nothing to count: the model&#x27;s output is not one value per class"
-            in view._note.value
+            in shown.markup(view)
         )
         assert not view.error
         view.close()
@@ -588,10 +591,10 @@ def test_class_counts_and_confusion_say_that_names_in_y_are_in_alphabetical_orde
     session = Session(FakeProbe(), data[0], y)
     counts, matrix = ClassCounts(session), ConfusionMatrix(session)
     assert counts.bars.x.tolist() == ["apple", "fig", "pear"]
-    assert "classes are the names in y, in alphabetical order" in counts._note.value
-    assert "classes are the names in y, in alphabetical order" in matrix._note.value
+    assert "classes are the names in y, in alphabetical order" in shown.text(counts)
+    assert "classes are the names in y, in alphabetical order" in shown.text(matrix)
     named = Session(FakeProbe(), data[0], y, class_names=("pear", "apple", "fig"))
-    assert "order" not in ClassCounts(named)._note.value
+    assert "order" not in shown.text(ClassCounts(named))
     assert named.labels.tolist() == (np.arange(len(data[0])) % 3).tolist()
 
 
@@ -630,7 +633,7 @@ def test_of_a_thousand_classes_that_are_about_as_probable_the_cells_say_so(data)
             return found
 
     view = PredictionTable(Session(Even(), *data), width_px=678)
-    texts = list(view._sheet.words.text)
+    texts = shown.words(view)
     assert "700" in texts
     assert ".004" in texts
     assert "loss" in texts

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shown
 
 from actwidgets.core.embedding import Embedding
 from actwidgets.views.embedding_scatter import CloudSide
@@ -25,31 +26,31 @@ def moved_by(side, before, after):
     """How far each point goes on the screen, and how far it goes in the pictures given."""
     first = side.shown.points
     side.show(after, "layer", None)
-    shown = np.linalg.norm(side.shown.points - first, axis=1)
-    return shown, np.linalg.norm(after.points - before.points, axis=1)
+    seen = np.linalg.norm(side.shown.points - first, axis=1)
+    return seen, np.linalg.norm(after.points - before.points, axis=1)
 
 
 def test_pictures_in_one_plane_are_moved_alike(side):
     before, after = picture(0, "one"), picture(1, "one")
     side.show(before, "layer", picture(2))  # which it is laid upon
     assert not np.allclose(side.shown.points, before.points)
-    shown, given = moved_by(side, before, after)
-    np.testing.assert_allclose(shown, given, rtol=1e-4)
+    seen, given = moved_by(side, before, after)
+    np.testing.assert_allclose(seen, given, rtol=1e-4)
 
 
 @pytest.mark.parametrize("plane", ["", "another"])
 def test_others_are_laid_upon_what_was_there(side, plane):
     before, after = picture(0, "one"), picture(1, plane)
     side.show(before, "layer", None)
-    shown, given = moved_by(side, before, after)
-    assert shown.sum() < given.sum()
+    seen, given = moved_by(side, before, after)
+    assert seen.sum() < given.sum()
 
 
 def test_whose_points_will_stand_there_is_said_until_they_do(side):
     side.show_waiting("conv_1")
-    assert "conv_1" in side._caption.value
-    assert "not laid out yet" in side._note.value
+    assert "conv_1" in shown.text(side)
+    assert "not laid out yet" in shown.text(side)
     side.show(picture(0), "conv_1", None)
-    assert "not laid out" not in side._note.value
+    assert "not laid out" not in shown.text(side)
     side.show_waiting("conv_2")  # the points of before stay, and so does their name
-    assert "conv_1" in side._caption.value
+    assert "conv_1" in shown.text(side)

@@ -1,10 +1,12 @@
 import gc
 import weakref
 
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 import traitlets as t
-from fakes import FakeProbe, Wire, begin_when_waited_for, open_widgets, wiretap
+from fakes import FakeProbe, Wire, begin_when_waited_for, hold_back, open_widgets, wiretap
 
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.session.session import Session
@@ -66,17 +68,16 @@ def test_both_clouds_show_the_samples_of_the_session(session):
     view = _view(session)
     for side, of in ((view.input, "input"), (view.layer, "dense")):
         assert side.cloud.count == 60
-        assert session.embeddings.get(of).note in side._note.value
-    shown = np.frombuffer(view.input.cloud.points, "<f4").reshape(-1, 2)
-    np.testing.assert_array_equal(shown, session.embeddings.get("input").points)
-    assert "60 samples" in view._title.value
-    assert not view._waiting
+        assert session.embeddings.get(of).note in shown.text(side)
+    seen = np.frombuffer(view.input.cloud.points, "<f4").reshape(-1, 2)
+    np.testing.assert_array_equal(seen, session.embeddings.get("input").points)
+    assert "60 samples" in shown.text(view)
 
 
 def test_how_many_of_the_samples_are_drawn_is_said(session):
     view = _view(session, n_points=25)
     assert view.input.cloud.count == 25
-    assert "25 of 60 samples" in view._title.value
+    assert "25 of 60 samples" in shown.text(view)
 
 
 def test_a_lasso_chooses_the_samples_for_all_views(session):
@@ -112,27 +113,24 @@ def test_another_unit_sends_the_colors_and_only_where_it_gives_them(session):
     assert [wire.sent for wire in wires] == [[], []]
     view.color = "unit"
     session.embeddings.wait()
-    assert "unit 2 of dense" in view._legend.value
+    assert "unit 2 of dense" in shown.text(view)
     wires = _wires(view)
     session.unit = 4
     sent = [name for wire in wires for message in wire.sent for name in message]
     assert set(sent) <= {"codes"}
-    assert "unit 4 of dense" in view._legend.value
+    assert "unit 4 of dense" in shown.text(view)
 
 
 def test_a_new_layer_sends_one_message_and_keeps_the_old_picture_until_then(session):
     view = _view(session)
     wires, before = _wires(view), view.layer.cloud.points
-    asked = []
-    session.embeddings._reader.read = lambda wanted, **_: asked.append(wanted)
+    release = hold_back(session.embeddings)
     session.layer = "conv"
-    assert (view.layer.cloud.points, "dense" in view.layer._caption.value) == (before, True)
-    assert view._waiting
-    del session.embeddings._reader.read
-    session.embeddings._reader.read(asked[-1])
+    assert (view.layer.cloud.points, "dense" in shown.text(view.layer)) == (before, True)
+    release()
     session.embeddings.wait()
-    assert "conv" in view.layer._caption.value
-    assert (view.layer.cloud.points != before, view._waiting) == (True, False)
+    assert "conv" in shown.text(view.layer)
+    assert view.layer.cloud.points != before
     assert [len(wire.sent) for wire in wires] == [0, 1]
 
 
@@ -147,7 +145,7 @@ def test_a_refresh_keeps_the_picture_from_turning(session):
     session = Session(Turned(), session._samples.x, layer="dense")
     view = _view(session)
     before = np.frombuffer(view.layer.cloud.points, "<f4")
-    session._probe.sign = -1
+    session.model.sign = -1
     session.refresh()
     session.embeddings.wait()
     after = np.frombuffer(view.layer.cloud.points, "<f4")
@@ -172,14 +170,14 @@ def test_the_mouse_over_a_point_shows_the_sample_and_marks_it_in_the_other_cloud
 
 def test_names_in_the_legend_are_escaped(session):
     view = _view(session)
-    assert "&lt;i&gt;shirt" in view._legend.value
-    assert "<i>shirt" not in view._legend.value
+    assert "&lt;i&gt;shirt" in shown.markup(view)
+    assert "<i>shirt" not in shown.markup(view)
 
 
 def test_right_and_wrong_are_counted(session):
     view = _view(session, color="outcome")
     n_wrong = int((session.predicted_classes() != session.labels).sum())
-    assert f"wrong {n_wrong}" in view._legend.value
+    assert f"wrong {n_wrong}" in shown.text(view)
     codes = np.frombuffer(view.input.cloud.codes, np.uint8)
     np.testing.assert_array_equal(codes, session.predicted_classes() != session.labels)
 
@@ -194,8 +192,8 @@ def test_a_thousand_classes_have_twelve_names(images):
     x, _ = images
     session = Session(Many(), x, np.arange(60) * 16, layer="dense")
     view = _view(session)
-    assert view._legend.value.count("<i ") == 12
-    assert "and 988 more" in view._legend.value
+    assert shown.markup(view).count("<i ") == 12
+    assert "and 988 more" in shown.text(view)
     assert view.error == ""
 
 
@@ -204,14 +202,14 @@ def test_without_labels_predicted_classes_are_shown_and_of_a_regression_one_colo
     codes = np.frombuffer(view.input.cloud.codes, np.uint8)
     np.testing.assert_array_equal(codes, view.session.predicted_classes())
     view.color = "outcome"
-    assert "this needs labels" in view._legend.value
+    assert "this needs labels" in shown.text(view)
 
     class Regression(FakeProbe):
         n_classes = 1
         output_kind = OutputKind("value", "", (1,), "it was compiled with mse", "loss")
 
     view = _view(Session(Regression(), images[0], layer="dense"))
-    assert "one color: this needs classes" in view._legend.value
+    assert "one color: this needs classes" in shown.text(view)
     _mouse(view.input, {"event": "hover", "point": 3})
     assert (set(view.input.cloud.codes), view.error) == ({0}, "")
 
@@ -220,10 +218,10 @@ def test_a_layer_without_output_says_so_and_the_input_stays(session):
     view = _view(session)
     session.layer = "empty"
     session.embeddings.wait()
-    assert "nothing to show for empty: its output is empty" in view.layer._note.value
+    assert "nothing to show for empty: its output is empty" in shown.text(view.layer)
     assert (view.layer.cloud.count, view.input.cloud.count, view.error) == (0, 60, "")
     view.color = "unit"
-    assert "no values to color by" in view._legend.value
+    assert "no values to color by" in shown.text(view)
     _mouse(view.layer, {"event": "choose", "adds": False}, [3])
     _mouse(view.layer, {"event": "hover", "point": 3})
     session.layer = "dense"
@@ -234,11 +232,11 @@ def test_a_layer_without_output_says_so_and_the_input_stays(session):
 @pytest.mark.expects_error
 def test_a_layer_that_fails_says_so_and_the_view_recovers(session):
     view = _view(session)
-    session._probe.fails_on = ("conv",)
+    session.model.fails_on = ("conv",)
     session.layer = "conv"
     session.embeddings.wait()
     assert "nothing finite in <maps>" in view.error
-    assert "&lt;maps&gt;" in view._banner.value
+    assert "&lt;maps&gt;" in shown.markup(view)
     session.layer = "dense"
     assert view.error == ""
 
@@ -246,46 +244,46 @@ def test_a_layer_that_fails_says_so_and_the_view_recovers(session):
 def test_pixels_and_units_are_typed(session, images):
     view = _view(session, method="features")
     picked = session.embeddings.get("input", method="features").features
-    assert view._pair_boxes["pixels"].value == "{}, {}".format(*picked)
+    assert shown.control(view, "pixels").value == "{}, {}".format(*picked)
     assert view.pixels is None
-    view._pair_boxes["pixels"].set_state({"value": "9, 3"})
+    shown.choose(view, "pixels", "9, 3")
     session.embeddings.wait()
     assert view.pixels == (9, 3)
-    shown = np.frombuffer(view.input.cloud.points, "<f4").reshape(-1, 2)
-    np.testing.assert_array_equal(shown, images[0].reshape(60, -1)[:, [9, 3]])
-    assert "pixel 9 (row 1, column 1)" in view.input._note.value
+    seen = np.frombuffer(view.input.cloud.points, "<f4").reshape(-1, 2)
+    np.testing.assert_array_equal(seen, images[0].reshape(60, -1)[:, [9, 3]])
+    assert "pixel 9 (row 1, column 1)" in shown.text(view.input)
     view.units = (4, 1)
     session.embeddings.wait()
-    assert "across: unit 4, up: unit 1" in view.layer._note.value
+    assert "across: unit 4, up: unit 1" in shown.text(view.layer)
 
 
 @pytest.mark.expects_error
 def test_what_is_no_pair_of_numbers_is_refused(session):
     view = _view(session, method="features")
-    view._pair_boxes["units"].set_state({"value": "1; <b>"})
+    shown.choose(view, "units", "1; <b>")
     assert "units are two numbers, such as 3, 5; got '1; <b>'" in view.error
-    assert "&lt;b&gt;" in view._banner.value
+    assert "&lt;b&gt;" in shown.markup(view)
     assert view.units is None
-    view._pair_boxes["units"].set_state({"value": "1, 77"})
+    shown.choose(view, "units", "1, 77")
     session.embeddings.wait()
     assert view.layer.shown.features != (1, 77)  # a layer of five units
 
 
 def test_t_sne_can_be_cancelled_and_gone_on_with(session, monkeypatch):
     view = _view(session)
-    begin_when_waited_for(session.embeddings._reader, monkeypatch)
+    begin_when_waited_for(session.embeddings, monkeypatch)
     before = view.input.cloud.points
     view.method = "tsne"
     view._progress.show(session.embeddings.reading)
     session.embeddings.cancel()
     session.embeddings.wait()
     assert view.input.cloud.points == before
-    assert "cancelled" in view._progress.words.value
-    assert view._progress.button.description == "Resume"
-    view._progress.button.click()
+    assert "cancelled" in shown.text(view)
+    assert shown.is_shown(view, "Resume")
+    shown.press(view, "Resume")
     session.embeddings.wait()
-    assert "t-SNE" in view.input._note.value
-    assert view._progress.layout.display == "none"
+    assert "t-SNE" in shown.text(view.input)
+    assert not shown.is_shown(view, w.FloatProgress)
 
 
 def test_umap_is_offered_only_where_it_is(session):
@@ -315,7 +313,8 @@ def test_closing_gives_every_widget_back(images):
 
 
 def test_the_canvas_is_painted_by_a_file_of_the_package():
-    assert "export default" in PointCloud._esm
-    assert "class Places" in PointCloud._esm
-    assert "innerHTML" not in PointCloud._esm
-    assert "http" not in PointCloud._esm + str(PointCloud._css)
+    code = PointCloud._esm
+    assert "export default" in code
+    assert "class Places" in code
+    assert "innerHTML" not in code
+    assert "http" not in code + str(PointCloud._css)

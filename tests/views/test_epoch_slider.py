@@ -1,6 +1,9 @@
 import dataclasses
 
+import bqplot as bq
+import ipywidgets as w
 import pytest
+import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from recorded_training import MemoryRecording
 
@@ -27,19 +30,19 @@ def view(session):
 
 
 def test_it_tells_the_epoch_and_the_metrics_of_the_snapshot(session, view):
-    assert "epoch 1.5" in view._epoch.value
-    assert "loss 0.25" in view._epoch.value
-    assert "&lt;i&gt;acc&lt;/i&gt; 0.3" in view._epoch.value
-    assert "snapshot 4 of 4" in view._epoch.value
+    assert "epoch 1.5" in shown.text(view)
+    assert "loss 0.25" in shown.text(view)
+    assert "&lt;i&gt;acc&lt;/i&gt; 0.3" in shown.markup(view)
+    assert "snapshot 4 of 4" in shown.text(view)
     session.at = 0
-    assert "epoch 0 <span>before training · snapshot 1 of 4" in view._epoch.value
+    assert "epoch 0 <span>before training · snapshot 1 of 4" in shown.markup(view)
 
 
 def test_snapshots_that_cannot_be_read_are_told(session, view):
-    assert "read" not in view._epoch.value
+    assert "read" not in shown.text(view)
     session.recording.refused = {"snapshot-000001.npz": "it is cut off"}
     session.refresh()
-    assert "snapshot 4 of 4 · 1 cannot be read" in view._epoch.value
+    assert "snapshot 4 of 4 · 1 cannot be read" in shown.text(view)
 
 
 def test_the_validation_is_told_behind_what_it_is_of(session, view):
@@ -48,22 +51,24 @@ def test_the_validation_is_told_behind_what_it_is_of(session, view):
     session.recording.snapshots = (*session.recording.snapshots[:-1], last)
     session.refresh()
     told = "loss 1.5 (val 2.25) · val_&lt;b&gt; 1 · snapshot 4 of 4"
-    assert f"<span>{told}</span>" in view._epoch.value
+    assert f"<span>{told}</span>" in shown.markup(view)
 
 
 @pytest.mark.parametrize("name", ["_slider", "_play"])
 def test_what_somebody_moves_moves_the_session_and_all_else(session, view, name):
     getattr(view, name).set_state({"value": 1})
-    assert session.at == view._slider.value == view._play.value == 1
+    assert (
+        session.at == shown.control(view, "epoch").value == shown.control(view, w.Play).value == 1
+    )
     assert view._curve.mark.x.tolist() == [1, 1]
     session.at = 2
-    assert view._slider.value == view._play.value == 2
+    assert shown.control(view, "epoch").value == shown.control(view, w.Play).value == 2
 
 
 def test_one_move_sends_one_message_to_each_widget(session, view):
     grid = aw.FeatureMapGrid(session)
     wires = wiretap()
-    view._slider.set_state({"value": 0})
+    shown.choose(view, "epoch", 0)
     sent = messages(wires)
     names = [name for name, _ in sent]
     assert names.count("Play") == 1
@@ -78,27 +83,27 @@ def test_one_tick_repaints_once(session, view, monkeypatch):
     drawn = []
     render = EpochSlider._render
     monkeypatch.setattr(EpochSlider, "_render", lambda *given: drawn.append(render(*given)))
-    view._play.set_state({"value": 2})
+    shown.choose(view, w.Play, 2)
     assert len(drawn) == 1
 
 
 def test_options_reach_the_player(session, view):
     view.loop, view.interval_ms = True, 100
-    assert (view._play.repeat, view._play.interval) == (True, 100)
+    assert (shown.control(view, w.Play).repeat, shown.control(view, w.Play).interval) == (True, 100)
     view.playing = True
-    assert view._play.playing
+    assert shown.control(view, w.Play).playing
     with pytest.raises(TypeError, match="no option speed"):
         EpochSlider(session, speed=2)
 
 
 def test_the_curve_is_of_the_loss_or_of_what_there_is(session, view):
-    assert "loss" in view._curve._name.value
+    assert "loss" in shown.text(view._curve)
     assert view._curve.line.x.tolist() == [1, 2, 3]  # the first has none
     assert view._curve.line.y.tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 4])
     view.metric = "<i>acc</i>"
     assert view._curve.line.y[-1] == pytest.approx(0.3)
     view.metric = "of nothing"
-    assert "loss" in view._curve._name.value
+    assert "loss" in shown.text(view._curve)
 
 
 @pytest.mark.parametrize("count", [1, 300])
@@ -106,9 +111,13 @@ def test_one_snapshot_or_hundreds(count):
     session = RecordedSession(MemoryRecording(count))
     view = EpochSlider(session)
     assert view.error == ""
-    assert view._slider.max == count - 1
-    assert view._slider.disabled == view._play.disabled == (count == 1)
-    assert (view._frame.layout.height == "0px") == (count == 1)
+    assert shown.control(view, "epoch").max == count - 1
+    assert (
+        shown.control(view, "epoch").disabled
+        == shown.control(view, w.Play).disabled
+        == (count == 1)
+    )
+    assert (not shown.is_shown(view, bq.Figure)) == (count == 1)
     view.close()
     session.close()
 
@@ -118,10 +127,14 @@ def test_more_snapshots_make_the_slider_longer_and_fewer_shorter(session, view):
     longer = MemoryRecording(6)
     recording.snapshots, recording.outputs = longer.snapshots, longer.outputs
     session.refresh()
-    assert (view._slider.max, session.at) == (5, 3)
+    assert (shown.control(view, "epoch").max, session.at) == (5, 3)
     recording.snapshots, recording.outputs = longer.snapshots[:2], longer.outputs[:2]
     session.refresh()
-    assert (view._slider.max, view._slider.value, session.at) == (1, 1, 1)
+    assert (shown.control(view, "epoch").max, shown.control(view, "epoch").value, session.at) == (
+        1,
+        1,
+        1,
+    )
 
 
 def test_a_live_session_is_refused():
@@ -141,7 +154,7 @@ def test_the_workbench_has_the_slider_on_top(session):
     app = explore(session)
     assert app.session is session
     assert app.children[0].children[0] is app.views["EpochSlider"]
-    app.views["EpochSlider"]._slider.set_state({"value": 0})
+    shown.choose(app.views["EpochSlider"], "epoch", 0)
     assert session.at == 0
     assert app.error == ""
     app.close()
@@ -153,8 +166,8 @@ def test_sessions_side_by_side_each_with_its_moment():
     app = explore({"before": before, "<after>": after})
     assert isinstance(app, Comparison)
     sliders = [app.views[f"{name}: EpochSlider"] for name in app.sessions]
-    assert [each._slider.value for each in sliders] == [0, 3]
-    sliders[0]._slider.set_state({"value": 1})
+    assert [shown.control(each, "epoch").value for each in sliders] == [0, 3]
+    shown.choose(sliders[0], "epoch", 1)
     assert (before.at, after.at) == (1, 3)
     before.unit = 4
     assert after.unit == 4
@@ -163,7 +176,7 @@ def test_sessions_side_by_side_each_with_its_moment():
     app.pages.turn_to("layer by layer")
     between = app.views["before and <after>: LayerSimilarity"]
     table = between._table
-    sliders[1]._slider.set_state({"value": 0})  # of the columns alone
+    shown.choose(sliders[1], "epoch", 0)  # of the columns alone
     assert between._table is not table
     assert app.error == ""
     app.close()

@@ -5,12 +5,14 @@ import inspect
 import bqplot as bq
 import numpy as np
 import pytest
+import shown
 from ipywidgets.widgets.widget_description import DescriptionWidget
 from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.views.base import View, with_all_they_hold
+from actwidgets.views.controls import Readout
 
 VIEWS = [
     name
@@ -36,15 +38,18 @@ def test_no_label_shows_null_as_its_tooltip(session, name):
     assert [each.description for each in labeled if each.tooltip is None] == []
 
 
+def _readout(view):
+    return "".join(shown.plain(each.value) for each in shown.parts(view, Readout, hidden=True))
+
+
 def hovered(name, session):
     """A view with the mouse over a cell that has something to tell, or that has no such cell."""
     view = made(name, session)
     for each in with_all_they_hold([view]):
-        if isinstance(each, bq.GridHeatMap) and each._hover_handlers.callbacks:
+        if isinstance(each, bq.GridHeatMap):
             for row, column in np.ndindex(*np.shape(each.color)):
-                cell = {"rowNum": row, "columnNum": column, "color": 0}
-                each._handle_custom_msgs(None, {"event": "hover", "data": cell})
-                if view._readout.value != "&nbsp;":
+                shown.send(each, "hover", {"data": {"rowNum": row, "columnNum": column}})
+                if _readout(view):
                     return view, True
     return view, False
 
@@ -54,15 +59,19 @@ def test_what_the_mouse_told_is_gone_once_it_has_left(session, name):
     session.select(samples=(0, 4, 9), layer="conv")
     view, is_hovered = hovered(name, session)
     if not is_hovered:
-        assert view._readout is None or name == "KernelGrid"  # the fake model has no kernels
+        assert (
+            not shown.parts(view, Readout, hidden=True) or name == "KernelGrid"
+        )  # the fake model has no kernels
         return
-    told = view._readout.value
-    view._repaint()
-    assert view._readout.value == told  # the mouse is still there
-    view.children[-1].click()  # as the page does
-    assert view._readout.value == "&nbsp;"
-    view._repaint()
-    assert view._readout.value == "&nbsp;"
+    told = _readout(view)
+    view.watching = False
+    view.watching = True
+    assert _readout(view) == told  # the mouse is still there
+    shown.leave(view)
+    assert _readout(view) == ""
+    view.watching = False
+    view.watching = True
+    assert _readout(view) == ""
 
 
 @pytest.mark.parametrize("name", VIEWS)

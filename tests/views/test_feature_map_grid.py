@@ -1,10 +1,9 @@
-import io
-
+import bqplot as bq
 import numpy as np
 import pytest
+import shown
 import traitlets as t
 from fakes import FakeProbe, messages, wiretap
-from PIL import Image
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
@@ -13,21 +12,22 @@ from actwidgets.images.colormap import FRAME_COLOR, NAN_COLOR, palette
 from actwidgets.session.session import Session
 from actwidgets.views.feature_map_grid import FeatureMapGrid
 
-
-def _pixels(picture):
-    """What the picture shows now, `(row, column, RGBA)`."""
-    file = io.BytesIO(picture.image.image.value)
-    return np.asarray(Image.open(file).convert("RGBA"))
+MAPS = 1  # the picture after that of the inputs
 
 
-def _tile(grid, sample, unit):
-    """The colors of one tile, by its place on the page."""
-    mosaic = grid._mosaic
-    row, column = divmod(unit, mosaic.columns)
-    top = int(mosaic.row_edges[sample * mosaic.rows_per_sample + row]) + mosaic.margin
-    left = int(mosaic.column_edges[column]) + mosaic.margin
-    picture = _pixels(grid._maps)
-    return picture[top : top + mosaic.tile_height, left : left + mosaic.tile_width]
+def _tile(grid, sample, unit, n_units=20):
+    """The colors of one tile within its margin, by its place on the page."""
+    row, column = divmod(unit, _n_columns(grid))
+    row += sample * -(-n_units // _n_columns(grid))
+    return shown.tile(grid, row, column, MAPS)[1:-1, 1:-1]
+
+
+def _n_rows(grid):
+    return len(shown.edges(grid, MAPS)[0]) - 1
+
+
+def _n_columns(grid):
+    return len(shown.edges(grid, MAPS)[1]) - 1
 
 
 def test_each_tile_has_the_color_of_its_units_value(session):
@@ -45,11 +45,11 @@ def test_the_three_scales(session):
     session.sample = 3
     grid = FeatureMapGrid(session, normalize="per map")
     assert (_tile(grid, 0, 19)[..., :3] == palette("viridis")[0]).all()  # constant: dark
-    assert "own scale" in grid._note.value
+    assert "own scale" in shown.text(grid)
     grid.normalize = "symmetric"
-    assert "from -60 to 60" in grid._note.value
+    assert "from -60 to 60" in shown.text(grid)
     grid.normalize = "per layer"
-    assert "from 3 to 60" in grid._note.value
+    assert "from 3 to 60" in shown.text(grid)
 
 
 def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(session, probe):
@@ -70,30 +70,30 @@ def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(session, probe)
 
 def test_the_same_two_images_take_turns(session):
     grid = FeatureMapGrid(session)
-    shown = set()
+    seen = set()
     for sample in range(5):
         session.sample = sample
-        shown.add(grid._maps.image.image)
-    assert shown == set(grid._maps._images)
+        seen.add(shown.part(grid, bq.Image, MAPS).image)
+    assert len(seen) == 2
 
 
 def test_units_are_paged_and_counted(session):
     grid = FeatureMapGrid(session, units_per_page=8)
-    assert "8 of 20 units, 1–8" in grid._pager.words.value
-    grid._pager.forth.click()
-    grid._pager.forth.click()
-    assert "4 of 20 units, 17–20" in grid._pager.words.value
-    assert grid._pager.forth.disabled
-    assert not grid._pager.back.disabled
+    assert "8 of 20 units, 1–8" in shown.text(grid)
+    shown.press(grid, "next page")
+    shown.press(grid, "next page")
+    assert "4 of 20 units, 17–20" in shown.text(grid)
+    assert shown.control(grid, "next page").disabled
+    assert not shown.control(grid, "previous page").disabled
     session.layer = "dense"
-    assert "5 of 5 units" in grid._pager.words.value
+    assert "5 of 5 units" in shown.text(grid)
 
 
 def test_sorting_by_peak_puts_the_strongest_unit_first(session):
     session.sample = 3
     grid = FeatureMapGrid(session, order="peak", units_per_page=4)
-    grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 0, 1))
-    assert "unit 18" in grid._readout.value  # units count up, so the last is the strongest
+    shown.hover(grid, 0, 1, 1)
+    assert "unit 18" in shown.text(grid)  # units count up, so the last is the strongest
 
 
 def _event(event, key, row, column):
@@ -103,18 +103,18 @@ def _event(event, key, row, column):
 def test_the_mouse_over_a_map_tells_unit_and_values(session):
     session.sample = 3
     grid = FeatureMapGrid(session)
-    grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 1, 2))
-    assert "sample 3, unit 10: mean 33, peak 33 at row 0, column 0" in grid._readout.value
+    shown.hover(grid, 1, 2, 1)
+    assert "sample 3, unit 10: mean 33, peak 33 at row 0, column 0" in shown.text(grid)
 
 
 def test_a_click_chooses_the_unit_and_frames_it(session):
     session.samples = (3, 6)
     grid = FeatureMapGrid(session)
-    frame_before = (_pixels(grid._maps)[..., :3] == FRAME_COLOR).all(axis=-1)
-    rows = grid._mosaic.rows_per_sample
-    grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", rows, 5))
+    frame_before = (shown.picture(grid, MAPS)[..., :3] == FRAME_COLOR).all(axis=-1)
+    rows = -(-20 // _n_columns(grid))
+    shown.click(grid, rows, 5, 1)
     assert (session.sample, session.unit) == (6, 5)
-    frame = (_pixels(grid._maps)[..., :3] == FRAME_COLOR).all(axis=-1)
+    frame = (shown.picture(grid, MAPS)[..., :3] == FRAME_COLOR).all(axis=-1)
     assert frame.any()
     assert not (frame & frame_before).any()
 
@@ -122,8 +122,8 @@ def test_a_click_chooses_the_unit_and_frames_it(session):
 def test_a_click_beside_the_maps_changes_nothing(session):
     grid = FeatureMapGrid(session)
     before = session.selection
-    grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", 99, 0))
-    grid._maps.cells._handle_custom_msgs(None, _event("element_click", "data", 2, 7))  # unit 23
+    shown.click(grid, 99, 0, 1)
+    shown.click(grid, 2, 7, 1)  # unit 23
     assert session.selection == before
 
 
@@ -139,27 +139,27 @@ def test_not_a_number_has_a_color_of_its_own(data):
     grid = FeatureMapGrid(Session(Broken(), *data, sample=3))
     assert (_tile(grid, 0, 2)[0, 0, :3] == NAN_COLOR).all()
     assert not (_tile(grid, 0, 2)[-1, -1, :3] == NAN_COLOR).all()
-    grid._maps.cells._handle_custom_msgs(None, _event("hover", "data", 0, 2))
-    assert "peak 9 at row 0, column 1; 1 values are not a number" in grid._readout.value
+    shown.hover(grid, 0, 2, 1)
+    assert "peak 9 at row 0, column 1; 1 values are not a number" in shown.text(grid)
 
 
 def test_an_empty_output_is_nothing_to_show_rather_than_a_failure(session):
     grid = FeatureMapGrid(session)
     session.layer = "empty"
     assert grid.error == ""
-    assert "nothing to show for empty" in grid._note.value
+    assert "nothing to show for empty" in shown.text(grid)
     session.layer = "conv"
-    assert grid._pictures.layout.height is None
+    assert shown.is_shown(grid, bq.Figure)
 
 
 @pytest.mark.expects_error
 def test_a_layer_that_fails_keeps_the_last_picture(session, probe):
     grid = FeatureMapGrid(session)
-    before = _pixels(grid._maps)
+    before = shown.picture(grid, MAPS)
     probe.fails_on = ("dense",)
     session.layer = "dense"
     assert grid.error == "could not draw: nothing finite in <maps>"
-    np.testing.assert_array_equal(_pixels(grid._maps), before)
+    np.testing.assert_array_equal(shown.picture(grid, MAPS), before)
     session.layer = "conv"
     assert grid.error == ""
 
@@ -167,13 +167,13 @@ def test_a_layer_that_fails_keeps_the_last_picture(session, probe):
 def test_new_weights_are_seen_after_refresh(session, probe):
     grid = FeatureMapGrid(session)
     session.sample = 3
-    before = grid._note.value
+    before = shown.text(grid)
     probe.activations = lambda layers, x: {
         name: values * 2 for name, values in FakeProbe().activations(layers, x).items()
     }
     session.refresh()
-    assert "from 6 to 120" in grid._note.value
-    assert grid._note.value != before
+    assert "from 6 to 120" in shown.text(grid)
+    assert shown.text(grid) != before
 
 
 # --- perturbed and many samples ----------------------------------------------------------
@@ -190,10 +190,10 @@ def test_a_perturbation_changes_maps_and_inputs_in_one_tick(session, probe):
     assert sent.count("HTML") == 1
     code = round((20.5 * 10 - 17.5) / (20.5 * 20 - 17.5) * 249)
     assert (_tile(grid, 1, 9)[..., :3] == palette("viridis")[code]).all()
-    assert "from 17.5 to 410" in grid._note.value
-    levels = np.unique(_pixels(grid._inputs)[..., 0])
-    shown = np.unique(session.pictures()[..., 0])
-    assert set(shown) <= set(levels)  # the pictures as they are perturbed
+    assert "from 17.5 to 410" in shown.text(grid)
+    levels = np.unique(shown.picture(grid)[..., 0])
+    seen = np.unique(session.pictures()[..., 0])
+    assert set(seen) <= set(levels)  # the pictures as they are perturbed
     for wire in wires.values():
         wire.sent.clear()
     session.perturbation = Perturbation(brightness=0.5)
@@ -212,9 +212,9 @@ def test_ablated_units_are_seen(data):
 
     session = Session(Ablated(), *data, sample=3)
     grid = FeatureMapGrid(session)
-    assert "from 3 to 60" in grid._note.value
+    assert "from 3 to 60" in shown.text(grid)
     session.ablations = (Ablation("conv", (19,)),)
-    assert "from 0 to 57" in grid._note.value
+    assert "from 0 to 57" in shown.text(grid)
 
 
 def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
@@ -222,15 +222,15 @@ def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
     probe.calls.clear()
     grid = FeatureMapGrid(session)
     assert probe.calls == [(("conv",), 8)]
-    assert grid._mosaic.n_samples == 8
-    assert "8 of 30 samples" in grid._note.value
-    grid._on_user_hover(7 * grid._mosaic.rows_per_sample, 0)
-    assert "sample 22, unit 0" in grid._readout.value
+    assert _n_rows(grid) == 8 * -(-20 // _n_columns(grid))
+    assert "8 of 30 samples" in shown.text(grid)
+    shown.hover(grid, 7 * -(-20 // _n_columns(grid)), 0, 1)
+    assert "sample 22, unit 0" in shown.text(grid)
     session.perturbation = Perturbation(brightness=0.1)
-    assert grid._mosaic.n_samples == 8
+    assert _n_rows(grid) == 8 * -(-20 // _n_columns(grid))
     grid.max_samples = 40
-    assert "samples" not in grid._note.value
-    assert grid._mosaic.n_samples == 30
+    assert "samples" not in shown.text(grid)
+    assert _n_rows(grid) == 30 * -(-20 // _n_columns(grid))
 
 
 def test_an_option_that_does_not_exist_is_refused(session):
@@ -269,49 +269,57 @@ def ranks(data):
 
 def test_a_sequence_is_a_strip_in_which_time_runs_to_the_right(ranks):
     grid = FeatureMapGrid(ranks)
-    tile = _tile(grid, 0, 2)[..., :3]
+    tile = _tile(grid, 0, 2, n_units=3)
     assert (tile == tile[:1]).all()
     colors, width = palette("viridis"), tile.shape[1] // 9
     for step in range(9):
         assert (tile[0, step * width] == colors[round(step / 8 * 249)]).all()
-    assert "time runs to the right" in grid._note.value
-    grid._on_user_hover(0, 1)
-    assert "unit 1: mean 4, peak 8 at step 8" in grid._readout.value
+    assert "time runs to the right" in shown.text(grid)
+    shown.hover(grid, 0, 1, 1)
+    assert "unit 1: mean 4, peak 8 at step 8" in shown.text(grid)
 
 
 def test_of_a_volume_the_slider_chooses_the_slice_without_another_pass(ranks):
     ranks.layer = "scan"
     grid = FeatureMapGrid(ranks)
-    assert (grid._slices.layout.display, grid._slices.max, grid._slices.value) == (None, 4, 2)
-    assert "from 2 to 2" in grid._note.value
-    before = len(ranks._probe.calls)
+    assert (
+        shown.is_shown(grid, "depth"),
+        shown.control(grid, "depth").max,
+        shown.control(grid, "depth").value,
+    ) == (True, 4, 2)
+    assert "from 2 to 2" in shown.text(grid)
+    before = len(ranks.model.calls)
     wires = wiretap()
-    grid._slices.set_state({"value": 4})
-    assert "from 4 to 4" in grid._note.value
-    assert len(ranks._probe.calls) == before
+    shown.choose(grid, "depth", 4)
+    assert "from 4 to 4" in shown.text(grid)
+    assert len(ranks.model.calls) == before
     assert [name for name, _ in messages(wires)].count("IntSlider") <= 1
     ranks.layer = "flat"  # has fewer slices: the last one
-    assert (grid._slices.max, grid._slices.value, grid.error) == (2, 2, "")
+    assert (shown.control(grid, "depth").max, shown.control(grid, "depth").value, grid.error) == (
+        2,
+        2,
+        "",
+    )
     ranks.layer = "scan"
-    assert grid._slices.value == 4
+    assert shown.control(grid, "depth").value == 4
     grid.depth = None
-    assert grid._slices.value == 2
+    assert shown.control(grid, "depth").value == 2
     ranks.layer = "words"
-    assert grid._slices.layout.display == "none"
+    assert not shown.is_shown(grid, "depth")
 
 
 def test_a_scalar_is_one_cell(ranks):
     ranks.layer = "score"
     grid = FeatureMapGrid(ranks)
     assert grid.error == ""
-    assert len(grid._units) == 1
+    assert "1 of 1 units" in shown.text(grid)
 
 
 def test_it_turns_to_the_page_of_a_unit_that_is_chosen_elsewhere(session):
     grid = FeatureMapGrid(session, units_per_page=8)
     session.unit = 17
     assert grid.page == 2
-    assert 17 in grid._units
+    assert "17–20" in shown.text(grid)
     grid.page = 0  # by hand: it stays
     session.sample = 3
     assert grid.page == 0

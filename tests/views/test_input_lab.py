@@ -1,19 +1,21 @@
 import html
-import io
 import re
 
+import bqplot as bq
 import numpy as np
 import pytest
+import shown
+from bqplot.interacts import BrushSelector
 from fakes import FakeProbe, messages, open_widgets, wiretap
-from PIL import Image
 
 from actwidgets.core.perturbation import UNDISTURBED, Perturbation
 from actwidgets.session.session import Session
 from actwidgets.views import input_lab
 from actwidgets.views.feature_map_grid import FeatureMapGrid
-from actwidgets.views.input_lab import InputLab, _title
+from actwidgets.views.input_lab import SHIFTS, SLIDERS, InputLab, _title
 
 FIELDS = ("brightness", "contrast", "noise", "blur", "rotation", "shift_down", "shift_right")
+LABELS = dict([each[:2] for each in SLIDERS] + list(SHIFTS))
 ONE = 1 / 29  # of the range: the class of the fake probe moves on by one
 
 
@@ -24,25 +26,22 @@ def lab(session):
 
 def _pixels(lab):
     """What the picture shows now, `(row, column, RGB)`."""
-    file = io.BytesIO(lab._picture.picture.image.image.value)
-    return np.asarray(Image.open(file).convert("RGB"))
+    return shown.picture(lab)[..., :3]
 
 
 def _text(lab):
     """What is said of the prediction, without its tags."""
-    return html.unescape(re.sub("<[^>]*>", " ", lab._says.value))
+    return html.unescape(re.sub("<[^>]*>", " ", shown.markup(lab)))
 
 
 def _sentence(lab):
-    return " ".join(
-        html.unescape(re.sub("<[^>]*>", "", re.search("<div.*?</div>", lab._says.value)[0])).split()
-    )
+    return shown.plain(re.search('<div class="aw-says">.*?</div>', shown.markup(lab))[0])
 
 
 def _widths(lab):
     """The bars: what is said now and what was said before, in percent, by class."""
     return [
-        [float(each) for each in re.findall(f"<{tag} style=.width:([0-9.]+)%", lab._says.value)]
+        [float(each) for each in re.findall(f"<{tag} style=.width:([0-9.]+)%", shown.markup(lab))]
         for tag in ("b", "i")
     ]
 
@@ -55,7 +54,7 @@ def _drag(lab, rows, columns, *, brushing=True):
         return {"value": memoryview(array), "dtype": "float64", "shape": [2]}
 
     state = {"brushing": brushing, "selected_x": edges(columns), "selected_y": edges(rows)}
-    lab._picture.brush.set_state(state)
+    shown.part(lab, BrushSelector).set_state(state)
 
 
 # --- sliders -----------------------------------------------------------------------------
@@ -63,30 +62,33 @@ def _drag(lab, rows, columns, *, brushing=True):
 
 @pytest.mark.parametrize("field", [*FIELDS, "patch_value"])
 def test_every_slider_sets_its_field_and_follows_it(lab, session, field):
-    lab._sliders[field].set_state({"value": 0.25})
+    shown.choose(lab, LABELS[field], 0.25)
     assert session.perturbation == Perturbation(**{field: 0.25})
     session.perturbation = Perturbation(**{field: 0.5})
-    assert lab._sliders[field].value == 0.5
+    assert shown.control(lab, LABELS[field]).value == 0.5
     session.perturbation = None
-    assert lab._sliders[field].value == getattr(UNDISTURBED, field)
+    assert shown.control(lab, LABELS[field]).value == getattr(UNDISTURBED, field)
 
 
 def test_sliders_add_up(lab, session):
-    lab._sliders["noise"].set_state({"value": 0.1})
-    lab._sliders["rotation"].set_state({"value": -30})
+    shown.choose(lab, LABELS["noise"], 0.1)
+    shown.choose(lab, LABELS["rotation"], -30)
     assert session.perturbation == Perturbation(noise=0.1, rotation=-30)
 
 
 def test_the_shift_reaches_half_the_picture(lab):
-    ends = [(lab._sliders[each].min, lab._sliders[each].max) for each in FIELDS[-2:]]
+    ends = [
+        (shown.control(lab, LABELS[each]).min, shown.control(lab, LABELS[each]).max)
+        for each in FIELDS[-2:]
+    ]
     assert ends == [(-3, 3), (-4, 4)]
 
 
 def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(lab, session, probe):
     session.sample = 3
-    lab._sliders["brightness"].set_state({"value": ONE})  # the first one wakes the button
+    shown.choose(lab, LABELS["brightness"], ONE)  # the first one wakes the button
     wires, probe.calls[:] = wiretap(), []
-    lab._sliders["brightness"].set_state({"value": 2 * ONE})
+    shown.choose(lab, LABELS["brightness"], 2 * ONE)
     assert probe.calls == [(("",), 1)]
     assert [name for name, _ in messages(wires)] == ["HTML", "Image", "Image"]
     for wire in wires.values():
@@ -96,16 +98,16 @@ def test_a_tick_is_one_pass_and_one_message_per_mark_and_picture(lab, session, p
 
 
 def test_reset_is_one_step_and_takes_everything_back(lab, session):
-    assert lab._reset.disabled
+    assert shown.control(lab, "Reset").disabled
     session.perturbation = Perturbation(0.1, 2, 0.2, 1, 45, 1, 2, (1, 1, 2, 2), 0.75, 4)
     seen = []
     session.observe(lambda change: seen.append(change.new), "selection")
-    lab._reset.click()
+    shown.press(lab, "Reset")
     assert len(seen) == 1
     assert session.perturbation == UNDISTURBED
-    assert lab._picture.brush.selected_x is None
-    assert [lab._sliders[field].value for field in FIELDS] == [0, 1, 0, 0, 0, 0, 0]
-    assert lab._reset.disabled
+    assert shown.part(lab, BrushSelector).selected_x is None
+    assert [shown.control(lab, LABELS[field]).value for field in FIELDS] == [0, 1, 0, 0, 0, 0, 0]
+    assert shown.control(lab, "Reset").disabled
 
 
 def test_what_python_sets_is_shown_and_not_sent_back(lab, session):
@@ -116,8 +118,14 @@ def test_what_python_sets_is_shown_and_not_sent_back(lab, session):
     session.perturbation = beyond
     assert seen == [beyond]
     assert session.perturbation == beyond
-    assert (lab._sliders["brightness"].value, lab._sliders["shift_down"].value) == (3, -50)
-    assert lab._picture.brush.selected.tolist() == [[5, 0], [8, 2]]  # what lies on the picture
+    assert (
+        shown.control(lab, LABELS["brightness"]).value,
+        shown.control(lab, LABELS["shift_down"]).value,
+    ) == (3, -50)
+    assert shown.part(lab, BrushSelector).selected.tolist() == [
+        [5, 0],
+        [8, 2],
+    ]  # what lies on the picture
     sent = [name for name, _ in messages(wires)]
     assert sent.count("BrushSelector") == 1
     assert sent.count("FloatSlider") == 3
@@ -134,7 +142,7 @@ def test_the_patch_follows_the_mouse_in_whole_pixels(lab, session):
     assert session.perturbation.patch == (2, 3, 2, 5)
     gray = _pixels(lab)[2:4, 3:8]
     assert (abs(gray.astype(int) - 128) <= 1).all()
-    assert "2×5 hidden, row 2, column 3" in lab._where.value
+    assert "2×5 hidden, row 2, column 3" in shown.text(lab)
 
 
 def test_a_move_is_one_message_per_mark_and_the_rectangle_is_left_to_the_mouse(lab, session):
@@ -147,38 +155,40 @@ def test_a_move_is_one_message_per_mark_and_the_rectangle_is_left_to_the_mouse(l
     assert len(seen) == 1
     assert [name for name, _ in sent].count("Image") == 2
     assert [name for name, _ in sent].count("HTML") == 1  # where it lies; the class is the same
-    assert lab._picture.brush.selected.tolist() == [[1.4, 1.3], [3.4, 3.3]]
+    assert shown.part(lab, BrushSelector).selected.tolist() == [[1.4, 1.3], [3.4, 3.3]]
 
 
 def test_it_gets_its_whole_pixels_when_the_mouse_lets_go(lab, session):
     _drag(lab, (1.3, 3.3), (1.4, 3.4))
     wires = wiretap()
-    lab._picture.brush.set_state({"brushing": False})
-    assert lab._picture.brush.selected.tolist() == [[1, 1], [3, 3]]
+    shown.part(lab, BrushSelector).set_state({"brushing": False})
+    assert shown.part(lab, BrushSelector).selected.tolist() == [[1, 1], [3, 3]]
     assert session.perturbation.patch == (1, 1, 2, 2)
     sent = messages(wires)
     assert [name for name, _ in sent] == ["BrushSelector"]
     _drag(lab, (2.6, 4.6), (1, 3), brushing=False)  # the last move and the end in one message
     assert session.perturbation.patch == (3, 1, 2, 2)
-    assert lab._picture.brush.selected.tolist() == [[1, 3], [3, 5]]
+    assert shown.part(lab, BrushSelector).selected.tolist() == [[1, 3], [3, 5]]
 
 
 def test_the_patch_is_taken_away_by_its_button_or_a_click_beside_it(lab, session):
     for take_away in (
-        lab._unhide.click,
-        lambda: lab._picture.brush.set_state({"selected_x": None, "selected_y": None}),
+        shown.control(lab, "Remove patch").click,
+        lambda: shown.part(lab, BrushSelector).set_state({"selected_x": None, "selected_y": None}),
     ):
         session.perturbation = Perturbation(noise=0.1, patch=(1, 1, 2, 2))
-        assert not lab._unhide.disabled
+        assert not shown.control(lab, "Remove patch").disabled
         take_away()
         assert session.perturbation == Perturbation(noise=0.1)
-        assert lab._picture.brush.selected_x is None
-        assert lab._unhide.disabled
+        assert shown.part(lab, BrushSelector).selected_x is None
+        assert shown.control(lab, "Remove patch").disabled
 
 
 def test_while_the_mouse_draws_anew_the_patch_stays_until_there_is_another(lab, session):
     session.perturbation = Perturbation(patch=(1, 1, 2, 2))
-    lab._picture.brush.set_state({"brushing": True, "selected_x": None, "selected_y": None})
+    shown.part(lab, BrushSelector).set_state(
+        {"brushing": True, "selected_x": None, "selected_y": None}
+    )
     assert session.perturbation.patch == (1, 1, 2, 2)
     _drag(lab, (0, 1), (0, 1))
     assert session.perturbation.patch == (0, 0, 1, 1)
@@ -199,10 +209,10 @@ def test_a_tall_picture_is_not_laid_on_its_side_and_a_sequence_is_none():
     lab = InputLab(session)
     _drag(lab, (10, 22), (1, 3), brushing=False)
     assert session.perturbation.patch == (10, 1, 12, 2)
-    assert lab._picture.brush.selected.tolist() == [[1, 10], [3, 22]]
+    assert shown.part(lab, BrushSelector).selected.tolist() == [[1, 10], [3, 22]]
     assert session.pictures([0]).shape == (1, 30, 4, 3)
     in_time = Session(Sequences(), x, axes=("time", "feature"))
-    assert "the samples are no images" in InputLab(in_time)._note.value
+    assert "the samples are no images" in shown.text(InputLab(in_time))
     assert in_time.pictures([0])[0, ..., 0].argmax() == 0
     assert in_time.pictures([0]).shape[2] == 30  # time runs to the right
 
@@ -214,25 +224,25 @@ def test_the_picture_is_that_of_the_sample_in_focus_as_it_is_perturbed(session):
     session.select(samples=(2, 28, 14), sample=28)
     lab = InputLab(session)
     assert _pixels(lab)[0, 0].tolist() == [246] * 3  # 28 of 29
-    assert "sample 28, one of 3 on show · 6×8 pixels" in lab._title.value
+    assert "sample 28, one of 3 on show · 6×8 pixels" in shown.text(lab)
     session.perturbation = Perturbation(shift_down=1, brightness=-0.5)
     assert _pixels(lab)[1, 0].tolist() == [119] * 3
     session.sample = 2
-    assert "sample 2, one of 3" in lab._title.value
+    assert "sample 2, one of 3" in shown.text(lab)
     assert _pixels(lab).max() == 0
 
 
 def test_its_proportions_are_those_of_the_input(lab):
-    layout = lab._picture.picture.figure.layout
+    layout = shown.part(lab, bq.Figure).layout
     assert (layout.height, layout.width) == ("180px", "240px")
 
 
 def test_the_maps_beside_it_follow(lab, session):
     session.sample = 3
     grid = FeatureMapGrid(session)
-    assert "from 3 to 60" in grid._note.value
-    lab._sliders["contrast"].set_state({"value": 0})
-    assert "from 14.5 to 290" in grid._note.value
+    assert "from 3 to 60" in shown.text(grid)
+    shown.choose(lab, LABELS["contrast"], 0)
+    assert "from 14.5 to 290" in shown.text(grid)
 
 
 # --- what is said ------------------------------------------------------------------------
@@ -251,13 +261,13 @@ def test_the_prediction_moves_in_bars_and_in_a_sentence(lab, session):
 
 def test_the_true_class_is_marked_and_wrong_differs_from_right(lab, session):
     session.select(sample=4)  # is a shirt, and said to be a coat
-    rows = re.findall("<tr.*?</tr>", lab._says.value)
+    rows = re.findall("<tr.*?</tr>", shown.markup(lab))
     assert ["aw-true" in row for row in rows] == [True, False, False]
-    wrong = lab._says.value
+    wrong = shown.markup(lab)
     session.perturbation = Perturbation(brightness=2 * ONE)  # now said to be a shirt
     assert _sentence(lab) == "coat 1.00 → shirt 1.00"
     assert ("#d9534f" in wrong, "#2e9e5b" in wrong) == (True, False)
-    assert "background:#2e9e5b" in lab._says.value
+    assert "background:#2e9e5b" in shown.markup(lab)
 
 
 def test_before_means_without_the_perturbation_and_with_the_ablations(data):
@@ -281,16 +291,16 @@ def test_before_means_without_the_perturbation_and_with_the_ablations(data):
 def test_names_are_escaped(data):
     session = Session(FakeProbe(), *data, class_names=("<i>shirt", '"coat', "bag"))
     lab = InputLab(session)
-    assert "&lt;i&gt;shirt 1.00" in lab._says.value
-    assert "<i>shirt" not in lab._says.value
-    assert 'title="&quot;coat"' in lab._says.value
+    assert "&lt;i&gt;shirt 1.00" in shown.markup(lab)
+    assert "<i>shirt" not in shown.markup(lab)
+    assert 'title="&quot;coat"' in shown.markup(lab)
 
 
 def test_without_labels_no_class_is_true(data):
     lab = InputLab(Session(FakeProbe(), data[0]))
-    assert "aw-true" not in lab._says.value
+    assert "aw-true" not in shown.markup(lab)
     assert _sentence(lab) == "0 1.00"
-    assert "color:#d9534f" not in lab._says.value
+    assert "color:#d9534f" not in shown.markup(lab)
 
 
 # --- other models and samples ------------------------------------------------------------
@@ -315,7 +325,7 @@ def test_of_a_regression_the_value_before_and_now(data):
         assert _sentence(lab) == "30"
         session.perturbation = Perturbation(brightness=ONE)
         assert _sentence(lab) == "30 → 40"
-        assert "<table" not in lab._says.value
+        assert "<table" not in shown.markup(lab)
         assert lab.error == ""
         session.close()
 
@@ -350,7 +360,7 @@ def test_of_a_thousand_classes_the_ten_most_probable_and_the_true_one(data):
     lab = InputLab(session)
     session.perturbation = Perturbation(brightness=ONE)
     assert _sentence(lab) == "30 0.20 → 40 0.20"
-    names = re.findall("<th[^>]*>([^<]*)", lab._says.value)
+    names = re.findall("<th[^>]*>([^<]*)", shown.markup(lab))
     assert len(names) == 10
     assert {*names} >= {"30", "33", "40", "43", "999"}
     assert "10 of 1,000 classes" in _text(lab)
@@ -373,8 +383,8 @@ def test_samples_that_are_no_images_are_nothing_to_show(x):
 
     session = Session(Vectors(), x)
     lab = InputLab(session)
-    assert "nothing to show: the samples are no images" in lab._note.value
-    assert lab._frame.layout.height == "0px"
+    assert "nothing to show: the samples are no images" in shown.text(lab)
+    assert not shown.is_shown(lab, bq.Figure)
     session.perturbation = Perturbation(brightness=0.3)
     assert lab.error == ""
 
@@ -418,11 +428,11 @@ def test_of_several_inputs_the_image_is_perturbed(data):
 @pytest.mark.expects_error
 def test_a_model_that_fails_leaves_the_last_picture(lab, session, probe):
     session.sample = 9
-    before = lab._says.value
+    before = shown.text(lab)
     probe.predictions = None
-    lab._sliders["noise"].set_state({"value": 0.2})
+    shown.choose(lab, LABELS["noise"], 0.2)
     assert lab.error.startswith("could not draw")
-    assert lab._says.value == before
+    assert before in shown.text(lab)
     assert session.perturbation.noise == 0.2
 
 

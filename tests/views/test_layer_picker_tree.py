@@ -1,6 +1,8 @@
 """Layers that hold layers: the picker as a tree."""
 
+import ipywidgets as w
 import pytest
+import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from traitlets import TraitError
 
@@ -29,7 +31,7 @@ def nested(data):
 
 def _lines(picker):
     """The names as the list shows them, marks and indentation included."""
-    lines = [line.replace(SPACE, " ") for line, _ in picker._list.options]
+    lines = [line.replace(SPACE, " ") for line, _ in shown.control(picker, w.Select).options]
     return [line[: line.index(" Dense")].rstrip() for line in lines]
 
 
@@ -37,6 +39,15 @@ def _chosen(session):
     seen = []
     session.observe(lambda change: seen.append(change.new.layer), names="selection")
     return seen
+
+
+def _fold(picker):
+    """The button that opens and closes what the chosen layer lies in."""
+    return shown.parts(picker, w.Button, hidden=True)[0]
+
+
+def _fold_all(picker):
+    return shown.parts(picker, w.Button, hidden=True)[1]
 
 
 def _click(button):
@@ -51,7 +62,7 @@ def test_a_small_model_is_a_tree_with_everything_open(nested):
     picker = LayerPicker(nested)
     assert _lines(picker) == ALL_OPEN
     assert picker.opened == ("backbone", BLOCK)
-    assert "7 of 7" in picker._title.value
+    assert "7 of 7" in shown.text(picker)
 
 
 def test_a_large_model_opens_only_around_the_chosen_layer(data):
@@ -60,13 +71,13 @@ def test_a_large_model_opens_only_around_the_chosen_layer(data):
     picker = LayerPicker(session)
     assert picker.opened == ("net", "net/block")
     assert _lines(picker) == ["▾ net", "  ▾ block", "      conv", "▸ other"]
-    assert "44 in all, 4 shown" in picker._title.value
+    assert "44 in all, 4 shown" in shown.text(picker)
 
 
 def test_a_flat_model_has_no_buttons_and_no_indentation(session):
     picker = LayerPicker(session)
-    assert picker._fold.layout.display == picker._fold_all.layout.display == "none"
-    assert picker._list.options[1][0].startswith("dense")
+    assert _fold(picker).layout.display == _fold_all(picker).layout.display == "none"
+    assert shown.control(picker, w.Select).options[1][0].startswith("dense")
     assert picker.opened == ()
     assert LayerPicker(session, opened=("conv",)).opened == ()
 
@@ -74,53 +85,53 @@ def test_a_flat_model_has_no_buttons_and_no_indentation(session):
 def test_the_button_closes_and_opens_the_chosen_container(nested):
     nested.layer = "backbone"
     picker, seen = LayerPicker(nested), _chosen(nested)
-    assert (picker._fold.tooltip, picker._fold.icon) == ("Close backbone", "angle-up")
-    _click(picker._fold)
+    assert (_fold(picker).tooltip, _fold(picker).icon) == ("Close backbone", "angle-up")
+    _click(_fold(picker))
     assert _lines(picker) == ALL_CLOSED
-    assert (picker._fold.tooltip, picker._fold.icon) == ("Open backbone", "angle-down")
-    _click(picker._fold)
+    assert (_fold(picker).tooltip, _fold(picker).icon) == ("Open backbone", "angle-down")
+    _click(_fold(picker))
     assert _lines(picker) == ALL_OPEN
-    assert (picker._list.value, seen) == ("backbone", [])
+    assert (shown.control(picker, w.Select).value, seen) == ("backbone", [])
 
 
 def test_closing_around_the_chosen_layer_chooses_the_container_in_one_step(nested):
     nested.layer = CONV
     picker, seen = LayerPicker(nested), _chosen(nested)
-    _click(picker._fold)
+    _click(_fold(picker))
     assert seen == [BLOCK]
-    assert picker._list.value == nested.layer == BLOCK
-    _click(picker._fold)  # opens it again: the button acts on the container itself
+    assert shown.control(picker, w.Select).value == nested.layer == BLOCK
+    _click(_fold(picker))  # opens it again: the button acts on the container itself
     assert (_lines(picker), seen) == (ALL_OPEN, [BLOCK])
 
 
 def test_the_other_button_closes_and_opens_all(nested):
     nested.layer = CONV
     picker, seen = LayerPicker(nested), _chosen(nested)
-    assert picker._fold_all.tooltip == "Close all"
-    _click(picker._fold_all)
+    assert _fold_all(picker).tooltip == "Close all"
+    _click(_fold_all(picker))
     assert (_lines(picker), picker.opened, seen) == (ALL_CLOSED, (), ["backbone"])
-    assert picker._fold_all.tooltip == "Open all"
-    _click(picker._fold_all)
+    assert _fold_all(picker).tooltip == "Open all"
+    _click(_fold_all(picker))
     assert (_lines(picker), picker.opened) == (ALL_OPEN, ("backbone", BLOCK))
     assert seen == ["backbone"]
 
 
 def test_with_some_open_the_other_button_opens_the_rest(nested):
     picker = LayerPicker(nested, opened=("backbone",))
-    assert picker._fold_all.tooltip == "Open all"
-    _click(picker._fold_all)
+    assert _fold_all(picker).tooltip == "Open all"
+    _click(_fold_all(picker))
     assert _lines(picker) == ALL_OPEN
 
 
 def test_a_layer_in_no_container_leaves_nothing_to_open(nested):
     nested.layer = "last"
     picker = LayerPicker(nested)
-    assert picker._fold.disabled
-    assert not picker._fold_all.disabled
+    assert _fold(picker).disabled
+    assert not _fold_all(picker).disabled
     nested.layer = "backbone/pool"
-    assert (picker._fold.disabled, picker._fold.tooltip) == (False, "Close backbone")
+    assert (_fold(picker).disabled, _fold(picker).tooltip) == (False, "Close backbone")
     nested.layer = "last"
-    _click(picker._fold)  # as a late click may
+    _click(_fold(picker))  # as a late click may
     assert picker.error == ""
 
 
@@ -129,19 +140,19 @@ def test_lines_may_be_longer_in_a_wider_picker(data):
         _nested("net", *(f"net/conv{n}_block{n}_1_depthwise" for n in range(9))), *data
     )
     picker = LayerPicker(session)
-    assert "depthwise" not in picker._list.options[1][0]
+    assert "depthwise" not in shown.control(picker, w.Select).options[1][0]
     picker.letters = 80
-    assert "conv0_block0_1_depthwise" in picker._list.options[1][0]
+    assert "conv0_block0_1_depthwise" in shown.control(picker, w.Select).options[1][0]
 
 
 def test_a_click_on_a_line_is_one_choice_and_sends_nothing_back(nested):
     nested.layer = CONV
     picker, seen = LayerPicker(nested), _chosen(nested)
     wires = wiretap()
-    picker._list.set_state({"index": 3})
+    shown.take(picker, w.Select, 3)
     assert seen == [BLOCK]  # the same button would close the same container: no word of that
     assert messages(wires) == []
-    picker._list.set_state({"index": 2})
+    shown.take(picker, w.Select, 2)
     assert messages(wires) == [("Button", ["tooltip"])]
 
 
@@ -149,7 +160,7 @@ def test_opening_is_one_message_of_the_list_and_one_for_each_thing_said(nested):
     nested.layer = "backbone"
     picker = LayerPicker(nested, opened=())
     wires = wiretap()
-    _click(picker._fold)
+    _click(_fold(picker))
     assert messages(wires) == [
         ("Button", ["icon"]),
         ("Button", ["tooltip"]),
@@ -170,13 +181,13 @@ def test_a_layer_chosen_elsewhere_opens_what_it_lies_in(nested):
     seen = _chosen(nested)
     nested.layer = CONV
     assert picker.opened == ("backbone", BLOCK)
-    assert (picker._list.value, seen) == (CONV, [CONV])
+    assert (shown.control(picker, w.Select).value, seen) == (CONV, [CONV])
 
 
 def test_a_new_picker_leaves_the_choice_alone(nested):
     nested.layer = CONV
     picker = LayerPicker(nested, opened=())
-    assert nested.layer == picker._list.value == CONV
+    assert nested.layer == shown.control(picker, w.Select).value == CONV
     assert picker.opened == ("backbone", BLOCK)
 
 
@@ -196,16 +207,16 @@ def test_opened_may_be_set_from_python(nested):
 
 def test_a_filter_finds_layers_in_closed_containers(nested):
     picker = LayerPicker(nested, opened=())
-    picker._filter.set_state({"value": "block CONV"})
+    shown.choose(picker, "filter by name or kind", "block CONV")
     assert _lines(picker) == ["▾ backbone", "  ▾ block", "      conv"]
-    assert "1 of 7" in picker._title.value
-    assert picker._fold.disabled
-    assert picker._fold_all.disabled
-    picker._list.set_state({"index": 2})
+    assert "1 of 7" in shown.text(picker)
+    assert _fold(picker).disabled
+    assert _fold_all(picker).disabled
+    shown.take(picker, w.Select, 2)
     assert nested.layer == CONV
-    picker._filter.set_state({"value": ""})
-    assert (_lines(picker), picker._list.value) == (ALL_OPEN, CONV)
-    assert not picker._fold_all.disabled
+    shown.choose(picker, "filter by name or kind", "")
+    assert (_lines(picker), shown.control(picker, w.Select).value) == (ALL_OPEN, CONV)
+    assert not _fold_all(picker).disabled
 
 
 def test_what_was_open_stays_open_in_another_model(nested):
@@ -217,9 +228,9 @@ def test_what_was_open_stays_open_in_another_model(nested):
     assert seen == ["backbone"]  # `first` is gone
     nested.layer = CONV
     nested.model = _nested("last", "backbone", BLOCK, CONV)
-    assert (nested.layer, picker._list.value) == (CONV, CONV)
+    assert (nested.layer, shown.control(picker, w.Select).value) == (CONV, CONV)
     nested.model = _nested("flat")
-    assert picker._fold.layout.display == "none"
+    assert _fold(picker).layout.display == "none"
     assert (picker.opened, picker.error) == ((), "")
 
 
@@ -233,9 +244,9 @@ def test_a_large_model_with_a_container_around_the_chosen_layer_opens_there(data
 def test_a_hostile_container_stays_text(data):
     bad = "<img onerror=alert(1)>"
     picker = LayerPicker(Session(_nested(bad, f"{bad}/{bad}"), *data))
-    assert [name for _, name in picker._list.options] == [bad, f"{bad}/{bad}"]
-    assert "<img" not in picker._title.value
-    assert picker._fold.tooltip == f"Close {bad}"  # an attribute, which the browser does not read
+    assert [name for _, name in shown.control(picker, w.Select).options] == [bad, f"{bad}/{bad}"]
+    assert "<img" not in shown.markup(picker)
+    assert _fold(picker).tooltip == f"Close {bad}"  # an attribute, which the browser does not read
 
 
 def test_closing_a_picker_of_a_tree_gives_every_widget_back(nested):

@@ -1,9 +1,8 @@
-import io
-
+import bqplot as bq
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe
-from PIL import Image
 
 from actwidgets.core.cka import cka
 from actwidgets.core.layers import LayerInfo
@@ -42,22 +41,22 @@ def _event(event, key, row, column):
 def test_figures_are_the_cka_of_the_activations(data):
     session = _session(data)
     view = LayerSimilarity(session)
-    values = list(session._probe.values.values())
-    texts = view._picture.words.text.tolist()
+    values = list(session.model.values.values())
+    texts = shown.words(view)
     assert texts[:3] == ["<i>layer 0", "<i>layer 1", "<i>layer 2"]
     wanted = [
         f"{cka(a.astype(np.float32), b.astype(np.float32)):.2f}" for a in values for b in values
     ]
     assert texts[6:] == wanted
-    assert "30 of 30 samples" in view._note.value
+    assert "30 of 30 samples" in shown.text(view)
 
 
 def test_a_click_chooses_the_layer_of_the_row_and_frames_it(data):
     session = _session(data)
     view = LayerSimilarity(session)
-    view._picture.cells._handle_custom_msgs(None, _event("element_click", "data", 2, 1))
+    shown.click(view, 2, 1)
     assert session.layer == "<i>layer 2"
-    picture = np.asarray(Image.open(io.BytesIO(view._picture.image.image.value)).convert("RGB"))
+    picture = shown.picture(view)[..., :3]
     framed = (picture == palette("nearness")[FRAME]).all(axis=2)
     assert framed[2 * 46 : 3 * 46, 96:].any()
     assert not framed[: 2 * 46].any()
@@ -65,35 +64,35 @@ def test_a_click_chooses_the_layer_of_the_row_and_frames_it(data):
 
 def test_the_mouse_tells_the_value_and_names_are_escaped(data):
     view = LayerSimilarity(_session(data))
-    view._picture.cells._handle_custom_msgs(None, _event("hover", "data", 0, 3))
-    assert "&lt;i&gt;layer 0 – &lt;i&gt;layer 2: 1.000" in view._readout.value
-    view._picture.cells._handle_custom_msgs(None, _event("hover", "data", 0, 0))  # a name
+    shown.hover(view, 0, 3)
+    assert "&lt;i&gt;layer 0 – &lt;i&gt;layer 2: 1.000" in shown.markup(view)
+    shown.hover(view, 0, 0)  # a name
     assert view.error == ""
 
 
 def test_moving_the_layer_asks_for_nothing(data):
     session = _session(data)
     view = LayerSimilarity(session)
-    asked = len(session._probe.calls)
+    asked = len(session.model.calls)
     session.layer = "<i>layer 1"
-    assert len(session._probe.calls) == asked
+    assert len(session.model.calls) == asked
     assert view.error == ""
 
 
 def test_a_refresh_reads_anew(data):
     session = _session(data)
     view = LayerSimilarity(session)
-    before = view._picture.words.text.tolist()
-    session._probe.values = _Random(seed=1).values
+    before = shown.words(view)
+    session.model.values = _Random(seed=1).values
     session.refresh()
-    assert view._picture.words.text.tolist() != before
+    assert shown.words(view) != before
 
 
 def test_another_model_gives_the_columns(data):
     session, other = _session(data), _session(data, n_layers=2, seed=5)
     view = LayerSimilarity(session, other)
-    assert view._table.values.shape == (3, 2)
-    assert "columns: the other" in view._note.value
+    assert len(shown.words(view)) == 3 + 2 + 3 * 2  # names of rows and columns, values
+    assert "columns: the other" in shown.text(view)
     assert view.error == ""
 
 
@@ -107,8 +106,8 @@ def test_a_session_beside_itself_closes_as_any_other(data):
 
 def test_a_layer_with_nan_is_left_out_and_named(data):
     view = LayerSimilarity(_session(data, nan_in=1))
-    assert view._table.layers == ("<i>layer 0", "<i>layer 2")
-    assert "left out for NaN or infinity: &lt;i&gt;layer 1" in view._note.value
+    assert shown.words(view)[:2] == ["<i>layer 0", "<i>layer 2"]
+    assert "left out for NaN or infinity: &lt;i&gt;layer 1" in shown.markup(view)
 
 
 @pytest.mark.expects_error
@@ -122,12 +121,13 @@ def test_sessions_of_other_samples_are_refused(data):
 
 def test_very_many_layers_are_pixels(data):
     view = LayerSimilarity(_session(data, n_layers=120))
-    assert view._picture.words.text.tolist() == []
-    assert view._picture._size == (360, 360)
+    assert shown.words(view) == []
+    layout = shown.part(view, bq.Figure).layout
+    assert (layout.height, layout.width) == ("360px", "360px")
 
 
 def test_too_few_samples_say_so(data):
     x, y = data
     view = LayerSimilarity(Session(_Random(), x[:3], y[:3]))
-    assert "needs 4 samples" in view._note.value
+    assert "needs 4 samples" in shown.text(view)
     assert view.error == ""

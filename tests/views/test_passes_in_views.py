@@ -2,8 +2,10 @@
 
 import threading
 
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe
 
 from actwidgets.core.ablation import Ablation
@@ -12,6 +14,7 @@ from actwidgets.session.session import Session
 from actwidgets.session.tasks import progress_of
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.controls import ProgressLine
 from actwidgets.views.prediction_table import PredictionTable
 
 N_SAMPLES = 8 * STEP
@@ -49,58 +52,57 @@ def session(monkeypatch):
     x = np.zeros((N_SAMPLES, 6, 8, 1), np.float32)
     session = Session(_Slow(), x, np.zeros(N_SAMPLES, int), class_names=("a", "b", "c"))
     yield session
-    session._probe.go.set()
+    session.model.go.set()
     session.close()
 
 
 def _told(view):
     """The figures of the progress line and its button, or "" where it is hidden."""
-    line = view._progress
-    hidden = line.layout.display == "none"
-    return "" if hidden else f"{line.words.value} {line.button.description}"
+    lines = shown.parts(view, ProgressLine)
+    return f"{shown.text(lines[0])} {lines[0].button.description}" if lines else ""
 
 
 def test_one_cancel_stops_the_passes_of_all_views_and_each_resumes_all(session):
     views = [ClassSimilarityMatrix(session), ConfusionMatrix(session)]
     session.cancel()
     assert all("cancelled" in _told(view) and "Resume" in _told(view) for view in views)
-    session._probe.go.set()
-    views[0]._progress.button.click()
+    session.model.go.set()
+    shown.press(views[0], "Resume")
     session.wait()
     assert [_told(view) for view in views] == ["", ""]
-    assert all(f"{N_SAMPLES:,} samples" in view._note.value for view in views)
+    assert all(f"{N_SAMPLES:,} samples" in shown.text(view) for view in views)
 
 
 @pytest.mark.parametrize("kind", [ClassSimilarityMatrix, ConfusionMatrix])
 def test_what_others_finish_is_no_longer_said_to_be_cancelled(kind, session):
     view = kind(session)
     session.cancel()
-    session._probe.go.set()
+    session.model.go.set()
     session.confusion(), session.profiles()
     session.threshold, session.class_index = 0.5, 1
-    assert f"{N_SAMPLES:,} samples" in view._note.value
-    assert "cancelled" not in view._note.value
+    assert f"{N_SAMPLES:,} samples" in shown.text(view)
+    assert "cancelled" not in shown.text(view)
     assert _told(view) == ""
 
 
 def test_what_another_view_finishes_is_told_to_those_that_wait_for_it(session, monkeypatch):
     view = ConfusionMatrix(session)
-    assert (session.reading, "so far" in view._note.value) == (None, True)
+    assert (session.reading, "so far" in shown.text(view)) == (None, True)
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 10.0)
     PredictionTable(session)
-    session._probe.go.set()
+    session.model.go.set()
     session.wait()
-    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
+    assert f"{N_SAMPLES:,} samples, accuracy" in shown.text(view)
 
 
 def test_what_was_read_while_it_did_not_watch_is_painted_once_it_does(session):
     view = ConfusionMatrix(session)
     view.watching = False
-    session._probe.go.set()
+    session.model.go.set()
     session.wait()
-    assert "so far" in view._note.value
+    assert "so far" in shown.text(view)
     view.watching = True
-    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
+    assert f"{N_SAMPLES:,} samples, accuracy" in shown.text(view)
     assert _told(view) == ""
 
 
@@ -108,11 +110,11 @@ def test_views_may_be_closed_in_the_middle_of_a_pass(session):
     kept, closed = ConfusionMatrix(session), ConfusionMatrix(session)
     behind = ConfusionMatrix(session)
     behind.watching = False
-    before = closed._note
+    before = next(each for each in shown.parts(closed, w.HTML) if "so far" in each.value)
     closed.close()
-    session._probe.go.set()
+    session.model.go.set()
     session.wait()
-    assert f"{N_SAMPLES:,} samples, accuracy" in kept._note.value
+    assert f"{N_SAMPLES:,} samples, accuracy" in shown.text(kept)
     assert "so far" in before.value
     session.ablations = Ablation("dense", (0,))
     kept.close(), behind.close()
@@ -126,7 +128,7 @@ def test_after_a_refresh_nothing_is_cancelled(session, monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 10.0)
     session.refresh()
     assert session.reading is None
-    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
+    assert f"{N_SAMPLES:,} samples, accuracy" in shown.text(view)
     assert _told(view) == ""
 
 
@@ -134,12 +136,12 @@ def test_a_pass_for_ablations_that_are_gone_is_left(session):
     session.predictions()
     view = ConfusionMatrix(session)
     session.ablations = off = (Ablation("dense", (0,)),)
-    assert "so far" in view._note.value
+    assert "so far" in shown.text(view)
     session._report(progress_of(session._numbers.prediction_pass(off)))  # as the reader does
     assert "Cancel" in _told(view)
     session.ablations = ()
     assert _told(view) == ""
-    session._probe.go.set()
+    session.model.go.set()
     session.wait()
     assert session.reading.complete
     assert not session._numbers._models[off].prediction_pass.complete
@@ -151,7 +153,7 @@ def test_a_cancelled_pass_is_not_followed_by_that_of_other_ablations(session):
     session.ablations = off = (Ablation("dense", (0,)),)
     session.ablations = ()
     assert "cancelled" in _told(view)
-    session._probe.go.set()
+    session.model.go.set()
     session.wait()
     assert "cancelled" in _told(view)
     assert not session._numbers._models[off].prediction_pass.complete
@@ -167,7 +169,7 @@ def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(sessi
         other = threading.Thread(target=another_thread)
         other.start(), other.join()
 
-    monkeypatch.setattr(view._progress, "show", show)
+    monkeypatch.setattr(shown.control(view, ProgressLine), "show", show)
     view.normalized = "row"
     assert free == [False]
 
@@ -175,18 +177,18 @@ def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(sessi
 @pytest.mark.expects_error
 def test_a_pass_that_fails_is_told_and_read_when_it_is_asked_for_again(session):
     view = ConfusionMatrix(session)
-    session._probe.failure = FloatingPointError("<b>no")
-    session._probe.go.set()
+    session.model.failure = FloatingPointError("<b>no")
+    session.model.go.set()
     session.wait()
     assert view.error == "could not read all samples: FloatingPointError: <b>no"
-    assert "&lt;b&gt;no" in view._banner.value
-    before = view._cells.figures.text.tolist()
+    assert "&lt;b&gt;no" in shown.markup(view)
+    before = shown.words(view)
     session.class_index = 1
     session.wait()
     assert "could not read all samples" in view.error
-    assert view._cells.figures.text.tolist() == before
-    session._probe.failure = None
+    assert shown.words(view) == before
+    session.model.failure = None
     session.class_index = 2
     session.wait()
     assert view.error == ""
-    assert f"{N_SAMPLES:,} samples, accuracy" in view._note.value
+    assert f"{N_SAMPLES:,} samples, accuracy" in shown.text(view)

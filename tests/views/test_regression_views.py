@@ -2,8 +2,11 @@
 
 import html
 
+import bqplot as bq
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
 
 from actwidgets.app import explore
@@ -55,7 +58,7 @@ def session(x):
 
 def _lines(view):
     """Of the samples, and before them the heads of the columns."""
-    head, *lines = [line.replace("\u00a0", " ").split() for line in view._values.lines.options]
+    head, *lines = [line.split() for line in shown.lines(view)]
     assert head[:2] == ["sample", "predicted"]
     return lines
 
@@ -88,23 +91,24 @@ def test_the_table_has_predicted_value_target_and_residual(session):
     view = PredictionTable(session)
     assert view.error == ""
     assert _lines(view)[4] == ["4", "0.4", "0.65", "-0.25"]
-    assert "mean absolute error 0.25, root mean square 0.25" in view._note.value
-    assert "output: one value, no classes" in view._note.value
-    assert "&lt;b&gt;mse" in view._note.value
-    assert view._classes.layout.display == "none"
+    assert "mean absolute error 0.25, root mean square 0.25" in shown.text(view)
+    assert "output: one value, no classes" in shown.text(view)
+    assert "&lt;b&gt;mse" in shown.markup(view)
+    assert not shown.parts(view, bq.Figure)
     view.sort = "error"
     view.lines = 3
     assert len(_lines(view)) == 3
-    view._values.lines.set_state({"index": 3})
-    assert session.sample == view._rows[2]
-    view._values.lines.set_state({"index": 0})  # no sample
-    assert (session.sample, view._values.lines.index) == (view._rows[2], 3)
+    shown.take(view, w.Select, 3)
+    chosen = int(_lines(view)[2][0])
+    assert session.sample == chosen
+    shown.take(view, w.Select, 0)  # no sample
+    assert (session.sample, shown.control(view, w.Select).index) == (chosen, 3)
 
 
 def test_without_targets_the_table_has_what_is_predicted(x):
     view = PredictionTable(Session(Regression(), x))
     assert _lines(view)[29 - 10] == ["19", "1.9"]
-    assert "error" not in view._sort.options
+    assert "error" not in shown.control(view, "sort").options
 
 
 def test_without_targets_an_order_by_error_is_refused(x):
@@ -116,7 +120,7 @@ def test_without_targets_an_order_by_error_is_refused(x):
 def test_of_many_outputs_some_have_a_column_and_it_says_so(x):
     view = PredictionTable(Session(Several(), x, np.zeros((30, 6)) + 0.5))
     assert len(_lines(view)[0]) == 6  # sample, four outputs, mean |residual|
-    assert "4 of 6 outputs" in view._note.value
+    assert "4 of 6 outputs" in shown.text(view)
     assert _lines(view)[1][1:5] == ["0", "1", "2", "3"]
     assert float(_lines(view)[1][5]) == pytest.approx(13 / 6, abs=1e-3)  # .5 .5 1.5 … 4.5
 
@@ -136,10 +140,10 @@ def test_views_of_units_need_no_labels(x, y):
     top = TopSamples(session, columns=4, rows=1)
     session.wait()
     assert top.error == ""
-    assert top._rows.tolist() == [29, 28, 27, 26]  # the value of unit 2 is thrice the row
-    assert top._values.tolist() == [87, 84, 81, 78]
+    assert shown.samples(top) == [29, 28, 27, 26]  # the value of unit 2 is thrice the row
+    assert shown.words(top)[1::2] == ["87", "84", "81", "78"]
     found = UnitTable(session)
-    assert "needs" not in found._note.value
+    assert "needs" not in shown.text(found)
     assert found.error == ""
     with pytest.raises(DataError, match="class profiles need labels; this session was given"):
         session.profiles()
@@ -147,20 +151,17 @@ def test_views_of_units_need_no_labels(x, y):
 
 
 def test_views_of_classes_say_that_there_are_none(session):
-    told = html.unescape(UnitBoxPlot(session)._note.value)
+    told = html.unescape(shown.markup(UnitBoxPlot(session)))
     assert "this needs class labels, and y holds the targets of a regression" in told
-    assert "holds the targets" in ClassSimilarityMatrix(session)._note.value
-    assert "held for values, not classes" in ConfusionMatrix(session)._note.value
+    assert "holds the targets" in shown.text(ClassSimilarityMatrix(session))
+    assert "held for values, not classes" in shown.text(ConfusionMatrix(session))
 
 
-def test_a_map_is_asked_about_the_output_and_no_class_is_offered(session):
+def test_a_map_is_asked_about_the_output_and_no_class_is_offered(session, x):
     view = AttributionMap(session)
-    assert [words for words, _ in view._targets.options] == ["the output"]
-    assert "What raises the output" in view._title.value
-    assert AttributionMap(Session(Several(), session._samples.x))._targets.options[1] == (
-        "output 0",
-        0,
-    )
+    assert [words for words, _ in shown.control(view, "for").options] == ["the output"]
+    assert "What raises the output" in shown.text(view)
+    assert shown.control(AttributionMap(Session(Several(), x)), "for").options[1] == ("output 0", 0)
 
 
 class Hinge(FakeProbe):
@@ -180,17 +181,16 @@ def test_scores_without_a_probability_are_never_told_as_one(x):
     session = Session(Hinge(), x, np.arange(30) > 12, class_names=("no", "yes"), layer="dense")
     assert session.confusion().accuracy == 1.0
     table = PredictionTable(session)
-    words = table._sheet.words.text.tolist()
+    words = shown.words(table)
     assert "–" in words  # for a confidence
     assert "0.00" not in words
     lab = InputLab(session)
-    assert "no</div>" in lab._says.value.replace("</span>", "")
+    assert "no</div>" in shown.markup(lab).replace("</span>", "")
     ablation = UnitAblation(session)
-    assert "nan" not in ablation._told.value
+    assert "nan" not in shown.text(ablation)
     gallery = SampleGallery(session)
-    cell = {"rowNum": 0, "columnNum": 0, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
-    assert "predicted no, is no" in gallery._readout.value
+    shown.hover(gallery, 0, 0)
+    assert "predicted no, is no" in shown.text(gallery)
     assert [view.error for view in (table, lab, ablation, gallery)] == [""] * 4
 
 
@@ -226,22 +226,20 @@ def test_which_of_several_outputs_is_told_without_saying_output_twice():
 
 
 def test_one_sample_is_told_in_the_singular(x):
-    assert "1 sample<" in PredictionTable(Session(Regression(), x[:1]))._title.value
+    assert "1 sample<" in shown.markup(PredictionTable(Session(Regression(), x[:1])))
 
 
 def test_a_map_of_a_value_offers_no_score_of_a_class_and_speaks_of_the_output(session):
     view = AttributionMap(session)
-    assert view._score.layout.display == "none"
+    assert not shown.is_shown(view, "score")
     view.output = "probability"  # set in Python: the way back stays
-    assert view._score.layout.display is None
+    assert shown.is_shown(view, "score")
 
 
 def test_controls_go_where_a_view_has_nothing_to_show_and_come_back(x):
     empty = ConfusionMatrix(Session(Regression(), x))
-    assert empty._rows_of_controls
-    assert {row.layout.display for row in empty._rows_of_controls} == {"none"}
+    assert not shown.is_shown(empty, w.Dropdown)
     full = ConfusionMatrix(Session(Hinge(), x, np.arange(30) > 12))
-    assert {row.layout.display for row in full._rows_of_controls} == {None}
+    assert shown.is_shown(full, w.Dropdown)
     ablation = UnitAblation(Session(Regression(), x))  # units are turned off there all the same
-    (row,) = (each for each in ablation.children if ablation._only in getattr(each, "children", ()))
-    assert row.layout.display is None
+    assert shown.is_shown(ablation, "this unit only")

@@ -1,5 +1,9 @@
+import threading
+
+import bqplot as bq
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, keep_moving
 from PIL import ImageFont
 
@@ -9,13 +13,8 @@ from actwidgets.views.controls import RIGHT, WRONG
 from actwidgets.views.sample_gallery import SampleGallery
 
 
-def _click(gallery, row, column):
-    cell = {"rowNum": row, "columnNum": column, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "element_click", "data": cell})
-
-
 def _words(gallery):
-    words = gallery._picture.words
+    words = shown.part(gallery, bq.Label)
     return list(zip(words.text.tolist(), words.colors, strict=True))
 
 
@@ -28,46 +27,47 @@ def test_right_and_wrong_differ_by_sign_words_and_color(session):
 
 def test_a_click_chooses_one_sample(session):
     gallery = SampleGallery(session)
-    _click(gallery, 1, 2)
+    shown.click(gallery, 1, 2)
     assert (session.sample, session.samples) == (6, (6,))
 
 
 def test_with_several_a_click_adds_and_takes_away(session):
     gallery = SampleGallery(session, several=True)
-    _click(gallery, 0, 3)
-    _click(gallery, 1, 0)
+    shown.click(gallery, 0, 3)
+    shown.click(gallery, 1, 0)
     assert session.samples == (0, 3, 4)
-    _click(gallery, 0, 3)
+    shown.click(gallery, 0, 3)
     assert session.samples == (0, 4)
-    _click(gallery, 0, 0)
-    _click(gallery, 1, 0)
+    shown.click(gallery, 0, 0)
+    shown.click(gallery, 1, 0)
     assert session.samples == (4,), "the last one stays"
 
 
 def test_a_click_beside_the_samples_changes_nothing(session):
     gallery = SampleGallery(session, page=2)  # samples 24 to 29
     before = session.selection
-    _click(gallery, 2, 3)
+    shown.click(gallery, 2, 3)
     assert session.selection == before
 
 
 def test_filters_by_class_and_outcome(session):
     gallery = SampleGallery(session)
     gallery.class_filter = 1
-    assert "1–12 of 15" in gallery._pager.words.value
+    assert "1–12 of 15" in shown.text(gallery)
     gallery.outcome = "wrong"
     # odd samples are coats; those that are predicted a coat leave 1 when divided by 3
     wrong = [row for row in range(1, 30, 2) if row % 3 != 1]
-    assert gallery._rows.tolist() == wrong
+    assert shown.samples(gallery) == wrong
     gallery.class_filter = -1
     gallery.outcome = "right"
-    assert gallery._rows.tolist() == [row for row in range(30) if row % 3 == row % 2]
+    right = [row for row in range(30) if row % 3 == row % 2]
+    assert shown.samples(gallery) == right
 
 
 def test_a_new_filter_begins_at_the_first_page(session):
     gallery = SampleGallery(session, page=2)
     gallery.outcome = "right"
-    assert "1–10 of 10" in gallery._pager.words.value
+    assert "1–10 of 10" in shown.text(gallery)
 
 
 def test_only_the_chosen_begin_at_the_first_page(session):
@@ -77,7 +77,7 @@ def test_only_the_chosen_begin_at_the_first_page(session):
     gallery.only_chosen = False
     gallery.page = 2
     gallery.only_chosen = True
-    assert (gallery.page, "1–12 of 30" in gallery._pager.words.value) == (0, True)
+    assert (gallery.page, "1–12 of 30" in shown.text(gallery)) == (0, True)
 
 
 def test_who_is_right_is_told_anew_with_units_ablated(data):
@@ -90,21 +90,21 @@ def test_who_is_right_is_told_anew_with_units_ablated(data):
     session = Session(Editable(), *data)
     gallery = SampleGallery(session, outcome="right")
     session.ablations = Ablation("dense", (0,))
-    assert gallery._rows.tolist() == list(range(1, 30, 2))
+    assert shown.samples(gallery) == list(range(1, 24, 2))  # of the first page
 
 
 def test_a_filter_that_nothing_passes_shows_no_samples(session):
     gallery = SampleGallery(session, class_filter=2)
-    assert "none" in gallery._pager.words.value
+    assert "none" in shown.text(gallery)
     assert gallery.error == ""
-    _click(gallery, 0, 0)
+    shown.click(gallery, 0, 0)
 
 
 def test_the_gallery_turns_to_a_sample_chosen_elsewhere(session):
     gallery = SampleGallery(session)
     session.sample = 29
     assert gallery.page == 2
-    assert gallery._slider.value == 29
+    assert shown.control(gallery, "sample").value == 29
 
 
 def test_it_turns_to_the_focus_among_those_that_are_chosen_now(session):
@@ -112,32 +112,32 @@ def test_it_turns_to_the_focus_among_those_that_are_chosen_now(session):
     session.samples = range(30)
     session.select(samples=(29, *range(13)), sample=29)
     assert gallery.only_chosen
-    assert "1–12 of 14" in gallery._pager.words.value
+    assert "1–12 of 14" in shown.text(gallery)
     session.select(samples=(3, 4), sample=4)
-    assert "1–2 of 2" in gallery._pager.words.value
+    assert "1–2 of 2" in shown.text(gallery)
 
 
 def test_what_is_counted_follows_where_the_samples_on_the_page_are_the_same(session):
     gallery = SampleGallery(session)
     session.samples = range(12)
-    assert "1–12 of 12" in gallery._pager.words.value
+    assert "1–12 of 12" in shown.text(gallery)
     gallery.only_chosen = False
-    assert "1–12 of 30" in gallery._pager.words.value
-    assert gallery._pager.forth.layout.display is None
-    assert "30</span>" in gallery._title.value
+    assert "1–12 of 30" in shown.text(gallery)
+    assert shown.is_shown(gallery, "next page")
+    assert "30</span>" in shown.markup(gallery)
 
 
 def test_filters_and_the_choice_work_together_and_may_leave_none(session):
     gallery = SampleGallery(session)
     session.samples = (4, 5, 6, 9)
     gallery.class_filter = 1
-    assert gallery._rows.tolist() == [5, 9]
+    assert shown.samples(gallery) == [5, 9]
     gallery.outcome = "right"
-    assert gallery._rows.tolist() == []
-    assert "none" in gallery._pager.words.value
-    assert "0 chosen of 30" in gallery._title.value
+    assert shown.samples(gallery) == []
+    assert "none" in shown.text(gallery)
+    assert "0 chosen of 30" in shown.text(gallery)
     session.samples = (7, 8)
-    assert gallery._rows.tolist() == [7]
+    assert shown.samples(gallery) == [7]
     session.samples = (8,)
     assert (gallery.only_chosen, gallery.class_filter) == (False, 1)
     assert gallery.error == ""
@@ -151,14 +151,14 @@ def test_while_it_does_not_watch_nothing_is_painted(session):
     session.samples = (20, 21)
     assert (gallery.page, gallery.only_chosen, _words(gallery)) == (0, False, before)
     gallery.watching = True
-    assert gallery._rows.tolist() == [20, 21]
+    assert shown.samples(gallery) == [20, 21]
 
 
 def test_captions_stand_below_their_pictures_in_other_columns_too(data):
     gallery = SampleGallery(Session(FakeProbe(), data[0][:5], data[1][:5]))
     gallery.columns = 3
-    width = gallery._picture.figure.marks[0].x[-1] / 3
-    assert gallery._picture.words.x[::2].tolist() == [
+    width = shown.part(gallery, bq.Image).x[-1] / 3
+    assert shown.part(gallery, bq.Label).x[::2].tolist() == [
         width * each for each in (0.5, 1.5, 2.5, 0.5, 1.5)
     ]
 
@@ -167,34 +167,33 @@ def test_while_the_slider_moves_the_thumbnails_wait(session, probe, monkeypatch)
     gallery = SampleGallery(session)
     rest = keep_moving(gallery, monkeypatch)
     probe.calls.clear()
-    gallery._slider.set_state({"value": 29})
+    shown.choose(gallery, "sample", 29)
     assert (session.sample, gallery.page) == (29, 0)
     assert probe.calls == [], "no prediction is made on the path of a tick"
-    turning = gallery._turning
-    gallery._slider.set_state({"value": 28})
-    assert gallery._turning is turning, "one thread for a whole drag"
+    before = threading.active_count()
+    shown.choose(gallery, "sample", 28)
+    assert threading.active_count() == before, "one thread for a whole drag"
     rest()
     assert gallery.page == 2
 
 
 def test_turning_pages(session):
     gallery = SampleGallery(session)
-    gallery._pager.forth.click()
-    assert "13–24 of 30" in gallery._pager.words.value
+    shown.press(gallery, "next page")
+    assert "13–24 of 30" in shown.text(gallery)
     assert _words(gallery)[0][0].endswith("shirt")
 
 
 def test_the_mouse_over_a_sample_tells_what_it_is(session):
     gallery = SampleGallery(session)
-    cell = {"rowNum": 0, "columnNum": 2, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
-    assert "sample 2, predicted bag (1.00), is shirt" in gallery._readout.value
+    shown.hover(gallery, 0, 2)
+    assert "sample 2, predicted bag (1.00), is shirt" in shown.text(gallery)
 
 
 def test_without_labels_only_predictions_are_told(probe, data):
     gallery = SampleGallery(Session(probe, data[0]))
     assert _words(gallery)[2][0] == "→ 1"
-    assert gallery._filters.layout.display == "none"
+    assert not shown.is_shown(gallery, "class")
 
 
 class _OneOutput(FakeProbe):
@@ -216,9 +215,8 @@ def test_one_output_tells_two_classes_apart(data):
 
 def test_the_mouse_tells_how_probable_the_class_is_that_is_predicted(data):
     gallery = SampleGallery(Session(_OneOutput(), *data, class_names=("shirt", "coat")))
-    cell = {"rowNum": 0, "columnNum": 0, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
-    assert "predicted shirt (1.00), is shirt" in gallery._readout.value  # of an output of 0
+    shown.hover(gallery, 0, 0)
+    assert "predicted shirt (1.00), is shirt" in shown.text(gallery)  # of an output of 0
 
 
 def test_of_a_regression_no_class_is_told(data):
@@ -230,10 +228,9 @@ def test_of_a_regression_no_class_is_told(data):
 @pytest.mark.parametrize("name", ["<img src=x onerror=alert(1)>", "a & b"])
 def test_hostile_class_names_stay_text(data, name):
     gallery = SampleGallery(Session(FakeProbe(), *data, class_names=(name, "b", "c")))
-    cell = {"rowNum": 0, "columnNum": 0, "color": 0}
-    gallery._picture.cells._handle_custom_msgs(None, {"event": "hover", "data": cell})
-    assert name not in gallery._readout.value
-    assert "&lt;img" in gallery._readout.value or "&amp;" in gallery._readout.value
+    shown.hover(gallery, 0, 0)
+    assert name not in shown.markup(gallery)
+    assert "&lt;img" in shown.markup(gallery) or "&amp;" in shown.markup(gallery)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +241,7 @@ def test_captions_stay_within_their_column_and_keep_the_sign(data, name):
     font = ImageFont.load_default(10)  # Aileron, about as wide as what browsers have
     session = Session(FakeProbe(), *data, class_names=(name, f"not {name}", f"un{name}"))
     gallery = SampleGallery(session)
-    width_px = gallery._sheet().cell_width_px
+    width_px = np.diff(shown.part(gallery, bq.GridHeatMap).column)[0]
     for words, _ in _words(gallery):
         assert words[:1] in ("", "✓", "✗") or words.startswith("is ")
         plain = words.removeprefix("✓ ").removeprefix("✗ ")
@@ -252,4 +249,4 @@ def test_captions_stay_within_their_column_and_keep_the_sign(data, name):
         if plain.isascii() or "…" in plain:
             assert signs_px + font.getlength(plain) <= width_px
     if name in ("ankle boot", "T-shirt/top"):
-        assert f"✓ {name}" in gallery._picture.words.text, "what fits is not cut"
+        assert f"✓ {name}" in shown.words(gallery), "what fits is not cut"

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe
 from recorded_training import MemoryRecording
 
@@ -64,11 +65,11 @@ def test_a_table_of_probabilities_is_no_wider_than_asked_for(comparison, width_p
     view = aw.PredictionTable(comparison.sessions["before"], width_px=width_px)
     assert int(view._sheet.figure.layout.width.removesuffix("px")) <= width_px
     assert len(view._columns) == n_classes
-    texts = list(view._sheet.words.text)
+    texts = shown.words(view)
     assert ("loss" in texts) == (width_px == 720)
-    assert ("margin and loss have no room here" in view._note.value) == (width_px < 720)
-    view._on_user_hover(1, 1)
-    assert "a class 0: 0.1" in view._readout.value
+    assert ("margin and loss have no room here" in shown.text(view)) == (width_px < 720)
+    shown.hover(view, 1, 1)
+    assert "a class 0: 0.1" in shown.text(view)
     assert not view.error
 
 
@@ -77,5 +78,5 @@ def test_as_many_classes_are_ranked_as_have_room(comparison):
     session.class_index = 3
     view = aw.ClassSimilarityMatrix(session, width_px=450)
     assert view._ranked.order.shape == (1, 450 // CELL_PX)
-    assert "8 of 10 classes" in view._ranked_title.value
+    assert "8 of 10 classes" in shown.text(view)
     assert aw.ClassSimilarityMatrix(session)._ranked.order.shape == (1, 10)

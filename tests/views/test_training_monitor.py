@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import shown
 from fakes import messages, wiretap
 
 import actwidgets as aw
@@ -39,9 +40,9 @@ def train(monitor, n_steps=3, **metrics):
 
 
 def test_it_says_what_to_do_before_there_is_a_training(monitor):
-    assert "callbacks=[monitor.callback]" in monitor._status.value
+    assert "callbacks=[monitor.callback]" in shown.text(monitor)
     assert monitor.state == ""
-    assert monitor._stop.disabled
+    assert shown.control(monitor, "Stop").disabled
 
 
 def test_curves_grow_while_it_trains(monitor):
@@ -49,26 +50,26 @@ def test_curves_grow_while_it_trains(monitor):
     assert monitor.state == "training"
     np.testing.assert_allclose(monitor.loss.by_step.y, [1, 1 / 2, 1 / 3])
     np.testing.assert_allclose(monitor.loss.by_step.x, [1 / 3, 2 / 3, 1])
-    assert "epoch 1 of 2 · batch 3 of 3" in monitor._status.value
+    assert "epoch 1 of 2 · batch 3 of 3" in shown.text(monitor)
     watch.ends(TrainingMoment(1, 3))
     np.testing.assert_array_equal(monitor.loss.validation.y, [0.4])
     assert not monitor.other.validation.visible
-    assert "val_loss 0.4" in monitor._status.value
+    assert "val_loss 0.4" in shown.text(monitor)
     assert monitor.state == "finished"
-    assert monitor._stop.disabled
+    assert shown.control(monitor, "Stop").disabled
 
 
 def test_a_second_training_says_where_it_stands_among_all(monitor):
     watch = train(monitor)
     watch.ends(TrainingMoment(1, 3, 2))
-    assert "in all" not in monitor._status.value
+    assert "in all" not in shown.text(monitor)
     train(monitor).ends(TrainingMoment(1, 3, 2))
-    assert "finished: epoch 1 of 2 (2 in all)" in monitor._status.value
+    assert "finished: epoch 1 of 2 (2 in all)" in shown.text(monitor)
 
 
 def test_a_failure_before_any_training_is_told(monitor):
     monitor._watch.failed(ModelError("another model"))
-    assert "another model" in monitor._status.value
+    assert "another model" in shown.text(monitor)
 
 
 def test_other_views_are_refreshed_at_the_interval(monitor, trained):
@@ -97,13 +98,13 @@ def test_what_costs_too_much_of_the_time_is_left_out_and_drawn_at_the_end(traine
 
 
 def test_paused_it_draws_nothing_and_gathers_on(monitor, trained):
-    monitor._pause.value = True
+    shown.control(monitor, "Pause drawing").value = True
     assert monitor.paused
     revision = trained.revision
     watch = train(monitor)
     assert trained.revision == revision
     assert not monitor.loss.by_step.visible
-    monitor._pause.value = False
+    shown.control(monitor, "Pause drawing").value = False
     assert monitor.loss.by_step.visible
     watch.ends(TrainingMoment(2, 6))
 
@@ -117,7 +118,7 @@ def test_a_click_on_stop_ends_the_training(monitor):
 
     monitor._callback = Callback()
     watch = train(monitor)
-    monitor._stop.click()
+    shown.press(monitor, "Stop")
     monitor.stop()
     assert (monitor.state, monitor.callback.stopped) == ("stopping", 1)
     watch.ends(TrainingMoment(1, 3))
@@ -130,7 +131,7 @@ def test_a_training_that_ends_without_a_word_is_told_and_shown(monitor, trained,
     probe.turns.end_training()
     monitor._watch._noticing.join(60)
     assert monitor.state == "interrupted"
-    assert "interrupted: epoch 1" in monitor._status.value
+    assert "interrupted: epoch 1" in shown.text(monitor)
     assert trained.revision == revision + 1
 
 
@@ -160,13 +161,13 @@ def test_a_failure_to_draw_is_told_and_the_curves_go_on(monitor, monkeypatch):
 def test_what_a_listener_fails_at_is_told(monitor):
     watch = train(monitor)
     watch.failed(OSError("<no room>"))
-    assert "OSError: &lt;no room&gt;" in monitor._status.value
+    assert "OSError: &lt;no room&gt;" in shown.markup(monitor)
 
 
 def test_a_metric_can_be_chosen(monitor):
     train(monitor, mean_error=5.0)
-    assert monitor._which.options == ("accuracy", "mean_error")
-    monitor._which.value = "mean_error"
+    assert shown.control(monitor, "metric").options == ("accuracy", "mean_error")
+    shown.control(monitor, "metric").value = "mean_error"
     assert monitor.metric == "mean_error"
     assert monitor.other.by_step.y[0] == 5.0
 
@@ -175,7 +176,7 @@ def test_loss_that_is_not_a_number_leaves_a_gap(monitor):
     watch = train(monitor)
     watch.after_step(TrainingMoment(1, 4, 2, 3, 1, {"loss": float("nan"), "accuracy": 0.1}))
     assert np.isnan(monitor.loss.by_step.y[-1])
-    assert "loss nan" in monitor._status.value
+    assert "loss nan" in shown.text(monitor)
 
 
 @pytest.mark.parametrize("every", ["sometimes", ("batches", 0), 3])
@@ -187,8 +188,8 @@ def test_an_interval_that_is_none_is_refused_and_nothing_changes(monitor, every)
 
 def test_the_list_of_intervals_follows_and_sets(monitor):
     monitor.every = ("batches", 50)
-    assert monitor._often.value == "every 50 batches"
-    monitor._often.value = "each epoch"
+    assert shown.control(monitor, "refresh").value == "every 50 batches"
+    shown.control(monitor, "refresh").value = "each epoch"
     assert monitor.every == ("epochs", 1.0)
     assert monitor._watch.every.unit == "epochs"
 
@@ -246,9 +247,9 @@ def test_the_weights_of_before_are_kept_for_histograms_that_are_looked_at_after(
 def test_paused_it_says_so_while_it_trains(monitor):
     train(monitor)
     monitor.paused = True
-    assert "drawing paused: epoch" in monitor._status.value
+    assert "drawing paused: epoch" in shown.text(monitor)
     monitor.paused = False
-    assert "training: epoch" in monitor._status.value
+    assert "training: epoch" in shown.text(monitor)
 
 
 def test_no_window_for_passes_is_opened_before_it_is_earned(trained, monkeypatch):

@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
@@ -41,11 +42,11 @@ def _tile(view, column, row=0):
 
 def test_a_click_switches_a_unit_off_and_on_again(session):
     view = UnitAblation(session)
-    assert "0 units altered here" in view._told.value
+    assert "0 units altered here" in shown.text(view)
     _tile(view, 0)
     assert session.ablations == (Ablation("dense", (0,)),)
-    assert "accuracy 0.3333 → 0.5000" in view._told.value
-    assert "1 unit altered here, 20 of 30 predictions differ" in view._told.value
+    assert "accuracy 0.3333 → 0.5000" in shown.text(view)
+    assert "1 unit altered here, 20 of 30 predictions differ" in shown.text(view)
     np.testing.assert_allclose(view.recall.y, [[1 / 3, 1 / 3], [1, 0]])
     assert list(view.recall.x) == ["<b>shirt", "coat"]
     _tile(view, 3)
@@ -76,9 +77,9 @@ def test_a_layer_whose_units_vary_has_no_tiles(data):
         layers = (*FakeProbe.layers, LayerInfo("varying", "Lambda", (None, None), None, 0))
 
     view = UnitAblation(Session(Varying(), *data, class_names=NAMES, layer="varying"))
-    assert "nothing to show for varying: the number of its units varies" in view._note.value
+    assert "nothing to show for varying: the number of its units varies" in shown.text(view)
     assert view.error == ""
-    assert "0 of 0 units" in view._pager.words.value
+    assert "0 of 0 units" in shown.text(view)
     view.session.layer = "dense"
     _tile(view, 1)
     assert view.session.ablations == (Ablation("dense", (1,)),)
@@ -88,23 +89,23 @@ def test_the_sample_in_focus_is_told_escaped(session):
     session.sample = 1
     view = UnitAblation(session)
     _tile(view, 0)
-    assert "sample 1: coat 1.00 → &lt;b&gt;shirt 1.00" in view._told.value
+    assert "sample 1: coat 1.00 → &lt;b&gt;shirt 1.00" in shown.markup(view)
 
 
 def test_slider_and_fill_change_what_is_off_and_follow_the_session(session):
     view = UnitAblation(session)
     view.scale = 0.5
     assert session.ablations == ()
-    view._only.click()
+    shown.press(view, "this unit only")
     assert session.ablations == (Ablation("dense", (0,), scale=0.5),)
     view.scale = 1.0
     assert session.ablations == (Ablation("dense", (0,), scale=1.0),)
-    assert "accuracy 0.3333 → 0.3333" in view._told.value
+    assert "accuracy 0.3333 → 0.3333" in shown.text(view)
     view.fill = "mean"
     assert session.ablations == (Ablation("dense", (0,), scale=1.0, fill="mean"),)
     session.ablations = (Ablation("dense", (2,), scale=0.25),)
     assert (view.scale, view.fill) == (0.25, "zero")
-    view._none.click()
+    shown.press(view, "all on")
     assert session.ablations == ()
 
 
@@ -139,7 +140,7 @@ def test_of_many_classes_those_are_shown_whose_recall_changes_most(data):
     assert list(view.recall.x)[-5:] == ["45", "46", "47", "48", "49"]
     assert view.recall.y[:, -5:].tolist() == [[1] * 5, [0] * 5]
     assert len(view.recall.x) == 30
-    assert "the 30 classes whose recall changes most" in view._note.value
+    assert "the 30 classes whose recall changes most" in shown.text(view)
 
 
 def test_tiles_are_filled_where_units_are_off_and_framed_where_in_focus(session):
@@ -160,7 +161,7 @@ def test_ablations_of_other_layers_stay(session):
     session.layer = "conv"
     _tile(view, 4)
     assert session.ablations == (Ablation("dense", (1,)), Ablation("conv", (4,)))
-    assert "1 unit altered here" in view._told.value
+    assert "1 unit altered here" in shown.text(view)
 
 
 def test_a_move_of_the_slider_is_a_message_for_each_mark(session):
@@ -181,7 +182,7 @@ def test_many_units_are_pages_of_tiles(data):
         layers = (FakeProbe.layers[1].__class__("dense", "Dense", (None, 400), 400, 0),)
 
     view = UnitAblation(Session(Wide(), *data, class_names=NAMES))
-    assert f"{view._tiles.capacity} of 400" in view._pager.words.value
+    assert f"{view._tiles.capacity} of 400" in shown.text(view)
     _tile(view, view._tiles._columns)  # beside the tiles
     assert view.session.ablations == ()
     view.page = 1
@@ -191,10 +192,10 @@ def test_many_units_are_pages_of_tiles(data):
 
 def test_without_labels_there_is_nothing_to_compare(data):
     view = UnitAblation(Session(_Editable(), data[0]))
-    assert "nothing to show for conv: this needs labels" in view._note.value
+    assert "nothing to show for conv: this needs labels" in shown.text(view)
     view.session.select(layer="dense", sample=1)
     _tile(view, 0)
-    assert "sample 1: 1 1.00 → 0 1.00" in view._told.value
+    assert "sample 1: 1 1.00 → 0 1.00" in shown.text(view)
     assert view.error == ""
 
 
@@ -207,13 +208,13 @@ def test_of_a_regression_the_values_are_told(data):
 
     view = UnitAblation(Session(Regression(), data[0], layer="dense", samples=(4, 8)))
     _tile(view, 0)
-    assert "output: one value, no classes" in view._note.value
-    assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in view._told.value
+    assert "output: one value, no classes" in shown.text(view)
+    assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in shown.text(view)
     view.session.sample = 8
-    assert "sample 8: 8 → 0" in view._told.value
+    assert "sample 8: 8 → 0" in shown.text(view)
     view.session.sample = 4
     view.session.samples = (4, 8, 9)
-    assert "3 samples on show: 7 → 0 on average" in view._told.value
+    assert "3 samples on show: 7 → 0 on average" in shown.text(view)
     assert view.error == ""
 
 

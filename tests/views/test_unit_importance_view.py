@@ -2,8 +2,11 @@
 
 import functools
 
+import bqplot as bq
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 from fakes import messages, open_widgets, wiretap
 from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
@@ -12,7 +15,7 @@ from actwidgets.errors import DataError
 from actwidgets.session import importance
 from actwidgets.session.importance import ImportancePass
 from actwidgets.session.session import Session
-from actwidgets.views.unit_importance import OLD, UnitImportance
+from actwidgets.views.unit_importance import UnitImportance
 
 NAMES = ("<b>shirt", "coat")
 
@@ -40,58 +43,62 @@ def _measured(view):
 
 def _click(view, row):
     content = {"event": "element_click", "data": {"index": row}}
-    view._bars.bands._handle_custom_msgs(None, content)
+    shown.part(view, bq.Bars)._handle_custom_msgs(None, content)
 
 
-def _visible(widget):
-    return widget.layout.display != "none"
+def _units(view):
+    return list(shown.part(view, bq.Label).text)
+
+
+def _figures(view):
+    return shown.part(view, bq.Label, 1).text
 
 
 def test_nothing_is_measured_before_the_button_is_pressed(session, probe):
     view = UnitImportance(session)
-    assert "not measured yet for &lt;units&gt;" in view._note.value
-    assert _visible(view._button)
-    assert view._picture.layout.height == "0px"
+    assert "not measured yet for &lt;units&gt;" in shown.markup(view)
+    assert shown.is_shown(view, "Measure")
+    assert not shown.is_shown(view, bq.Figure)
     assert probe.log == []
-    view._button.click()
+    shown.press(view, "Measure")
     session.importance.wait()
-    assert not _visible(view._button)
-    assert view._picture.layout.height is None
-    assert OLD not in view._picture._dom_classes
+    assert not shown.is_shown(view, "Measure")
+    assert shown.is_shown(view, bq.Figure)
+    assert not shown.is_faded(view)
 
 
 def test_the_rows_are_the_units_in_order_with_their_figures(session):
     view = _measured(UnitImportance(session, by="ablation"))
     table = session.importance.known()
-    assert list(view._bars.names.text) == [str(u) for u in table.order("ablation")]
-    assert view._bars.names.text[0] == str(CARRIES)
-    ends = view._bars.bars[2].y
+    assert _units(view) == [str(u) for u in table.order("ablation")]
+    assert _units(view)[0] == str(CARRIES)
+    ends = shown.part(view, bq.Bars, 3).y
     assert ends[0] == ends.max()
-    assert view._bars.figures.text[2 * N_UNITS] == "50.0"
-    assert "6 units, by ablation effect; 300 samples." in view._note.value
-    assert "Ablation effect ▾" in view._bars.header.value
+    assert _figures(view)[2 * N_UNITS] == "50.0"
+    assert "6 units, by ablation effect; 300 samples." in shown.text(view)
+    assert "Ablation effect ▾" in shown.text(view)
 
 
 def test_another_order_is_the_same_numbers_elsewhere(session):
     view = _measured(UnitImportance(session))
     view.by = "unit"
-    assert list(view._bars.names.text) == ["0", "1", "2", "3", "4", "5"]
+    assert _units(view) == ["0", "1", "2", "3", "4", "5"]
     view.by = "mutual_information"
     order = session.importance.known().order("mutual_information")
-    assert list(view._bars.names.text) == [str(u) for u in order]
+    assert _units(view) == [str(u) for u in order]
 
 
 def test_the_chosen_unit_stands_out_and_a_click_chooses(session):
     view = _measured(UnitImportance(session, by="unit"))
-    assert [bool(each) for each in view._bars.bands.opacities] == [True] + [False] * 5
+    assert [bool(each) for each in shown.part(view, bq.Bars).opacities] == [True] + [False] * 5
     _click(view, 3)
     assert session.unit == 3
-    assert np.flatnonzero(view._bars.bands.opacities).tolist() == [3]
-    assert len(set(view._bars.bars[0].colors)) == 2
+    assert np.flatnonzero(shown.part(view, bq.Bars).opacities).tolist() == [3]
+    assert len(set(shown.part(view, bq.Bars, 1).colors)) == 2
 
 
 def test_cost_and_caveats_are_told(session):
-    text = _measured(UnitImportance(session))._account.value
+    text = shown.text(_measured(UnitImportance(session)))
     for part in ("25 trees", "Strobl 2007", "looked at alone", "cannot make good"):
         assert part in text
     assert "6 units on 300 samples" in text
@@ -101,27 +108,28 @@ def test_cost_and_caveats_are_told(session):
 
 def test_another_class_is_not_measured_and_the_last_picture_fades(session, probe):
     view = _measured(UnitImportance(session))
-    n_runs, before = len(probe.log), list(view._bars.names.text)
+    n_runs, before = len(probe.log), _units(view)
     session.class_index = 0
-    assert "not measured yet for &lt;units&gt;, &lt;b&gt;shirt against the rest" in view._note.value
-    assert OLD in view._picture._dom_classes
-    assert _visible(view._button)
-    assert list(view._bars.names.text) == before
+    assert "not measured yet for &lt;units&gt;, &lt;b&gt;shirt against the rest" in shown.markup(
+        view
+    )
+    assert shown.is_faded(view)
+    assert shown.is_shown(view, "Measure")
+    assert _units(view) == before
     assert len(probe.log) == n_runs
     _click(view, before.index("3"))  # of a picture that is not of this
     assert session.unit == 0
     session.class_index = None
-    assert OLD not in view._picture._dom_classes
+    assert not shown.is_faded(view)
 
 
 def test_names_are_escaped_wherever_they_are_html(session):
     view = _measured(UnitImportance(session))
     session.class_index = 0
     _measured(view)
-    assert "recall" in view._account.value
-    for widget in (view._title, view._note, view._account, view._bars.header, view._progress.words):
-        assert "<b>shirt" not in widget.value
-        assert "<units>" not in widget.value
+    assert "recall" in shown.text(view)
+    assert "<b>shirt" not in shown.markup(view)
+    assert "<units>" not in shown.markup(view)
 
 
 def test_partial_results_are_drawn_as_they_arrive(session):
@@ -134,37 +142,37 @@ def test_partial_results_are_drawn_as_they_arrive(session):
         current.step()
     session.importance.set_trait("reading", None)
     view._repaint()
-    assert "by random forest" in view._note.value  # until the ablation is known
-    assert "not yet" in view._account.value
-    assert set(view._bars.figures.text[N_UNITS:]) == {""}
+    assert "by random forest" in shown.text(view)  # until the ablation is known
+    assert "not yet" in shown.text(view)
+    assert set(_figures(view)[N_UNITS:]) == {""}
     while not current.complete:
         current.step()
     view._repaint()
-    assert "by ablation effect" in view._note.value
+    assert "by ablation effect" in shown.text(view)
 
 
 def test_the_line_tells_how_far_it_is_and_cancels_and_resumes(session):
     view = UnitImportance(session)
     session.importance.get(partial=True)
-    assert _visible(view._progress) or session.importance.known().complete
+    assert shown.is_shown(view, w.FloatProgress) or session.importance.known().complete
     session.importance.cancel()
     session.importance.wait()
     if session.importance.known().complete:
         pytest.skip("it was faster than the test")
-    assert "cancelled" in view._progress.words.value
-    assert view._progress.button.description == "Resume"
-    assert not _visible(view._button)
-    view._progress.button.click()
+    assert "cancelled" in shown.text(view)
+    assert shown.is_shown(view, "Resume")
+    assert not shown.is_shown(view, "Measure")
+    shown.press(view, "Resume")
     session.importance.wait()
-    assert not _visible(view._progress)
+    assert not shown.is_shown(view, w.FloatProgress)
     assert session.importance.known().complete
 
 
 def test_new_weights_ask_for_a_new_measurement(session):
     view = _measured(UnitImportance(session))
     session.refresh()
-    assert "not measured yet" in view._note.value
-    assert _visible(view._button)
+    assert "not measured yet" in shown.text(view)
+    assert shown.is_shown(view, "Measure")
 
 
 @pytest.mark.expects_error
@@ -174,11 +182,11 @@ def test_a_failure_is_told_in_the_view_and_it_can_be_tried_again(session, probe)
 
     view = UnitImportance(session)
     probe.activations = fail
-    view._button.click()
+    shown.press(view, "Measure")
     session.importance.wait()
     assert view.error == "could not measure the units: FloatingPointError: no <finite> value"
-    assert "&lt;finite&gt;" in view._banner.value
-    assert _visible(view._button)
+    assert "&lt;finite&gt;" in shown.markup(view)
+    assert shown.is_shown(view, "Measure")
     del probe.activations
     _measured(view)
     assert view.error == ""
@@ -187,8 +195,8 @@ def test_a_failure_is_told_in_the_view_and_it_can_be_tried_again(session, probe)
 
 def test_without_labels_there_is_nothing_to_show(probe):
     view = UnitImportance(Session(probe, planted_samples()[0]))
-    assert "nothing to show for &lt;units&gt;: this needs labels" in view._note.value
-    assert not _visible(view._button)
+    assert "nothing to show for &lt;units&gt;: this needs labels" in shown.markup(view)
+    assert not shown.is_shown(view, "Measure")
     assert view.error == ""
     with pytest.raises(DataError, match="this needs labels"):
         view.measure()
@@ -212,13 +220,13 @@ def test_of_many_units_30_are_shown_and_the_chosen_one_with_them():
     view = UnitImportance(session)
     _measured(view)
     order = session.importance.known().order()
-    assert list(view._bars.names.text) == [str(u) for u in order[:30]]
-    assert "30 of 40 units" in view._note.value
+    assert _units(view) == [str(u) for u in order[:30]]
+    assert "30 of 40 units" in shown.text(view)
     session.unit = int(order[34])
-    assert list(view._bars.names.text) == [str(u) for u in [*order[:29], order[34]]]
-    assert "the last row is the chosen one, number 35" in view._note.value
-    assert set(view._bars.figures.text[60:]) == {"–"}  # no ablation of this model
-    assert "not known" in view._account.value
+    assert _units(view) == [str(u) for u in [*order[:29], order[34]]]
+    assert "the last row is the chosen one, number 35" in shown.text(view)
+    assert set(_figures(view)[60:]) == {"–"}  # no ablation of this model
+    assert "not known" in shown.text(view)
 
 
 def test_another_unit_is_a_message_for_each_mark(session):
@@ -237,9 +245,9 @@ def test_a_hidden_view_paints_what_it_missed(session):
     view.watching = False
     session.importance.get(partial=True)
     session.importance.wait()
-    assert view._picture.layout.height == "0px"
+    assert not shown.is_shown(view, bq.Figure)
     view.watching = True
-    assert view._picture.layout.height is None
+    assert shown.is_shown(view, bq.Figure)
 
 
 def test_closing_gives_everything_back(session):

@@ -2,8 +2,10 @@
 
 import io
 
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
 from PIL import Image
 
@@ -58,11 +60,11 @@ def test_boxes_are_numpys_quartiles_and_empty_classes_have_none(session):
         np.testing.assert_allclose(view.boxes.y[index], wanted)
     assert view._values.min < 1
     assert view._values.max > 30
-    assert "30 samples" in view._note.value
+    assert "30 samples" in shown.text(view)
 
 
 def test_the_table_tells_the_range_of_each_class_escaped(session):
-    table = UnitBoxPlot(session)._table.value
+    table = shown.markup(UnitBoxPlot(session))
     assert "<th>&lt;b&gt;shirt</th><td>15</td><td>1</td><td>8</td><td>15</td><td>22</td>" in table
     assert "<td><b>30</b></td>" in table  # the largest of all
     assert "<th>bag</th><td>0</td><td>–</td>" in table
@@ -73,7 +75,7 @@ def test_outliers_are_drawn_and_counted(data):
     x[0, 0, 0, 0] = 500.0
     view = UnitBoxPlot(Session(_Probe(), x, y, class_names=NAMES, layer="dense", unit=1))
     assert list(view.outliers.y) == [501.0]
-    assert "; 1 beyond the whiskers" in view._note.value
+    assert "; 1 beyond the whiskers" in shown.text(view)
     view.session.unit = 0
     assert list(view.outliers.y) == []
 
@@ -92,13 +94,13 @@ def test_a_click_on_a_box_chooses_the_class(session):
     view = UnitBoxPlot(session)
     view.boxes.selected = [1]
     assert session.class_index == 1
-    assert '<tr class="aw-chosen"><th>coat' in view._table.value
+    assert '<tr class="aw-chosen"><th>coat' in shown.markup(view)
 
 
 def test_nan_is_left_out_of_the_boxes(session):
     session.unit = 3
     view = UnitBoxPlot(session)
-    assert "29 samples" in view._note.value
+    assert "29 samples" in shown.text(view)
     assert view.boxes.y[0][0] == 2  # sample 0 is a shirt without a value
 
 
@@ -114,7 +116,7 @@ def test_of_very_many_classes_those_with_the_highest_medians(data):
     assert view.boxes.x[0] == "44"
     assert len(view.boxes.x) == 30
     assert view._across.domain == list(view.boxes.x)
-    assert "the 30 classes with the highest medians" in view._note.value
+    assert "the 30 classes with the highest medians" in shown.text(view)
 
 
 def test_infinite_values_move_no_box_out_of_sight_and_are_told(data):
@@ -131,10 +133,10 @@ def test_infinite_values_move_no_box_out_of_sight_and_are_told(data):
     assert list(view.boxes.x) == list(NAMES[:2])
     assert view._values.max > view.boxes.y.max()
     assert list(view.outliers.y) == []
-    assert "; 0 of 1 beyond the whiskers" in view._note.value
+    assert "; 0 of 1 beyond the whiskers" in shown.text(view)
     session.unit = 1  # every shirt is infinite
     assert list(view.boxes.x) == ["coat"]
-    assert "no box for 1 class with infinite quartiles" in view._note.value
+    assert "no box for 1 class with infinite quartiles" in shown.text(view)
 
 
 # --- top samples -------------------------------------------------------------------------
@@ -142,23 +144,23 @@ def test_infinite_values_move_no_box_out_of_sight_and_are_told(data):
 
 def test_the_samples_with_the_largest_values_come_first(session):
     view = TopSamples(session)
-    assert view._rows.tolist() == list(range(29, 13, -1))
-    assert view._sheet.words.text.tolist()[:4] == ["coat", "30", "<b>shirt", "29"]
+    assert shown.samples(view) == list(range(29, 13, -1))
+    assert shown.words(view)[:4] == ["coat", "30", "<b>shirt", "29"]
 
 
 def test_a_click_chooses_the_sample(session):
     view = TopSamples(session)
-    view._sheet.cells._handle_custom_msgs(None, _event("element_click", "data", 1, 0))
+    shown.click(view, 1, 0)
     assert session.sample == 21
-    view._sheet.cells._handle_custom_msgs(None, _event("hover", "data", 0, 0))
-    assert "sample 29, coat: 30" in view._readout.value
+    shown.hover(view, 0, 0)
+    assert "sample 29, coat: 30" in shown.text(view)
 
 
 def test_what_the_unit_sees_is_framed(session):
     view = TopSamples(session)
-    assert "framed" not in view._note.value
+    assert "framed" not in shown.text(view)
     session.select(layer="conv", unit=0)
-    assert "framed: the 3 x 3 pixels that it sees there" in view._note.value
+    assert "framed: the 3 x 3 pixels that it sees there" in shown.text(view)
     picture = np.asarray(Image.open(io.BytesIO(view._sheet.image.image.value)).convert("RGB"))
     framed = (picture[:70, 70:140] == FRAME_COLOR).all(axis=2)  # the second: not in focus
     rows, columns = np.nonzero(framed)
@@ -175,7 +177,7 @@ def test_what_the_unit_sees_is_framed(session):
 
 def test_a_unit_that_does_the_same_on_all_says_so(session):
     session.unit = 0
-    assert "the same value on all of these" in TopSamples(session)._note.value
+    assert "the same value on all of these" in shown.text(TopSamples(session))
 
 
 # --- units that stand out ----------------------------------------------------------------
@@ -183,19 +185,19 @@ def test_a_unit_that_does_the_same_on_all_says_so(session):
 
 def test_each_finding_has_its_evidence_and_chooses_its_unit(session):
     view = UnitTable(session)
-    lines = [line.replace("\u00a0", " ").strip() for line in view._list.options]
+    lines = [line.replace("\u00a0", " ").strip() for line in shown.control(view, w.Select).options]
     assert lines == [
         "0  dead: above 0 on none of 30 samples; it fires on <10.00%",
         "4  dead: above 0 on none of 30 samples; it fires on <10.00%",
         "1  always active: above 0 on all of 30 samples; it fires on >90.00%",
         "2  selective for coat: index 1.00 on 30 samples",
     ]
-    assert "2 dead, 1 always active, 1 selective of 5 units; 30 samples" in view._note.value
-    assert view._list.index == 2
-    view._list.index = 3
+    assert "2 dead, 1 always active, 1 selective of 5 units; 30 samples" in shown.text(view)
+    assert shown.control(view, w.Select).index == 2
+    shown.control(view, w.Select).index = 3
     assert session.unit == 2
     session.unit = 3  # not among them
-    assert view._list.index is None
+    assert shown.control(view, w.Select).index is None
 
 
 def test_a_unit_with_two_findings_may_be_chosen_by_either(data):
@@ -207,14 +209,14 @@ def test_a_unit_with_two_findings_may_be_chosen_by_either(data):
 
     session = Session(Both(), *data, class_names=NAMES, layer="dense")
     view = UnitTable(session)
-    last = len(view._list.options) - 1
-    view._list.index = last
-    assert (session.unit, view._list.index) == (2, last)
-    view._list.index = last - 1
-    assert (session.unit, view._list.index) == (2, last - 1)
+    last = len(shown.control(view, w.Select).options) - 1
+    shown.control(view, w.Select).index = last
+    assert (session.unit, shown.control(view, w.Select).index) == (2, last)
+    shown.control(view, w.Select).index = last - 1
+    assert (session.unit, shown.control(view, w.Select).index) == (2, last - 1)
     session.unit = 1
     session.unit = 2
-    assert view._list.index == last - 1  # the first of the two
+    assert shown.control(view, w.Select).index == last - 1  # the first of the two
 
 
 def test_no_more_than_200_lines(data):
@@ -225,24 +227,24 @@ def test_no_more_than_200_lines(data):
     session = Session(Silent(), *data, class_names=NAMES)
     session.layer = "dense"
     view = UnitTable(session)
-    assert len(view._list.options) == 200
-    assert "300 dead, 0 always active, 0 selective of 300 units, the first 200" in view._note.value
+    assert len(shown.control(view, w.Select).options) == 200
+    assert "300 dead, 0 always active, 0 selective of 300 units, the first 200" in shown.text(view)
 
 
 def test_the_threshold_decides_what_is_dead(session):
     view = UnitTable(session)
     session.threshold = 100.0
-    assert "5 dead, 0 always active, 0 selective" in view._note.value
+    assert "5 dead, 0 always active, 0 selective" in shown.text(view)
 
 
 @pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitTable])
 def test_only_what_tells_classes_apart_needs_labels_and_all_need_an_output(kind, data):
     view = kind(Session(_Probe(), data[0]))
     assert view.error == ""
-    assert ("this needs labels" in view._note.value) == (kind is UnitBoxPlot)
+    assert ("this needs labels" in shown.text(view)) == (kind is UnitBoxPlot)
     empty = kind(Session(_Probe(), *data, layer="empty"))
     assert empty.error == ""
-    assert "its output is empty" in empty._note.value
+    assert "its output is empty" in shown.text(empty)
 
 
 @pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitTable])
@@ -252,15 +254,15 @@ def test_a_partial_picture_says_so_and_is_completed(kind):
     session = Session(_Probe(), x, np.arange(1000) % 3, class_names=NAMES, layer="dense", unit=1)
     session._reader.read = lambda *_, **__: None  # as if the rest took its time
     view = kind(session)
-    assert "64 of 1,000 samples so far" in view._note.value
+    assert "64 of 1,000 samples so far" in shown.text(view)
     session._report(Progress("profiles", ("dense",), 128, 1000, seconds=2.0))
-    assert view._progress.layout.display is None
+    assert shown.is_shown(view, w.FloatProgress)
     del session._reader.read
     session.refresh()
     session.wait()
-    assert "1,000 samples" in view._note.value
-    assert "so far" not in view._note.value
-    assert view._progress.layout.display == "none"
+    assert "1,000 samples" in shown.text(view)
+    assert "so far" not in shown.text(view)
+    assert not shown.is_shown(view, w.FloatProgress)
 
 
 @pytest.mark.parametrize("kind", [UnitBoxPlot, TopSamples, UnitTable])

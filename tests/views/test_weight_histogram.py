@@ -1,5 +1,7 @@
+import bqplot as bq
 import numpy as np
 import pytest
+import shown
 from fakes import messages, open_widgets, wiretap
 
 from actwidgets.core.histograms import histogram
@@ -15,6 +17,24 @@ def _grow(probe, factor):
     }
 
 
+def _areas(view):
+    """The outlines of the counts."""
+    return shown.part(view, bq.Lines)
+
+
+def _spreads(view):
+    """The lines from one deviation below a mean to one above."""
+    return shown.part(view, bq.Lines, 1)
+
+
+def _row_names(view):
+    return shown.part(view, bq.Axis, 1).tick_labels
+
+
+def _across(view):
+    return shown.part(view, bq.Axis).scale
+
+
 @pytest.fixture
 def view(session, probe):
     view = WeightHistogram(session)
@@ -24,7 +44,7 @@ def view(session, probe):
 
 
 def test_the_weights_at_first_and_now_are_over_the_same_bins(view, session, probe):
-    x, y = view._figure.areas.x, view._figure.areas.y
+    x, y = _areas(view).x, _areas(view).y
     assert x.shape == y.shape
     assert len(x) == 2
     np.testing.assert_array_equal(x[0], x[1])
@@ -36,12 +56,12 @@ def test_the_weights_at_first_and_now_are_over_the_same_bins(view, session, prob
 
 def test_mean_and_deviation_are_those_of_numpy_in_words_and_marks(view, probe):
     now = probe.weights("conv")["kernel"].astype(np.float64)
-    assert f"now: mean {now.mean():.3g}, standard deviation {now.std():.3g}" in view._told.value
-    assert "at first: mean" in view._told.value
-    left, middle, *_, right = view._figure.spreads.x[1]
+    assert f"now: mean {now.mean():.3g}, standard deviation {now.std():.3g}" in shown.text(view)
+    assert "at first: mean" in shown.text(view)
+    left, middle, *_, right = _spreads(view).x[1]
     assert middle == pytest.approx(now.mean())
     assert (left, right) == pytest.approx((now.mean() - now.std(), now.mean() + now.std()))
-    assert "180 weights" in view._note.value
+    assert "180 weights" in shown.text(view)
 
 
 def test_a_change_of_the_weights_is_one_message_per_mark(view, session, probe):
@@ -61,8 +81,8 @@ def test_other_fields_of_the_session_repaint_nothing(view, session):
 def test_it_follows_the_layer_and_makes_nothing_anew(view, session):
     widgets = set(open_widgets())
     session.layer = "dense"
-    assert "dense · kernel" in view._title.value
-    assert "45 weights" in view._note.value
+    assert "dense · kernel" in shown.text(view)
+    assert "45 weights" in shown.text(view)
     view.style = "ridgeline"
     view.what = "activations"
     assert set(open_widgets()) == widgets
@@ -71,45 +91,50 @@ def test_it_follows_the_layer_and_makes_nothing_anew(view, session):
 def test_a_layer_without_weights_says_so_and_keeps_the_choice(view, session):
     view.what = "bias"
     session.layer = "empty"
-    assert "nothing to show for empty: it has no weights" in view._note.value
-    assert view._whats.value is None
+    assert "nothing to show for empty: it has no weights" in shown.text(view)
+    assert shown.control(view, "show").value is None
     assert view.error == ""
     session.layer = "dense"
-    assert view._whats.value == view.what == "bias"
-    assert "5 weights" in view._note.value
+    assert shown.control(view, "show").value == view.what == "bias"
+    assert "5 weights" in shown.text(view)
 
 
 def test_weights_of_another_name_are_shown_where_there_is_no_kernel(session, probe):
     probe.weights = lambda layer: {"gamma": np.ones(4, np.float32)}
     view = WeightHistogram(session)
-    assert "conv · gamma" in view._title.value
+    assert "conv · gamma" in shown.text(view)
     assert view.what == "kernel"
-    assert view._whats.value == "gamma"
+    assert shown.control(view, "show").value == "gamma"
 
 
 def test_what_a_layer_puts_out_is_shown_too(view, session):
-    view._whats.set_state({"index": 2})
+    shown.take(view, "show", 2)
     assert view.what == "activations"
-    assert "14,400 values: of 30 samples at all positions" in view._note.value
-    assert "keep this moment to compare" in view._note.value
-    view._keep.click()
+    assert "14,400 values: of 30 samples at all positions" in shown.text(view)
+    assert "keep this moment to compare" in shown.text(view)
+    shown.press(view, "Keep this moment")
     assert session.histograms.labels == ("at first", "moment 1")
-    assert "moment 1: mean" in view._told.value
+    assert "moment 1: mean" in shown.text(view)
     session.layer = "empty"
-    assert "nothing to show for empty: its output is empty" in view._note.value
+    assert "nothing to show for empty: its output is empty" in shown.text(view)
 
 
 def test_moments_are_chosen_from_lists(view, session):
     session.histograms.remember("epoch 1")
     session.histograms.remember("epoch 2")
-    assert [name for name, _ in view._later.options] == ["now", "at first", "epoch 1", "epoch 2"]
-    view._later.set_state({"index": 2})
-    view._earlier.set_state({"index": 3})
+    assert [name for name, _ in shown.control(view, "to").options] == [
+        "now",
+        "at first",
+        "epoch 1",
+        "epoch 2",
+    ]
+    shown.take(view, "to", 2)
+    shown.take(view, "from", 3)
     assert (view.earlier, view.later) == ("epoch 2", "epoch 1")
-    assert "epoch 2: mean" in view._told.value
+    assert "epoch 2: mean" in shown.text(view)
     session.histograms.forget("epoch 2")
-    assert "no moment epoch 2 of this layer" in view._note.value
-    assert "at first: mean" in view._told.value
+    assert "no moment epoch 2 of this layer" in shown.text(view)
+    assert "at first: mean" in shown.text(view)
     assert view.error == ""
 
 
@@ -117,62 +142,62 @@ def test_rows_are_all_moments_the_first_on_top(view, session):
     for number in range(5):
         session.histograms.remember(f"epoch {number}", activations=False)
     view.style = "ridgeline"
-    assert view._figure.areas.y[:, 0].tolist() == [6, 5, 4, 3, 2, 1, 0]
-    assert view._figure._upwards.tick_labels["6"] == "at first"
-    assert view._figure._upwards.tick_labels["0"] == "▸ now"
-    assert len(set(view._figure.areas.colors)) == 7
-    assert view._earlier.layout.display == "none"
+    assert _areas(view).y[:, 0].tolist() == [6, 5, 4, 3, 2, 1, 0]
+    assert _row_names(view)["6"] == "at first"
+    assert _row_names(view)["0"] == "▸ now"
+    assert len(set(_areas(view).colors)) == 7
+    assert not shown.is_shown(view, "from")
 
 
 def test_of_very_many_moments_some_are_rows_and_that_is_said(view, session):
     for number in range(60):
         session.histograms.remember(f"epoch {number}", activations=False)
     view.style = "ridgeline"
-    assert len(view._figure.areas.y) == ROWS_UP_TO
-    assert "40 of 62 moments" in view._note.value
-    labels = view._figure._upwards.tick_labels
+    assert len(_areas(view).y) == ROWS_UP_TO
+    assert "40 of 62 moments" in shown.text(view)
+    labels = _row_names(view)
     assert (labels["39"], labels["0"]) == ("at first", "▸ now")
     assert len(labels) <= 15
 
 
 def test_log_counts_are_powers_of_ten(view):
     view.log_counts = True
-    assert view._figure.areas.y.max() <= 1 + np.log10(180)
-    assert view._figure._upwards.tick_labels == {"0": "0", "1": "1", "2": "10"}
+    assert _areas(view).y.max() <= 1 + np.log10(180)
+    assert _row_names(view) == {"0": "0", "1": "1", "2": "10"}
     view.log_counts = False
-    assert not view._figure._upwards.tick_labels
+    assert not _row_names(view)
 
 
 def test_of_very_many_weights_a_part_is_counted_and_that_is_said(session, probe):
     kernel = np.random.default_rng(0).normal(size=(1500, 1500)).astype(np.float32)
     probe.weights = lambda layer: {"kernel": kernel}
     view = WeightHistogram(session)
-    assert " of 2,250,000 weights, evenly spread" in view._note.value
+    assert " of 2,250,000 weights, evenly spread" in shown.text(view)
 
 
 def test_nan_and_infinities_are_told(session, probe):
     probe.weights = lambda layer: {"kernel": np.array([np.nan, np.inf, 1, 3], np.float32)}
     view = WeightHistogram(session)
-    assert "now: 1 NaN and 1 infinite not in the bins" in view._note.value
+    assert "now: 1 NaN and 1 infinite not in the bins" in shown.text(view)
     probe.weights = lambda layer: {"kernel": np.array([np.nan], np.float32)}
     session.histograms.forget()
     session.refresh()
-    assert "nothing to show for conv: no value is finite" in view._note.value
+    assert "nothing to show for conv: no value is finite" in shown.text(view)
 
 
 def test_equal_weights_are_one_bin(session, probe):
     probe.weights = lambda layer: {"bias": np.zeros(7, np.float32)}
     view = WeightHistogram(session)
     assert view.error == ""
-    assert view._figure.areas.y.max() == 7
-    assert np.isfinite([view._figure._x.min, view._figure._x.max]).all()
-    assert view._figure._x.min < view._figure._x.max
+    assert _areas(view).y.max() == 7
+    assert np.isfinite([_across(view).min, _across(view).max]).all()
+    assert _across(view).min < _across(view).max
 
 
 def test_names_are_escaped(session):
     session.histograms.remember("<b>one</b>")
     view = WeightHistogram(session, earlier="<b>one</b>")
-    assert "&lt;b&gt;one&lt;/b&gt;: mean" in view._told.value
+    assert "&lt;b&gt;one&lt;/b&gt;: mean" in shown.markup(view)
 
 
 def test_a_probe_that_tells_no_weights_shows_activations_only(data, probe):
@@ -181,9 +206,9 @@ def test_a_probe_that_tells_no_weights_shows_activations_only(data, probe):
         activations, predictions, check = probe.activations, probe.predictions, probe.check
 
     view = WeightHistogram(Session(Silent(), *data))
-    assert "nothing to show for conv" in view._note.value
+    assert "nothing to show for conv" in shown.text(view)
     view.what = "activations"
-    assert "14,400 values" in view._note.value
+    assert "14,400 values" in shown.text(view)
 
 
 def test_closing_gives_everything_back_and_stops_watching(session):
@@ -215,23 +240,24 @@ def test_a_recording_shows_its_own_moments_and_the_one_it_is_at(session, probe):
     _Recording(probe)
     view = WeightHistogram(session)
     assert session.histograms.labels == ()
-    assert "epoch 0: mean" in view._told.value
-    assert "epoch 1: mean" in view._told.value
-    assert view._keep.layout.display == "none"
+    assert "epoch 0: mean" in shown.text(view)
+    assert "epoch 1: mean" in shown.text(view)
+    assert not shown.is_shown(view, "Keep this moment")
     probe.at = 3
     session.refresh()
-    assert "epoch 3: mean" in view._told.value
+    assert "epoch 3: mean" in shown.text(view)
     view.style = "ridgeline"
-    assert view._figure._upwards.tick_labels["0"] == "▸ epoch 3"
+    assert _row_names(view)["0"] == "▸ epoch 3"
     probe.at = 2
     session.refresh()
-    assert view._figure._upwards.tick_labels["1"] == "▸ epoch 2"
-    assert view._figure.areas.fill_opacities[2] > view._figure.areas.fill_opacities[3]
+    assert _row_names(view)["1"] == "▸ epoch 2"
+    assert _areas(view).fill_opacities[2] > _areas(view).fill_opacities[3]
 
 
 def test_each_moment_is_told_in_a_line_of_its_own(view):
-    lines = view._told.value.split("</div>")
-    assert [line.count("standard deviation") for line in lines] == [1, 1, 0]
+    lines = shown.markup(view).split("</div>")
+    lines = [line for line in lines if "standard deviation" in line]
+    assert [line.count("standard deviation") for line in lines] == [1, 1]
     assert "at first" in lines[0]
 
 
@@ -247,18 +273,18 @@ def test_rows_of_a_figure_have_the_names_of_their_moments(session, probe):
 def test_the_axis_stays_while_a_recording_is_scrubbed(session, probe):
     _Recording(probe)
     view = WeightHistogram(session)
-    ends = view._figure._x.min, view._figure._x.max
+    ends = _across(view).min, _across(view).max
     assert ends[0] <= -4
     assert ends[1] >= 4  # of the last moment, which is not shown
-    counts = view._figure.areas.y.max(axis=1)
+    counts = _areas(view).y.max(axis=1)
     probe.at = 3
     session.refresh()
-    assert (view._figure._x.min, view._figure._x.max) == ends
-    assert view._figure.areas.y.max(axis=1)[0] == counts[0]  # of the first moment
+    assert (_across(view).min, _across(view).max) == ends
+    assert _areas(view).y.max(axis=1)[0] == counts[0]  # of the first moment
 
 
 def test_of_a_recording_it_is_told_of_how_many_samples_activations_are(session, probe):
     _Recording(probe)
     view = WeightHistogram(session, what="activations")
     session.layer = "dense"  # five units, and fifty values were counted
-    assert "50 values: of 10 of 30 samples" in view._note.value
+    assert "50 values: of 10 of 30 samples" in shown.text(view)
