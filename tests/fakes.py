@@ -9,9 +9,10 @@ from ipywidgets.widgets.widget import _instances
 from actwidgets.core.attribution.base import Inputs
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
+from actwidgets.probe.base import Probe
 
 
-class FakeProbe:
+class FakeProbe(Probe):
     """A model of 6x8 images with a convolution of 20 units, a dense layer of 5 and 3 classes.
 
     The value of unit u at every position is the sample's first pixel times (u + 1).

@@ -3,12 +3,13 @@
 import numpy as np
 
 from actwidgets.core.layers import LayerInfo
+from actwidgets.probe.base import Probe
 
 N_UNITS = 6
 CARRIES, IGNORED, DEAD = 1, 4, 5  # unit 4 says what unit 1 says, but nothing listens to it
 
 
-class PlantedProbe:
+class PlantedProbe(Probe):
     """Samples are the units' values; the predicted class is the sign of one unit.
 
     `edits` are counted, so that a test sees how often the model was run with units off.

@@ -36,7 +36,7 @@ class Moment:
 class MemoryRecording:
     """Has the methods of a `Recording`, and counts how often each is asked."""
 
-    path, class_names = "memory", ("cat", "<b>dog</b>", "owl")
+    path, class_names, output = "memory", ("cat", "<b>dog</b>", "owl"), None
 
     def __init__(self, n_moments=4, *, labeled=True):
         self.refused = {}

@@ -96,7 +96,7 @@ def test_other_weights_are_noticed_without_refresh(session, probe, monkeypatch):
 
 
 def test_a_probe_without_gradients_says_so(session, probe):
-    probe.model_slice = None
+    probe.model_slice = super(FakeProbe, probe).model_slice
     with pytest.raises(ModelError, match="does not tell gradients"):
         session.attributions.get("gradient")
 

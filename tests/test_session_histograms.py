@@ -59,15 +59,15 @@ def test_of_many_samples_some_are_drawn_all_over_and_the_same_each_time(probe):
 
 def test_while_the_model_is_trained_few_samples_are_run_but_for_what_is_remembered(probe):
     x = np.zeros((400, 6, 8, 1), np.float32)
-    probe.turns = StepGate()
+    probe.step_gate = StepGate()
     session = Session(probe, x, np.arange(400) % 2)
-    probe.turns.begin_training(lambda: True)
+    probe.step_gate.begin_training(lambda: True)
     assert session.histograms.activations("dense").n_values == 32 * 5
     assert session.histograms.n_samples("dense") == 32
     session.histograms.remember("epoch 1")
     label, kept = session.histograms.moments("dense", "activations")[0]
     assert (label, kept.n_values) == ("epoch 1", 256 * 5)
-    probe.turns.end_training()
+    probe.step_gate.end_training()
     assert session.histograms.n_samples("dense") == 256
 
 
@@ -97,11 +97,11 @@ def test_a_moment_is_kept_while_the_weights_go_on(session, probe):
 
 
 def test_all_of_a_moment_is_of_the_same_weights(session, probe):
-    probe.turns = StepGate()
+    probe.step_gate = StepGate()
     looking, tell = [], probe.weights
 
     def weights(layer):
-        looking.append(probe.turns._n_looking)
+        looking.append(probe.step_gate._n_looking)
         return tell(layer)
 
     probe.weights = weights
@@ -190,13 +190,14 @@ class _Kept:
     def activation_histogram(self, layer):
         return self.table[self.at]
 
-    def histogram_moments(self, layer, what, name):
+    def histogram_moments(self, layer, what, name=None):
         assert (what, name) in {("weights", "kernel"), ("activations", None)}
         return [(f"epoch {at}", each) for at, each in enumerate(self.table)]
 
 
 def test_a_recording_tells_its_own_moments(session, probe):
     kept = _Kept()
+    probe.keeps_histograms = True
     for name in ("weight_histograms", "activation_histogram", "histogram_moments", "at"):
         setattr(probe, name, getattr(kept, name))
     histograms = session.histograms

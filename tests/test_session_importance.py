@@ -9,6 +9,7 @@ from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
 from actwidgets.core.unit_importance import MEASURES
 from actwidgets.errors import DataError
+from actwidgets.probe.base import Probe
 from actwidgets.session import importance
 from actwidgets.session.importance import ImportancePass
 from actwidgets.session.session import Session
@@ -222,7 +223,7 @@ def test_a_model_that_predicts_no_classes_is_measured_without_ablation(probe):
 
 
 def test_a_probe_that_cannot_be_edited_is_measured_without_ablation():
-    class Plain:
+    class Plain(Probe):
         n_classes, layers = 2, PlantedProbe.layers
         check, activations = PlantedProbe.check, PlantedProbe.activations
 

@@ -9,7 +9,7 @@ from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, LayerError, SelectionError
-from actwidgets.probe import base
+from actwidgets.probe.base import Probe
 from actwidgets.session.passes import STEP
 from actwidgets.session.session import Session
 
@@ -196,13 +196,13 @@ def test_scores_of_all_samples_are_told_once_and_not_of_other_weights(data):
 
 def test_means_are_looked_for_once_for_all_that_is_done_to_a_layer(session, monkeypatch):
     asked = []
-    original = base.summaries
+    original = Probe.summaries
 
     def summaries(probe, layers, *args, **options):
         asked.append(layers)
         return original(probe, layers, *args, **options)
 
-    monkeypatch.setattr(base, "summaries", summaries)
+    monkeypatch.setattr(Probe, "summaries", summaries)
     session.predictions(ablated=False)
     for scale in (0.0, 0.5, 2.0):
         session.ablations = (Ablation("dense", (0,), scale, "mean"), Ablation("conv", (1,)))

@@ -20,7 +20,6 @@ from actwidgets.core.samples import Samples
 from actwidgets.datasets import load_dataset
 from actwidgets.errors import DataError, ShapeError
 from actwidgets.images.tile_grid import MapSheet, map_sheet
-from actwidgets.probe import base as probes
 from actwidgets.probe.functions import class_profiles, probe_of
 from actwidgets.probe.load_model import load_model
 
@@ -236,9 +235,7 @@ class Export:
     def _inputs(self) -> list[Array]:
         """The samples themselves side by side, where they are pictures."""
         samples = Samples(self.data.x, None)
-        samples.read_inputs(
-            probes.input_names(self.probe, samples.x), probes.input_axes(self.probe)
-        )
+        samples.read_inputs(self.probe.input_names(samples.x), self.probe.input_axes())
         if not samples.picture_shape:
             return []
         pictures = samples.pictures(self.rows)

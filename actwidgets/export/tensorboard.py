@@ -17,7 +17,7 @@ from actwidgets.core.files import require_writable
 from actwidgets.core.histograms import Histogram, histogram, shared_bins
 from actwidgets.errors import ActwidgetsError, DataError
 from actwidgets.images.tile_grid import map_sheet
-from actwidgets.probe.base import Probe, weights
+from actwidgets.probe.base import Probe
 from actwidgets.training.events import EpochCount, Interval, TrainingMoment
 
 N_BINS = 64  # TensorBoard brings them down to 30 by itself
@@ -290,7 +290,7 @@ class EventListener:
                 place,
                 maps=outputs[layer][: self._n_pictures],
                 activations=outputs[layer],
-                weights=weights(self.probe, layer),
+                weights=self.probe.weights(layer),
                 normalize=self._normalize,
             )
         self._last_written, self.error = place, ""

@@ -1,9 +1,10 @@
 """What a session asks of a model, so that it does without Keras."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
@@ -23,41 +24,241 @@ from actwidgets.training.events import TrainingListener
 from actwidgets.training.step_gate import StepGate
 
 
-@runtime_checkable
-class Probe(Protocol):
-    """What a session needs of a model; `probe/` has the Keras one."""
+class Probe(ABC):
+    """A model, or what is stored of one, as a session reads it: layer outputs, weights, gradients.
+
+    A subclass sets `layers` and `n_classes` and has `activations`, `predictions` and `check`.
+    Everything else has a default: what follows from these three, "not known", or a refusal.
+
+    Attributes:
+        layers: The layers that can be shown, in the order of the model.
+        n_classes: Outputs per sample; 0 where the output is not `(sample, class)`.
+        class_names: Those that came with the model; None where none did.
+        output_kind: What the model's output means; None where that is not known.
+        step_gate: Keeps forward passes and training steps apart; None where nothing trains.
+        missing_for_changes: Why units cannot be altered or samples perturbed; "" where they can.
+        has_all_maps: Whether whole maps can be had of any sample, not of the first ones only.
+        keeps_histograms: Whether histograms of the moments of a training are stored: then
+            `weight_histograms`, `activation_histogram`, `histogram_moments` and `at` are there.
+        at: Which of those moments the probe is at.
+    """
 
     layers: tuple[LayerInfo, ...]
-    n_classes: int  # outputs per sample; 0 where the output is not (sample, class)
+    n_classes: int
+    class_names: Sequence[str] | None = None
+    output_kind: OutputKind | None = None
+    step_gate: StepGate | None = None
+    missing_for_changes: str = ""
+    has_all_maps: bool = True
+    keeps_histograms: bool = False
+    at: int = -1
 
+    # --- forward passes ------------------------------------------------------------------
+
+    @abstractmethod
     def activations(self, layers: Sequence[str], x: Any) -> Mapping[str, Array]:
         """Outputs of layers on one batch, `(sample, …, unit)` float32, by name."""
 
+    @abstractmethod
     def predictions(self, x: Any) -> Array:
         """The model's output on one batch, `(sample, class)` float32."""
 
+    @abstractmethod
     def check(self, x: Any) -> None:
         """Refuse samples that the model cannot take."""
 
+    def summaries(
+        self, layers: Sequence[str], x: Any, *, above: float | None = None, low: bool = True
+    ) -> Mapping[str, SampleSummary]:
+        """Extremes and means over positions of each unit on each sample of one batch, by layer.
 
-# --- what a probe may have besides -------------------------------------------------------
+        Args:
+            layers: Names of the layers.
+            x: One batch.
+            above: Count the positions above this; None counts none.
+            low: Whether the smallest values are wanted.
+        """
+        outputs = self.activations(layers, x)
+        return {name: summarize(outputs[name], above) for name in layers}
 
+    def outputs_and_predictions(
+        self, layers: Sequence[str], x: Any
+    ) -> tuple[Mapping[str, Array], Array]:
+        """Activations of layers and the model's output on one batch.
 
-def kernels(probe: Probe, layer: str) -> Array:
-    """The weights of a layer: `(row, column, in_channel, out_channel)` float32.
+        No predictions, `(sample, 0)`, where the output is no vector.
 
-    Raises:
-        LayerError: The layer has no kernels, or the probe does not tell them.
-    """
-    tell = getattr(probe, "kernels", None)
-    if tell is None:
+        Cost: two forward passes here; one where a subclass does both at once.
+        """
+        outputs = self.activations(layers, x)
+        if not self.n_classes:
+            return outputs, np.zeros((batches.count_samples(x), 0), np.float32)
+        return outputs, self.predictions(x)
+
+    def edited(self, edits: Mapping[str, Edit]) -> "Probe":
+        """The same model with the outputs of some layers altered on their way to the rest.
+
+        Args:
+            edits: By name of layer.
+
+        Returns:
+            A probe whose activations and predictions follow the edits; this one for no edits.
+            This one stays as it is, and so does the model.
+
+        Raises:
+            LayerError: The model cannot be run with layers edited, there is no such layer, or
+                it cannot be edited.
+            ShapeError: An edit for another number of units.
+        """
+        if not edits:
+            return self
+        raise LayerError("this probe cannot run its model with the outputs of layers edited")
+
+    # --- weights -------------------------------------------------------------------------
+
+    def kernels(self, layer: str) -> Array:
+        """The weights of a layer: `(row, column, in_channel, out_channel)` float32.
+
+        Raises:
+            LayerError: The layer has no kernels, or they are not known.
+        """
         raise LayerError("this probe does not tell the weights of a layer")
-    return tell(layer)
 
+    def weights(self, layer: str) -> Mapping[str, Array]:
+        """The weights of a layer itself, by name (`kernel`, `bias`, …); empty where it has none.
 
-def output_kind(probe: Probe) -> OutputKind | None:
-    """What the model's output means; None where the probe does not tell."""
-    return getattr(probe, "output_kind", None)
+        Raises:
+            LayerError: There is no such layer, or its weights are not known.
+        """
+        raise LayerError("this probe does not tell the weights of a layer")
+
+    def fingerprint(self) -> Any:
+        """Something that changes when the weights do; None where that is not known."""
+        return None
+
+    def is_stale(self) -> bool:
+        """Whether layers of the model were exchanged, so that a new probe is needed."""
+        return False
+
+    # --- gradients -----------------------------------------------------------------------
+
+    def model_slice(
+        self, layer: str | None, output: str, *, memory_budget_bytes: int
+    ) -> DifferentiableScoreFunction:
+        """The model from its inputs to the scores of its classes, for attributions.
+
+        Args:
+            layer: Whose maps are looked at; None for the last that has some.
+            output: "logit" or "probability".
+            memory_budget_bytes: How much a batch may take, about.
+
+        Raises:
+            ModelError: The model cannot be differentiated.
+            LayerError: There is no such layer.
+        """
+        raise ModelError("this probe does not tell gradients of its model")
+
+    def randomized_slice(
+        self, layer: str | None, output: str, *, memory_budget_bytes: int
+    ) -> RandomizedScoreFunction:
+        """The same with weights of its own, which can be made random; the model's are left alone.
+
+        Raises:
+            ModelError: The model's weights cannot be exchanged. And as `model_slice`.
+        """
+        raise ModelError("this probe cannot run its model with random weights")
+
+    def gradient_norms(
+        self, layers: Sequence[str], x: Any, labels: Integers
+    ) -> Mapping[str, float]:
+        """The norm of the gradient of the loss by the trainable weights of each layer.
+
+        Args:
+            layers: Names of the layers.
+            x: One batch.
+            labels: `(sample,)` class indices.
+
+        Returns:
+            By layer; NaN for one without trainable weights. Empty where there is no loss that
+            class labels go with, or where it is not known.
+        """
+        return {}
+
+    # --- structure -----------------------------------------------------------------------
+
+    def receptive_field(self, layer: str) -> ReceptiveField | None:
+        """The part of the input that a position of a layer's map sees; None where not known."""
+        return None
+
+    def input_names(self, x: Any) -> tuple[str, ...]:
+        """What the arrays in `x`, in the order of `batches.parts`, are called as inputs."""
+        if isinstance(x, Mapping):
+            return tuple(map(str, x))
+        return tuple(f"input {place}" for place in range(len(batches.parts(x))))
+
+    def input_axes(self) -> Mapping[str, tuple[str, ...]]:
+        """What the axes of inputs are, by name, as far as the model's layers tell."""
+        return {}
+
+    def inputs_of(self, layer: str) -> tuple[str, ...] | None:
+        """The inputs that a layer sees, by name; None where that is not known."""
+        return None
+
+    # --- training ------------------------------------------------------------------------
+
+    def training_callback(self, listener: TrainingListener) -> Any:
+        """A callback for `fit` that tells a listener of the training.
+
+        Raises:
+            ModelError: This probe's model cannot be trained.
+        """
+        raise ModelError("this probe's model cannot be trained")
+
+    @property
+    def is_training(self) -> bool:
+        """Whether the model is being trained, as far as anybody has said."""
+        return self.step_gate is not None and self.step_gate.training
+
+    @property
+    def may_read_on(self) -> bool:
+        """Whether a pass that has begun may go on, as far as training steps are concerned."""
+        return self.step_gate is None or self.step_gate.may_read_on
+
+    def read_lock(self) -> AbstractContextManager[None]:
+        """A time in which no training step changes the weights."""
+        return nullcontext() if self.step_gate is None else self.step_gate.looking()
+
+    def background_read(self) -> AbstractContextManager[bool]:
+        """Whether a batch of a pass over many samples may be read, and a time for it.
+
+        Not while training steps change the weights: all batches are to see one state of them.
+        """
+        return nullcontext(True) if self.step_gate is None else self.step_gate.reading()
+
+    def close(self) -> None:  # noqa: B027 - nothing to end by default
+        """Do nothing more in the background."""
+
+    # --- moments of a training that are stored -------------------------------------------
+
+    def weight_histograms(self, layer: str) -> Mapping[str, Histogram]:
+        """Stored histograms of a layer's weights by name, of the moment that the probe is at."""
+        raise LayerError("this probe keeps no histograms")
+
+    def activation_histogram(self, layer: str) -> Histogram:
+        """The stored histogram of a layer's output, of the moment that the probe is at."""
+        raise LayerError("this probe keeps no histograms")
+
+    def histogram_moments(
+        self, layer: str, what: str, name: str | None = None
+    ) -> Sequence[tuple[str, Histogram]]:
+        """The stored histograms of all moments, the first one first, with a label each.
+
+        Args:
+            layer: Name of the layer.
+            what: "weights" or "activations".
+            name: Which weights: `kernel`, `bias`, …; None for activations.
+        """
+        raise LayerError("this probe keeps no histograms")
 
 
 def settled_output_kind(
@@ -77,7 +278,7 @@ def settled_output_kind(
     Raises:
         DataError: `y` brings other numbers of names than the model has classes.
     """
-    output, y = output_kind(probe), samples.y
+    output, y = probe.output_kind, samples.y
     names = given_names
     if names is None and y is not None and y.dtype.kind == "O":  # names, rather than columns
         names = samples.label_names or None
@@ -99,270 +300,3 @@ def _is_what_goes_in(y: Array | None, x: Any) -> bool:
     """Whether `y` is the samples themselves, as an autoencoder is trained on them."""
     given = getattr(x, "shape", None)
     return y is not None and given == y.shape and bool(np.array_equal(np.asarray(x[:]), y))
-
-
-def settle_output_kind(probe: Any, output: OutputKind) -> None:
-    """Have a probe go by what labels and class names have told of its output, if it tells."""
-    if output_kind(probe) not in (None, output):
-        probe.output_kind = output
-
-
-def summaries(
-    probe: Probe,
-    layers: Sequence[str],
-    x: Any,
-    *,
-    above: float | None = None,
-    low: bool = True,
-) -> Mapping[str, SampleSummary]:
-    """What layers put out for each sample of one batch, with positions folded away.
-
-    Args:
-        probe: Folds them itself, or gives whole outputs.
-        layers: Names of the layers.
-        x: One batch.
-        above: Count the positions above this; None counts none.
-        low: Whether the smallest values are wanted.
-    """
-    fold = getattr(probe, "summaries", None)
-    if fold is not None:
-        return fold(layers, x, above=above, low=low)
-    outputs = probe.activations(layers, x)
-    return {name: summarize(outputs[name], above) for name in layers}
-
-
-def edited(probe: Probe, edits: Mapping[str, Edit]) -> Probe:
-    """The same model with the outputs of some layers altered on their way to the rest.
-
-    Args:
-        probe: Of the model; it stays as it is, and so does the model.
-        edits: By name of layer.
-
-    Returns:
-        A probe whose activations and predictions follow the edits; `probe` for no edits.
-
-    Raises:
-        LayerError: The probe cannot run its model with layers edited, there is no such
-            layer, or it cannot be edited.
-        ShapeError: An edit for another number of units.
-    """
-    if not edits:
-        return probe
-    edit = getattr(probe, "edited", None)
-    if edit is None:
-        raise LayerError("this probe cannot run its model with the outputs of layers edited")
-    return edit(edits)
-
-
-def model_slice(
-    probe: Probe, layer: str | None, output: str, memory_budget_bytes: int
-) -> DifferentiableScoreFunction:
-    """The model from its inputs to the scores of its classes.
-
-    Args:
-        probe: Of the model.
-        layer: Whose maps are looked at; None for the last that has some.
-        output: "logit" or "probability".
-        memory_budget_bytes: How much a batch may take, about.
-
-    Raises:
-        ModelError: The model cannot be differentiated.
-        LayerError: There is no such layer.
-    """
-    make = getattr(probe, "model_slice", None)
-    if make is None:
-        raise ModelError("this probe does not tell gradients of its model")
-    return make(layer, output, memory_budget_bytes=memory_budget_bytes)
-
-
-def randomized_slice(
-    probe: Probe, layer: str | None, output: str, memory_budget_bytes: int
-) -> RandomizedScoreFunction:
-    """The same with weights of its own, which can be made random; the model's are left alone.
-
-    Raises:
-        ModelError: The model's weights cannot be exchanged. And as `model_slice`.
-    """
-    make = getattr(probe, "randomized_slice", None)
-    if make is None:
-        raise ModelError("this probe cannot run its model with random weights")
-    return make(layer, output, memory_budget_bytes=memory_budget_bytes)
-
-
-def receptive_field(probe: Probe, layer: str) -> ReceptiveField | None:
-    """The part of the input that a position of a layer's map sees; None where not known."""
-    tell = getattr(probe, "receptive_field", None)
-    return None if tell is None else tell(layer)
-
-
-def input_names(probe: Probe, x: Any) -> tuple[str, ...]:
-    """What the arrays in `x`, in the order of `batches.parts`, are called as inputs."""
-    tell = getattr(probe, "input_names", None)
-    if tell is not None:
-        return tell(x)
-    if isinstance(x, Mapping):
-        return tuple(map(str, x))
-    return tuple(f"input {place}" for place in range(len(batches.parts(x))))
-
-
-def input_axes(probe: Probe) -> Mapping[str, tuple[str, ...]]:
-    """What the axes of inputs are, by name, as far as the model's layers tell."""
-    tell = getattr(probe, "input_axes", None)
-    return {} if tell is None else tell()
-
-
-def inputs_of(probe: Probe, layer: str) -> tuple[str, ...] | None:
-    """The inputs that a layer sees, by name; None where that is not known."""
-    tell = getattr(probe, "inputs_of", None)
-    return None if tell is None else tell(layer)
-
-
-def missing_for_changes(probe: Probe) -> str:
-    """Why units cannot be altered or samples perturbed: "" where they can."""
-    return getattr(probe, "missing_for_changes", "")
-
-
-def has_all_maps(probe: Probe) -> bool:
-    """Whether whole maps can be had of any sample; of a recording, of the first ones only."""
-    return getattr(probe, "has_all_maps", True)
-
-
-def is_stale(probe: Probe) -> bool:
-    """Whether layers of the model were exchanged, so that a new probe is needed."""
-    tell = getattr(probe, "is_stale", None)
-    return tell is not None and bool(tell())
-
-
-def fingerprint(probe: Probe) -> Any:
-    """Something that changes when the weights do; None where the probe does not tell."""
-    tell = getattr(probe, "fingerprint", None)
-    return None if tell is None else tell()
-
-
-def turns(probe: Probe) -> StepGate | None:
-    """Whose turn it is at the model's weights; None where the probe does not tell."""
-    return getattr(probe, "turns", None)
-
-
-def reading(probe: Probe) -> AbstractContextManager[bool]:
-    """Whether a batch of a pass over many samples may be read, and a time for it.
-
-    Not while training steps change the weights: all batches are to see one state of them.
-    """
-    found = turns(probe)
-    return nullcontext(True) if found is None else found.reading()
-
-
-def may_read_on(probe: Probe) -> bool:
-    """Whether a pass that has begun may go on, as far as training steps are concerned."""
-    found = turns(probe)
-    return found is None or found.may_read_on
-
-
-def training_callback(probe: Probe, listener: TrainingListener) -> Any:
-    """A callback for `fit` that tells a listener of the training.
-
-    Raises:
-        ModelError: This probe's model cannot be trained.
-    """
-    make = getattr(probe, "training_callback", None)
-    if make is None:
-        raise ModelError("this probe's model cannot be trained")
-    return make(listener)
-
-
-def weights(probe: Probe, layer: str) -> Mapping[str, Array]:
-    """The weights of a layer itself, by name (`kernel`, `bias`, …); empty where it has none.
-
-    Raises:
-        LayerError: There is no such layer, or the probe does not tell its weights.
-    """
-    tell = getattr(probe, "weights", None)
-    if tell is None:
-        raise LayerError("this probe does not tell the weights of a layer")
-    return tell(layer)
-
-
-def outputs_and_predictions(
-    probe: Probe, layers: Sequence[str], x: Any
-) -> tuple[Mapping[str, Array], Array]:
-    """Activations of layers and the model's output on one batch.
-
-    Cost: one forward pass where the probe can do both at once, else two. No predictions,
-    `(sample, 0)`, where the output is no vector.
-    """
-    both = getattr(probe, "outputs_and_predictions", None)
-    if both is not None:
-        return both(layers, x)
-    outputs = probe.activations(layers, x)
-    if not probe.n_classes:
-        return outputs, np.zeros((batches.count_samples(x), 0), np.float32)
-    return outputs, probe.predictions(x)
-
-
-def gradient_norms(
-    probe: Probe, layers: Sequence[str], x: Any, labels: Integers
-) -> Mapping[str, float]:
-    """The norm of the gradient of the loss by the trainable weights of each layer.
-
-    Args:
-        probe: Of the model.
-        layers: Names of the layers.
-        x: One batch.
-        labels: `(sample,)` class indices.
-
-    Returns:
-        By layer; NaN for one without trainable weights. Empty where there is no loss that
-        class labels go with, or the probe does not tell.
-    """
-    tell = getattr(probe, "gradient_norms", None)
-    return {} if tell is None else tell(layers, x, labels)
-
-
-def keeps_histograms(probe: Probe) -> bool:
-    """Whether a probe has histograms of moments of a training, as a recording does.
-
-    It then also has `weight_histograms(layer)` and `activation_histogram(layer)` of the moment
-    that it is at, `histogram_moments(layer, what, name)` and `at`.
-    """
-    return hasattr(probe, "histogram_moments")
-
-
-def kept_weight_histograms(probe: Any, layer: str) -> Mapping[str, Histogram]:
-    """Kept histograms of a layer's weights by name, of the moment that the probe is at."""
-    found: Mapping[str, Histogram] = probe.weight_histograms(layer)
-    return found
-
-
-def kept_activation_histogram(probe: Any, layer: str) -> Histogram:
-    """The kept histogram of what a layer put out, of the moment that the probe is at."""
-    found: Histogram = probe.activation_histogram(layer)
-    return found
-
-
-def histogram_moments(
-    probe: Any, layer: str, what: str, name: str | None = None
-) -> Sequence[tuple[str, Histogram]]:
-    """The kept histograms of all moments, the first one first, with a label each.
-
-    Args:
-        probe: One for which `keeps_histograms`.
-        layer: Name of the layer.
-        what: "weights" or "activations".
-        name: Which weights: `kernel`, `bias`, …; None for activations.
-    """
-    found: Sequence[tuple[str, Histogram]] = probe.histogram_moments(layer, what, name)
-    return found
-
-
-def moment(probe: Probe) -> int | None:
-    """Which of the moments a probe is at; None where it has none."""
-    found: int | None = getattr(probe, "at", None)
-    return found
-
-
-def stop(probe: Probe) -> None:
-    """Have a probe do nothing more in the background."""
-    close = getattr(probe, "close", None)
-    if close is not None:
-        close()

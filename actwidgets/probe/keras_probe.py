@@ -13,6 +13,7 @@ from actwidgets.core.layers import LayerInfo, ReceptiveField
 from actwidgets.core.output_kind import OutputKind, checked_output_is
 from actwidgets.errors import LayerError
 from actwidgets.images.kernels import as_kernels
+from actwidgets.probe.base import Probe
 from actwidgets.probe.callbacks import ListeningCallback, gradient_norms
 from actwidgets.probe.compiled import PositionReduction
 from actwidgets.probe.extractors import EditedExtractor, EditedTraces, FeatureExtractor
@@ -97,8 +98,8 @@ def _inputs(slices: FeatureExtractor | EditedExtractor) -> tuple[Any, Any]:
 _KERNELS = ("depthwise_kernel", "kernel")
 
 
-class KerasProbe:
-    """Reads a built Keras model; satisfies `session.Probe`. Nothing about the model is changed.
+class KerasProbe(Probe):
+    """Read a built Keras model. Nothing about the model is changed.
 
     `n_classes` is 0 where the chosen output of the model is not `(sample, class)`. `class_names`
     are those that came with its file, or None.
@@ -129,7 +130,7 @@ class KerasProbe:
         self._model = model
         slices = FeatureExtractor(model, like, training=training, warm=warm)
         self._settings = number_of_settings(model)
-        self.turns = step_gate_of(model)
+        self.step_gate = step_gate_of(model)
         self._slices: FeatureExtractor | EditedExtractor = slices
         self._whole = slices
         self._score_models = ScoreModels(model, training=training)
@@ -297,7 +298,7 @@ class KerasProbe:
         """
         found = self._slices.layer_index.require(layer).layer
         try:
-            with self.turns.looking():
+            with self.read_lock():
                 return layer_weights(found)
         except UnreadableWeightError as failure:
             raise LayerError(f"layer {layer!r} {failure}") from failure
@@ -305,7 +306,7 @@ class KerasProbe:
     def gradient_norms(self, layers: Sequence[str], x: Any, labels: np.ndarray) -> dict[str, float]:
         """How steep the compiled loss is in the weights of layers; see `gradient_norms.py`."""
         found = {name: self._slices.layer_index.require(name).layer for name in layers}
-        with self.turns.looking():
+        with self.read_lock():
             inputs = self._slices.inputs
             return gradient_norms(self._model, found, inputs.arguments(inputs.tensors(x)), labels)
 

@@ -6,7 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,7 @@ from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import checked_output_is
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, LayerError, ModelError
-from actwidgets.probe import base
-from actwidgets.probe.base import Probe
+from actwidgets.probe.base import Probe, settled_output_kind
 from actwidgets.recording import snapshot as snapshots
 from actwidgets.recording import store
 from actwidgets.recording.recording import Recording
@@ -83,12 +82,12 @@ class RecordedModel:
         self._one = samples.rows([0])
         self.probe: Probe = self._read() if self._session is None else self._session._probe
         self.probe.check(self._one)
-        output, named = base.settled_output_kind(self.probe, samples, class_names, output_is)
+        output, named = settled_output_kind(self.probe, samples, class_names, output_is)
         n_classes = count_classes(self.probe.n_classes, named, output, samples.y)
         names = checked_class_names(named, n_classes)
         if self._session is None or x is not None:
-            names_of_inputs = base.input_names(self.probe, samples.x)
-            samples.read_inputs(names_of_inputs, base.input_axes(self.probe))
+            names_of_inputs = self.probe.input_names(samples.x)
+            samples.read_inputs(names_of_inputs, self.probe.input_axes())
         samples.read_y(output, n_classes, names, head=head)
         if samples.label_sets is not None or samples.masks is not None:
             held = "masks" if samples.label_sets is None else "several labels a sample"
@@ -124,7 +123,7 @@ class RecordedModel:
         """
         if self._session is not None:
             self.probe = self._session._probe
-        if base.is_stale(self.probe):
+        if self.probe.is_stale():
             self.probe = self._read()
         if self.probe.layers != self.manifest.layers:
             raise ModelError(
@@ -135,7 +134,7 @@ class RecordedModel:
     def close(self) -> None:
         """Read nothing more."""
         if self._session is None and self.probe is not self._model:
-            base.stop(self.probe)
+            self.probe.close()
 
     def _read(self) -> Probe:
         if isinstance(self._model, Probe):
@@ -466,7 +465,7 @@ class Recorder:
             ModelError: This probe's model cannot be trained.
         """
         if self._callback is None:
-            self._callback = base.training_callback(self._recorded.probe, self)
+            self._callback = self._recorded.probe.training_callback(self)
         return self._callback
 
     def snapshot(
@@ -487,8 +486,7 @@ class Recorder:
         """
         values = _numbers(metrics)
         with self._alone():
-            turns = base.turns(self._recorded.probe)
-            if turns is None or not turns.training:
+            if not self._recorded.probe.is_training:
                 self._progress.run()
                 if self.recording.snapshots or epoch is not None:
                     self._progress.advance(epoch)
@@ -508,9 +506,8 @@ class Recorder:
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """A time in which neither the weights nor the recording change by another thread."""
-        turns = base.turns(self._recorded.probe)
         # The lock comes second: who waits for the end of a step must not have it.
-        with nullcontext() if turns is None else turns.looking(), self._lock:
+        with self._recorded.probe.read_lock(), self._lock:
             yield
 
     # --- a training's events, on its thread ----------------------------------------------
@@ -564,7 +561,7 @@ class Recorder:
         """Take the state at the end, where that is not the last that was taken."""
         with self._lock:
             # Another callback may have put the best weights back.
-            is_other = base.fingerprint(self._recorded.probe) != self._fingerprint
+            is_other = self._recorded.probe.fingerprint() != self._fingerprint
             if self._progress.step > self._last_step or is_other:
                 self._take(moment.metrics)
             self._progress.pause()
@@ -616,7 +613,7 @@ class Recorder:
             )
             info = snapshots.write_snapshot(self._folder, self._recorded.manifest, info, captured)
             self._ratios.forget()
-            self._fingerprint = base.fingerprint(self._recorded.probe)
+            self._fingerprint = self._recorded.probe.fingerprint()
             self.recording.refresh(written=info)
             self.error = self._thin()
         except Exception as failure:

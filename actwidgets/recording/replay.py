@@ -20,6 +20,7 @@ from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.selection import Selection, known_rows
 from actwidgets.errors import DataError, LayerError, NotRecordedError, SelectionError, ShapeError
+from actwidgets.probe.base import Probe
 from actwidgets.recording.recording import CommonScales
 from actwidgets.session.embeddings import INPUT, EmbeddingPass, Embeddings
 from actwidgets.session.jobs import AnyPass
@@ -138,8 +139,8 @@ def _keys(parts: list[Array]) -> list[bytes]:
 WITHOUT_MODEL = "a recording holds values, not the model: "
 
 
-class RecordedProbe:
-    """Answers for the recorded samples with what was stored; satisfies `Probe`.
+class RecordedProbe(Probe):
+    """Answer for the recorded samples with stored values.
 
     Values of layers without positions are known of all recorded samples, maps of the first
     ones. They are quantized: `recording.activation_error` tells by how much they may differ
@@ -157,6 +158,7 @@ class RecordedProbe:
     missing_for_changes = WITHOUT_MODEL + "units cannot be altered, nor samples perturbed"
 
     has_all_maps = False
+    keeps_histograms = True
 
     def __init__(self, recording: "Recording", at: int = -1) -> None:
         self.recording = recording
@@ -203,7 +205,7 @@ class RecordedProbe:
         return self._output_kind or self.recording.output
 
     @output_kind.setter
-    def output_kind(self, output: OutputKind) -> None:
+    def output_kind(self, output: OutputKind | None) -> None:
         self._output_kind = output
 
     def pinned(self) -> "RecordedProbe":
@@ -638,7 +640,7 @@ class RecordedSession(Session):
     @property
     def _place(self) -> int:
         """Where the snapshot is now; `at` is where it was when the recording was looked at."""
-        return int(self._probe.at)  # type: ignore[attr-defined]
+        return int(self._probe.at)
 
     def refresh(self) -> None:
         """Look at the recording again: a live one may have more snapshots, or fewer.
@@ -666,7 +668,7 @@ class RecordedSession(Session):
 
     def _move(self) -> None:
         with self.lock:
-            self._probe.at = self.at  # type: ignore[attr-defined]
+            self._probe.at = self.at
             self._forget()
             self.set_trait("revision", self.revision + 1)
 

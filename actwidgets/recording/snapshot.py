@@ -22,7 +22,6 @@ from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import DataError, LayerError
 from actwidgets.images.inputs import Axes
-from actwidgets.probe import base
 from actwidgets.probe.base import Probe
 
 N_STEPS = 252  # from the lowest code of a number to the highest
@@ -372,7 +371,7 @@ def capture_snapshot(
     builder = ProfileBuilder(spec.class_names, ProfileSpec()) if spec.labels is not None else None
     predictions: list[Array] = []
     for x, labels in batches.iterate(spec.x, spec.labels, batch_size=spec.batch_size):
-        outputs, predicted = base.outputs_and_predictions(probe, names, x)
+        outputs, predicted = probe.outputs_and_predictions(names, x)
         summaries = {name: captures[name].add(outputs[name]) for name in names}
         if builder is not None:
             builder.add(summaries, labels)
@@ -381,7 +380,7 @@ def capture_snapshot(
     if spec.labels is not None:
         rows = slice(0, GRADIENT_SAMPLES)
         x = batches.take(spec.x, rows)
-        gradient_norms = base.gradient_norms(probe, names, x, spec.labels[rows])
+        gradient_norms = probe.gradient_norms(names, x, spec.labels[rows])
     layers = {}
     for name, capture in captures.items():
         numbers = {
@@ -454,7 +453,7 @@ class _LayerCapture:
 def weights_of(probe: Probe, layer: str) -> Mapping[str, Array]:
     """The weights of a layer by name; none where the probe does not tell them."""
     try:
-        return base.weights(probe, layer)
+        return probe.weights(layer)
     except LayerError:
         return {}
 
@@ -463,7 +462,7 @@ def _kernels(probe: Probe, layer: str, weights: Mapping[str, Array]) -> Quantize
     if not any(each.ndim > 1 and each.size <= MAX_KERNEL_VALUES for each in weights.values()):
         return None
     try:
-        kernels = base.kernels(probe, layer)
+        kernels = probe.kernels(layer)
     except LayerError:
         return None
     return quantize(kernels) if kernels.size <= MAX_KERNEL_VALUES else None

@@ -31,7 +31,7 @@ from actwidgets.core.perturbation import Perturbation
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
-from actwidgets.probe import base
+from actwidgets.probe.base import Probe
 from actwidgets.session.jobs import JobsMixin
 from actwidgets.session.predictions import SessionPredictions
 
@@ -134,7 +134,7 @@ class Attributions(JobsMixin):
 
     def __init__(self, session: SessionPredictions) -> None:
         super().__init__(session)
-        self._weights = base.fingerprint(session._probe)
+        self._weights = session._probe.fingerprint()
         self._looked_s = time.monotonic()
 
     def get(
@@ -240,7 +240,7 @@ class Attributions(JobsMixin):
 
     def _forget_all(self) -> None:
         super()._forget_all()
-        self._weights = base.fingerprint(self._session._probe)
+        self._weights = self._session._probe.fingerprint()
 
     # --- what it is about ----------------------------------------------------------------
 
@@ -283,7 +283,7 @@ class Attributions(JobsMixin):
         now_s = time.monotonic()
         if key not in self._passes or now_s - self._looked_s < LOOK_EVERY_S:
             return
-        weights = base.fingerprint(self._session._probe)
+        weights = self._session._probe.fingerprint()
         self._looked_s = time.monotonic()
         if weights != self._weights:
             self._forget_all()
@@ -301,7 +301,7 @@ class _Asked:
     rows: tuple[int, ...]
     perturbation: Perturbation
     ablations: tuple[Ablation, ...]
-    probe: Any
+    probe: Probe
     samples: Samples
     budget_bytes: int
 
@@ -315,7 +315,9 @@ class _Asked:
 
     def slice(self) -> DifferentiableScoreFunction:
         """The model."""
-        return base.model_slice(self.probe, self.layer, self.output, self.budget_bytes)
+        return self.probe.model_slice(
+            self.layer, self.output, memory_budget_bytes=self.budget_bytes
+        )
 
     def points(self) -> Inputs:
         """The samples."""
@@ -338,7 +340,9 @@ class _Asked:
 
     def check(self) -> Generator[Progress, None, RandomizationCheck]:
         """Start the work on the check of random weights."""
-        randomized = base.randomized_slice(self.probe, self.layer, self.output, self.budget_bytes)
+        randomized = self.probe.randomized_slice(
+            self.layer, self.output, memory_budget_bytes=self.budget_bytes
+        )
         return randomization_steps(
             self.slice(), randomized, self.points(), self.method, self.target, self.settings
         )

@@ -28,7 +28,6 @@ from actwidgets.core.embedding import (
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.predictions import predicted_classes
 from actwidgets.errors import DataError, LayerError
-from actwidgets.probe import base
 from actwidgets.session.embedding_process import EmbeddingProcess, has_umap
 from actwidgets.session.jobs import KEPT, JobsMixin
 from actwidgets.session.profiles import SessionPasses
@@ -562,7 +561,7 @@ class Embeddings(JobsMixin):
 
         def read(some: Integers) -> Array:
             x = session._samples.rows(some)
-            found = base.summaries(session._probe, (layer,), x, low=False)[layer]
+            found = session._probe.summaries((layer,), x, low=False)[layer]
             return found.high[:, column].astype(np.float32)
 
         key = ("units", layer, n_points, None if fits else unit, self._moment())
@@ -607,7 +606,7 @@ class Embeddings(JobsMixin):
             names = session.feature_names
             source = of_input(session._samples.input_numbers, rows, layout, budget, names)
         else:
-            budget = budget if base.has_all_maps(session._probe) else 0
+            budget = budget if session._probe.has_all_maps else 0
             source = of_layer(self._info(of), session._features, rows, layout, budget)
         return EmbeddingPass(
             of,

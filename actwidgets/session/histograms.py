@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,6 @@ from actwidgets.core.histograms import (
     subsample,
 )
 from actwidgets.errors import DataError, LayerError
-from actwidgets.probe import base
 from actwidgets.session.profiles import SessionPasses
 
 WHILE_TRAINING = 32  # samples at most: a picture is made between two steps
@@ -61,7 +59,7 @@ class Histograms(t.HasTraits):
     @property
     def recorded(self) -> bool:
         """Whether the moments are those of a recording."""
-        return base.keeps_histograms(self._session._probe)
+        return self._session._probe.keeps_histograms
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -85,8 +83,8 @@ class Histograms(t.HasTraits):
         session = self._session
         with session.lock:
             name, probe = self._known(layer), session._probe
-            if base.keeps_histograms(probe):
-                return dict(base.kept_weight_histograms(probe, name))
+            if probe.keeps_histograms:
+                return dict(probe.weight_histograms(name))
             return self._weights(name, self.weight_names(name), limit)
 
     def weight_names(self, layer: str | None = None) -> tuple[str, ...]:
@@ -103,9 +101,8 @@ class Histograms(t.HasTraits):
             if probe is not self._named_probe:
                 self._named_probe, self._names = probe, {}
             if name not in self._names:
-                keeps = base.keeps_histograms(probe)
-                tell = base.kept_weight_histograms if keeps else base.weights
-                self._names[name] = tuple(tell(probe, name))
+                tell = probe.weight_histograms if probe.keeps_histograms else probe.weights
+                self._names[name] = tuple(tell(name))
             return self._names[name]
 
     def activations(self, layer: str | None = None) -> Histogram:
@@ -122,8 +119,8 @@ class Histograms(t.HasTraits):
         session = self._session
         with session.lock:
             name, probe = self._known(layer), session._probe
-            if base.keeps_histograms(probe):
-                return base.kept_activation_histogram(probe, name)
+            if probe.keeps_histograms:
+                return probe.activation_histogram(name)
             return self._counted([name], self._at_once())[name].histogram
 
     def remember(self, label: str, *, activations: bool = True, limit: int | None = None) -> None:
@@ -149,8 +146,7 @@ class Histograms(t.HasTraits):
         with session.lock:
             if self.recorded:
                 raise DataError("a recording has its moments; none can be added")
-            turns = base.turns(session._probe)
-            with nullcontext() if turns is None else turns.looking():
+            with session._probe.read_lock():
                 found = {each: self.weights(each, limit=limit) for each in session._infos}
                 if activations:
                     for each, counted in self._counted(list(session._infos), MOST).items():
@@ -193,11 +189,11 @@ class Histograms(t.HasTraits):
         session = self._session
         with session.lock:
             name, probe = self._known(layer), session._probe
-            if base.keeps_histograms(probe):
+            if probe.keeps_histograms:
                 if what == ACTIVATIONS:
-                    return list(base.histogram_moments(probe, name, ACTIVATIONS))
+                    return list(probe.histogram_moments(name, ACTIVATIONS))
                 self._require(what, name)
-                return list(base.histogram_moments(probe, name, "weights", what))
+                return list(probe.histogram_moments(name, "weights", what))
             if what == ACTIVATIONS:
                 now = self.activations(name)
             else:
@@ -209,8 +205,7 @@ class Histograms(t.HasTraits):
     @property
     def in_view(self) -> int:
         """Which of `moments` the session is at: the last, or that of a recording."""
-        at = base.moment(self._session._probe) if self.recorded else None
-        return -1 if at is None else at
+        return self._session._probe.at if self.recorded else -1
 
     def n_samples(self, layer: str | None = None) -> int:
         """Over how many samples `activations` counts those of a layer."""
@@ -249,7 +244,7 @@ class Histograms(t.HasTraits):
 
     def _weights(self, layer: str, names: Sequence[str], limit: int | None) -> dict[str, Histogram]:
         """Some weights of a layer, counted."""
-        found = base.weights(self._session._probe, layer)
+        found = self._session._probe.weights(layer)
         self._sizes |= {(layer, name): values.size for name, values in found.items()}
         return {
             name: histogram(found[name] if limit is None else subsample(found[name], limit))
@@ -258,13 +253,12 @@ class Histograms(t.HasTraits):
 
     def _at_once(self) -> int:
         """Of how many samples activations may be counted now."""
-        turns = base.turns(self._session._probe)
-        return MOST if turns is None or not turns.training else WHILE_TRAINING
+        return WHILE_TRAINING if self._session._probe.is_training else MOST
 
     def _counted(self, layers: Sequence[str], most: int) -> dict[str, ActivationHistogram]:
         """What layers put out, counted once for each state of the weights."""
         session = self._session
-        state = session.revision, base.fingerprint(session._probe)  # type: ignore[attr-defined]
+        state = session.revision, session._probe.fingerprint()  # type: ignore[attr-defined]
         if state != self._counted_with:
             self._activations.clear()
             self._counted_with = state

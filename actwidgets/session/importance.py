@@ -25,7 +25,6 @@ from actwidgets.core.unit_importance import (
     mutual_information,
 )
 from actwidgets.errors import DataError, LayerError, ModelError
-from actwidgets.probe import base
 from actwidgets.session.passes import spread
 from actwidgets.session.predictions import SessionPredictions
 from actwidgets.session.tasks import BackgroundWork, Progress, TaskQueue, progress_of
@@ -289,7 +288,7 @@ class Importance(BackgroundWork):
     def __init__(self, session: SessionPredictions) -> None:
         self._session = session
         self._passes: OrderedDict[Key, ImportancePass] = OrderedDict()
-        self._reader = TaskQueue(self._report, lambda: base.reading(session._probe))
+        self._reader = TaskQueue(self._report, lambda: session._probe.background_read())
         self._asked_last: Key | None = None
         self._measured_with: Any = None
         super().__init__()
@@ -390,15 +389,15 @@ class Importance(BackgroundWork):
         edited: dict[Edit, Any] = {}
 
         def read(rows: Integers) -> SampleSummary:
-            return base.summaries(probe, (layer,), samples.rows(rows), low=False)[layer]
+            return probe.summaries((layer,), samples.rows(rows), low=False)[layer]
 
         def predict(edit: Edit, rows: Integers) -> Array:
             if edit not in edited:
                 edited.clear()
-                edited[edit] = base.edited(probe, {layer: edit})
+                edited[edit] = probe.edited({layer: edit})
             return edited[edit].predictions(samples.rows(rows))
 
-        missing = session.missing_for_predictions() or base.missing_for_changes(probe)
+        missing = session.missing_for_predictions() or probe.missing_for_changes
         return ImportancePass(
             layer,
             session._infos[layer].n_units or 0,
@@ -424,7 +423,7 @@ class Importance(BackgroundWork):
     def _drop_what_is_old(self) -> None:
         """Forget what was measured with other weights, samples or labels."""
         session = self._session
-        now = session.revision, base.fingerprint(session._probe)  # type: ignore[attr-defined]
+        now = session.revision, session._probe.fingerprint()  # type: ignore[attr-defined]
         if now != self._measured_with:
             self._reader.cancel()
             self._passes.clear()

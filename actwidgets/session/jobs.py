@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from actwidgets.errors import DataError
-from actwidgets.probe import base
 from actwidgets.session.profiles import SessionPasses
 from actwidgets.session.tasks import BackgroundWork, Job, Progress, Task, TaskQueue, progress_of
 
@@ -28,7 +27,7 @@ class JobsMixin(BackgroundWork):
 
     def __init__(self, session: SessionPasses) -> None:
         self._session = session
-        self._reader = TaskQueue(self._report, lambda: base.reading(session._probe))
+        self._reader = TaskQueue(self._report, lambda: session._probe.background_read())
         self._passes: OrderedDict[Hashable, Job] = OrderedDict()
         self._wishes: dict[str, Hashable] = {}
         self._revision = _revision(session)
@@ -155,7 +154,7 @@ class JobsMixin(BackgroundWork):
         if at_once_s:
             until_s = time.monotonic() + at_once_s
             while not wanted.complete and time.monotonic() < until_s:
-                if wanted.n_read and not base.may_read_on(self._session._probe):
+                if wanted.n_read and not self._session._probe.may_read_on:
                     break
                 wanted.step()
         if not wanted.complete:

@@ -27,7 +27,7 @@ from actwidgets.core.predictions import (
 )
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError, LayerError
-from actwidgets.probe import base
+from actwidgets.probe.base import Probe
 
 Layers = tuple[str, ...]
 
@@ -466,7 +466,7 @@ class AblatedModel:
 
     def __init__(
         self,
-        probe: Any,
+        probe: Probe,
         samples: Samples,
         ablations: tuple[Ablation, ...] = (),
         unit_means: MutableMapping[str, Array] | None = None,
@@ -475,7 +475,7 @@ class AblatedModel:
         self._samples = samples
         self.probe = probe
         if ablations:
-            self.probe = base.edited(probe, self._edits(probe, ablations))
+            self.probe = probe.edited(self._edits(probe, ablations))
         table = PredictionTable(len(samples), probe.n_classes)
         self.prediction_pass = PredictionPass(table, self._predict)
         self._confusion: tuple[bytes, Confusion | MultilabelConfusion] | None = None
@@ -545,7 +545,7 @@ class AblatedModel:
     def _predict(self, rows: Integers) -> Array:
         return self.probe.predictions(self._samples.rows(rows))
 
-    def _edits(self, probe: Any, ablations: tuple[Ablation, ...]) -> dict[str, Edit]:
+    def _edits(self, probe: Probe, ablations: tuple[Ablation, ...]) -> dict[str, Edit]:
         n_units = {info.name: info.n_units for info in probe.layers}
         edits: dict[str, Edit] = {}
         for each in ablations:
@@ -560,7 +560,7 @@ class AblatedModel:
             edits[each.layer] = edit
         return edits
 
-    def _means(self, probe: Any, layer: str) -> Array:
+    def _means(self, probe: Probe, layer: str) -> Array:
         """`(unit,)` float64: means over samples and positions, of a thousand samples.
 
         NaN is left out; a unit without another value has NaN for a mean.
@@ -571,7 +571,7 @@ class AblatedModel:
             counts: Any = 0
             for start in range(0, len(rows), BATCH_SIZE):
                 batch = self._samples.rows(rows[start : start + BATCH_SIZE])
-                summary = base.summaries(probe, (layer,), batch, low=False)[layer]
+                summary = probe.summaries((layer,), batch, low=False)[layer]
                 known = summary.n_positions - (0 if summary.n_nan is None else summary.n_nan)
                 known = np.broadcast_to(known, summary.mean.shape)
                 sums = sums + (np.asarray(summary.mean, np.float64) * known).sum(axis=0)

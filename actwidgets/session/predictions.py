@@ -23,7 +23,6 @@ from actwidgets.core.predictions import (
 )
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
-from actwidgets.probe import base
 from actwidgets.session.passes import PixelPass, PredictionPass
 from actwidgets.session.profiles import SessionPasses
 
@@ -109,7 +108,7 @@ class SessionPredictions(SessionPasses):
         begun_s = time.monotonic()
         while not wanted.complete:
             enough = wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S
-            if partial and wanted.n_read and (enough or not base.may_read_on(self._probe)):
+            if partial and wanted.n_read and (enough or not self._probe.may_read_on):
                 break
             wanted.step()
         if not (wanted.complete or wanted.cancelled):

@@ -14,7 +14,6 @@ from actwidgets.core.labels import label_pairs
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
-from actwidgets.probe import base
 from actwidgets.session.passes import ENOUGH, Layers, ProfilePass, RepresentationPass
 from actwidgets.session.results import SessionReadings
 from actwidgets.session.tasks import progress_of
@@ -170,7 +169,7 @@ class SessionPasses(SessionReadings):
         with self.lock:
             wanted = self._representation_pass(other, positions)
         while wanted.n_read < min(ENOUGH, wanted.n_samples):  # a layer left out begins it anew
-            if wanted.n_read and partial and not base.may_read_on(self._probe):
+            if wanted.n_read and partial and not self._probe.may_read_on:
                 break
             wanted.step()
         if wanted.cancelled:
@@ -229,7 +228,7 @@ class SessionPasses(SessionReadings):
     def _features(self, layers: Layers, rows: range, positions: str) -> Mapping[str, Array]:
         x = self._samples.rows(rows)
         if positions == "mean":
-            summaries = base.summaries(self._probe, layers, x, low=False)
+            summaries = self._probe.summaries(layers, x, low=False)
             return {  # a mean that leaves NaN out would hide it
                 name: each.mean if each.n_nan is None else np.where(each.n_nan, np.nan, each.mean)
                 for name, each in summaries.items()

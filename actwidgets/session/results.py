@@ -25,7 +25,6 @@ from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError, NotRecordedError
 from actwidgets.images.encode import Pixels
-from actwidgets.probe import base
 from actwidgets.probe.base import Probe
 from actwidgets.session.passes import (
     AblatedModel,
@@ -83,7 +82,7 @@ class ModelNumbers:
     """What a probe says of samples, asked for once and kept.
 
     Args:
-        probe: Has `activations(layers, x)`, `predictions(x)` and `n_classes`.
+        probe: Of the model.
         samples: The samples.
         class_names: One per class.
         budget_bytes: What cached maps and kept peaks may take together, about.
@@ -92,7 +91,7 @@ class ModelNumbers:
 
     def __init__(
         self,
-        probe: Any,
+        probe: Probe,
         samples: Samples,
         class_names: tuple[str, ...],
         budget_bytes: int,
@@ -105,7 +104,7 @@ class ModelNumbers:
         self._passes = ProfilePasses(budget_bytes // 2)
         self._models: dict[Ablations, AblatedModel] = {}
         self._output = output
-        self._weights = base.fingerprint(probe)
+        self._weights = probe.fingerprint()
         self._looked_s = time.monotonic()
 
     def maps(
@@ -183,7 +182,7 @@ class ModelNumbers:
         self._forget_outputs_of_other_weights()
         return self._model(ablations).prediction_pass
 
-    def probe(self, ablations: Ablations = ()) -> Any:
+    def probe(self, ablations: Ablations = ()) -> Probe:
         """The probe of the model as it is, or as it is with ablations."""
         return self._model(ablations).probe
 
@@ -200,7 +199,7 @@ class ModelNumbers:
         def make(budget_bytes: int) -> ProfilePass:
             return ProfilePass(
                 layers,
-                lambda rows: base.summaries(self._probe, layers, self._samples.rows(rows)),
+                lambda rows: self._probe.summaries(layers, self._samples.rows(rows)),
                 labels,
                 names,
                 threshold=threshold,
@@ -231,7 +230,7 @@ class ModelNumbers:
         now_s = time.monotonic()
         if now_s - self._looked_s < LOOK_EVERY_S:
             return
-        weights = base.fingerprint(self._probe)
+        weights = self._probe.fingerprint()
         self._looked_s = time.monotonic()
         if weights != self._weights:
             self._weights = weights
@@ -362,7 +361,7 @@ class SessionNumbers(t.HasTraits):
             layer: The chosen one by default.
         """
         with self.lock:
-            seen = base.inputs_of(self._probe, self.layer if layer is None else layer)
+            seen = self._probe.inputs_of(self.layer if layer is None else layer)
         mine = tuple(each for each in self.picture_inputs if seen is not None and each in seen)
         return mine or self.picture_inputs
 
@@ -413,7 +412,7 @@ class SessionNumbers(t.HasTraits):
             LayerError: The layer has no kernels.
         """
         with self.lock:
-            return base.kernels(self._probe, self.layer)
+            return self._probe.kernels(self.layer)
 
     @property
     def n_outputs(self) -> int:
@@ -516,7 +515,7 @@ class SessionNumbers(t.HasTraits):
             NotRecordedError: This is a session over a recording.
         """
         with self.lock:
-            if missing := base.missing_for_changes(self._probe):
+            if missing := self._probe.missing_for_changes:
                 raise NotRecordedError(missing)
 
     def _as_shown(self, rows: Sequence[int] | None, as_shown: bool | None) -> bool:
@@ -532,7 +531,7 @@ class SessionNumbers(t.HasTraits):
         None where it sees everything, or where that cannot be told.
         """
         with self.lock:
-            return base.receptive_field(self._probe, self.layer)
+            return self._probe.receptive_field(self.layer)
 
     def peak_values(self, rows: Sequence[int]) -> Floats:
         """The largest value of the chosen unit on each of `rows`, `(sample,)` float32.
@@ -586,7 +585,7 @@ class SessionReadings(SessionNumbers, BackgroundWork):
     """
 
     def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
-        self._reader = TaskQueue(self._report, lambda: base.reading(self._probe))
+        self._reader = TaskQueue(self._report, lambda: self._probe.background_read())
         self._cancelled: dict[tuple[str, tuple[str, ...]], Progress] = {}
         super().__init__(samples, memory_budget_bytes)
 
@@ -616,14 +615,14 @@ class SessionReadings(SessionNumbers, BackgroundWork):
         Args:
             within_s: Return after so many seconds in any case.
         """
-        turns = base.turns(self._probe)
-        with turns.window() if turns and turns.trains_here else nullcontext():
+        gate = self._probe.step_gate
+        with gate.window() if gate and gate.trains_here else nullcontext():
             super().wait(within_s)
 
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""
         self._reader.stop()
-        base.stop(self._probe)
+        self._probe.close()
 
     # --- how they are kept ---------------------------------------------------------------
 

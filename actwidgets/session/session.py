@@ -15,8 +15,7 @@ from actwidgets.core.perturbation import UNDISTURBED
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, resolve
 from actwidgets.errors import DataError, ModelError, SelectionError
-from actwidgets.probe import base
-from actwidgets.probe.base import Probe
+from actwidgets.probe.base import Probe, settled_output_kind
 from actwidgets.session.attributions import Attributions
 from actwidgets.session.embeddings import Embeddings
 from actwidgets.session.histograms import Histograms
@@ -63,18 +62,17 @@ class Training:
     @property
     def under_way(self) -> bool:
         """Whether the model is being trained with a callback of this package."""
-        turns = base.turns(self._session._probe)
-        return turns is not None and turns.training
+        return self._session._probe.is_training
 
     @property
     def is_leaving(self) -> bool:
         """Whether `fit` is at its end: other callbacks may still put weights back."""
-        turns = base.turns(self._session._probe)
-        return turns is not None and turns.is_leaving
+        gate = self._session._probe.step_gate
+        return gate is not None and gate.is_leaving
 
     def weights(self) -> Any:
         """Something that changes when the weights do; None where nobody knows."""
-        return base.fingerprint(self._session._probe)
+        return self._session._probe.fingerprint()
 
     def callback(self, listener: TrainingListener) -> Any:
         """A Keras callback that tells a listener of the training.
@@ -85,7 +83,7 @@ class Training:
         Raises:
             ModelError: This session's model cannot be trained.
         """
-        return base.training_callback(self._session._probe, listener)
+        return self._session._probe.training_callback(listener)
 
 
 class Session(SessionPredictions):
@@ -192,7 +190,7 @@ class Session(SessionPredictions):
         with self.lock:
             before = self._probe
             self._read(model)
-            base.stop(before)
+            before.close()
             self._forget(everything=True)
             layer = self.layer if self.layer in self._infos else next(iter(self._infos))
             has_class = (self.class_index or 0) < len(self.class_names)
@@ -261,7 +259,7 @@ class Session(SessionPredictions):
     def refresh(self) -> None:
         """Say that weights, layers or data changed: forget arrays, have the views repaint."""
         with self.lock:
-            if base.is_stale(self._probe):
+            if self._probe.is_stale():
                 self.model = self._model
                 return
             self._forget()
@@ -292,19 +290,19 @@ class Session(SessionPredictions):
         said, samples = self._options["output_is"], self._samples
         given = self._given_names
         if given is None:  # those that came with the file of the model, if any
-            given = getattr(probe, "class_names", None)
+            given = probe.class_names
         with samples.unchanged_by_failure():
-            samples.choose_y(base.output_kind(probe))
-            output, names = base.settled_output_kind(probe, samples, given, said)
+            samples.choose_y(probe.output_kind)
+            output, names = settled_output_kind(probe, samples, given, said)
             output = samples.settled(output)
             has_masks = output is not None and samples.holds_masks(output)
             n_outputs = output.n_outputs if output and has_masks else probe.n_classes
             n_classes = count_classes(n_outputs, names, output, samples.y)
             class_names = checked_class_names(names, n_classes)
-            samples.read_inputs(base.input_names(probe, samples.x), base.input_axes(probe))
+            samples.read_inputs(probe.input_names(samples.x), probe.input_axes())
             samples.read_y(output, n_classes, class_names, head=self._options["head"])
-        if output is not None:
-            base.settle_output_kind(probe, output)
+        if output is not None and probe.output_kind not in (None, output):
+            probe.output_kind = output
         self._model, self._probe, self.class_names = model, probe, class_names
         self._named_by_labels = given is None and names is not None
         self._output = output

@@ -5,8 +5,9 @@ import pytest
 CELL = """
 import numpy as np, actwidgets as aw
 from actwidgets.core.layers import LayerInfo
+from actwidgets.probe.base import Probe
 
-class Probe:
+class Nested(Probe):
     n_classes = 2
     layers = tuple(
         LayerInfo(name, "BatchNormalization", (None, 112, 112, 64), 64, 16_640)
@@ -16,7 +17,7 @@ class Probe:
     def activations(self, layers, x): raise NotImplementedError
     def predictions(self, x): raise NotImplementedError
 
-session = aw.Session(Probe(), np.zeros((2, 3)))
+session = aw.Session(Nested(), np.zeros((2, 3)))
 picker = aw.LayerPicker(session, layout={"width": "330px"})
 picker
 """

@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
+from fakes import FakeProbe
 
 from actwidgets.core.ablation import Edit, combined
 from actwidgets.errors import DataError, LayerError, ShapeError
-from actwidgets.probe.base import edited
 
 
 def _pair(edit):
@@ -52,7 +52,7 @@ def test_an_edit_of_another_number_of_units_cannot_follow():
 
 
 def test_a_probe_that_cannot_edit_says_so_but_for_no_edits():
-    probe = object()
-    assert edited(probe, {}) is probe
+    probe = FakeProbe()
+    assert probe.edited({}) is probe
     with pytest.raises(LayerError, match="cannot run its model with the outputs of layers edited"):
-        edited(probe, {"a": Edit([1], [0])})
+        probe.edited({"a": Edit([1], [0])})

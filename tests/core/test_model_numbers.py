@@ -2,12 +2,13 @@ import numpy as np
 import pytest
 
 from actwidgets.core.samples import Samples
+from actwidgets.probe.base import Probe
 from actwidgets.session.results import ALL_SAMPLES, ModelNumbers
 
 X = np.arange(12.0).reshape(6, 2)
 
 
-class _Probe:
+class _Probe(Probe):
     n_classes = 2
 
     def __init__(self):
@@ -16,6 +17,9 @@ class _Probe:
     def activations(self, layers, x):
         self.asked.append((*layers, len(x)))
         return {layer: np.asarray(x, np.float32) for layer in layers}
+
+    def check(self, x):
+        pass
 
     def predictions(self, x):
         self.asked.append(("predictions", len(x)))

@@ -10,7 +10,7 @@ from model_zoo import images
 from actwidgets.core.ablation import Edit
 from actwidgets.errors import LayerError, ShapeError
 from actwidgets.probe import compiled, extractors
-from actwidgets.probe.base import Probe, edited, fingerprint, is_stale, kernels, summaries
+from actwidgets.probe.base import Probe
 from actwidgets.probe.compiled import FEW_SAMPLES
 from actwidgets.probe.keras_probe import KerasProbe
 
@@ -21,17 +21,17 @@ layers = keras.layers
 def test_an_edited_probe_tells_all_that_a_probe_does():
     case, probe = build("sequential_with_input")
     edit = edit_for(4)
-    found = edited(probe, {"conv": edit})
+    found = probe.edited({"conv": edit})
     assert isinstance(found, Probe)
     assert (found.layers, found.n_classes) == (probe.layers, probe.n_classes)
-    np.testing.assert_array_equal(kernels(found, "conv"), kernels(probe, "conv"))
-    assert fingerprint(found) == fingerprint(probe)
-    assert not is_stale(found)
+    np.testing.assert_array_equal(found.kernels("conv"), probe.kernels("conv"))
+    assert found.fingerprint() == probe.fingerprint()
+    assert not found.is_stale()
     assert found.receptive_field("pool") == probe.receptive_field("pool")
     with pytest.raises(ShapeError, match="x must hold samples"):
         found.check(case.x[:, :2])
     conv = altered(case.wanted["conv"], edit)
-    summary = summaries(found, ["conv"], case.x, above=0.5)["conv"]
+    summary = found.summaries(["conv"], case.x, above=0.5)["conv"]
     np.testing.assert_allclose(summary.mean, conv.mean(axis=(1, 2)), atol=1e-5)
     np.testing.assert_allclose(summary.high, conv.max(axis=(1, 2)), atol=1e-5)
     np.testing.assert_array_equal(summary.n_above, (conv > 0.5).sum(axis=(1, 2)))
@@ -39,7 +39,6 @@ def test_an_edited_probe_tells_all_that_a_probe_does():
 
 def test_no_edits_are_the_probe_itself():
     _, probe = build("sequential_with_input")
-    assert edited(probe, {}) is probe
     assert probe.edited({}) is probe
 
 

@@ -8,6 +8,7 @@ import shown
 import actwidgets as aw
 from actwidgets.core.attribution.occlusion import patches_of
 from actwidgets.errors import DataError, ShapeError
+from actwidgets.probe.base import Probe
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.views.attribution_panels import AttributionTiles
 
@@ -198,7 +199,7 @@ def test_each_map_lies_over_its_own_input(pair):
 
 
 def test_a_channels_first_image_is_drawn_and_perturbed_by_its_rows_and_columns():
-    class Fake:
+    class Fake(Probe):
         layers, n_classes = KerasProbe(_linear_in_time()).layers, 0
 
         def activations(self, names, x):

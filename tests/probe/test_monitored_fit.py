@@ -166,7 +166,7 @@ def test_a_part_of_the_model_that_is_trained_is_watched_too(fitted):
     session = aw.Session(model, x, y, layer="out")
     monitor, seen = aw.TrainingMonitor(session), []
     asking = keras.callbacks.LambdaCallback(
-        on_train_batch_begin=lambda batch, logs: seen.append(session._probe.turns._stepping),
+        on_train_batch_begin=lambda batch, logs: seen.append(session._probe.step_gate._stepping),
         on_train_batch_end=lambda batch, logs: seen.append(session.training.under_way),
     )
     whole.fit(x, y, verbose=0, callbacks=[monitor.callback, asking])

@@ -150,7 +150,7 @@ def test_weights_put_back_at_the_end_are_taken_too(fake, tmp_path):
 
 
 def test_a_snapshot_of_another_thread_waits_for_the_step_and_for_the_recorder(fake, tmp_path):
-    fake.turns = StepGate()
+    fake.step_gate = StepGate()
     recorder, taken, entered = recorder_of(fake, tmp_path), [], threading.Event()
     summed = fake.activations
 
@@ -161,15 +161,15 @@ def test_a_snapshot_of_another_thread_waits_for_the_step_and_for_the_recorder(fa
 
     fake.activations = slow
     other = threading.Thread(target=lambda: taken.append(recorder.snapshot()))
-    fake.turns.begin_training(lambda: True)
-    fake.turns.begin_step()
+    fake.step_gate.begin_training(lambda: True)
+    fake.step_gate.begin_step()
     other.start()
     time.sleep(0.05)
     assert not entered.is_set()
     recorder.begins(TrainingMoment())  # of a callback that comes behind the one whose step it is
-    fake.turns.end_step()
+    fake.step_gate.end_step()
     other.join(60)
-    fake.turns.end_training()
+    fake.step_gate.end_training()
     assert [info.index for info in recorder.recording.snapshots] == [0, 1]
     assert taken[0].index == 1
 

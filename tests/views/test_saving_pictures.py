@@ -96,29 +96,29 @@ def test_an_observer_saves_what_there_is(session, gate, tmp_path):
 
 
 def test_amid_a_training_it_saves_what_there_is(probe, data, tmp_path):
-    probe.turns = StepGate()
+    probe.step_gate = StepGate()
     session = aw.Session(probe, *data)
-    probe.turns.begin_training(lambda: True)
+    probe.step_gate.begin_training(lambda: True)
     view = aw.EmbeddingScatter(session)
     view.save_png(tmp_path / "saved.png", within_s=LONG_S)
     assert (tmp_path / "saved.png").exists()
     frames = frames_of(view, "layers", layers=["dense"])
     assert [frame.caption for frame in frames] == ["input", "dense"]
-    probe.turns.end_training()
+    probe.step_gate.end_training()
     view.save_png(tmp_path / "finished.png")
     finished = (tmp_path / "finished.png").read_bytes()
     assert finished == view.png(scale=2) != (tmp_path / "saved.png").read_bytes()
 
 
 def test_a_training_that_begins_meanwhile_ends_the_waiting(probe, data, gate, tmp_path):
-    probe.turns, begun = StepGate(), threading.Event()
+    probe.step_gate, begun = StepGate(), threading.Event()
     session = aw.Session(probe, *data)
     view = aw.EmbeddingScatter(session)
     wait = session.embeddings.wait
 
     def train_while_it_waits(within_s):
         if not begun.is_set():
-            probe.turns.begin_training(lambda: True)
+            probe.step_gate.begin_training(lambda: True)
             begun.set()
         wait(within_s)
 

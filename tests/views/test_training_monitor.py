@@ -15,10 +15,10 @@ from actwidgets.views.training_monitor import FIRST_WINDOW_S, LONGEST_WINDOW_S
 @pytest.fixture
 def trained(probe, data):
     """A session whose model is said to be in training, by this thread."""
-    probe.turns = StepGate()
-    probe.turns.begin_training(lambda: True)
+    probe.step_gate = StepGate()
+    probe.step_gate.begin_training(lambda: True)
     yield Session(probe, *data, class_names=("shirt", "coat", "bag"))
-    probe.turns.end_training()
+    probe.step_gate.end_training()
 
 
 @pytest.fixture
@@ -128,7 +128,7 @@ def test_a_click_on_stop_ends_the_training(monitor):
 def test_a_training_that_ends_without_a_word_is_told_and_shown(monitor, trained, probe):
     train(monitor)
     revision = trained.revision
-    probe.turns.end_training()
+    probe.step_gate.end_training()
     monitor._watch._noticing.join(60)
     assert monitor.state == "interrupted"
     assert "interrupted: epoch 1" in shown.text(monitor)

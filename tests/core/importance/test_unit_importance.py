@@ -10,7 +10,6 @@ from sklearn.feature_selection import mutual_info_classif
 from actwidgets.core.accumulators import summarize
 from actwidgets.core.unit_importance import MEASURES, GrowingForest, mutual_information
 from actwidgets.errors import DataError, ModelError, ShapeError
-from actwidgets.probe import base
 from actwidgets.session.importance import ImportancePass
 from actwidgets.views.unit_importance import bar_ends
 
@@ -21,7 +20,7 @@ def _pass(x, labels, *, probe=None, **options):
     probe = probe or PlantedProbe()
 
     def predict(edit, rows):
-        return base.edited(probe, {"<units>": edit}).predictions(x[rows])
+        return probe.edited({"<units>": edit}).predictions(x[rows])
 
     options = {"predict": predict, "n_trees": 25} | options
     return ImportancePass(
@@ -96,7 +95,7 @@ def test_a_unit_that_is_never_above_0_is_not_dead():
         x.shape[1],
         lambda rows: summarize(maps[rows]),
         labels,
-        lambda edit, rows: base.edited(probe, {"<units>": edit}).predictions(x[rows]),
+        lambda edit, rows: probe.edited({"<units>": edit}).predictions(x[rows]),
         n_trees=25,
     )
     while not wanted.complete:
