@@ -50,15 +50,15 @@ def recent_probe(
     x = as_arrays(x)
     asked = head, output_is, _kinds(x)
     with _lock:
-        is_other = _kept is None or _kept[0] is not model or _kept[1] != asked
-        if is_other or _kept[2].is_stale():
-            _kept = None
-            _kept = model, asked, KerasProbe(model, x, head=head, output_is=output_is)
+        kept = _kept
+        if kept is None or kept[0] is not model or kept[1] != asked or kept[2].is_stale():
+            _kept = kept = None  # before another is made: memory for one is enough
+            _kept = kept = model, asked, KerasProbe(model, x, head=head, output_is=output_is)
         _used_s = time.monotonic()
         if _releasing is None:
             _releasing = threading.Thread(target=_release, daemon=True)
             _releasing.start()
-        return _kept[2]
+        return kept[2]
 
 
 def _release() -> None:

@@ -81,16 +81,17 @@ class PositionReduction:
     def _summary(
         self, values: Iterator[np.ndarray], positions: Sequence[int]
     ) -> SampleSummary | None:
-        mean = high = low = next(values)
+        mean = high = next(values)
+        low: Array | None = mean
         n_positions, n_above = 1, None
         if positions:
             high, n_positions = next(values), int(next(values))
             low = next(values) if self.low else None
         if self.above is not None:
-            n_above = next(values) if positions else mean > np.float32(self.above)
+            is_above = next(values) if positions else mean > np.float32(self.above)
+            n_above = is_above.astype(np.int64)
         if not np.isfinite(mean).all():
             return None
-        n_above = None if n_above is None else n_above.astype(np.int64)
         return SampleSummary(high, mean, low, n_above, None, n_positions)
 
 

@@ -197,7 +197,12 @@ def class_profiles(
     if client is not None:
         from actwidgets.probe.dask_run import profiles_on_cluster  # Dask is an extra
 
-        options = {"layers": layers, "threshold": threshold, "reduce": reduce, "head": head}
+        options: dict[str, Any] = {
+            "layers": layers,
+            "threshold": threshold,
+            "reduce": reduce,
+            "head": head,
+        }
         options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
         options |= {"statistics": statistics}
         return profiles_on_cluster(client, model, x, y, **options)

@@ -137,9 +137,9 @@ class LayerIndex:
             for names in self._head_names:
                 if head in names:
                     return self._heads[names.index(head)]
-        names = next((", ".join(names) for names in self._head_names if names), "no names")
+        known = next((", ".join(names) for names in self._head_names if names), "no names")
         raise ModelError(
-            f"no output {head!r}; this model has {len(self._heads)} ({names}), counted from 0"
+            f"no output {head!r}; this model has {len(self._heads)} ({known}), counted from 0"
         )
 
 

@@ -8,6 +8,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def keras_2_config(stored: Stored) -> Mapping[str, Any] | None:
             f"{stored.name} is a SavedModel that Keras 2 wrote: pip install tf_keras"
         ) from missing
     nodes = saved_metadata.SavedMetadata.FromString(metadata.read_bytes()).nodes
-    root = next((json.loads(node.metadata) for node in nodes if node.node_path == "root"), {})
+    root: Any = next((json.loads(node.metadata) for node in nodes if node.node_path == "root"), {})
     config = root.get("model_config") or {}
     return config if config.get("class_name") in ("Sequential", "Functional", "Model") else None
 
@@ -461,7 +462,7 @@ def _problem_of_a_run(model: Any) -> str | None:
     problem: str | None = None
     for samples in _blank_samples(model):
         try:
-            call_untouched(model, lambda samples=samples: model(samples, training=False))
+            call_untouched(model, partial(model, samples, training=False))
         except Exception as failure:  # noqa: BLE001  whatever it is, it does not run
             problem = problem or first_line(failure)
         else:

@@ -182,7 +182,7 @@ _BY_SIGN = {"gamma": _by_gamma, "alpha_beta": _by_alpha_beta}
 
 def _boxed(layer: WeightedLayer, received: Any, rules: LrpRules) -> Any:
     """How far each value is from the end of the box that speaks least for the output (z^B)."""
-    ends = [layer.carried_in(_filled(layer.inputs, end), shifted=True) for end in rules.box]
+    ends = [layer.carried_in(_filled(layer.inputs, end), shifted=True) for end in rules.box or ()]
     low, high = tf.minimum(*ends), tf.maximum(*ends)
     up, down = tf.nn.relu(layer.weights), -tf.nn.relu(-layer.weights)
     values = layer.kernel_inputs

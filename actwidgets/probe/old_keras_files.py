@@ -108,7 +108,7 @@ def _in_module(module: str) -> dict[str, Any]:
     return {"module": module, "registered_name": None}
 
 
-def _input_of(layers: list[Any]) -> list[Any]:
+def _input_of(layers: Sequence[Any]) -> list[Any]:
     """An InputLayer, where the first layer says the shape itself: Keras 3 would mistake it."""
     first = layers[0]
     if first["class_name"] in _MODELS and first["class_name"] not in _FUNCTIONAL:

@@ -1,7 +1,6 @@
 """A model whose layers get random weights one after the other, while the user's keeps its own."""
 
 import re
-from collections.abc import Set
 from typing import Any
 
 import keras
@@ -93,7 +92,7 @@ class RandomizedModel(ScoreModel):
             found[next(reversed(found))] += waiting
         return found
 
-    def _exchanged(self, graph: Any, needed: Set[Any]) -> set[int]:
+    def _exchanged(self, graph: Any, needed: set[Any]) -> set[int]:
         """The weights in whose place their stand-ins are read, by identity."""
         by_handle = {id(stand_in.handle): id(weight) for weight, stand_in in self._pairs}
         return {

@@ -314,7 +314,7 @@ class EagerBackend:
     ) -> None:
         self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
         self._differentiated = differentiated
-        self._options = {"training": training, "weights": weights}
+        self._options: dict[str, Any] = {"training": training, "weights": weights}
 
     @functools.cached_property
     def call(self) -> Call:

@@ -80,7 +80,7 @@ def _before(output: Any, operations: Sequence[Any]) -> Any:
     for each in behind:
         if each.type == "Transpose":
             before = tf.transpose(before, each.inputs[1])
-        elif each.type in _LAID_OTHERWISE and not same_shape(*each.inputs[:1], each.outputs[0]):
+        elif each.type in _LAID_OTHERWISE and not same_shape(each.inputs[0], each.outputs[0]):
             laid = tf.reshape(before, tf.shape(each.outputs[0]))
             before = tf.ensure_shape(laid, each.outputs[0].shape)
     return before
@@ -287,7 +287,7 @@ class MapPositions:
     def _known(self, fields: Mapping[Any, Fields], info: LayerInfo) -> tuple[int, ...]:
         """The axes along which a layer's positions are known to run; () where they are not."""
         tensor = self._call.taps.get(info.name)
-        seen = fields.get(tensor.ref(), {}) if hasattr(tensor, "ref") else {}
+        seen = fields.get(tensor.ref(), {}) if tensor is not None and hasattr(tensor, "ref") else {}
         field = field_of(seen, len(info.output_shape), info.unit_axis)
         axes = () if field is None else tuple(each.axis for each in field.axes)
         return axes if len({*axes}) == len(axes) else ()

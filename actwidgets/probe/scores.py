@@ -92,7 +92,7 @@ class ScoreModel:
         self._learned = _Learnt()
         self._untraceable = ""
         self._embedded: tuple[Output, ...] = ()
-        self._differentiated: tuple[bool, ...] | None = None
+        self._differentiated: tuple[bool, ...] = ()  # one per input, once it is known
         whole = self._called()
         self._embedding: TracedBackend | EagerBackend | None = None
         seen = embedded_inputs(whole.call)
@@ -165,7 +165,7 @@ class ScoreModel:
         """How many classes an output of the model tells apart."""
         as_probability = output == "probability"
         key = "scores", head, as_probability, kind
-        made = self._plain.head(key, score_outputs.scores(head, as_probability, kind))
+        made: Any = self._plain.head(key, score_outputs.scores(head, as_probability, kind))
         if isinstance(self._plain, EagerBackend):
             return int(made(*self._plain.blank())[0].shape[-1])
         return int(made.output_shapes[0][-1])
@@ -309,7 +309,7 @@ class ScoreModel:
                 traces[kind, shapes] = self._traced(
                     inputs=self._inputs.of_shapes(shapes[: len(self._inputs.specs)]),
                     embedded=() if kind == _EMBEDDING else self._embedded_of(shapes),
-                    differentiated=None if kind == _EMBEDDING else self._differentiated,
+                    differentiated=None if kind == _EMBEDDING else self._differentiated or None,
                     guided=kind == _GUIDED,
                 )
             traces.move_to_end((kind, shapes))
@@ -332,7 +332,7 @@ class ScoreModel:
             self._model,
             self._inputs,
             () if whole else self._embedded,
-            None if whole else self._differentiated,
+            None if whole else self._differentiated or None,
             training=self._training,
             weights=self._weights,
         )
@@ -394,7 +394,7 @@ class ScoreModel:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
 
     def _traced(self, inputs: InputSpec | None = None, **options: Any) -> TracedBackend:
-        own = {"embedded": self._embedded, "differentiated": self._differentiated}
+        own = {"embedded": self._embedded, "differentiated": self._differentiated or None}
         return TracedBackend(
             self._model,
             inputs or self._inputs,

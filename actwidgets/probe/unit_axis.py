@@ -1,5 +1,6 @@
 """Along which axis of a layer's output its units lie."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -288,6 +289,10 @@ def _picked(call: Call, array: np.ndarray) -> np.ndarray:
     return array[tuple(parts)]
 
 
+def _n_numbers(lengths: Shape) -> int:
+    return math.prod(length for length in lengths if length is not None)
+
+
 def _reshaped(call: Call) -> int | None:
     """Numbers stay in order: an axis lives on if as many of its length follow as before."""
     axis, shape = call.axis, call.given[0].shape if call.given else ()
@@ -295,14 +300,14 @@ def _reshaped(call: Call) -> int | None:
         return None
     if len(shape) == 2 and call.rank == 3:
         return None  # a sequence of single numbers, or one step of many: nothing tells
-    before = np.prod([1, *shape[1:axis]])
+    before = _n_numbers(shape[1:axis])
     for place in range(1, call.rank):
         so_far = call.shape[1:place]
         if None in so_far:
             return None
-        if call.shape[place] == shape[axis] and np.prod([1, *so_far]) == before:
+        if call.shape[place] == shape[axis] and _n_numbers(so_far) == before:
             behind = [call.shape[place + 1 :], shape[axis + 1 :]]
-            if len({np.prod([1, *each]) for each in behind if None not in each}) == 1:
+            if len({_n_numbers(each) for each in behind if None not in each}) == 1:
                 return place
     return None
 
@@ -452,12 +457,12 @@ def _axis_by_operation(
     tensor: Any, known: Mapping[int, tuple[Any, int]], depth: int = 8
 ) -> int | None:
     """Ask what a traced tensor was computed from, as `x + y` in a model's own `call`."""
-    operation = None if hasattr(tensor, "numpy") else getattr(tensor, "op", None)
+    operation: Any = None if hasattr(tensor, "numpy") else getattr(tensor, "op", None)
     kind, rank = getattr(operation, "type", None), len(_shape(tensor))
     if not depth or not (kind == "Transpose" or kind in _NUMBER_BY_NUMBER):
         return None
     axes = []
-    for given in operation.inputs if operation is not None else ():
+    for given in operation.inputs:
         found = known.get(id(given))
         axis = _axis_by_operation(given, known, depth - 1) if found is None else found[1]
         if axis is not None and len(_shape(given)) == rank:

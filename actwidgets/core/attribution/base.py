@@ -212,7 +212,10 @@ class ScoreFunction(Protocol):
     layer: str
     output: str
     n_targets: int
-    batch_size: int
+
+    @property
+    def batch_size(self) -> int:
+        """See the attributes."""
 
     @property
     def guided_note(self) -> str:
