@@ -70,13 +70,13 @@ def test_a_guided_trace_is_made_once(traces, monkeypatch):
     from actwidgets.probe import scores
 
     made = []
-    original = scores.ScoreTrace
+    original = scores.TracedBackend
 
     def counted(*args, **options):
         made.append(options.get("guided", False))
         return original(*args, **options)
 
-    monkeypatch.setattr(scores, "ScoreTrace", counted)
+    monkeypatch.setattr(scores, "TracedBackend", counted)
     model = keras.Sequential(
         [keras.Input((4,)), keras.layers.Dense(3, "relu"), keras.layers.Dense(2)]
     )

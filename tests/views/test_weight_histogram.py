@@ -5,6 +5,7 @@ import shown
 from fakes import messages, open_widgets, wiretap
 
 from actwidgets.core.histograms import histogram
+from actwidgets.probe.base import Probe
 from actwidgets.session.session import Session
 from actwidgets.views.weight_histogram import ROWS_UP_TO, WeightHistogram
 
@@ -201,7 +202,7 @@ def test_names_are_escaped(session):
 
 
 def test_a_probe_that_tells_no_weights_shows_activations_only(data, probe):
-    class Silent:
+    class Silent(Probe):
         layers, n_classes = probe.layers, 3
         activations, predictions, check = probe.activations, probe.predictions, probe.check
 
