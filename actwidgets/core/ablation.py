@@ -140,7 +140,7 @@ def replaced(
         scale: Of all of them.
         fill: Likewise.
     """
-    others = tuple(each for each in ablations if each.layer != layer)
+    others = tuple(ablation for ablation in ablations if ablation.layer != layer)
     return (*others, Ablation(layer, units, scale, fill)) if units else others
 
 

@@ -211,7 +211,7 @@ class ClassMoments:
         """Memory that the sums take."""
         arrays = [getattr(self, field.name) for field in fields(self)]
         arrays += [self.bins.counts] if self.bins else []
-        return sum(each.nbytes for each in arrays if isinstance(each, np.ndarray))
+        return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
     def copy(self) -> "ClassMoments":
         """Sums that can be added to without changing these."""

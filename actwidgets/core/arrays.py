@@ -306,7 +306,7 @@ def _values(found: Any) -> Array:
 def _of_table(table: Any, name: str) -> Array:
     columns = [column_values(each) for each in columns_of(table)]
     names = feature_names(table)
-    odd = [at for at, each in enumerate(columns) if each.dtype.kind not in _NUMBERS]
+    odd = [at for at, column in enumerate(columns) if column.dtype.kind not in _NUMBERS]
     if odd and not all(map(_is_text, columns)):
         told = ", ".join(f"{names[at]!r}" for at in odd[:5]) + (" …" if len(odd) > 5 else "")
         raise DataError(
@@ -326,7 +326,7 @@ def _of_column(column: Any, name: str) -> Array:
 
 
 def _is_text(values: Array) -> bool:
-    return values.dtype.kind == "O" and all(isinstance(each, str | bytes) for each in values)
+    return values.dtype.kind == "O" and all(isinstance(value, str | bytes) for value in values)
 
 
 def _first(values: ArrayLike) -> Any:

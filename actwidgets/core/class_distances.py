@@ -177,13 +177,13 @@ def rows_of(classes: Sequence[int | str] | None, class_names: Sequence[str]) -> 
     if classes is None:
         return np.arange(len(class_names))
     rows = []
-    for each in classes:
-        if isinstance(each, str) and each in class_names:
-            rows.append(list(class_names).index(each))
-        elif not isinstance(each, str) and 0 <= each < len(class_names):
-            rows.append(int(each))
+    for class_ in classes:
+        if isinstance(class_, str) and class_ in class_names:
+            rows.append(list(class_names).index(class_))
+        elif not isinstance(class_, str) and 0 <= class_ < len(class_names):
+            rows.append(int(class_))
         else:
-            raise DataError(f"no class {each!r}; there are {', '.join(class_names)}")
+            raise DataError(f"no class {class_!r}; there are {', '.join(class_names)}")
     return np.array(rows, np.int64)
 
 

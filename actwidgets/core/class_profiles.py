@@ -281,7 +281,9 @@ class ProfileSpec:
 
     def wants(self, *statistics: str) -> bool:
         """Whether any of these is to be gathered."""
-        return self.statistics is None or any(each in self.statistics for each in statistics)
+        return self.statistics is None or any(
+            statistic in self.statistics for statistic in statistics
+        )
 
 
 def state_bytes(n_classes: int, n_units: int) -> int:
@@ -434,7 +436,7 @@ def as_arrays(profiles: ClassProfiles) -> tuple[dict[str, Any], Arrays]:
     arrays: dict[str, NDArray[Any]] = {"counts": profiles.counts}
     layers = []
     for place, (name, sums) in enumerate(profiles.sums.items()):
-        kept = {each.name: getattr(sums, each.name) for each in fields(sums)}
+        kept = {field.name: getattr(sums, field.name) for field in fields(sums)}
         if sums.bins is not None:
             kept["bins"] = sums.bins.counts
         arrays |= {
@@ -465,7 +467,7 @@ def from_arrays(header: Mapping[str, Any], arrays: Arrays) -> ClassProfiles:
     sums = {}
     for place, layer in enumerate(header["layers"]):
         kept: dict[str, Any] = {
-            each.name: arrays.get(f"{place}/{each.name}") for each in fields(ClassMoments)
+            field.name: arrays.get(f"{place}/{field.name}") for field in fields(ClassMoments)
         }
         if kept["bins"] is not None:
             kept["bins"] = LogHistogram(layer["first_bin"], kept["bins"])

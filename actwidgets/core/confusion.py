@@ -87,8 +87,8 @@ class ClassificationReport:
         ]
         if self.micro is None:
             lines.append(("accuracy", self.accuracy, self.accuracy, self.accuracy, total))
-        for name, each in self.averages:
-            lines.append((name, each.precision, each.recall, each.f1, total))
+        for name, average in self.averages:
+            lines.append((name, average.precision, average.recall, average.f1, total))
         table = pd.DataFrame(lines, columns=["class", *COLUMNS]).set_index("class")
         if self.iou is not None:
             table["iou"] = np.nan
@@ -461,11 +461,11 @@ class PixelCounter:
         single = outputs.shape[-1] == 1
         said = outputs[..., 0] > threshold if single else outputs.argmax(axis=-1)
         cells = (true * n_classes + said).reshape(len(true), -1)
-        for place, each in enumerate(cells, self._n_read):
-            found = np.bincount(each, minlength=n_classes**2).reshape(n_classes, n_classes)
-            self._counts += found
+        for row, sample_cells in enumerate(cells, self._n_read):
+            counts = np.bincount(sample_cells, minlength=n_classes**2).reshape(n_classes, n_classes)
+            self._counts += counts
             if self._present is not None:
-                self._present[place] = found > 0
+                self._present[row] = counts > 0
         self._n_nan += int(np.isnan(outputs).any(axis=-1).sum())
         self._n_read += len(true)
 

@@ -557,7 +557,7 @@ def activation_histogram(
     sizes: dict[str, int] = {}
     found: dict[str, Histogram] = {}
     start, batch = 0, FEWEST
-    while due := [each for each in layers if wanted[each] > start]:
+    while due := [layer for layer in layers if wanted[layer] > start]:
         stop = min(start + batch, *(wanted[each] for each in due))
         for each, values in read(due, np.sort(rows[start:stop])).items():
             counted = histogram(values)
@@ -568,9 +568,9 @@ def activation_histogram(
             enough = -(-VALUES // values[0].size) if values.size else 0
             wanted[each] = min(max(enough, FEWEST), MOST, len(rows))
         start = stop
-        at_once = sum(sizes[each] for each in layers if wanted[each] > start)
+        at_once = sum(sizes[layer] for layer in layers if wanted[layer] > start)
         batch = min(max(BATCH_VALUES // max(at_once, 1), 1), BATCH)
-    return {each: ActivationHistogram(found[each], wanted[each]) for each in layers}
+    return {layer: ActivationHistogram(found[layer], wanted[layer]) for layer in layers}
 
 
 ACTIVATIONS = "activations"  # as what is counted, beside the names of weights

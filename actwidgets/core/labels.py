@@ -232,12 +232,12 @@ def mask_indices(masks: Any, positions: tuple[int, ...], n_classes: int) -> NDAr
 
 def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> NDArray[np.int64]:
     """Names of classes, or indices written as text, as indices."""
-    missing = sum(each is None or each != each for each in labels)
+    missing = sum(label is None or label != label for label in labels)
     if missing:
         raise DataError(f"y has no label for {missing:,} of {len(labels):,} samples")
-    if not all(isinstance(each, str | bytes) for each in labels):
+    if not all(isinstance(label, str | bytes) for label in labels):
         raise DataError(f"y must hold class indices or names; got values like {labels[0]!r}")
-    found, place = np.unique([_text(each) for each in labels], return_inverse=True)
+    found, place = np.unique([_text(label) for label in labels], return_inverse=True)
     known = {name: index for index, name in enumerate(names)}
     if not set(found) <= set(known) and not _are_names(found):
         known = {name: int(name) for name in found.tolist()}

@@ -260,7 +260,7 @@ class ReceptiveField:
     @property
     def size(self) -> tuple[int, ...]:
         """Places seen along each axis, padding included."""
-        return tuple(each.size for each in self.axes)
+        return tuple(axis.size for axis in self.axes)
 
     def box(self, position: Sequence[int], shape: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """First place and the one behind the last, along each axis of an input of this shape.
@@ -270,10 +270,10 @@ class ReceptiveField:
             shape: Lengths of the input's axes behind the batch axis.
         """
         found = []
-        for place, each in zip(position, self.axes, strict=True):
-            start = each.start + place * each.stride
-            length = shape[each.axis - 1]
-            found.append((min(max(start, 0), length), min(max(start + each.size, 0), length)))
+        for place, axis in zip(position, self.axes, strict=True):
+            start = axis.start + place * axis.stride
+            length = shape[axis.axis - 1]
+            found.append((min(max(start, 0), length), min(max(start + axis.size, 0), length)))
         return tuple(found)
 
 

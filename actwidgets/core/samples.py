@@ -154,7 +154,7 @@ class Samples:
     @property
     def picture_inputs(self) -> tuple[str, ...]:
         """The names of the inputs that are drawn, in their order."""
-        return tuple(each.name for each in self._pictures)
+        return tuple(picture.name for picture in self._pictures)
 
     def _part(self, picture: PictureInput) -> Any:
         return batches.parts(self.x)[picture.place]
@@ -418,13 +418,13 @@ class Samples:
 
     def places_first(self, name: str, values: Array) -> Array:
         """A map over an input as it is drawn; that of one that is not drawn as it is."""
-        found = next((each for each in self._pictures if each.name == name), None)
+        found = next((picture for picture in self._pictures if picture.name == name), None)
         return values if found is None else found.places_first(values)
 
     def _named(self, name: str) -> PictureInput:
-        found = next((each for each in self._pictures if each.name == name), None)
+        found = next((picture for picture in self._pictures if picture.name == name), None)
         if found is None:
-            known = ", ".join(each.name or "the only one" for each in self._pictures)
+            known = ", ".join(picture.name or "the only one" for picture in self._pictures)
             raise DataError(f"no input {name!r} is drawn; there is {known}")
         return found
 

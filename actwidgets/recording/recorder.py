@@ -623,7 +623,10 @@ class Recorder:
         finally:
             self.seconds += time.monotonic() - began
             self._last_seconds = progress.seconds  # what is recorded often is not recorded only
-        return next((each for each in self.recording.snapshots if each.index == info.index), None)
+        return next(
+            (snapshot for snapshot in self.recording.snapshots if snapshot.index == info.index),
+            None,
+        )
 
     def _thin(self) -> str:
         """Drop snapshots until the folder is within its budget; says where it cannot be."""

@@ -176,10 +176,10 @@ class RecordedProbe(Probe):
 
         A live recording may lose others before it; where it is lost itself, the nearest.
         """
-        indices = [each.index for each in self.recording.snapshots]
+        indices = [snapshot.index for snapshot in self.recording.snapshots]
         if self._index in indices:
             return indices.index(self._index)
-        return int(np.argmin([abs(each - self._index) for each in indices]))
+        return int(np.argmin([abs(index - self._index) for index in indices]))
 
     @at.setter
     def at(self, at: int) -> None:
@@ -497,7 +497,7 @@ class RecordedEmbeddings(Embeddings):
                 _, *rest, other = key
                 if rest == [of, n_points, layout] and other not in (None, moment):
                     made[other] = each
-        epochs = {each.index: each.epoch for each in self._session.recording.snapshots}
+        epochs = {snapshot.index: snapshot.epoch for snapshot in self._session.recording.snapshots}
         known = [each for each in made if each in epochs]
         if not known:
             return None

@@ -242,7 +242,7 @@ def _manifest(header: dict[str, Any]) -> Manifest:
     found = {each.name: header[each.name] for each in fields(Manifest) if each.name not in later}
     found["input_names"] = tuple(header.get("input_names", ()))
     axes = header.get("input_axes", {})
-    found["input_axes"] = {name: tuple(each) for name, each in axes.items()}
+    found["input_axes"] = {name: tuple(named) for name, named in axes.items()}
     output = header.get("output")
     found["output"] = None if output is None else OutputKind.from_dict(output)
     found["layers"] = tuple(
@@ -459,7 +459,7 @@ def weights_of(probe: Probe, layer: str) -> Mapping[str, Array]:
 
 
 def _kernels(probe: Probe, layer: str, weights: Mapping[str, Array]) -> Quantized | None:
-    if not any(each.ndim > 1 and each.size <= MAX_KERNEL_VALUES for each in weights.values()):
+    if not any(weight.ndim > 1 and weight.size <= MAX_KERNEL_VALUES for weight in weights.values()):
         return None
     try:
         kernels = probe.kernels(layer)
@@ -619,8 +619,8 @@ def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, A
     if layer.n_nan is not None:
         arrays[f"{place}/n_nan"] = layer.n_nan
     weights = [
-        {"name": name} | _pack_histogram(f"{place}/weights/{at}", each, arrays)
-        for at, (name, each) in enumerate(layer.weight_histograms.items())
+        {"name": name} | _pack_histogram(f"{place}/weights/{at}", weight_histogram, arrays)
+        for at, (name, weight_histogram) in enumerate(layer.weight_histograms.items())
     ]
     return {
         "n_positions": layer.n_positions,
@@ -675,4 +675,4 @@ def _unpack_histogram(header: Mapping[str, Any], counts: NDArray[np.int64]) -> H
 def _below(place: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
     """The arrays whose names begin with a place, under the rest of their names."""
     start = f"{place}/"
-    return {name[len(start) :]: each for name, each in arrays.items() if name.startswith(start)}
+    return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}

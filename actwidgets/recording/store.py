@@ -185,8 +185,8 @@ def read_history(folder: Path) -> History:
 
 def _curves(points: Mapping[str, list[tuple[float, float]]]) -> Curves:
     return {
-        name: (np.array([x for x, _ in each]), np.array([y for _, y in each]))
-        for name, each in points.items()
+        name: (np.array([x for x, _ in curve]), np.array([y for _, y in curve]))
+        for name, curve in points.items()
     }
 
 

@@ -243,7 +243,7 @@ class Curves:
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics, `loss` first, without those of validation."""
-        told = [*(each[2] for each in self._steps[:1]), *(each[1] for each in self._epochs[:1])]
+        told = [*(step[2] for step in self._steps[:1]), *(epoch[1] for epoch in self._epochs[:1])]
         found = dict.fromkeys(
             name for metrics in told for name in metrics if not name.startswith(VALIDATION)
         )

@@ -176,8 +176,8 @@ class Inputs:
         rows = np.asarray(rows)
         return replace(
             self,
-            arrays=tuple(each[rows] for each in self.arrays),
-            others=tuple(each[rows] for each in self.others),
+            arrays=tuple(array[rows] for array in self.arrays),
+            others=tuple(other[rows] for other in self.others),
         )
 
     def blank(self) -> "Inputs":
@@ -450,7 +450,7 @@ class Attribution:
         shapes = (
             values.shape
             if not isinstance(values, dict)
-            else {name: each.shape for name, each in values.items()}
+            else {name: value.shape for name, value in values.items()}
         )
         said = [f"method={self.method!r}", f"values of shape {shapes}", f"output={self.output!r}"]
         said += [f"layer={str(self.layer)!r}"] if self.layer else []

@@ -118,8 +118,8 @@ def smooth_grad(
     """
     n_copies = whole("n_samples", n_samples, least=1)
     seed, sigma = whole("seed", seed, least=0), number("sigma", sigma, least=0)
-    deviations = [sigma * _ranges(each) for each in points.arrays]
-    totals = [np.zeros(each.shape) for each in points.arrays]
+    deviations = [sigma * _ranges(array) for array in points.arrays]
+    totals = [np.zeros(array.shape) for array in points.arrays]
     scores: Array = np.zeros(len(points))
     done, total = 0, len(points) * (n_copies + 1)
     for samples, copies in perturbed_batches(len(points), n_copies + 1, model.batch_size):

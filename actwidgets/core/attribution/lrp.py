@@ -57,7 +57,7 @@ def lrp(
         )
     yield 0, 1
     scores, values = model.relevance(points, target, rules)
-    total = sum(each.reshape(len(points), -1).sum(axis=1, dtype=np.float64) for each in values)
+    total = sum(value.reshape(len(points), -1).sum(axis=1, dtype=np.float64) for value in values)
     return MethodResult(values, scores, gap=total - scores)
 
 

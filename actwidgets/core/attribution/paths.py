@@ -69,7 +69,7 @@ def path_gradients(
     Cost: one forward and one backward pass for each step of each sample.
     """
     n_samples, n_steps = len(points), len(alphas)
-    sums = tuple(np.zeros(each.shape) for each in points.arrays)
+    sums = tuple(np.zeros(array.shape) for array in points.arrays)
     scores, norms = np.zeros((n_samples, n_steps)), np.zeros((n_samples, n_steps))
     done, total = before, before + n_samples * n_steps
     for samples, steps in perturbed_batches(n_samples, n_steps, model.batch_size):
@@ -89,7 +89,7 @@ def path_gradients(
 
 def sums_by_sample(values: Sequence[Array]) -> Array:
     """`(sample,)` float64: the sum over all values of all arrays."""
-    sums = [each.sum(axis=tuple(range(1, each.ndim)), dtype=np.float64) for each in values]
+    sums = [value.sum(axis=tuple(range(1, value.ndim)), dtype=np.float64) for value in values]
     return np.asarray(np.sum(sums, axis=0))
 
 
@@ -233,7 +233,7 @@ class _Integral:
 
     def beyond(self, share: float) -> Integers:
         """The samples whose gap is too large; where it is NaN, more steps do not help."""
-        exact = max(np.finfo(each.dtype).eps for each in self._points.arrays)
+        exact = max(np.finfo(array.dtype).eps for array in self._points.arrays)
         allowed = share * np.abs(self._change) + 8 * float(exact) * self._size
         return np.flatnonzero(np.abs(self.gap()) > allowed)
 
