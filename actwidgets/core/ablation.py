@@ -187,10 +187,10 @@ def edit_of(ablation: Ablation, n_units: int, means: ArrayLike | None = None) ->
 def _units(units: object) -> tuple[int, ...]:
     if isinstance(units, str) or not hasattr(units, "__iter__"):
         raise SelectionError(f"units must be several indices; got {units!r}")
-    found = tuple(_unit(unit) for unit in units)
-    if len(set(found)) != len(found):
-        raise SelectionError(f"units must differ; got {found}")
-    return found
+    units_ = tuple(_unit(unit) for unit in units)
+    if len(set(units_)) != len(units_):
+        raise SelectionError(f"units must differ; got {units_}")
+    return units_
 
 
 def _unit(unit: object) -> int:

@@ -539,7 +539,7 @@ class UnitStatistics:
         return np.where(self.counts[:, None] > 0, rates, np.nan)
 
     def _each(self, statistic: str, tell: Callable[[ClassMoments], Any]) -> Mapping[str, PerUnit]:
-        found = {}
+        tables = {}
         for name, sums in self.sums.items():
             table = tell(sums)
             if table is None:
@@ -547,8 +547,8 @@ class UnitStatistics:
                     f"these profiles were gathered without {statistic}; they hold "
                     f"{', '.join(self.gathered(name))}"
                 )
-            found[name] = np.where(sums.n_valid > 0, table, np.nan)
-        return found
+            tables[name] = np.where(sums.n_valid > 0, table, np.nan)
+        return tables
 
     def _bins(self, layer: str) -> LogHistogram:
         self._require(layer)
@@ -644,9 +644,9 @@ def sketched_box_statistics(sums: ClassMoments, unit: int) -> BoxStatistics:
     if sums.bins is None or sums.high is None:
         raise DataError("box statistics need the values or a histogram; neither was kept")
     bins = type(sums.bins)(sums.bins.first, sums.bins.counts[:, unit : unit + 1])
-    found = [bins.quantile(share) for share in (0, 0.25, 0.5, 0.75, 1)]
-    estimates = np.stack([each[0][:, 0] for each in found], axis=1)
-    errors = [np.fmax(est - low, high - est)[:, 0] for est, low, high in found[1:4]]
+    quantiles = [bins.quantile(share) for share in (0, 0.25, 0.5, 0.75, 1)]
+    estimates = np.stack([each[0][:, 0] for each in quantiles], axis=1)
+    errors = [np.fmax(est - low, high - est)[:, 0] for est, low, high in quantiles[1:4]]
     # The largest value is known, and without maps the smallest: no estimate lies beyond.
     high = sums.high[:, unit]
     estimates = np.fmin(estimates, high[:, None])

@@ -32,8 +32,8 @@ def require_axes(array: ArrayLike, axes: Sequence[str], *, name: str = "array") 
     """
     array = np.asarray(array)
     if array.ndim != len(axes):
-        wanted = ", ".join(axes)
-        raise ShapeError(f"{name} needs {len(axes)} axes ({wanted}); got shape {array.shape}")
+        named = ", ".join(axes)
+        raise ShapeError(f"{name} needs {len(axes)} axes ({named}); got shape {array.shape}")
     return array
 
 
@@ -153,14 +153,14 @@ class Rows:
         """
         if isinstance(rows, slice):
             return self._forward(rows)
-        wanted = np.asarray(rows)
-        if wanted.dtype == bool:
-            wanted = np.flatnonzero(wanted)
-        if wanted.size and not -len(self) <= wanted.min() <= wanted.max() < len(self):
-            raise IndexError(f"rows must lie in 0..{len(self) - 1}; got {wanted.tolist()}")
-        wanted = np.where(wanted < 0, wanted + len(self), wanted).astype(np.intp)
-        found = self._picked(np.atleast_1d(wanted))
-        return found if wanted.ndim else found[0]
+        indices = np.asarray(rows)
+        if indices.dtype == bool:
+            indices = np.flatnonzero(indices)
+        if indices.size and not -len(self) <= indices.min() <= indices.max() < len(self):
+            raise IndexError(f"rows must lie in 0..{len(self) - 1}; got {indices.tolist()}")
+        indices = np.where(indices < 0, indices + len(self), indices).astype(np.intp)
+        picked = self._picked(np.atleast_1d(indices))
+        return picked if indices.ndim else picked[0]
 
     def _forward(self, rows: slice) -> Array:
         start, stop, step = rows.indices(len(self))
@@ -168,17 +168,17 @@ class Rows:
             return self._read(slice(start, max(start, stop), step))
         return self._picked(np.arange(start, stop, step))
 
-    def _picked(self, wanted: Integers) -> Array:
-        if not len(wanted):
+    def _picked(self, indices: Integers) -> Array:
+        if not len(indices):
             return np.empty((0, *self.shape[1:]), self.dtype)
         if self._picks:
-            return _values(self._source[wanted])
-        rows, place = np.unique(wanted, return_inverse=True)
+            return _values(self._source[indices])
+        rows, place = np.unique(indices, return_inverse=True)
         chunks = rows // self._chunk
         ends = np.flatnonzero((np.diff(rows) > 1) & (np.diff(chunks) > 0)) + 1
         runs = np.split(rows, ends)
-        found = [self._read(slice(int(run[0]), int(run[-1]) + 1))[run - run[0]] for run in runs]
-        return np.concatenate(found)[place]
+        parts = [self._read(slice(int(run[0]), int(run[-1]) + 1))[run - run[0]] for run in runs]
+        return np.concatenate(parts)[place]
 
     def _read(self, rows: slice) -> Array:
         return _values(self._source[rows])
@@ -194,13 +194,13 @@ class SparseRows(Rows):
     def __init__(self, source: Any) -> None:
         super().__init__(source.tocsr())
 
-    def _picked(self, wanted: Integers) -> Array:
-        found: Array = self._source[wanted].toarray()
-        return found
+    def _picked(self, indices: Integers) -> Array:
+        dense: Array = self._source[indices].toarray()
+        return dense
 
     def _read(self, rows: slice) -> Array:
-        found: Array = self._source[rows].toarray()
-        return found
+        dense: Array = self._source[rows].toarray()
+        return dense
 
 
 def as_array(x: Any, *, name: str = "x") -> Any:
@@ -284,11 +284,11 @@ def columns_of(table: Any) -> list[Any]:
 def column_values(column: Any) -> Array:
     """A column as numbers where it holds numbers, NaN in the place of what is missing."""
     dtype: Any = getattr(column, "dtype", None)
-    wanted = getattr(dtype, "numpy_dtype", None)  # of what pandas keeps with a mask, or in Arrow
-    if wanted is not None and np.dtype(wanted).kind in _NUMBERS:
+    plain = getattr(dtype, "numpy_dtype", None)  # of what pandas keeps with a mask, or in Arrow
+    if plain is not None and np.dtype(plain).kind in _NUMBERS:
         if not column.isna().any():
-            return np.asarray(column.to_numpy(dtype=wanted))
-        floats = np.result_type(wanted, np.float16) if np.dtype(wanted).kind != "b" else np.float32
+            return np.asarray(column.to_numpy(dtype=plain))
+        floats = np.result_type(plain, np.float16) if np.dtype(plain).kind != "b" else np.float32
         return np.asarray(column.to_numpy(dtype=floats, na_value=np.nan))
     values = _values(column)
     return values.astype(object) if values.dtype.kind in "SU" else values
@@ -298,8 +298,8 @@ def _is_array_like(x: Any) -> bool:
     return hasattr(x, "shape") or hasattr(x, "__array__") or is_table(x)
 
 
-def _values(found: Any) -> Array:
-    values = np.asarray(found)
+def _values(given: Any) -> Array:
+    values = np.asarray(given)
     return values.astype(object) if values.dtype.kind == "T" else values
 
 
@@ -308,9 +308,10 @@ def _of_table(table: Any, name: str) -> Array:
     names = feature_names(table)
     odd = [at for at, column in enumerate(columns) if column.dtype.kind not in _NUMBERS]
     if odd and not all(map(_is_text, columns)):
-        told = ", ".join(f"{names[at]!r}" for at in odd[:5]) + (" …" if len(odd) > 5 else "")
+        listed = ", ".join(f"{names[at]!r}" for at in odd[:5]) + (" …" if len(odd) > 5 else "")
+        verb = "holds" if len(odd) == 1 else "hold"
         raise DataError(
-            f"{name} must hold numbers in every column; {told} hold{'s' if len(odd) == 1 else ''} "
+            f"{name} must hold numbers in every column; {listed} {verb} "
             f"values like {_first(columns[odd[0]])!r}: give their codes, or leave them out"
         )
     if not columns:

@@ -45,8 +45,8 @@ def count_samples(x: Inputs, *, name: str = "x") -> int:
             raise ShapeError(f"{name} needs a sample axis; got a single value")
         lengths.add(int(part.shape[0]))
     if len(lengths) != 1:
-        found = ", ".join(map(str, sorted(lengths)))
-        raise ShapeError(f"the inputs in {name} must have equally many samples; got {found}")
+        listed = ", ".join(map(str, sorted(lengths)))
+        raise ShapeError(f"the inputs in {name} must have equally many samples; got {listed}")
     return lengths.pop()
 
 
@@ -111,8 +111,8 @@ def iterate(x: Any, y: Any = None, *, batch_size: int = 256) -> Iterator[tuple[I
 
 def _batches_of(x: Any) -> Iterator[Any]:
     if isinstance(x, Mapping):
-        found = {name: type(part).__name__ for name, part in x.items()}
-        raise DataError(f"x must be a dict of arrays by input; got {found}")
+        kinds = {name: type(part).__name__ for name, part in x.items()}
+        raise DataError(f"x must be a dict of arrays by input; got {kinds}")
     if _is_endless(x):
         raise DataError(
             "x never ends: say how much of it is meant, for instance with "

@@ -297,11 +297,11 @@ class ProfileBuilder:
 
     Args:
         class_names: One per class.
-        wanted: What to gather.
+        spec: What to gather.
     """
 
-    def __init__(self, class_names: Sequence[str], wanted: ProfileSpec = ProfileSpec()) -> None:
-        self.class_names, self._wanted = tuple(class_names), wanted
+    def __init__(self, class_names: Sequence[str], spec: ProfileSpec = ProfileSpec()) -> None:
+        self.class_names, self._spec = tuple(class_names), spec
         self._counts = np.zeros(len(self.class_names), np.int64)
         self._sums: dict[str, ClassMoments] = {}
         self._n_samples = 0
@@ -339,15 +339,15 @@ class ProfileBuilder:
         self._counts[groups.present] += groups.sizes
         for name, summary in summaries.items():
             self._sums[name].add(
-                summary, groups, threshold=self._wanted.threshold, reduce=self._wanted.reduce
+                summary, groups, threshold=self._spec.threshold, reduce=self._spec.reduce
             )
 
     def profiles(self, *, complete: bool = True) -> ClassProfiles:
         """What has been gathered so far: a copy, unless it is complete and nothing follows."""
         return ClassProfiles(
             counts=self._counts.copy(),
-            threshold=float(self._wanted.threshold),
-            reduce=self._wanted.reduce,
+            threshold=float(self._spec.threshold),
+            reduce=self._spec.reduce,
             sums=self._sums
             if complete
             else {name: each.copy() for name, each in self._sums.items()},
@@ -357,14 +357,14 @@ class ProfileBuilder:
 
     def _empty(self, summary: SampleSummary) -> ClassMoments:
         n_classes, n_units = len(self.class_names), summary.high.shape[1]
-        named = self._wanted.statistics is not None
+        named = self._spec.statistics is not None
         return ClassMoments.empty(
             n_classes,
             n_units,
             summary.n_positions,
-            moments=self._wanted.wants("mean", "std"),
-            extremes=self._wanted.wants("min", "max"),
-            bins=self._wanted.wants("histogram")
+            moments=self._spec.wants("mean", "std"),
+            extremes=self._spec.wants("min", "max"),
+            bins=self._spec.wants("histogram")
             and (named or n_classes * n_units <= HISTOGRAMS_UP_TO),
         )
 
@@ -373,7 +373,7 @@ class ProfileBuilder:
         n_units, before = summary.high.shape[1], sums.fired.shape[1]
         if n_units != before:
             raise ShapeError(f"layer {name!r} has {n_units} units in this batch, {before} before")
-        if self._wanted.reduce == "mean" and summary.n_positions != sums.n_positions:
+        if self._spec.reduce == "mean" and summary.n_positions != sums.n_positions:
             raise ShapeError(
                 f"layer {name!r} has {summary.n_positions} positions in this batch, "
                 f"{sums.n_positions} before: shares of positions do not add up"

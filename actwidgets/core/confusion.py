@@ -605,12 +605,12 @@ def confusion(
     """
     n_classes = len(class_names)
     labels = class_indices(y, n_classes=n_classes, class_names=class_names)
-    found = class_indices(predicted, n_classes=n_classes, class_names=class_names)
+    predictions = class_indices(predicted, n_classes=n_classes, class_names=class_names)
     known = np.arange(len(labels)) if rows is None else np.asarray(rows, np.int64)
-    if not len(labels) == len(found) == len(known):
+    if not len(labels) == len(predictions) == len(known):
         raise ShapeError(
-            f"labels, predictions and rows must be as many; got {len(labels)}, {len(found)} "
+            f"labels, predictions and rows must be as many; got {len(labels)}, {len(predictions)} "
             f"and {len(known)}"
         )
     total = len(labels) if n_samples is None else n_samples
-    return Confusion(labels, found, known, class_names, total)
+    return Confusion(labels, predictions, known, class_names, total)

@@ -86,8 +86,8 @@ def pca(features: ArrayLike, n_components: int = 2) -> tuple[Floats, Doubles]:
     from sklearn.decomposition import PCA  # takes seconds to load
 
     model = PCA(n_found, svd_solver=solver, iterated_power=7, random_state=0)
-    found = model.fit_transform(centered).astype(np.float64) * scale
-    scores[:, :n_found] = np.clip(found, -_LARGEST, _LARGEST)
+    components = model.fit_transform(centered).astype(np.float64) * scale
+    scores[:, :n_found] = np.clip(components, -_LARGEST, _LARGEST)
     shares[:n_found] = model.explained_variance_ratio_
     return scores, shares
 
@@ -106,8 +106,8 @@ def two_features(features: Array) -> tuple[int, int]:
     first = int(np.argmax((centered**2).sum(axis=0)))
     length = float((centered[:, first] ** 2).sum())
     if length:
-        told = centered[:, first] @ centered / length
-        centered = centered - np.outer(centered[:, first], told)
+        slopes = centered[:, first] @ centered / length
+        centered = centered - np.outer(centered[:, first], slopes)
     left = (centered**2).sum(axis=0)
     if left.size > 1:
         left[first] = -1.0
@@ -227,7 +227,7 @@ class Plane:
         return clipped, shown / total if total else 0.0
 
 
-def principal_plane(features: Array, name: str, told: str) -> Plane:
+def principal_plane(features: Array, name: str, note: str) -> Plane:
     """The plane of the two largest principal components of some samples.
 
     Args:
@@ -248,7 +248,7 @@ def principal_plane(features: Array, name: str, told: str) -> Plane:
         axes[:, :n_found] = rows[:n_found].T
         largest = np.abs(axes).argmax(axis=0)  # the sign of a component is free: pin it
         axes *= np.where(np.take_along_axis(axes, largest[None], 0) < 0, -1.0, 1.0)
-    return Plane(center, axes, name, told)
+    return Plane(center, axes, name, note)
 
 
 @dataclass(frozen=True)
@@ -334,8 +334,8 @@ def namer(shape: tuple[int, ...], names: Sequence[str] = ()) -> Callable[[int], 
         if not is_image((None, *shape)):
             return f"number {index}"
         row, column, *channel = (int(each) for each in np.unravel_index(index, shape))
-        told = f"pixel {index} (row {row}, column {column}"
-        return f"{told}, channel {channel[0]})" if channel and shape[-1] > 1 else f"{told})"
+        words = f"pixel {index} (row {row}, column {column}"
+        return f"{words}, channel {channel[0]})" if channel and shape[-1] > 1 else f"{words})"
 
     return name
 

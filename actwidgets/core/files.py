@@ -130,22 +130,22 @@ def open_npz(
         DataError: No such file; cut off, damaged, of something else, or of a newer version;
             whatever goes wrong inside the `with` for one of these reasons too.
     """
-    told = repr(str(path))
+    name = repr(str(path))
     try:
         with open(path, "rb") as stream:  # numpy leaves a file open that is none of its own
             if not checked:
                 _require_whole(stream)
-            found = np.load(stream, allow_pickle=False)
-            if not isinstance(found, np.lib.npyio.NpzFile):
-                raise DataError(f"{told} holds one array, not {kind.what}")
-            with found as file:
+            loaded = np.load(stream, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise DataError(f"{name} holds one array, not {kind.what}")
+            with loaded as file:
                 if HEADER not in file.files:
-                    raise DataError(f"{told} holds no {kind.what.removeprefix('a ')}: {kind.hint}")
+                    raise DataError(f"{name} holds no {kind.what.removeprefix('a ')}: {kind.hint}")
                 header = json.loads(file[HEADER].tobytes())
-                require_field(header, kind, told)
+                require_field(header, kind, name)
                 yield header, file
     except FileNotFoundError as failure:
-        raise DataError(f"there is no file {told}") from failure
+        raise DataError(f"there is no file {name}") from failure
     except DataError:
         raise
     except (
@@ -161,7 +161,7 @@ def open_npz(
         struct.error,
     ) as failure:
         raise DataError(
-            f"{told} cannot be read as {kind.what}: it is cut off, damaged or of something "
+            f"{name} cannot be read as {kind.what}: it is cut off, damaged or of something "
             f"else ({failure})"
         ) from failure
 
@@ -177,17 +177,17 @@ def _require_whole(stream: IO[bytes]) -> None:
     stream.seek(0)
 
 
-def require_field(header: Header, kind: Kind, told: str) -> None:
+def require_field(header: Header, kind: Kind, name: str) -> None:
     """Refuse a header of something else, or of a newer version.
 
     Raises:
         DataError: Says which.
     """
     if header.get("format") != kind.format:
-        raise DataError(f"{told} holds {header.get('format')!r}, not {kind.what}")
+        raise DataError(f"{name} holds {header.get('format')!r}, not {kind.what}")
     if header["version"] > kind.version:
         raise DataError(
-            f"{told} is of version {header['version']}, and this actwidgets reads up to "
+            f"{name} is of version {header['version']}, and this actwidgets reads up to "
             f"{kind.version}: it needs a newer one"
         )
 

@@ -79,10 +79,10 @@ class LogHistogram:
             return
         known = ~np.isnan(values)
         complete = bool(known.all())
-        found = bins_of(values if complete else np.where(known, values, 0))
-        self._make_room(int(found.min()), int(found.max()))
+        bins = bins_of(values if complete else np.where(known, values, 0))
+        self._make_room(int(bins.min()), int(bins.max()))
         _, n_units, n_bins = self.counts.shape
-        place = (classes[:, None] * n_units + np.arange(n_units)) * n_bins + (found - self.first)
+        place = (classes[:, None] * n_units + np.arange(n_units)) * n_bins + (bins - self.first)
         places = place.ravel() if complete else place[known]
         np.add.at(self.counts.reshape(-1), places, 1)
 
@@ -444,8 +444,8 @@ def _drawable(low: float, high: float) -> int:
 
 def _bin_of(value: float, exponent: int) -> int:
     """The index of the bin that a value is in."""
-    found = math.floor(math.ldexp(value, -exponent))
-    return -1 if value < 0 and found == 0 else found  # too small for a float once scaled
+    index = math.floor(math.ldexp(value, -exponent))
+    return -1 if value < 0 and index == 0 else index  # too small for a float once scaled
 
 
 def _scaled(flat: Array, exponent: int) -> Iterator[Doubles]:
@@ -553,24 +553,24 @@ def activation_histogram(
 
     Cost: forward passes, the longer ones only for layers that put out little.
     """
-    wanted = dict.fromkeys(layers, min(FEWEST, len(rows)))
+    n_wanted = dict.fromkeys(layers, min(FEWEST, len(rows)))
     sizes: dict[str, int] = {}
-    found: dict[str, Histogram] = {}
+    histograms: dict[str, Histogram] = {}
     start, batch = 0, FEWEST
-    while due := [layer for layer in layers if wanted[layer] > start]:
-        stop = min(start + batch, *(wanted[each] for each in due))
+    while due := [layer for layer in layers if n_wanted[layer] > start]:
+        stop = min(start + batch, *(n_wanted[each] for each in due))
         for each, values in read(due, np.sort(rows[start:stop])).items():
             counted = histogram(values)
             if start:
-                found[each] = found[each].merged(counted)
+                histograms[each] = histograms[each].merged(counted)
                 continue
-            found[each], sizes[each] = counted, values[0].size
+            histograms[each], sizes[each] = counted, values[0].size
             enough = -(-VALUES // values[0].size) if values.size else 0
-            wanted[each] = min(max(enough, FEWEST), MOST, len(rows))
+            n_wanted[each] = min(max(enough, FEWEST), MOST, len(rows))
         start = stop
-        at_once = sum(sizes[layer] for layer in layers if wanted[layer] > start)
+        at_once = sum(sizes[layer] for layer in layers if n_wanted[layer] > start)
         batch = min(max(BATCH_VALUES // max(at_once, 1), 1), BATCH)
-    return {layer: ActivationHistogram(found[layer], wanted[layer]) for layer in layers}
+    return {layer: ActivationHistogram(histograms[layer], n_wanted[layer]) for layer in layers}
 
 
 ACTIVATIONS = "activations"  # as what is counted, beside the names of weights

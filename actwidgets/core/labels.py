@@ -217,17 +217,18 @@ def mask_indices(masks: Any, positions: tuple[int, ...], n_classes: int) -> NDAr
         ShapeError: Another shape.
         DataError: Classes outside 0..n_classes-1.
     """
-    found = np.asarray(masks)
+    indices = np.asarray(masks)
     shape = tuple(positions)
-    if found.shape == (*shape, n_classes) and n_classes > 1:
-        found = _from_one_hot(found.reshape(-1, n_classes), n_classes).reshape(shape)
-    elif found.shape == (*shape, 1):
-        found = found[..., 0]
-    if found.shape != shape:
+    if indices.shape == (*shape, n_classes) and n_classes > 1:
+        indices = _from_one_hot(indices.reshape(-1, n_classes), n_classes).reshape(shape)
+    elif indices.shape == (*shape, 1):
+        indices = indices[..., 0]
+    if indices.shape != shape:
         raise ShapeError(
-            f"masks need a class for each position of the output {shape[1:]}; got {found.shape[1:]}"
+            f"masks need a class for each position of the output {shape[1:]}; "
+            f"got {indices.shape[1:]}"
         )
-    return class_indices(found.ravel(), n_classes=n_classes).reshape(shape)
+    return class_indices(indices.ravel(), n_classes=n_classes).reshape(shape)
 
 
 def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> NDArray[np.int64]:
@@ -237,23 +238,23 @@ def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> N
         raise DataError(f"y has no label for {missing:,} of {len(labels):,} samples")
     if not all(isinstance(label, str | bytes) for label in labels):
         raise DataError(f"y must hold class indices or names; got values like {labels[0]!r}")
-    found, place = np.unique([_text(label) for label in labels], return_inverse=True)
+    distinct, place = np.unique([_text(label) for label in labels], return_inverse=True)
     known = {name: index for index, name in enumerate(names)}
-    if not set(found) <= set(known) and not _are_names(found):
-        known = {name: int(name) for name in found.tolist()}
-    if unknown := [name for name in found.tolist() if name not in known]:
-        told = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
-        classes = f"which is none of the classes {told}" if names else "which is no class index"
+    if not set(distinct) <= set(known) and not _are_names(distinct):
+        known = {name: int(name) for name in distinct.tolist()}
+    if unknown := [name for name in distinct.tolist() if name not in known]:
+        listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
+        classes = f"which is none of the classes {listed}" if names else "which is no class index"
         raise DataError(f"y holds {unknown[0]!r}, {classes}: give class_names")
-    return np.array([known[name] for name in found.tolist()], np.int64)[place.ravel()]
+    return np.array([known[name] for name in distinct.tolist()], np.int64)[place.ravel()]
 
 
 def _are_names(texts: Iterable[Any]) -> bool:
     """Whether these are texts, and not whole numbers written as such."""
-    found = [*texts]
-    if not all(isinstance(each, str) for each in found):
+    names = [*texts]
+    if not all(isinstance(each, str) for each in names):
         return False
-    return not all(each.isdecimal() for each in found)
+    return not all(each.isdecimal() for each in names)
 
 
 def _text(label: str | bytes) -> str:

@@ -138,11 +138,11 @@ class LayerTree:
 
     def found(self, words: Collection[str]) -> tuple[LayerInfo, ...]:
         """The layers whose name or kind holds each of `words`, in lower or upper case."""
-        wanted = [word.lower() for word in words]
+        lowered = [word.lower() for word in words]
         return tuple(
             layer
             for layer in self.layers
-            if all(word in f"{layer.name} {layer.kind}".lower() for word in wanted)
+            if all(word in f"{layer.name} {layer.kind}".lower() for word in lowered)
         )
 
     def rows(self, opened: Collection[str], words: Collection[str] = ()) -> tuple[Row, ...]:
@@ -185,7 +185,7 @@ class LayerTree:
 def _containers_of(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The containers around each name, the outermost first."""
     paths = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
-    found: dict[str, tuple[str, ...]] = {}
+    containers: dict[str, tuple[str, ...]] = {}
     running: list[str] = []
     for name in names:
         while running and not (
@@ -193,9 +193,9 @@ def _containers_of(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
             or (running[-1] in paths and name.startswith(f"{running[-1]}:"))
         ):
             running.pop()
-        found[name] = tuple(running)
+        containers[name] = tuple(running)
         running.append(name)
-    return found
+    return containers
 
 
 @dataclass(frozen=True)
@@ -269,12 +269,12 @@ class ReceptiveField:
             position: Of the map, one index per axis.
             shape: Lengths of the input's axes behind the batch axis.
         """
-        found = []
+        bounds = []
         for place, axis in zip(position, self.axes, strict=True):
             start = axis.start + place * axis.stride
             length = shape[axis.axis - 1]
-            found.append((min(max(start, 0), length), min(max(start + axis.size, 0), length)))
-        return tuple(found)
+            bounds.append((min(max(start, 0), length), min(max(start + axis.size, 0), length)))
+        return tuple(bounds)
 
 
 _ALL_BUT_UNITS = (0, 1, 2)

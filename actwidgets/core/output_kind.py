@@ -15,7 +15,7 @@ SOFTMAX, SIGMOID, MARGIN, PLAIN = "softmax", "sigmoid", "margin", ""
 SUM_TOLERANCE = 5e-3  # what sums in bfloat16 may be off: each value by up to 1 / 512
 RECONSTRUCTED_FROM = 16  # values: fewer outputs than that are as many as the inputs by chance
 _ASSUMED = ("shape", "values")  # what labels and class names overrule
-_TOLD = {
+_WORDS = {
     ("logit", SOFTMAX): "logits, read through a softmax",
     ("logit", SIGMOID): "logits, each read through a sigmoid",
     ("logit", MARGIN): "scores that have no probability",
@@ -91,7 +91,7 @@ class OutputKind:
     @property
     def words(self) -> str:
         """What the output is, in a few words; which one, where there are several."""
-        words = _TOLD[self.kind, self.link]
+        words = _WORDS[self.kind, self.link]
         if self.n_outputs == 1 and self.shape:
             words = {"logit": "one logit for two classes", "value": "one value, no classes"}.get(
                 self.kind, "the probability of the second class"
@@ -106,8 +106,8 @@ class OutputKind:
     def missing_for_classes(self) -> str:
         """Why no classes are predicted, as the rest of a sentence; "" where they are."""
         if not self.is_vector:
-            told = "the model's output is not one value per class"
-            return f"{told} ({self.reason})" if self.kind == "value" and self.reason else told
+            message = "the model's output is not one value per class"
+            return f"{message} ({self.reason})" if self.kind == "value" and self.reason else message
         if self.kind == "value":
             return (
                 f"the model's output is held for values, not classes ({self.reason}); "
@@ -199,16 +199,16 @@ class OutputKind:
         return asdict(self)
 
     @classmethod
-    def from_dict(cls, found: Mapping[str, Any]) -> Self:
+    def from_dict(cls, header: Mapping[str, Any]) -> Self:
         """From a file.
 
         Raises:
             KeyError, TypeError: It holds something else.
         """
-        if (found["kind"], found["link"]) not in _TOLD:
-            raise TypeError(f"no kind of output {found['kind']!r} by {found['link']!r}")
-        tuples = {name: tuple(found[name]) for name in ("shape", "heads")}
-        return cls(**{**found, **tuples})
+        if (header["kind"], header["link"]) not in _WORDS:
+            raise TypeError(f"no kind of output {header['kind']!r} by {header['link']!r}")
+        tuples = {name: tuple(header[name]) for name in ("shape", "heads")}
+        return cls(**{**header, **tuples})
 
 
 def checked_output_is(output_is: str | None) -> None:
@@ -262,18 +262,18 @@ def kind_by_values(outputs: Array, of: str, *, assume: str = "logit") -> OutputK
     table = table[np.isfinite(table).all(axis=1)]
     if table.size and table.min() >= -1e-6 and table.max() <= 1 + SUM_TOLERANCE:
         if size > 1 and np.allclose(table.sum(axis=1), 1, atol=SUM_TOLERANCE):
-            told = f"its values are in 0..1 and sum to one on {of}"
-            return OutputKind("probability", SOFTMAX, shape, told, "values")
-        told = f"its values are in 0..1 on {of}"
-        return OutputKind("probability", SIGMOID, shape, told, "values")
+            reason = f"its values are in 0..1 and sum to one on {of}"
+            return OutputKind("probability", SOFTMAX, shape, reason, "values")
+        reason = f"its values are in 0..1 on {of}"
+        return OutputKind("probability", SIGMOID, shape, reason, "values")
     if size == 1 or assume == "value":
-        n_told = "one number" if size == 1 else f"{size} numbers"
-        told = f"{n_told} outside 0..1 on {of}, and no loss that tells of classes"
-        return OutputKind("value", PLAIN, shape, told, "values")
-    told = (
+        numbers = "one number" if size == 1 else f"{size} numbers"
+        reason = f"{numbers} outside 0..1 on {of}, and no loss that tells of classes"
+        return OutputKind("value", PLAIN, shape, reason, "values")
+    reason = (
         f"several outputs that are no probabilities on {of}, and no loss that tells what they are"
     )
-    return OutputKind("logit", SOFTMAX, shape, told, "values")
+    return OutputKind("logit", SOFTMAX, shape, reason, "values")
 
 
 def reconstructs(shape: Sequence[int | None], inputs: Sequence[Sequence[int | None]]) -> bool:
@@ -312,11 +312,11 @@ def _are_multi_hot(y: Array | None, n_outputs: int) -> bool:
 def _softmax(values: Doubles) -> Doubles:
     with np.errstate(invalid="ignore"):
         shifted = np.exp(values - values.max(axis=1, keepdims=True, initial=-np.inf))
-        found: Doubles = shifted / shifted.sum(axis=1, keepdims=True)
-    return found
+        shares: Doubles = shifted / shifted.sum(axis=1, keepdims=True)
+    return shares
 
 
 def _sigmoid(values: Doubles) -> Doubles:
     with np.errstate(over="ignore"):
-        found: Doubles = 1 / (1 + np.exp(-values))
-    return found
+        shares: Doubles = 1 / (1 + np.exp(-values))
+    return shares

@@ -37,14 +37,14 @@ def moved(images: Doubles, rotation: float, shift: tuple[float, float]) -> Doubl
     from_column = math.cos(angle) * across - math.sin(angle) * down
     upper, lower, share_lower = _between(from_row, len(rows))
     left, right, share_right = _between(from_column, len(columns))
-    found = np.zeros_like(images)
+    result = np.zeros_like(images)
     for row, share_down in ((upper, 1 - share_lower), (lower, share_lower)):
         for column, share_across in ((left, 1 - share_right), (right, share_right)):
             share = (share_down * share_across)[None, :, :, None]
             if share.any():
                 with np.errstate(invalid="ignore"):  # infinity times nothing
-                    found += np.where(share > 0, images[:, row, column] * share, 0)
-    return found
+                    result += np.where(share > 0, images[:, row, column] * share, 0)
+    return result
 
 
 def _between(places: Doubles, length: int) -> tuple[NDArray[np.intp], NDArray[np.intp], Doubles]:

@@ -305,13 +305,13 @@ def value_scores(values: ArrayLike, targets: ArrayLike | None = None) -> ValueSc
     Raises:
         ShapeError: Other axes, or targets of another shape.
     """
-    found = require_axes(values, ("sample", "output"), name="values").astype(np.float64)
+    predicted = require_axes(values, ("sample", "output"), name="values").astype(np.float64)
     if targets is None:
-        return ValueScores(found, None)
-    wanted = require_axes(targets, ("sample", "output"), name="targets").astype(np.float64)
-    if wanted.shape != found.shape:
-        raise ShapeError(f"values {found.shape} need targets as many; got {wanted.shape}")
-    return ValueScores(found, wanted)
+        return ValueScores(predicted, None)
+    expected = require_axes(targets, ("sample", "output"), name="targets").astype(np.float64)
+    if expected.shape != predicted.shape:
+        raise ShapeError(f"values {predicted.shape} need targets as many; got {expected.shape}")
+    return ValueScores(predicted, expected)
 
 
 BATCH_SIZE = 256
@@ -346,13 +346,13 @@ class PredictionTable:
         self, rows: ArrayLike, predict: Callable[[Integers], Any], batch_size: int = BATCH_SIZE
     ) -> Floats:
         """The predictions of `rows`, a copy; `predict` is called for those not yet known."""
-        wanted = np.asarray(rows, dtype=np.intp)
-        missing = np.unique(wanted[~self._is_known[wanted]])
+        indices = np.asarray(rows, dtype=np.intp)
+        missing = np.unique(indices[~self._is_known[indices]])
         for start in range(0, len(missing), batch_size):
             batch = missing[start : start + batch_size]
             self._values[batch] = predict(batch)
             self._is_known[batch] = True
-        return self._values[wanted]
+        return self._values[indices]
 
 
 @dataclass(frozen=True, eq=False)

@@ -141,8 +141,8 @@ class Samples:
         self.axes = dict(zip(names, axes, strict=True))
         self._read_pictures(picture_inputs(self.x, self._given_shape, names, axes))
 
-    def _read_pictures(self, found: tuple[PictureInput, ...]) -> None:
-        self._pictures = found
+    def _read_pictures(self, pictures: tuple[PictureInput, ...]) -> None:
+        self._pictures = pictures
         self._ranges: dict[int, tuple[float, float]] = {}
         self._kept: tuple[Perturbation, Array, Array] | None = None
 
@@ -250,11 +250,11 @@ class Samples:
             return replace(output, link=SIGMOID)
         if not self.holds_masks(output) or output.kind != "value":
             return output
-        link, told = (SIGMOID if output.n_outputs == 1 else SOFTMAX), "y holds a class a position"
+        link, reason = (SIGMOID if output.n_outputs == 1 else SOFTMAX), "y holds a class a position"
         kind = "logit"
         if output.ends_in == SIGMOID:
-            kind, link, told = "probability", SIGMOID, f"a sigmoid, and {told}"
-        return replace(output, kind=kind, link=link, reason=told, decided_by="labels")
+            kind, link, reason = "probability", SIGMOID, f"a sigmoid, and {reason}"
+        return replace(output, kind=kind, link=link, reason=reason, decided_by="labels")
 
     def holds_masks(self, output: OutputKind | None) -> bool:
         """Whether `y` holds a class for each position of maps that the model puts out."""
@@ -332,8 +332,8 @@ class Samples:
         except (DataError, ShapeError) as failure:
             if not others:
                 raise
-            told = f"{failure}. Asked about is output {output.head!r} of {names}{of_others}"
-            raise type(failure)(told) from failure
+            message = f"{failure}. Asked about is output {output.head!r} of {names}{of_others}"
+            raise type(failure)(message) from failure
 
     def _holds_maps(self, output: OutputKind | None) -> bool:
         """Whether `y` holds the maps that a model is to put out, as that of an autoencoder."""
@@ -392,10 +392,10 @@ class Samples:
             return kept[2]
         whole = images if images.ndim == 4 else images[..., None]
         low, high = self._range(self._pictures[0])
-        found = perturb(whole, perturbation, low, high).reshape(images.shape)
-        found.flags.writeable = False
-        self._kept = perturbation, images, found
-        return found
+        perturbed = perturb(whole, perturbation, low, high).reshape(images.shape)
+        perturbed.flags.writeable = False
+        self._kept = perturbation, images, perturbed
+        return perturbed
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
@@ -418,15 +418,15 @@ class Samples:
 
     def places_first(self, name: str, values: Array) -> Array:
         """A map over an input as it is drawn; that of one that is not drawn as it is."""
-        found = next((picture for picture in self._pictures if picture.name == name), None)
-        return values if found is None else found.places_first(values)
+        picture_input = next((picture for picture in self._pictures if picture.name == name), None)
+        return values if picture_input is None else picture_input.places_first(values)
 
     def _named(self, name: str) -> PictureInput:
-        found = next((picture for picture in self._pictures if picture.name == name), None)
-        if found is None:
+        picture_input = next((picture for picture in self._pictures if picture.name == name), None)
+        if picture_input is None:
             known = ", ".join(picture.name or "the only one" for picture in self._pictures)
             raise DataError(f"no input {name!r} is drawn; there is {known}")
-        return found
+        return picture_input
 
     def images(self, rows: ArrayLike, name: str | None = None) -> Array:
         """An image input of some samples, values as given: `(sample, row, column[, channel])`.
@@ -524,48 +524,46 @@ def _first_of_stream(x: Any, y: Any, max_samples: int) -> tuple[Any, Any]:
 Shape = Sequence[int | None]
 
 
-def told_of_shape(name: str, wanted: Shape, given: Sequence[int]) -> str:
+def shape_message(name: str, expected: Shape, given: Sequence[int]) -> str:
     """One sentence, with what turns the samples into what is wanted where that can be guessed.
 
     Args:
         name: What the samples are called.
-        wanted: Shape of one sample; None where any length goes.
+        expected: Shape of one sample; None where any length goes.
         given: Shape of one sample that was given.
     """
-    sentence = (
-        f"{name} must hold samples of shape {_told(wanted)}; got samples of shape {_told(given)}"
-    )
-    guess = _guess(name, tuple(wanted), tuple(given))
+    sentence = f"{name} must hold samples of shape {_shape_text(expected)}; got samples of shape {_shape_text(given)}"
+    guess = _guess(name, tuple(expected), tuple(given))
     return f"{sentence}: {guess}" if guess else sentence
 
 
-def _guess(name: str, wanted: tuple[int | None, ...], given: tuple[int, ...]) -> str:
-    if wanted[-1:] == (1,) and fits(wanted, (*given, 1)):
+def _guess(name: str, expected: tuple[int | None, ...], given: tuple[int, ...]) -> str:
+    if expected[-1:] == (1,) and fits(expected, (*given, 1)):
         return f"the last axis is missing, which {name}[..., None] adds"
-    if len(given) == len(wanted) - 1 and fits(wanted[1:], given):
+    if len(given) == len(expected) - 1 and fits(expected[1:], given):
         return f"if this is one sample alone, give {name}[None]"
-    if given[-1:] == (1,) and fits(wanted, given[:-1]):
+    if given[-1:] == (1,) and fits(expected, given[:-1]):
         return f"there is an axis too many, which {name}[..., 0] takes away"
-    if len(given) == len(wanted) == 3:
+    if len(given) == len(expected) == 3:
         rows, columns, channels = given
-        if fits(wanted, (columns, rows, channels)):
+        if fits(expected, (columns, rows, channels)):
             return f"rows and columns are swapped, which np.swapaxes({name}, 1, 2) mends"
-        if fits(wanted, (columns, channels, rows)):
+        if fits(expected, (columns, channels, rows)):
             return f"the channels come first, which np.moveaxis({name}, 1, -1) mends"
-    known = [axis for axis in wanted if axis is not None]
-    if len(known) == len(wanted) != len(given) > 0 and math.prod(given) == math.prod(known):
-        lengths = ", ".join(map(str, wanted))
+    known = [axis for axis in expected if axis is not None]
+    if len(known) == len(expected) != len(given) > 0 and math.prod(given) == math.prod(known):
+        lengths = ", ".join(map(str, expected))
         return f"these are as many numbers, which {name}.reshape(-1, {lengths}) puts in shape"
     return ""
 
 
-def fits(wanted: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
+def fits(expected: tuple[int | None, ...], given: tuple[int, ...]) -> bool:
     """Whether lengths are those wanted, where None goes with any."""
-    return len(wanted) == len(given) and all(
-        axis in (None, length) for axis, length in zip(wanted, given, strict=True)
+    return len(expected) == len(given) and all(
+        axis in (None, length) for axis, length in zip(expected, given, strict=True)
     )
 
 
-def _told(shape: Shape) -> str:
+def _shape_text(shape: Shape) -> str:
     lengths = ["any" if axis is None else str(axis) for axis in shape]
     return f"({lengths[0]},)" if len(lengths) == 1 else f"({', '.join(lengths)})"

@@ -86,22 +86,22 @@ def resolve(
         raise TypeError(
             f"a selection has no field {', '.join(unknown)}; it has {', '.join(FIELDS)}"
         )
-    wanted = {name: choice.get(name, getattr(now, name)) for name in FIELDS}
-    layer = wanted["layer"]
+    fields_ = {name: choice.get(name, getattr(now, name)) for name in FIELDS}
+    layer = fields_["layer"]
     if not isinstance(layer, str) or layer not in n_units:
         raise SelectionError(f"no layer {layer!r}; this model has {', '.join(n_units)}")
-    sample, samples = _samples(choice, wanted, n_samples)
-    ablations = _ablations(choice, wanted["ablations"], n_units)
+    sample, samples = _samples(choice, fields_, n_samples)
+    ablations = _ablations(choice, fields_["ablations"], n_units)
     is_same = (samples, ablations) == (now.samples, now.ablations)
-    cell = wanted["confusion_cell"] if "confusion_cell" in choice or is_same else None
+    cell = fields_["confusion_cell"] if "confusion_cell" in choice or is_same else None
     return Selection(
         layer=layer,
         sample=sample,
         samples=samples,
-        unit=_unit(choice, wanted, n_units[layer]),
-        class_index=_class_index(wanted["class_index"], n_classes),
-        threshold=_number(wanted["threshold"]),
-        perturbation=_perturbation(wanted["perturbation"]),
+        unit=_unit(choice, fields_, n_units[layer]),
+        class_index=_class_index(fields_["class_index"], n_classes),
+        threshold=_number(fields_["threshold"]),
+        perturbation=_perturbation(fields_["perturbation"]),
         ablations=ablations,
         confusion_cell=_cell(cell, n_classes),
     )
@@ -124,10 +124,10 @@ def known_rows(rows: Sequence[int] | NDArray[Any], n_samples: int) -> tuple[int,
     return tuple(_known("sample", row, n_samples) for row in rows)
 
 
-def _unit(choice: Mapping[str, Any], wanted: Mapping[str, Any], n_units: int) -> int:
-    if "unit" not in choice and wanted["unit"] >= n_units:
+def _unit(choice: Mapping[str, Any], unit: Mapping[str, Any], n_units: int) -> int:
+    if "unit" not in choice and unit["unit"] >= n_units:
         return 0
-    return _known("unit", wanted["unit"], n_units, f" of layer {wanted['layer']!r}")
+    return _known("unit", unit["unit"], n_units, f" of layer {unit['layer']!r}")
 
 
 def _samples(
@@ -253,27 +253,27 @@ def chips(
         labels: True classes of `selection.samples`, where known.
         predicted: Predicted classes of the same, where known.
     """
-    found = []
+    items = []
     if selection.chosen:
         clear: tuple[tuple[str, Any], ...] = (("samples", (selection.sample,)),)
         if selection.confusion_cell is not None:
             clear += (("confusion_cell", None),)
         cell = _cell_text(selection, class_names, labels, predicted)
         text = cell or _samples_text(selection.samples, class_names, labels, predicted)
-        found.append(Chip("samples", text, clear))
+        items.append(Chip("samples", text, clear))
     if selection.class_index is not None:
         name = class_names[selection.class_index]
-        found.append(Chip("class_index", f"class {name}", (("class_index", None),)))
+        items.append(Chip("class_index", f"class {name}", (("class_index", None),)))
     if selection.threshold:
         text = f"threshold {selection.threshold:.3g}"
-        found.append(Chip("threshold", text, (("threshold", 0.0),)))
+        items.append(Chip("threshold", text, (("threshold", 0.0),)))
     if not selection.perturbation.is_identity:
         text = perturbation_text(selection.perturbation)
-        found.append(Chip("perturbation", text, (("perturbation", None),)))
+        items.append(Chip("perturbation", text, (("perturbation", None),)))
     if selection.ablations:
         text = "; ".join(map(ablation_text, selection.ablations))
-        found.append(Chip("ablations", text, (("ablations", ()),)))
-    return tuple(found)
+        items.append(Chip("ablations", text, (("ablations", ()),)))
+    return tuple(items)
 
 
 def ablation_text(ablation: Ablation) -> str:
@@ -289,17 +289,17 @@ def ablation_text(ablation: Ablation) -> str:
 
 def perturbation_text(perturbation: Perturbation) -> str:
     """A perturbation in words: `noise 0.2, rotation 15°`."""
-    told = []
+    words = []
     for field in fields(perturbation):
         value = getattr(perturbation, field.name)
         if field.name in ("seed", "patch_value") or value == getattr(UNDISTURBED, field.name):
             continue
         name = field.name.replace("_", " ")
         if field.name == "patch":
-            told.append(f"{value[2]} × {value[3]} px hidden")
+            words.append(f"{value[2]} × {value[3]} px hidden")
         else:
-            told.append(f"{name} {value:.3g}{_UNITS_OF.get(field.name, '')}")
-    return ", ".join(told)
+            words.append(f"{name} {value:.3g}{_UNITS_OF.get(field.name, '')}")
+    return ", ".join(words)
 
 
 def _cell_text(
@@ -330,12 +330,12 @@ def _samples_text(
     predicted: Sequence[int] | None,
 ) -> str:
     count = f"{len(samples):,} sample{'s' if len(samples) > 1 else ''}"
-    told = []
+    words = []
     if labels is not None and len(set(labels)) == 1:
-        told.append(f"of {class_names[labels[0]]}")
+        words.append(f"of {class_names[labels[0]]}")
     if predicted is not None and len(set(predicted)) == 1:
-        told.append(f"taken for {class_names[predicted[0]]}")
-    if told:
-        return " ".join([count, *told])
+        words.append(f"taken for {class_names[predicted[0]]}")
+    if words:
+        return " ".join([count, *words])
     named = ", ".join(map(str, samples[:ROWS_NAMED]))
     return f"{count}: {named}{', …' if len(samples) > ROWS_NAMED else ''}"

@@ -299,17 +299,17 @@ class UnitValues:
         """What is left out where at most `limit` units are measured, in plain sentences."""
         n_odd, n_left = int(self._is_odd.sum()), len(self.rows) - self.n_finite
         n_units = len(self._is_odd)
-        told = []
+        sentences = []
         if n_units - n_odd > limit:
-            told.append(f"Measured are the {limit} of {n_units:,} units that vary most.")
+            sentences.append(f"Measured are the {limit} of {n_units:,} units that vary most.")
         if n_odd:
-            told.append(f"Units left out, as they are never finite: {n_odd:,}.")
+            sentences.append(f"Units left out, as they are never finite: {n_odd:,}.")
         if n_left:
-            told.append(
+            sentences.append(
                 "Samples left out of forest and mutual information, as some unit is NaN or "
                 f"infinite: {n_left:,}."
             )
-        return tuple(told)
+        return tuple(sentences)
 
     def forget(self) -> None:
         """Let go of the values; how many samples were finite stays known."""

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import as_array, as_arrays
-from actwidgets.core.samples import told_of_shape
+from actwidgets.core.samples import shape_message
 from actwidgets.errors import DataError, ModelError, ShapeError
 from actwidgets.probe.call_trace import CallTraceError, trace_call
 from actwidgets.probe.frameworks import states_of
@@ -98,7 +98,7 @@ class InputSpec:
             given = tuple(part.shape)
             if not given or not spec.shape[1:].is_compatible_with(given[1:]):
                 wanted = tuple(spec.shape[1:])
-                raise ShapeError(told_of_shape(name if several else "x", wanted, given[1:]))
+                raise ShapeError(shape_message(name if several else "x", wanted, given[1:]))
 
     def tensors(self, x: Any) -> list[tf.Tensor]:
         """A batch as tensors of the right kind, one per input."""

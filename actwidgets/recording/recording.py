@@ -68,8 +68,8 @@ class CommonScales:
             matrix = _profiles(header, arrays, layer).similarity(layer, statistic, metric)
             return finite_range(matrix)[1]
 
-        found = self._over_moments(("distance", layer, statistic, metric), largest)
-        return max(found) if found else None
+        distances = self._over_moments(("distance", layer, statistic, metric), largest)
+        return max(distances) if distances else None
 
     def confused(self, normalized: str, class_names: tuple[str, ...]) -> tuple[float, float] | None:
         """The largest cell of a confusion matrix on the diagonal, and the largest beside it.
@@ -88,13 +88,13 @@ class CommonScales:
 
         def largest(_header: Mapping[str, Any], arrays: Arrays) -> tuple[float, float]:
             predicted = predicted_classes(arrays["predictions"], output=output)
-            found = Confusion(labels, predicted, rows, class_names, len(labels))
-            return diagonal_and_rest(found.normalized(normalized))
+            cells = Confusion(labels, predicted, rows, class_names, len(labels))
+            return diagonal_and_rest(cells.normalized(normalized))
 
-        found = self._over_moments(("confused", normalized), largest)
-        if not found:
+        cells = self._over_moments(("confused", normalized), largest)
+        if not cells:
             return None
-        return max(right for right, _ in found), max(wrong for _, wrong in found)
+        return max(right for right, _ in cells), max(wrong for _, wrong in cells)
 
     def _over_moments(
         self, what: Hashable, of: Callable[[Mapping[str, Any], Arrays], Any]
@@ -102,7 +102,7 @@ class CommonScales:
         """A number of each moment; those that are gone meanwhile are left out."""
         snapshots = self._recording.snapshots
         places = np.unique(np.linspace(0, len(snapshots) - 1, MOMENTS).round().astype(int))
-        found = []
+        results = []
         for info in (snapshots[place] for place in places):
             key = info.index, what
             if key not in self._known:
@@ -111,8 +111,8 @@ class CommonScales:
                         self._known[key] = of(header, arrays)
                 except DataError:
                     continue
-            found.append(self._known[key])
-        return found
+            results.append(self._known[key])
+        return results
 
 
 def diagonal_and_rest(matrix: Doubles) -> tuple[float, float]:
@@ -135,14 +135,14 @@ def _opened(recording: "Recording", info: SnapshotInfo) -> Iterator[tuple[Any, A
 
 def _profiles(header: Mapping[str, Any], arrays: Arrays, layer: str) -> ClassProfiles:
     """The profiles of one layer; the others are left in the file."""
-    told = header["profiles"]
-    place = next(at for at, each in enumerate(told["layers"]) if each["name"] == layer)
+    stored = header["profiles"]
+    place = next(at for at, each in enumerate(stored["layers"]) if each["name"] == layer)
     start = f"profiles/{place}/"
     kept = {
         f"0/{name.removeprefix(start)}": arrays[name] for name in arrays if name.startswith(start)
     }
     kept["counts"] = arrays["profiles/counts"]
-    return class_profiles.from_arrays(told | {"layers": [told["layers"][place]]}, kept)
+    return class_profiles.from_arrays(stored | {"layers": [stored["layers"][place]]}, kept)
 
 
 @dataclass(frozen=True, eq=False)
@@ -354,8 +354,8 @@ class Recording:
 
     def summary_error(self, layer: str, at: int = -1) -> Mapping[str, Floats]:
         """The largest that `high`, `mean` and `low` of `summaries` may be off, by unit."""
-        found = self._layer(layer, at)
-        return {name: getattr(found, name).error for name in ("high", "mean", "low")}
+        stored = self._layer(layer, at)
+        return {name: getattr(stored, name).error for name in ("high", "mean", "low")}
 
     def predictions(self, at: int = -1) -> Floats:
         """The model's output for each recorded sample: `(sample, class)` float32, exact.
@@ -363,10 +363,10 @@ class Recording:
         Raises:
             DataError: There is no such snapshot, or the model's output is no vector.
         """
-        found = self._cache.snapshot(at).predictions
-        if found is None:
+        predictions = self._cache.snapshot(at).predictions
+        if predictions is None:
             raise DataError("the model's output is not one vector per sample: none is recorded")
-        return found
+        return predictions
 
     def profiles(self, at: int = -1) -> ClassProfiles:
         """How the classes differ to the units, at threshold 0; exact.
@@ -374,10 +374,10 @@ class Recording:
         Raises:
             DataError: There is no such snapshot, or the samples have no labels.
         """
-        found = self._cache.snapshot(at).profiles
-        if found is None:
+        profiles = self._cache.snapshot(at).profiles
+        if profiles is None:
             raise DataError("there are no class profiles: this recording has no labels (y)")
-        return found
+        return profiles
 
     def weight_histograms(self, layer: str, at: int = -1) -> Mapping[str, Histogram]:
         """How the weights of a layer are spread, by name of the weight."""
@@ -397,14 +397,14 @@ class Recording:
         Raises:
             LayerError: The layer is not recorded, or its kernels are not.
         """
-        found = self._layer(layer, at).kernels
-        if found is None:
+        kernels = self._layer(layer, at).kernels
+        if kernels is None:
             kind = self._layers[layer].kind
             raise LayerError(
                 f"no kernels of layer {layer!r} are recorded: it is of type {kind}, without any, "
                 "or with more than 100,000 values"
             )
-        return found.values
+        return kernels.values
 
     def weight_numbers(self, layer: str) -> WeightNumbers:
         """How the weights of a layer went, over the snapshots; no file is read for it.

@@ -65,8 +65,8 @@ class KnownSamples:
             _comparable(part, known.dtype)
             for part, known in zip(batches.parts(x), self._parts, strict=True)
         ]
-        found = [self._row(key, parts, place) for place, key in enumerate(_keys(parts))]
-        return np.array(found, np.int64)
+        rows = [self._row(key, parts, place) for place, key in enumerate(_keys(parts))]
+        return np.array(rows, np.int64)
 
     def check(self, x: Any) -> None:
         """Refuse samples of another shape than the recorded ones.
@@ -237,19 +237,19 @@ class RecordedProbe(Probe):
         Raises: as `activations`.
         """
         rows = self._known.rows_of(x)
-        found = {}
+        summaries = {}
         for name in layers:
             self._require(name)
-            found[name] = _rows_of(self.recording.summaries(name, self.at), rows, above)
-        return found
+            summaries[name] = _rows_of(self.recording.summaries(name, self.at), rows, above)
+        return summaries
 
     def predictions(self, x: Any) -> Floats:
         """The stored output of the model on recorded samples, `(sample, class)` float32.
 
         Raises: as `activations`.
         """
-        found: Floats = self.recording.predictions(self.at)[self._known.rows_of(x)]
-        return found
+        predictions: Floats = self.recording.predictions(self.at)[self._known.rows_of(x)]
+        return predictions
 
     def kernels(self, layer: str) -> Array:
         """The stored weights of a layer: `(row, column, in_channel, out_channel)` float32.
@@ -461,11 +461,11 @@ class RecordedEmbeddings(Embeddings):
         return super()._pass(key, make)
 
     def _advance(
-        self, wanted: Job, key: Hashable, partial: bool, place: str, at_once_s: float = 0.0
+        self, task: Job, key: Hashable, partial: bool, place: str, at_once_s: float = 0.0
     ) -> None:
         """What comes of stored values alone is made at once, so that a scrub paints once."""
-        is_quick = wanted.layers != (INPUT,) and not getattr(wanted, "is_slow", False)
-        super()._advance(wanted, key, partial, place, AT_ONCE_S if is_quick else at_once_s)
+        is_quick = task.layers != (INPUT,) and not getattr(task, "is_slow", False)
+        super()._advance(task, key, partial, place, AT_ONCE_S if is_quick else at_once_s)
 
     def _reference(self, of: str, n_points: int, layout: Layout) -> "_OverTime | None":
         if of == INPUT:
@@ -482,9 +482,9 @@ class RecordedEmbeddings(Embeddings):
         key = of, n_points, last.index
         if key not in self._planes:
             features = np.asarray(recording.summaries(of, -1).mean, np.float64)[rows]
-            told = f"the plane of the two largest components at epoch {last.epoch:g}, the last"
+            note = f"the plane of the two largest components at epoch {last.epoch:g}, the last"
             name = f"{of} at {last.index} of {n_points} points"
-            self._planes[key] = principal_plane(features, name, told)
+            self._planes[key] = principal_plane(features, name, note)
         return self._planes[key]
 
     def _nearest(
@@ -632,10 +632,10 @@ class RecordedSession(Session):
             known = self._similarities.get(key)
         if known is not None:
             return known
-        found = super().layer_similarity(other=other, positions=positions, partial=partial)
-        if found[0] is not None and found[0].n_samples == min(self.n_samples, REPRESENTED):
-            self._similarities[key] = found
-        return found
+        result = super().layer_similarity(other=other, positions=positions, partial=partial)
+        if result[0] is not None and result[0].n_samples == min(self.n_samples, REPRESENTED):
+            self._similarities[key] = result
+        return result
 
     @property
     def _place(self) -> int:

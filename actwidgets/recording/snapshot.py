@@ -52,12 +52,12 @@ class Quantized:
     def values(self) -> Floats:
         """What the codes stand for: float32, in the shape of `codes`."""
         with np.errstate(over="ignore"):  # of codes that stand for no number
-            found = (self.codes * self.step.astype(np.float64) + self.low).astype(np.float32)
+            values = (self.codes * self.step.astype(np.float64) + self.low).astype(np.float32)
         odd = self.codes > N_STEPS
         if odd.any():
             table = np.array([-np.inf, np.inf, np.nan], np.float32)
-            found[odd] = table[self.codes[odd] - MINUS_INFINITE]
-        return found
+            values[odd] = table[self.codes[odd] - MINUS_INFINITE]
+        return values
 
     @property
     def error(self) -> Floats:
@@ -130,9 +130,9 @@ def _codes(
     top = np.minimum(N_STEPS, np.floor((LARGEST - low) / safe))
     codes = (values.astype(np.float64) - low) / safe
     codes = np.clip(np.rint(codes, out=codes), 0, top, out=codes)
-    found = codes * step + low
-    codes += (values > 0) & (found <= 0) & finite
-    codes -= (values < 0) & (found >= 0) & finite
+    decoded = codes * step + low
+    codes += (values > 0) & (decoded <= 0) & finite
+    codes -= (values < 0) & (decoded >= 0) & finite
     return np.where(step > 0, codes, 0).astype(np.uint8)
 
 
@@ -217,12 +217,12 @@ def read_manifest(folder: Path) -> Manifest:
         DataError: The folder holds no recording, or one that cannot be read; says why.
     """
     path = folder / MANIFEST_NAME
-    told = repr(str(path))
+    name = repr(str(path))
     try:
         header = json.loads(path.read_bytes())
         if not isinstance(header, dict):
             raise TypeError("not an object")
-        files.require_field(header, MANIFEST_KIND, told)
+        files.require_field(header, MANIFEST_KIND, name)
         return _manifest(header)
     except (FileNotFoundError, NotADirectoryError) as failure:
         raise DataError(
@@ -232,26 +232,26 @@ def read_manifest(folder: Path) -> Manifest:
         raise
     except (OSError, ValueError, KeyError, TypeError) as failure:
         raise DataError(
-            f"{told} cannot be read as the manifest of a recording: it is cut off, damaged or "
+            f"{name} cannot be read as the manifest of a recording: it is cut off, damaged or "
             f"of something else ({failure})"
         ) from failure
 
 
 def _manifest(header: dict[str, Any]) -> Manifest:
     later = ("output", "input_names", "input_axes")
-    found = {each.name: header[each.name] for each in fields(Manifest) if each.name not in later}
-    found["input_names"] = tuple(header.get("input_names", ()))
+    values = {each.name: header[each.name] for each in fields(Manifest) if each.name not in later}
+    values["input_names"] = tuple(header.get("input_names", ()))
     axes = header.get("input_axes", {})
-    found["input_axes"] = {name: tuple(named) for name, named in axes.items()}
+    values["input_axes"] = {name: tuple(named) for name, named in axes.items()}
     output = header.get("output")
-    found["output"] = None if output is None else OutputKind.from_dict(output)
-    found["layers"] = tuple(
+    values["output"] = None if output is None else OutputKind.from_dict(output)
+    values["layers"] = tuple(
         LayerInfo(**(layer | {"output_shape": tuple(layer["output_shape"])}))
-        for layer in found["layers"]
+        for layer in values["layers"]
     )
     for name in ("recorded", "class_names", "image_shape"):
-        found[name] = None if found[name] is None else tuple(found[name])
-    return Manifest(**found)
+        values[name] = None if values[name] is None else tuple(values[name])
+    return Manifest(**values)
 
 
 @dataclass(frozen=True)
@@ -512,8 +512,8 @@ class SnapshotInfo:
 
 def index_of(name: str) -> int | None:
     """The number of a snapshot's file; None for other files."""
-    found = _NAME.fullmatch(name)
-    return int(found[1]) if found else None
+    match = _NAME.fullmatch(name)
+    return int(match[1]) if match else None
 
 
 def write_snapshot(

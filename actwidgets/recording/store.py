@@ -72,12 +72,12 @@ def read_samples(folder: Path) -> tuple[Any, Integers | None, Floats | None]:
 
 def digest(x: Any, labels: Integers | None, targets: Floats | None = None) -> str:
     """A text that differs between different samples, labels or targets."""
-    found = hashlib.sha256()
+    sha = hashlib.sha256()
     for part in [*batches.parts(x), *(each for each in (labels, targets) if each is not None)]:
         values = np.ascontiguousarray(_plain(part))
-        found.update(f"{values.dtype}{values.shape}".encode())
-        found.update(values.tobytes())
-    return found.hexdigest()
+        sha.update(f"{values.dtype}{values.shape}".encode())
+        sha.update(values.tobytes())
+    return sha.hexdigest()
 
 
 def _plain(part: Any) -> Array:
@@ -172,13 +172,13 @@ def read_history(folder: Path) -> History:
         try:
             entry = json.loads(line)
             curves, at = (epochs, "epoch") if "epoch" in entry else (steps, "step")
-            found = {
+            points = {
                 str(name): (float(entry[at]), float(value))
                 for name, value in entry["metrics"].items()
             }
         except (ValueError, TypeError, KeyError, AttributeError):
             continue
-        for name, point in found.items():
+        for name, point in points.items():
             curves.setdefault(name, []).append(point)
     return History(_curves(epochs), _curves(steps))
 
@@ -219,20 +219,20 @@ class SnapshotCache:
     def refresh(self, written: SnapshotInfo | None = None) -> bool:
         """Look again; whether anything has changed. New files are read once, but for `written`."""
         with self.lock:
-            found: dict[File, SnapshotInfo | str] = {}
+            entries: dict[File, SnapshotInfo | str] = {}
             for file in self._files():
                 is_known = written is not None and file[:2] == (written.file, written.n_bytes)
                 new = written if is_known else None
-                found[file] = self._looked_at.get(file) or new or self._look_at(file[0])
-            if found.keys() == self._looked_at.keys():
+                entries[file] = self._looked_at.get(file) or new or self._look_at(file[0])
+            if entries.keys() == self._looked_at.keys():
                 return False
-            for name, *_ in self._looked_at.keys() - found.keys():
+            for name, *_ in self._looked_at.keys() - entries.keys():
                 self._kept.pop(name, None)
-            self._looked_at = found
-            infos = [each for each in found.values() if isinstance(each, SnapshotInfo)]
+            self._looked_at = entries
+            infos = [each for each in entries.values() if isinstance(each, SnapshotInfo)]
             self.infos = tuple(sorted(infos, key=lambda info: info.index))
             self.refused = {
-                name: each for (name, *_), each in sorted(found.items()) if isinstance(each, str)
+                name: each for (name, *_), each in sorted(entries.items()) if isinstance(each, str)
             }
             return True
 
@@ -252,9 +252,9 @@ class SnapshotCache:
         """
         with self.lock:
             file = self.info(at).file
-            found = self._kept.pop(file, None)
-            self._kept[file] = found or snapshot.read_snapshot(self._folder, file)
-            if found is None:
+            cached = self._kept.pop(file, None)
+            self._kept[file] = cached or snapshot.read_snapshot(self._folder, file)
+            if cached is None:
                 self._make_room()
             return self._kept[file]
 

@@ -108,8 +108,8 @@ def interval(every: Any) -> Interval:
     if isinstance(every, Interval):
         return every
     if isinstance(every, str):
-        found = {"epoch": "epochs", "batch": "batches", "second": "seconds"}.get(every, every)
-        unit, count = found, 1.0
+        plural = {"epoch": "epochs", "batch": "batches", "second": "seconds"}.get(every, every)
+        unit, count = plural, 1.0
     elif isinstance(every, Sequence) and len(every) == 2:
         unit, count = every
     else:
@@ -243,11 +243,11 @@ class Curves:
     @property
     def names(self) -> tuple[str, ...]:
         """The metrics, `loss` first, without those of validation."""
-        told = [*(step[2] for step in self._steps[:1]), *(epoch[1] for epoch in self._epochs[:1])]
-        found = dict.fromkeys(
-            name for metrics in told for name in metrics if not name.startswith(VALIDATION)
+        first = [*(step[2] for step in self._steps[:1]), *(epoch[1] for epoch in self._epochs[:1])]
+        names = dict.fromkeys(
+            name for metrics in first for name in metrics if not name.startswith(VALIDATION)
         )
-        return tuple(sorted(found, key=lambda name: name != "loss"))
+        return tuple(sorted(names, key=lambda name: name != "loss"))
 
     def by_step(self, name: str) -> tuple[Doubles, Doubles]:
         """Places in epochs and values of a metric, each the mean over its epoch so far.
@@ -271,8 +271,8 @@ class Curves:
 
         Where it is one of validation, those epochs alone that had some.
         """
-        found = [(epoch, metrics[name]) for epoch, metrics in self._epochs if name in metrics]
-        places, values = zip(*found, strict=True) if found else ((), ())
+        points = [(epoch, metrics[name]) for epoch, metrics in self._epochs if name in metrics]
+        places, values = zip(*points, strict=True) if points else ((), ())
         return np.array(places, np.float64), np.array(values, np.float64)
 
     @property

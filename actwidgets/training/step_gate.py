@@ -189,8 +189,8 @@ def trained_here() -> "WeakSet[StepGate]":
     """The turns of all models that this thread trains, or has trained."""
     if not hasattr(_here, "trained"):
         _here.trained = WeakSet()
-    found: WeakSet[StepGate] = _here.trained
-    return found
+    gates: WeakSet[StepGate] = _here.trained
+    return gates
 
 
 class LockAmidSteps:

@@ -27,8 +27,8 @@ def position_axes(points: Inputs, index: int) -> tuple[int, ...]:
     """
     n_axes = points.arrays[index].ndim - 1
     axes = position_axes_of_inputs(points, index)
-    found = tuple(place for place, axis in enumerate(axes, start=1) if axis not in CHANNELS)
-    return found or tuple(range(1, max(n_axes, 2)))
+    positions = tuple(place for place, axis in enumerate(axes, start=1) if axis not in CHANNELS)
+    return positions or tuple(range(1, max(n_axes, 2)))
 
 
 def position_axes_of_inputs(points: Inputs, index: int) -> tuple[str, ...]:
@@ -89,11 +89,11 @@ Places = tuple[int, ...]  # the axes that run over places; none of features
 BLUR_SHARE = 1 / 8  # of each side: the standard deviation
 
 
-def baseline_inputs(points: Inputs, wanted: Any, *, name: str) -> Inputs:
+def baseline_inputs(points: Inputs, fill: Any, *, name: str) -> Inputs:
     """The same samples with something that tells nothing in the place of each array.
 
     Args:
-        wanted: None for zeros; a number; "mean": of each channel of each sample, over its
+        fill: None for zeros; a number; "mean": of each channel of each sample, over its
             places; "blur": the sample behind a Gaussian blur whose standard deviation is an
             eighth of each side; "auto": the mean where it hides something: zeros for features
             `(sample, feature)`, which have no units in common, and for a channel that has one
@@ -109,44 +109,44 @@ def baseline_inputs(points: Inputs, wanted: Any, *, name: str) -> Inputs:
         DataError: Something else, values that are not finite, other names of inputs.
         ShapeError: An array of another shape, or another number of arrays.
     """
-    each = _by_input(points, wanted, name)
+    each = _by_input(points, fill, name)
     return points.moved([_baseline(points, i, one, name) for i, one in enumerate(each)])
 
 
-def _by_input(points: Inputs, wanted: Any, name: str) -> list[Any]:
+def _by_input(points: Inputs, fill: Any, name: str) -> list[Any]:
     n_inputs, known = len(points.arrays), ", ".join(points.names)
-    if isinstance(wanted, Mapping):
-        if set(wanted) != set(points.names):
-            given = ", ".join(map(str, wanted))
+    if isinstance(fill, Mapping):
+        if set(fill) != set(points.names):
+            given = ", ".join(map(str, fill))
             raise DataError(f"{name} must have one entry for each of {known}; got {given}")
-        return [wanted[each] for each in points.names]
+        return [fill[each] for each in points.names]
     if n_inputs == 1:
-        is_one_array = isinstance(wanted, list | tuple) and len(wanted) == 1
-        return [wanted[0]] if is_one_array and np.ndim(wanted[0]) else [wanted]
-    if isinstance(wanted, list | tuple):
-        if len(wanted) != n_inputs:
-            raise ShapeError(f"{name} must have one entry for each of {known}; got {len(wanted)}")
-        return list(wanted)
-    if wanted is not None and not isinstance(wanted, str) and np.ndim(wanted):
+        is_one_array = isinstance(fill, list | tuple) and len(fill) == 1
+        return [fill[0]] if is_one_array and np.ndim(fill[0]) else [fill]
+    if isinstance(fill, list | tuple):
+        if len(fill) != n_inputs:
+            raise ShapeError(f"{name} must have one entry for each of {known}; got {len(fill)}")
+        return list(fill)
+    if fill is not None and not isinstance(fill, str) and np.ndim(fill):
         raise ShapeError(
             f"this model has {n_inputs} inputs: {name} must be a list or dict with one array for "
-            f"each of {known}; got one array of shape {np.shape(wanted)}"
+            f"each of {known}; got one array of shape {np.shape(fill)}"
         )
-    return [wanted] * n_inputs
+    return [fill] * n_inputs
 
 
-def _baseline(points: Inputs, index: int, wanted: Any, name: str) -> Array:
+def _baseline(points: Inputs, index: int, fill: Any, name: str) -> Array:
     array = points.arrays[index]
-    if isinstance(wanted, str):
-        if wanted not in _MADE_OF_SAMPLES:
+    if isinstance(fill, str):
+        if fill not in _MADE_OF_SAMPLES:
             words = " or ".join(f'"{word}"' for word in ("mean", "blur"))
-            raise DataError(f"{name} must be a number, {words} or an array; got {wanted!r}")
+            raise DataError(f"{name} must be a number, {words} or an array; got {fill!r}")
         places = () if has_no_positions(points, index) else position_axes(points, index)
-        return _MADE_OF_SAMPLES[wanted](array, places)
-    if np.ndim(wanted) == 0:
-        value = 0.0 if wanted is None else number(name, wanted)
+        return _MADE_OF_SAMPLES[fill](array, places)
+    if np.ndim(fill) == 0:
+        value = 0.0 if fill is None else number(name, fill)
         return np.broadcast_to(np.asarray(value, array.dtype), array.shape)
-    given = np.asarray(wanted)
+    given = np.asarray(fill)
     if given.dtype.kind not in "biuf" or not np.isfinite(given).all():
         raise DataError(f"{name} must hold finite numbers only")
     if given.shape not in (array.shape, array.shape[1:], (1, *array.shape[1:])):
@@ -170,8 +170,8 @@ def _blurred(array: Array, places: Places) -> Array:
         for axis, side in enumerate(array.shape)
     ]
     blurred = gaussian_filter(array.astype(np.float64), sigmas, mode="nearest")
-    found: Array = blurred.astype(array.dtype)
-    return found
+    result: Array = blurred.astype(array.dtype)
+    return result
 
 
 def _means_that_hide(array: Array, places: Places) -> Array:

@@ -325,11 +325,11 @@ def _telling(maps: Array, max_units: int | None) -> Array:
     """`(sample, unit)` whether a map is run: it is not flat, and among the highest."""
     positions = position_axes_of(maps)
     highest = maps.max(axis=positions)
-    found = highest > maps.min(axis=positions)
+    is_run = highest > maps.min(axis=positions)
     if max_units is not None:
-        last = np.argsort(-np.where(found, highest, -np.inf), axis=1)[:, max_units:]
-        np.put_along_axis(found, last, False, axis=1)
-    return found
+        last = np.argsort(-np.where(is_run, highest, -np.inf), axis=1)[:, max_units:]
+        np.put_along_axis(is_run, last, False, axis=1)
+    return is_run
 
 
 def _in_unit_range(maps: Array) -> Array:

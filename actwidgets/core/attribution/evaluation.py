@@ -196,14 +196,14 @@ def map_similarity(one: Array, other: Array, n_place_axes: int) -> Array:
     covariance = _local(a * b, axes) - mean_a * mean_b
     upper = (2 * mean_a * mean_b + _LUMINANCE) * (2 * covariance + _CONTRAST)
     lower = (mean_a**2 + mean_b**2 + _LUMINANCE) * (variances + _CONTRAST)
-    found = (upper / lower).mean(axis=axes)
+    similarity = (upper / lower).mean(axis=axes)
     is_flat = np.ptp(a, axis=axes) == 0, np.ptp(b, axis=axes) == 0
-    found[is_flat[0] != is_flat[1]] = 0
-    found[is_flat[0] & is_flat[1]] = np.nan
+    similarity[is_flat[0] != is_flat[1]] = 0
+    similarity[is_flat[0] & is_flat[1]] = np.nan
     every = tuple(range(1, one.ndim))
-    found[(one == other).all(axis=every)] = 1
-    found[np.isnan(one).any(axis=every) | np.isnan(other).any(axis=every)] = np.nan
-    return found
+    similarity[(one == other).all(axis=every)] = 1
+    similarity[np.isnan(one).any(axis=every) | np.isnan(other).any(axis=every)] = np.nan
+    return similarity
 
 
 def _scaled(values: Array, axes: tuple[int, ...]) -> Array:
@@ -221,8 +221,8 @@ def _local(values: Array, axes: tuple[int, ...]) -> Array:
 
     if values.ndim == 2:
         return values.mean(axis=1, keepdims=True)
-    found: Array = gaussian_filter(values, [0.0, *[WINDOW] * len(axes)], mode="reflect")
-    return found
+    means: Array = gaussian_filter(values, [0.0, *[WINDOW] * len(axes)], mode="reflect")
+    return means
 
 
 # On three published CNNs gradients, SmoothGrad and occlusion stay below 0.56 with a random last
@@ -298,13 +298,13 @@ class RandomizationCheck:
 
     @property
     def _said(self) -> str:
-        found, layer = self._after_the_first, self.stages[1]
+        similarity, layer = self._after_the_first, self.stages[1]
         if not self._has_reached:
             return (
                 f"Random weights in layer {layer!r} change no score of these samples, so the map "
                 "cannot tell what it shows: ask about other samples, or another output."
             )
-        if np.isnan(found):
+        if np.isnan(similarity):
             return (
                 f"The map cannot be compared with that of random weights in layer {layer!r}: one "
                 "holds NaN, or both are the same at all places."
@@ -312,10 +312,10 @@ class RandomizationCheck:
         condition = f"With random weights in layer {layer!r}"
         if self.insensitive:
             return (
-                f"{condition} the map hardly changes (similarity {found:.2f} of 1): it shows the "
-                "input more than what the model has learned."
+                f"{condition} the map hardly changes (similarity {similarity:.2f} of 1): it shows "
+                "the input more than what the model has learned."
             )
-        return f"{condition} the map changes, as it should (similarity {found:.2f} of 1)."
+        return f"{condition} the map changes, as it should (similarity {similarity:.2f} of 1)."
 
     @property
     def _after_the_first(self) -> float:
@@ -381,9 +381,9 @@ def randomization_steps(
             reached[place] = not np.array_equal(scores, before, equal_nan=True)
             before = scores
         steps = attribution_steps(randomized, points, method, original.target, options)
-        found = _maps((yield from _within(place + 1, n_runs, steps)))
+        randomized_maps = _maps((yield from _within(place + 1, n_runs, steps)))
         alike = []
-        for index, (one, other) in enumerate(zip(maps, found, strict=True)):
+        for index, (one, other) in enumerate(zip(maps, randomized_maps, strict=True)):
             has_channels = one.ndim == points.arrays[index].ndim
             places = position_axes(points, index) if has_channels else tuple(range(1, one.ndim))
             first = range(1, 1 + len(places))
@@ -403,8 +403,8 @@ def _within(
         try:
             done, total = next(steps)
         except StopIteration as end:
-            found: Attribution = end.value
-            return found
+            attribution: Attribution = end.value
+            return attribution
         yield run * total + done, n_runs * total
 
 

@@ -129,9 +129,11 @@ def smooth_grad(
             x + (deviations[index][samples] * _noise(seed, index, copies, x)).astype(x.dtype)
             for index, x in enumerate(here.arrays)
         ]
-        found, gradients = model.gradients(here.moved(noisy), target[samples], guided=guided)
+        target_scores, gradients = model.gradients(
+            here.moved(noisy), target[samples], guided=guided
+        )
         clean = copies == 0
-        scores[samples[clean]] = found[clean]
+        scores[samples[clean]] = target_scores[clean]
         for sum_, gradient in zip(totals, gradients, strict=True):
             counted = gradient.astype(np.float64)
             counted[clean] = 0

@@ -79,23 +79,23 @@ def patches_of(points: Inputs, index: int, patch: Any = None, stride: Any = None
     return list(product(*(by_axis.get(each, [slice(None)]) for each in range(1, max(axes) + 1))))
 
 
-def _of_input(wanted: Any, points: Inputs, index: int) -> Any:
-    if not isinstance(wanted, Mapping):
-        return wanted
-    unknown = ", ".join(sorted(map(str, set(wanted) - set(points.names))))
+def _of_input(setting: Any, points: Inputs, index: int) -> Any:
+    if not isinstance(setting, Mapping):
+        return setting
+    unknown = ", ".join(sorted(map(str, set(setting) - set(points.names))))
     if unknown:
         raise DataError(f"no input {unknown}; this model has {', '.join(points.names)}")
-    return wanted.get(points.names[index])
+    return setting.get(points.names[index])
 
 
-def _lengths(name: str, wanted: Any, default: list[int]) -> list[int]:
-    if wanted is None:
+def _lengths(name: str, setting: Any, default: list[int]) -> list[int]:
+    if setting is None:
         return default
-    given = list(wanted) if isinstance(wanted, list | tuple | np.ndarray) else [wanted]
+    given = list(setting) if isinstance(setting, list | tuple | np.ndarray) else [setting]
     if len(given) == 1:
         given = given * len(default)
     if len(given) != len(default):
-        raise ShapeError(f"{name} must have {len(default)} lengths, as the patch; got {wanted!r}")
+        raise ShapeError(f"{name} must have {len(default)} lengths, as the patch; got {setting!r}")
     return [whole(name, each, least=1) for each in given]
 
 
@@ -150,8 +150,8 @@ def occlusion(
             if variant:
                 index, where = hidden[variant - 1]
                 there.arrays[index][place][where] = filling.arrays[index][sample][where]
-        found = score_of(model.scores(there), target[samples])
-        for score, sample, variant in zip(found, samples, variants, strict=True):
+        target_scores = score_of(model.scores(there), target[samples])
+        for score, sample, variant in zip(target_scores, samples, variants, strict=True):
             if variant:
                 index, where = hidden[variant - 1]
                 totals[index][sample][where] += score

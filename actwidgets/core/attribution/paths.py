@@ -75,8 +75,8 @@ def path_gradients(
     for samples, steps in perturbed_batches(n_samples, n_steps, model.batch_size):
         yield done, total
         there = _between(baseline.take(samples), points.take(samples), alphas[steps])
-        found, gradients = model.gradients(there, target[samples])
-        scores[samples, steps] = found
+        target_scores, gradients = model.gradients(there, target[samples])
+        scores[samples, steps] = target_scores
         squares = []
         for sum_, gradient in zip(sums, gradients, strict=True):
             exact = gradient.astype(np.float64)
@@ -215,13 +215,13 @@ class _Integral:
             self.path = _joined(self.path, new, path)
 
     def values(self) -> tuple[Array, ...]:
-        found = []
+        values = []
         for x, start, total in zip(
             self._points.arrays, self._start.arrays, self._sums, strict=True
         ):
             counts = self._counts.reshape(-1, *[1] * (x.ndim - 1))
-            found.append((x.astype(np.float64) - start) * total / counts)
-        return tuple(found)
+            values.append((x.astype(np.float64) - start) * total / counts)
+        return tuple(values)
 
     @property
     def n_steps_taken(self) -> Integers:
