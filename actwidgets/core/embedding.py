@@ -192,13 +192,13 @@ class Plane:
         center: `(feature,)` float64: the mean of the samples it was found on.
         axes: `(feature, 2)` float64, orthonormal columns; zero where there was no variance.
         name: What pictures in this plane have in common.
-        told: What a reader should know of it.
+        note: What a reader should know of it.
     """
 
     center: Doubles
     axes: Doubles
     name: str
-    told: str
+    note: str
 
     def points_of(self, features: ArrayLike) -> tuple[Floats, float]:
         """Samples as points of this plane.
@@ -233,7 +233,7 @@ def principal_plane(features: Array, name: str, note: str) -> Plane:
     Args:
         features: `(sample, feature)`, any real dtype; samples with NaN or infinity are left out.
         name: Of the plane.
-        told: What a reader should know of it.
+        note: What a reader should know of it.
 
     Cost: a singular value decomposition: 20 ms for 500 samples and 1,000 features.
     """

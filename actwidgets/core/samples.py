@@ -532,7 +532,8 @@ def shape_message(name: str, expected: Shape, given: Sequence[int]) -> str:
         expected: Shape of one sample; None where any length goes.
         given: Shape of one sample that was given.
     """
-    sentence = f"{name} must hold samples of shape {_shape_text(expected)}; got samples of shape {_shape_text(given)}"
+    sentence = f"{name} must hold samples of shape {_shape_text(expected)}; "
+        f"got samples of shape {_shape_text(given)}"
     guess = _guess(name, tuple(expected), tuple(given))
     return f"{sentence}: {guess}" if guess else sentence
 

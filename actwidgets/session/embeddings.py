@@ -239,7 +239,7 @@ class EmbeddingPass(GatheringPass):
 
     def _draw_in_plane(self, features: Array, plane: Plane) -> None:
         points, share = plane.points_of(features)
-        self._facts += [plane.told, f"it shows {share:.0%} of the variance here"]
+        self._facts += [plane.note, f"it shows {share:.0%} of the variance here"]
         self._finish(points, plane=plane.name)
 
     def _begin_as_before(self) -> None:
