@@ -532,8 +532,10 @@ def shape_message(name: str, expected: Shape, given: Sequence[int]) -> str:
         expected: Shape of one sample; None where any length goes.
         given: Shape of one sample that was given.
     """
-    sentence = f"{name} must hold samples of shape {_shape_text(expected)}; "
+    sentence = (
+        f"{name} must hold samples of shape {_shape_text(expected)}; "
         f"got samples of shape {_shape_text(given)}"
+    )
     guess = _guess(name, tuple(expected), tuple(given))
     return f"{sentence}: {guess}" if guess else sentence
 
