@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from actwidgets.core.samples import told_of_shape
+from actwidgets.core.samples import shape_message
 
 SHAPE = (32, 24, 3)
 
@@ -23,7 +23,7 @@ SHAPE = (32, 24, 3)
     ],
 )
 def test_what_would_be_right_is_guessed(wanted, given, told):
-    assert told in told_of_shape("x", wanted, given)
+    assert told in shape_message("x", wanted, given)
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_what_is_said_to_mend_it_does(mend, given):
     ],
 )
 def test_otherwise_both_shapes_are_told(wanted, given, told):
-    found = told_of_shape("x", wanted, given)
+    found = shape_message("x", wanted, given)
     assert told in found
     if "if this" not in told:
         assert found == told
