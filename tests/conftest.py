@@ -1,5 +1,8 @@
 """Shared fixtures: a model-free session, and a check that nothing failed quietly."""
 
+import gc
+import re
+
 import ipywidgets as w
 import numpy as np
 import pytest
@@ -22,6 +25,29 @@ AT_ONCE = (  # seconds within which something is made at once, and not in the ba
     "actwidgets.recording.replay.AT_ONCE_S",
     "actwidgets.views.attribution_map.WITHIN_S",
 )
+
+
+OF_KERAS = re.compile(r"^pytestmark = .*pytest\.mark\.keras", re.MULTILINE)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """With `-m "not slow"`, not even import what would only import TensorFlow."""
+    if config.getoption("markexpr") == "not slow" and collection_path.suffix == ".py":
+        return bool(OF_KERAS.search(collection_path.read_text("utf-8"))) or None
+    return None
+
+
+def pytest_collection_modifyitems(items):
+    """Mark as slow what starts something, and let the notebooks begin: they take longest."""
+    for item in items:
+        if any(map(item.get_closest_marker, ("keras", "browser", "notebook"))):
+            item.add_marker("slow")
+    items.sort(key=lambda item: item.get_closest_marker("notebook") is None)
+
+
+def pytest_collection_finish():
+    """Keep what was imported out of garbage collection: there are millions of objects."""
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

@@ -195,6 +195,7 @@ def test_a_damaged_file_is_refused_or_read_but_never_a_crash(tmp_path, save):
 # --- downloads ----------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_loading_from_scikit_learn_or_a_folder_needs_no_keras(tmp_path):
     np.savez(tmp_path / "mnist.npz", **_parts())
     code = (
@@ -242,6 +243,7 @@ def test_a_failed_download_says_how_to_do_without(monkeypatch):
 # --- the real files -----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "n_train", "shape", "per_class"),
     [
@@ -259,6 +261,7 @@ def test_real_data_are_what_was_published(name, n_train, shape, per_class):
     assert len(data.class_names) == 10
 
 
+@pytest.mark.slow
 def test_real_data_are_scaled_without_a_float64_in_between():
     data = load_dataset("fashion_mnist", path=require_data("fashion_mnist"))
     assert data.x_test.dtype == np.float32

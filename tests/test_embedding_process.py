@@ -15,6 +15,7 @@ from actwidgets.session import embedding_process
 from actwidgets.session.embedding_process import EmbeddingProcess
 from actwidgets.session.embeddings import EmbeddingPass, GatheringPass
 
+pytestmark = pytest.mark.slow  # t-SNE starts a process
 LIMIT_S = 120
 
 

@@ -73,6 +73,7 @@ def test_imports_point_the_right_way(path):
             )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [

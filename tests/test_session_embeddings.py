@@ -99,6 +99,7 @@ def test_another_wish_at_the_same_place_leaves_the_one_before(noisy):
     assert n_maps <= 128  # the batch under way
 
 
+@pytest.mark.slow
 def test_cancelling_kills_the_process_and_resuming_makes_the_picture(noisy, monkeypatch):
     with monkeypatch.context() as endless:
         endless.setattr(EmbeddingProcess, "ended", lambda _, wait_s: threading.Event().wait(wait_s))
@@ -129,12 +130,14 @@ def _cancel_amid_a_layout(noisy):
     noisy.embeddings.wait()
 
 
+@pytest.mark.slow
 def test_closing_the_session_leaves_no_process(noisy):
     pid = _begin_a_layout(noisy)
     noisy.close()
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.slow
 def test_unchanged_weights_cost_no_second_layout(noisy):
     first = noisy.embeddings.get("dense", method="tsne")
     noisy.refresh()

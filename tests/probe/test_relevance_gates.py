@@ -332,7 +332,7 @@ def test_a_loop_is_gone_through_like_the_same_steps_written_out(kind):
         return chain(
             kind(4, return_sequences=True, **options),
             layers.Bidirectional(kind(3, **options)),
-            shape=(5, 3),
+            shape=(3, 3),
         )
 
     looped, written_out = made(), made(unroll=True)
@@ -341,16 +341,19 @@ def test_a_loop_is_gone_through_like_the_same_steps_written_out(kind):
             # Written out, the first step holds a gate times a constant, which is a scaling.
             weight.assign(weight * np.array([[1.0], [0.0]]))
     written_out.set_weights(looped.get_weights())
-    x = samples(5, 3)
+    x = samples(3, 3)
     rules = {"LRP-0": LRP_0, "epsilon": ALL_RULES["epsilon"]}
     both = by_each_rule(looped, x, rules), by_each_rule(written_out, x, rules)
     for found, wanted in zip(*(each.values() for each in both), strict=True):
         np.testing.assert_allclose(found.relevance[0], wanted.relevance[0], rtol=1e-6, atol=1e-10)
 
 
-@pytest.mark.parametrize("kind", RECURRENT.values(), ids=RECURRENT)
-@pytest.mark.parametrize("merged", ["concat", "sum", None])
+@pytest.mark.parametrize(
+    ("kind", "merged"),
+    [*((kind, "concat") for kind in RECURRENT), ("GRU", "sum"), ("GRU", None)],
+)
 def test_nothing_is_lost_in_a_recurrent_layer(kind, merged):
+    kind = RECURRENT[kind]
     inputs = keras.Input((None, 3))
     x = kind(4, return_sequences=True)(inputs)
     parts = layers.Bidirectional(kind(3), merge_mode=merged)(x)

@@ -45,6 +45,7 @@ recorder.snapshot({"loss": 0.5})
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("when", ["writing", "before it is safe", "before it is in its place"])
 def test_all_earlier_snapshots_open_and_the_leftover_goes_when_it_is_resumed(tmp_path, when):
     folders = [str(TESTS / "recording"), str(TESTS), str(TESTS.parent)]

@@ -207,6 +207,7 @@ def test_the_input_is_laid_out_in_the_background_and_a_layer_at_once(session, mo
     assert session.embeddings.get("input", partial=True) is not None
 
 
+@pytest.mark.slow
 def test_t_sne_begins_at_the_nearest_moment_that_was_laid_out(session):
     session.at = 2
     before = session.embeddings.get("dense", method="tsne", perplexity=5.0)

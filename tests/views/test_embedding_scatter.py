@@ -269,6 +269,7 @@ def test_what_is_no_pair_of_numbers_is_refused(session):
     assert view.layer.shown.features != (1, 77)  # a layer of five units
 
 
+@pytest.mark.slow
 def test_t_sne_can_be_cancelled_and_gone_on_with(session, monkeypatch):
     view = _view(session)
     begin_when_waited_for(session.embeddings, monkeypatch)

@@ -47,6 +47,7 @@ def wait(session):
         work.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("made", [aw.EmbeddingScatter, attribution_map, importance, Workbench])
 def test_a_picture_made_in_the_background_is_waited_for(session, gate, tmp_path, made):
     session.select(layer="dense", samples=(0, 1, 2))
