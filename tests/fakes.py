@@ -166,6 +166,21 @@ def hold_back(work):
     return release
 
 
+def report(work, progress):
+    """Tell how far background work is, as its reader does between steps."""
+    work._report(progress)
+
+
+def under_way(session, layers):
+    """Have a session's reader take a pass over some layers for the one it is at."""
+    session._reader._wanted = [session._numbers.profile_pass(layers, 0.0)]
+
+
+def look_again(session):
+    """Have a session compare the weights anew, as it does after a while."""
+    session._numbers._looked_s -= 1.0
+
+
 def keep_moving(gallery, monkeypatch):
     """Have a gallery's slider not come to rest until the function that this returns is called."""
     rests_after, at_rest = "actwidgets.views.sample_gallery.TURN_AFTER_S", threading.Event()

@@ -17,8 +17,8 @@ def test_the_samples_on_show_are_attributed_in_their_order(session):
     np.testing.assert_array_equal(found.target, [0, 2])
 
 
-def test_other_rows_can_be_asked_for(session):
-    x = session._samples.x
+def test_other_rows_can_be_asked_for(data, session):
+    x = data[0]
     found = session.attributions.get("gradient_x_input", rows=[2], target=1)
     np.testing.assert_allclose(found.values, 2 * WEIGHTS * x[[2]], rtol=1e-6)
 
@@ -43,8 +43,8 @@ def test_one_class_for_all_is_not_that_class_for_one(session):
     assert len(one) == 1
 
 
-def test_settings_that_are_large_arrays_are_told_apart(session):
-    x = session._samples.x[:1]
+def test_settings_that_are_large_arrays_are_told_apart(data, session):
+    x = data[0][:1]
     baselines = [np.zeros((6, 8, 1), np.float32), np.ones((6, 8, 1), np.float32)]
     baselines.append(np.where(np.arange(48).reshape(6, 8, 1) == 20, 1, 0).astype(np.float32))
     for baseline in baselines:
@@ -53,11 +53,11 @@ def test_settings_that_are_large_arrays_are_told_apart(session):
         np.testing.assert_allclose(found.values, (x - baseline) * 2 * WEIGHTS, rtol=1e-5, atol=1e-6)
 
 
-def test_curves_are_those_of_the_map(session):
+def test_curves_are_those_of_the_map(data, session):
     found = session.attributions.faithfulness("gradient_x_input", rows=[5], target=1)
     assert found.kind == "deletion"
     assert (found.shares[0], found.shares[-1]) == (0, 1)
-    before = session.model.slice.scores(session.model.slice.points(session._samples.x[[5]]))
+    before = session.model.slice.scores(session.model.slice.points(data[0][[5]]))
     chances = np.exp(before - before.max()) / np.exp(before - before.max()).sum()
     assert found.scores[0, 0] == pytest.approx(chances[0, 1], abs=1e-6)
     rising = session.attributions.faithfulness(
@@ -84,10 +84,10 @@ def test_refresh_forgets_them(session, probe):
     assert len(probe.slice.calls) == n_calls + 1
 
 
-def test_other_weights_are_noticed_without_refresh(session, probe, monkeypatch):
+def test_other_weights_are_noticed_without_refresh(data, session, probe, monkeypatch):
     monkeypatch.setattr("actwidgets.session.attributions.LOOK_EVERY_S", 0)
     probe.fingerprint = lambda: (1,)
-    attributions = Session(probe, session._samples.x, None).attributions
+    attributions = Session(probe, data[0], None).attributions
     attributions.get("gradient")
     n_calls = len(probe.slice.calls)
     probe.fingerprint = lambda: (2,)

@@ -5,6 +5,7 @@ from fakes import FakeProbe, messages, wiretap
 
 from actwidgets.session.session import Session
 from actwidgets.views.class_ranking import ClassRanking
+from actwidgets.views.matrix import ExemplarSheet
 
 BY_FIRING = {"statistic": "firing_rate", "metric": "mean_abs_diff"}
 
@@ -16,14 +17,13 @@ def view(session):
 
 
 def _click(view, row, column):
-    event = {"event": "element_click", "data": {"rowNum": row, "columnNum": column, "color": 0}}
-    view._sheet.cells._handle_custom_msgs(None, event)
+    shown.click(view, row, column)
 
 
 def test_each_row_is_a_class_and_then_the_nearest(session, view):
     profiles = session.profiles()
     wanted = profiles.ranking("dense")[:2, :2]  # nobody has a bag
-    np.testing.assert_array_equal(view._sheet.order, wanted)
+    np.testing.assert_array_equal(shown.part(view, ExemplarSheet).order, wanted)
     assert "1 of 3 classes have no samples and are left out" in shown.text(view)
     matrix = profiles.similarity("dense")
     texts = shown.words(view)
@@ -37,10 +37,9 @@ def test_a_click_chooses_the_class_of_the_picture(session, view):
 
 
 def test_statistic_and_metric_are_live(session, view):
-    view.statistic, view.metric = "mean", "cosine"
-    np.testing.assert_array_equal(
-        view._sheet.order, session.profiles().ranking("dense", "mean", "cosine")[:2, :2]
-    )
+    view.statistic, view.metric = "mean", "euclidean"
+    wanted = session.profiles().ranking("dense", "mean", "euclidean")
+    np.testing.assert_array_equal(shown.part(view, ExemplarSheet).order, wanted[:2, :2])
 
 
 def test_pictures_are_sent_only_where_the_order_changes(session, view):
@@ -55,11 +54,11 @@ def test_classes_beyond_a_page_are_turned_to(data):
 
     session = Session(Many(), data[0], np.arange(30) % 25, layer="dense")
     view = ClassRanking(session, **BY_FIRING)
-    assert view._sheet.order.shape == (10, 10)
+    assert shown.part(view, ExemplarSheet).order.shape == (10, 10)
     assert "10 of 25 classes, 1–10, the 10 nearest to each" in shown.text(view)
     shown.press(view, "next page")
     shown.press(view, "next page")
-    np.testing.assert_array_equal(view._sheet.order[:, 0], np.arange(20, 25))
+    np.testing.assert_array_equal(shown.part(view, ExemplarSheet).order[:, 0], np.arange(20, 25))
 
 
 def test_without_labels_there_is_nothing_to_show(probe, data):

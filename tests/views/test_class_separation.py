@@ -1,10 +1,7 @@
-import io
-
 import numpy as np
 import pytest
 import shown
 from fakes import FakeProbe
-from PIL import Image
 
 from actwidgets.images.colormap import FRAME, TOP, palette
 from actwidgets.session.session import Session
@@ -31,14 +28,15 @@ def _event(event, key, row, column):
 
 
 def _pixels(view):
-    return np.asarray(Image.open(io.BytesIO(view._strip.image.image.value)).convert("RGBA"))
+    return shown.picture(view)
 
 
 def test_every_layer_has_its_ratio_and_the_best_is_named(session):
     view = ClassSeparation(session)
     profiles = session.profiles(every_layer=True)
-    assert view._layers == ("conv", "dense")  # an empty output has nothing to show
-    wanted = [profiles.fisher_ratio(name) for name in view._layers]
+    layers = shown.words(view)[::2]
+    assert layers == ["conv", "dense"]  # an empty output has nothing to show
+    wanted = [profiles.fisher_ratio(name) for name in layers]
     assert wanted[1] > 10 > wanted[0]
     texts = shown.words(view)
     assert texts == ["conv", f"{wanted[0]:.3g}", "dense", f"{wanted[1]:.3g}"]
@@ -100,8 +98,8 @@ def test_the_mouse_tells_the_ratio(session):
 
 def test_what_the_mouse_tells_is_worked_out_again_and_goes_as_it_leaves(session):
     view = ClassSeparation(session)
-    cells, profiles = view._strip.cells, session.profiles(every_layer=True)
-    cells._handle_custom_msgs(None, _event("hover", "data", 0, 1))
+    profiles = session.profiles(every_layer=True)
+    shown.hover(view, 0, 1)
     assert f"ratio {profiles.fisher_ratio('dense'):.4g}<" in shown.markup(view)
     view.first, view.second = 0, 1
     assert f"ratio {profiles.fisher_ratio('dense', (0, 1)):.4g}<" in shown.markup(view)

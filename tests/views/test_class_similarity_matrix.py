@@ -3,14 +3,13 @@ import ipywidgets as w
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, hold_back, messages, wiretap
+from fakes import FakeProbe, hold_back, messages, report, under_way, wiretap
 
 from actwidgets.images.colormap import NAN_COLOR
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import Progress
 from actwidgets.views.class_ranking import ClassRanking
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
-from actwidgets.views.controls import ProgressLine
 from actwidgets.views.matrix import ClassCells, ExemplarSheet
 
 BY_FIRING = {"statistic": "firing_rate", "metric": "mean_abs_diff"}
@@ -129,10 +128,10 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
 def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     x = np.arange(1000, dtype=np.float32).reshape(-1, 1, 1, 1) % 3 + np.zeros((1, 6, 8, 1))
     session = Session(probe, x.astype(np.float32), np.arange(1000) % 3)
-    start, session._reader.read = session._reader.read, lambda *_, **__: None
+    release = hold_back(session)
     view = ClassSimilarityMatrix(session)
     probe.fails_on = ("conv",)
-    start(session._numbers.profile_pass(("conv",), 0.0))
+    release()
     session.wait()
     assert "could not read all samples: FloatingPointError" in view.error
     assert shown.is_shown(view, bq.Figure)
@@ -248,38 +247,40 @@ def test_a_pass_can_be_cancelled_and_resumed(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(probe, x, np.arange(1000) % 3)
-    read, session._reader.read = session._reader.read, lambda *_, **__: None
+    release = hold_back(session)
     view = ClassSimilarityMatrix(session, **BY_FIRING)
-    wanted = session._numbers.profile_pass(("conv",), 0.0)
-    session._report(Progress("profiles", ("conv",), 128, 1000, seconds=2.0))
-    line = shown.control(view, ProgressLine)
-    assert line.layout.display is None
-    assert "128 of 1,000 samples, 64 a second, 14 s left" in line.words.value
-    assert line.bar.value == pytest.approx(0.128)
-    session._reader._wanted = [wanted]  # as if it were under way
-    line.button.click()
+    report(session, Progress("profiles", ("conv",), 128, 1000, seconds=2.0))
+    assert "128 of 1,000 samples, 64 a second, 14 s left" in shown.text(view)
+    assert shown.part(view, w.FloatProgress).value == pytest.approx(0.128)
+    under_way(session, ("conv",))
+    shown.press(view, "Cancel")
     assert session.reading.cancelled
-    assert line.button.description == "Resume"
+    assert shown.is_shown(view, "Resume")
     assert "64 of 1,000 samples so far" in shown.text(view)
-    session._reader.read = read
-    line.button.click()
+    release()
+    shown.press(view, "Resume")
     session.wait()
-    assert line.layout.display == "none"
+    assert not shown.is_shown(view, w.FloatProgress)
     assert "1,000 samples" in shown.text(view)
 
 
-def test_after_a_cancel_the_picture_is_the_last_complete_one(session, view, probe):
-    before = session.profiles().similarity("dense").astype(np.float32)
-    session._reader.read = lambda *_, **__: None
+def test_after_a_cancel_the_picture_is_the_last_complete_one(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
-    session._samples.__init__(x, np.arange(1000) % 3, n_classes=3)
+    session = Session(probe, x, np.arange(1000) % 3, layer="dense")
+    view = ClassSimilarityMatrix(session, **BY_FIRING)
+    session.wait()
+    before = session.profiles().similarity("dense").astype(np.float32)
+    hold_back(session)
+    probe.activations = lambda layers, x: {
+        name: values * 2 for name, values in FakeProbe().activations(layers, x).items()
+    }
     session.refresh()
     assert "64 of 1,000 samples so far" in shown.text(view)
-    session._reader._wanted = [session._numbers.profile_pass(("dense",), 0.0)]
+    under_way(session, ("dense",))
     session.cancel()
     np.testing.assert_array_equal(view.matrix.color, before)
-    assert "30 samples, read before; the new pass was cancelled" in shown.text(view)
+    assert "1,000 samples, read before; the new pass was cancelled" in shown.text(view)
 
 
 class _Many(FakeProbe):

@@ -7,16 +7,17 @@ import bqplot as bq
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, messages, open_widgets, wiretap
+from fakes import FakeProbe, look_again, messages, open_widgets, wiretap
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, SelectionError
+from actwidgets.images.colormap import TOP, palette
 from actwidgets.session.session import Session
 from actwidgets.views.charts import class_ticks, tick_count
 from actwidgets.views.class_counts import ClassCounts
-from actwidgets.views.confusion_matrix import ConfusionMatrix
+from actwidgets.views.confusion_matrix import ConfusionCells, ConfusionMatrix
 from actwidgets.views.controls import share_text
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
@@ -46,9 +47,14 @@ def session(probe, data):
     return Session(probe, *data, class_names=NAMES)
 
 
-def _click(mark, row, column):
-    event = {"event": "element_click", "data": {"rowNum": row, "columnNum": column, "color": 0}}
-    mark._handle_custom_msgs(None, event)
+def _predicted(view):
+    """The classes that a table says are predicted, line by line."""
+    said = shown.part(view, bq.Label)
+    return [
+        text.removeprefix("✓ ").split(" ✗ ")[-1]
+        for text, x in zip(said.text, said.x, strict=True)
+        if x == 108
+    ]
 
 
 def _figures(view):
@@ -142,7 +148,9 @@ def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
     chips.buttons["samples"].click()
     assert (session.samples, session.confusion_cell) == ((4,), None)
     assert chips.buttons["samples"].layout.display == "none"
-    assert (len(gallery._rows), len(table._rows), _line(view)) == (9, 9, [])
+    assert "of 9" in shown.text(gallery)
+    assert "9 samples" in shown.text(table)
+    assert _line(view) == []
     assert gallery.page == 2  # where it is among all
 
 
@@ -251,10 +259,10 @@ def test_of_a_thousand_classes_some_are_shown(data):
     assert view.matrix.scales["row"].domain == list(view.matrix.row)[::-1]
     assert view.matrix.scales["column"].domain == list(view.matrix.column)
     assert list(view.matrix.row[:2]) == ["203", "29"]
-    view._cells.outline((203, 29))
+    shown.part(view, ConfusionCells).outline((203, 29))
     assert _line(view)
     for cell in ((203, 999), (999, None), (None, 999)):  # not on show
-        view._cells.outline(cell)
+        shown.part(view, ConfusionCells).outline(cell)
         assert _line(view) == []
 
 
@@ -263,7 +271,7 @@ def test_a_single_sigmoid_has_two_classes(data):
     assert "accuracy" in shown.text(view)
     assert view.session.confusion().counts.sum() == 30
     table = PredictionTable(view.session, scope="all")
-    assert table._columns.tolist() == [0, 1]
+    assert shown.words(table)[:2] == ["no", "yes"]
     assert ".88" in shown.words(table)
 
 
@@ -335,13 +343,13 @@ def test_the_table_is_of_the_chosen_samples_where_there_are_several(session):
     assert "coat ✗ bag" in words
     assert words.count("1.00") == 3
     view.scope = "all"
-    assert len(view._rows) == 30
+    assert "30 samples" in shown.text(view)
 
 
 def test_sorted_by_loss_the_worst_come_first_and_a_click_chooses(session):
     view = PredictionTable(session, sort="loss", lines=5, page=1)
     wrong = [row for row in range(30) if row % 2 != row % 3]
-    assert view._rows[:20].tolist() == wrong
+    assert shown.samples(view) == wrong[5:10]
     shown.click(view, 2, 0)
     assert session.samples == (wrong[6],)
     view.sort = "row"
@@ -360,7 +368,7 @@ def test_another_scope_begins_at_the_first_page(session):
 def test_of_very_many_samples_the_first_are_sorted_and_that_is_told(session, monkeypatch):
     monkeypatch.setattr("actwidgets.views.prediction_table.OF_ALL", 30)
     view = PredictionTable(session, lines=4)
-    assert len(view._rows) == 10
+    assert "1–4 of 10" in shown.text(view)
     assert "the first 10 of 30 samples" in shown.text(view)
 
 
@@ -369,9 +377,7 @@ def test_a_click_among_the_chosen_moves_the_focus_and_keeps_the_choice(session):
     view = PredictionTable(session)
     shown.click(view, 3, 2)
     assert (session.sample, session.samples) == (9, (4, 5, 9))
-    view._sheet.cells._handle_custom_msgs(
-        None, {"event": "hover", "data": {"rowNum": 1, "columnNum": 2, "color": 0}}
-    )
+    shown.hover(view, 1, 2)
     assert "sample 4, coat: 1" in shown.text(view)
 
 
@@ -379,7 +385,7 @@ def test_the_table_follows_a_perturbation(session):
     session.samples = (4, 5)
     view = PredictionTable(session)
     session.perturbation = Perturbation(brightness=-1)
-    assert view._scores.predicted.tolist() == [0, 0]
+    assert _predicted(view) == ["<b>shirt"] * 2
 
 
 def test_the_table_of_all_samples_is_not_of_other_weights(data):
@@ -394,9 +400,9 @@ def test_the_table_of_all_samples_is_not_of_other_weights(data):
 
     view = PredictionTable(Session(Trained(), *data, class_names=NAMES))
     Trained.weights = 1
-    view.session._numbers._looked_s -= 1.0  # it is time to look again
+    look_again(view.session)
     view.page = 1
-    assert view._scores.predicted.tolist() == [(row + 1) % 3 for row in range(30)]
+    assert _predicted(view) == [NAMES[(row + 1) % 3] for row in range(20, 30)]
 
 
 def test_outputs_that_are_no_probabilities_are_shown_as_they_are_and_told(data):
@@ -416,13 +422,18 @@ def test_a_masked_class_leaves_the_colors_of_the_others(data):
             return np.where(np.asarray(x)[:, 0, 0, :1] > 1, -np.inf, wide)
 
     view = PredictionTable(Session(Masked(), *data, class_names=NAMES), lines=3)
-    np.testing.assert_array_equal(view._shares(view._scores), [[0, 0, 1], [0, 0, 1], [0, 0, 0]])
+    colors = palette("likelihood")
+    for line, shares in enumerate([[0, 0, 1], [0, 0, 1], [0, 0, 0]]):
+        for class_index, share in enumerate(shares):
+            pixels = shown.tile(view, 1 + line, 1 + class_index)
+            middle = pixels[pixels.shape[0] // 2, pixels.shape[1] // 2]
+            assert (middle == colors[share * TOP]).all()
     assert "-inf" in shown.words(view)
 
 
 def test_of_a_thousand_classes_the_table_shows_those_that_hold_most(data):
     view = PredictionTable(Session(Many(), data[0], samples=(1, 2)))
-    assert {7, 14} <= set(view._columns.tolist())
+    assert {"7", "14"} <= set(shown.words(view)[:12])
     assert "12 of 1,000 classes" in shown.text(view)
 
 
@@ -637,4 +648,4 @@ def test_of_a_thousand_classes_that_are_about_as_probable_the_cells_say_so(data)
     assert "700" in texts
     assert ".004" in texts
     assert "loss" in texts
-    assert view._sheet.figure.layout.width == f"{168 + 12 * 30 + 144}px"
+    assert shown.part(view, bq.Figure).layout.width == f"{168 + 12 * 30 + 144}px"

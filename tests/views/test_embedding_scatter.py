@@ -10,6 +10,7 @@ from fakes import FakeProbe, Wire, begin_when_waited_for, hold_back, open_widget
 
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.session.session import Session
+from actwidgets.views.controls import ProgressLine
 from actwidgets.views.embedding_scatter import EmbeddingScatter
 from actwidgets.views.point_cloud import CHOSEN, IN_FOCUS, PLAIN, PointCloud
 
@@ -134,7 +135,7 @@ def test_a_new_layer_sends_one_message_and_keeps_the_old_picture_until_then(sess
     assert [len(wire.sent) for wire in wires] == [0, 1]
 
 
-def test_a_refresh_keeps_the_picture_from_turning(session):
+def test_a_refresh_keeps_the_picture_from_turning(images, session):
     class Turned(FakeProbe):
         sign = 1
 
@@ -142,7 +143,7 @@ def test_a_refresh_keeps_the_picture_from_turning(session):
             flat = x.reshape(len(x), -1)[:, :5] * self.sign
             return {"dense": flat.astype(np.float32)}
 
-    session = Session(Turned(), session._samples.x, layer="dense")
+    session = Session(Turned(), images[0], layer="dense")
     view = _view(session)
     before = np.frombuffer(view.layer.cloud.points, "<f4")
     session.model.sign = -1
@@ -275,7 +276,7 @@ def test_t_sne_can_be_cancelled_and_gone_on_with(session, monkeypatch):
     begin_when_waited_for(session.embeddings, monkeypatch)
     before = view.input.cloud.points
     view.method = "tsne"
-    view._progress.show(session.embeddings.reading)
+    shown.control(view, ProgressLine).show(session.embeddings.reading)
     session.embeddings.cancel()
     session.embeddings.wait()
     assert view.input.cloud.points == before

@@ -12,7 +12,7 @@ from actwidgets.app import explore
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
 from actwidgets.views.comparison import Comparison
-from actwidgets.views.epoch_slider import EpochSlider
+from actwidgets.views.epoch_slider import EpochSlider, MetricCurve
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_the_validation_is_told_behind_what_it_is_of(session, view):
     assert f"<span>{told}</span>" in shown.markup(view)
 
 
-@pytest.mark.parametrize("name", ["_slider", "_play"])
-def test_what_somebody_moves_moves_the_session_and_all_else(session, view, name):
-    getattr(view, name).set_state({"value": 1})
+@pytest.mark.parametrize("kind", [w.IntSlider, w.Play])
+def test_what_somebody_moves_moves_the_session_and_all_else(session, view, kind):
+    shown.choose(view, kind, 1)
     assert (
         session.at == shown.control(view, "epoch").value == shown.control(view, w.Play).value == 1
     )
-    assert view._curve.mark.x.tolist() == [1, 1]
+    assert shown.part(view, MetricCurve).mark.x.tolist() == [1, 1]
     session.at = 2
     assert shown.control(view, "epoch").value == shown.control(view, w.Play).value == 2
 
@@ -97,13 +97,13 @@ def test_options_reach_the_player(session, view):
 
 
 def test_the_curve_is_of_the_loss_or_of_what_there_is(session, view):
-    assert "loss" in shown.text(view._curve)
-    assert view._curve.line.x.tolist() == [1, 2, 3]  # the first has none
-    assert view._curve.line.y.tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 4])
+    assert "loss" in shown.text(view)
+    assert shown.part(view, MetricCurve).line.x.tolist() == [1, 2, 3]  # the first has none
+    assert shown.part(view, MetricCurve).line.y.tolist() == pytest.approx([1 / 2, 1 / 3, 1 / 4])
     view.metric = "<i>acc</i>"
-    assert view._curve.line.y[-1] == pytest.approx(0.3)
+    assert shown.part(view, MetricCurve).line.y[-1] == pytest.approx(0.3)
     view.metric = "of nothing"
-    assert "loss" in shown.text(view._curve)
+    assert "loss" in shown.text(view)
 
 
 @pytest.mark.parametrize("count", [1, 300])
@@ -175,9 +175,9 @@ def test_sessions_side_by_side_each_with_its_moment():
     assert showing.layout.flex.endswith("976px")  # with less room they go below what chooses
     app.pages.turn_to("layer by layer")
     between = app.views["before and <after>: LayerSimilarity"]
-    table = between._table
+    before = shown.words(between)
     shown.choose(sliders[1], "epoch", 0)  # of the columns alone
-    assert between._table is not table
+    assert shown.words(between) != before
     assert app.error == ""
     app.close()
 

@@ -1,5 +1,6 @@
 """Two columns beside one another, on a page that is not wide."""
 
+import bqplot as bq
 import numpy as np
 import pytest
 import shown
@@ -11,7 +12,7 @@ from actwidgets.export.figure import figure_of
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
 from actwidgets.views.comparison import PAGES, Comparison
-from actwidgets.views.matrix import CELL_PX
+from actwidgets.views.matrix import CELL_PX, ExemplarSheet
 
 ROOM_PX = 982  # of a cell's output in a JupyterLab of 1,150 pixels
 CLASSES = tuple(f"a class {place}" for place in range(10))
@@ -63,8 +64,8 @@ def test_sliders_of_recordings_stay_beside_one_another():
 @pytest.mark.parametrize(("width_px", "n_classes"), [(720, 10), (452, 10), (330, 6)])
 def test_a_table_of_probabilities_is_no_wider_than_asked_for(comparison, width_px, n_classes):
     view = aw.PredictionTable(comparison.sessions["before"], width_px=width_px)
-    assert int(view._sheet.figure.layout.width.removesuffix("px")) <= width_px
-    assert len(view._columns) == n_classes
+    assert int(shown.part(view, bq.Figure).layout.width.removesuffix("px")) <= width_px
+    assert len(shown.edges(view)[1]) - 2 - (width_px == 720) == n_classes
     texts = shown.words(view)
     assert ("loss" in texts) == (width_px == 720)
     assert ("margin and loss have no room here" in shown.text(view)) == (width_px < 720)
@@ -77,6 +78,6 @@ def test_as_many_classes_are_ranked_as_have_room(comparison):
     session = comparison.sessions["before"]
     session.class_index = 3
     view = aw.ClassSimilarityMatrix(session, width_px=450)
-    assert view._ranked.order.shape == (1, 450 // CELL_PX)
+    assert shown.part(view, ExemplarSheet).order.shape == (1, 450 // CELL_PX)
     assert "8 of 10 classes" in shown.text(view)
-    assert aw.ClassSimilarityMatrix(session)._ranked.order.shape == (1, 10)
+    assert shown.part(aw.ClassSimilarityMatrix(session), ExemplarSheet).order.shape == (1, 10)

@@ -29,8 +29,13 @@ def monitor(trained, monkeypatch):
     return aw.TrainingMonitor(trained, share=1.0, every="batch")
 
 
+def watch_of(monitor):
+    """What hears of a training for a monitor."""
+    return monitor._watch
+
+
 def train(monitor, n_steps=3, **metrics):
-    watch = monitor._watch
+    watch = watch_of(monitor)
     watch.begins(TrainingMoment(n_epochs=2, n_steps=n_steps))
     for step in range(1, n_steps + 1):
         told = {"loss": 1 / step, "accuracy": step / 9} | metrics
@@ -68,7 +73,7 @@ def test_a_second_training_says_where_it_stands_among_all(monitor):
 
 
 def test_a_failure_before_any_training_is_told(monitor):
-    monitor._watch.failed(ModelError("another model"))
+    watch_of(monitor).failed(ModelError("another model"))
     assert "another model" in shown.text(monitor)
 
 
@@ -82,7 +87,7 @@ def test_other_views_are_refreshed_at_the_interval(monitor, trained):
 
 def test_what_costs_too_much_of_the_time_is_left_out_and_drawn_at_the_end(trained):
     monitor = aw.TrainingMonitor(trained, share=0.001, every="batch")
-    watch = monitor._watch
+    watch = watch_of(monitor)
     revision = trained.revision
     watch.begins(TrainingMoment())
     watch._for_views.add(100.0)
@@ -129,7 +134,7 @@ def test_a_training_that_ends_without_a_word_is_told_and_shown(monitor, trained,
     train(monitor)
     revision = trained.revision
     probe.step_gate.end_training()
-    monitor._watch._noticing.join(60)
+    watch_of(monitor)._noticing.join(60)
     assert monitor.state == "interrupted"
     assert "interrupted: epoch 1" in shown.text(monitor)
     assert trained.revision == revision + 1
@@ -191,7 +196,7 @@ def test_the_list_of_intervals_follows_and_sets(monitor):
     assert shown.control(monitor, "refresh").value == "every 50 batches"
     shown.control(monitor, "refresh").value = "each epoch"
     assert monitor.every == ("epochs", 1.0)
-    assert monitor._watch.every.unit == "epochs"
+    assert watch_of(monitor).every.unit == "epochs"
 
 
 def test_a_model_that_cannot_be_trained_is_refused_by_name(session):
@@ -253,7 +258,7 @@ def test_paused_it_says_so_while_it_trains(monitor):
 
 
 def test_no_window_for_passes_is_opened_before_it_is_earned(trained, monkeypatch):
-    watch, waits = aw.TrainingMonitor(trained)._watch, []
+    watch, waits = watch_of(aw.TrainingMonitor(trained)), []
     monkeypatch.setattr(Session, "is_reading", True)
     monkeypatch.setattr(Session, "wait", lambda _session, within_s: waits.append(within_s))
     watch.begins(TrainingMoment())

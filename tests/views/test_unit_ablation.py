@@ -1,17 +1,14 @@
 """Units switched off by a click, and what is told of it."""
 
-import io
-
 import numpy as np
 import pytest
 import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
-from PIL import Image
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
 from actwidgets.session.session import Session
-from actwidgets.views.unit_ablation import FOCUS, OFF, ON, TILE_PX, UnitAblation
+from actwidgets.views.unit_ablation import FOCUS, OFF, ON, TILE_PX, UnitAblation, UnitTiles
 
 NAMES = ("<b>shirt", "coat", "bag")
 
@@ -36,8 +33,7 @@ def session(data):
 
 
 def _tile(view, column, row=0):
-    event = {"event": "element_click", "data": {"rowNum": row, "columnNum": column, "color": 0}}
-    view._tiles.cells._handle_custom_msgs(None, event)
+    shown.click(view, row, column)
 
 
 def test_a_click_switches_a_unit_off_and_on_again(session):
@@ -147,8 +143,7 @@ def test_tiles_are_filled_where_units_are_off_and_framed_where_in_focus(session)
     view = UnitAblation(session)
     _tile(view, 3)
     session.unit = 1
-    file = io.BytesIO(view._tiles.image.image.value)
-    picture = np.asarray(Image.open(file).convert("RGBA"))
+    picture = shown.picture(view)
     inside = [tuple(picture[12, unit * TILE_PX + 12].tolist()) for unit in range(5)]
     assert inside == [ON, ON, ON, OFF, ON]
     edges = [tuple(picture[0, unit * TILE_PX + 12].tolist()) == FOCUS for unit in range(5)]
@@ -182,12 +177,12 @@ def test_many_units_are_pages_of_tiles(data):
         layers = (FakeProbe.layers[1].__class__("dense", "Dense", (None, 400), 400, 0),)
 
     view = UnitAblation(Session(Wide(), *data, class_names=NAMES))
-    assert f"{view._tiles.capacity} of 400" in shown.text(view)
-    _tile(view, view._tiles._columns)  # beside the tiles
+    assert f"{shown.part(view, UnitTiles).capacity} of 400" in shown.text(view)
+    _tile(view, len(shown.edges(view)[1]) - 1)  # beside the tiles
     assert view.session.ablations == ()
     view.page = 1
     _tile(view, 0)
-    assert view.session.ablations == (Ablation("dense", (view._tiles.capacity,)),)
+    assert view.session.ablations == (Ablation("dense", (shown.part(view, UnitTiles).capacity,)),)
 
 
 def test_without_labels_there_is_nothing_to_compare(data):

@@ -1,6 +1,8 @@
 """The view of what units tell of the class."""
 
 import functools
+import gc
+import weakref
 
 import bqplot as bq
 import ipywidgets as w
@@ -42,8 +44,7 @@ def _measured(view):
 
 
 def _click(view, row):
-    content = {"event": "element_click", "data": {"index": row}}
-    shown.part(view, bq.Bars)._handle_custom_msgs(None, content)
+    shown.send(shown.part(view, bq.Bars), "element_click", {"data": {"index": row}})
 
 
 def _units(view):
@@ -141,13 +142,15 @@ def test_partial_results_are_drawn_as_they_arrive(session):
     while not current.table().known("forest"):
         current.step()
     session.importance.set_trait("reading", None)
-    view._repaint()
+    view.by = "unit"
+    view.by = "ablation"
     assert "by random forest" in shown.text(view)  # until the ablation is known
     assert "not yet" in shown.text(view)
     assert set(_figures(view)[N_UNITS:]) == {""}
     while not current.complete:
         current.step()
-    view._repaint()
+    view.by = "unit"
+    view.by = "ablation"
     assert "by ablation effect" in shown.text(view)
 
 
@@ -255,7 +258,9 @@ def test_closing_gives_everything_back(session):
     view = _measured(UnitImportance(session))
     view.close()
     assert set(open_widgets()) <= before
-    watching = session.importance._trait_notifiers["reading"]["change"]
-    assert view._on_reading not in watching
     session.importance.get()
     view.close()
+    gone = weakref.ref(view)
+    del view
+    gc.collect()
+    assert gone() is None  # nothing that it observed holds it

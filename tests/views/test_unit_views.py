@@ -6,7 +6,7 @@ import ipywidgets as w
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, messages, open_widgets, wiretap
+from fakes import FakeProbe, hold_back, messages, open_widgets, report, wiretap
 from PIL import Image
 
 from actwidgets.core.layers import AxisField, ReceptiveField
@@ -58,8 +58,8 @@ def test_boxes_are_numpys_quartiles_and_empty_classes_have_none(session):
         mine = values[index::2]
         wanted = [mine.min(), *np.percentile(mine, [25, 50, 75]), mine.max()]
         np.testing.assert_allclose(view.boxes.y[index], wanted)
-    assert view._values.min < 1
-    assert view._values.max > 30
+    assert view.boxes.scales["y"].min < 1
+    assert view.boxes.scales["y"].max > 30
     assert "30 samples" in shown.text(view)
 
 
@@ -115,7 +115,7 @@ def test_of_very_many_classes_those_with_the_highest_medians(data):
     view = UnitBoxPlot(session)
     assert view.boxes.x[0] == "44"
     assert len(view.boxes.x) == 30
-    assert view._across.domain == list(view.boxes.x)
+    assert view.boxes.scales["x"].domain == list(view.boxes.x)
     assert "the 30 classes with the highest medians" in shown.text(view)
 
 
@@ -131,7 +131,7 @@ def test_infinite_values_move_no_box_out_of_sight_and_are_told(data):
     session = Session(Infinite(), *data, class_names=NAMES, layer="dense", unit=2)
     view = UnitBoxPlot(session)
     assert list(view.boxes.x) == list(NAMES[:2])
-    assert view._values.max > view.boxes.y.max()
+    assert view.boxes.scales["y"].max > view.boxes.y.max()
     assert list(view.outliers.y) == []
     assert "; 0 of 1 beyond the whiskers" in shown.text(view)
     session.unit = 1  # every shirt is infinite
@@ -252,12 +252,12 @@ def test_a_partial_picture_says_so_and_is_completed(kind):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
     session = Session(_Probe(), x, np.arange(1000) % 3, class_names=NAMES, layer="dense", unit=1)
-    session._reader.read = lambda *_, **__: None  # as if the rest took its time
+    release = hold_back(session)  # as if the rest took its time
     view = kind(session)
     assert "64 of 1,000 samples so far" in shown.text(view)
-    session._report(Progress("profiles", ("dense",), 128, 1000, seconds=2.0))
+    report(session, Progress("profiles", ("dense",), 128, 1000, seconds=2.0))
     assert shown.is_shown(view, w.FloatProgress)
-    del session._reader.read
+    release()
     session.refresh()
     session.wait()
     assert "1,000 samples" in shown.text(view)
@@ -273,5 +273,5 @@ def test_closing_gives_every_widget_back_and_stops_watching(kind, session):
     view.close(), view.close()
     assert set(open_widgets()) == before
     session.layer = "dense"
-    session._report(Progress("profiles", ("dense",), 30, 30, seconds=1.0))
+    report(session, Progress("profiles", ("dense",), 30, 30, seconds=1.0))
     assert view.error == ""
