@@ -124,7 +124,7 @@ def test_class_profiles(name):
         )
 
 
-def test_views_and_the_workbench(name):
+def test_views_of_every_layer(name):
     case = build(name)
     session = aw.Session(case.model, case.x, Y, **case.options)
     grid, matrix = aw.FeatureMapGrid(session), aw.ClassSimilarityMatrix(session)
@@ -143,9 +143,6 @@ def test_views_and_the_workbench(name):
         session.layer = layer
         assert (grid.error, matrix.error) == ("", ""), layer
     session.close()
-    app = aw.explore(case.model, case.x, Y, **case.options)
-    assert app.error == ""
-    app.close()
 
 
 def test_what_cannot_be_shown_says_why(name):

@@ -142,6 +142,7 @@ def test_models_of_every_kind_are_left_as_they_were(kind):
     app = aw.explore(case.model, case.x, y, **case.options)
     app.session._probe.wait()
     app.session.layer = app.session.layers[-1].name
+    assert app.error == ""
     _closed(app)
     after = _state(case.model)
     assert after.pop("attributes").items() ^ before.pop("attributes").items() == set()

@@ -135,6 +135,7 @@ def test_tokens_are_attributed_where_they_are_embedded():
 
 
 FEW = {
+    "gradient": {},
     "smooth_grad": {"n_samples": 3},
     "guided_smooth_grad": {"n_samples": 3},
     "integrated_gradients": {"steps": 4, "tolerance": None},
