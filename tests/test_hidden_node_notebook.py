@@ -89,9 +89,9 @@ def test_its_range_by_class_is_numpys(session, one_unit, values, mnist, test_vec
     session.profiles()  # the boxes are of what that has read
     boxes = session.unit_boxes()
     profiles = aw.class_profiles(one_unit, test_vectors, mnist.y_test, layers=["hidden"])
-    for found in (boxes.low, profiles.min["hidden"][:, 0]):
+    for found in (boxes.min, profiles.min["hidden"][:, 0]):
         np.testing.assert_allclose(found, low, rtol=0, atol=1e-5)
-    for found in (boxes.high, profiles.max["hidden"][:, 0]):
+    for found in (boxes.max, profiles.max["hidden"][:, 0]):
         np.testing.assert_allclose(found, high, rtol=0, atol=1e-5)
     told = ", ".join(f"{index}: {high[index]:.2f}" for index in CLASSES)
     sys.stdout.write(f"highest value by class: {told}\n")

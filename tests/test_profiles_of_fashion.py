@@ -73,10 +73,10 @@ def test_whole_in_plain_numpy_is_the_same(model, data):
             mine = y == index
             assert streamed.counts[index] == mine.sum()
             np.testing.assert_array_equal(
-                streamed.firing_rate[layer][index], (whole.high[mine] > 0).mean(axis=0)
+                streamed.firing_rate[layer][index], (whole.max[mine] > 0).mean(axis=0)
             )
-            np.testing.assert_array_equal(streamed.max[layer][index], whole.high[mine].max(axis=0))
-            np.testing.assert_array_equal(streamed.min[layer][index], whole.low[mine].min(axis=0))
+            np.testing.assert_array_equal(streamed.max[layer][index], whole.max[mine].max(axis=0))
+            np.testing.assert_array_equal(streamed.min[layer][index], whole.min[mine].min(axis=0))
             for name, wanted in (
                 ("mean", whole.mean[mine].mean(0)),
                 ("std", whole.mean[mine].std(0)),

@@ -32,8 +32,8 @@ def test_weights_are_counted_by_name(session, probe):
 def test_no_more_weights_are_counted_than_asked_for_and_all_units_are_among_them(session):
     few = session.histograms.weights("conv", limit=60)["kernel"]
     assert 20 < few.n_values <= 60
-    assert few.low < -0.9
-    assert few.high > 0.9
+    assert few.min < -0.9
+    assert few.max > 0.9
 
 
 def test_activations_are_counted_at_all_positions_of_all_samples_where_they_are_few(session, probe):
@@ -51,8 +51,8 @@ def test_of_many_samples_some_are_drawn_all_over_and_the_same_each_time(probe):
     found = session.histograms.activations("dense")
     assert session.histograms.n_samples("dense") == 256
     assert found.n_values == 256 * 5
-    assert found.low < 100
-    assert found.high > 5 * 4900
+    assert found.min < 100
+    assert found.max > 5 * 4900
     session.refresh()
     _same(session.histograms.activations("dense"), found)
 
@@ -90,7 +90,7 @@ def test_a_moment_is_kept_while_the_weights_go_on(session, probe):
     (first, kept), (last, now) = histograms.moments("conv", "kernel")
     assert (first, last) == ("before", "now")
     _same(kept, before)
-    assert now.high == 3
+    assert now.max == 3
     assert [label for label, _ in histograms.moments("dense", "bias")] == ["before", "now"]
     assert [label for label, _ in histograms.moments("dense", "activations")] == ["before", "now"]
     assert histograms.in_view == -1

@@ -21,17 +21,17 @@ class SampleSummary:
     All arrays are `(sample, unit)`.
 
     Attributes:
-        high: The largest value at any position; NaN only where every position is.
+        max: The largest value at any position; NaN only where every position is.
         mean: The mean over positions that are not NaN; 0 where there are none.
-        low: The smallest value at any position, or None where it was not asked for.
+        min: The smallest value at any position, or None where it was not asked for.
         n_above: Positions above the threshold, or None where they were not asked for.
         n_nan: Positions that are NaN, or None where there are none at all.
         n_positions: Positions of the map; 1 for a layer without.
     """
 
-    high: Array
+    max: Array
     mean: Array
-    low: Array | None = None
+    min: Array | None = None
     n_above: Integers | None = None
     n_nan: Integers | None = None
     n_positions: int = 1
@@ -39,9 +39,9 @@ class SampleSummary:
     def take(self, rows: Integers) -> "SampleSummary":
         """The same of some samples; one may come several times."""
         low, n_above, n_nan = (
-            None if each is None else each[rows] for each in (self.low, self.n_above, self.n_nan)
+            None if each is None else each[rows] for each in (self.min, self.n_above, self.n_nan)
         )
-        high, mean = self.high[rows], self.mean[rows]
+        high, mean = self.max[rows], self.mean[rows]
         return SampleSummary(high, mean, low, n_above, n_nan, self.n_positions)
 
 
@@ -75,9 +75,9 @@ def summarize(outputs: ArrayLike, threshold: float | None = None) -> SampleSumma
         else:
             mean = values.mean(axis=1, dtype=np.float64)
     return SampleSummary(
-        high=np.fmax.reduce(values, axis=1),
+        max=np.fmax.reduce(values, axis=1),
         mean=mean,
-        low=np.fmin.reduce(values, axis=1),
+        min=np.fmin.reduce(values, axis=1),
         n_above=n_above,
         n_nan=n_nan,
         n_positions=n_positions,
@@ -146,8 +146,8 @@ class ClassMoments:
         fired: Samples (`reduce="any"`) or positions (`reduce="mean"`) above the threshold.
         mean: Mean over samples of the mean over positions.
         squares: Sum of squared differences from `mean`.
-        low: The smallest value at any position; NaN where there is none.
-        high: The largest.
+        min: The smallest value at any position; NaN where there is none.
+        max: The largest.
         bins: Histogram of each sample's largest value.
         n_nan: Values that are NaN.
         n_missing: Samples of which every value is NaN.
@@ -161,8 +161,8 @@ class ClassMoments:
     fired: Integers
     mean: Doubles | None = None
     squares: Doubles | None = None
-    low: Doubles | None = None
-    high: Doubles | None = None
+    min: Doubles | None = None
+    max: Doubles | None = None
     bins: LogHistogram | None = None
     n_nan: Integers | None = None
     n_missing: Integers | None = None
@@ -185,7 +185,7 @@ class ClassMoments:
             n_units: Number of units.
             n_positions: Positions of the map.
             moments: Whether to gather `mean` and `squares`.
-            extremes: Whether to gather `low` and `high`.
+            extremes: Whether to gather `min` and `max`.
             bins: Whether to gather the histogram.
         """
         shape = (n_classes, n_units)
@@ -195,8 +195,8 @@ class ClassMoments:
             fired=np.zeros(shape, np.int64),
             mean=np.zeros(shape) if moments else None,
             squares=np.zeros(shape) if moments else None,
-            low=np.full(shape, np.nan) if extremes else None,
-            high=np.full(shape, np.nan) if extremes else None,
+            min=np.full(shape, np.nan) if extremes else None,
+            max=np.full(shape, np.nan) if extremes else None,
             bins=LogHistogram.empty(*shape) if bins else None,
         )
 
@@ -239,7 +239,7 @@ class ClassMoments:
         self._add_rows(groups.present, self._of_batch(summary, groups, threshold, reduce))
         if self.bins is not None:
             classes = groups.spread(groups.present)
-            self.bins.add(summary.high[groups.order], classes)
+            self.bins.add(summary.max[groups.order], classes)
 
     def merge(self, other: "ClassMoments") -> "ClassMoments":
         """The sums of the samples of both.
@@ -258,7 +258,7 @@ class ClassMoments:
     ) -> "ClassMoments":
         """The sums of one batch, with a row for each class present."""
         order = groups.order
-        high = summary.high[order]
+        high = summary.max[order]
         if reduce == "any":
             fired = groups.total(high > high.dtype.type(threshold), np.int64)
         else:
@@ -277,10 +277,10 @@ class ClassMoments:
                 means -= groups.spread(batch.mean)
                 means *= means
                 batch.squares = groups.total(means if valid is None else np.where(valid, means, 0))
-        if self.high is not None and self.low is not None:
-            assert summary.low is not None
-            batch.high = np.fmax.reduceat(high, groups.starts, axis=0)
-            batch.low = np.fmin.reduceat(summary.low[order], groups.starts, axis=0)
+        if self.max is not None and self.min is not None:
+            assert summary.min is not None
+            batch.max = np.fmax.reduceat(high, groups.starts, axis=0)
+            batch.min = np.fmin.reduceat(summary.min[order], groups.starts, axis=0)
         return batch
 
     def _add_rows(self, rows: Rows, other: "ClassMoments") -> None:
@@ -309,11 +309,11 @@ class ClassMoments:
             assert self.n_missing is not None
             self.n_nan[rows] += other.n_nan
             self.n_missing[rows] += other.n_missing
-        if self.low is not None and self.high is not None:
-            assert other.low is not None
-            assert other.high is not None
-            self.low[rows] = np.fmin(self.low[rows], other.low)
-            self.high[rows] = np.fmax(self.high[rows], other.high)
+        if self.min is not None and self.max is not None:
+            assert other.min is not None
+            assert other.max is not None
+            self.min[rows] = np.fmin(self.min[rows], other.min)
+            self.max[rows] = np.fmax(self.max[rows], other.max)
 
 
 STATISTICS = ("firing_rate", "mean", "max")  # by which classes are compared
@@ -394,12 +394,12 @@ class UnitStatistics:
     @cached_property
     def min(self) -> Mapping[str, PerUnit]:
         """The smallest value at any position."""
-        return self._each("min", lambda sums: sums.low)
+        return self._each("min", lambda sums: sums.min)
 
     @cached_property
     def max(self) -> Mapping[str, PerUnit]:
         """The largest value at any position."""
-        return self._each("max", lambda sums: sums.high)
+        return self._each("max", lambda sums: sums.max)
 
     @cached_property
     def n_nan(self) -> Mapping[str, Integers]:
@@ -484,7 +484,7 @@ class UnitStatistics:
     def gathered(self, layer: str) -> tuple[str, ...]:
         """What of `GATHERED` the profiles hold of a layer."""
         sums = self.sums[layer]
-        held = (sums.fired, sums.mean, sums.squares, sums.low, sums.high, sums.bins)
+        held = (sums.fired, sums.mean, sums.squares, sums.min, sums.max, sums.bins)
         return tuple(name for name, part in zip(GATHERED, held, strict=True) if part is not None)
 
     def statistic(self, layer: str, statistic: str = "firing_rate") -> PerUnit:
@@ -579,8 +579,8 @@ class BoxStatistics:
         counts: `(class,)` values that are not NaN.
         fives: `(class, 5)` float64: lower whisker, quartile, median, quartile, upper whisker.
             A whisker ends at the last value within 1.5 interquartile ranges of the box.
-        low: `(class,)` the smallest value.
-        high: `(class,)` the largest.
+        min: `(class,)` the smallest value.
+        max: `(class,)` the largest.
         outliers: For each class its values beyond the whiskers, the farthest 40 of them.
         n_outliers: `(class,)` how many there are.
         error: How far a quartile may be off: 0 where it comes of the values themselves.
@@ -588,8 +588,8 @@ class BoxStatistics:
 
     counts: Integers
     fives: Doubles
-    low: Doubles
-    high: Doubles
+    min: Doubles
+    max: Doubles
     outliers: tuple[Array, ...]
     n_outliers: Integers
     error: float = 0.0
@@ -641,18 +641,18 @@ def sketched_box_statistics(sums: ClassMoments, unit: int) -> BoxStatistics:
     Raises:
         DataError: No histogram was gathered.
     """
-    if sums.bins is None or sums.high is None:
+    if sums.bins is None or sums.max is None:
         raise DataError("box statistics need the values or a histogram; neither was kept")
     bins = type(sums.bins)(sums.bins.first, sums.bins.counts[:, unit : unit + 1])
     quantiles = [bins.quantile(share) for share in (0, 0.25, 0.5, 0.75, 1)]
     estimates = np.stack([each[0][:, 0] for each in quantiles], axis=1)
     errors = [np.fmax(est - low, high - est)[:, 0] for est, low, high in quantiles[1:4]]
     # The largest value is known, and without maps the smallest: no estimate lies beyond.
-    high = sums.high[:, unit]
+    high = sums.max[:, unit]
     estimates = np.fmin(estimates, high[:, None])
     low = estimates[:, 0]
-    if sums.n_positions == 1 and sums.low is not None:
-        low = sums.low[:, unit]
+    if sums.n_positions == 1 and sums.min is not None:
+        low = sums.min[:, unit]
         estimates = np.fmax(estimates, low[:, None])
     reach = WHISKERS * (estimates[:, 3] - estimates[:, 1])
     fives = estimates.copy()
@@ -663,8 +663,8 @@ def sketched_box_statistics(sums: ClassMoments, unit: int) -> BoxStatistics:
     return BoxStatistics(
         counts=bins.counts.sum(axis=(1, 2)),
         fives=fives,
-        low=low,
-        high=high,
+        min=low,
+        max=high,
         outliers=(np.zeros(0),) * n_classes,
         n_outliers=np.zeros(n_classes, np.int64),
         error=float(np.nanmax(error)) if np.isfinite(error).any() else 0.0,

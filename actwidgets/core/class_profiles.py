@@ -356,7 +356,7 @@ class ProfileBuilder:
         )
 
     def _empty(self, summary: SampleSummary) -> ClassMoments:
-        n_classes, n_units = len(self.class_names), summary.high.shape[1]
+        n_classes, n_units = len(self.class_names), summary.max.shape[1]
         named = self._spec.statistics is not None
         return ClassMoments.empty(
             n_classes,
@@ -370,7 +370,7 @@ class ProfileBuilder:
 
     def _check(self, name: str, summary: SampleSummary) -> None:
         sums = self._sums[name]
-        n_units, before = summary.high.shape[1], sums.fired.shape[1]
+        n_units, before = summary.max.shape[1], sums.fired.shape[1]
         if n_units != before:
             raise ShapeError(f"layer {name!r} has {n_units} units in this batch, {before} before")
         if self._spec.reduce == "mean" and summary.n_positions != sums.n_positions:
@@ -440,7 +440,7 @@ def as_arrays(profiles: ClassProfiles) -> tuple[dict[str, Any], Arrays]:
         if sums.bins is not None:
             kept["bins"] = sums.bins.counts
         arrays |= {
-            f"{place}/{part}": value
+            f"{place}/{files.stored_name(part)}": value
             for part, value in kept.items()
             if value is not None and part != "n_positions"
         }
@@ -467,7 +467,8 @@ def from_arrays(header: Mapping[str, Any], arrays: Arrays) -> ClassProfiles:
     sums = {}
     for place, layer in enumerate(header["layers"]):
         kept: dict[str, Any] = {
-            field.name: arrays.get(f"{place}/{field.name}") for field in fields(ClassMoments)
+            field.name: arrays.get(f"{place}/{files.stored_name(field.name)}")
+            for field in fields(ClassMoments)
         }
         if kept["bins"] is not None:
             kept["bins"] = LogHistogram(layer["first_bin"], kept["bins"])

@@ -103,6 +103,11 @@ class Kind:
     hint: str
 
 
+def stored_name(field: str) -> str:
+    """The name of a field in files of version 1, where smallest and largest were `low`, `high`."""
+    return {"min": "low", "max": "high"}.get(field, field)
+
+
 def write_npz(path: str | os.PathLike[str], kind: Kind, header: Header, arrays: Arrays) -> None:
     """Write arrays in the place of `path`, in one step.
 

@@ -264,8 +264,8 @@ class Histogram:
         n_infinite: How many were infinite.
         mean: Of the finite values, in float64, not of the bins.
         std: The same; ddof 0.
-        low: The smallest finite value.
-        high: The largest.
+        min: The smallest finite value.
+        max: The largest.
         n_values: All of them, finite or not.
     """
 
@@ -276,8 +276,8 @@ class Histogram:
     n_infinite: int
     mean: float
     std: float
-    low: float
-    high: float
+    min: float
+    max: float
     n_values: int
 
     @property
@@ -318,7 +318,7 @@ class Histogram:
                 n_infinite=some.n_infinite + none.n_infinite,
                 n_values=some.n_values + none.n_values,
             )
-        low, high = min(self.low, other.low), max(self.high, other.high)
+        low, high = min(self.min, other.min), max(self.max, other.max)
         exponent = _exponent(low, high, n_bins, max(self.exponent, other.exponent))
         first, counts = _together([self, other], exponent)
         mean, std = _merged_moments(self, other, exponent)
@@ -415,7 +415,7 @@ def shared_bins(histograms: Sequence[Histogram], n_bins: int = 64) -> SharedBins
     known = [each for each in histograms if each.n_finite]
     if not known:
         return SharedBins(np.zeros(1), np.zeros((len(histograms), 0), np.int64))
-    low, high = min(each.low for each in known), max(each.high for each in known)
+    low, high = min(each.min for each in known), max(each.max for each in known)
     least = max(_drawable(low, high), *(each.exponent for each in known))
     exponent = _exponent(low, high, n_bins, least)
     first, counts = _together(histograms, exponent)

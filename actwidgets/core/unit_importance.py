@@ -268,7 +268,7 @@ class UnitValues:
         with np.errstate(over="ignore"):
             self._values[self._n_read : end] = mean
         # Values whose largest and whose mean are 0 are all 0.
-        self.is_zero &= ((mean == 0) & (np.asarray(summary.high) == 0)).all(axis=0)
+        self.is_zero &= ((mean == 0) & (np.asarray(summary.max) == 0)).all(axis=0)
         self._n_read = end
         if self.complete:
             finite = np.isfinite(self._values)

@@ -62,7 +62,7 @@ class PositionReduction:
         return [
             np.full(1, np.nan, np.float32)
             if each is None
-            else np.stack([v for v in (each.high, each.mean, each.low) if v is not None])
+            else np.stack([v for v in (each.max, each.mean, each.min) if v is not None])
             for each in self.read(tensors)
         ]
 

@@ -353,9 +353,9 @@ class Recording:
         return self._layer(layer, at).summary
 
     def summary_error(self, layer: str, at: int = -1) -> Mapping[str, Floats]:
-        """The largest that `high`, `mean` and `low` of `summaries` may be off, by unit."""
+        """The largest that `max`, `mean` and `min` of `summaries` may be off, by unit."""
         stored = self._layer(layer, at)
-        return {name: getattr(stored, name).error for name in ("high", "mean", "low")}
+        return {name: getattr(stored, name).error for name in ("max", "mean", "min")}
 
     def predictions(self, at: int = -1) -> Floats:
         """The model's output for each recorded sample: `(sample, class)` float32, exact.

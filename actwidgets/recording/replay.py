@@ -335,7 +335,7 @@ class RecordedProbe(Probe):
 
     def _outputs(self, info: LayerInfo, rows: Integers) -> Array:
         if len(info.output_shape) <= 2:  # the value of a unit is its own largest
-            high = np.asarray(self.recording.summaries(info.name, self.at).high, np.float32)[rows]
+            high = np.asarray(self.recording.summaries(info.name, self.at).max, np.float32)[rows]
             return high if len(info.output_shape) == 2 else high[:, 0]
         kept = self.recording.activations(info.name, self.at)
         beyond = rows[rows >= len(kept)]
@@ -346,7 +346,7 @@ class RecordedProbe(Probe):
 
 def _rows_of(summary: SampleSummary, rows: Integers, above: float | None) -> SampleSummary:
     """Some rows of a summary; float64 means, as they are of a live model."""
-    high = np.asarray(summary.high, np.float32)[rows]
+    high = np.asarray(summary.max, np.float32)[rows]
     n_above: Integers | None = None
     if above is not None:
         if summary.n_positions != 1:
@@ -355,9 +355,9 @@ def _rows_of(summary: SampleSummary, rows: Integers, above: float | None) -> Sam
             )
         n_above = (high > np.float32(above)).astype(np.int64)
     return SampleSummary(
-        high=high,
+        max=high,
         mean=np.asarray(summary.mean, np.float64)[rows],
-        low=None if summary.low is None else np.asarray(summary.low, np.float32)[rows],
+        min=None if summary.min is None else np.asarray(summary.min, np.float32)[rows],
         n_above=n_above,
         n_nan=None if summary.n_nan is None else summary.n_nan[rows],
         n_positions=summary.n_positions,
@@ -419,13 +419,13 @@ class StoredPass(ProfilePass):
 
     def peaks(self, layer: str) -> Floats:
         """`(sample, unit)` float32: the largest value of each sample."""
-        return np.asarray(self._probe.recording.summaries(layer, self._probe.at).high, np.float32)
+        return np.asarray(self._probe.recording.summaries(layer, self._probe.at).max, np.float32)
 
     def peak_range(self, layer: str) -> tuple[float, float]:
         """The smallest and the largest value of a layer."""
         sums = self._stored.sums[layer]
-        lows = self.peaks(layer) if sums.low is None else sums.low
-        highs = self.peaks(layer) if sums.high is None else sums.high
+        lows = self.peaks(layer) if sums.min is None else sums.min
+        highs = self.peaks(layer) if sums.max is None else sums.max
         return finite_range(lows)[0], finite_range(highs)[1]
 
     def top(self, layer: str, unit: int) -> tuple[Integers, Floats]:
@@ -578,7 +578,7 @@ class RecordedSession(Session):
     def peak_values(self, rows: Sequence[int]) -> Floats:
         """The largest value of the chosen unit on each of `rows`, `(sample,)` float32."""
         known = list(known_rows(rows, self.n_samples))
-        high = self.recording.summaries(self.layer, self._place).high
+        high = self.recording.summaries(self.layer, self._place).max
         return np.asarray(high, np.float32)[known, self.unit]
 
     def distance_scale(

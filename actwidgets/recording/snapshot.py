@@ -276,9 +276,9 @@ class LayerSnapshot:
     """One layer at one moment.
 
     Attributes:
-        high: The largest value at any position, `(sample, unit)`, of all recorded samples.
+        max: The largest value at any position, `(sample, unit)`, of all recorded samples.
         mean: The mean over positions, the same.
-        low: The smallest value, the same.
+        min: The smallest value, the same.
         n_nan: `(sample, unit)` positions that are NaN, or None where there are none.
         n_positions: Positions of the map.
         maps: Whole outputs of the first samples, `(sample, …, unit)`.
@@ -288,9 +288,9 @@ class LayerSnapshot:
         numbers: See there.
     """
 
-    high: Quantized
+    max: Quantized
     mean: Quantized
-    low: Quantized
+    min: Quantized
     n_nan: Integers | None
     n_positions: int
     maps: Quantized
@@ -303,9 +303,9 @@ class LayerSnapshot:
     def summary(self) -> SampleSummary:
         """What the layer puts out for each sample."""
         return SampleSummary(
-            high=self.high.values,
+            max=self.max.values,
             mean=self.mean.values,
-            low=self.low.values,
+            min=self.min.values,
             n_nan=self.n_nan,
             n_positions=self.n_positions,
         )
@@ -424,10 +424,10 @@ class _LayerCapture:
         """All batches together, and the weights; `numbers` are those only others know."""
         assert self._histogram is not None
         parts = self._summaries
-        high = np.concatenate([part.high for part in parts])
+        high = np.concatenate([part.max for part in parts])
         n_nan: Integers | None = None
         if any(part.n_nan is not None for part in parts):
-            zeros = [np.zeros(part.high.shape, np.int64) for part in parts]
+            zeros = [np.zeros(part.max.shape, np.int64) for part in parts]
             n_nan = np.concatenate(
                 [
                     none if part.n_nan is None else part.n_nan
@@ -435,9 +435,9 @@ class _LayerCapture:
                 ]
             )
         return LayerSnapshot(
-            high=quantize(high),
+            max=quantize(high),
             mean=quantize(np.concatenate([part.mean for part in parts])),
-            low=quantize(np.concatenate([part.low for part in parts if part.low is not None])),
+            min=quantize(np.concatenate([part.min for part in parts if part.min is not None])),
             n_nan=n_nan,
             n_positions=parts[0].n_positions,
             maps=quantize(np.concatenate(self._maps)),
@@ -476,7 +476,7 @@ KIND = files.Kind(
 )
 PREFIX = "snapshot-"
 _NAME = re.compile(rf"{PREFIX}(\d+)\.npz")
-STORED = ("high", "kernels")  # the others may be equal to the first
+STORED = ("max", "kernels")  # the others may be equal to the first
 Packed = dict[str, NDArray[Any]]
 
 
@@ -606,16 +606,15 @@ def _snapshot(header: Mapping[str, Any], arrays: Arrays) -> Snapshot:
 
 
 def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, Any]:
-    for name in ("high", "mean", "low", "maps", "kernels"):
+    for name in ("max", "mean", "min", "maps", "kernels"):
         quantized: Quantized | None = getattr(layer, name)
         # Without positions the largest value is the mean and the smallest too.
-        if quantized is not None and (name in STORED or not _equal(quantized, layer.high)):
+        if quantized is not None and (name in STORED or not _equal(quantized, layer.max)):
+            stored = f"{place}/{files.stored_name(name)}"
             # Unit by unit, neighbors are alike: a fifth less when compressed.
-            arrays[f"{place}/{name}/codes"] = np.ascontiguousarray(
-                np.moveaxis(quantized.codes, -1, 0)
-            )
-            arrays[f"{place}/{name}/low"] = quantized.low
-            arrays[f"{place}/{name}/step"] = quantized.step
+            arrays[f"{stored}/codes"] = np.ascontiguousarray(np.moveaxis(quantized.codes, -1, 0))
+            arrays[f"{stored}/low"] = quantized.low
+            arrays[f"{stored}/step"] = quantized.step
     if layer.n_nan is not None:
         arrays[f"{place}/n_nan"] = layer.n_nan
     weights = [
@@ -631,15 +630,15 @@ def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, A
 
 
 def _unpack_layer(header: Mapping[str, Any], arrays: Arrays) -> LayerSnapshot:
-    high = _unpack(_below("high", arrays))
-    mean, low, maps = (
-        _unpack(_below(name, arrays)) if f"{name}/codes" in arrays else high
-        for name in ("mean", "low", "maps")
+    largest = _unpack(_below(files.stored_name("max"), arrays))
+    mean, smallest, maps = (
+        _unpack(_below(name, arrays)) if f"{name}/codes" in arrays else largest
+        for name in map(files.stored_name, ("mean", "min", "maps"))
     )
     return LayerSnapshot(
-        high=high,
+        max=largest,
         mean=mean,
-        low=low,
+        min=smallest,
         n_nan=arrays.get("n_nan"),
         n_positions=header["n_positions"],
         maps=maps,
@@ -662,14 +661,15 @@ def _equal(one: Quantized, other: Quantized) -> bool:
     return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in parts)
 
 
-def _pack_histogram(place: str, counted: Histogram, arrays: Packed) -> dict[str, Any]:
-    kept = dict(vars(counted))
+def _pack_histogram(place: str, histogram: Histogram, arrays: Packed) -> dict[str, Any]:
+    kept = {files.stored_name(name): value for name, value in vars(histogram).items()}
     arrays[place] = kept.pop("counts")
     return kept
 
 
 def _unpack_histogram(header: Mapping[str, Any], counts: NDArray[np.int64]) -> Histogram:
-    return Histogram(**{key: each for key, each in header.items() if key != "name"}, counts=counts)
+    names = [field.name for field in fields(Histogram) if field.name != "counts"]
+    return Histogram(counts=counts, **{name: header[files.stored_name(name)] for name in names})
 
 
 def _below(place: str, arrays: Arrays) -> dict[str, NDArray[Any]]:

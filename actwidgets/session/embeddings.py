@@ -562,7 +562,7 @@ class Embeddings(JobsMixin):
         def read(some: Integers) -> Array:
             x = session._samples.rows(some)
             found = session._probe.summaries((layer,), x, low=False)[layer]
-            return found.high[:, column].astype(np.float32)
+            return found.max[:, column].astype(np.float32)
 
         key = ("units", layer, n_points, None if fits else unit, self._moment())
         with session.lock:

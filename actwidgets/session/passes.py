@@ -148,9 +148,9 @@ class ProfilePass:
         if layer not in profiles.layers:
             return 0.0, 0.0
         sums = profiles.sums[layer]
-        assert sums.low is not None
-        assert sums.high is not None
-        return finite_range(sums.low)[0], finite_range(sums.high)[1]
+        assert sums.min is not None
+        assert sums.max is not None
+        return finite_range(sums.min)[0], finite_range(sums.max)[1]
 
     def peaks(self, layer: str) -> Floats | None:
         """`(sample, unit)`: the largest value of each sample read, or None where not kept."""
@@ -177,18 +177,18 @@ class ProfilePass:
 
     def _keep_peaks(self, rows: range, summaries: Mapping[str, SampleSummary]) -> None:
         if not self._peaks and self._fits:
-            per_sample = sum(each.high[0].nbytes for each in summaries.values())
+            per_sample = sum(each.max[0].nbytes for each in summaries.values())
             self._fits = self.n_samples * per_sample <= self._budget_bytes
             if self._fits:
                 self._peaks = {
-                    name: np.empty((self.n_samples, each.high.shape[1]), each.high.dtype)
+                    name: np.empty((self.n_samples, each.max.shape[1]), each.max.dtype)
                     for name, each in summaries.items()
                 }
         for name, summary in summaries.items():
             if self._fits:
-                self._peaks[name][rows.start : rows.stop] = summary.high
+                self._peaks[name][rows.start : rows.stop] = summary.max
             else:
-                self._top.setdefault(name, TopSamples()).add(summary.high, rows.start)
+                self._top.setdefault(name, TopSamples()).add(summary.max, rows.start)
 
 
 class ProfilePasses:

@@ -94,7 +94,7 @@ class UnitBoxPlot(PassView):
         if len(self._names) > CLASSES_UP_TO:
             self._across.domain = names
         self._classes = known
-        ends = (boxes.low[known], boxes.high[known], boxes.fives[known].ravel())
+        ends = (boxes.min[known], boxes.max[known], boxes.fives[known].ravel())
         low, high = finite_range(np.concatenate(ends))
         margin = 0.04 * (high - low) or 0.5
         with self._values.hold_sync():
@@ -169,14 +169,14 @@ def _has_box(boxes: BoxStatistics) -> np.ndarray:
 
 def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | None) -> str:
     """The range of each class as a table; the class of the largest value stands out."""
-    known = np.where(np.isnan(boxes.high), -np.inf, boxes.high)
+    known = np.where(np.isnan(boxes.max), -np.inf, boxes.max)
     largest = int(np.argmax(known)) if len(np.unique(known)) > 1 else None
     lines = [f"<tr><th></th>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr>"]
     rows = np.arange(len(class_names))
     if len(class_names) > CLASSES_UP_TO:
         rows = np.argsort(-known, kind="stable")[:CLASSES_UP_TO]
     for index in rows:
-        figures = (boxes.low[index], *boxes.fives[index, 1:4], boxes.high[index])
+        figures = (boxes.min[index], *boxes.fives[index, 1:4], boxes.max[index])
         cells = [f"{boxes.counts[index]:,}"]
         cells += ["–" if np.isnan(each) else f"{each:.3g}" for each in figures]
         if index == largest:

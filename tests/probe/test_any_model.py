@@ -86,7 +86,7 @@ def test_batches_of_any_size_one_after_the_other(name):
             wanted = _units_last(np.asarray(values, np.float32)[rows], info)
             np.testing.assert_allclose(found[layer].reshape(wanted.shape), wanted, **close)
             peaks = wanted.reshape(n_samples, -1, wanted.shape[-1]).max(axis=1)
-            np.testing.assert_allclose(folded[layer].high, peaks, **close)
+            np.testing.assert_allclose(folded[layer].max, peaks, **close)
     assert not any(each.wrong for each in probe._slices._traces.values())
 
 

@@ -33,7 +33,7 @@ def test_an_edited_probe_tells_all_that_a_probe_does():
     conv = altered(case.wanted["conv"], edit)
     summary = found.summaries(["conv"], case.x, above=0.5)["conv"]
     np.testing.assert_allclose(summary.mean, conv.mean(axis=(1, 2)), atol=1e-5)
-    np.testing.assert_allclose(summary.high, conv.max(axis=(1, 2)), atol=1e-5)
+    np.testing.assert_allclose(summary.max, conv.max(axis=(1, 2)), atol=1e-5)
     np.testing.assert_array_equal(summary.n_above, (conv > 0.5).sum(axis=(1, 2)))
 
 

@@ -36,7 +36,7 @@ def test_a_full_disk_ends_no_training_and_costs_nothing_that_was_there(small_dis
     recording = open_recording(small_disk / "run")
     assert recording.refused == {}
     assert [info.epoch for info in recording.snapshots] == [0]
-    assert recording.activation_histogram("conv").high == pytest.approx(27 * 20)
+    assert recording.activation_histogram("conv").max == pytest.approx(27 * 20)
     filling.unlink()
     train(recorder, fake, epochs=1)
     assert recorder.error == ""

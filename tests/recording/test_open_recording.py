@@ -207,7 +207,7 @@ def test_a_recording_without_snapshots_says_so(folder):
 
 def test_values_are_those_of_their_own_moment(folder):
     recording = open_recording(folder)
-    lows = [recording.activation_histogram("dense", at).low for at in range(3)]
+    lows = [recording.activation_histogram("dense", at).min for at in range(3)]
     np.testing.assert_allclose(lows, [-10, -13, -16], rtol=1e-6)
     stds = [recording.weight_histograms("dense", at)["kernel"].mean for at in range(3)]
     np.testing.assert_allclose(stds, [1, 1.3, 1.6], rtol=1e-6)

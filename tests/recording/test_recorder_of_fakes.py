@@ -67,7 +67,7 @@ def test_numbers_of_all_samples_are_those_of_the_model(fake, tmp_path):
         whole, found = summarize(outputs[layer]), recording.summaries(layer)
         for name, error in recording.summary_error(layer).items():
             assert (abs(getattr(found, name) - getattr(whole, name)) <= error).all()
-        np.testing.assert_array_equal(found.high > 0, whole.high > 0)
+        np.testing.assert_array_equal(found.max > 0, whole.max > 0)
         assert found.n_positions == whole.n_positions
         builder = ProfileBuilder(recording.class_names)
         builder.add({layer: whole}, y)
@@ -386,7 +386,7 @@ def test_activations_are_counted_until_there_are_enough(fake, tmp_path, monkeypa
     recording = recorder.recording
     assert recording.activation_histogram("conv").n_values == 4 * 6 * 20  # one sample
     assert recording.activation_histogram("dense").n_values == 20 * 5  # amid the third batch
-    assert len(recording.summaries("conv").high) == recording.n_samples
+    assert len(recording.summaries("conv").max) == recording.n_samples
 
 
 def test_nothing_is_kept_in_the_memory_that_a_model_uses_again(fake, tmp_path, monkeypatch):

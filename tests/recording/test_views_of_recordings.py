@@ -107,7 +107,7 @@ def test_maps_are_those_of_the_model_within_the_stated_error(session, live, at, 
     if layer == "conv":
         error = recording.activation_error(layer, at)
     else:
-        error = recording.summary_error(layer, at)["high"]
+        error = recording.summary_error(layer, at)["max"]
     off = np.abs(session.maps(rows) - model.maps(rows))
     assert (off <= error + 1e-5).all()
     assert off.max() > 0  # stored, and not asked of a model
@@ -133,7 +133,7 @@ def test_boxes_top_samples_and_kernels_are_those_of_the_model(session, live, at)
     model = live(at)
     session.unit = model.unit = 2
     model.profiles()  # of which boxes are drawn
-    error = session.recording.summary_error("conv", at)["high"][2] + 1e-5
+    error = session.recording.summary_error("conv", at)["max"][2] + 1e-5
     boxes, truth = session.unit_boxes(), model.unit_boxes()
     assert (np.abs(boxes.fives - truth.fives) <= error).all()
     assert np.abs(session.top_samples(5)[1] - model.top_samples(5)[1]).max() <= error

@@ -30,14 +30,14 @@ def test_quartiles_are_numpys_and_whiskers_end_at_values(data):
         mine = values[(labels == index) & ~np.isnan(values)].astype(np.float64)
         assert boxes.counts[index] == len(mine)
         if not len(mine):
-            assert np.isnan([*boxes.fives[index], boxes.low[index], boxes.high[index]]).all()
+            assert np.isnan([*boxes.fives[index], boxes.min[index], boxes.max[index]]).all()
             continue
         first, _, third = wanted = np.percentile(mine, [25, 50, 75])
         np.testing.assert_allclose(boxes.fives[index, 1:4], wanted)
         inside = mine[np.abs(mine - (first + third) / 2) <= 2 * (third - first) + 1e-9]
         if len(inside):
             np.testing.assert_allclose(boxes.fives[index, [0, 4]], [inside.min(), inside.max()])
-        assert (boxes.low[index], boxes.high[index]) == (mine.min(), mine.max())
+        assert (boxes.min[index], boxes.max[index]) == (mine.min(), mine.max())
         assert boxes.n_outliers[index] == len(mine) - len(inside)
         assert len(boxes.outliers[index]) == min(boxes.n_outliers[index], OUTLIERS)
 
@@ -55,9 +55,9 @@ def test_sketched_quartiles_are_within_the_error_told(data):
         if len(mine):
             wanted = np.percentile(mine, [25, 50, 75], method="lower")
             assert (np.diff(boxes.fives[index]) >= 0).all()
-            assert boxes.low[index] == mine.min()
+            assert boxes.min[index] == mine.min()
             assert (np.abs(boxes.fives[index, 1:4] - wanted) <= boxes.error + 1e-6).all()
-            assert boxes.high[index] == mine.max()
+            assert boxes.max[index] == mine.max()
 
 
 @pytest.mark.parametrize("value", [-0.919, 0.385, 0.0, 591.0])
@@ -78,7 +78,7 @@ def test_sketched_boxes_of_maps_lie_below_their_largest_value(data):
     boxes = sketched_box_statistics(builder.profiles().sums["layer"], 0)
     known = boxes.counts > 0
     assert (np.diff(boxes.fives[known], axis=1) >= 0).all()
-    assert (boxes.fives[known, 4] <= boxes.high[known]).all()
+    assert (boxes.fives[known, 4] <= boxes.max[known]).all()
 
 
 @pytest.mark.filterwarnings("error")
@@ -87,5 +87,5 @@ def test_infinities_are_values_and_warn_of_nothing(values):
     boxes = box_statistics(values, np.zeros(len(values), int), 1)
     assert boxes.counts.tolist() == [len(values)]
     if values:
-        assert (boxes.low[0], boxes.high[0]) == (min(values), max(values))
+        assert (boxes.min[0], boxes.max[0]) == (min(values), max(values))
     assert len(boxes.outliers[0]) == boxes.n_outliers[0]

@@ -114,7 +114,7 @@ def test_any_split_in_any_order_gives_the_same_profiles(data, random, reduce):
 def test_another_threshold_needs_no_second_pass(data, threshold):
     values, labels = data
     profiles, again = _profiles(values, labels), _profiles(values, labels, threshold=threshold)
-    exact = profiles.at_peaks({"layer": summarize(values).high}, labels, threshold)
+    exact = profiles.at_peaks({"layer": summarize(values).max}, labels, threshold)
     np.testing.assert_array_equal(exact.firing_rate["layer"], again.firing_rate["layer"])
     assert exact.threshold == threshold
     # All of these thresholds are edges of bins, so that histograms are exact too.
@@ -224,7 +224,7 @@ def test_histograms_of_very_many_classes_and_units_are_kept_only_on_request():
 def test_the_peak_of_a_volume_is_that_of_all_its_positions():
     volume = np.zeros((1, 3, 2, 2, 1), np.float32)
     volume[0, 0, 1, 1, 0] = 5
-    assert summarize(volume).high.tolist() == [[5]]
+    assert summarize(volume).max.tolist() == [[5]]
 
 
 def test_shares_of_maps_of_different_size_do_not_add_up():

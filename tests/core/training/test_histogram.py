@@ -43,16 +43,16 @@ def test_counts_are_those_of_numpy_over_the_same_edges(values, n_bins):
         expected = np.bincount(bins, minlength=len(found.counts))
         np.testing.assert_array_equal(found.counts, expected)
         assert found.counts[[0, -1]].all()
-        assert (found.low, found.high) == (finite.min(), finite.max())
+        assert (found.min, found.max) == (finite.min(), finite.max())
 
 
 @given(singles, bin_counts)
 def test_the_bins_are_the_narrowest_that_cover_the_values(values, n_bins):
     found = histogram(values, n_bins)
-    largest = max(abs(found.low), abs(found.high))
+    largest = max(abs(found.min), abs(found.max))
     if largest:
         width = 2.0 ** (found.exponent - 1)
-        n_narrower = np.floor(found.high / width) - np.floor(found.low / width) + 1
+        n_narrower = np.floor(found.max / width) - np.floor(found.min / width) + 1
         assert n_narrower > n_bins or largest / width >= 2.0**24
 
 
@@ -77,8 +77,8 @@ def test_regrouped_is_what_wider_bins_would_have_counted(values, n_bins, wider):
         np.testing.assert_array_equal(regrouped.counts, expected)
     assert (regrouped.n_nan, regrouped.n_values) == (found.n_nan, found.n_values)
     np.testing.assert_equal(
-        (regrouped.mean, regrouped.std, regrouped.low, regrouped.high),
-        (found.mean, found.std, found.low, found.high),
+        (regrouped.mean, regrouped.std, regrouped.min, regrouped.max),
+        (found.mean, found.std, found.min, found.max),
     )
 
 
@@ -87,9 +87,9 @@ def test_merged_is_the_histogram_of_all_values(left, right, n_bins):
     merged = histogram(left, n_bins).merged(histogram(right, n_bins), n_bins)
     whole = histogram(np.concatenate([left, right]), n_bins)
     _same_bins(merged, whole)
-    assert (merged.low, merged.high, merged.n_values) == (whole.low, whole.high, whole.n_values)
-    assert merged.low <= merged.mean <= merged.high
-    scale = max(abs(whole.low), abs(whole.high))
+    assert (merged.min, merged.max, merged.n_values) == (whole.min, whole.max, whole.n_values)
+    assert merged.min <= merged.mean <= merged.max
+    scale = max(abs(whole.min), abs(whole.max))
     assert merged.mean == pytest.approx(whole.mean, abs=1e-13 * scale)
     assert merged.std == pytest.approx(whole.std, rel=1e-9, abs=1e-12 * scale)
 
@@ -132,7 +132,7 @@ def test_nothing_is_no_bins():
         found = histogram(values)
         assert len(found.counts) == 0
         assert math.isnan(found.mean)
-        assert math.isnan(found.high)
+        assert math.isnan(found.max)
         assert (found.n_nan, found.n_infinite) == ((1, 2) if values else (0, 0))
     assert shared_bins([histogram([])]).counts.shape == (1, 0)
     assert shared_bins([]).counts.shape == (0, 0)
