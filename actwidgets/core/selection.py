@@ -334,7 +334,7 @@ def _samples_text(
     if labels is not None and len(set(labels)) == 1:
         words.append(f"of {class_names[labels[0]]}")
     if predicted is not None and len(set(predicted)) == 1:
-        words.append(f"taken for {class_names[predicted[0]]}")
+        words.append(f"predicted as {class_names[predicted[0]]}")
     if words:
         return " ".join([count, *words])
     named = ", ".join(map(str, samples[:ROWS_NAMED]))

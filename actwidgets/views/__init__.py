@@ -1,1 +1,1 @@
-"""Pictures of a session: ipywidgets and bqplot, and no arithmetic worth testing."""
+"""Widgets that show a session: ipywidgets and bqplot, no arithmetic worth testing."""

@@ -1,4 +1,4 @@
-"""Which part of the samples raises the score of a class, over their pictures."""
+"""Attribution maps of the visible samples, or of one sample by several methods."""
 
 import html
 import time
@@ -32,7 +32,7 @@ from actwidgets.views.controls import OfferedChoice, ProgressLine, choice, note,
 
 TARGETS = ("predicted", "label", "chosen")
 OUTPUTS_UP_TO = 100  # of a regression, that are offered
-_TOLD = {"predicted": "predicted class", "label": "true class", "chosen": "chosen class"}
+_TOLD = {"predicted": "predicted class", "label": "true class", "chosen": "selected class"}
 
 
 def target_options(session: Session, target: Any) -> list[tuple[str, str | int]]:
@@ -170,11 +170,11 @@ SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lr
 
 
 class AttributionMap(View):
-    """What of the samples on show speaks for a class, by one method, or one sample by several.
+    """Attribution maps of the visible samples by one method, or of one sample by several.
 
-    Red speaks for the class, blue against it. The model as it is now is asked, with the
-    perturbation and the ablations of the selection. A click on a tile chooses the sample, or
-    the method.
+    Red is positive attribution to the class, blue negative. The model as it is now is
+    asked, with the perturbation and the ablations of the selection. A click on a tile chooses
+    the sample, or the method.
     """
 
     watched = ("sample", "samples", "layer", "class_index", "perturbation", "ablations")
@@ -188,7 +188,7 @@ class AttributionMap(View):
     ).tag(option=True)
     output = t.Enum(("logit", "probability"), "logit", help="its score").tag(option=True)
     settings = t.Dict(default_value={}, help="of methods, by their name").tag(option=True)
-    at_chosen_layer = t.Bool(False, help="class activation maps of the chosen layer").tag(
+    at_chosen_layer = t.Bool(False, help="class activation maps of the selected layer").tag(
         option=True
     )
     coloring = t.Enum(tuple(COLORINGS), "signed", help="what colors mean").tag(option=True)
@@ -228,8 +228,8 @@ class AttributionMap(View):
         self._panel_buttons = self._control(
             "panel",
             w.ToggleButtons(
-                options=[("nothing", ""), *((words, name) for name, words in TITLES.items())],
-                description="unfold",
+                options=[("none", ""), *((words, name) for name, words in TITLES.items())],
+                description="details",
                 tooltip="",
                 style={"description_width": "initial", "button_width": "auto"},
             ),
@@ -252,16 +252,16 @@ class AttributionMap(View):
             layout={"width": "220px"},
             style={"description_width": "initial"},
         )
-        self._targets = OfferedChoice("for", self._on_user_target, "210px")
+        self._targets = OfferedChoice("target", self._on_user_target, "220px")
         self._targets.tooltip = "which class or score is explained"
         self._score = self._control("output", choice("score", ("logit", "probability"), "150px"))
         self._shared = self._toggle("shared_scale", "shared scale")
-        self._at_layer = self._toggle("at_chosen_layer", "chosen layer")
+        self._at_layer = self._toggle("at_chosen_layer", "selected layer")
         return w.HBox(
             [
                 self._control("method", choice("method", titles, "250px")),
                 self._targets,
-                self._control("compare", choice("side by side", ("samples", "methods"), "176px")),
+                self._control("compare", choice("compare", ("samples", "methods"), "176px")),
                 self._score,
                 self._control("coloring", choice("colors", tuple(COLORINGS), "150px")),
                 self._control("opacity", opacity),
@@ -290,7 +290,8 @@ class AttributionMap(View):
         is_value = self._session.output.kind == "value"
         applies = self._session.output.has_probabilities or self.output != "logit"
         self._score.layout.display = None if applies else "none"  # nothing to choose from
-        self._title.value = _heading(self._told_of(selection, tiles), is_value=is_value)
+        subtitle = html.escape(self._told_of(selection, tiles))
+        self._title.value = f'<div class="aw-title">Attribution <span>{subtitle}</span></div>'
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
@@ -298,7 +299,7 @@ class AttributionMap(View):
                 chosen, [each.attribution for each in tiles], is_value=is_value
             )
             if self.target == "chosen" and selection.class_index is None:
-                told = note("No class is chosen: this is of the predicted one.") + told
+                told = note("No class is selected: the predicted class is explained.") + told
             named = filter(None, map(self._features_of, tiles))
             self._note.value = told + "".join(map(note, [*named, *refused]))
         elif refused:
@@ -441,7 +442,7 @@ class AttributionMap(View):
     def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
         if self._waiting and not tiles and self._tiles.tiles:
             before = method_named(self._tiles.tiles[0].method).title
-            return f"{method_named(self.method).title} is being made; faint: {before}, as it was"
+            return f"computing {method_named(self.method).title}; faded: the map before, {before}"
         if self.compare == "methods":
             return f"sample {selection.sample} by {len(self.methods)} methods"
         title, count = method_named(self.method).title, len(selection.samples)
@@ -489,8 +490,3 @@ class AttributionMap(View):
         place = f"{id(self)} {what}"
         self._places.add(place)
         return place
-
-
-def _heading(told: str, *, is_value: bool) -> str:
-    title = "What raises the output" if is_value else "What speaks for the class"
-    return f'<div class="aw-title">{title} <span>{html.escape(told)}</span></div>'

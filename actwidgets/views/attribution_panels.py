@@ -1,4 +1,4 @@
-"""Tiles of attributions, and the panels below them."""
+"""Tiles, legend and detail panels of attributions."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -65,7 +65,7 @@ def legend(
     codes = np.linspace(first, TOP, STOPS).astype(int)
     colors = palette(COLORINGS[coloring])[codes]
     stops = ", ".join("rgb({},{},{})".format(*each) for each in colors)
-    low, high = ("against", "for") if is_signed else ("nothing", "most")
+    low, high = ("negative", "positive") if is_signed else ("0", "max")
     if shared or len(limits) == 1:
         low, high = f"-{figure(limits[0])}", figure(limits[0])
     if not (is_signed and has_negative):
@@ -311,7 +311,7 @@ class AttributionPanel(w.VBox):
 
 
 class CurvePanel(AttributionPanel):
-    """Deletion and insertion curves of the shown map of the sample in focus.
+    """Deletion and insertion curves of the shown map of the current sample.
 
     Args:
         session: Whose sample it is.
@@ -320,7 +320,7 @@ class CurvePanel(AttributionPanel):
     def __init__(self, session: Session) -> None:
         self._attributions = session.attributions
         self.lines = LineFigure(
-            "share of the places, those that speak most for the class first",
+            "share of positions, highest attribution first",
             ("deletion", "insertion"),
             one_scale=True,
             width_px=520,
@@ -376,14 +376,14 @@ class PathPanel(AttributionPanel):
         self.slider = w.SelectionSlider(
             options=[(f"{alpha:.2f}", alpha) for alpha in self.alphas],
             value=self.alphas[-1],
-            description="share of x",
-            tooltip="how far on the way from the baseline to the sample",
+            description="alpha",
+            tooltip="place on the path from the baseline, 0, to the sample, 1",
             continuous_update=True,
             layout={"width": "400px"},
             style={"description_width": "initial"},
         )
         self.slider.observe(lambda _change: repaint(), names="value")
-        self.lines = LineFigure("alpha: share of the sample", ("score", "gradient norm"))
+        self.lines = LineFigure("alpha", ("score", "gradient norm"))
         self.tiles = AttributionTiles(lambda _tile: None)
         self._told = w.HTML()
         left = w.VBox([self.lines, self.slider, self._told], layout={"width": "440px"})
@@ -445,8 +445,8 @@ class RandomizationPanel(AttributionPanel):
     def __init__(self, session: Session) -> None:
         self._attributions = session.attributions
         self.lines = LineFigure(
-            "share of the layers with random weights, from the top",
-            ("similarity to the map as it is",),
+            "share of layers randomized, from the top",
+            ("similarity to the original map",),
             one_scale=True,
             width_px=520,
         )
@@ -469,15 +469,15 @@ class RandomizationPanel(AttributionPanel):
             return False
         similarity = check.similarity[:, 0]
         self.lines.show(np.linspace(0, 1, len(similarity)), [similarity])
-        told = f"Sample {subject.row} alone; some twenty tell more: actwidgets.randomization_check."
+        told = f"Sample {subject.row} only; actwidgets.randomization_check takes several."
         self._told.value = note(f"{check.sentence} {told}")
         return True
 
 
 TITLES = {
-    "path": "along the path",
+    "path": "path from the baseline",
     "curves": "deletion and insertion",
-    "randomization": "random weights",
+    "randomization": "randomization check",
 }
 REFUSALS = (LayerError, ModelError)  # a method that does not apply here is nothing unusual
 

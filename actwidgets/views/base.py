@@ -1,4 +1,4 @@
-"""What every view shares: subscriptions, options, errors, background work, orderly closing."""
+"""Base classes of views: subscriptions, options, errors, progress, tabs, figures, closing."""
 
 import html
 import logging
@@ -386,7 +386,7 @@ class PassView(View):
     `_follows` and `_missing`.
     """
 
-    every_layer = False  # whether it tells of all of the model, or of the chosen layer
+    every_layer = False  # whether it tells of all of the model, or of the selected layer
     of_each_label = True  # whether what it reads counts a sample once for each of its labels
     folds_controls = True  # whether controls do nothing where there is nothing to show
     _title: w.HTML
@@ -541,7 +541,7 @@ Page = Callable[[], tuple[w.Widget, Sequence[View]]]
 
 
 class Pages(w.Tab):
-    """Tabs whose views are made when they are wanted, and watch only while they are on show.
+    """Tabs whose views are made when first opened, and watch only while they are visible.
 
     What is behind another tab costs a tick nothing; it is painted when its tab is opened.
 

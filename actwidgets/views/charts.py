@@ -1,4 +1,4 @@
-"""Figures of lines and of values by class, and lines of a regression's outputs."""
+"""Axis ticks, charts by class, line charts, and the value lists of regressions."""
 
 import math
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""How many samples there are of each class, in each split of the data."""
+"""Samples by class in each split of the data."""
 
 import html
 import itertools

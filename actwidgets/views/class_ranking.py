@@ -1,4 +1,4 @@
-"""Each row a class, then all classes from the one most like it to the one least."""
+"""Nearest classes of each class in the selected layer."""
 
 import html
 
@@ -25,7 +25,7 @@ from actwidgets.views.matrix import (
 
 
 class ClassRanking(PassView):
-    """The classes by likeness in the chosen layer, as pictures.
+    """The classes nearest to each class in the selected layer, as pictures.
 
     The first picture of a row is a class, shown by a sample of it; behind it follow the
     others, the nearest first, each with its distance. A click chooses a class. Classes
@@ -37,7 +37,7 @@ class ClassRanking(PassView):
     metric = t.Enum(METRICS, METRIC, help="how classes differ").tag(option=True)
     rows = t.Int(10, min=1, help="classes on a page").tag(option=True)
     places = t.Int(10, min=2, help="classes in a row").tag(option=True)
-    page = t.Int(0, min=0, help="which of the pages of classes").tag(option=True)
+    page = t.Int(0, min=0, help="page of classes").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note = w.HTML(), w.HTML()
@@ -56,7 +56,7 @@ class ClassRanking(PassView):
         return self._title, controls, self._note, self._use_mean, self._picture
 
     def _heading(self, selection: Selection) -> str:
-        return f"Classes by likeness <span>{html.escape(selection.layer)}</span>"
+        return f"Nearest classes <span>{html.escape(selection.layer)}</span>"
 
     def _missing(self) -> str:
         return self._session.missing_for_classes()

@@ -1,4 +1,4 @@
-"""How alike the classes are to every layer, side by side, and how well each parts them."""
+"""Class separation by layer: small distance matrices with Fisher's ratio."""
 
 from typing import Any
 
@@ -38,20 +38,20 @@ class ClassSeparation(PassView):
     """The class similarity matrix of every layer as a small picture.
 
     Below each stands Fisher's ratio, the scatter between the classes over the scatter within
-    them: the longer the bar, the better the layer parts the classes, or the two that are
-    chosen. The line above tells what the ratio would be by chance, which is much where classes
-    have few samples. A click chooses the layer. Classes without samples are left out. All
-    layers are read in one pass, in the background.
+    them: the longer the bar, the better the layer separates the classes, or the two selected.
+    The line above gives the ratio expected by chance, which is large where classes have few
+    samples. A click chooses the layer. Classes without samples are left out. All layers are read
+    in one pass, in the background.
     """
 
     every_layer = True
     watched = ("layer", "threshold")
     statistic = t.Enum(STATISTICS, "mean", help="what describes a class").tag(option=True)
     metric = t.Enum(tuple(METRICS), "euclidean", help="how classes differ").tag(option=True)
-    first = t.Int(ALL, help="one of two classes to part; -1 for all").tag(option=True)
-    second = t.Int(ALL, help="the other of them; -1 for all others").tag(option=True)
+    first = t.Int(ALL, help="one of two classes to compare; -1 for all").tag(option=True)
+    second = t.Int(ALL, help="the class it is compared with; -1 for all others").tag(option=True)
     columns = t.Int(8, min=1, help="layers in a row").tag(option=True)
-    page = t.Int(0, min=0, help="which of the pages of layers").tag(option=True)
+    page = t.Int(0, min=0, help="page of layers").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
@@ -59,8 +59,8 @@ class ClassSeparation(PassView):
         classes = [("all classes", ALL), *((name, index) for index, name in names)]
         controls = w.HBox(
             [
-                self._control("first", choice("parting", classes, "190px")),
-                self._control("second", choice("from", classes, "170px")),
+                self._control("first", choice("class", classes, "190px")),
+                self._control("second", choice("against", classes, "180px")),
                 self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
                 self._control("metric", choice("metric", words(tuple(METRICS)), "190px")),
             ],
@@ -77,7 +77,7 @@ class ClassSeparation(PassView):
         return self._title, controls, self._note, self._picture
 
     def _heading(self, selection: Selection) -> str:
-        return "Classes in every layer"
+        return "Class separation by layer"
 
     def _missing(self) -> str:
         return self._session.missing_for_classes(every_layer=True)
@@ -103,7 +103,7 @@ class ClassSeparation(PassView):
         return True
 
     def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
-        """The matrices on show; nothing is worked out again where only the frame moves."""
+        """The matrices of this page; nothing is worked out again where only the frame moves."""
         wanted = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
         if self._numbers is None or self._numbers[0] != wanted:
             present = classes_with_samples(profiles)

@@ -1,4 +1,4 @@
-"""How alike the classes are to the units of the chosen layer."""
+"""Distances between class profiles in the selected layer."""
 
 import html
 from typing import Any
@@ -37,7 +37,7 @@ ORDERS = ("class", "clustered", "nearest first")
 
 
 class ClassSimilarityMatrix(PassView):
-    """Distances between classes in the chosen layer, and what is nearest to the chosen class.
+    """Distances between classes in the selected layer, and what is nearest to the chosen class.
 
     Every pair of classes is a cell: the darker, the more alike are the profiles of the two.
     A click chooses the class of the row, `session.class_index`; below the matrix follow real

@@ -1,4 +1,4 @@
-"""Several models, or moments of a training, side by side on the same samples."""
+"""Several models or recordings side by side on the same samples."""
 
 import html
 from collections.abc import Mapping, Sequence

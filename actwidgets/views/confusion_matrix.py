@@ -268,7 +268,7 @@ class ConfusionCells(w.Box):
             self.line.visible = True
 
     def _ends(self, index: int | None) -> tuple[int, int] | None:
-        """Where a row or column begins and ends, all of them for None; None for one not on show."""
+        """Where a row or column begins and ends, all of them for None; None for one not visible."""
         if index is None:
             return 0, len(self._shown) + 1
         if index not in self._shown:
@@ -366,7 +366,7 @@ class ConfusionMatrix(PredictionView):
     """Counts or shares of true against predicted classes; a click chooses the samples behind.
 
     A click on a cell chooses its samples for all views, one at the side those of a whole row
-    or column; what is chosen is outlined. The pairs that are taken for one another most are
+    or column; what is chosen is outlined. The most confused pairs are
     listed, and beside them stand precision, recall and F1 of each class as scikit-learn defines
     them.
 
@@ -497,7 +497,9 @@ class ConfusionMatrix(PredictionView):
             ]
             self.pairs.index = None
         what = "samples" if self._session.masks is None else "pixels"
-        told = f"taken for another most, of the {what} of the class" if pairs else "no mistakes"
+        told = (
+            f"most confused pairs, with the share of the class's {what}" if pairs else "no errors"
+        )
         self._pairs_title.value = note(told)
         self.pairs.layout.display = None if pairs else "none"
 
@@ -514,7 +516,7 @@ class ConfusionMatrix(PredictionView):
             if list(self.pairs.options) != lines:
                 self.pairs.options = lines
             self.pairs.index = self._label
-        self._pairs_title.value = note("samples: found, missed, falsely said, rightly not")
+        self._pairs_title.value = note("samples: TP, FN, FP, TN")
 
     def _choose(self, true: int | None, predicted: int | None) -> None:
         """Choose the samples of a cell, a row or a column."""
@@ -544,7 +546,9 @@ class ConfusionMatrix(PredictionView):
             samples = f"{n_pixels:,} pixels in {samples},"
         of_class = "" if true is None else f" of {names[true]}"
         return (
-            samples + of_class + (f" taken for {names[predicted]}" if predicted is not None else "")
+            samples
+            + of_class
+            + (f" predicted as {names[predicted]}" if predicted is not None else "")
         )
 
     def _on_user_cell(self, true: int | None, predicted: int | None) -> None:

@@ -1,4 +1,4 @@
-"""Controls, captions, pagination and progress that several views use.
+"""Controls, captions, pagination and progress lines shared by views.
 
 JupyterLab's own variables make both themes work.
 """
@@ -32,12 +32,12 @@ class PageRange:
 
     @property
     def number(self) -> int:
-        """The page on show, from 0."""
+        """The current page, from 0."""
         return min(max(self.wanted, 0), self.n_pages - 1)
 
     @property
     def rows(self) -> slice:
-        """The part on show."""
+        """The things of this page."""
         return slice(self.number * self.size, min((self.number + 1) * self.size, self.count))
 
     def turned(self, step: int) -> int:
@@ -45,13 +45,13 @@ class PageRange:
         return min(max(self.number + step, 0), self.n_pages - 1)
 
     def span_text(self) -> str:
-        """Which things are on show, in words: `13–24 of 985`."""
+        """The range of this page: `13–24 of 985`."""
         if not self.count:
             return "none"
         return f"{self.rows.start + 1:,}–{self.rows.stop:,} of {self.count:,}"
 
     def text(self, noun: str) -> str:
-        """What is on show, in words: `64 of 512 units`."""
+        """How many of all things are visible: `64 of 512 units`."""
         shown = self.rows.stop - self.rows.start
         where = f", {self.rows.start + 1}–{self.rows.stop}" if self.n_pages > 1 else ""
         return f"{shown:,} of {self.count:,} {noun}{where}"
@@ -306,7 +306,7 @@ class Pager(w.HBox):
         )
 
     def show(self, page: PageRange, words: str) -> None:
-        """Say what is on show, and which way there is more."""
+        """Show the text, and which way there is more."""
         self.words.value = note(words)
         self.back.disabled = page.number == 0
         self.forth.disabled = page.number == page.n_pages - 1

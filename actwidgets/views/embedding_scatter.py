@@ -1,4 +1,4 @@
-"""Samples as points, by their input and by a layer's output, side by side."""
+"""Two-dimensional embeddings of the input and of a layer's output, side by side."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -92,7 +92,7 @@ class CloudSide(w.VBox):
         """Say whose points will stand here, where there are none yet."""
         if self.shown is None:
             self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
-            self._note.value = note("not laid out yet")
+            self._note.value = note("not computed yet")
 
     def show_missing(self, name: str, why: str) -> None:
         """Say why there are no points."""
@@ -109,7 +109,7 @@ class CloudSide(w.VBox):
             self.cloud.color(colors.codes[places], colors.palette, rising=colors.rising)
 
     def emphasize(self, samples: Sequence[int], sample: int) -> None:
-        """Have the chosen samples stand out, and the one in focus most."""
+        """Have the chosen samples stand out, the current one most."""
         if self.shown is not None:
             rows = self.shown.rows
             mask = np.where(np.isin(rows, samples), CHOSEN, PLAIN)
@@ -146,27 +146,27 @@ def _told(reading: Progress) -> str:
     return f"{reading.what}, about {duration(reading.seconds_left)} left"
 
 
-COLORS = {"class": "class", "outcome": "right or wrong", "unit": "the unit's value"}
+COLORS = {"class": "class", "outcome": "right or wrong", "unit": "unit value"}
 NEIGHBORLY = ("tsne", "umap")
 CARD_PX = 84
-MOUSE_HINT = "drag around points to choose them, shift adds, Escape takes the choice back"
+MOUSE_HINT = "drag around points to select them; Shift adds, Escape clears"
 
 
 class EmbeddingScatter(View):
-    """Samples as points: their input at the left, the chosen layer's output at the right.
+    """Embedding of the samples: of their input at the left, of the selected layer at the right.
 
-    Laid out by PCA, t-SNE, UMAP where it is installed, or by two raw features. A new layer
+    By PCA, t-SNE, UMAP where it is installed, or by two raw features. A new layer
     keeps the old picture until its own is made, and is turned so that it lies upon it. The
     mouse shows a sample, a lasso or a box chooses samples for all views.
     """
 
     watched = ("layer", "sample", "samples", "unit")
-    method = t.Enum(tuple(METHODS), "pca", help="how they are laid out").tag(option=True)
+    method = t.Enum(tuple(METHODS), "pca", help="projection to two dimensions").tag(option=True)
     color = t.Enum(tuple(COLORS), "class", help="what colors mean").tag(option=True)
     gesture = t.Enum(("lasso", "box"), "lasso", help="what a drag draws").tag(option=True)
     n_points = t.Int(2000, min=1, max=MAX_POINTS, help="samples at most").tag(option=True)
     seed = t.Int(0, min=0, help="of what is random").tag(option=True)
-    perplexity = t.Float(30.0, min=2.0, help="neighbors that count").tag(option=True)
+    perplexity = t.Float(30.0, min=2.0, help="effective number of neighbors").tag(option=True)
     pixels = t.Tuple(
         t.Int(min=0), t.Int(min=0), default_value=None, allow_none=True, help="of the input"
     ).tag(option=True)
@@ -228,7 +228,7 @@ class EmbeddingScatter(View):
         gesture.add_class(HINT)
         return w.HBox(
             [
-                self._control("method", choice("layout", methods, "160px")),
+                self._control("method", choice("method", methods, "160px")),
                 self._control("color", choice("colors", colors, "196px")),
                 self._control("gesture", gesture),
                 self._control("perplexity", self._perplexity),
@@ -249,7 +249,7 @@ class EmbeddingScatter(View):
         if coloring is not None:
             self._legend.value = coloring[1]
         drawn = f"{len(rows):,} of {n_samples:,}" if len(rows) < n_samples else f"{n_samples:,}"
-        told = f"Samples as points <span>{drawn} samples</span>"
+        told = f"Embedding of samples <span>{drawn} samples</span>"
         self._title.value = f'<div class="aw-title">{told}</div>'
 
     def _show_side(
@@ -364,7 +364,7 @@ class EmbeddingScatter(View):
                 self._session.select(samples=chosen)
 
     def _on_user_clear(self) -> None:
-        with self._guard("could not take the choice back"):
+        with self._guard("could not clear the selection"):
             self._session.select(samples=(self._session.sample,))
 
     def _on_user_point(self, side: CloudSide, row: int | None) -> None:

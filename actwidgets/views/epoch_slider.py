@@ -1,4 +1,4 @@
-"""Scrub through a recorded training: a slider of its snapshots, and play."""
+"""A slider over the snapshots of a recording, with play and a metric curve."""
 
 import html
 from collections.abc import Iterator, Mapping

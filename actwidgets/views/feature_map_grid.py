@@ -1,4 +1,4 @@
-"""What the units of the chosen layer make of the chosen samples."""
+"""Feature maps of the selected layer: samples down, units across."""
 
 import html
 from typing import Any
@@ -40,7 +40,7 @@ class FeatureMapGrid(View):
 
     Layers without positions (dense ones) show one cell per unit, sequences a strip per unit
     in which time runs to the right, volumes one slice at a time. The mouse over a map tells
-    its unit and values; a click chooses the unit, which is framed. Of many samples on show the
+    its unit and values; a click chooses the unit, which is framed. Of many visible samples the
     first are drawn, as they are perturbed.
     """
 
@@ -51,11 +51,11 @@ class FeatureMapGrid(View):
     cmap = t.Enum(NAMES, "viridis", help="colormap").tag(option=True)
     order = t.Enum(tuple(ORDERS), "index", help="how units are sorted").tag(option=True)
     max_samples = t.Int(8, min=1, help="samples drawn at most").tag(option=True)
-    units_per_page = t.Int(32, min=1, help="units on show at a time").tag(option=True)
+    units_per_page = t.Int(32, min=1, help="units per page").tag(option=True)
     depth = Index(None, allow_none=True, help="slice of a volume; the middle one where None").tag(
         option=True
     )
-    page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
+    page = t.Int(0, min=0, help="page of units").tag(option=True)
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
@@ -71,8 +71,8 @@ class FeatureMapGrid(View):
         self._slices = DepthSlider("depth", self._on_user_depth)
         controls = w.HBox(
             [
-                self._control("normalize", choice("scale", NORMALIZATIONS)),
-                self._control("cmap", choice("colors", NAMES)),
+                self._control("normalize", choice("normalize", NORMALIZATIONS, "180px")),
+                self._control("cmap", choice("colormap", NAMES, "168px")),
                 self._control("order", choice("sort", tuple(ORDERS))),
                 self._pager,
                 self._slices,

@@ -1,4 +1,4 @@
-"""Perturb the visible samples, and see how the prediction moves."""
+"""Perturb the visible samples and compare the predictions before and after."""
 
 import html
 from collections.abc import Callable, Sequence
@@ -213,19 +213,19 @@ SLIDERS = (
     ("patch_value", "patch gray", 0.0, 1.0, 0.01, ".0%"),
 )
 SHIFTS = (("shift_down", "down, px"), ("shift_right", "right, px"))
-HINT = "drag over it to hide a part"
+HINT = "drag on the picture to occlude a part"
 
 
 class InputLab(View):
     """Brightness, contrast, noise, blur, rotation, shift, and a patch drawn with the mouse.
 
-    They hold for all samples on show; the picture is that of the one in focus. Beside it the
+    They apply to all visible samples; the picture is the current one. Beside it the
     most probable classes: what the model says now, and as a thin gray line what it says of the
     sample as it was given. The true class is bold.
     """
 
     watched = ("sample", "samples", "perturbation", "ablations")
-    max_classes = t.Int(10, min=1, help="classes on show at most").tag(option=True)
+    max_classes = t.Int(10, min=1, help="classes shown at most").tag(option=True)
     picture_px = t.Int(240, min=40, help="longer side of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
@@ -325,7 +325,7 @@ class InputLab(View):
         return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
 
     def _before_and_now(self, selection: Selection) -> tuple[Any, Any]:
-        """What the model puts out of the sample in focus, as it was given and as it is shown."""
+        """What the model puts out of the current sample, as it was given and as it is shown."""
         focus = [selection.sample]
         return self._session.outputs(focus)[0], self._session.outputs(focus, as_shown=True)[0]
 
@@ -354,7 +354,7 @@ def _button(words: str, tooltip: str, act: Any) -> w.Button:
 def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
     told = f"sample {selection.sample}"
     if len(selection.samples) > 1:
-        told += f", one of {len(selection.samples):,} on show"
+        told += f", 1 of {len(selection.samples):,} visible"
     if shape:
         told += f" · {shape[0]}×{shape[1]} pixels"
     if of:

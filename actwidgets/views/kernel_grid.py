@@ -88,7 +88,7 @@ def described(
     span: ValueRange,
     averaged: int,
 ) -> str:
-    """What is on show.
+    """The caption: kernels, mode, scale.
 
     Args:
         kind: The layer's class.
@@ -153,10 +153,10 @@ class KernelGrid(View):
         option=True
     )
     cmap = t.Enum(NAMES, "RdBu_r", help="colormap").tag(option=True)
-    units_per_page = t.Int(64, min=1, help="units on show at a time").tag(option=True)
-    page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
-    channels_per_page = t.Int(4, min=1, help="input channels on show").tag(option=True)
-    channel_page = t.Int(0, min=0, help="which of the pages of channels").tag(option=True)
+    units_per_page = t.Int(64, min=1, help="units per page").tag(option=True)
+    page = t.Int(0, min=0, help="page of units").tag(option=True)
+    channels_per_page = t.Int(4, min=1, help="input channels per page").tag(option=True)
+    channel_page = t.Int(0, min=0, help="page of channels").tag(option=True)
     depth = Index(None, allow_none=True, help="slice of a volume; the middle one where None").tag(
         option=True
     )
@@ -181,8 +181,8 @@ class KernelGrid(View):
             self._turn_to_focus()
         self._scales = w.HBox(
             [
-                self._control("normalize", choice("scale", NORMALIZATIONS)),
-                self._control("cmap", choice("colors", NAMES)),
+                self._control("normalize", choice("normalize", NORMALIZATIONS, "180px")),
+                self._control("cmap", choice("colormap", NAMES, "168px")),
             ]
         )
         self._controls = w.HBox(
@@ -289,7 +289,7 @@ class KernelGrid(View):
         self._controls.layout.display = "none"
 
     def _turn_to_focus(self) -> None:
-        """Go to the page of the chosen unit."""
+        """Go to the page of the selected unit."""
         if self._has_units():
             self.page = self._session.unit // self.units_per_page
 

@@ -1,4 +1,4 @@
-"""Choose the layer that all views of a session show."""
+"""List or tree of layers, to select what all views of a session show."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -27,7 +27,7 @@ def layer_lines(rows: Sequence[Row], letters: int, *, in_tree: bool) -> Lines:
     Names are indented as the tree is deep; names and kinds are shortened to fit.
 
     Args:
-        rows: The rows on show.
+        rows: The visible rows.
         letters: How long a line may be; only very long shapes make it longer.
         in_tree: Whether there is anything to open and close.
     """
@@ -92,7 +92,7 @@ def _aligned(cells: Sequence[Sequence[str]], names: Iterable[str], gap: str) -> 
     return tuple((line.replace(" ", SPACE), name) for line, name in zip(lines, names, strict=True))
 
 
-FILTERED = "What the filter finds is shown, open or not"
+FILTERED = "Matches of the filter are shown, open or not"
 
 
 class LayerPicker(View):
@@ -102,7 +102,7 @@ class LayerPicker(View):
     the list in focus, the arrow keys walk through the layers and all views follow.
 
     Layers that hold layers, such as a model inside the model, open and close: `opened` names
-    those that are open. The chosen layer is never hidden: choosing it opens what it lies in,
+    those that are open. The selected layer is never hidden: choosing it opens what it lies in,
     and closing what it lies in chooses that.
     """
 
@@ -154,7 +154,7 @@ class LayerPicker(View):
         for button in (self._fold, self._fold_all):
             button.layout.display = None if containers else "none"
         opening = container is not None and container not in self.opened
-        outside = "" if container else "The chosen layer lies in no other"
+        outside = "" if container else "The selected layer is not nested"
         _announce(self._fold, "angle", opening, container, idle or outside)
         _announce(self._fold_all, "angle-double", self.opened != containers, "all", idle)
 

@@ -1,4 +1,4 @@
-"""How alike the layers of a model, or of two models, represent the samples."""
+"""CKA between all layers of a model, or of two models."""
 
 from typing import Any
 
@@ -73,7 +73,7 @@ class LayerSimilarity(PassView):
         return [*super()._seen_in(selection), other]
 
     def _render(self, selection: Selection) -> None:
-        title = "How alike the layers are" if self._other is None else "Layers of two models"
+        title = "Layer similarity" if self._other is None else "Layer similarity of two models"
         self._title.value = f'<div class="aw-title">{title} <span>debiased linear CKA</span></div>'
         table, left_out = self._session.layer_similarity(
             other=self._other, positions=self.positions, partial=True

@@ -1,4 +1,4 @@
-"""Matrices of classes as cells, their overview, and distances between classes."""
+"""Class matrices: heat map with dendrogram, overview of many classes, exemplars."""
 
 from collections.abc import Callable, Sequence
 
@@ -302,7 +302,7 @@ class ClassOverview(w.VBox):
                 w.HBox([self.search, self._told], layout={"align_items": "center"}),
                 self.whole,
                 self.cells,
-                w.HTML(note("the nearest pairs")),
+                w.HTML(note("nearest pairs")),
                 self.pairs,
             )
         )
@@ -410,7 +410,7 @@ class ExemplarSheet(Picture):
 
     @property
     def order(self) -> np.ndarray:
-        """`(row, place)`: the classes on show."""
+        """`(row, place)`: the visible classes."""
         return self._order
 
     def show_classes(self, order: np.ndarray, figures: np.ndarray) -> None:

@@ -1,4 +1,4 @@
-"""One bqplot figure with one `Image` mark that is repainted in place, and cells to point at."""
+"""A pixel image in a bqplot figure, repainted in place, with cells for hover and click."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ class Picture(w.Box):
     """A picture made of pixels.
 
     The mark and the figure are made once. A new picture goes into the `ipywidgets.Image`
-    that is not on show, and the mark is given that one: bqplot repaints only when the
+    that is not visible, and the mark is given that one: bqplot repaints only when the
     mark's `image` changes. Over it lies a transparent grid of cells for hover and click.
 
     Args:

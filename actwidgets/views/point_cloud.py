@@ -1,4 +1,4 @@
-"""A canvas of points, their colors and legend."""
+"""A canvas scatter plot with lasso, its colors and legend."""
 
 import colorsys
 import html
@@ -189,7 +189,7 @@ PLAIN, CHOSEN, IN_FOCUS = 0, 1, 2  # what a point may be in the mask
 class PointCloud(anywidget.AnyWidget):
     """Points in the plane, colored by a palette.
 
-    Where more than one is chosen, the others are dimmed; the one in focus has a ring. A drag is
+    Where more than one is chosen, the others are dimmed; the current one has a ring. A drag is
     a lasso or a box, a click takes the point under it, shift adds; a double click or Escape
     takes the choice back. The arrow keys go from point to point, Enter chooses.
 

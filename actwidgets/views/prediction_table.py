@@ -1,4 +1,4 @@
-"""What the model holds of the chosen samples, class by class, and how sure it is."""
+"""Class probabilities, confidence, margin and loss of each sample as a table."""
 
 from typing import Any
 
@@ -40,7 +40,7 @@ DARK, LIGHT = "#1b1b1b", "#ffffff"
 KINDS = {
     "probabilities": "",
     "shares": "the outputs do not sum to one: the loss is of their shares of the sum",
-    "margins": "scores without a probability: the margin is told, no confidence and no loss",
+    "margins": "scores without probabilities: margin only, no confidence and no loss",
     "scores": "the outputs are no probabilities: confidence, margin and loss are of their softmax",
 }
 
@@ -65,7 +65,7 @@ class PredictionTable(PassView):
         help="what the lines are sorted by",
     ).tag(option=True)
     lines = t.Int(20, min=1, help="samples on a page").tag(option=True)
-    page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
+    page = t.Int(0, min=0, help="page of samples").tag(option=True)
     width_px = t.Int(720, min=200, help="width of the table at most").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -78,7 +78,7 @@ class PredictionTable(PassView):
         self._scores: ClassScores | None = None
         self._columns: np.ndarray = np.arange(0)
         self._names = unique_short(self._session.class_names, 9)
-        scopes = [("the chosen, or all", "auto"), ("the chosen", "chosen"), ("all", "all")]
+        scopes = [("selected, or all", "auto"), ("selected", "chosen"), ("all", "all")]
         self._sort = choice("sort", self._orders(), "150px")
         controls = w.HBox(
             [
@@ -249,7 +249,7 @@ class PredictionTable(PassView):
         if len(self._columns) < scores.values.shape[1]:
             told.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
         if not sheet.right_px:
-            told.append("confidence, margin and loss have no room here")
+            told.append("too narrow for confidence, margin and loss")
         if self._session.label_sets is not None:
             told.append(
                 "several labels a sample: right where all are; confidence and margin are those of "

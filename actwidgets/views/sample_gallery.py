@@ -1,4 +1,4 @@
-"""Choose the samples that all views of a session show."""
+"""Thumbnails of the samples, to select what all views of a session show."""
 
 import threading
 import time
@@ -42,7 +42,7 @@ class SampleGallery(View):
     the true class below it where it is wrong. Of several labels a sample it is right only where
     all of them are, and is of each class that it has. All image inputs of a sample stand side
     by side, named where there are several. A click chooses a sample, or with `several`
-    adds it and takes it away again; the sample in focus has the thicker frame. Where another
+    adds it and takes it away again; the current sample has the thicker frame. Where another
     view, or a program, chooses several samples, or those of a cell of the confusion matrix, the
     gallery shows those alone.
     """
@@ -50,9 +50,9 @@ class SampleGallery(View):
     watched = ("sample", "samples", "confusion_cell", "ablations")
     class_filter = t.Int(ALL, help="only samples of this class; -1 for all").tag(option=True)
     outcome = t.Enum(OUTCOMES, "all", help="only right or wrong predictions").tag(option=True)
-    several = t.Bool(False, help="a click adds to the choice").tag(option=True)
-    only_chosen = t.Bool(False, help="only the samples that are chosen").tag(option=True)
-    page = t.Int(0, min=0, help="which of the pages of samples").tag(option=True)
+    several = t.Bool(False, help="a click adds to the selection").tag(option=True)
+    only_chosen = t.Bool(False, help="only the selected samples").tag(option=True)
+    page = t.Int(0, min=0, help="page of samples").tag(option=True)
     columns = t.Int(4, min=1, help="thumbnails in a row").tag(option=True)
     rows = t.Int(3, min=1, help="rows of thumbnails").tag(option=True)
 
@@ -61,7 +61,7 @@ class SampleGallery(View):
         self._title, self._readout = w.HTML(), Readout(self._tell_cell)
         self._slider = w.IntSlider(
             description="sample",
-            tooltip="the sample in focus, by its row in the data",
+            tooltip="the current sample, by its row in the data",
             max=session.n_samples - 1,
             layout={"width": "auto", "max_width": f"{max(70 * self.columns, 280)}px"},
             style={"description_width": "52px"},
@@ -81,13 +81,13 @@ class SampleGallery(View):
             layout={"flex_flow": "row wrap"},
         )
         several = w.ToggleButton(
-            description="several",
-            tooltip="a click adds to the choice, or takes away from it",
-            layout={"width": "70px"},
+            description="multi-select",
+            tooltip="a click adds a sample to the selection or removes it",
+            layout={"width": "94px"},
         )
         self._only = w.ToggleButton(
-            description="chosen",
-            tooltip="only the samples that are chosen",
+            description="selected",
+            tooltip="show only the selected samples",
             layout={"width": "70px"},
         )
         toggles = w.HBox(
@@ -158,7 +158,7 @@ class SampleGallery(View):
 
     def _counted(self) -> str:
         n_samples = f"{self._session.n_samples:,}"
-        return f"{len(self._rows):,} chosen of {n_samples}" if self.only_chosen else n_samples
+        return f"{len(self._rows):,} selected of {n_samples}" if self.only_chosen else n_samples
 
     @property
     def _n_across(self) -> int:
@@ -183,7 +183,7 @@ class SampleGallery(View):
         return PageRange(self.page, self._n_across * self.rows, len(self._rows))
 
     def _turn_to_focus(self) -> None:
-        """Go to the page of the sample in focus, where the filters let it through."""
+        """Go to the page of the current sample, where the filters let it through."""
         with self._session.lock, self._guard("could not turn the page"):
             self._filter()
             found = np.flatnonzero(self._rows == self._session.sample)

@@ -1,4 +1,4 @@
-"""What is selected, and a button for each choice that takes it back."""
+"""The selection as a line of chips, each of which a click clears."""
 
 import html
 from typing import Any
@@ -16,7 +16,7 @@ TOLD_UP_TO = 256  # samples whose classes are looked at
 
 
 class SelectionBar(View):
-    """One line: the layer and the unit in focus, and what else is chosen, each with a ×."""
+    """One line: the current layer and unit, and what else is selected as chips with a ×."""
 
     watched = (
         *("layer", "chosen", "unit", "class_index", "confusion_cell"),
@@ -29,7 +29,7 @@ class SelectionBar(View):
         self.buttons = {kind: self._button(kind) for kind in KINDS}
         self.clear = w.Button(
             description="clear all",
-            tooltip="take all of these back",
+            tooltip="clear all of these",
             layout={"width": "76px", "height": "24px"},
         )
         self.clear.on_click(self._on_user_clear)
@@ -58,7 +58,7 @@ class SelectionBar(View):
             if chip:
                 with button.hold_sync():
                     button.description = f"{shorten(chip.text, LETTERS)}  ×"
-                    button.tooltip = f"{chip.text}: click to take it back"
+                    button.tooltip = f"{chip.text}: click to clear"
         self.clear.layout.display = None if len(self._chips) > 1 else "none"
 
     def _told(self, selection: Selection) -> tuple[Any, ...]:
@@ -81,12 +81,12 @@ class SelectionBar(View):
             return None
 
     def _on_user_chip(self, kind: str) -> None:
-        with self._guard("could not take the choice back"):
+        with self._guard("could not clear the selection"):
             if kind in self._chips:
                 self._take_back(self._chips[kind])
 
     def _on_user_clear(self, _button: w.Button) -> None:
-        with self._guard("could not take the choices back"):
+        with self._guard("could not clear the selections"):
             self._take_back(*self._chips.values())
 
     def _take_back(self, *taken: Chip) -> None:

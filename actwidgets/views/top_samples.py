@@ -1,4 +1,4 @@
-"""The samples that drive the chosen unit most, and what it saw of them."""
+"""Samples with the largest activations of the selected unit, with its receptive field."""
 
 import html
 from typing import Any
@@ -18,7 +18,7 @@ LETTERS = 10
 
 
 class TopSamples(PassView):
-    """The samples with the largest values of the chosen unit, the largest first.
+    """Top samples of the selected unit, the largest activation first.
 
     In a layer with maps a frame marks the part of the picture that the unit sees at the
     position of its largest value, its receptive field, where that is not the whole picture.
@@ -42,7 +42,7 @@ class TopSamples(PassView):
 
     def _heading(self, selection: Selection) -> str:
         layer = html.escape(selection.layer)
-        return f"What drives unit {selection.unit} most <span>{layer}</span>"
+        return f"Top samples of unit {selection.unit} <span>{layer}</span>"
 
     def _gathered(self) -> ClassProfiles:
         return self._session.unit_profiles(partial=True)
@@ -54,13 +54,15 @@ class TopSamples(PassView):
         field = self._field()
         text = self._read_text(profiles.n_samples, complete=profiles.complete)
         if len(rows) and self._values[0] == self._values[-1]:
-            text += "; it has the same value on all of these"
+            text += "; same value on all of these samples"
         elif field is not None and len(rows):
-            text += f"; framed: the {' x '.join(map(str, field.size))} pixels that it sees there"
+            text += (
+                f"; framed: receptive field of the peak, {'×'.join(map(str, field.size))} pixels"
+            )
         seen = session.picture_inputs_of()
         if len(session.picture_inputs) > 1 and len(rows):
             text += f"; shown: {', '.join(seen)}"
-        self._note.value = note(text if len(rows) else f"{text}; it has no value on any")
+        self._note.value = note(text if len(rows) else f"{text}; no finite value")
         frames = tuple(3 if row == selection.sample else 0 for row in rows)
         drawn = tuple(rows), frames, selection.layer, selection.unit, session.revision, self.columns
         if drawn != self._drawn:

@@ -1,4 +1,4 @@
-"""A training as it goes on: curves, and the other views refreshed."""
+"""Live training curves, and the callback that refreshes the other views during `fit`."""
 
 import html
 import threading
@@ -415,13 +415,13 @@ class TrainingMonitor(View):
         """What to give `fit`, as HTML; a click on the code marks all of it, to be copied."""
         code = html.escape(f"callbacks=[{self.spelled}]", quote=True)
         code = f'<code style="user-select: all; cursor: text">{code}</code>'
-        return f'<div class="aw-note">no training yet: give fit {code}</div>'
+        return f'<div class="aw-note">no training yet: pass {code} to fit</div>'
 
     def _told(self) -> str:
         watch = self._watch
         failure = ""
         if watch.failure:
-            failure = f'<div class="aw-note">could not show it: {html.escape(watch.failure)}</div>'
+            failure = f'<div class="aw-note">could not be drawn: {html.escape(watch.failure)}</div>'
         if not watch.state:
             return self._no_training() + failure
         now = watch.moment

@@ -1,4 +1,4 @@
-"""Switch units off or scale them, and watch how predictions change."""
+"""Ablate or scale units, and see how predictions change."""
 
 import html
 from collections.abc import Callable, Collection
@@ -33,7 +33,7 @@ ON_INK, OFF_INK = "#2b4a47", "#ffffff"
 
 
 class UnitTiles(Picture):
-    """Numbered tiles; those in a set are filled with another color, the one in focus framed.
+    """Numbered tiles; those in a set are filled with another color, the current one framed.
 
     Args:
         width_px: Of a row of tiles.
@@ -58,7 +58,7 @@ class UnitTiles(Picture):
         """Show some units.
 
         Args:
-            units: Which of them are on show.
+            units: Which of them are visible.
             filled: Those with the other color.
             focus: The one with a frame.
         """
@@ -87,11 +87,11 @@ class UnitTiles(Picture):
 
 AnyConfusion = Confusion | MultilabelConfusion
 CLASSES_UP_TO = 30
-SHOWN_UP_TO = 256  # samples on show whose outputs are averaged, of a regression
+SHOWN_UP_TO = 256  # visible samples whose outputs are averaged, of a regression
 
 
 class UnitAblation(PredictionView):
-    """A tile for each unit of the chosen layer: a click switches the unit off, or on again.
+    """A tile for each unit of the selected layer: a click ablates the unit, or restores it.
 
     A unit that is off puts out zero, or its mean over the samples; the slider scales instead
     how far it is from there. Accuracy and the recall of each class are told before and after,
@@ -103,9 +103,11 @@ class UnitAblation(PredictionView):
     every_layer = False
     folds_controls = False  # units are turned off without labels too
     watched = ("layer", "unit", "sample", "ablations")
-    fill = t.Enum(get_args(Fill), "zero", help="what a unit puts out that is off").tag(option=True)
-    scale = t.Float(0.0, min=0.0, max=3.0, help="0 is off, 1 as it is").tag(option=True)
-    page = t.Int(0, min=0, help="which of the pages of units").tag(option=True)
+    fill = t.Enum(get_args(Fill), "zero", help="what replaces an ablated output").tag(option=True)
+    scale = t.Float(
+        0.0, min=0.0, max=3.0, help="factor of its output: 0 ablates, 1 changes nothing"
+    ).tag(option=True)
+    page = t.Int(0, min=0, help="page of units").tag(option=True)
     width_px = t.Int(560, min=200, help="width of the view").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
@@ -121,14 +123,14 @@ class UnitAblation(PredictionView):
             layout={"width": "250px"},
             style={"description_width": "38px"},
         )
-        fills = [("zero", "zero"), ("its mean", "mean")]
+        fills = [("zero", "zero"), ("the mean", "mean")]
         self._only = w.Button(description="this unit only", layout={"width": "112px"})
         self._only.on_click(self._on_user_only)
         self._none = w.Button(description="all on", layout={"width": "70px"})
         self._none.on_click(self._on_user_none)
         controls = w.HBox(
             [
-                self._control("fill", choice("off is", fills, "130px")),
+                self._control("fill", choice("replace by", fills, "168px")),
                 self._control("scale", slider),
                 self._only,
                 self._none,
@@ -214,11 +216,11 @@ class UnitAblation(PredictionView):
 
     def _result(self, selection: Selection, before: AnyConfusion, now: AnyConfusion) -> str:
         n_off = len(self._mine(selection))
-        units = f"{n_off} unit{'s' if n_off != 1 else ''} altered here"
+        units = f"{n_off} unit{'s' if n_off != 1 else ''} ablated in this layer"
         changed = int((before.predicted != now.predicted).sum())
         told = (
             f"<b>accuracy {before.accuracy:.4f} → {now.accuracy:.4f}</b> &nbsp; {units}, "
-            f"{changed:,} of {len(now.rows):,} predictions differ"
+            f"{changed:,} of {len(now.rows):,} predictions changed"
         )
         return f'<div class="aw-note">{told}{self._of_focus(selection)}</div>'
 
@@ -226,7 +228,7 @@ class UnitAblation(PredictionView):
         """What can be told where right and wrong cannot, as HTML."""
         session = self._session
         if not session.missing_for_predictions():
-            told = "without labels the prediction of the sample in focus is what can be told"
+            told = "no labels: only the prediction of the current sample is shown"
             return f'<div class="aw-note">{told}{self._of_focus(selection)}</div>'
         if not session.n_outputs or not session.layer_info.n_units:
             return ""
@@ -235,12 +237,12 @@ class UnitAblation(PredictionView):
         place = rows.index(selection.sample) if selection.sample in rows else 0
         first = f"sample {rows[place]}: {before[place, 0]:.4g} → {now[place, 0]:.4g}"
         if len(rows) > 1:
-            first += f"; {len(rows):,} samples on show: {before[:, 0].mean():.4g} → "
-            first += f"{now[:, 0].mean():.4g} on average"
+            first += f"; mean of {len(rows):,} visible samples: {before[:, 0].mean():.4g} → "
+            first += f"{now[:, 0].mean():.4g}"
         return note(first)
 
     def _of_focus(self, selection: Selection) -> str:
-        """What becomes of the sample in focus, in words."""
+        """What becomes of the current sample, in words."""
         session = self._session
         texts = []
         for ablated in (False, True):
@@ -251,7 +253,7 @@ class UnitAblation(PredictionView):
         return f"<br>sample {selection.sample}: {' → '.join(texts)}"
 
     def _mine(self, selection: Selection) -> tuple[int, ...]:
-        """The units of the chosen layer that are altered."""
+        """The units of the selected layer that are altered."""
         return tuple(unit for each in self._of_layer(selection) for unit in each.units)
 
     def _of_layer(self, selection: Selection) -> list[Ablation]:

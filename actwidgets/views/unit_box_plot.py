@@ -1,4 +1,4 @@
-"""What the chosen unit does for each class: box plots, and the range in figures."""
+"""Box plots of the selected unit's activation by class, with a table of ranges."""
 
 import html
 from typing import Any
@@ -24,7 +24,7 @@ COLUMNS = ("samples", "lowest", "quartile", "median", "quartile", "highest")
 
 
 class UnitBoxPlot(PassView):
-    """Box plots of the chosen unit by class, and a table of its range.
+    """Box plots of the selected unit by class, and a table of its range.
 
     A box runs from quartile to quartile, with the median in it; whiskers end at the last
     value within 1.5 times its height, and dots are values beyond (of each class the farthest

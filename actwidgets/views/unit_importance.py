@@ -46,7 +46,7 @@ TITLES = {
 }
 DOING = {"reading": "reading samples", "forest": "growing the forest"} | {
     "mutual_information": "mutual information",
-    "ablation": "switching units off",
+    "ablation": "ablating units",
 }
 MINUS = "\u2212"
 HEAD = "position:absolute;white-space:nowrap;color:var(--jp-ui-font-color1,#212121)"
@@ -106,7 +106,7 @@ def account(table: ImportanceTable) -> str:
     ]
     heads = "".join(
         f'<th style="{_CELL};{FAINT}">{name}</th>'
-        for name in ("measure", "cost and finding", "what to mind")
+        for name in ("measure", "cost and result", "caveats")
     )
     return (
         '<table class="aw-table" style="margin:10px 0 0 0;line-height:16px">'
@@ -258,7 +258,7 @@ STYLE = f"""<style>.{OLD} {{ opacity: .35; pointer-events: none; }}
 
 
 class UnitImportance(View):
-    """Random forest, mutual information and ablation of the units of the chosen layer.
+    """Random forest, mutual information and ablation of the units of the selected layer.
 
     They cost seconds to minutes, so nothing is measured before the button is pressed or
     `measure()` called. Another layer or class has to be measured anew; until then the last
@@ -267,11 +267,11 @@ class UnitImportance(View):
 
     watched = ("layer", "unit", "class_index")
     by = t.Enum((*MEASURES, "unit"), "forest", help="what the rows are sorted by").tag(option=True)
-    rows = t.Int(ROWS_UP_TO, min=1, max=ROWS_UP_TO, help="units on show").tag(option=True)
+    rows = t.Int(ROWS_UP_TO, min=1, max=ROWS_UP_TO, help="units shown at most").tag(option=True)
     width_px = t.Int(760, min=480, help="width of the bars").tag(option=True)
 
     def measure(self) -> None:
-        """Measure the units of the chosen layer, in the background; go on if cancelled.
+        """Measure the units of the selected layer, in the background; go on if cancelled.
 
         Raises:
             DataError: The session has no labels or a single class, or the layer no units.
@@ -309,8 +309,7 @@ class UnitImportance(View):
             class_name = self._session.class_names[selection.class_index]
         what = subject(selection.layer, class_name)
         self._title.value = (
-            f'<div class="aw-title">What units tell of the class <span>{html.escape(what)}</span>'
-            "</div>"
+            f'<div class="aw-title">Unit importance <span>{html.escape(what)}</span></div>'
         )
         missing = self._importance.missing()
         table = None if missing else self._importance.known()
@@ -395,11 +394,11 @@ class UnitImportance(View):
 
 
 def _rows(table: ImportanceTable, by: str, chosen: int, limit: int) -> tuple[np.ndarray, str]:
-    """The units on show, the chosen one always among them, and how many they are in words."""
+    """The visible units, the selected one always among them, and how many they are in words."""
     order = table.order(by)
     order = order[np.isin(order, table.measured)]
     n_units = f"{table.n_units:,} units" if table.n_units > 1 else "1 unit"
-    how = "as numbered" if by == "unit" else f"by {TITLES[by].lower()}"
+    how = "by index" if by == "unit" else f"by {TITLES[by].lower()}"
     shown = order[:limit]
     if len(order) == table.n_units <= limit:
         return shown, f"{n_units}, {how}"
@@ -407,9 +406,9 @@ def _rows(table: ImportanceTable, by: str, chosen: int, limit: int) -> tuple[np.
     if chosen in order and chosen not in shown:
         place = int(np.flatnonzero(order == chosen)[0]) + 1
         shown = np.append(shown[:-1], chosen)
-        text += f"; the last row is the chosen one, number {place:,}"
+        text += f"; the last row is the selected unit, rank {place:,}"
     elif chosen not in order:
-        text += f"; the chosen one, {chosen}, is not measured"
+        text += f"; the selected unit, {chosen}, is not measured"
     return shown, text
 
 

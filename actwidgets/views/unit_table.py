@@ -1,4 +1,4 @@
-"""Unusual units: dead, always active, or selective for one class; with the evidence."""
+"""Unusual units: dead, always active, or selective for a class, with the evidence."""
 
 import html
 from collections import Counter
@@ -16,7 +16,7 @@ LINES_UP_TO = 200
 
 
 class UnitTable(PassView):
-    """The units of the chosen layer that are dead, always active or selective for a class.
+    """The units of the selected layer that are dead, always active or selective for a class.
 
     Each line tells what it rests on: on how many samples a dead unit was never above the
     threshold, and how often it may fire all the same; how far a selective unit prefers its
@@ -24,7 +24,7 @@ class UnitTable(PassView):
     """
 
     watched = ("layer", "unit", "threshold")
-    lines = t.Int(8, min=2, help="lines on show").tag(option=True)
+    lines = t.Int(8, min=2, help="lines of the list").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note = w.HTML(), w.HTML()
@@ -36,7 +36,7 @@ class UnitTable(PassView):
         return self._title, self._note, self._picture
 
     def _heading(self, selection: Selection) -> str:
-        return f"Units that stand out <span>{html.escape(selection.layer)}</span>"
+        return f"Unusual units <span>{html.escape(selection.layer)}</span>"
 
     def _gathered(self) -> ClassProfiles:
         return self._session.unit_profiles(partial=True)

@@ -231,7 +231,7 @@ def moment_colors(n_moments: int) -> list[str]:
 
 
 def _named(n_rows: int, in_view: int | None) -> list[int]:
-    """The rows whose names have room: evenly, and the one in view instead of its neighbors."""
+    """The rows whose names have room: evenly, and the current one instead of its neighbors."""
     if n_rows <= LABELS_UP_TO:
         return list(range(n_rows))
     rows = np.linspace(0, n_rows - 1, LABELS_UP_TO).round().astype(int).tolist()
@@ -247,7 +247,7 @@ Moments = Sequence[tuple[str, Histogram]]
 
 
 class WeightHistogram(View):
-    """Histograms of the chosen layer's weights at two moments, or at all of them in rows.
+    """Histograms of the selected layer's weights at two moments, or at all of them in rows.
 
     The bins are the same for all. Below them lies a line for each moment, from one standard
     deviation below the mean to one above. The weights as they are when the view is made, or
@@ -260,7 +260,7 @@ class WeightHistogram(View):
     what = t.Unicode("kernel", help='name of the weights, or "activations"').tag(option=True)
     style = t.Enum(STYLES, "overlaid", help="two moments, or all in rows").tag(option=True)
     earlier = t.Unicode("", help="the moment compared with; the first where empty").tag(option=True)
-    later = t.Unicode("", help="the moment in focus; the one in view where empty").tag(option=True)
+    later = t.Unicode("", help="the moment shown; the current one where empty").tag(option=True)
     log_counts = t.Bool(False, help="whether bins rise by powers of ten").tag(option=True)
     n_bins = t.Int(64, min=4, max=256, help="bins at most").tag(option=True)
     width_px = t.Int(560, min=240, help="width of the plot").tag(option=True)
@@ -340,7 +340,7 @@ class WeightHistogram(View):
         first, missing_first = _place(labels, self.earlier, 0)
         last, missing_last = _place(labels, self.later, self._in_view(moments))
         named = [(label, label) for label in labels if label != NOW]
-        default = "the one in view" if self._histograms.recorded else NOW
+        default = "the current one" if self._histograms.recorded else NOW
         self._earlier.offer([("the first", ""), *named], "" if missing_first else self.earlier)
         self._later.offer([(default, ""), *named], "" if missing_last else self.later)
         places = [first, last] if first != last else [last]

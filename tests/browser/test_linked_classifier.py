@@ -79,7 +79,7 @@ def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(no
     np.testing.assert_allclose(line.evaluate(box), clicked.evaluate(box), atol=1)
     _changes(notebook, "Feature maps", maps)
     _changes(notebook, "Samples", gallery)
-    told = f"{len(wanted)} chosen of"
+    told = f"{len(wanted)} selected of"
     notebook.page.get_by_text(told).wait_for()
     dots = _view(notebook, r"Unit \d+ by class").locator(".dot_grp, .object_grp .dot")
     notebook.page.get_by_text(f"dots: {len(wanted)} chosen samples").wait_for()
@@ -91,14 +91,14 @@ def test_selection_bar_take_it_back(notebook):
     notebook.page.locator("button.aw-chip", has_text="true 8 → predicted 8 (41)").click()
     notebook.wait_until("len(session.samples)", 1)
     _changes(notebook, "Samples", before)
-    notebook.page.get_by_text("chosen of").wait_for(state="detached")
+    notebook.page.get_by_text("selected of").wait_for(state="detached")
 
 
 def test_python_chooses_samples_as_a_click_does(notebook):
     before = _picture(notebook, "Feature maps")
     notebook.execute("session.samples = [3, 5, 8]")
     _changes(notebook, "Feature maps", before)
-    notebook.page.get_by_text("3 chosen of").wait_for()
+    notebook.page.get_by_text("3 selected of").wait_for()
     notebook.page.get_by_text("3 samples: 3, 5, 8").wait_for()
 
 
@@ -122,10 +122,10 @@ def test_a_tile_switches_a_unit_off_and_matrix_and_accuracy_follow(notebook):
     _click(notebook, _view(notebook, "Unit ablation").locator(".bqplot").first, 13, 13)
     notebook.wait_until("[list(each.units) for each in session.ablations]", [[0]])
     notebook.page.get_by_text("with ablated units").wait_for()
-    notebook.page.get_by_text("1 unit altered here").wait_for()
+    notebook.page.get_by_text("1 unit ablated in this layer").wait_for()
     notebook.page.locator("button.aw-chip", has_text="unit 0 off").click()
     notebook.wait_until("len(session.ablations)", 0)
-    notebook.page.get_by_text("0 units altered here").wait_for()
+    notebook.page.get_by_text("0 units ablated in this layer").wait_for()
 
 
 def test_a_line_of_the_table_is_the_sample_in_focus(notebook):
@@ -176,7 +176,7 @@ def test_what_the_mouse_told_goes_as_it_leaves(notebook):
     view = _view(notebook, "Confusion matrix")
     cells = view.locator(".heatmapcell")
     cells.nth(40).hover()
-    told = view.get_by_text(re.compile(r"^\d+ samples? of .* taken for"))
+    told = view.get_by_text(re.compile(r"^\d+ samples? of .* predicted as"))
     told.wait_for()
     notebook.page.mouse.move(5, 5)
     told.wait_for(state="detached")

@@ -60,7 +60,7 @@ def test_a_line_chooses_the_unit_for_all_views(notebook):
     unit = notebook.evaluate("units._findings[-1].unit")
     notebook.wait_until("session.unit", unit)
     notebook.page.get_by_text(f"Unit {unit} by class").wait_for()
-    notebook.page.get_by_text(f"What drives unit {unit} most").wait_for()
+    notebook.page.get_by_text(f"Top samples of unit {unit}").wait_for()
     notebook.assert_no_errors()
 
 

@@ -69,7 +69,7 @@ def test_the_lists_choose_method_and_class(notebook):
     notebook.wait_until(lambda: "gap" in labels.text_content())
     notebook.settle()
     after = notebook.pixels(_tiles(notebook))
-    _choose(notebook, "for", "3")
+    _choose(notebook, "target", "3")
     notebook.wait_for_other_pixels(after, _tiles(notebook))
     targets = "[int(each) for each in view._tiles.tiles[0].attribution.target]"
     notebook.wait_until(targets, [3, 3, 3])
@@ -136,9 +136,9 @@ def test_weights_that_change_change_the_maps(notebook):
 
 def test_panels_unfold_and_the_slider_walks_the_path(notebook):
     page = notebook.page
-    page.get_by_role("button", name="along the path").click()
+    page.get_by_role("button", name="path from the baseline").click()
     page.get_by_text("At 1.00 · x the score is").wait_for()
-    handle = page.locator(".widget-hslider", has_text="share of x").locator(".noUi-handle")
+    handle = page.locator(".widget-hslider", has_text="alpha").locator(".noUi-handle")
     handle.focus()
     for _ in range(5):
         page.keyboard.press("ArrowLeft")
@@ -146,6 +146,6 @@ def test_panels_unfold_and_the_slider_walks_the_path(notebook):
     page.get_by_text("At 0.75 · x the score is").wait_for()
     page.get_by_role("button", name="deletion and insertion").click()
     page.get_by_text("Area below the deletion curve").wait_for()
-    page.get_by_role("button", name="random weights").click()
+    page.get_by_role("button", name="randomization check").click()
     page.get_by_text("With random weights in layer").wait_for()
     notebook.assert_no_errors()

@@ -46,7 +46,7 @@ def test_samples_of_one_cell_of_the_confusion_matrix_are_told_as_such():
     selection = Selection("dense", samples=tuple(range(1200)))
     assert _texts(selection) == ["1,200 samples: 0, 1, 2, …"]
     assert _texts(selection, labels=[0] * 1200, predicted=[1] * 1200) == [
-        "1,200 samples of shirt taken for coat"
+        "1,200 samples of shirt predicted as coat"
     ]
     assert _texts(selection, labels=[0] * 1200, predicted=[0, 1] * 600) == [
         "1,200 samples of shirt"

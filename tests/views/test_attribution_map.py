@@ -249,9 +249,9 @@ def test_the_chosen_tile_alone_has_a_frame(view, session):
 
 
 def test_a_layer_of_maps_is_the_chosen_one_only_where_that_is_wanted(view, session):
-    assert not shown.is_shown(view, "chosen layer")
+    assert not shown.is_shown(view, "selected layer")
     view.method = "grad_cam"
-    assert shown.is_shown(view, "chosen layer")
+    assert shown.is_shown(view, "selected layer")
     assert "at conv" in shown.text(view)
     session.layer = "dense"
     assert "at conv" in shown.text(view)

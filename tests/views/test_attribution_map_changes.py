@@ -86,17 +86,21 @@ def test_while_it_does_not_watch_it_paints_nothing_and_catches_up(view, slow):
 
 
 def test_targets_follow_the_model(view, session):
-    assert [words for words, _ in shown.control(view, "for").options] == [
-        *("predicted class", "true class", "chosen class"),
+    assert [words for words, _ in shown.control(view, "target").options] == [
+        *("predicted class", "true class", "selected class"),
         *("shirt", "coat", "bag"),
     ]
-    shown.control(view, "for").value = 1
+    shown.control(view, "target").value = 1
     assert view.target == 1
     model = FakeProbe()
     session._given_names = ("top", "shoe", "hat")
     session.model = model
-    assert [words for words, _ in shown.control(view, "for").options][3:] == ["top", "shoe", "hat"]
-    assert (view.target, shown.control(view, "for").value) == (1, 1)
+    assert [words for words, _ in shown.control(view, "target").options][3:] == [
+        "top",
+        "shoe",
+        "hat",
+    ]
+    assert (view.target, shown.control(view, "target").value) == (1, 1)
     assert captions(view)[1].startswith("S(shoe) ")
 
 
@@ -105,11 +109,11 @@ def test_targets_follow_the_model(view, session):
 def test_a_target_that_is_not_there_is_one_sentence(probe, data, target):
     session = Session(probe, data[0])
     view = AttributionMap(session, method="gradient")
-    assert "label" not in [value for _, value in shown.control(view, "for").options]
+    assert "label" not in [value for _, value in shown.control(view, "target").options]
     view.target = target
-    assert shown.control(view, "for").value == target
+    assert shown.control(view, "target").value == target
     assert "outside the classes 0..2" in view.error or "no labels" in view.error
-    shown.control(view, "for").value = "predicted"
+    shown.control(view, "target").value = "predicted"
     assert (view.target, view.error) == ("predicted", "")
 
 

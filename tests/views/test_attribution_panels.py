@@ -126,4 +126,4 @@ def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
     part = panel(view, "randomization")
     np.testing.assert_allclose(part.lines.lines[0].y, [1, 0.5, 0.2])
     np.testing.assert_allclose(part.lines.lines[0].x, [0, 0.5, 1])
-    assert f"{found.sentence} Sample 0 alone" in shown.text(part)
+    assert f"{found.sentence} Sample 0 only" in shown.text(part)

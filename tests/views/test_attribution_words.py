@@ -41,8 +41,8 @@ def test_a_long_name_is_shortened_and_a_score_of_nan_is_a_dash():
     [
         ("signed", [2.0, 2.0], True, ("-2", ">2", "one scale for all")),
         ("absolute", [2.0, 2.0], True, ("0<span", "2", "one scale for all")),
-        ("signed", [2.0, 3.0], False, ("against", "for", "each on a scale of its own")),
-        ("absolute", [2.0, 3.0], False, ("0<span", "most", "each on a scale of its own")),
+        ("signed", [2.0, 3.0], False, ("negative", "positive", "each on a scale of its own")),
+        ("absolute", [2.0, 3.0], False, ("0<span", "max", "each on a scale of its own")),
         ("signed", [3.0], False, ("-3", ">3", "")),
     ],
 )

@@ -99,7 +99,7 @@ def test_a_click_on_a_cell_a_row_or_a_column_chooses_its_samples(session):
     assert session.class_index == 2
     shown.click(view, 2, 0)  # nothing there
     assert session.samples == tuple(range(2, 30, 3))
-    assert "0 samples of bag taken for &lt;b&gt;shirt" in shown.markup(view)
+    assert "0 samples of bag predicted as &lt;b&gt;shirt" in shown.markup(view)
 
 
 def _line(view):
@@ -129,7 +129,7 @@ def test_the_chosen_cell_is_outlined_and_told_as_true_and_predicted(session):
     assert _line(view)
     session.select(samples=(4, 10))
     assert (_line(view), session.confusion_cell) == ([], None)
-    assert chip.description == "2 samples of <b>shirt taken for coat  ×"
+    assert chip.description == "2 samples of <b>shirt predicted as coat  ×"
     assert (view.error, chips.error, gallery.error) == ("", "", "")
 
 
@@ -144,7 +144,7 @@ def test_a_cell_with_one_sample_is_a_choice_like_any_other(data):
     assert (session.samples, session.class_index) == ((4,), 0)
     assert chips.buttons["samples"].description == "true <b>shirt → predicted coat (1)  ×"
     assert shown.samples(gallery) == shown.samples(table) == [4]
-    assert "1 chosen of 9" in shown.text(gallery)
+    assert "1 selected of 9" in shown.text(gallery)
     chips.buttons["samples"].click()
     assert (session.samples, session.confusion_cell) == ((4,), None)
     assert chips.buttons["samples"].layout.display == "none"
@@ -160,7 +160,7 @@ def test_of_a_cell_whose_samples_are_predicted_otherwise_now_the_chip_says_so(se
     before = probe.predictions
     probe.predictions = lambda x: np.roll(before(x), 1, axis=1)
     session.refresh()
-    assert chips.buttons["samples"].description == "5 samples of <b>shirt taken for bag  ×"
+    assert chips.buttons["samples"].description == "5 samples of <b>shirt predicted as bag  ×"
     assert _line(view) == []
 
 
@@ -486,7 +486,7 @@ def test_selection_bar_tell_what_is_selected_and_take_it_back(session):
     assert "conv · unit 0" in shown.text(view)
     assert view.clear.layout.display == "none"
     session.select(samples=(4, 10), class_index=1, perturbation=Perturbation(noise=0.1), unit=3)
-    assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
+    assert view.buttons["samples"].description == "2 samples of <b>shirt predicted as coat  ×"
     assert view.buttons["perturbation"].layout.display is None
     view.buttons["class_index"].click()
     assert session.class_index is None
@@ -503,7 +503,7 @@ def test_selection_bar_take_back_what_the_model_cannot_do(session):
     assert view.buttons["samples"].description == "2 samples of <b>shirt  ×"
     view.buttons["ablations"].click()
     assert session.ablations == ()
-    assert view.buttons["samples"].description == "2 samples of <b>shirt taken for coat  ×"
+    assert view.buttons["samples"].description == "2 samples of <b>shirt predicted as coat  ×"
     assert view.error == ""
 
 
@@ -515,7 +515,7 @@ def test_of_very_many_samples_no_predictions_are_asked_for(probe):
     assert probe.calls == []
     assert view.buttons["samples"].description == "257 samples of 0  ×"
     session.samples = range(256)
-    assert view.buttons["samples"].description == "256 samples of 0 taken for 0  ×"
+    assert view.buttons["samples"].description == "256 samples of 0 predicted as 0  ×"
 
 
 def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(session):
@@ -523,7 +523,7 @@ def test_the_gallery_shows_what_others_choose_and_all_again_when_it_is_one(sessi
     session.samples = (20, 4, 9)
     assert view.only_chosen
     assert shown.samples(view) == [20, 4, 9]
-    assert "3 chosen of 30" in shown.text(view)
+    assert "3 selected of 30" in shown.text(view)
     shown.click(view, 0, 1)
     assert (session.sample, session.samples) == (4, (20, 4, 9))
     view.outcome = "wrong"

@@ -49,8 +49,8 @@ def test_others_are_laid_upon_what_was_there(side, plane):
 def test_whose_points_will_stand_there_is_said_until_they_do(side):
     side.show_waiting("conv_1")
     assert "conv_1" in shown.text(side)
-    assert "not laid out yet" in shown.text(side)
+    assert "not computed yet" in shown.text(side)
     side.show(picture(0), "conv_1", None)
-    assert "not laid out" not in shown.text(side)
+    assert "not computed" not in shown.text(side)
     side.show_waiting("conv_2")  # the points of before stay, and so does their name
     assert "conv_1" in shown.text(side)

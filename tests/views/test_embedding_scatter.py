@@ -293,7 +293,7 @@ def test_umap_is_offered_only_where_it_is(session):
     offered = [
         name for name in ("pca", "tsne", "umap", "features") if name in session.embeddings.methods
     ]
-    dropdown = next(each for each in view.children[2].children if each.description == "layout")
+    dropdown = next(each for each in view.children[2].children if each.description == "method")
     assert [value for _, value in dropdown.options] == offered
     if "umap" not in offered:
         with pytest.raises(t.TraitError, match="pip install umap-learn"):

@@ -224,11 +224,11 @@ def test_the_picture_is_that_of_the_sample_in_focus_as_it_is_perturbed(session):
     session.select(samples=(2, 28, 14), sample=28)
     lab = InputLab(session)
     assert _pixels(lab)[0, 0].tolist() == [246] * 3  # 28 of 29
-    assert "sample 28, one of 3 on show · 6×8 pixels" in shown.text(lab)
+    assert "sample 28, 1 of 3 visible · 6×8 pixels" in shown.text(lab)
     session.perturbation = Perturbation(shift_down=1, brightness=-0.5)
     assert _pixels(lab)[1, 0].tolist() == [119] * 3
     session.sample = 2
-    assert "sample 2, one of 3" in shown.text(lab)
+    assert "sample 2, 1 of 3" in shown.text(lab)
     assert _pixels(lab).max() == 0
 
 

@@ -37,7 +37,7 @@ def test_three_channels_are_colors_with_gray_at_zero_on_one_scale(several):
     assert f"RGB: gray is 0, ±{reach:.3g}<" in shown.markup(grid)
     wanted = ((kernels[..., 5] / reach + 1) * 127.5 + 0.5).astype(int)
     np.testing.assert_array_equal(pixels(grid, 0, 5, (2, 3)), wanted)
-    assert not shown.is_shown(grid, "scale")
+    assert not shown.is_shown(grid, "normalize")
     assert "of 3 input channels" not in shown.text(grid)
     shown.hover(grid, 0, 5)
     blue = kernels[0, 0, 2, 5]
@@ -62,7 +62,7 @@ def test_modes_follow_the_layer_and_a_choice_comes_back_where_it_applies(several
     several.layer = "series"
     assert shown.control(grid, "show").options == ("each channel", "average")
     assert shown.control(grid, "show").value == "each channel"
-    assert shown.is_shown(grid, "scale")
+    assert shown.is_shown(grid, "normalize")
     several.layer = "gray"
     assert not shown.is_shown(grid, "show")
     several.layer = "pool"

@@ -159,9 +159,12 @@ def test_views_of_classes_say_that_there_are_none(session):
 
 def test_a_map_is_asked_about_the_output_and_no_class_is_offered(session, x):
     view = AttributionMap(session)
-    assert [words for words, _ in shown.control(view, "for").options] == ["the output"]
-    assert "What raises the output" in shown.text(view)
-    assert shown.control(AttributionMap(Session(Several(), x)), "for").options[1] == ("output 0", 0)
+    assert [words for words, _ in shown.control(view, "target").options] == ["the output"]
+    assert "Attribution" in shown.text(view)
+    assert shown.control(AttributionMap(Session(Several(), x)), "target").options[1] == (
+        "output 0",
+        0,
+    )
 
 
 class Hinge(FakeProbe):

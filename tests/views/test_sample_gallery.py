@@ -135,7 +135,7 @@ def test_filters_and_the_choice_work_together_and_may_leave_none(session):
     gallery.outcome = "right"
     assert shown.samples(gallery) == []
     assert "none" in shown.text(gallery)
-    assert "0 chosen of 30" in shown.text(gallery)
+    assert "0 selected of 30" in shown.text(gallery)
     session.samples = (7, 8)
     assert shown.samples(gallery) == [7]
     session.samples = (8,)

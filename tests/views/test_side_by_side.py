@@ -68,7 +68,7 @@ def test_a_table_of_probabilities_is_no_wider_than_asked_for(comparison, width_p
     assert len(shown.edges(view)[1]) - 2 - (width_px == 720) == n_classes
     texts = shown.words(view)
     assert ("loss" in texts) == (width_px == 720)
-    assert ("margin and loss have no room here" in shown.text(view)) == (width_px < 720)
+    assert ("too narrow for confidence, margin and loss" in shown.text(view)) == (width_px < 720)
     shown.hover(view, 1, 1)
     assert "a class 0: 0.1" in shown.text(view)
     assert not view.error

@@ -38,11 +38,11 @@ def _tile(view, column, row=0):
 
 def test_a_click_switches_a_unit_off_and_on_again(session):
     view = UnitAblation(session)
-    assert "0 units altered here" in shown.text(view)
+    assert "0 units ablated in this layer" in shown.text(view)
     _tile(view, 0)
     assert session.ablations == (Ablation("dense", (0,)),)
     assert "accuracy 0.3333 → 0.5000" in shown.text(view)
-    assert "1 unit altered here, 20 of 30 predictions differ" in shown.text(view)
+    assert "1 unit ablated in this layer, 20 of 30 predictions changed" in shown.text(view)
     np.testing.assert_allclose(view.recall.y, [[1 / 3, 1 / 3], [1, 0]])
     assert list(view.recall.x) == ["<b>shirt", "coat"]
     _tile(view, 3)
@@ -156,7 +156,7 @@ def test_ablations_of_other_layers_stay(session):
     session.layer = "conv"
     _tile(view, 4)
     assert session.ablations == (Ablation("dense", (1,)), Ablation("conv", (4,)))
-    assert "1 unit altered here" in shown.text(view)
+    assert "1 unit ablated in this layer" in shown.text(view)
 
 
 def test_a_move_of_the_slider_is_a_message_for_each_mark(session):
@@ -204,12 +204,12 @@ def test_of_a_regression_the_values_are_told(data):
     view = UnitAblation(Session(Regression(), data[0], layer="dense", samples=(4, 8)))
     _tile(view, 0)
     assert "output: one value, no classes" in shown.text(view)
-    assert "sample 4: 4 → 0; 2 samples on show: 6 → 0 on average" in shown.text(view)
+    assert "sample 4: 4 → 0; mean of 2 visible samples: 6 → 0" in shown.text(view)
     view.session.sample = 8
     assert "sample 8: 8 → 0" in shown.text(view)
     view.session.sample = 4
     view.session.samples = (4, 8, 9)
-    assert "3 samples on show: 7 → 0 on average" in shown.text(view)
+    assert "mean of 3 visible samples: 7 → 0" in shown.text(view)
     assert view.error == ""
 
 

@@ -227,7 +227,7 @@ def test_of_many_units_30_are_shown_and_the_chosen_one_with_them():
     assert "30 of 40 units" in shown.text(view)
     session.unit = int(order[34])
     assert _units(view) == [str(u) for u in [*order[:29], order[34]]]
-    assert "the last row is the chosen one, number 35" in shown.text(view)
+    assert "the last row is the selected unit, rank 35" in shown.text(view)
     assert set(_figures(view)[60:]) == {"–"}  # no ablation of this model
     assert "not known" in shown.text(view)
 

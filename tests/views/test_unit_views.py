@@ -1,4 +1,4 @@
-"""The views of one unit: box plot, top samples, units that stand out."""
+"""The views of one unit: box plot, top samples, unusual units."""
 
 import io
 
@@ -160,7 +160,7 @@ def test_what_the_unit_sees_is_framed(session):
     view = TopSamples(session)
     assert "framed" not in shown.text(view)
     session.select(layer="conv", unit=0)
-    assert "framed: the 3 x 3 pixels that it sees there" in shown.text(view)
+    assert "framed: receptive field of the peak, 3×3 pixels" in shown.text(view)
     picture = np.asarray(Image.open(io.BytesIO(view._sheet.image.image.value)).convert("RGB"))
     framed = (picture[:70, 70:140] == FRAME_COLOR).all(axis=2)  # the second: not in focus
     rows, columns = np.nonzero(framed)
@@ -177,10 +177,10 @@ def test_what_the_unit_sees_is_framed(session):
 
 def test_a_unit_that_does_the_same_on_all_says_so(session):
     session.unit = 0
-    assert "the same value on all of these" in shown.text(TopSamples(session))
+    assert "same value on all of these samples" in shown.text(TopSamples(session))
 
 
-# --- units that stand out ----------------------------------------------------------------
+# --- unusual units ----------------------------------------------------------------
 
 
 def test_each_finding_has_its_evidence_and_chooses_its_unit(session):
