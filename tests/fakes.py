@@ -112,6 +112,32 @@ class LinearSlice:
         return scores, tuple(x * g for x, g in zip(points.arrays, gradients, strict=True))
 
 
+class SlowProbe(FakeProbe):
+    """Waits, or fails, where it is asked in the background; `behind` is what it was asked there."""
+
+    def __init__(self, go=None):
+        super().__init__()
+        self.go, self.failure, self.behind = go or threading.Event(), None, []
+
+    def edited(self, edits):
+        return type(self)(self.go)
+
+    def predictions(self, x):
+        self._wait(())
+        return super().predictions(x)
+
+    def activations(self, layers, x):
+        self._wait(tuple(layers))
+        return super().activations(layers, x)
+
+    def _wait(self, layers):
+        if threading.current_thread().name == "actwidgets reader":
+            self.behind.append(layers)
+            assert self.go.wait(60)
+            if self.failure:
+                raise self.failure
+
+
 class Wire:
     """A comm that keeps which traits each update message held."""
 

@@ -1,10 +1,9 @@
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import traitlets as t
-from fakes import FakeProbe, begin_when_waited_for
+from fakes import FakeProbe, SlowProbe, begin_when_waited_for
 
 from actwidgets.core.selection import Selection
 from actwidgets.errors import DataError, SelectionError, ShapeError
@@ -246,35 +245,30 @@ def test_what_cannot_be_shown_is_refused(probe, data, change, error, words):
 
 
 @pytest.fixture
-def slow(probe):
-    """A session of 1,000 samples whose reader reads when it is told to."""
+def slow():
+    """A session of 1,000 samples that reads in the background once it is let go."""
     x = np.zeros((1000, 6, 8, 1), np.float32)
     x[:, 0, 0, 0] = np.arange(1000)
-    session = Session(probe, x, np.arange(1000) % 3, layer="dense")
-    read = session._reader.read
-    session._reader.read = lambda *args, **options: session._asked.append((args, options))
-    session._asked, session._start = [], lambda: [read(*a, **o) for a, o in session._asked]
-    return session
+    session = Session(SlowProbe(), x, np.arange(1000) % 3, layer="dense")
+    yield session
+    session.model.go.set()
+    session.close()
 
 
 def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
     assert slow.profiles(partial=True).n_samples == 64
-    gate, step = threading.Event(), slow._numbers.profile_pass(("dense",), 0.0).step
-    slow._numbers.profile_pass(("dense",), 0.0).step = lambda: gate.wait(60) and step()
-    slow._start()
     slow.cancel()
-    gate.set()
+    slow.model.go.set()
     slow.wait()
     assert slow.reading.cancelled
     assert not slow.reading.under_way
     partial = slow.profiles(partial=True)
     assert not partial.complete
     assert partial.n_samples <= 128
-    assert len(slow._asked) == 1  # nobody reads on unasked
+    assert not slow.is_reading  # nobody reads on unasked
     slow.resume()
     assert not slow.reading.cancelled
     slow.profiles(partial=True)
-    slow._start()
     slow.wait()
     assert slow.profiles(partial=True).complete
 
@@ -283,15 +277,15 @@ def test_after_a_cancel_the_last_complete_result_is_given(slow):
     before = slow.profiles()
     slow.refresh()
     assert slow.profiles(partial=True).n_samples == 64
-    slow._numbers.profile_pass(("dense",), 0.0).cancelled = True
+    slow.cancel()
     assert slow.profiles(partial=True) is before
     assert slow.reading.cancelled
 
 
-def test_one_pass_reads_every_layer_and_then_serves_each(slow, probe):
+def test_one_pass_reads_every_layer_and_then_serves_each(slow):
     profiles = slow.profiles(every_layer=True)
     assert profiles.layers == ("conv", "dense")  # an empty output has nothing to tell
-    probe.calls.clear()
+    slow.model.calls.clear()
     for layer in profiles.layers:
         slow.layer = layer
         np.testing.assert_array_equal(
@@ -299,7 +293,7 @@ def test_one_pass_reads_every_layer_and_then_serves_each(slow, probe):
         )
     slow.threshold = 77.0
     assert slow.profiles().firing_error == 0
-    assert probe.calls == []
+    assert slow.model.calls == []
 
 
 def test_boxes_and_top_samples_of_the_chosen_unit(slow):
@@ -338,29 +332,23 @@ def test_layers_whose_sums_go_beyond_the_budget_are_left_out_of_the_pass_over_al
 
 
 def test_of_single_layers_only_the_one_looked_at_is_read_and_all_of_them_behind_it(slow):
-    slow._reader.read = type(slow._reader).read.__get__(slow._reader)
-    slow._reader._thread = threading.current_thread()  # nobody reads
     for choice in ({"every_layer": True}, {}):
         slow.profiles(partial=True, **choice)
     slow.layer = "conv"
     slow.profiles(partial=True)
-    wanted = [each.layers for each in slow._reader._wanted]
-    assert wanted == [("conv", "dense"), ("conv",)]  # the last is read first
-    slow._reader._thread = None
+    slow.model.go.set()
+    slow.wait()
+    assert list(dict.fromkeys(reversed(slow.model.behind)))[:2] == [("conv", "dense"), ("conv",)]
+    assert slow.model.behind.count(("dense",)) <= 1  # it was under way, and is left
 
 
-def test_an_interrupt_while_one_waits_cancels_the_pass(slow):
-    slow.profiles(partial=True)
-    slow._reader._wanted = [slow._numbers.profile_pass(("dense",), 0.0)]
-
-    def interrupted():
+def test_an_interrupt_while_one_waits_cancels_the_pass(slow, monkeypatch):
+    def interrupted(*_):
         raise KeyboardInterrupt
 
-    thread, slow._reader._thread = (
-        slow._reader._thread,
-        SimpleNamespace(join=lambda _within_s: interrupted()),
-    )
-    with pytest.raises(KeyboardInterrupt):
-        slow.wait()
-    slow._reader._thread = thread
+    slow.profiles(partial=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "join", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            slow.wait()
     assert slow.reading.cancelled

@@ -5,8 +5,10 @@ import subprocess
 import sys
 from types import SimpleNamespace
 
+import ipywidgets as w
 import numpy as np
 import pytest
+import shown
 from PIL import Image
 
 import actwidgets as aw
@@ -186,7 +188,7 @@ def test_one_move_is_one_picture(session, kind, monkeypatch):
 
 def test_of_a_view_that_lacks_all_only_the_reason_is_painted(session):
     view = aw.UnitAblation(session)
-    assert "aw-unrecorded" in view._dom_classes
+    assert not shown.parts(view, w.Button)
     painted = Image.open(io.BytesIO(view.png()))
     assert painted.height < 80
     view.close()
@@ -195,10 +197,10 @@ def test_of_a_view_that_lacks_all_only_the_reason_is_painted(session):
 def test_what_a_view_lacks_comes_back_where_it_is_kept(session):
     view = aw.FeatureMapGrid(session)
     session.sample = N_SAMPLES - 1
-    assert "aw-unrecorded" in view._dom_classes
+    assert shown.pictures(view) == []
     session.sample = 1
-    assert "aw-unrecorded" not in view._dom_classes
-    assert view._banner.layout.display == "none"
+    assert shown.pictures(view)
+    assert "nothing to show" not in shown.text(view)
     view.close()
 
 

@@ -6,7 +6,7 @@ import ipywidgets as w
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe
+from fakes import SlowProbe, report
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.session.passes import STEP
@@ -20,37 +20,12 @@ from actwidgets.views.prediction_table import PredictionTable
 N_SAMPLES = 8 * STEP
 
 
-class _Slow(FakeProbe):
-    """Waits, or fails, where it is asked in the background."""
-
-    def __init__(self, go=None):
-        super().__init__()
-        self.go, self.failure = go or threading.Event(), None
-
-    def edited(self, edits):
-        return type(self)(self.go)
-
-    def predictions(self, x):
-        self._behind()
-        return super().predictions(x)
-
-    def activations(self, layers, x):
-        self._behind()
-        return super().activations(layers, x)
-
-    def _behind(self):
-        if threading.current_thread().name == "actwidgets reader":
-            assert self.go.wait(60)
-            if self.failure:
-                raise self.failure
-
-
 @pytest.fixture
 def session(monkeypatch):
     """Of a model that predicts one batch at once, and the rest when it is let go."""
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     x = np.zeros((N_SAMPLES, 6, 8, 1), np.float32)
-    session = Session(_Slow(), x, np.zeros(N_SAMPLES, int), class_names=("a", "b", "c"))
+    session = Session(SlowProbe(), x, np.zeros(N_SAMPLES, int), class_names=("a", "b", "c"))
     yield session
     session.model.go.set()
     session.close()
@@ -119,7 +94,7 @@ def test_views_may_be_closed_in_the_middle_of_a_pass(session):
     session.ablations = Ablation("dense", (0,))
     kept.close(), behind.close()
     session.close()
-    assert session._reader._thread is None
+    assert not session.is_reading
 
 
 def test_after_a_refresh_nothing_is_cancelled(session, monkeypatch):
@@ -137,7 +112,7 @@ def test_a_pass_for_ablations_that_are_gone_is_left(session):
     view = ConfusionMatrix(session)
     session.ablations = off = (Ablation("dense", (0,)),)
     assert "so far" in shown.text(view)
-    session._report(progress_of(session._numbers.prediction_pass(off)))  # as the reader does
+    report(session, progress_of(session._numbers.prediction_pass(off)))
     assert "Cancel" in _told(view)
     session.ablations = ()
     assert _told(view) == ""
