@@ -5,7 +5,7 @@
 NEW is this checkout by default. Each runs in a process of its own and writes what it says of
 
 - the published models of `$ACTWIDGETS_MODELS`, on samples of `$ACTWIDGETS_DATA`,
-- every model of `tests/probe/model_zoo.py`, of that checkout,
+- every model of BASE's `tests/probe/model_zoo.py`,
 - the demo model: a session, its views, and a recording of a short training.
 
 Numbers are compared bit by bit; of those that differ the largest difference is printed. Texts
@@ -573,26 +573,20 @@ def of_pictures_carried_off(numbers: Numbers, recording: Any, folder: Path) -> N
 # --- one build -------------------------------------------------------------------------------
 
 
-def targets(root: Path) -> list[str]:
-    """Names of everything that is compared, for a checkout on the path."""
-    zoo = [f"zoo {name}" for name in zoo_cases(root)]
-    return [*PUBLISHED, "demo", "recording", *zoo]
-
-
 def zoo_cases(root: Path) -> dict[str, Callable[[], Any]]:
-    """The model zoo of a checkout."""
+    """The models of a checkout's zoo, built with whatever package is on the path."""
     sys.path[:0] = [str(root / "tests" / "probe"), str(root / "tests")]
     cases: dict[str, Callable[[], Any]] = importlib.import_module("model_zoo").CASES
     return cases
 
 
-def collect(root: Path, folder: Path, only: Sequence[str]) -> None:
-    """Write a file for each target, in this process."""
+def collect(zoo: Path, folder: Path, only: Sequence[str]) -> None:
+    """Write a file for each target, in this process; `zoo` is the checkout of the model zoo."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    cases = zoo_cases(root)
-    for target in targets(root):
+    cases = zoo_cases(zoo)
+    for target in (*PUBLISHED, "demo", "recording", *(f"zoo {name}" for name in cases)):
         path = folder / f"{target}.npz"
         if path.exists() or (only and not any(word in target for word in only)):
             continue
@@ -670,7 +664,7 @@ def first(x: Any) -> Any:
 # --- two builds ------------------------------------------------------------------------------
 
 
-def run(root: Path, folder: Path, only: Sequence[str]) -> None:
+def run(root: Path, zoo: Path, folder: Path, only: Sequence[str]) -> None:
     """Have a checkout say its numbers, in a process of its own."""
     environment = os.environ | {
         "PYTHONPATH": str(root),
@@ -683,7 +677,7 @@ def run(root: Path, folder: Path, only: Sequence[str]) -> None:
         environment.setdefault(variable, str(shared / name))
     folder.mkdir(parents=True, exist_ok=True)
     sys.stderr.write(f"{root}\n")
-    command = [sys.executable, __file__, str(root), "--collect", str(folder), "--only", *only]
+    command = [sys.executable, __file__, str(zoo), "--collect", str(folder), "--only", *only]
     subprocess.run(command, env=environment, cwd=root, check=True)
 
 
@@ -799,7 +793,7 @@ def main() -> int:
         for name, root in (("base", options.base.resolve()), ("new", options.new.resolve())):
             if options.keep and (state := state_of(root)):
                 folders[name] = options.keep / state
-            run(root, folders[name], options.only)
+            run(root, options.base.resolve(), folders[name], options.only)
         n_bad = report(folders["base"], folders["new"], options.limit, options.texts, options.only)
     return 1 if n_bad else 0
 
