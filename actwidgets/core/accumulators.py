@@ -414,7 +414,7 @@ class UnitStatistics:
 
         Returns:
             Counts `(class, unit, bin)` int64 and edges `(bin + 1,)`. A bin holds its upper
-            edge; it is an eighth of an octave wide (`core/profiles/value_bins.py`).
+            edge; it is an eighth of an octave wide.
 
         Raises:
             LayerError: The profiles do not hold the layer.

@@ -171,7 +171,7 @@ class ClassProfiles(UnitStatistics):
     def clustering(
         self, layer: str, statistic: str = "firing_rate", metric: str = "mean_abs_diff"
     ) -> class_distances.Clustering:
-        """The classes as a tree, like beside like; see `core/profiles/class_order.py`."""
+        """The classes as a tree, like beside like."""
         return class_distances.cluster(self.similarity(layer, statistic, metric))
 
     def fisher_ratio(self, layer: str, classes: tuple[int | str, ...] | None = None) -> float:
@@ -182,9 +182,9 @@ class ClassProfiles(UnitStatistics):
             classes: Names or indices of those to part; all that have samples by default.
 
         Returns:
-            `trace(S_B) / trace(S_W)`; see `core/profiles/class_separation.py`. For maps, of their
+            `trace(S_B) / trace(S_W)`. For maps, of their
             means over positions. NaN with fewer than two classes, or where no class has two
-            samples. `class_separation.expected_by_chance` tells what it is of a layer that
+            samples. `class_distances.expected_by_chance` tells what it is of a layer that
             does not part the classes.
 
         Raises:
@@ -215,22 +215,38 @@ class ClassProfiles(UnitStatistics):
         return find_units(sums.fired, self.counts, self.mean[layer], self.threshold, lowest)
 
     def to_dataframe(self, layer: str) -> "pd.DataFrame":
-        """The statistics of one layer, a row per class and unit; see `profile_table.py`.
+        """The statistics of one layer, a row per class and unit, classes outermost.
+
+        Returns:
+            Columns `class` (name), `unit`, `count` (samples of the class), `firing_rate`, then
+            what was gathered of `mean`, `std`, `min`, `max`, and `n_nan`.
 
         Raises:
             LayerError: The profiles do not hold the layer.
         """
+        import pandas as pd  # late: 0.3 s
+
         self._require(layer)
-        return as_table(self, layer)
+        n_classes, n_units = self.sums[layer].fired.shape
+        columns = {
+            "class": np.repeat(np.array(self.class_names, dtype=object), n_units),
+            "unit": np.tile(np.arange(n_units), n_classes),
+            "count": np.repeat(self.counts, n_units),
+        }
+        for statistic in self.gathered(layer):
+            if statistic != "histogram":
+                columns[statistic] = getattr(self, statistic)[layer].ravel()
+        return pd.DataFrame(columns | {"n_nan": self.n_nan[layer].ravel()})
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the profiles to one `.npz` file, all of it or nothing.
 
         Raises:
-            DataError: The file cannot be written (a full disk, no such folder); whatever
-                was there before is still there.
+            DataError: A name that ends in another format, or the file cannot be written (a full
+                disk, no such folder); whatever was there before is still there.
         """
-        save(self, path)
+        require_suffix(path, ".npz", "class profiles")
+        files.write_npz(path, KIND, *as_arrays(self))
 
     @staticmethod
     def load(path: str | os.PathLike[str]) -> "ClassProfiles":
@@ -240,7 +256,8 @@ class ClassProfiles(UnitStatistics):
             DataError: No such file; a file that is cut off, of something else, or of a newer
                 version than this one.
         """
-        return load(path)
+        with files.open_npz(path, KIND) as (header, arrays):
+            return from_arrays(header, dict(arrays))
 
 
 # Histograms take about a kilobyte per class and unit: kept unasked for layers up to this size.
@@ -293,7 +310,7 @@ def state_bytes(n_classes: int, n_units: int) -> int:
 
 
 class ProfileBuilder:
-    """Profiles in the making; `add` changes them, `profiles` gives what stands so far.
+    """Accumulates class profiles batch by batch; `profiles` gives those so far.
 
     Args:
         class_names: One per class.
@@ -380,55 +397,12 @@ class ProfileBuilder:
             )
 
 
-def as_table(profiles: "ClassProfiles", layer: str) -> "pd.DataFrame":
-    """One row per class and unit, classes outermost.
-
-    Returns:
-        Columns `class` (name), `unit`, `count` (samples of the class), `firing_rate`, then
-        what was gathered of `mean`, `std`, `min`, `max`, and `n_nan`.
-    """
-    import pandas as pd  # late: 0.3 s
-
-    n_classes, n_units = profiles.sums[layer].fired.shape
-    columns = {
-        "class": np.repeat(np.array(profiles.class_names, dtype=object), n_units),
-        "unit": np.tile(np.arange(n_units), n_classes),
-        "count": np.repeat(profiles.counts, n_units),
-    }
-    for statistic in profiles.gathered(layer):
-        if statistic != "histogram":
-            columns[statistic] = getattr(profiles, statistic)[layer].ravel()
-    return pd.DataFrame(columns | {"n_nan": profiles.n_nan[layer].ravel()})
-
-
 KIND = files.Kind(
     format="actwidgets class profiles",
     version=1,
     what="class profiles",
     hint="write them with profiles.save()",
 )
-
-
-def save(profiles: ClassProfiles, path: str | os.PathLike[str]) -> None:
-    """Write profiles in the place of `path`, in one step.
-
-    Raises:
-        DataError: A name that ends in another format than `.npz`, or it cannot be written;
-            whatever was there before is still there.
-    """
-    require_suffix(path, ".npz", "class profiles")
-    header, arrays = as_arrays(profiles)
-    files.write_npz(path, KIND, header, arrays)
-
-
-def load(path: str | os.PathLike[str]) -> ClassProfiles:
-    """Profiles that `save` wrote.
-
-    Raises:
-        DataError: No such file; cut off, damaged, of something else, or of a newer version.
-    """
-    with files.open_npz(path, KIND) as (header, arrays):
-        return from_arrays(header, dict(arrays))
 
 
 def as_arrays(profiles: ClassProfiles) -> tuple[dict[str, Any], Arrays]:

@@ -131,23 +131,23 @@ def _centered(values: Array) -> tuple[Array, float]:
 
 @dataclass(frozen=True)
 class RigidTransform:
-    """A turn, which may mirror, about one point, and a move of that point to another.
+    """Rotation, which may mirror, about a center, and a translation of the center.
 
     Attributes:
-        turn: `(2, 2)` float64, orthogonal.
+        rotation: `(2, 2)` float64, orthogonal.
         center: `(2,)` float64.
-        goal: `(2,)` float64.
+        target: `(2,)` float64.
     """
 
-    turn: Doubles
+    rotation: Doubles
     center: Doubles
-    goal: Doubles
+    target: Doubles
 
     def moved(self, embedding: Embedding) -> Embedding:
         """The same distances between points, in another place."""
         if self is STAYING:
             return embedding
-        points = (embedding.points.astype(np.float64) - self.center) @ self.turn + self.goal
+        points = (embedding.points.astype(np.float64) - self.center) @ self.rotation + self.target
         return replace(embedding, points=np.clip(points, -_LARGEST, _LARGEST).astype(np.float32))
 
 
@@ -155,14 +155,14 @@ STAYING = RigidTransform(np.eye(2), np.zeros(2), np.zeros(2))
 
 
 def procrustes(embedding: Embedding, to: Embedding) -> RigidTransform:
-    """How a picture is turned, mirrored and moved to lie on another as well as it can.
+    """The rigid transform that lays an embedding on another one (orthogonal Procrustes).
 
     Args:
         embedding: The picture that is turned.
         to: The one that stays; the samples that both show are laid upon each other.
 
     Returns:
-        The motion. Two raw features keep their axes, and pictures without a common sample
+        The transform. Two raw features keep their axes, and pictures without a common sample
         stay as they are.
 
     Reference: Schönemann 1966, orthogonal Procrustes; no scaling.
@@ -173,14 +173,14 @@ def procrustes(embedding: Embedding, to: Embedding) -> RigidTransform:
     if not len(mine):
         return STAYING
     points = embedding.points[mine].astype(np.float64)
-    target = to.points[theirs].astype(np.float64)
-    center, goal = points.mean(axis=0), target.mean(axis=0)
-    turn, _ = orthogonal_procrustes(points - center, target - goal)
-    return RigidTransform(turn, center, goal)
+    others = to.points[theirs].astype(np.float64)
+    center, target = points.mean(axis=0), others.mean(axis=0)
+    rotation, _ = orthogonal_procrustes(points - center, others - target)
+    return RigidTransform(rotation, center, target)
 
 
 def align(embedding: Embedding, to: Embedding) -> Embedding:
-    """Turn, mirror and move a picture so that it lies on another; see `motion_onto`."""
+    """Turn, mirror and move a picture so that it lies on another; see `procrustes`."""
     return procrustes(embedding, to).moved(embedding)
 
 

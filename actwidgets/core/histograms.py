@@ -212,7 +212,7 @@ METRICS: dict[str, Callable[[ArrayLike], Doubles]] = {
 
 
 class RunningMoments:
-    """Takes values in units of a power of two, of which no square overflows or vanishes.
+    """Mean and variance of chunks of values, in units of a power of two that no square overflows.
 
     Reference: Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance".
     """
@@ -493,7 +493,7 @@ def _together(histograms: Sequence[Histogram], exponent: int) -> tuple[int, Inte
 
 
 def _merged_moments(one: Histogram, other: Histogram, exponent: int) -> tuple[float, float]:
-    """Those of the values of both, as `Spread` brings chunks together."""
+    """Those of the values of both, as `RunningMoments` joins chunks."""
     n_all = one.n_finite + other.n_finite
     means = [math.ldexp(each.mean, -exponent) for each in (one, other)]
     stds = [math.ldexp(each.std, -exponent) for each in (one, other)]

@@ -67,7 +67,7 @@ class Overlay:
 
     Attributes:
         name: Of the input.
-        place: Which of the arrays of `Points` it is.
+        place: Which of the arrays of `Inputs` it is.
         shape: Of that array behind the sample axis.
         axes: Of the array, in the order of the position axes of the map.
     """
