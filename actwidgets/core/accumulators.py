@@ -118,6 +118,7 @@ class LabelGroups:
     @classmethod
     def of(cls, labels: Integers) -> "LabelGroups":
         """The groups of a batch with these class indices."""
+        # Counting sort: rows of one class behind one another, so that `reduceat` sums them.
         counts = np.bincount(labels)
         present = np.flatnonzero(counts)
         sizes = counts[present].astype(np.int64)
@@ -294,11 +295,14 @@ class ClassMoments:
         if self.mean is not None and self.squares is not None:
             assert other.mean is not None
             assert other.squares is not None
+            # Chan, Golub and LeVeque 1979, equation 2.1: the mean moves by the share of the
+            # new samples, the squares grow by the gap between both means.
             before, n_other = self.n_valid[rows], other.n_valid
             share = n_other / np.maximum(before + n_other, 1)
             mine = self.mean[rows]
             with np.errstate(invalid="ignore"):  # infinite means
                 step = other.mean - mine
+                # An infinite mean has no step: infinity minus infinity.
                 finite = np.isfinite(step)
                 self.mean[rows] = np.where(finite, mine + step * share, mine + other.mean)
                 self.squares[rows] += other.squares + step * step * before * share
@@ -618,6 +622,7 @@ def box_statistics(values: ArrayLike, labels: Integers, n_classes: int) -> BoxSt
         if len(mine):
             with np.errstate(invalid="ignore"):  # infinite values
                 first, middle, third = np.percentile(mine, [25, 50, 75])
+                # Tukey 1977: whiskers end at the last value within the fences.
                 reach = WHISKERS * (third - first)
                 inside = mine[(mine >= first - reach) & (mine <= third + reach)]
                 ends = (inside[0], inside[-1]) if len(inside) else (first, third)

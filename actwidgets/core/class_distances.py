@@ -153,12 +153,14 @@ def cluster(matrix: ArrayLike) -> Clustering:
     """
     matrix = np.asarray(matrix, np.float64)
     known = np.flatnonzero(np.isfinite(np.diag(matrix)))
+    # A class without distances to some other one has no place in the tree.
     inner = matrix[np.ix_(known, known)]
     related = np.isfinite(inner).all(axis=1)
     known, inner = known[related], inner[np.ix_(related, related)]
     left_out = np.setdiff1d(np.arange(len(matrix)), known)
     if len(known) < 2:
         return Clustering(np.concatenate([known, left_out]), np.zeros((0, 4, 2)))
+    # Average linkage, then the order of leaves with the least distance between neighbors.
     tree = linkage(
         squareform(inner, checks=False), "average", optimal_ordering=len(known) <= OPTIMAL_UP_TO
     )
@@ -231,6 +233,7 @@ def fisher_ratio(mean: ArrayLike, std: ArrayLike, n_samples: ArrayLike) -> float
     means = np.where(np.isnan(means), 0, means)
     spread: Doubles = np.nan_to_num(np.asarray(std, np.float64))
     with np.errstate(invalid="ignore", divide="ignore"):  # infinite activations
+        # Fukunaga 1990, section 10.2: scatter about the common mean, and within.
         middle = (weights * means).sum(axis=0) / np.maximum(weights.sum(axis=0), 1)
         between = float((weights * (means - middle) ** 2).sum())
         within = float((weights * spread**2).sum())

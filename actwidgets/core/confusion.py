@@ -367,6 +367,7 @@ class Confusion(ConfusionCounts):
     def counts(self) -> Integers:  # type: ignore[override]
         """`(class, class)` int64: row the true class, column the predicted one."""
         n_classes = len(self.class_names)
+        # A cell's index is row times width plus column: one bincount counts all of them.
         cells = self.labels * n_classes + self.predicted
         counts = np.bincount(cells, minlength=n_classes * n_classes).astype(np.int64)
         return counts.reshape(n_classes, n_classes)
@@ -461,6 +462,7 @@ class PixelCounter:
         single = outputs.shape[-1] == 1
         said = outputs[..., 0] > threshold if single else outputs.argmax(axis=-1)
         cells = (true * n_classes + said).reshape(len(true), -1)
+        # Sample by sample, to know which of them has positions in which cell.
         for row, sample_cells in enumerate(cells, self._n_read):
             counts = np.bincount(sample_cells, minlength=n_classes**2).reshape(n_classes, n_classes)
             self._counts += counts

@@ -169,6 +169,7 @@ def procrustes(embedding: Embedding, to: Embedding) -> RigidTransform:
     """
     if "features" in (embedding.method, to.method):
         return STAYING
+    # Only samples that both show can be laid upon each other.
     _, mine, theirs = np.intersect1d(embedding.rows, to.rows, return_indices=True)
     if not len(mine):
         return STAYING
@@ -243,6 +244,7 @@ def principal_plane(features: Array, name: str, note: str) -> Plane:
     center = values.mean(axis=0) if len(values) else np.zeros(n_features)
     axes = np.zeros((n_features, 2))
     if values.size:
+        # Rows of V' are the principal axes; components of rounding alone are left at zero.
         _, sizes, rows = np.linalg.svd(values - center, full_matrices=False)
         n_found = min(2, int((sizes > 1e-9 * max(1.0, float(sizes[0]))).sum()))
         axes[:, :n_found] = rows[:n_found].T

@@ -39,6 +39,8 @@ def bins_of(values: ArrayLike) -> NDArray[np.int32]:
         values: Numbers of any shape, none of them NaN; rounded to float32.
     """
     values = np.asarray(values, np.float32)
+    # Bits of a float of one sign order as its value does: sign, exponent and the first three
+    # bits of the fraction are the bin.
     above = values > 0
     place = np.abs(values).view(np.int32) - above  # an edge belongs to the bin below it
     place = np.minimum(np.maximum((place >> _SHIFT) - (_FIRST - 1), 0), _SIDE - 1)
@@ -82,6 +84,7 @@ class LogHistogram:
         bins = bins_of(values if complete else np.where(known, values, 0))
         self._make_room(int(bins.min()), int(bins.max()))
         _, n_units, n_bins = self.counts.shape
+        # One index for class, unit and bin: a single pass counts all.
         place = (classes[:, None] * n_units + np.arange(n_units)) * n_bins + (bins - self.first)
         places = place.ravel() if complete else place[known]
         np.add.at(self.counts.reshape(-1), places, 1)
@@ -141,6 +144,7 @@ class LogHistogram:
         Returns:
             Estimate, lower and upper limit, `(class, unit)` each; NaN without values.
         """
+        # The bin in which the cumulated counts pass the rank, then linear within it.
         below = np.cumsum(self.counts, axis=2)
         shape = below.shape[:2]
         if not below.shape[2]:
@@ -176,6 +180,7 @@ def jensen_shannon(shares: ArrayLike) -> Doubles:
     entropy = entr(shares).sum(axis=2)
     matrix = np.zeros((len(shares), len(shares)))
     for row in range(len(shares)):
+        # Lin 1991: the entropy of the mixture less the mean entropy.
         middle = entr((shares[row] + shares[row:]) / 2).sum(axis=2)
         divergence = (middle - (entropy[row] + entropy[row:]) / 2) / np.log(2)
         far = np.sqrt(np.maximum(divergence, 0)).mean(axis=1)
@@ -383,6 +388,7 @@ def histogram(values: ArrayLike, n_bins: int = 256) -> Histogram:
         counts = np.zeros(0, np.int64)
         nan = math.nan
         return Histogram(NARROWEST, 0, counts, n_nan, n_infinite, nan, nan, nan, nan, n_values)
+    # The smallest power of two as width for which `n_bins` bins cover the range.
     exponent = _exponent(low, high, n_bins)
     first = _bin_of(low, exponent)
     counts = np.zeros(_bin_of(high, exponent) - first + 1, np.int64)
@@ -417,6 +423,7 @@ def shared_bins(histograms: Sequence[Histogram], n_bins: int = 64) -> SharedBins
         return SharedBins(np.zeros(1), np.zeros((len(histograms), 0), np.int64))
     low, high = min(each.min for each in known), max(each.max for each in known)
     least = max(_drawable(low, high), *(each.exponent for each in known))
+    # Bins of the widest histogram, or wider: whole bins of every other one fit in.
     exponent = _exponent(low, high, n_bins, least)
     first, counts = _together(histograms, exponent)
     return SharedBins(_edges(exponent, first, counts.shape[1]), counts)
@@ -499,6 +506,7 @@ def _merged_moments(one: Histogram, other: Histogram, exponent: int) -> tuple[fl
     stds = [math.ldexp(each.std, -exponent) for each in (one, other)]
     apart = means[1] - means[0]
     share = other.n_finite / n_all
+    # Chan, Golub and LeVeque 1983: variances by share, and the gap between both means.
     within = stds[0] ** 2 * (1 - share) + stds[1] ** 2 * share
     std = math.sqrt(within + apart**2 * share * (1 - share))
     return math.ldexp(means[0] + apart * share, exponent), math.ldexp(std, exponent)
@@ -517,6 +525,7 @@ def subsample(values: Array, limit: int) -> Array:
     """
     flat = values.reshape(-1)
     step = max(1, -(-flat.size // limit))
+    # A step that shares a factor with the size would fall on the same units again.
     while gcd(step, flat.size) > 1 and step > 1:
         step += 1
     return flat[::step]
@@ -667,6 +676,7 @@ def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
     span = high - low
     if not (np.isfinite(span) and span > 0):
         return np.zeros(0)
+    # The next of 1, 2, 5, 10 times a power of ten that gives no more than `n_ticks` steps.
     rough = span / n_ticks
     power = 10.0 ** np.floor(np.log10(rough))
     step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))

@@ -182,6 +182,7 @@ class GrowingForest:
             from sklearn.ensemble import RandomForestClassifier  # takes a third of a second
 
             self._forest = RandomForestClassifier(0, random_state=SEED, warm_start=True)
+        # `warm_start` adds a tree; the out-of-bag score is worked out once, with the last.
         last = self.n_grown + 1 == self.n_trees
         self._forest.set_params(n_estimators=self.n_grown + 1, oob_score=last)
         self._forest.fit(self._values, self._labels)

@@ -354,6 +354,7 @@ def to_drop(epochs: Sequence[float], n_bytes: Sequence[int], budget_bytes: int) 
     kept = list(range(len(epochs)))
     total = sum(n_bytes)
     while total > budget_bytes and len(kept) > 2:
+        # Drop the snapshot whose neighbors are nearest to each other; the ends stay.
         gaps = [epochs[kept[at + 1]] - epochs[kept[at - 1]] for at in range(1, len(kept) - 1)]
         total -= n_bytes[kept.pop(gaps.index(min(gaps)) + 1)]
     return tuple(sorted(set(range(len(epochs))) - set(kept)))

@@ -122,6 +122,7 @@ def _keys(parts: list[Array]) -> list[bytes]:
     keys = [b""] * len(parts[0])
     for part in parts:
         flat = part.reshape(len(part), -1)
+        # A key of 64 evenly spread values; rows with the same key are compared whole.
         some = flat[:, :: max(1, flat.shape[1] // LOOKED_AT)]
         if some.dtype.kind in "fc":
             some = some + some.dtype.type(0)  # -0.0 equals 0.0, and so must its bytes

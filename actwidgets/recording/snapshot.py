@@ -97,6 +97,7 @@ def quantize(values: ArrayLike) -> Quantized:
     least = np.min(given, axis=along, where=finite, initial=np.inf).astype(np.float64)
     most = np.max(given, axis=along, where=finite, initial=-np.inf).astype(np.float64)
     known = least <= most
+    # A grid of 253 steps a unit over its finite values; codes beyond it tell the others.
     low, step = _grid(np.where(known, least, 0.0), np.where(known, most, 0.0))
     codes = _codes(np.where(finite, given, 0), finite, low, step)
     codes[given == -np.inf] = MINUS_INFINITE
@@ -131,6 +132,7 @@ def _codes(
     codes = (values.astype(np.float64) - low) / safe
     codes = np.clip(np.rint(codes, out=codes), 0, top, out=codes)
     decoded = codes * step + low
+    # A value that was rounded onto zero or past it takes the next code on its own side.
     codes += (values > 0) & (decoded <= 0) & finite
     codes -= (values < 0) & (decoded >= 0) & finite
     return np.where(step > 0, codes, 0).astype(np.uint8)

@@ -181,6 +181,7 @@ def unit_weights(maps: Array, gradients: Array) -> Array:
         the denominator is zero has alpha 0.
     """
     positions = position_axes_of(maps)
+    # alpha · max(Y', 0) with the factor g of the numerator taken from both, as above.
     denominators = 2 + maps.sum(axis=positions, keepdims=True) * gradients
     rising = np.maximum(gradients, 0)
     shares = np.divide(rising, denominators, out=np.zeros_like(rising), where=denominators != 0)
@@ -220,6 +221,7 @@ def grad_cam_maps(
     model: ScoreFunction, points: Inputs, target: Integers, weights: UnitWeights = mean_gradients
 ) -> tuple[Floats, Array]:
     """The score of each target, and Grad-CAM at the layer's own size, `(sample, *position)`."""
+    # Selvaraju et al. 2017, equations 1 and 2.
     scores, maps, gradients = model.map_gradients(points, target)
     maps, gradients = at_least_single(maps), at_least_single(gradients)
     return scores, weighted_sum(maps, weights(maps, gradients))
@@ -287,6 +289,7 @@ def score_cam(
     scores = score_of(model.scores(points), target)
     maps = at_least_single(model.maps(points))
     nothing = np.zeros(maps.shape[:-1], maps.dtype)
+    # The baseline of Wang et al. 2020: the input masked to nothing.
     least = score_of(model.scores(_masked(points, lying, nothing), "probability"), target)
     weights = np.zeros((len(points), maps.shape[-1]), maps.dtype)
     pairs = np.argwhere(_telling(maps, max_units))
@@ -296,6 +299,7 @@ def score_cam(
         yield done, n_batches + 1
         samples, units = pairs[rows].T
         seen = _masked(points.take(samples), lying, maps[samples, ..., units])
+        # The channel-wise increase of confidence (Wang et al. 2020).
         confidence = score_of(model.scores(seen, "probability"), target[samples])
         weights[samples, units] = confidence - least[samples]
     note, n_units = "", maps.shape[-1]

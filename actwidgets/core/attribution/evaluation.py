@@ -110,6 +110,7 @@ def faithfulness(
     filling = baseline_inputs(points, KINDS[kind] if fill is None else fill, name="fill")
     sums = _place_sums(points, values)
     ranks = _ranks(sums)
+    # The curve's steps: how many of the highest places are moved at each.
     n_moved = np.unique(np.round(np.linspace(0, ranks.shape[1], n_steps + 1)).astype(np.int64))
     before, after = (points, filling) if kind == "deletion" else (filling, points)
     scores = np.zeros((len(points), len(n_moved)))
@@ -192,6 +193,7 @@ def map_similarity(one: Array, other: Array, n_place_axes: int) -> Array:
     axes = tuple(range(1, 1 + n_place_axes))
     a, b = _scaled(one, axes), _scaled(other, axes)
     mean_a, mean_b = _local(a, axes), _local(b, axes)
+    # Wang et al. 2004, equation 13: means, variances and covariance over each window.
     variances = _local(a * a, axes) - mean_a**2 + _local(b * b, axes) - mean_b**2
     covariance = _local(a * b, axes) - mean_a * mean_b
     upper = (2 * mean_a * mean_b + _LUMINANCE) * (2 * covariance + _CONTRAST)
@@ -375,6 +377,7 @@ def randomization_steps(
     randomized.reset()
     before, reached = randomized.scores(points), np.ones(len(stages), bool)
     for place, layer in enumerate(stages):
+        # Cascading: layers randomized before stay random (Adebayo et al. 2018, section 3.1).
         if layer:
             randomized.randomize(layer)
             scores = randomized.scores(points)

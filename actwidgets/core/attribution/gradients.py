@@ -125,6 +125,7 @@ def smooth_grad(
     for samples, copies in perturbed_batches(len(points), n_copies + 1, model.batch_size):
         yield done, total
         here = points.take(samples)
+        # Copy 0 is the sample itself, for its score; its gradient does not count.
         noisy = [
             x + (deviations[index][samples] * _noise(seed, index, copies, x)).astype(x.dtype)
             for index, x in enumerate(here.arrays)

@@ -146,6 +146,7 @@ def occlusion(
     for samples, variants in perturbed_batches(len(points), len(hidden) + 1, model.batch_size):
         yield done, total
         there = points.take(samples)  # a copy, which patches are written into
+        # Variant 0 is the whole sample; variant v hides patch v - 1.
         for place, (sample, variant) in enumerate(zip(samples, variants, strict=True)):
             if variant:
                 index, where = hidden[variant - 1]
@@ -160,6 +161,7 @@ def occlusion(
         done += len(samples)
     values = []
     for x, sum_, count in zip(points.arrays, totals, counts, strict=True):
+        # Sum of the scores over all patches that hide a value, over how many these are.
         drops = scores.reshape(-1, *[1] * (sum_.ndim - 1)) - sum_ / count
         n_missing = x.ndim - drops.ndim
         values.append(np.broadcast_to(drops.reshape(*drops.shape, *[1] * n_missing), x.shape))

@@ -192,6 +192,7 @@ class _Integral:
 
     def begin(self) -> Generator[Progress, None, None]:
         """Take the gradients along the whole path, both ends included, once."""
+        # Midpoint rule; both ends have weight 0 and are there for their scores.
         middles = (np.arange(self.n_steps) + 0.5) / self.n_steps
         alphas = np.array([0.0, *middles, 1.0])
         weights = np.array([0.0, *np.ones(self.n_steps), 0.0])  # the ends for their scores
@@ -206,6 +207,7 @@ class _Integral:
         """Look at some samples in three times as many steps."""
         self.n_steps *= 3
         places = np.arange(self.n_steps)
+        # Thirds: every old midpoint is the middle one of three new ones.
         new = (places[places % 3 != 1] + 0.5) / self.n_steps  # the others are known already
         path = yield from self._gradients(rows, new, np.ones(len(new)))
         for total, more in zip(self._sums, path.sums, strict=True):
@@ -234,6 +236,7 @@ class _Integral:
     def beyond(self, share: float) -> Integers:
         """The samples whose gap is too large; where it is NaN, more steps do not help."""
         exact = max(np.finfo(array.dtype).eps for array in self._points.arrays)
+        # What rounding of the scores alone may leave is no gap.
         allowed = share * np.abs(self._change) + 8 * float(exact) * self._size
         return np.flatnonzero(np.abs(self.gap()) > allowed)
 
