@@ -173,12 +173,12 @@ class Rows:
             return np.empty((0, *self.shape[1:]), self.dtype)
         if self._picks:
             return _values(self._source[indices])
-        rows, place = np.unique(indices, return_inverse=True)
+        rows, inverse = np.unique(indices, return_inverse=True)
         chunks = rows // self._chunk
         ends = np.flatnonzero((np.diff(rows) > 1) & (np.diff(chunks) > 0)) + 1
         runs = np.split(rows, ends)
         parts = [self._read(slice(int(run[0]), int(run[-1]) + 1))[run - run[0]] for run in runs]
-        return np.concatenate(parts)[place]
+        return np.concatenate(parts)[inverse]
 
     def _read(self, rows: slice) -> Array:
         return _values(self._source[rows])
@@ -244,7 +244,7 @@ def as_arrays(x: Any) -> Any:
     if isinstance(x, Mapping):
         return {key: as_array(part, name=str(key)) for key, part in x.items()}
     if isinstance(x, list | tuple) and x and all(map(_is_array_like, x)):
-        return [as_array(part, name=f"input {place}") for place, part in enumerate(x)]
+        return [as_array(part, name=f"input {index}") for index, part in enumerate(x)]
     return x if isinstance(x, list | tuple) else as_array(x)
 
 
@@ -275,7 +275,7 @@ def is_column(x: Any) -> bool:
 def columns_of(table: Any) -> list[Any]:
     """The columns of a table, in order."""
     if hasattr(table, "iloc"):
-        return [table.iloc[:, place] for place in range(table.shape[1])]
+        return [table.iloc[:, index] for index in range(table.shape[1])]
     if hasattr(table, "get_columns"):
         return list(table.get_columns())
     return list(table.itercolumns())

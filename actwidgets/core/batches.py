@@ -62,12 +62,12 @@ def like(x: Inputs, change: Callable[[Any], Any]) -> Inputs:
     return [change(part) for part in x] if isinstance(x, list | tuple) else change(x)
 
 
-def with_part(x: Inputs, place: int, part: Any) -> Inputs:
+def with_part(x: Inputs, index: int, part: Any) -> Inputs:
     """The same inputs with another one in the place that it has in `parts`."""
     if isinstance(x, Mapping):
-        return {name: part if at == place else each for at, (name, each) in enumerate(x.items())}
+        return {name: part if at == index else each for at, (name, each) in enumerate(x.items())}
     if isinstance(x, list | tuple):
-        return [part if at == place else each for at, each in enumerate(x)]
+        return [part if at == index else each for at, each in enumerate(x)]
     return part
 
 

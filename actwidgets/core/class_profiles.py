@@ -409,12 +409,12 @@ def as_arrays(profiles: ClassProfiles) -> tuple[dict[str, Any], Arrays]:
     """Everything in profiles, as text and as arrays; the place of a layer stands for its name."""
     arrays: dict[str, NDArray[Any]] = {"counts": profiles.counts}
     layers = []
-    for place, (name, sums) in enumerate(profiles.sums.items()):
+    for index, (name, sums) in enumerate(profiles.sums.items()):
         kept = {field.name: getattr(sums, field.name) for field in fields(sums)}
         if sums.bins is not None:
             kept["bins"] = sums.bins.counts
         arrays |= {
-            f"{place}/{files.stored_name(part)}": value
+            f"{index}/{files.stored_name(part)}": value
             for part, value in kept.items()
             if value is not None and part != "n_positions"
         }
@@ -439,9 +439,9 @@ def from_arrays(header: Mapping[str, Any], arrays: Arrays) -> ClassProfiles:
     """
     counts = arrays["counts"]
     sums = {}
-    for place, layer in enumerate(header["layers"]):
+    for index, layer in enumerate(header["layers"]):
         kept: dict[str, Any] = {
-            field.name: arrays.get(f"{place}/{files.stored_name(field.name)}")
+            field.name: arrays.get(f"{index}/{files.stored_name(field.name)}")
             for field in fields(ClassMoments)
         }
         if kept["bins"] is not None:

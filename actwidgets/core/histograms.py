@@ -42,9 +42,9 @@ def bins_of(values: ArrayLike) -> NDArray[np.int32]:
     # Bits of a float of one sign order as its value does: sign, exponent and the first three
     # bits of the fraction are the bin.
     above = values > 0
-    place = np.abs(values).view(np.int32) - above  # an edge belongs to the bin below it
-    place = np.minimum(np.maximum((place >> _SHIFT) - (_FIRST - 1), 0), _SIDE - 1)
-    return np.where(above, _SIDE + place, _SIDE - 1 - place)
+    code = np.abs(values).view(np.int32) - above  # an edge belongs to the bin below it
+    code = np.minimum(np.maximum((code >> _SHIFT) - (_FIRST - 1), 0), _SIDE - 1)
+    return np.where(above, _SIDE + code, _SIDE - 1 - code)
 
 
 @dataclass
@@ -85,9 +85,9 @@ class LogHistogram:
         self._make_room(int(bins.min()), int(bins.max()))
         _, n_units, n_bins = self.counts.shape
         # One index for class, unit and bin: a single pass counts all.
-        place = (classes[:, None] * n_units + np.arange(n_units)) * n_bins + (bins - self.first)
-        places = place.ravel() if complete else place[known]
-        np.add.at(self.counts.reshape(-1), places, 1)
+        cells = (classes[:, None] * n_units + np.arange(n_units)) * n_bins + (bins - self.first)
+        known_cells = cells.ravel() if complete else cells[known]
+        np.add.at(self.counts.reshape(-1), known_cells, 1)
 
     def merge_into(self, other: "LogHistogram") -> None:
         """Add what another one counted."""
@@ -127,11 +127,11 @@ class LogHistogram:
             `(class, unit)` each. Within the bin of the limit, values are taken to lie
             evenly; at an edge the share is exact and its error 0.
         """
-        place = int(bins_of(limit))
-        low, high = EDGES[place], EDGES[place + 1]
+        bin_index = int(bins_of(limit))
+        low, high = EDGES[bin_index], EDGES[bin_index + 1]
         inside = (high - limit) / (high - low) if np.isfinite(high - low) else 0.5
         shares = self.shares()
-        column = place - self.first
+        column = bin_index - self.first
         whole = shares[:, :, max(column + 1, 0) :].sum(axis=2)
         if limit == high or not 0 <= column < shares.shape[2]:
             return whole, np.where(np.isnan(whole), np.nan, 0.0)
@@ -151,10 +151,10 @@ class LogHistogram:
             return (np.full(shape, np.nan),) * 3
         n_values = below[:, :, -1]
         rank = share * np.maximum(n_values - 1, 0)  # as numpy's linear method counts
-        place = np.argmax(below > rank[:, :, None], axis=2)
-        inside = np.take_along_axis(self.counts, place[:, :, None], 2)[:, :, 0]
-        before = np.take_along_axis(below, place[:, :, None], 2)[:, :, 0] - inside
-        low, high = self.edges[place], self.edges[place + 1]
+        bin_index = np.argmax(below > rank[:, :, None], axis=2)
+        inside = np.take_along_axis(self.counts, bin_index[:, :, None], 2)[:, :, 0]
+        before = np.take_along_axis(below, bin_index[:, :, None], 2)[:, :, 0] - inside
+        low, high = self.edges[bin_index], self.edges[bin_index + 1]
         finite_low = np.where(np.isfinite(low), low, high)
         finite_high = np.where(np.isfinite(high), high, low)
         part = (rank - before + 0.5) / np.maximum(inside, 1)

@@ -238,7 +238,7 @@ def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> N
         raise DataError(f"y has no label for {missing:,} of {len(labels):,} samples")
     if not all(isinstance(label, str | bytes) for label in labels):
         raise DataError(f"y must hold class indices or names; got values like {labels[0]!r}")
-    distinct, place = np.unique([_text(label) for label in labels], return_inverse=True)
+    distinct, indices = np.unique([_text(label) for label in labels], return_inverse=True)
     known = {name: index for index, name in enumerate(names)}
     if not set(distinct) <= set(known) and not _are_names(distinct):
         known = {name: int(name) for name in distinct.tolist()}
@@ -246,7 +246,7 @@ def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> N
         listed = ", ".join(names[:5]) + (", …" if len(names) > 5 else "")
         classes = f"which is none of the classes {listed}" if names else "which is no class index"
         raise DataError(f"y holds {unknown[0]!r}, {classes}: give class_names")
-    return np.array([known[name] for name in distinct.tolist()], np.int64)[place.ravel()]
+    return np.array([known[name] for name in distinct.tolist()], np.int64)[indices.ravel()]
 
 
 def _are_names(texts: Iterable[Any]) -> bool:

@@ -184,7 +184,7 @@ class LayerTree:
 
 def _containers_of(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """The containers around each name, the outermost first."""
-    paths = {name[:place] for name in names for place, sign in enumerate(name) if sign == "/"}
+    paths = {name[:index] for name in names for index, sign in enumerate(name) if sign == "/"}
     containers: dict[str, tuple[str, ...]] = {}
     running: list[str] = []
     for name in names:
@@ -270,8 +270,8 @@ class ReceptiveField:
             shape: Lengths of the input's axes behind the batch axis.
         """
         bounds = []
-        for place, axis in zip(position, self.axes, strict=True):
-            start = axis.start + place * axis.stride
+        for index, axis in zip(position, self.axes, strict=True):
+            start = axis.start + index * axis.stride
             length = shape[axis.axis - 1]
             bounds.append((min(max(start, 0), length), min(max(start + axis.size, 0), length)))
         return tuple(bounds)

@@ -101,9 +101,9 @@ class CommonScales:
     ) -> list[Any]:
         """A number of each moment; those that are gone meanwhile are left out."""
         snapshots = self._recording.snapshots
-        places = np.unique(np.linspace(0, len(snapshots) - 1, MOMENTS).round().astype(int))
+        indices = np.unique(np.linspace(0, len(snapshots) - 1, MOMENTS).round().astype(int))
         results = []
-        for info in (snapshots[place] for place in places):
+        for info in (snapshots[index] for index in indices):
             key = info.index, what
             if key not in self._known:
                 try:
@@ -136,13 +136,13 @@ def _opened(recording: "Recording", info: SnapshotInfo) -> Iterator[tuple[Any, A
 def _profiles(header: Mapping[str, Any], arrays: Arrays, layer: str) -> ClassProfiles:
     """The profiles of one layer; the others are left in the file."""
     stored = header["profiles"]
-    place = next(at for at, each in enumerate(stored["layers"]) if each["name"] == layer)
-    start = f"profiles/{place}/"
+    index = next(at for at, each in enumerate(stored["layers"]) if each["name"] == layer)
+    start = f"profiles/{index}/"
     kept = {
         f"0/{name.removeprefix(start)}": arrays[name] for name in arrays if name.startswith(start)
     }
     kept["counts"] = arrays["profiles/counts"]
-    return class_profiles.from_arrays(stored | {"layers": [stored["layers"][place]]}, kept)
+    return class_profiles.from_arrays(stored | {"layers": [stored["layers"][index]]}, kept)
 
 
 @dataclass(frozen=True, eq=False)

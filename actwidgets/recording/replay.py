@@ -65,7 +65,7 @@ class KnownSamples:
             _comparable(part, known.dtype)
             for part, known in zip(batches.parts(x), self._parts, strict=True)
         ]
-        rows = [self._row(key, parts, place) for place, key in enumerate(_keys(parts))]
+        rows = [self._row(key, parts, index) for index, key in enumerate(_keys(parts))]
         return np.array(rows, np.int64)
 
     def check(self, x: Any) -> None:
@@ -89,10 +89,10 @@ class KnownSamples:
                 kinds = [("text" if _is_text(each) else "numbers") for each in (known, part)]
                 raise DataError(f"the recorded samples are {kinds[0]}; these are {kinds[1]}")
 
-    def _row(self, key: bytes, parts: list[Array], place: int) -> int:
+    def _row(self, key: bytes, parts: list[Array], index: int) -> int:
         for row in self._rows.get(key, ()):
             if all(
-                _same(part[place], known[row])
+                _same(part[index], known[row])
                 for part, known in zip(parts, self._parts, strict=True)
             ):
                 return row

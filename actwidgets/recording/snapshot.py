@@ -545,8 +545,8 @@ def write_snapshot(
         header["profiles"], kept = class_profiles.as_arrays(snapshot.profiles)
         arrays |= {f"profiles/{name}": each for name, each in kept.items()}
     header["layers"] = [
-        {"name": name} | _pack_layer(f"layers/{place}", layer, arrays)
-        for place, (name, layer) in enumerate(snapshot.layers.items())
+        {"name": name} | _pack_layer(f"layers/{index}", layer, arrays)
+        for index, (name, layer) in enumerate(snapshot.layers.items())
     ]
     header["arrays"] = [*arrays]
     name = f"{PREFIX}{info.index:06}.npz"
@@ -601,32 +601,32 @@ def _snapshot(header: Mapping[str, Any], arrays: Arrays) -> Snapshot:
     if header["profiles"] is not None:
         profiles = class_profiles.from_arrays(header["profiles"], _below("profiles", arrays))
     layers = {
-        each["name"]: _unpack_layer(each, _below(f"layers/{place}", arrays))
-        for place, each in enumerate(header["layers"])
+        each["name"]: _unpack_layer(each, _below(f"layers/{index}", arrays))
+        for index, each in enumerate(header["layers"])
     }
     return Snapshot(arrays.get("predictions"), profiles, layers)
 
 
-def _pack_layer(place: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, Any]:
+def _pack_layer(prefix: str, layer: LayerSnapshot, arrays: Packed) -> dict[str, Any]:
     for name in ("max", "mean", "min", "maps", "kernels"):
         quantized: Quantized | None = getattr(layer, name)
         # Without positions the largest value is the mean and the smallest too.
         if quantized is not None and (name in STORED or not _equal(quantized, layer.max)):
-            stored = f"{place}/{files.stored_name(name)}"
+            stored = f"{prefix}/{files.stored_name(name)}"
             # Unit by unit, neighbors are alike: a fifth less when compressed.
             arrays[f"{stored}/codes"] = np.ascontiguousarray(np.moveaxis(quantized.codes, -1, 0))
             arrays[f"{stored}/low"] = quantized.low
             arrays[f"{stored}/step"] = quantized.step
     if layer.n_nan is not None:
-        arrays[f"{place}/n_nan"] = layer.n_nan
+        arrays[f"{prefix}/n_nan"] = layer.n_nan
     weights = [
-        {"name": name} | _pack_histogram(f"{place}/weights/{at}", weight_histogram, arrays)
+        {"name": name} | _pack_histogram(f"{prefix}/weights/{at}", weight_histogram, arrays)
         for at, (name, weight_histogram) in enumerate(layer.weight_histograms.items())
     ]
     return {
         "n_positions": layer.n_positions,
         "numbers": asdict(layer.numbers),
-        "histogram": _pack_histogram(f"{place}/histogram", layer.histogram, arrays),
+        "histogram": _pack_histogram(f"{prefix}/histogram", layer.histogram, arrays),
         "weights": weights,
     }
 
@@ -663,9 +663,9 @@ def _equal(one: Quantized, other: Quantized) -> bool:
     return all(np.array_equal(getattr(one, part), getattr(other, part)) for part in parts)
 
 
-def _pack_histogram(place: str, histogram: Histogram, arrays: Packed) -> dict[str, Any]:
+def _pack_histogram(prefix: str, histogram: Histogram, arrays: Packed) -> dict[str, Any]:
     kept = {files.stored_name(name): value for name, value in vars(histogram).items()}
-    arrays[place] = kept.pop("counts")
+    arrays[prefix] = kept.pop("counts")
     return kept
 
 
@@ -674,7 +674,7 @@ def _unpack_histogram(header: Mapping[str, Any], counts: NDArray[np.int64]) -> H
     return Histogram(counts=counts, **{name: header[files.stored_name(name)] for name in names})
 
 
-def _below(place: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
-    """The arrays whose names begin with a place, under the rest of their names."""
-    start = f"{place}/"
+def _below(prefix: str, arrays: Arrays) -> dict[str, NDArray[Any]]:
+    """The arrays whose names begin with a prefix, under the rest of their names."""
+    start = f"{prefix}/"
     return {name[len(start) :]: array for name, array in arrays.items() if name.startswith(start)}

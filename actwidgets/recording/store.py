@@ -45,8 +45,8 @@ def write_samples(
     known = {"y": labels, "targets": targets}
     arrays: dict[str, Array] = {name: each for name, each in known.items() if each is not None}
     scales = []
-    for place, part in enumerate(batches.parts(x)):
-        arrays[f"x{place}"], scale = _packed(_plain(part))
+    for index, part in enumerate(batches.parts(x)):
+        arrays[f"x{index}"], scale = _packed(_plain(part))
         scales.append(scale)
     names = list(x) if isinstance(x, dict) else None
     header = {"names": names, "scales": scales, "is_list": isinstance(x, list | tuple)}
@@ -61,7 +61,7 @@ def read_samples(folder: Path) -> tuple[Any, Integers | None, Floats | None]:
     """
     with files.open_npz(folder / SAMPLES_NAME, SAMPLES_KIND) as (header, arrays):
         parts = [
-            _unpacked(arrays[f"x{place}"], scale) for place, scale in enumerate(header["scales"])
+            _unpacked(arrays[f"x{index}"], scale) for index, scale in enumerate(header["scales"])
         ]
         labels, targets = arrays.get("y"), arrays.get("targets")
         names, is_list = header["names"], header["is_list"]

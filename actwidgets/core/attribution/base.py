@@ -166,9 +166,9 @@ class Inputs:
 
     def without(self, name: str) -> "Inputs":
         """The same samples with one of the inputs left out holding nothing."""
-        place = self.left_out[name]
+        index = self.left_out[name]
         others = list(self.others)
-        others[place] = np.broadcast_to(_blank(others[place]), others[place].shape)
+        others[index] = np.broadcast_to(_blank(others[index]), others[index].shape)
         return replace(self, others=tuple(others))
 
     def take(self, rows: ArrayLike) -> "Inputs":
@@ -417,11 +417,11 @@ class Attribution:
     left_out: Mapping[str, Floats] = field(default_factory=dict)
     feature_names: tuple[str, ...] = ()
 
-    def by_feature(self, place: int, names: Sequence[str] = ()) -> tuple[tuple[str, float], ...]:
+    def by_feature(self, sample: int, names: Sequence[str] = ()) -> tuple[tuple[str, float], ...]:
         """The values of a sample's features by name, the largest first, for or against.
 
         Args:
-            place: Of the sample among those that this is of.
+            sample: Its index among those that this is of.
             names: Of the features, where `feature_names` has none.
 
         Returns:
@@ -430,7 +430,7 @@ class Attribution:
         names = self.feature_names or tuple(names)
         if isinstance(self.values, dict) or self.values.shape[1:] != (len(names),):
             return ()
-        values = self.values[place]
+        values = self.values[sample]
         order = np.argsort(-np.abs(values), kind="stable")
         return tuple((names[index], float(values[index])) for index in order)
 

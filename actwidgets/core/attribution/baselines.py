@@ -27,7 +27,7 @@ def position_axes(points: Inputs, index: int) -> tuple[int, ...]:
     """
     n_axes = points.arrays[index].ndim - 1
     axes = position_axes_of_inputs(points, index)
-    positions = tuple(place for place, axis in enumerate(axes, start=1) if axis not in CHANNELS)
+    positions = tuple(at for at, axis in enumerate(axes, start=1) if axis not in CHANNELS)
     return positions or tuple(range(1, max(n_axes, 2)))
 
 

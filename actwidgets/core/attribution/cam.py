@@ -110,8 +110,8 @@ def overlays(
             f"axes; {remedy or 'name another layer'}"
         )
     return tuple(
-        Overlay(name, place, points.arrays[place].shape[1:], axes[name])
-        for place, name in enumerate(points.names)
+        Overlay(name, index, points.arrays[index].shape[1:], axes[name])
+        for index, name in enumerate(points.names)
         if name in axes
     )
 
@@ -181,7 +181,7 @@ def unit_weights(maps: Array, gradients: Array) -> Array:
         the denominator is zero has alpha 0.
     """
     positions = position_axes_of(maps)
-    # alpha · max(Y', 0) with the factor g of the numerator taken from both, as above.
+    # alpha · max(Y', 0) is max(g, 0) / (2 + sum(A) g), but for exp(S).
     denominators = 2 + maps.sum(axis=positions, keepdims=True) * gradients
     rising = np.maximum(gradients, 0)
     shares = np.divide(rising, denominators, out=np.zeros_like(rising), where=denominators != 0)

@@ -376,15 +376,15 @@ def randomization_steps(
     similarity = np.zeros((len(stages), len(points)))
     randomized.reset()
     before, reached = randomized.scores(points), np.ones(len(stages), bool)
-    for place, layer in enumerate(stages):
+    for at, layer in enumerate(stages):
         # Cascading: layers randomized before stay random (Adebayo et al. 2018, section 3.1).
         if layer:
             randomized.randomize(layer)
             scores = randomized.scores(points)
-            reached[place] = not np.array_equal(scores, before, equal_nan=True)
+            reached[at] = not np.array_equal(scores, before, equal_nan=True)
             before = scores
         steps = attribution_steps(randomized, points, method, original.target, options)
-        randomized_maps = _maps((yield from _within(place + 1, n_runs, steps)))
+        randomized_maps = _maps((yield from _within(at + 1, n_runs, steps)))
         alike = []
         for index, (one, other) in enumerate(zip(maps, randomized_maps, strict=True)):
             has_channels = one.ndim == points.arrays[index].ndim
@@ -392,7 +392,7 @@ def randomization_steps(
             first = range(1, 1 + len(places))
             turned, turned_other = (np.moveaxis(each, places, first) for each in (one, other))
             alike.append(map_similarity(turned, turned_other, len(places)))
-        similarity[place] = np.mean(alike, axis=0)
+        similarity[at] = np.mean(alike, axis=0)
     return RandomizationCheck(
         method.name, stages, similarity, original.target, reached, randomized.fixed
     )

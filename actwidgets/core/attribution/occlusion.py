@@ -147,10 +147,10 @@ def occlusion(
         yield done, total
         there = points.take(samples)  # a copy, which patches are written into
         # Variant 0 is the whole sample; variant v hides patch v - 1.
-        for place, (sample, variant) in enumerate(zip(samples, variants, strict=True)):
+        for at, (sample, variant) in enumerate(zip(samples, variants, strict=True)):
             if variant:
                 index, where = hidden[variant - 1]
-                there.arrays[index][place][where] = filling.arrays[index][sample][where]
+                there.arrays[index][at][where] = filling.arrays[index][sample][where]
         target_scores = score_of(model.scores(there), target[samples])
         for score, sample, variant in zip(target_scores, samples, variants, strict=True):
             if variant:
