@@ -5,6 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from trained import TrainedProbe, images, train
 
 from actwidgets.core.accumulators import summarize
@@ -12,7 +14,7 @@ from actwidgets.core.class_profiles import ProfileBuilder
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
 from actwidgets.recording import snapshot, store
-from actwidgets.recording.recorder import Recorder
+from actwidgets.recording.recorder import Recorder, TrainingProgress, to_drop
 from actwidgets.recording.recording import open_recording
 from actwidgets.recording.store import HistoryFile
 from actwidgets.session.session import Session
@@ -483,3 +485,154 @@ def test_what_was_written_is_not_read_back_and_known_as_from_disk(fake, tmp_path
     assert repr(reopened.snapshots) == repr(recorder.recording.snapshots)
     for mine, other in zip(recorder.recording.snapshots, reopened.snapshots, strict=True):
         assert repr(mine.numbers) == repr(other.numbers)
+
+
+# --- course -------------------------------------------------------------------------------
+
+
+def fit(course, epochs, first=0, n_steps=4, known=True, until=None):
+    """As Keras tells it; the epochs that stood after each step."""
+    found, done = [], 0
+    size = n_steps if known else None
+    course.begin(TrainingMoment(n_epochs=epochs, n_steps=size))
+    for epoch in range(first, epochs):
+        for step in range(n_steps):
+            course.before_step(TrainingMoment(epoch, done, epochs, size, step))
+            if done == until:
+                return found
+            done += 1
+            course.after_step(TrainingMoment(epoch, done, epochs, size, step + 1))
+            found.append(course.epoch)
+        course.after_epoch(TrainingMoment(epoch + 1, done, epochs, size))
+    course.pause()
+    return found
+
+
+def test_amid_an_epoch_is_told_as_a_part_of_it():
+    assert fit(TrainingProgress(), 2) == [0.25, 0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]
+
+
+def test_of_an_epoch_of_unknown_length_it_is_known_that_it_is_not_over():
+    course = TrainingProgress()
+    first, second = (found := fit(course, 2, known=False))[:4], found[4:]
+    assert first == sorted(first)
+    assert 0 < first[0] < first[-1] < 1
+    assert second == [1.25, 1.5, 1.75, 2]
+    assert course.epoch == 2
+
+
+def test_a_second_fit_goes_on():
+    course = TrainingProgress()
+    fit(course, 2)
+    fit(course, 1)
+    assert (course.epoch, course.step) == (3, 12)
+
+
+@pytest.mark.parametrize(("first", "wanted"), [(2, 3), (5, 6), (1, 3)])
+def test_epochs_that_keras_counts_on_are_not_counted_twice(first, wanted):
+    course = TrainingProgress()
+    fit(course, 2)
+    fit(course, first + 1, first)
+    assert course.epoch == wanted
+
+
+def test_an_interrupted_epoch_counts_as_one():
+    course = TrainingProgress()
+    fit(course, 2, until=5)
+    assert (course.epoch, course.step) == (1.25, 5)
+    fit(course, 1)
+    assert (course.epoch, course.step) == (3, 9)
+
+
+def test_pauses_do_not_count(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    course = TrainingProgress(seconds=5)
+    course.begin(TrainingMoment())
+    now[0] = 3
+    assert course.seconds == 8
+    course.pause()
+    now[0] = 100
+    assert course.seconds == 8
+    course.begin(TrainingMoment())
+    course.begin(TrainingMoment())  # the one before was interrupted
+    now[0] = 101
+    assert course.seconds == 9
+
+
+def test_steps_done_several_at_a_time_are_a_stride():
+    course = TrainingProgress()
+    course.begin(TrainingMoment(n_steps=4))
+    course.before_step(TrainingMoment())
+    course.after_step(TrainingMoment(0, 2, 1, 4, 2))
+    assert (course.stride, course.step, course.epoch) == (2, 2, 0.5)
+    course.before_step(TrainingMoment(0, 2, 1, 4, 2))
+    course.after_step(TrainingMoment(0, 3, 1, 4, 3))  # an epoch's last step may be of fewer
+    assert course.stride == 2
+    course.begin(TrainingMoment(n_steps=4))
+    assert course.stride is None
+
+
+def test_which_step_is_the_last_of_a_fit():
+    course = TrainingProgress()
+    course.begin(TrainingMoment(n_epochs=2, n_steps=5))
+    assert not course.is_last_step(TrainingMoment(1, 9, 2, 5, 4))  # nobody knows how many at a time
+    course.after_step(TrainingMoment(0, 2, 2, 5, 2))
+    known = [course.is_last_step(TrainingMoment(1, 5 + step, 2, 5, step)) for step in range(5)]
+    assert known == [False, False, False, True, True]
+    assert not course.is_last_step(TrainingMoment(0, 4, 2, 5, 4))
+    assert not course.is_last_step(TrainingMoment(1, 9, None, 5, 4))
+
+
+def test_an_epoch_without_a_step_counts_on():
+    course = TrainingProgress(epoch=2, step=6)
+    course.begin(TrainingMoment())
+    course.after_epoch(TrainingMoment(1, 0))
+    assert (course.epoch, course.step) == (3, 6)
+
+
+# --- thinning -----------------------------------------------------------------------------
+
+
+SIZES = st.lists(st.integers(1, 9), min_size=1, max_size=40)
+
+
+@given(SIZES, st.integers(0, 200))
+def test_what_is_left_fits_and_the_ends_stay(n_bytes, budget):
+    epochs = [float(each) for each in range(len(n_bytes))]
+    dropped = to_drop(epochs, n_bytes, budget)
+    kept = [each for each in range(len(n_bytes)) if each not in dropped]
+    assert kept[0] == 0
+    assert kept[-1] == len(n_bytes) - 1
+    assert len(kept) <= 2 or sum(n_bytes[each] for each in kept) <= budget
+
+
+@given(SIZES)
+def test_nothing_is_dropped_that_fits(n_bytes):
+    assert to_drop(range(len(n_bytes)), n_bytes, sum(n_bytes)) == ()
+
+
+@given(st.integers(4, 30), st.integers(30, 150))
+def test_snapshots_that_come_one_by_one_stay_evenly_apart(n_kept, n_epochs):
+    epochs = []
+    for epoch in range(n_epochs):
+        epochs.append(float(epoch))
+        dropped = to_drop(epochs, [1] * len(epochs), n_kept)
+        epochs = [each for place, each in enumerate(epochs) if place not in dropped]
+    assert len(epochs) == n_kept
+    gaps = np.diff(epochs)
+    assert gaps[:-1].max() <= 4 * gaps[:-1].min()  # before the last one there may be little
+    assert gaps.max() <= 4 * n_epochs / n_kept
+
+
+def test_epochs_count_not_places():
+    assert to_drop([0, 1, 1.1, 1.2, 5], [1] * 5, 4) == (2,)
+
+
+def test_of_none_and_of_one_nothing_is_dropped():
+    assert to_drop([], [], 0) == ()
+    assert to_drop([0], [9], 0) == ()
+
+
+def test_of_equals_the_earliest_goes():
+    assert to_drop([0, 1, 2, 3, 4], [1] * 5, 4) == (1,)

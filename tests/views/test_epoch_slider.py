@@ -2,6 +2,7 @@ import dataclasses
 
 import bqplot as bq
 import ipywidgets as w
+import numpy as np
 import pytest
 import shown
 from fakes import FakeProbe, messages, open_widgets, wiretap
@@ -192,3 +193,38 @@ def test_a_session_given_stays_open_where_the_comparison_fails(session):
         explore({"one": session})
     session.at = 0
     assert session.profiles().complete
+
+
+# --- metric curve -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def curve():
+    made = MetricCurve(400)
+    yield made
+    made.close()
+
+
+def axis_of(curve):
+    _, figure = curve.children
+    return figure.axes[0]
+
+
+def test_its_axis_tells_round_numbers_that_enclose_the_values(curve):
+    curve.show("accuracy", [np.nan, 0.13, 0.45, 0.57])
+    np.testing.assert_allclose(axis_of(curve).tick_values, [0, 0.2, 0.4, 0.6])
+    assert (axis_of(curve).scale.min, axis_of(curve).scale.max) == pytest.approx((-0.036, 0.636))
+    curve.show("loss", [2.31, 1.62, 1.21])
+    np.testing.assert_allclose(axis_of(curve).tick_values, [1, 1.5, 2, 2.5])
+
+
+def test_it_tells_what_it_is_escaped(curve):
+    curve.show("<i>loss</i>", [2.0, 1.0])
+    name, _ = curve.children
+    assert "&lt;i&gt;loss&lt;/i&gt;" in name.value
+
+
+@pytest.mark.parametrize("values", [[np.nan, np.nan], [0.0, 0.0], [np.inf, 1.0]])
+def test_it_takes_what_is_no_curve(curve, values):
+    curve.show("loss", values)
+    assert axis_of(curve).scale.min < axis_of(curve).scale.max

@@ -1,0 +1,159 @@
+import numpy as np
+import pytest
+
+from actwidgets.core.samples import Samples
+from actwidgets.probe.base import Probe
+from actwidgets.session.results import ALL_SAMPLES, ArrayCache, ModelNumbers
+
+
+def _put(cache, key, n_bytes):
+    return cache.get(key, lambda: np.zeros(n_bytes, np.uint8))
+
+
+def _holds(cache, key):
+    asked = []
+    cache.get(key, lambda: asked.append(1) or np.zeros(0, np.uint8))
+    return not asked
+
+
+def test_what_is_kept_is_the_same_array():
+    cache = ArrayCache(100)
+    assert _put(cache, "a", 10) is _put(cache, "a", 10)
+    assert cache.n_bytes == 10
+
+
+def test_the_budget_may_be_used_to_the_last_byte():
+    cache = ArrayCache(100)
+    _put(cache, "a", 60), _put(cache, "b", 40)
+    assert cache.n_bytes == 100
+    assert _holds(cache, "a")
+    assert _holds(cache, "b")
+
+
+def test_as_many_are_forgotten_as_are_needed():
+    cache = ArrayCache(100)
+    for key in "abc":
+        _put(cache, key, 30)
+    _put(cache, "d", 70)
+    assert cache.n_bytes == 100
+    assert _holds(cache, "c")
+    assert not _holds(cache, "a")
+
+
+def test_an_array_over_the_budget_drives_nothing_out_and_is_still_given():
+    cache = ArrayCache(100)
+    _put(cache, "a", 90)
+    assert len(_put(cache, "large", 101)) == 101
+    assert cache.n_bytes == 90
+    assert _holds(cache, "a")
+
+
+def test_even_what_is_not_kept_is_read_only():
+    with pytest.raises(ValueError, match="read-only"):
+        _put(ArrayCache(0), "a", 5)[0] = 1
+
+
+def test_the_array_of_whoever_made_it_stays_writable():
+    own = np.zeros(3)
+    ArrayCache(100).get("a", lambda: own)
+    own[0] = 1
+
+
+def test_a_failed_computation_leaves_nothing_behind():
+    cache = ArrayCache(100)
+    with pytest.raises(ZeroDivisionError):
+        cache.get("a", lambda: 1 / 0)
+    assert cache.n_bytes == 0
+    assert not _holds(cache, "a")
+
+
+def test_all_is_forgotten_at_once():
+    cache = ArrayCache(100)
+    _put(cache, "a", 50)
+    cache.clear()
+    assert cache.n_bytes == 0
+    assert not _holds(cache, "a")
+
+
+# --- model numbers ------------------------------------------------------------------------
+
+
+X = np.arange(12.0).reshape(6, 2)
+
+
+class _Probe(Probe):
+    n_classes = 2
+
+    def __init__(self):
+        self.asked = []
+
+    def activations(self, layers, x):
+        self.asked.append((*layers, len(x)))
+        return {layer: np.asarray(x, np.float32) for layer in layers}
+
+    def check(self, x):
+        pass
+
+    def predictions(self, x):
+        self.asked.append(("predictions", len(x)))
+        return np.asarray(x, np.float32)
+
+
+@pytest.fixture
+def probe():
+    return _Probe()
+
+
+def _numbers(probe, y=(0, 1, 0, 1, 0, 1), budget_bytes=10_000):
+    return ModelNumbers(probe, Samples(X, y, n_classes=2), ("a", "b"), budget_bytes)
+
+
+def test_maps_are_asked_for_once_and_cannot_be_written_to(probe):
+    numbers = _numbers(probe)
+    found = numbers.maps("conv", (4, 1))
+    assert found.tolist() == [[8, 9], [2, 3]]
+    assert numbers.maps("conv", (4, 1)) is found
+    assert probe.asked == [("conv", 2)]
+    with pytest.raises(ValueError, match="read-only"):
+        found[0] = 0
+
+
+def test_other_rows_or_layers_are_other_maps(probe):
+    numbers = _numbers(probe)
+    numbers.maps("conv", (0, 1)), numbers.maps("conv", (1, 0)), numbers.maps("dense", (0, 1))
+    assert len(probe.asked) == 3
+
+
+def test_predictions_are_made_for_rows_not_known(probe):
+    numbers = _numbers(probe)
+    numbers.predictions([0, 1])
+    assert numbers.predictions([1, 5]).tolist() == [[2, 3], [10, 11]]
+    assert probe.asked == [("predictions", 2), ("predictions", 1)]
+
+
+def test_a_pass_reads_all_samples_and_is_kept(probe):
+    numbers = _numbers(probe)
+    reading = numbers.profile_pass(("conv",), 4.5)
+    reading.step()
+    assert reading.complete
+    profiles = numbers.profile_pass(("conv",), 4.5).profiles(4.5)
+    assert profiles.firing_rate["conv"].tolist() == [[1 / 3, 2 / 3], [2 / 3, 2 / 3]]
+    assert profiles.class_names == ("a", "b")
+    assert probe.asked == [("conv", 6)]
+
+
+def test_without_labels_all_samples_are_read_as_of_one_class(probe):
+    read = _numbers(probe, y=None).profile_pass(("conv",), 0.0)
+    while not read.complete:
+        read.step()
+    profiles = read.profiles(0.0)
+    assert profiles.class_names == ALL_SAMPLES
+    assert profiles.counts.tolist() == [profiles.n_samples]
+
+
+def test_without_a_budget_every_number_is_right_and_none_is_kept(probe):
+    numbers = _numbers(probe, budget_bytes=0)
+    for _ in range(2):
+        assert numbers.maps("conv", (0,)).tolist() == [[0, 1]]
+    assert len(probe.asked) == 2
+    assert not numbers.profile_pass(("conv",), 0.0).n_bytes
