@@ -14,7 +14,7 @@ from actwidgets.errors import DataError, SelectionError, ShapeError
 
 @dataclass(frozen=True, eq=False)
 class Edit:
-    """The output of a layer becomes `factor * value + offset`, each unit with its own.
+    """Affine edit of a layer's output, `factor * value + offset`, unit by unit.
 
     A unit whose factor is 0 is its offset, also where its value is NaN or infinite. Two edits
     are equal only if they are the same object: arrays do not compare to one answer.
@@ -47,7 +47,7 @@ class Edit:
         object.__setattr__(self, "offset", offset)
 
     def then(self, other: "Edit") -> "Edit":
-        """This edit, and another one of what it gives.
+        """Compose this edit with one that follows it.
 
         Raises:
             ShapeError: For another number of units.
@@ -68,7 +68,7 @@ class Edit:
 
 
 def combined(first: Mapping[str, Edit], then: Mapping[str, Edit]) -> dict[str, Edit]:
-    """Edits by layer, where those of layers that both name follow one another."""
+    """Compose two sets of edits by layer, the second following the first."""
     both = {name: first[name].then(then[name]) for name in first.keys() & then.keys()}
     return {**first, **then, **both}
 
@@ -92,7 +92,7 @@ Fill = Literal["zero", "mean"]
 
 @dataclass(frozen=True)
 class Ablation:
-    """What is done to some units of one layer: `fill + scale * (value - fill)`.
+    """Ablation of some units of one layer: `fill + scale * (value - fill)`.
 
     Compared by value and hashable, so that it may be the key of a cache.
 
@@ -145,7 +145,7 @@ def replaced(
 
 
 def edit_of(ablation: Ablation, n_units: int, means: ArrayLike | None = None) -> Edit:
-    """What an ablation does to the output of its layer.
+    """The `Edit` of its layer's output that an ablation stands for.
 
     Args:
         ablation: What is done.

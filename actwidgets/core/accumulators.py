@@ -16,7 +16,7 @@ from actwidgets.errors import DataError, LayerError, ShapeError
 
 @dataclass(frozen=True)
 class SampleSummary:
-    """One layer on one batch: a few numbers per sample and unit, from which profiles follow.
+    """Summary of one layer on one batch: max, mean, min and counts over positions.
 
     All arrays are `(sample, unit)`.
 
@@ -46,7 +46,7 @@ class SampleSummary:
 
 
 def summarize(outputs: ArrayLike, threshold: float | None = None) -> SampleSummary:
-    """Fold the positions of one batch of one layer's outputs.
+    """Reduce a batch of one layer's outputs over positions.
 
     Args:
         outputs: `(sample, …, unit)`, any real dtype; `(sample,)` is one unit.
@@ -101,7 +101,7 @@ Rows = Integers | slice
 
 @dataclass(frozen=True)
 class LabelGroups:
-    """The samples of a batch, put in the order of their classes.
+    """Samples of a batch grouped by class, for `reduceat`.
 
     Attributes:
         order: Rows of the batch, those of one class behind one another.
@@ -135,7 +135,7 @@ class LabelGroups:
 
 @dataclass
 class ClassMoments:
-    """Sums from which every statistic of one layer follows.
+    """Mergeable sums of one layer by class and unit: counts, mean, squares, extremes, histogram.
 
     Arrays are `(class, unit)` but for `counts`, `(class,)`. What was not asked for is None;
     so are `n_nan` and `n_missing` until a NaN has been seen. Only rows of classes that occur
@@ -215,7 +215,7 @@ class ClassMoments:
         return sum(array.nbytes for array in arrays if isinstance(array, np.ndarray))
 
     def copy(self) -> "ClassMoments":
-        """Sums that can be added to without changing these."""
+        """A deep copy."""
         arrays: dict[str, Any] = {
             field.name: value.copy()
             for field in fields(self)
@@ -285,7 +285,7 @@ class ClassMoments:
         return batch
 
     def _add_rows(self, rows: Rows, other: "ClassMoments") -> None:
-        """Add sums whose rows are these rows of ours."""
+        """Merge sums in place whose classes are these rows."""
         if self.fired.shape[1] != other.fired.shape[1]:
             raise ShapeError(
                 f"sums of {self.fired.shape[1]} and {other.fired.shape[1]} units do not merge"
@@ -577,7 +577,7 @@ OUTLIERS = 40  # of each class, those farthest from the box
 
 @dataclass(frozen=True)
 class BoxStatistics:
-    """One unit's values by class. NaN for a class without.
+    """Box plot statistics of one unit by class. NaN for a class without samples.
 
     Attributes:
         counts: `(class,)` values that are not NaN.
@@ -680,7 +680,7 @@ N_TOP = 24
 
 
 class TopSamples:
-    """The `N_TOP` largest values of every unit, and whose they are.
+    """Streaming top samples: the `N_TOP` largest values of every unit and their rows.
 
     Ties go to the sample that comes first; NaN is never among them.
     """

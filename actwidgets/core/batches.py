@@ -72,7 +72,7 @@ def with_part(x: Inputs, index: int, part: Any) -> Inputs:
 
 
 def join(batches: list[Inputs]) -> Inputs:
-    """Put batches of the same structure behind one another."""
+    """Concatenate batches of the same structure."""
     first = batches[0]
     if isinstance(first, Mapping):
         return {name: np.concatenate([b[name] for b in batches]) for name in first}

@@ -17,7 +17,7 @@ Cell = tuple[int | None, int | None]
 
 @dataclass(frozen=True)
 class Selection:
-    """What is looked at. Compared by value, never changed in place.
+    """The selected layer, samples, unit, class, threshold and edits; compared by value.
 
     Attributes:
         layer: Name of a layer.

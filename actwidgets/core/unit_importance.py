@@ -39,7 +39,7 @@ CAVEATS: Mapping[str, str] = {
 
 @dataclass(frozen=True, eq=False)
 class ImportanceTable:
-    """What three measures say of the units of one layer, what they cost and what to mind.
+    """Unit importance of one layer by random forest, mutual information and ablation.
 
     Every figure is NaN where it is not known: not yet, not of this unit, or not at all, and
     then `notes` tell why.
@@ -145,7 +145,7 @@ TREES = 100  # as many as scikit-learn grows unless told otherwise
 
 
 class GrowingForest:
-    """A random forest that predicts the class from the units, grown tree by tree.
+    """Random forest importance of units, grown tree by tree.
 
     Grown to its end it is the forest that
     `RandomForestClassifier(n_trees, random_state=0, oob_score=True)` fits in one go.
@@ -193,7 +193,7 @@ class GrowingForest:
 
 
 def mutual_information(values: ArrayLike, labels: ArrayLike) -> float:
-    """What one unit tells of the class, in nats.
+    """Mutual information of one unit and the class, in nats.
 
     As `mutual_info_classif(values[:, None], labels, random_state=0)`: from the distances to
     the three nearest neighbors (Kraskov 2004, Ross 2014). Alone, because the noise by which

@@ -338,7 +338,7 @@ def _ratio(before: Mapping[str, Array], after: Mapping[str, Array]) -> float:
 
 
 def to_drop(epochs: Sequence[float], n_bytes: Sequence[int], budget_bytes: int) -> tuple[int, ...]:
-    """Which snapshots to drop so that the rest fits, and lies evenly over the epochs.
+    """Thin snapshots to a byte budget, evenly over the epochs.
 
     The first and the last stay, whatever they take. One after the other that goes which
     leaves the smallest gap, the earliest of equals: what is added later is thinned in turn.
@@ -630,7 +630,7 @@ class Recorder:
         )
 
     def _thin(self) -> str:
-        """Drop snapshots until the folder is within its budget; says where it cannot be."""
+        """Drop snapshots until the folder is within its budget; a sentence where it cannot be."""
         infos = self.recording.snapshots
         n_bytes = [info.n_bytes for info in infos]
         room = self._budget_bytes - self.recording.n_bytes + sum(n_bytes)

@@ -34,7 +34,7 @@ PAIRS_UP_TO = 10**8  # of values that are compared, over all of these
 
 
 class CommonScales:
-    """Largest numbers over all moments, each of them read once.
+    """Color ranges common to all snapshots, each of which is read once.
 
     Of a recording with more than 64 snapshots over as many, evenly spread.
 
@@ -147,7 +147,7 @@ def _profiles(header: Mapping[str, Any], arrays: Arrays, layer: str) -> ClassPro
 
 @dataclass(frozen=True, eq=False)
 class WeightNumbers:
-    """How the weights of a layer went: arrays with a value per snapshot, NaN where none is.
+    """Norms, update ratios, gradient norms and dead units of a layer, a value per snapshot.
 
     Attributes:
         epoch: Of the snapshots, float64.

@@ -37,7 +37,7 @@ LOOKED_AT = 64  # values of a sample that tell it from most others; the rest is 
 
 
 class KnownSamples:
-    """Tells which of the recorded samples those of a batch are.
+    """Looks up recorded samples by their values.
 
     Of samples that hold the same the first is meant: a model says the same of them.
 
@@ -508,14 +508,14 @@ class RecordedEmbeddings(Embeddings):
 
 @dataclass(frozen=True)
 class _OverTime:
-    """Satisfies `Reference`."""
+    """The `Reference` of pictures over the snapshots of a training."""
 
     plane: Callable[[], Plane]
     begin: Callable[[], tuple[Embedding, str] | None]
 
 
 class RecordedSession(Session):
-    """What is looked at, and when: any view of a session works on it, from stored values.
+    """A session over a recording, at one snapshot of it; any view works on stored values.
 
     Set `at`, or link it, and all views show another moment. What only the model could tell
     (attributions, ablations, perturbed samples) is refused with a sentence.

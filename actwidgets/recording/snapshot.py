@@ -32,7 +32,7 @@ SMALLEST, LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """Values in 253 even steps per unit, and codes for NaN and both infinities.
+    """Values quantized to a byte: 253 even steps per unit, and codes for NaN and both infinities.
 
     Zero is kept exactly, and what is above or below it stays there: whether a unit fires at
     threshold 0 is never wrong.
@@ -80,7 +80,7 @@ class Quantized:
 
 
 def quantize(values: ArrayLike) -> Quantized:
-    """Put values in a byte each, with steps of its own for every unit.
+    """Quantize values to a byte each, unit by unit.
 
     Args:
         values: `(sample, …, unit)`, any real dtype, read as float32. Not modified.
@@ -146,7 +146,7 @@ MANIFEST_KIND = files.Kind(
 
 @dataclass(frozen=True)
 class Manifest:
-    """Written once, when a recording begins.
+    """What a recording is of; written once, when it begins.
 
     Attributes:
         model_name: What Keras calls the model; "" where nobody knows.
@@ -334,7 +334,7 @@ GRADIENT_SAMPLES = 32  # what Keras trains on at a time unless told otherwise
 
 @dataclass(frozen=True)
 class SnapshotSpec:
-    """What a snapshot is taken of.
+    """Samples and layers that snapshots are captured of.
 
     Attributes:
         x: The samples: an array, or a list or dict of arrays.
@@ -356,7 +356,7 @@ class SnapshotSpec:
 def capture_snapshot(
     probe: Probe, spec: SnapshotSpec, update_ratios: Mapping[str, float]
 ) -> Snapshot:
-    """What a model does with the samples, and what its weights are, now.
+    """Capture activations, predictions, profiles and weights of a model.
 
     Args:
         probe: Of the model.
@@ -484,7 +484,7 @@ Packed = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class SnapshotInfo:
-    """Which moment a snapshot is of.
+    """Epoch, step, time, metrics and file of a snapshot.
 
     Attributes:
         index: Its number; that of the file.

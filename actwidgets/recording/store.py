@@ -71,7 +71,7 @@ def read_samples(folder: Path) -> tuple[Any, Integers | None, Floats | None]:
 
 
 def digest(x: Any, labels: Integers | None, targets: Floats | None = None) -> str:
-    """A text that differs between different samples, labels or targets."""
+    """SHA-256 of samples, labels and targets."""
     sha = hashlib.sha256()
     for part in [*batches.parts(x), *(each for each in (labels, targets) if each is not None)]:
         values = np.ascontiguousarray(_plain(part))
@@ -195,7 +195,7 @@ File = tuple[str, int, int]  # name, bytes, time of the last change
 
 
 class SnapshotCache:
-    """What is in a folder is what there is; it is looked at when it is made, and by `refresh`.
+    """Snapshots of a folder, the directory being the truth, with an LRU cache of those decoded.
 
     Args:
         folder: Of the recording.

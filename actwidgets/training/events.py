@@ -13,7 +13,7 @@ from actwidgets.errors import DataError
 
 @dataclass(frozen=True)
 class TrainingMoment:
-    """Where a training stands.
+    """Epoch, step and metrics of a training at some moment.
 
     Attributes:
         epoch: Epochs that are complete, those before `initial_epoch` included.
@@ -34,7 +34,7 @@ class TrainingMoment:
 
 
 class TrainingListener(Protocol):
-    """Is told of a training, on the thread that trains, between steps.
+    """Callbacks of a training, called between steps on the thread that trains.
 
     What it raises is logged and told to `failed`, the same thing once in a training; the
     training goes on.
@@ -125,7 +125,7 @@ def interval(every: Any) -> Interval:
 
 
 class EpochCount:
-    """Is told what a `TrainingListener` is, and says how far it all has come.
+    """Counts epochs and steps over several calls of `fit`.
 
     A `fit` that begins at epoch 0 again goes on behind the last epoch that was begun: one that
     was interrupted counts as soon as a step of it is complete. One with an `initial_epoch` at
@@ -197,7 +197,7 @@ VALIDATION = "val_"
 
 
 class Curves:
-    """Gathers metrics while a model is trained, over several calls of `fit` if need be.
+    """Learning curves of metrics by step and by epoch, over several calls of `fit`.
 
     Places are counted in epochs, as `EpochCount` does: 1.5 is amid the second one. Where nobody
     knows how many steps an epoch has, its steps so far lie evenly in it, short of its end.

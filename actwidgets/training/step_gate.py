@@ -16,7 +16,7 @@ def _ended() -> bool:
 
 
 class StepGate:
-    """Keeps forward passes and training steps of one model apart, so that none is torn.
+    """Keeps forward passes and training steps of one model from overlapping.
 
     They take turns: who wants to look waits for one step at most, and a step for those who
     look and those who waited for the step before. Any number may look at a time, and who
@@ -186,7 +186,7 @@ class StepGate:
 
 
 def trained_here() -> "WeakSet[StepGate]":
-    """The turns of all models that this thread trains, or has trained."""
+    """The step gates of all models that this thread trains, or has trained."""
     if not hasattr(_here, "trained"):
         _here.trained = WeakSet()
     gates: WeakSet[StepGate] = _here.trained
@@ -194,10 +194,10 @@ def trained_here() -> "WeakSet[StepGate]":
 
 
 class LockAmidSteps:
-    """A re-entrant lock, for `with`.
+    """A re-entrant lock that puts off a training step which would wait for its holder.
 
     Callbacks of somebody's own are called between the beginning and the end of a step as
-    `Turns` knows it, though the weights are whole then. Where such a callback needs the lock of
+    `StepGate` knows it, though the weights are whole then. Where such a callback needs the lock of
     somebody who waits for the end of the step, both would wait for ever: so the step is put
     off, and begins again when the lock is given back.
     """

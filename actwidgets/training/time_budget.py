@@ -8,7 +8,7 @@ FIRST_COST_S = 0.02
 
 
 class TimeBudget:
-    """Keeps what is spent below a share of the time since it began.
+    """Keeps time spent below a share of the time since it began.
 
     Something is afforded where its cost, taken to be that of the last time, fits in as well;
     what costs much is therefore done seldom, and never before it has been earned. What the

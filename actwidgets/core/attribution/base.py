@@ -53,7 +53,7 @@ Ends = float | tuple[float, ...]
 
 @dataclass(frozen=True)
 class LrpRules:
-    """How relevance is handed back (Bach 2015; Montavon 2019 for gamma and the composite).
+    """Rules of layer-wise relevance propagation (Bach 2015; Montavon 2019: gamma, composite).
 
     Attributes:
         rule: "epsilon", "gamma" or "alpha_beta" throughout; "composite": epsilon for dense
@@ -112,7 +112,7 @@ def _plain(end: Any) -> Ends:
 
 @dataclass(frozen=True)
 class Inputs:
-    """Samples as an attribution sees them.
+    """Samples of which scores are differentiated: floating arrays by input, and the rest.
 
     Attributes:
         arrays: One per input that is differentiated, `(sample, …)` floating: the input, or
@@ -165,7 +165,7 @@ class Inputs:
         return max(len(self.arrays), self.n_inputs) > 1
 
     def without(self, name: str) -> "Inputs":
-        """The same samples with one of the inputs left out holding nothing."""
+        """The same samples with one of the inputs in `left_out` blank."""
         index = self.left_out[name]
         others = list(self.others)
         others[index] = np.broadcast_to(_blank(others[index]), others[index].shape)
@@ -195,7 +195,7 @@ def _blank(array: Array) -> Array:
 
 
 class ScoreFunction(Protocol):
-    """A model from its inputs to the scores of its classes; `probe/` has the Keras one.
+    """Scores of a model's classes with gradients, maps and relevance; `probe/scores.py` has Keras'.
 
     Any number of samples may be asked for: they are run `batch_size` at a time. Values come
     in the model's own precision.
@@ -277,7 +277,7 @@ class DifferentiableScoreFunction(ScoreFunction, Protocol):
     """A score function that also makes the `Inputs` of samples."""
 
     def points(self, x: Any) -> Inputs:
-        """Samples as an attribution sees them.
+        """The `Inputs` of samples.
 
         Raises:
             ShapeError: Samples of another shape than the model takes.
@@ -336,7 +336,7 @@ def score_of(scores: Floats, target: Integers) -> Floats:
 
 @dataclass(frozen=True)
 class Path:
-    """The way from a baseline to the sample, as the model sees it.
+    """Scores and gradient norms along the path from a baseline to the sample.
 
     Attributes:
         alphas: `(step,)` in 0..1, the shares of the way.
@@ -376,7 +376,7 @@ class MethodResult:
 
 @dataclass(frozen=True, repr=False)
 class Attribution:
-    """How much each part of the input speaks for a class; signed, not normalized.
+    """Attribution of a class's score to the input; signed, not normalized.
 
     `np.asarray(attribution)` gives `.values`.
 
@@ -511,7 +511,7 @@ class Option:
 
 @dataclass(frozen=True)
 class Method:
-    """One way to say which part of the input speaks for a class.
+    """An attribution method with its options, as `attribute` and its views list them.
 
     `run(model, points, target, **options)` is a generator over a `ScoreFunction`, samples and
     one class each, `(sample,)`. It yields `(done, total)` before every piece of work, so that

@@ -13,7 +13,7 @@ from actwidgets.images.inputs import CHANNELS, default_axes
 
 
 def position_axes(points: Inputs, index: int) -> tuple[int, ...]:
-    """The axes of an array along which there are places, in their order.
+    """The position axes of an array, in their order.
 
     They are what the model's layers, or the caller, take them for, and never guessed by their
     lengths. Where nobody tells, an array `(sample, row, column)` is an image without channels,
@@ -48,7 +48,7 @@ def has_no_positions(points: Inputs, index: int) -> bool:
 
 
 def divided_axes(points: Inputs, index: int) -> tuple[int, ...]:
-    """The axes that are divided where places are hidden: those of places.
+    """The axes that occlusion divides: those of positions.
 
     All of them where there is but one place: then its channels are what there is to tell apart.
     """
@@ -62,7 +62,7 @@ def divided_axes(points: Inputs, index: int) -> tuple[int, ...]:
 def perturbed_batches(
     n_samples: int, n_variants: int, batch_size: int
 ) -> Iterator[tuple[Integers, Integers]]:
-    """Which sample and which variant of it each place of each batch holds.
+    """Indices of sample and variant for batches of perturbed samples.
 
     Yields:
         `(place,)` sample and `(place,)` variant, sample by sample; no batch is longer than
@@ -90,7 +90,7 @@ BLUR_SHARE = 1 / 8  # of each side: the standard deviation
 
 
 def baseline_inputs(points: Inputs, fill: Any, *, name: str) -> Inputs:
-    """The same samples with something that tells nothing in the place of each array.
+    """Baselines or fills: uninformative values in the shape of each array.
 
     Args:
         fill: None for zeros; a number; "mean": of each channel of each sample, over its

@@ -22,7 +22,7 @@ from actwidgets.errors import DataError, LayerError, ShapeError
 
 
 def upsampled(maps: Array, sizes: Sequence[int]) -> Array:
-    """Maps at another size, as `tf.image.resize` makes them (bilinear for two axes).
+    """Resize maps linearly along each position axis, as `tf.image.resize` does.
 
     Args:
         maps: `(sample, *position, …)` floating; axes behind the positions stay as they are.
@@ -46,7 +46,7 @@ def upsampled(maps: Array, sizes: Sequence[int]) -> Array:
 
 
 def interpolation(n_given: int, n_wanted: int) -> Array:
-    """The share of each given place in each wanted one, `(wanted, given)` float64.
+    """Matrix of linear interpolation, `(wanted, given)` float64.
 
     Places are the middles of equal parts of the same stretch; what lies beyond the first or the
     last middle is that place itself. Rows sum to one.
@@ -63,7 +63,7 @@ def interpolation(n_given: int, n_wanted: int) -> Array:
 
 @dataclass(frozen=True)
 class Overlay:
-    """One input over which the maps of a layer lie.
+    """Resizes a layer's maps to one of the inputs.
 
     Attributes:
         name: Of the input.
@@ -131,7 +131,7 @@ def over_inputs(
 
 
 def weighted_sum(maps: Array, weights: Array) -> Array:
-    """The part above zero of the sum of maps, each times its weight.
+    """ReLU of the weighted sum of maps.
 
     Args:
         maps: `(sample, *position, unit)`.
@@ -317,7 +317,7 @@ def score_cam(
 
 
 def _masked(points: Inputs, lying: Sequence[Overlay], maps: Array) -> Inputs:
-    """Samples multiplied by a map each, `(sample, *position)`, once it reaches from 0 to 1."""
+    """Samples multiplied by a map each, `(sample, *position)`, scaled to 0..1."""
     arrays = list(points.arrays)
     for overlay in lying:
         mask = _in_unit_range(overlay.as_factor(maps))

@@ -34,7 +34,7 @@ KINDS = {"deletion": "auto", "insertion": "auto blur"}  # and with what is fille
 
 @dataclass(frozen=True, repr=False)
 class Faithfulness:
-    """What becomes of a class while the places that a map ranks highest go, or come.
+    """Deletion or insertion curve of a map, and the area under it.
 
     Attributes:
         kind: "deletion": a faithful map makes the probability fall soon, and `auc` low;
@@ -77,7 +77,7 @@ def faithfulness(
     steps: int = 32,
     fill: Any = None,
 ) -> Generator[Progress, None, Faithfulness]:
-    """Follow a class's probability while places are deleted, or inserted, highest first.
+    """Deletion and insertion curves: a class's probability while places go or come, highest first.
 
     The signed values of all channels of a place are summed; places of equal sums come in
     reading order, and those of NaN last. Places of several inputs are ranked together.
@@ -176,7 +176,7 @@ _LUMINANCE, _CONTRAST = 0.01**2, 0.03**2  # of values in 0..1
 
 
 def map_similarity(one: Array, other: Array, n_place_axes: int) -> Array:
-    """Structural similarity of the sizes of two maps, each scaled to its own range.
+    """Structural similarity (SSIM) of the absolute values of two maps, each scaled to 0..1.
 
     Args:
         one: `(sample, *place[, channel])`; absolute values are summed over channels.
@@ -252,7 +252,7 @@ class RandomizedScoreFunction(ScoreFunction, Protocol):
 
 @dataclass(frozen=True, repr=False)
 class RandomizationCheck:
-    """How a map changes while one layer after the other gets random weights.
+    """Result of the cascading parameter randomization check of a map.
 
     Attributes:
         method: Name of the method.
@@ -335,7 +335,7 @@ def randomization_steps(
     options: Mapping[str, Any] | None = None,
     n_layers: int | None = None,
 ) -> Generator[Progress, None, RandomizationCheck]:
-    """Attribute, then again with random weights in one layer more, from the output down.
+    """Cascading parameter randomization, from the output down.
 
     Args:
         randomized: The same, of which layers can be given random weights.

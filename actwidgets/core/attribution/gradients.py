@@ -58,7 +58,7 @@ GRADIENT_X_INPUT = Method(
 
 
 def guided_backprop(model: ScoreFunction, points: Inputs, target: Integers) -> Steps:
-    """The guided gradient at each sample.
+    """Guided backpropagation at each sample.
 
     Raises:
         ModelError: There is no ReLU between the inputs and the score, or one in a loop.
@@ -97,7 +97,7 @@ def smooth_grad(
     seed: int = 0,
     guided: bool = False,
 ) -> Steps:
-    """The mean of dS_c/dx over normal noise around each sample.
+    """SmoothGrad: the mean of dS_c/dx over normal noise around each sample.
 
     One draw for all samples: whichever are looked at together, each has the same noise, and
     so has every batch size.

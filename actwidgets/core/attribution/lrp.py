@@ -30,7 +30,7 @@ def lrp(
     alpha: float = DEFAULTS.alpha,
     box: Any = DEFAULTS.box,
 ) -> Steps:
-    """The pre-softmax score of the target, handed back to the inputs by the rules given.
+    """Layer-wise relevance propagation of the target's pre-softmax score.
 
     `MethodResult.gap` is by how much the values' sum differs from the score: what biases took, and
     what `epsilon` left out.

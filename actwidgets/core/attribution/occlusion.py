@@ -112,7 +112,7 @@ def occlusion(
     stride: Any = None,
     fill: Any = "auto",
 ) -> Steps:
-    """S(x) - S(x with a patch filled), for each value the mean over the patches that hide it.
+    """Occlusion: S(x) - S(x with a patch filled), averaged over the patches that hide a value.
 
     A patch hides all channels of its places, so that these have the same value; of several
     inputs one at a time is hidden. Of a linear model the values are exact: a patch loses the

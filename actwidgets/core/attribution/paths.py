@@ -121,7 +121,7 @@ def integrated_gradients(
     tolerance: float | str | None = "auto",
     max_steps: int = 1024,
 ) -> Steps:
-    """(x - x') times the mean of dS_c/dx on the straight way from x' to x.
+    """Integrated gradients: (x - x') times the mean of dS_c/dx on the straight path from x' to x.
 
     The mean is taken by the midpoint rule. A sample whose values' sum misses S(x) - S(x') by
     more than the tolerance is looked at in three times as many steps, of which a third is
@@ -307,7 +307,7 @@ def interior_gradients(
     steps: int = 50,
     alphas: ArrayLike | None = None,
 ) -> Steps:
-    """The sample times the mean of dS_c/dx at alpha·x, for alphas in (0, 1].
+    """Interior gradients: x times the mean of dS_c/dx at alpha·x, for alphas in (0, 1].
 
     Where the score is saturated at the sample its gradient is small; dimmed samples show what
     the score has come from. `MethodResult.path` says where on the way that is.

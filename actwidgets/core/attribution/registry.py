@@ -71,7 +71,7 @@ def attribution_steps(
     options: Mapping[str, Any] | None = None,
     rows: Sequence[int] | None = None,
 ) -> Generator[Progress, None, Attribution]:
-    """Attribute the score of each sample's target, piece by piece.
+    """Run a method and label its result, as a generator that yields progress.
 
     Args:
         method: How.
