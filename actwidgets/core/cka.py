@@ -140,7 +140,7 @@ def _hsic(cross: Any, dots: Any, squares: Any, n: int) -> Any:
 
 
 def _own_hsic(cross: Any, dots: Any, squares: Any, n: int) -> Any:
-    """The same of a representation with itself: 0 where only rounding would be left."""
+    """HSIC of a representation with itself: 0 where only rounding would be left."""
     size = cross + 2 * dots + squares / n**2
     value = _hsic(cross, dots, squares, n)
     return np.where(value > _ROUNDING * size, value, 0.0)

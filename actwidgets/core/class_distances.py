@@ -127,7 +127,7 @@ OPTIMAL_UP_TO = 400  # classes; ordering the leaves takes seconds beyond
 
 @dataclass(frozen=True)
 class Clustering:
-    """Classes merged pair by pair, the nearest first.
+    """A dendrogram of classes and the order of its leaves.
 
     Attributes:
         order: `(class,)` int64: all classes, like beside like; those without distances last.
@@ -210,7 +210,7 @@ def nearest_pairs(matrix: ArrayLike, limit: int) -> Integers:
 
 
 def fisher_ratio(mean: ArrayLike, std: ArrayLike, n_samples: ArrayLike) -> float:
-    """Scatter between the classes over scatter within them, `trace(S_B) / trace(S_W)`.
+    """Fisher ratio: scatter between classes over scatter within, `trace(S_B) / trace(S_W)`.
 
     Args:
         mean: `(class, unit)`; NaN where there is no sample, which is left out.
@@ -241,7 +241,7 @@ def fisher_ratio(mean: ArrayLike, std: ArrayLike, n_samples: ArrayLike) -> float
 
 
 def expected_by_chance(counts: ArrayLike) -> float:
-    """What `fisher_ratio` is, about, of classes that do not differ at all.
+    """The Fisher ratio expected of classes that do not differ.
 
     With C classes and N samples in all, scatter between the means has C - 1 degrees of freedom
     and scatter within the classes N - C, so that the ratio is about (C - 1) / (N - C): 1.0

@@ -32,7 +32,7 @@ Kind = Literal["dead", "always active", "selective"]
 
 @dataclass(frozen=True)
 class UnitFinding:
-    """Why a unit stands out.
+    """A dead, always active or selective unit, and the evidence.
 
     Attributes:
         unit: Index of the unit.
@@ -64,7 +64,7 @@ def find_units(
     threshold: float,
     lowest: Doubles | None = None,
 ) -> tuple[UnitFinding, ...]:
-    """The unusual units of a layer: the dead, then the always active, then the selective.
+    """Find dead, always active and selective units of a layer, in this order.
 
     Args:
         fired: `(class, unit)` samples on which the unit was above the threshold.
@@ -128,7 +128,7 @@ METRICS = (*class_distances.METRICS, *histograms.METRICS)
 
 @dataclass(frozen=True)
 class ClassProfiles(UnitStatistics):
-    """What each unit of some layers does for each class, and how classes compare by it.
+    """Class profiles of units by layer: statistics, distances between classes, clustering.
 
     Statistics are those of `UnitStatistics`, by layer: `firing_rate`, `mean`, `std`, `min`
     and `max` as `(class, unit)` float64, NaN for a class without samples; and `counts`,
@@ -175,7 +175,7 @@ class ClassProfiles(UnitStatistics):
         return class_distances.cluster(self.similarity(layer, statistic, metric))
 
     def fisher_ratio(self, layer: str, classes: tuple[int | str, ...] | None = None) -> float:
-        """How well a layer parts the classes: scatter between them over scatter within.
+        """Fisher ratio of a layer: scatter between the classes over scatter within them.
 
         Args:
             layer: A layer these profiles hold.
@@ -266,7 +266,7 @@ HISTOGRAMS_UP_TO = 2**16
 
 @dataclass(frozen=True)
 class ProfileSpec:
-    """What to gather.
+    """Threshold, reduction and statistics that profiles gather.
 
     Attributes:
         threshold: A unit fires when its value is above it.
@@ -406,7 +406,7 @@ KIND = files.Kind(
 
 
 def as_arrays(profiles: ClassProfiles) -> tuple[dict[str, Any], Arrays]:
-    """Everything in profiles, as text and as arrays; the place of a layer stands for its name."""
+    """Serialize profiles as a header and arrays; the index of a layer stands for its name."""
     arrays: dict[str, NDArray[Any]] = {"counts": profiles.counts}
     layers = []
     for index, (name, sums) in enumerate(profiles.sums.items()):

@@ -35,7 +35,7 @@ class Averages:
 
 @dataclass(frozen=True, eq=False)
 class ClassificationReport:
-    """How well each class is told from the others.
+    """Precision, recall and F1 by class, accuracy and averages, as scikit-learn has them.
 
     Attributes:
         class_names: One per class.
@@ -126,7 +126,7 @@ def classification_report(
 
 
 def report_of_counts(counts: Integers, class_names: tuple[str, ...]) -> ClassificationReport:
-    """The same from a confusion matrix.
+    """The report of a confusion matrix.
 
     Counted here rather than by scikit-learn, whose report takes as long as the forward passes
     of a small model; the tests hold it to be the same.
@@ -161,7 +161,7 @@ def report_of_counts(counts: Integers, class_names: tuple[str, ...]) -> Classifi
 def report_of_labels(
     truth: Bools, predicted: Bools, class_names: tuple[str, ...]
 ) -> ClassificationReport:
-    """The same of samples that may have several labels each, or none.
+    """The report of multi-label samples.
 
     Args:
         truth: `(sample, class)`: whether the sample has the label.
@@ -222,7 +222,7 @@ class ConfusedPair:
 
 
 class ConfusionCounts:
-    """What follows from how often each class was taken for each."""
+    """What follows from a confusion matrix."""
 
     class_names: tuple[str, ...]
     counts: Integers  # `(class, class)`: row the true class, column the predicted one
@@ -344,7 +344,7 @@ class ConfusionCounts:
 
 @dataclass(frozen=True, eq=False)
 class Confusion(ConfusionCounts):
-    """True and predicted class of some samples.
+    """Confusion matrix of single-label samples, and the samples behind it.
 
     Attributes:
         labels: `(sample,)` int64 true classes.
@@ -383,7 +383,7 @@ class Confusion(ConfusionCounts):
 
 @dataclass(frozen=True, eq=False)
 class PixelConfusion(ConfusionCounts):
-    """True and predicted class of the positions of some samples: the pixels of their masks.
+    """Confusion matrix of the pixels of masks.
 
     Attributes:
         counts: `(class, class)` int64 positions: row the true class, column the predicted one.
@@ -422,7 +422,7 @@ class PixelConfusion(ConfusionCounts):
 
 
 class PixelCounter:
-    """Counts the positions of masks batch by batch.
+    """Accumulates a `PixelConfusion` batch by batch.
 
     Args:
         class_names: One per class.
@@ -482,7 +482,7 @@ class PixelCounter:
 
 @dataclass(frozen=True, eq=False)
 class MultilabelConfusion:
-    """True and predicted labels of samples that may have several each, or none.
+    """Confusion of multi-label samples: a 2x2 matrix for each label.
 
     Attributes:
         truth: `(sample, class)`: whether the sample has the label.

@@ -21,7 +21,7 @@ _LARGEST = 1e37  # float32 reaches a little further
 
 @dataclass(frozen=True)
 class Embedding:
-    """Samples as points.
+    """Samples as points of the plane, by PCA, t-SNE, UMAP or two features.
 
     Attributes:
         points: `(point, 2)` float32, finite.
@@ -60,7 +60,7 @@ def finite_rows(features: Array) -> Array:
 
 
 def pca(features: ArrayLike, n_components: int = 2) -> tuple[Floats, Doubles]:
-    """Scores of samples on the principal components of their features.
+    """Principal component scores of samples, and the share of variance of each component.
 
     Args:
         features: `(sample, feature)`, any real dtype, finite. Not modified.
@@ -144,7 +144,7 @@ class RigidTransform:
     target: Doubles
 
     def moved(self, embedding: Embedding) -> Embedding:
-        """The same distances between points, in another place."""
+        """Apply the transform to an embedding."""
         if self is STAYING:
             return embedding
         points = (embedding.points.astype(np.float64) - self.center) @ self.rotation + self.target
@@ -187,7 +187,7 @@ def align(embedding: Embedding, to: Embedding) -> Embedding:
 
 @dataclass(frozen=True)
 class Plane:
-    """Two directions in the space of features, found on some samples and used for others.
+    """A plane of principal components, found on some samples and used for others.
 
     Attributes:
         center: `(feature,)` float64: the mean of the samples it was found on.
@@ -255,7 +255,7 @@ def principal_plane(features: Array, name: str, note: str) -> Plane:
 
 @dataclass(frozen=True)
 class Layout:
-    """How features become points.
+    """Method and settings of an embedding.
 
     Attributes:
         method: One of `METHODS`.

@@ -49,7 +49,7 @@ def bins_of(values: ArrayLike) -> NDArray[np.int32]:
 
 @dataclass
 class LogHistogram:
-    """How many values of each class and unit lie in each bin.
+    """Logarithmic histogram of each class and unit over fixed bins.
 
     Attributes:
         first: The bin that the first column counts.
@@ -256,7 +256,7 @@ CHUNK = 2**15  # values at a time: they stay in the processor's cache
 
 @dataclass(frozen=True, eq=False)
 class Histogram:
-    """How many of some values lie in each bin, and what they are on average.
+    """Histogram with bins a power of two wide, mean and standard deviation; merges exactly.
 
     Bin `i` of `counts` covers `[(first + i) · width, (first + i + 1) · width)`; the first and
     the last hold values. Without finite values there is no bin, and the averages are NaN.
@@ -403,7 +403,7 @@ def histogram(values: ArrayLike, n_bins: int = 256) -> Histogram:
 
 
 def shared_bins(histograms: Sequence[Histogram], n_bins: int = 64) -> SharedBins:
-    """Lay histograms over the same bins, of which at most `n_bins` cover them all.
+    """Regroup histograms into the same bins, of which at most `n_bins` cover them all.
 
     Nothing is resampled: a shared bin is a number of whole bins of every histogram. So there
     are no more bins than the one with the widest allows. Nor are they so narrow that their
@@ -549,7 +549,7 @@ class ActivationHistogram:
 def activation_histogram(
     read: Read, layers: Sequence[str], rows: Integers
 ) -> dict[str, ActivationHistogram]:
-    """Run layers on samples, each until a million of its values or more came together.
+    """Histograms of layers' activations, each over a million values or more.
 
     Args:
         read: Gives the outputs of layers, `(sample, …, unit)`, on some rows in ascending order.

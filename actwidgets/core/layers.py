@@ -12,7 +12,7 @@ from actwidgets.errors import DataError
 
 @dataclass(frozen=True)
 class LayerInfo:
-    """One output of one call of one layer.
+    """Name, kind, shape, units and parameters of a layer's output.
 
     Attributes:
         name: The layer's name in this package: `conv`, `backbone/conv`, `shared#1`, `lstm:1`,
@@ -61,7 +61,7 @@ SMALL_MODEL = 40  # layers; up to that a tree is shown with everything open
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the tree.
+    """A row of the layer tree.
 
     Attributes:
         layer: The layer it stands for.
@@ -200,7 +200,7 @@ def _containers_of(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class AxisField:
-    """What a position sees along one axis of the input.
+    """Receptive field along one axis of the input.
 
     Position p sees `size` places from `start + p * stride` on; they may lie outside the input
     where it was padded.
@@ -249,7 +249,7 @@ class AxisField:
 
 @dataclass(frozen=True)
 class ReceptiveField:
-    """The part of the input that a position of a map sees: a box along some of the axes.
+    """Receptive field of a map's positions: a box along some axes of the input.
 
     Attributes:
         axes: The axes of the layer's output that have positions, each with its field.

@@ -27,7 +27,7 @@ _WORDS = {
 
 @dataclass(frozen=True)
 class OutputKind:
-    """What the numbers that a model puts out mean.
+    """Meaning of a model's output: logits, probabilities or values, and their link function.
 
     Attributes:
         kind: "logit": the classes' scores before a softmax or sigmoid; "probability"; or

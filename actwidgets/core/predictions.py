@@ -119,7 +119,7 @@ _LEAST = 1e-7  # as Keras' losses have it: no logarithm of nothing
 
 @dataclass(frozen=True, eq=False)
 class ClassScores:
-    """What a model says of some samples, class by class.
+    """Probabilities, confidence, margin and cross-entropy of some samples.
 
     Attributes:
         values: `(sample, class)` float64, as the model put them out; of logits that are read
@@ -163,7 +163,7 @@ class ClassScores:
 def class_scores(
     predictions: ArrayLike, labels: ArrayLike | None = None, *, output: OutputKind | str
 ) -> ClassScores:
-    """Read a model's outputs as what it holds of each class.
+    """Scores of a model's outputs, class by class.
 
     Args:
         predictions: `(sample, class)`, or `(sample, 1)`. A sample with NaN or plus infinity has
@@ -224,7 +224,7 @@ VALUES_SORTED_BY = ("row", "predicted", "target", "error")
 
 @dataclass(frozen=True, eq=False)
 class ValueScores:
-    """What a model that predicts values says of some samples.
+    """Residuals and errors of a regression: MAE, RMSE, R².
 
     Attributes:
         values: `(sample, output)` float64, as the model put them out.
@@ -318,7 +318,7 @@ BATCH_SIZE = 256
 
 
 class PredictionTable:
-    """`(sample, class)` float32, filled in as far as it was asked for."""
+    """Predictions of all samples, `(sample, class)` float32, filled in lazily."""
 
     def __init__(self, n_samples: int, n_classes: int) -> None:
         self._values = np.empty((n_samples, n_classes), np.float32)
@@ -357,7 +357,7 @@ class PredictionTable:
 
 @dataclass(frozen=True, eq=False)
 class PredictionShift:
-    """The most probable classes of one sample, before and now.
+    """Predictions of one sample before and after a change, of the most probable classes.
 
     Attributes:
         classes: `(shown,)` int64. Of few classes all, in their order; of many those that were

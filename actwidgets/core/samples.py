@@ -47,7 +47,7 @@ _RANGE_SAMPLES = 1000  # enough to know the range of pixel values
 
 
 class Samples:
-    """Inputs and labels by row.
+    """Inputs and labels by row, and inputs as pictures.
 
     Args:
         x: An array, or a list or dict of arrays, or what `as_arrays` reads as such; of a stream
