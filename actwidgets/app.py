@@ -96,7 +96,10 @@ class Workbench(ViewBox):
             boxes.append(
                 w.VBox(
                     made,
-                    layout={"width": f"{max(each for _, each in column)}px", "max_width": "100%"},
+                    layout={
+                        "width": f"{max(width_px for _, width_px in column)}px",
+                        "max_width": "100%",
+                    },
                 )
             )
             views += made
@@ -199,14 +202,14 @@ def explore(
     if not isinstance(model, Mapping):
         session = _session(model, given)
         if "layer" not in options and session is not model:
-            with_weights = (each.name for each in session.layers if each.n_params)
+            with_weights = (layer.name for layer in session.layers if layer.n_params)
             session.layer = next(with_weights, session.layer)
         return Workbench(session)
     sessions: dict[str, Session] = {}
     try:
-        for name, each in model.items():
+        for name, source in model.items():
             try:
-                sessions[name] = _session(each, given if not isinstance(each, Session) else {})
+                sessions[name] = _session(source, given if not isinstance(source, Session) else {})
             except ShapeError as error:
                 raise ShapeError(f"{name}: {error}") from error
         return Comparison(sessions)
@@ -219,13 +222,13 @@ def explore(
 
 def _session(model: Any, given: Mapping[str, Any]) -> Session:
     """The session itself, or a new one over a model or a recording."""
-    told = {name: value for name, value in given.items() if value is not None}
+    settings = {name: value for name, value in given.items() if value is not None}
     if isinstance(model, Session):
-        if told:
-            raise TypeError(f"a session has its own {', '.join(told)}: give it alone")
+        if settings:
+            raise TypeError(f"a session has its own {', '.join(settings)}: give it alone")
         return model
     if isinstance(model, Recording):
-        if "x" in told or "y" in told:
+        if "x" in settings or "y" in settings:
             raise TypeError("a recording holds its samples: give no x and no y")
-        return model.session(**told)
-    return Session(model, told.pop("x", None), told.pop("y", None), **told)
+        return model.session(**settings)
+    return Session(model, settings.pop("x", None), settings.pop("y", None), **settings)

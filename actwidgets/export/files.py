@@ -227,7 +227,7 @@ class Export:
 
     def _frames(self, sheets: Mapping[str, MapSheet]) -> list[Array]:
         """The frames of an animation: the samples, then each layer that has maps."""
-        maps = [sheet.pixels(paper=PAPER) for sheet in sheets.values() if sheet.shows_maps]
+        maps = [sheet.pixels(background=PAPER) for sheet in sheets.values() if sheet.shows_maps]
         if not maps:
             raise DataError("there is no animation (gif) to make: none of these layers has maps")
         return [*self._inputs(), *maps]

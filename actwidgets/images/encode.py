@@ -70,10 +70,10 @@ def text_pictures(texts: Sequence[Any], side: int = 60) -> Pixels:
     """
     font = ImageFont.load_default(size=_LETTER_PX)
     pictures = np.empty((len(texts), side, side, 3), np.uint8)
-    for picture, text in zip(pictures, texts, strict=True):
-        words = text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text)
+    for picture, value in zip(pictures, texts, strict=True):
+        text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
         image = Image.new("RGB", (side, side), "white")
-        lines = textwrap.wrap(words, width=max(1, 2 * side // _LETTER_PX))
+        lines = textwrap.wrap(text, width=max(1, 2 * side // _LETTER_PX))
         ImageDraw.Draw(image).multiline_text((2, 1), "\n".join(lines), "#333333", font, spacing=1)
         picture[:] = np.asarray(image)
     return pictures
@@ -177,7 +177,7 @@ class ContactSheet:
         Returns:
             `(height_px, width_px, 4)` uint8, transparent where there is no picture.
         """
-        sheet = np.zeros((self.height_px, self.width_px, 4), np.uint8)
+        canvas = np.zeros((self.height_px, self.width_px, 4), np.uint8)
         side = (self.cell_width_px - self.picture_width_px) // 2
         for place, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
             if picture is None:
@@ -186,18 +186,18 @@ class ContactSheet:
             top, left = row * self.cell_height_px + side, column * self.cell_width_px + side
             bottom, right = top + self.picture_px, left + self.picture_width_px
             if frame:
-                box = sheet[
+                box = canvas[
                     top - frame - 1 : bottom + frame + 1, left - frame - 1 : right + frame + 1
                 ]
                 box[...] = (*FRAME_COLOR, 255)
                 box[frame:-frame, frame:-frame] = 0
-            sheet[top:bottom, left:right] = fit(picture, self.picture_px, self.picture_width_px)
+            canvas[top:bottom, left:right] = fit(picture, self.picture_px, self.picture_width_px)
             if boxes is not None:
-                self._outline(sheet, top, left, picture.shape[:2], boxes[place])
-        return sheet
+                self._outline(canvas, top, left, picture.shape[:2], boxes[place])
+        return canvas
 
     def _outline(
-        self, sheet: Pixels, top: int, left: int, shape: tuple[int, ...], box: Box
+        self, canvas: Pixels, top: int, left: int, shape: tuple[int, ...], box: Box
     ) -> None:
         """Draw a line around a part of the picture whose place on the sheet begins there."""
         _, down, across, height, width = _fitted(shape, self.picture_px, self.picture_width_px)
@@ -206,16 +206,16 @@ class ContactSheet:
             (top + down, height, shape[0], box[0]),
             (left + across, width, shape[1], box[1]),
         ):
-            start, end = (first + round(each * length / n_pixels) for each in ends)
+            start, end = (first + round(edge * length / n_pixels) for edge in ends)
             edges.append((start, max(end, start + 1)))  # of a large picture less than a pixel
         (upper, lower), (near, far) = edges
-        outer = sheet[
+        outer = canvas[
             max(upper - OUTLINE_PX, 0) : lower + OUTLINE_PX,
             max(near - OUTLINE_PX, 0) : far + OUTLINE_PX,
         ]
-        kept = sheet[upper:lower, near:far].copy()
+        kept = canvas[upper:lower, near:far].copy()
         outer[...] = (*FRAME_COLOR, 255)
-        sheet[upper:lower, near:far] = kept
+        canvas[upper:lower, near:far] = kept
 
 
 def palette_png(codes: Pixels, colors: Pixels) -> bytes:

@@ -66,10 +66,10 @@ def map_on_picture(
     """
     maps = list(values.values()) if isinstance(values, Mapping) else [values]
     n_places = int(np.prod(picture_shape)) if picture_shape else 0
-    for each in maps:
-        is_vector = n_places and each.ndim == 2 and each.shape[1] % n_places == 0
-        if picture_shape and (is_vector or each.shape[1:3] == picture_shape):
-            return each, True
+    for array in maps:
+        is_vector = n_places and array.ndim == 2 and array.shape[1] % n_places == 0
+        if picture_shape and (is_vector or array.shape[1:3] == picture_shape):
+            return array, True
     return maps[0], bool(picture_shape) and maps[0].ndim > 2
 
 
@@ -81,12 +81,12 @@ def of_one_size(groups: Sequence[Floats]) -> list[Floats]:
     Args:
         groups: `(plane, row, column)` each.
     """
-    rows, columns = (max(each.shape[axis] for each in groups) for axis in (1, 2))
+    rows, columns = (max(group.shape[axis] for group in groups) for axis in (1, 2))
     if rows == 1:
         rows = max(1, round(columns / STRIP))
     return [
-        each if each.shape[1:] == (rows, columns) else _resized(each, rows, columns)
-        for each in groups
+        group if group.shape[1:] == (rows, columns) else _resized(group, rows, columns)
+        for group in groups
     ]
 
 
@@ -139,16 +139,16 @@ def overlay(
     level = (share + 1) / 2 if coloring == "signed" else strength
     colors = palette(COLORINGS[coloring])[(level * TOP + 0.5).astype(np.uint8)]
     if pictures is None:
-        found = colors
+        painted = colors
     else:
         gray = (pictures @ np.array(_LUMINANCE, np.float32))[..., None]
         cover = 2 * opacity * strength
         if opacity > 0.5:
             cover = strength + (2 * opacity - 1) * (1 - strength)
         cover = cover[..., None]
-        found = (gray * (1 - cover) + colors * cover + 0.5).astype(np.uint8)
-    found[is_nan] = NAN_COLOR
-    return found
+        painted = (gray * (1 - cover) + colors * cover + 0.5).astype(np.uint8)
+    painted[is_nan] = NAN_COLOR
+    return painted
 
 
 @dataclass(frozen=True)
@@ -180,9 +180,9 @@ class TileSheet:
     @property
     def cell(self) -> tuple[int, int]:
         """Height and width of a tile with its words and its margin."""
-        words = -(-self.words_px // self.zoom)
+        below = -(-self.words_px // self.zoom)
         width = max(self.width + 2 * self.gap, -(-self.least_px // self.zoom))
-        return self.height + words + 2 * self.gap, width
+        return self.height + below + 2 * self.gap, width
 
     @property
     def size_px(self) -> tuple[int, int]:
@@ -201,20 +201,20 @@ class TileSheet:
             `(height, width, 4)` uint8, transparent between the tiles.
         """
         height, width = self.cell
-        sheet = np.zeros((height * self.rows, width * self.columns, 4), np.uint8)
+        canvas = np.zeros((height * self.rows, width * self.columns, 4), np.uint8)
         for place, tile in enumerate(tiles):
             row, column = divmod(place, self.columns)
             top, left = row * height + self.gap, column * width + (width - self.width) // 2
             if place == framed:
                 edge = 2 if self.zoom == 1 else 1
-                box = sheet[
+                box = canvas[
                     top - edge : top + self.height + edge, left - edge : left + self.width + edge
                 ]
                 box[...] = (*FRAME_COLOR, 255)
             large = tile.repeat(self.enlarged, axis=0).repeat(self.enlarged, axis=1)
-            sheet[top : top + self.height, left : left + self.width, :3] = large
-            sheet[top : top + self.height, left : left + self.width, 3] = 255
-        return sheet
+            canvas[top : top + self.height, left : left + self.width, :3] = large
+            canvas[top : top + self.height, left : left + self.width, 3] = 255
+        return canvas
 
 
 def tile_sheet(n_tiles: int, rows: int, columns: int, *, tile_px: int, width_px: int) -> TileSheet:
@@ -243,15 +243,15 @@ def shrunk(pictures: Pixels, longest: int) -> Pixels:
     if scale >= 1:
         return pictures
     size = max(1, round(rows * scale)), max(1, round(columns * scale))
-    return np.stack([fit(each, *size)[..., :3] for each in pictures])
+    return np.stack([fit(picture, *size)[..., :3] for picture in pictures])
 
 
 def _resized(planes: Floats, rows: int, columns: int) -> Floats:
     """Planes with the nearest values at other positions."""
     down = (np.arange(rows) + 0.5) * planes.shape[1] / rows
     across = (np.arange(columns) + 0.5) * planes.shape[2] / columns
-    found: Floats = planes[:, down.astype(int)][:, :, across.astype(int)]
-    return found
+    enlarged: Floats = planes[:, down.astype(int)][:, :, across.astype(int)]
+    return enlarged
 
 
 LINE_PX = 20  # of a sample
@@ -317,14 +317,14 @@ class ProbabilitySheet:
         Returns:
             `(height_px, width_px)` uint8, transparent around the cells.
         """
-        sheet = np.full((self.height_px, self.width_px), GAP, np.uint8)
+        canvas = np.full((self.height_px, self.width_px), GAP, np.uint8)
         known = np.clip(np.nan_to_num(shares), 0, 1)
         cells = np.where(np.isnan(shares), GAP, np.rint(known * TOP)).astype(np.uint8)
         block = cells.repeat(LINE_PX, axis=0).repeat(self.class_px, axis=1)
         block[LINE_PX - 1 :: LINE_PX] = GAP
         block[:, self.class_px - 1 :: self.class_px] = GAP
-        sheet[HEAD_PX:, self.left_px : self.left_px + block.shape[1]] = block
-        return sheet
+        canvas[HEAD_PX:, self.left_px : self.left_px + block.shape[1]] = block
+        return canvas
 
 
 def sheet_within(width_px: int, n_lines: int, n_classes: int) -> ProbabilitySheet:

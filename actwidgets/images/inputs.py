@@ -52,7 +52,7 @@ def checked_axes(axes: Any) -> dict[str, Axes]:
         return {}
     if not isinstance(axes, Mapping):
         axes = {"": axes}
-    return {str(name): _checked(each) for name, each in axes.items()}
+    return {str(name): _checked(names) for name, names in axes.items()}
 
 
 def axes_of_input(
@@ -114,7 +114,7 @@ def is_picture(axes: Sequence[str], shape: Sequence[int]) -> bool:
 
 
 def _checked(axes: Any) -> Axes:
-    is_names = isinstance(axes, list | tuple) and all(isinstance(each, str) for each in axes)
+    is_names = isinstance(axes, list | tuple) and all(isinstance(item, str) for item in axes)
     if not is_names or len({*axes}) != len(axes) or not {*axes} <= {*NAMES}:
         raise DataError(
             f"axes must be names of {', '.join(NAMES)}, each at most once, such as "
@@ -246,15 +246,15 @@ def picture_inputs(
     names = names or (tuple(map(str, x)) if isinstance(x, Mapping) else ("",) * len(parts))
     axes = axes or tuple(default_axes(part.shape[1:]) for part in parts)
     all_ = [PictureInput(names[place], place, axes[place]) for place in range(len(parts))]
-    numbers = [each for each in all_ if not holds_text(parts[each.place])]
+    numbers = [spec for spec in all_ if not holds_text(parts[spec.place])]
     if image_shape:
-        chosen = _of_shape([parts[each.place] for each in numbers], image_shape)
+        chosen = _of_shape([parts[spec.place] for spec in numbers], image_shape)
         return tuple(
-            replace(each, image_shape=image_shape)
-            for each in numbers
-            if any(parts[each.place] is part for part in chosen)
+            replace(spec, image_shape=image_shape)
+            for spec in numbers
+            if any(parts[spec.place] is part for part in chosen)
         )
-    images = [each for each in numbers if each.is_picture_of(parts[each.place].shape[1:])]
+    images = [spec for spec in numbers if spec.is_picture_of(parts[spec.place].shape[1:])]
     if images:
         return tuple(images)
     first = [*numbers, *all_][0]
@@ -271,16 +271,16 @@ def side_by_side(pictures: Sequence[Pixels]) -> Pixels:
     """
     if len(pictures) == 1:
         return pictures[0]
-    height = max(each.shape[1] for each in pictures)
+    height = max(picture.shape[1] for picture in pictures)
     parts = list[Pixels]()
-    for each in pictures:
+    for picture in pictures:
         if parts:
-            line = (len(each), height, max(1, height // 28), 3)
+            line = (len(picture), height, max(1, height // 28), 3)
             parts.append(np.full(line, GRAY, np.uint8))
-        rows = (np.arange(height) + 0.5) * each.shape[1] / height
-        width = max(1, round(each.shape[2] * height / each.shape[1]))
-        columns = (np.arange(width) + 0.5) * each.shape[2] / width
-        parts.append(each[:, rows.astype(int)][:, :, columns.astype(int)])
+        rows = (np.arange(height) + 0.5) * picture.shape[1] / height
+        width = max(1, round(picture.shape[2] * height / picture.shape[1]))
+        columns = (np.arange(width) + 0.5) * picture.shape[2] / width
+        parts.append(picture[:, rows.astype(int)][:, :, columns.astype(int)])
     return np.concatenate(parts, axis=2)
 
 
@@ -297,22 +297,25 @@ def _drawn_order(axes: Axes, n_axes: int) -> list[int] | None:
         return [*(axis for axis in range(n_axes) if axes[axis] != "time"), axes.index("time")]
     if not {"row", "column"} <= {*axes} or "depth" in axes:
         return None
-    wanted = ("row", "column", "channel", "feature")
-    return sorted(range(n_axes), key=lambda axis: wanted.index(axes[axis]))
+    allowed = ("row", "column", "channel", "feature")
+    return sorted(range(n_axes), key=lambda axis: allowed.index(axes[axis]))
 
 
 def _of_shape(numbers: list[Any], image_shape: Shape) -> list[Any]:
     vectors = [part for part in numbers if len(part.shape) == 2]
-    wanted = math.prod(image_shape)
-    fitting = [part for part in vectors if part.shape[1] == wanted]
+    n_features = math.prod(image_shape)
+    fitting = [part for part in vectors if part.shape[1] == n_features]
     if fitting:
         return fitting
     if not vectors:
-        found = ", ".join(str(tuple(part.shape)) for part in numbers) or "text"
-        raise DataError(f"image_shape {image_shape} is for samples that are vectors; x has {found}")
+        shapes = ", ".join(str(tuple(part.shape)) for part in numbers) or "text"
+        raise DataError(
+            f"image_shape {image_shape} is for samples that are vectors; x has {shapes}"
+        )
     lengths = " and ".join(f"{part.shape[1]:,}" for part in vectors)
     raise ShapeError(
-        f"image_shape {image_shape} holds {wanted:,} values, but the vectors in x have {lengths}"
+        f"image_shape {image_shape} holds {n_features:,} values, "
+        f"but the vectors in x have {lengths}"
     )
 
 

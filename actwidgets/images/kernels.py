@@ -196,26 +196,26 @@ def dense_input_shape(
         kind of layer, numbers of values that do not match, shapes that are not known, channels
         in front, several ways through the model that could feed the layer.
     """
-    place = next((place for place, each in enumerate(layers) if each.name == name), None)
+    place = next((place for place, layer in enumerate(layers) if layer.name == name), None)
     if place is None or layers[place].kind != "Dense" or len(layers[place].output_shape) != 2:
         return None
-    branches = any(each.kind in MERGES for each in layers)
+    branches = any(layer.kind in MERGES for layer in layers)
     expected: tuple[int | None, ...] | None = (n_inputs,)
-    for each in reversed(_feeding(layers[: place + 1])):
-        shape = each.output_shape[1:]
-        if ":" in each.name or (shape != expected if expected else _size(shape) != n_inputs):
+    for layer in reversed(_feeding(layers[: place + 1])):
+        shape = layer.output_shape[1:]
+        if ":" in layer.name or (shape != expected if expected else _size(shape) != n_inputs):
             return None
-        if each.kind in KEEPS_ORDER:
+        if layer.kind in KEEPS_ORDER:
             expected = shape
-        elif each.kind in FLATTENS and expected == (n_inputs,):
+        elif layer.kind in FLATTENS and expected == (n_inputs,):
             expected = None
         elif expected == (n_inputs,):
             return None
         else:
-            found = _of_map(each, n_inputs)
+            map_shape = _of_map(layer, n_inputs)
             doubtful = branches or sum(other.kind in FLATTENS for other in layers) > 1
-            rivals = {_of_map(other, n_inputs) for other in layers[:place]} - {None, found}
-            return None if doubtful and rivals else found
+            rivals = {_of_map(other, n_inputs) for other in layers[:place]} - {None, map_shape}
+            return None if doubtful and rivals else map_shape
     return None if branches else _of_picture(n_inputs, picture_shape)
 
 
@@ -224,12 +224,12 @@ def _feeding(layers: Sequence[LayerInfo]) -> list[LayerInfo]:
 
     A sub-model stands in the list before its layers, of which the last is what it puts out.
     """
-    inner, found = layers[-1].name, list[LayerInfo]()
-    for each in reversed(layers[:-1]):
-        if not inner.startswith(f"{each.name}/"):
-            found.append(each)
-            inner = each.name
-    return found[::-1]
+    inner, feeding = layers[-1].name, list[LayerInfo]()
+    for layer in reversed(layers[:-1]):
+        if not inner.startswith(f"{layer.name}/"):
+            feeding.append(layer)
+            inner = layer.name
+    return feeding[::-1]
 
 
 def _size(shape: Sequence[int | None]) -> int | None:

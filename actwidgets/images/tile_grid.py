@@ -221,7 +221,7 @@ def _plan_strips(n_samples: int, n_units: int, width: int, width_px: int) -> Mos
     def used(columns: int) -> int:
         return columns * ((width_px // columns - 2) // width) * width
 
-    columns = next((each for each in (4, 2) if used(each) > 0.8 * used(1)), 1)
+    columns = next((count for count in (4, 2) if used(count) > 0.8 * used(1)), 1)
     columns = min(columns, n_units)
     across = max(1, min((width_px // columns - 2) // width, MAX_STEP_PX))
     mosaic = Mosaic(n_samples, n_units, STRIP_PX, width * across, columns)
@@ -297,24 +297,24 @@ class MapSheet:
         """Whether there is more than a value in a tile."""
         return (self.mosaic.tile_height, self.mosaic.tile_width) != self.enlarged
 
-    def pixels(self, cmap: str = "viridis", paper: tuple[int, int, int] = (255,) * 3) -> Codes:
-        """The picture as `(row, column, 3)` uint8, `paper` where there is no tile.
+    def pixels(self, cmap: str = "viridis", background: tuple[int, int, int] = (255,) * 3) -> Codes:
+        """The picture as `(row, column, 3)` uint8, `background` where there is no tile.
 
         Raises:
             DataError: No such colormap.
         """
-        found = palette(cmap)[self.codes]
-        found[self.codes == GAP] = paper
-        return found
+        colors = palette(cmap)[self.codes]
+        colors[self.codes == GAP] = background
+        return colors
 
     def __str__(self) -> str:
         """What is to be said of the picture."""
-        told = [f"{self.span}"]
+        parts = [f"{self.span}"]
         if self.averaged > 1:
-            told.append(f"averaged over {self.averaged}×{self.averaged} positions")
+            parts.append(f"averaged over {self.averaged}×{self.averaged} positions")
         if self.mosaic.n_units < self.n_units:
-            told.append(f"the first {self.mosaic.n_units:,} of {self.n_units:,} units")
-        return "; ".join(told)
+            parts.append(f"the first {self.mosaic.n_units:,} of {self.n_units:,} units")
+        return "; ".join(parts)
 
 
 def map_sheet(

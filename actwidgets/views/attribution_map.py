@@ -32,7 +32,7 @@ from actwidgets.views.controls import OfferedChoice, ProgressLine, choice, note,
 
 TARGETS = ("predicted", "label", "chosen")
 OUTPUTS_UP_TO = 100  # of a regression, that are offered
-_TOLD = {"predicted": "predicted class", "label": "true class", "chosen": "selected class"}
+TARGET_NAMES = {"predicted": "predicted class", "label": "true class", "chosen": "selected class"}
 
 
 def target_options(session: Session, target: Any) -> list[tuple[str, str | int]]:
@@ -48,10 +48,10 @@ def target_options(session: Session, target: Any) -> list[tuple[str, str | int]]
         options += [(f"output {index}", index) for index in range(n_outputs) if n_outputs > 1]
     else:
         has_labels = session.labels is not None or target == "label"
-        options = [(_TOLD[kind], kind) for kind in TARGETS if kind != "label" or has_labels]
+        options = [(TARGET_NAMES[kind], kind) for kind in TARGETS if kind != "label" or has_labels]
         options += [(name, index) for index, name in enumerate(session.class_names)]
     if target not in [value for _, value in options]:
-        name = _TOLD.get(target, f"output {target}" if is_value else f"class {target}")
+        name = TARGET_NAMES.get(target, f"output {target}" if is_value else f"class {target}")
         options.append((name, target))
     return options
 
@@ -63,7 +63,7 @@ def target_of(session: Session, selection: Selection, target: Any, rows: tuple[i
         DataError: True classes, and the session has no labels; classes of what has none.
     """
     if target in ("label", "chosen") and session.output.kind == "value":
-        raise DataError(f"no {_TOLD[target]} to ask about: the model puts out values")
+        raise DataError(f"no {TARGET_NAMES[target]} to ask about: the model puts out values")
     if target == "label":
         if session.labels is None:
             raise DataError("no true classes to ask about: the session has no labels")
@@ -85,7 +85,7 @@ class MethodSettings(w.Box):
     children: tuple[w.Widget, ...]
 
     def __init__(self, on_setting: Callable[[str, Any], None]) -> None:
-        self._tell = on_setting
+        self._on_setting = on_setting
         self._made: dict[str, dict[str, w.Widget]] = {}
         self._choices: dict[tuple[str, str], list[Any]] = {}
         super().__init__(layout={"flex_flow": "row wrap", "align_items": "center"})
@@ -105,8 +105,11 @@ class MethodSettings(w.Box):
                 if place is None:  # given in Python: it is one more
                     place = len(choices)
                     choices.append(settings[name])
-                    option = next(each for each in method.options if each.name == name)
-                    control.options = [*control.options, (_told(settings[name], option), place)]
+                    option = next(item for item in method.options if item.name == name)
+                    control.options = [
+                        *control.options,
+                        (_setting_text(settings[name], option), place),
+                    ]
                 control.value = place
         if self.children != tuple(controls.values()):
             self.children = tuple(controls.values())
@@ -116,30 +119,30 @@ class MethodSettings(w.Box):
         if option.default not in choices:
             choices = [option.default, *choices]
         self._choices[method, option.name] = choices
-        is_slider = len(choices) > 2 and all(isinstance(each, int | float) for each in choices)
+        is_slider = len(choices) > 2 and all(isinstance(value, int | float) for value in choices)
         make = w.SelectionSlider if is_slider else w.Dropdown
         control = make(
             # By place: a list with the value None shows nothing.
-            options=[(_told(each, option), place) for place, each in enumerate(choices)],
+            options=[(_setting_text(value, option), place) for place, value in enumerate(choices)],
             value=choices.index(option.default),
             description=option.name.replace("_", " "),
             tooltip=option.help,
             layout={"width": "232px" if is_slider else "176px"},
             style={"description_width": "initial"},
         )
-        on_user(control, lambda change: self._tell(option.name, choices[change.new]))
+        on_user(control, lambda change: self._on_setting(option.name, choices[change.new]))
         return control
 
     def gather(self) -> None:
         """Hold the controls of all methods, so that they are closed with this."""
-        self.children = tuple(each for made in self._made.values() for each in made.values())
+        self.children = tuple(control for made in self._made.values() for control in made.values())
 
 
 def _place_of(value: Any, choices: list[Any]) -> int | None:
     """Which choice a setting is; None for one that is not offered yet."""
-    for place, each in enumerate(choices):
-        if each is value or (
-            _is_plain(each) and _is_plain(value) and _plain(each) == _plain(value)
+    for place, option in enumerate(choices):
+        if option is value or (
+            _is_plain(option) and _is_plain(value) and _plain(option) == _plain(value)
         ):
             return place
     return None
@@ -153,7 +156,7 @@ def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _told(value: Any, option: Option) -> str:
+def _setting_text(value: Any, option: Option) -> str:
     if not _is_plain(value):
         return "as given"
     if value is None:
@@ -206,7 +209,7 @@ class AttributionMap(View):
 
     @t.default("methods")
     def _first_methods(self) -> tuple[str, ...]:
-        kept = (each for each in SIDE_BY_SIDE if self._has_maps or not METHODS[each].needs_layer)
+        kept = (name for name in SIDE_BY_SIDE if self._has_maps or not METHODS[name].needs_layer)
         return tuple(kept)
 
     @property
@@ -228,7 +231,7 @@ class AttributionMap(View):
         self._panel_buttons = self._control(
             "panel",
             w.ToggleButtons(
-                options=[("none", ""), *((words, name) for name, words in TITLES.items())],
+                options=[("none", ""), *((title, name) for name, title in TITLES.items())],
                 description="details",
                 tooltip="",
                 style={"description_width": "initial", "button_width": "auto"},
@@ -241,7 +244,7 @@ class AttributionMap(View):
         )
 
     def _controls(self) -> w.Widget:
-        titles = [(each.title, each.name) for each in attribution_methods()]
+        titles = [(method.title, method.name) for method in attribution_methods()]
         opacity = w.FloatSlider(
             min=0,
             max=1,
@@ -271,9 +274,9 @@ class AttributionMap(View):
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
 
-    def _toggle(self, option: str, words: str) -> w.Widget:
+    def _toggle(self, option: str, label: str) -> w.Widget:
         tip = self.traits()[option].help
-        button = w.ToggleButton(description=words, tooltip=tip, layout={"width": "auto"})
+        button = w.ToggleButton(description=label, tooltip=tip, layout={"width": "auto"})
         return self._control(option, button)
 
     # --- what is shown -------------------------------------------------------------------
@@ -290,18 +293,18 @@ class AttributionMap(View):
         is_value = self._session.output.kind == "value"
         applies = self._session.output.has_probabilities or self.output != "logit"
         self._score.layout.display = None if applies else "none"  # nothing to choose from
-        subtitle = html.escape(self._told_of(selection, tiles))
+        subtitle = html.escape(self._subtitle(selection, tiles))
         self._title.value = f'<div class="aw-title">Attribution <span>{subtitle}</span></div>'
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
-            told = attribution_panels.account(
-                chosen, [each.attribution for each in tiles], is_value=is_value
+            account = attribution_panels.account(
+                chosen, [tile.attribution for tile in tiles], is_value=is_value
             )
             if self.target == "chosen" and selection.class_index is None:
-                told = note("No class is selected: the predicted class is explained.") + told
+                account = note("No class is selected: the predicted class is explained.") + account
             named = filter(None, map(self._features_of, tiles))
-            self._note.value = told + "".join(map(note, [*named, *refused]))
+            self._note.value = account + "".join(map(note, [*named, *refused]))
         elif refused:
             self._note.value = note(f"nothing to show: {' '.join(refused)}")
         else:
@@ -346,7 +349,7 @@ class AttributionMap(View):
         until_s = time.monotonic() + WITHIN_S  # for all of them together
         for name in self.methods if by_method else (self.method,):
             try:
-                found = self._attributions.get(
+                attribution = self._attributions.get(
                     name,
                     rows=rows,
                     target=target_of(self._session, selection, self.target, rows),
@@ -362,23 +365,23 @@ class AttributionMap(View):
                     f"{method_named(name).title}: {refusal}" if by_method else str(refusal)
                 )
                 continue
-            if found is None:
+            if attribution is None:
                 waiting = True
             else:
-                maps = self._maps(found)
+                maps = self._maps(attribution)
                 tiles += [
-                    Tile(row, name, found, place, of, values)
+                    Tile(row, name, attribution, place, of, values)
                     for place, row in enumerate(rows)
                     for of, values in maps
                 ]
         return tiles, refused, waiting
 
-    def _maps(self, found: Attribution) -> list[tuple[str, Any]]:
+    def _maps(self, attribution: Attribution) -> list[tuple[str, Any]]:
         """The maps to draw, each with the name of the input that it lies over; "" for none."""
         session = self._session
-        drawn, values = session.picture_inputs, found.values
+        drawn, values = session.picture_inputs, attribution.values
         if not isinstance(values, dict):
-            seen = session.picture_inputs_of(found.layer) if found.layer else drawn
+            seen = session.picture_inputs_of(attribution.layer) if attribution.layer else drawn
             name = seen[0] if len(seen) == 1 else ""
             return [(name, session.places_first(name, values))]
         names = [name for name in drawn if name in values] or [next(iter(values))]
@@ -430,28 +433,28 @@ class AttributionMap(View):
         true, sets = self._session.label_words(tile.row), self._session.label_sets
         if sets is not None and sets[tile.row][target]:
             true = name  # beside others, perhaps
-        return attribution_panels.sample_told(
+        return attribution_panels.sample_text(
             tile.row, None if is_value else true, name
         ) + of, below
 
     def _features_of(self, tile: Tile) -> str:
         """Which features of a sample of a table speak most, in words."""
         names = self._session.feature_names
-        return attribution_panels.features_told(tile.row, tile.attribution, tile.place, names)
+        return attribution_panels.features_text(tile.row, tile.attribution, tile.place, names)
 
-    def _told_of(self, selection: Selection, tiles: list[Tile]) -> str:
+    def _subtitle(self, selection: Selection, tiles: list[Tile]) -> str:
         if self._waiting and not tiles and self._tiles.tiles:
             before = method_named(self._tiles.tiles[0].method).title
             return f"computing {method_named(self.method).title}; faded: the map before, {before}"
         if self.compare == "methods":
             return f"sample {selection.sample} by {len(self.methods)} methods"
         title, count = method_named(self.method).title, len(selection.samples)
-        told = f"{title} of sample {selection.samples[0]}"
+        text = f"{title} of sample {selection.samples[0]}"
         if count > 1:
             shown = f"{self.max_samples} of {count:,}" if count > self.max_samples else str(count)
-            told = f"{title} of {shown} samples"
+            text = f"{title} of {shown} samples"
         layer = tiles[0].attribution.layer if tiles else ""
-        return f"{told} at {layer}" if layer else told
+        return f"{text} at {layer}" if layer else text
 
     # --- what others say -----------------------------------------------------------------
 
@@ -465,10 +468,10 @@ class AttributionMap(View):
     def _repaint(self) -> None:
         super()._repaint()
         reading = self._attributions.reading
-        told = None
+        text = None
         if reading is not None:
-            told = f"{reading.n_read:,} of {reading.n_samples:,} passes"
-        self._progress.show(reading if self._waiting else None, told)
+            text = f"{reading.n_read:,} of {reading.n_samples:,} passes"
+        self._progress.show(reading if self._waiting else None, text)
 
     def _on_user_target(self, target: Any) -> None:
         with self._guard("could not set target"):

@@ -40,14 +40,14 @@ def figure(value: float) -> str:
 
 def caption(attribution: Attribution, place: int, class_name: str) -> str:
     """The second line below a tile: the score asked about, and how much its parts miss."""
-    told = f"S({shorten(class_name, 12)}) {figure(float(attribution.scores[place]))}"
+    text = f"S({shorten(class_name, 12)}) {figure(float(attribution.scores[place]))}"
     gap, share = float(attribution.gap[place]), float(attribution.gap_share[place])
     if not np.isfinite(gap):
-        return told
-    return f"{told} · gap {share:.2%}" if share < 10 else f"{told} · gap {figure(gap)}"
+        return text
+    return f"{text} · gap {share:.2%}" if share < 10 else f"{text} · gap {figure(gap)}"
 
 
-def sample_told(row: int, true: str | None, asked: str) -> str:
+def sample_text(row: int, true: str | None, asked: str) -> str:
     """The first line below a tile: the sample, and whether it is what was asked about."""
     if true is None:
         return f"sample {row}"
@@ -64,7 +64,7 @@ def legend(
     first = TOP // 2 if is_signed and not has_negative else 0  # half of them are not used
     codes = np.linspace(first, TOP, STOPS).astype(int)
     colors = palette(COLORINGS[coloring])[codes]
-    stops = ", ".join("rgb({},{},{})".format(*each) for each in colors)
+    stops = ", ".join("rgb({},{},{})".format(*rgb) for rgb in colors)
     low, high = ("negative", "positive") if is_signed else ("0", "max")
     if shared or len(limits) == 1:
         low, high = f"-{figure(limits[0])}", figure(limits[0])
@@ -80,13 +80,13 @@ def legend(
     return f'<div class="aw-note">{low}{bar}{high}{scale} · S: {score}</div>'
 
 
-def features_told(row: int, attribution: Attribution, place: int, names: Sequence[str]) -> str:
+def features_text(row: int, attribution: Attribution, place: int, names: Sequence[str]) -> str:
     """Which features of a sample speak most, by name; "" where they have no names."""
     most = attribution.by_feature(place, names)[:FEATURES]
     if not most:
         return ""
-    told = ", ".join(f"{shorten(name, 20)} {value:+.3g}" for name, value in most)
-    return f"sample {row}: {told}"
+    text = ", ".join(f"{shorten(name, 20)} {value:+.3g}" for name, value in most)
+    return f"sample {row}: {text}"
 
 
 def account(method: Method, attributions: Sequence[Attribution], *, is_value: bool = False) -> str:
@@ -97,12 +97,12 @@ def account(method: Method, attributions: Sequence[Attribution], *, is_value: bo
         attributions: The maps.
         is_value: Whether they are of an output that is a value, of no class.
     """
-    told = [method.tells.replace("the class", "the output") if is_value else method.tells]
+    sentences = [method.tells.replace("the class", "the output") if is_value else method.tells]
     if method.promise:
-        told.append(f"Its values sum to {method.promise}.")
-    told += sorted({each.note for each in attributions if each.note})
+        sentences.append(f"Its values sum to {method.promise}.")
+    sentences += sorted({attribution.note for attribution in attributions if attribution.note})
     source = f' <span style="opacity:.75">{html.escape(method.source)}</span>'
-    return note(" ".join(told)).removesuffix("</div>") + source + "</div>"
+    return note(" ".join(sentences)).removesuffix("</div>") + source + "</div>"
 
 
 LETTER_PX = 5.2  # of the words below a tile
@@ -158,7 +158,7 @@ class AttributionTiles(w.VBox):
     """
 
     def __init__(self, on_tile: Callable[[Tile], None]) -> None:
-        self._tell = on_tile
+        self._on_tile = on_tile
         self._columns = 1
         self.tiles: Sequence[Tile] = ()
         self.picture = Picture(with_words=True)
@@ -190,20 +190,20 @@ class AttributionTiles(w.VBox):
             framed: Place of the tile that is chosen.
         """
         planes, on_picture = [], pictures is not None
-        for each, shape in zip(tiles, picture_shapes, strict=True):
-            values, fits = map_on_picture(each.values, shape)
+        for tile, shape in zip(tiles, picture_shapes, strict=True):
+            values, fits = map_on_picture(tile.values, shape)
             on_picture = on_picture and fits
-            channels = method_named(each.method).channels
-            one = values[each.place][None]
+            channels = method_named(tile.method).channels
+            one = values[tile.place][None]
             planes.append(as_planes(one, shape, look.coloring, channels=channels))
         if not on_picture:
             pictures, planes = None, of_one_size(planes)
-        drawn = None if pictures is None else [each[None] for each in pictures]
-        sizes = {each.shape for each in planes}
-        if len(sizes) == 1 and (drawn is None or len({each.shape for each in drawn}) == 1):
+        drawn = None if pictures is None else [picture[None] for picture in pictures]
+        sizes = {plane.shape for plane in planes}
+        if len(sizes) == 1 and (drawn is None or len({picture.shape for picture in drawn}) == 1):
             planes = [np.concatenate(planes)]  # drawn in one go
             drawn = None if drawn is None else [np.concatenate(drawn)]
-        limits = np.concatenate([color_limits(each, shared=look.shared) for each in planes])
+        limits = np.concatenate([color_limits(plane, shared=look.shared) for plane in planes])
         if look.shared and len(planes) > 1:
             limits = np.full_like(limits, limits.max())
         painted, first = [], 0
@@ -217,17 +217,17 @@ class AttributionTiles(w.VBox):
         height, width = (max(group.shape[axis] for group in painted) for axis in (1, 2))
         colors = np.concatenate([_in_a_box(group, height, width) for group in painted])
         size = colors.shape[1:3]
-        sheet = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
-        self.tiles, self._columns = tuple(tiles), sheet.columns
-        height, width = sheet.cell
-        self.picture.set_size(*sheet.size_px)
+        grid = tile_sheet(len(tiles), *size, tile_px=look.tile_px, width_px=look.width_px)
+        self.tiles, self._columns = tuple(tiles), grid.columns
+        height, width = grid.cell
+        self.picture.set_size(*grid.size_px)
         self.picture.set_cells(
-            np.arange(sheet.rows + 1) * height, np.arange(sheet.columns + 1) * width
+            np.arange(grid.rows + 1) * height, np.arange(grid.columns + 1) * width
         )
-        self.picture.show(rgba_png(sheet.compose(colors, framed)))
-        self._write(words, sheet)
+        self.picture.show(rgba_png(grid.compose(colors, framed)))
+        self._write(words, grid)
         show(self, True)
-        some = any(np.any(each) for each in planes)
+        some = any(np.any(plane) for plane in planes)
         self.legend.value = legend(
             look.coloring,
             (limits if some else np.zeros_like(limits)).tolist(),
@@ -241,28 +241,28 @@ class AttributionTiles(w.VBox):
         show(self, shown)
         fade(self, old)
 
-    def _write(self, words: Sequence[tuple[str, str]], sheet: TileSheet) -> None:
-        height, width = sheet.cell
-        letters = int(width * sheet.zoom / LETTER_PX)
+    def _write(self, words: Sequence[tuple[str, str]], grid: TileSheet) -> None:
+        height, width = grid.cell
+        letters = int(width * grid.zoom / LETTER_PX)
         places = []
         for place in range(len(words)):
-            down, across = divmod(place, sheet.columns)
-            x, y = (across + 0.5) * width, down * height + sheet.height + 2 * sheet.gap
-            places += [(x, y + 9 / sheet.zoom), (x, y + 23 / sheet.zoom)]
+            down, across = divmod(place, grid.columns)
+            x, y = (across + 0.5) * width, down * height + grid.height + 2 * grid.gap
+            places += [(x, y + 9 / grid.zoom), (x, y + 23 / grid.zoom)]
         texts = [shorten(line, letters) for both in words for line in both]
         self.picture.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _on_user_click(self, row: int, column: int) -> None:
         place = row * self._columns + column
         if column < self._columns and place < len(self.tiles):
-            self._tell(self.tiles[place])
+            self._on_tile(self.tiles[place])
 
 
 def _in_a_box(tiles: Any, height: int, width: int) -> Any:
     """Tiles of one size, larger ones' if they are smaller, with gray around them."""
     if tiles.shape[1:3] == (height, width):
         return tiles
-    boxes = np.stack([fit(each, height, width) for each in tiles])
+    boxes = np.stack([fit(tile, height, width) for tile in tiles])
     return np.where(boxes[..., 3:] > 0, boxes[..., :3], np.uint8(GRAY))
 
 
@@ -325,12 +325,12 @@ class CurvePanel(AttributionPanel):
             one_scale=True,
             width_px=520,
         )
-        self._told = w.HTML()
-        super().__init__(children=(self.lines, self._told))
+        self._text = w.HTML()
+        super().__init__(children=(self.lines, self._text))
 
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
-        found = [
+        curves = [
             self._attributions.faithfulness(
                 subject.method,
                 rows=subject.rows,
@@ -344,11 +344,11 @@ class CurvePanel(AttributionPanel):
             )
             for kind in ("deletion", "insertion")
         ]
-        deletion, insertion = found
+        deletion, insertion = curves
         if deletion is None or insertion is None:
             return False
         self.lines.show(deletion.shares, [deletion.scores[0], insertion.scores[0]])
-        self._told.value = note(
+        self._text.value = note(
             f"Sample {subject.row}: area below the deletion curve {float(deletion.auc[0]):.3f} "
             "(a faithful map has it low), below the insertion curve "
             f"{float(insertion.auc[0]):.3f} (high). Deleted places get the mean of the picture, "
@@ -385,8 +385,8 @@ class PathPanel(AttributionPanel):
         self.slider.observe(lambda _change: repaint(), names="value")
         self.lines = LineFigure("alpha", ("score", "gradient norm"))
         self.tiles = AttributionTiles(lambda _tile: None)
-        self._told = w.HTML()
-        left = w.VBox([self.lines, self.slider, self._told], layout={"width": "440px"})
+        self._text = w.HTML()
+        left = w.VBox([self.lines, self.slider, self._text], layout={"width": "440px"})
         super().__init__(children=(w.HBox([left, self.tiles], layout={"flex_flow": "row wrap"}),))
 
     def show(self, subject: Subject) -> bool:
@@ -415,7 +415,7 @@ class PathPanel(AttributionPanel):
         share = (
             f", {score / end:.0%} of that of the sample" if end > 0 and np.isfinite(score) else ""
         )
-        self._told.value = note(
+        self._text.value = note(
             f"From 0 to sample {subject.row}, whatever the method above. "
             f"At {alpha:.2f} · x the score is {figure(score)}{share}; the gradient norm is "
             f"{figure(float(norms[at]))}, at the sample {figure(float(norms[-1]))}."
@@ -450,8 +450,8 @@ class RandomizationPanel(AttributionPanel):
             one_scale=True,
             width_px=520,
         )
-        self._told = w.HTML()
-        super().__init__(children=(self.lines, self._told))
+        self._text = w.HTML()
+        super().__init__(children=(self.lines, self._text))
 
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
@@ -469,8 +469,8 @@ class RandomizationPanel(AttributionPanel):
             return False
         similarity = check.similarity[:, 0]
         self.lines.show(np.linspace(0, 1, len(similarity)), [similarity])
-        told = f"Sample {subject.row} only; actwidgets.randomization_check takes several."
-        self._told.value = note(f"{check.sentence} {told}")
+        text = f"Sample {subject.row} only; actwidgets.randomization_check takes several."
+        self._text.value = note(f"{check.sentence} {text}")
         return True
 
 
@@ -513,13 +513,13 @@ class AttributionPanels(w.VBox):
         panel = self.made[name]
         if panel not in self.children[:1]:
             self.children = (panel, self._note)
-        complete, told = True, ""
+        complete, message = True, ""
         try:
             complete = panel.show(subject)
         except (*REFUSALS, ShapeError) as refusal:  # also maps coarser than the samples
-            told = note(f"nothing to show here: {refusal}")
-        self._note.value = told
-        show(panel, not told)
+            message = note(f"nothing to show here: {refusal}")
+        self._note.value = message
+        show(panel, not message)
         fade(panel, not complete)
         return complete
 

@@ -40,15 +40,15 @@ def close_all(widgets: Iterable[w.Widget]) -> None:
 
 def with_all_they_hold(widgets: Iterable[w.Widget]) -> list[w.Widget]:
     """These widgets and everything they refer to, each once."""
-    found: dict[int, w.Widget] = {}
+    widgets_by_id: dict[int, w.Widget] = {}
     waiting = list(widgets)
     while waiting:
         widget = waiting.pop()
-        if id(widget) in found:
+        if id(widget) in widgets_by_id:
             continue
-        found[id(widget)] = widget
+        widgets_by_id[id(widget)] = widget
         waiting += _held_by(widget)
-    return list(found.values())
+    return list(widgets_by_id.values())
 
 
 def _held_by(widget: w.Widget) -> Iterator[w.Widget]:
@@ -60,11 +60,11 @@ def _widgets_in(value: Any) -> Iterator[w.Widget]:
     if isinstance(value, w.Widget):
         yield value
     elif isinstance(value, dict):
-        for each in value.values():
-            yield from _widgets_in(each)
+        for item in value.values():
+            yield from _widgets_in(item)
     elif isinstance(value, list | tuple):
-        for each in value:
-            yield from _widgets_in(each)
+        for item in value:
+            yield from _widgets_in(item)
 
 
 def answer_at_any_time(widget: w.Widget) -> None:
@@ -75,9 +75,9 @@ def answer_at_any_time(widget: w.Widget) -> None:
     it, or where `fit` moved it, that is the main one, which is busy until `fit` ends. This hook
     of its kernel is put out of use for our own widgets; versions without it need nothing.
     """
-    for each in with_all_they_hold([widget]):
-        if hasattr(each.comm, "_reply_subshell_for"):
-            each.comm._reply_subshell_for = None
+    for inner in with_all_they_hold([widget]):
+        if hasattr(inner.comm, "_reply_subshell_for"):
+            inner.comm._reply_subshell_for = None
 
 
 log = logging.getLogger(__name__)
@@ -359,11 +359,11 @@ class View(Exportable, w.VBox):
         self._show_banner()
 
     def _show_banner(self) -> None:
-        told = self.error or (self._unrecorded and f"nothing to show: {self._unrecorded}")
+        text = self.error or (self._unrecorded and f"nothing to show: {self._unrecorded}")
         kind = "aw-error" if self.error else "aw-note"
-        message = f"<b>{type(self).__name__}</b> {html.escape(told)}"
-        self._banner.value = f'<div class="{kind}">{message}</div>' if told else ""
-        self._banner.layout.display = None if told else "none"
+        message = f"<b>{type(self).__name__}</b> {html.escape(text)}"
+        self._banner.value = f'<div class="{kind}">{message}</div>' if text else ""
+        self._banner.layout.display = None if text else "none"
 
     def close(self) -> None:
         """Stop watching the session and give back all widgets. Safe to call twice."""
@@ -397,9 +397,9 @@ class PassView(View):
         self._progress = ProgressLine(self._session.cancel, self._session.resume)
         children = self._build_picture()
         self._rows_of_controls = [
-            each
-            for each in children
-            if self.folds_controls and type(each) is w.HBox and each is not self._picture
+            child
+            for child in children
+            if self.folds_controls and type(child) is w.HBox and child is not self._picture
         ]
         self._subscribe(self._session, self._on_reading, "reading")
         return *children[:1], self._progress, *children[1:]

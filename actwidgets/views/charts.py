@@ -34,7 +34,7 @@ def ticks(low: float, high: float, count: int = 5) -> Doubles:
         low, high = low - margin, high + margin
     rough = (high - low) / max(count, 1)
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * each for each in (1, 2, 5, 10) if rough <= power * each * (1 + 1e-9))
+    step = next(power * factor for factor in (1, 2, 5, 10) if rough <= power * factor * (1 + 1e-9))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return np.arange(first, last + 1, dtype=np.float64) * step
 
@@ -172,7 +172,7 @@ class LineFigure(w.VBox):
             bq.LinearScale(min=0, max=1, allow_padding=False)
             for _ in range(1 if one_scale else len(names))
         ]
-        ys = [self._ys[0] if one_scale else each for each in (self._ys * 2)[: len(names)]]
+        ys = [self._ys[0] if one_scale else scale for scale in (self._ys * 2)[: len(names)]]
         self.lines = [
             bq.Lines(x=[0, 1], y=[0, 0], scales={"x": self._x, "y": y}, colors=[color])
             for y, color in zip(ys, COLORS, strict=False)
@@ -219,15 +219,15 @@ class LineFigure(w.VBox):
             lines: `(point,)` each; NaN leaves a gap.
         """
         x = np.asarray(x, np.float32)
-        values = [np.asarray(each, np.float32) for each in lines]
-        for scale, each in zip([] if self._one_scale else self._ys, values, strict=False):
-            low, high = finite_range(each)
+        values = [np.asarray(line, np.float32) for line in lines]
+        for scale, y in zip([] if self._one_scale else self._ys, values, strict=False):
+            low, high = finite_range(y)
             margin = 0.06 * (high - low) or 0.5
             with scale.hold_sync():
                 scale.min, scale.max = float(low - margin), float(high + margin)
-        for line, each in zip(self.lines, values, strict=True):
+        for line, y in zip(self.lines, values, strict=True):
             with line.hold_sync():
-                line.x, line.y = x, each
+                line.x, line.y = x, y
 
     def move_mark(self, place: float) -> None:
         """Put the mark somewhere along the axis."""
@@ -286,12 +286,12 @@ class ValueLines(w.VBox):
         """
         shown = range(min(scores.values.shape[1], OUTPUTS_UP_TO))
         several = len(shown) > 1
-        heads = ["sample", *(f"predicted {each}" if several else "predicted" for each in shown)]
+        heads = ["sample", *(f"predicted {output}" if several else "predicted" for output in shown)]
         if scores.targets is not None:
             heads += ["target"] * (not several) + ["mean |residual|" if several else "residual"]
         lines = [_line(heads)]  # so that it stands above the columns in any font
         for place, row in zip(places, rows, strict=True):
-            figures = [_figure(scores.values[place, each]) for each in shown]
+            figures = [_figure(scores.values[place, output]) for output in shown]
             if scores.targets is not None:
                 residuals = scores.values[place] - scores.targets[place]
                 if several:
@@ -320,8 +320,8 @@ def summary(scores: ValueScores) -> str:
     """How far the predictions are off, in words; "" without targets."""
     if scores.targets is None:
         return ""
-    told = f"mean absolute error {scores.mae:.4g}, root mean square {scores.rmse:.4g}"
-    return told if np.isnan(scores.r2) else f"{told}, R² {scores.r2:.4f}"
+    text = f"mean absolute error {scores.mae:.4g}, root mean square {scores.rmse:.4g}"
+    return text if np.isnan(scores.r2) else f"{text}, R² {scores.r2:.4f}"
 
 
 def left_out(output: OutputKind) -> str:
@@ -342,6 +342,6 @@ def _figure(value: float) -> str:
 
 
 def _line(parts: Sequence[str]) -> str:
-    widths = (8, *[max(WIDTH, 15 if len(each) > WIDTH else 0) for each in parts[1:]])
+    widths = (8, *[max(WIDTH, 15 if len(part) > WIDTH else 0) for part in parts[1:]])
     cells = (part.rjust(width) for part, width in zip(parts, widths, strict=True))
     return " ".join(cells).replace(" ", "\u00a0")

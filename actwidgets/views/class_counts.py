@@ -56,7 +56,7 @@ class ClassCounts(View):
         if self._of_masks:
             self._counts = {"pixels": pixel_counts(session.masks, len(names))}
         self._several = any(
-            multi_hot(each) is not None for each in splits.values() if not self._of_masks
+            multi_hot(labels) is not None for labels in splits.values() if not self._of_masks
         )
         super().__init__(session, **options)
 
@@ -98,23 +98,23 @@ class ClassCounts(View):
             missing = "this needs labels" if self._session.class_names else NO_CLASSES
             self._note.value = note(f"nothing to count: {missing}")
             return
-        told = [f"{name} {counts.sum():,}" for name, counts in self._counts.items()]
+        parts = [f"{name} {counts.sum():,}" for name, counts in self._counts.items()]
         if self._several:
-            told.append("a sample counts in every class that it has")
+            parts.append("a sample counts in every class that it has")
         empty = np.count_nonzero(np.sum([*self._counts.values()], axis=0) == 0)
         if empty:
             what = "pixels" if self._of_masks else "samples"
             n_classes = len(self._session.class_names)
-            told.append(f"{empty:,} of {n_classes:,} classes without {what}")
+            parts.append(f"{empty:,} of {n_classes:,} classes without {what}")
         if len(self._classes) < len(self._session.class_names):
-            told.append(f"the {len(self._classes)} largest classes")
+            parts.append(f"the {len(self._classes)} largest classes")
         if selection.class_index is not None:
             name = self._session.class_names[selection.class_index]
-            each = (f"{counts[selection.class_index]:,}" for counts in self._counts.values())
-            told.append(f"{name}: {' and '.join(each)}")
+            numbers = (f"{counts[selection.class_index]:,}" for counts in self._counts.values())
+            parts.append(f"{name}: {' and '.join(numbers)}")
         if self._session.class_order:
-            told.append(self._session.class_order)
-        self._note.value = note("; ".join(told)) + self._legend()
+            parts.append(self._session.class_order)
+        self._note.value = note("; ".join(parts)) + self._legend()
 
     def _legend(self) -> str:
         """What the colors mean, as HTML: above the bars, where it hides none."""

@@ -11,7 +11,7 @@ from actwidgets.core.class_distances import ranking
 from actwidgets.core.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView
-from actwidgets.views.controls import Pager, PageRange, choice, note, words
+from actwidgets.views.controls import Pager, PageRange, choice, note, option_labels
 from actwidgets.views.matrix import (
     METRIC,
     STATISTIC,
@@ -43,8 +43,8 @@ class ClassRanking(PassView):
         self._title, self._note = w.HTML(), w.HTML()
         controls = w.HBox(
             [
-                self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
-                self._control("metric", choice("metric", words(METRICS), "190px")),
+                self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+                self._control("metric", choice("metric", option_labels(METRICS), "190px")),
             ],
             layout={"flex_flow": "row wrap"},
         )

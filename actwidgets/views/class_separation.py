@@ -22,9 +22,9 @@ from actwidgets.views.controls import (
     Readout,
     choice,
     note,
+    option_labels,
     shorten_path,
     unique_short,
-    words,
 )
 from actwidgets.views.matrix import classes_with_samples
 from actwidgets.views.picture import Picture
@@ -54,15 +54,15 @@ class ClassSeparation(PassView):
     page = t.Int(0, min=0, help="page of layers").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         names = list(enumerate(self._session.class_names))
         classes = [("all classes", ALL), *((name, index) for index, name in names)]
         controls = w.HBox(
             [
                 self._control("first", choice("class", classes, "190px")),
                 self._control("second", choice("against", classes, "180px")),
-                self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
-                self._control("metric", choice("metric", words(tuple(METRICS)), "190px")),
+                self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+                self._control("metric", choice("metric", option_labels(tuple(METRICS)), "190px")),
             ],
             layout={"flex_flow": "row wrap"},
         )
@@ -104,8 +104,8 @@ class ClassSeparation(PassView):
 
     def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
         """The matrices of this page; nothing is worked out again where only the frame moves."""
-        wanted = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
-        if self._numbers is None or self._numbers[0] != wanted:
+        key = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
+        if self._numbers is None or self._numbers[0] != key:
             present = classes_with_samples(profiles)
             pairs = np.ix_(present, present)
             matrices = [
@@ -115,7 +115,7 @@ class ClassSeparation(PassView):
             self._ratios = {
                 name: profiles.fisher_ratio(name, self._parted()) for name in self._layers
             }
-            self._numbers = wanted, profiles, matrices  # kept, so that its id stays its own
+            self._numbers = key, profiles, matrices  # kept, so that its id stays its own
         return self._numbers[2]
 
     def _parted(self) -> tuple[int, ...] | None:
@@ -159,8 +159,8 @@ class ClassSeparation(PassView):
             return ", of which there are not two with samples"
         if np.isinf(chance):
             return ": not known, as no class has two samples"
-        told = f", about {chance:.2g} if they did not differ"
-        return told if chance < TOO_MUCH_BY_CHANCE else f"{told}: too few samples to tell"
+        text = f", about {chance:.2g} if they did not differ"
+        return text if chance < TOO_MUCH_BY_CHANCE else f"{text}: too few samples to tell"
 
     def _follows(self, reading: Progress) -> bool:
         several = len(reading.layers) > 1 or reading.layers == self._layers
@@ -176,7 +176,7 @@ class ClassSeparation(PassView):
             if name is not None:
                 self._session.select(layer=name)
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         name = self._tile(row, column)
         return "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
 

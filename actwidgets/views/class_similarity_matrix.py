@@ -15,7 +15,7 @@ from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
 from actwidgets.core.selection import Selection
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.views.base import PassView
-from actwidgets.views.controls import Readout, choice, hint, note, set_slider, words
+from actwidgets.views.controls import Readout, choice, hint, note, option_labels, set_slider
 from actwidgets.views.matrix import (
     CELL_PX,
     METRIC,
@@ -61,7 +61,7 @@ class ClassSimilarityMatrix(PassView):
     width_px = t.Int(520, min=200, help="width of the matrix").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         self._threshold = w.FloatSlider(
             description="threshold",
             tooltip="a unit fires when its value is above it",
@@ -73,8 +73,8 @@ class ClassSimilarityMatrix(PassView):
         self._threshold.observe(self._on_user_threshold, names="value")
         controls = w.HBox(
             [
-                self._control("statistic", choice("statistic", words(STATISTICS), "170px")),
-                self._control("metric", choice("metric", words(METRICS), "214px")),
+                self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+                self._control("metric", choice("metric", option_labels(METRICS), "214px")),
                 self._control("order", choice("order", ORDERS, "190px")),
                 self._threshold,
             ],
@@ -118,8 +118,8 @@ class ClassSimilarityMatrix(PassView):
             self._note.value = note(f"{nothing}; {self._describe(profiles)}")
             return False
         self._present = classes_with_samples(profiles)
-        highest, told = self._scale(matrix)
-        self._note.value = note(self._describe(profiles) + told)
+        highest, reach = self._scale(matrix)
+        self._note.value = note(self._describe(profiles) + reach)
         self._paint_matrix(matrix, selection.class_index, highest)
         self._paint_ranked(matrix, selection.class_index)
         return True
@@ -197,7 +197,7 @@ class ClassSimilarityMatrix(PassView):
     def _on_user_cell(self, row: int, _column: int) -> None:
         self._choose(row)
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         names, value = self._session.class_names, self._matrix[row, column]
-        told = "no activity or no samples" if np.isnan(value) else f"{value:.4f}"
-        return f"{names[row]} – {names[column]}: {told}"
+        text = "no activity or no samples" if np.isnan(value) else f"{value:.4f}"
+        return f"{names[row]} – {names[column]}: {text}"

@@ -63,11 +63,11 @@ class Comparison(ViewBox):
         picker.layout.width, gallery.layout.width = "360px", "354px"
         self._notes: dict[str, list[w.HTML]] = {name: [] for name in self.sessions}
         pages = {title: self._columns(kinds) for title, kinds in PAGES.items()}
-        self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._tell)
-        self._linked.observe(lambda _change: self._tell(), names="unmatched")
-        told = w.HTML(note(f"✓ and ✗ are those of {first}"))
+        self.pages = Pages(pages | {"layer by layer": self._layer_by_layer}, self._show_unmatched)
+        self._linked.observe(lambda _change: self._show_unmatched(), names="unmatched")
+        legend = w.HTML(note(f"✓ and ✗ are those of {first}"))
         showing = w.VBox([*self._sliders(), self.pages])
-        super().__init__(chips, [picker, w.VBox([gallery, told])], showing)
+        super().__init__(chips, [picker, w.VBox([gallery, legend])], showing)
         # Where two columns have no room beside what chooses, they go below it, side by side.
         showing.layout.flex = f"9999 1 {2 * COLUMN_PX + PADDING_PX}px"
 
@@ -77,7 +77,7 @@ class Comparison(ViewBox):
 
     def _sliders(self) -> list[w.Widget]:
         """A slider of its snapshots for each recording, as wide as the columns; in one row."""
-        if not any(isinstance(each, RecordedSession) for each in self.sessions.values()):
+        if not any(isinstance(session, RecordedSession) for session in self.sessions.values()):
             return []
         columns = []
         for name, session in self.sessions.items():
@@ -91,11 +91,13 @@ class Comparison(ViewBox):
         def make() -> tuple[w.Widget, list[View]]:
             views, columns = [], []
             for name, session in self.sessions.items():
-                told = w.HTML()
-                self._notes[name].append(told)
+                message = w.HTML()
+                self._notes[name].append(message)
                 made = [self._add(name, kind(session, **_fitted(kind))) for kind in kinds]
                 columns.append(
-                    w.VBox([w.HTML(_title(name)), told, *made], layout={"width": f"{COLUMN_PX}px"})
+                    w.VBox(
+                        [w.HTML(_title(name)), message, *made], layout={"width": f"{COLUMN_PX}px"}
+                    )
                 )
                 views += made
             return w.Box(columns, layout=WRAPPING), views
@@ -112,13 +114,13 @@ class Comparison(ViewBox):
             views.append(view)
         return w.Box(views, layout=WRAPPING), views
 
-    def _tell(self, _views: Sequence[View] = ()) -> None:
+    def _show_unmatched(self, _views: Sequence[View] = ()) -> None:
         for name, notes in self._notes.items():
             lacking = self._linked.unmatched.get(name)
             shown = self.sessions[name].layer
             text = f"no layer {lacking} here: {shown} is shown" if lacking else ""
-            for each in notes:
-                each.value = note(text) if text else ""
+            for widget in notes:
+                widget.value = note(text) if text else ""
 
     def _sessions(self) -> list[Session]:
         self._linked.close()

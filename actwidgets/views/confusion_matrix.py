@@ -95,8 +95,10 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
     last = ("",) if has_iou else ()
     accuracy = ("", "", _report_share(report.accuracy, 1), total, *last)
     lines.append(_line("td", whole, accuracy, rule=True))
-    for name, each in report.averages:
-        figures = (_report_share(value, 1) for value in (each.precision, each.recall, each.f1))
+    for name, average in report.averages:
+        figures = (
+            _report_share(value, 1) for value in (average.precision, average.recall, average.f1)
+        )
         if report.iou is not None:
             last = (_report_share(float(report.iou.mean()), 1),) if name == "macro avg" else ("",)
         lines.append(_line("td", name.replace("avg", "average"), (*figures, total, *last)))
@@ -111,7 +113,7 @@ def _line(
 ) -> str:
     kinds = [kind for kind, on in (("aw-chosen", is_chosen), ("aw-rule", rule)) if on]
     classes = f' class="{" ".join(kinds)}"' if kinds else ""
-    body = "".join(f"<{cell}>{each}</{cell}>" for each in cells)
+    body = "".join(f"<{cell}>{text}</{cell}>" for text in cells)
     return f"<tr{classes}><th>{html.escape(name)}</th>{body}</tr>"
 
 
@@ -119,8 +121,8 @@ def _report_share(value: float, count: int) -> str:
     return "–" if not count or np.isnan(value) else f"{value:.3f}"
 
 
-RIGHT_FILL, PAPER, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"
-INK, FAINT = "#222222", "#7a766d"  # on paper
+RIGHT_FILL, EMPTY_FILL, WRONG_FILL = "#3fa7a0", "#f4f1ea", "#ef8a4c"
+TEXT, FAINT_TEXT = "#222222", "#7a766d"  # on these fills
 LEFT_PX, RIGHT_PX = 112, 8  # beside the cells
 FIGURES_UP_TO = 12  # classes; more leave no room for figures
 RECALL, PRECISION = "recall", "precision"
@@ -155,7 +157,7 @@ class ConfusionCells(w.Box):
         # cells would drift from the line around one of them.
         self._rows = bq.OrdinalScale(allow_padding=False)
         self._columns = bq.OrdinalScale(allow_padding=False)
-        colors = bq.ColorScale(colors=[RIGHT_FILL, PAPER, WRONG_FILL], min=-1, mid=0, max=1)
+        colors = bq.ColorScale(colors=[RIGHT_FILL, EMPTY_FILL, WRONG_FILL], min=-1, mid=0, max=1)
         self.matrix = bq.GridHeatMap(
             color=np.zeros((2, 2), np.float32),
             row=["", " "],
@@ -183,7 +185,7 @@ class ConfusionCells(w.Box):
             x=np.zeros(5),
             y=np.zeros(5),
             scales={"x": self._along, "y": self._below},
-            colors=[INK],
+            colors=[TEXT],
             stroke_width=3,
             visible=False,
         )
@@ -295,17 +297,17 @@ class ConfusionCells(w.Box):
     def _write(self, texts: list[list[str]]) -> None:
         rows, columns = self._axis_names()
         n_shown = len(self._shown)
-        words = [
-            (columns[across], rows[down], text, INK if max(down, across) < n_shown else FAINT)
+        labels = [
+            (columns[across], rows[down], text, TEXT if max(down, across) < n_shown else FAINT_TEXT)
             for down, line in enumerate(texts)
             for across, text in enumerate(line)
             if text
         ]
         with self.figures.hold_sync(), self.figures.hold_trait_notifications():
-            self.figures.x = [x for x, _, _, _ in words]
-            self.figures.y = [y for _, y, _, _ in words]
-            self.figures.text = [text for _, _, text, _ in words]
-            self.figures.colors = [ink for _, _, _, ink in words] or [INK]
+            self.figures.x = [x for x, _, _, _ in labels]
+            self.figures.y = [y for _, y, _, _ in labels]
+            self.figures.text = [text for _, _, text, _ in labels]
+            self.figures.colors = [color for _, _, _, color in labels] or [TEXT]
 
     def _classes(self, row: int, column: int) -> tuple[int | None, int | None]:
         n_shown = len(self._shown)
@@ -383,7 +385,7 @@ class ConfusionMatrix(PredictionView):
     width_px = t.Int(520, min=240, help="width of the matrix").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         names = self._session.class_names
         self._several = self._session.label_sets is not None
         self._label = 0
@@ -396,7 +398,7 @@ class ConfusionMatrix(PredictionView):
             cells, width_px, n_shown, self._on_user_cell, self._on_user_hover
         )
         self.matrix = self._cells.matrix
-        ways = [("counts", "counts"), *((f"share of the {each}", each) for each in NORMALIZED[1:])]
+        ways = [("counts", "counts"), *((f"share of the {axis}", axis) for axis in NORMALIZED[1:])]
         controls = w.HBox(
             [self._control("normalized", choice("show", ways, "180px"))],
             layout={"flex_flow": "row wrap", "align_items": "center"},
@@ -497,10 +499,10 @@ class ConfusionMatrix(PredictionView):
             ]
             self.pairs.index = None
         what = "samples" if self._session.masks is None else "pixels"
-        told = (
+        text = (
             f"most confused pairs, with the share of the class's {what}" if pairs else "no errors"
         )
-        self._pairs_title.value = note(told)
+        self._pairs_title.value = note(text)
         self.pairs.layout.display = None if pairs else "none"
 
     def _list_labels(self, confusion: MultilabelConfusion) -> None:
@@ -534,7 +536,7 @@ class ConfusionMatrix(PredictionView):
             samples=rows, sample=rows[0], class_index=class_index, confusion_cell=cell
         )
 
-    def _tell_cell(self, true: int | None, predicted: int | None) -> str:
+    def _readout_of_cell(self, true: int | None, predicted: int | None) -> str:
         if self._confusion is None:
             return ""
         names, count = self._confusion.class_names, len(self._confusion.samples(true, predicted))

@@ -21,7 +21,7 @@ from actwidgets.session.tasks import Progress
 class PageRange:
     """One page of `count` things; a page beyond the last one is the last one."""
 
-    wanted: int
+    requested: int
     size: int
     count: int
 
@@ -33,7 +33,7 @@ class PageRange:
     @property
     def number(self) -> int:
         """The current page, from 0."""
-        return min(max(self.wanted, 0), self.n_pages - 1)
+        return min(max(self.requested, 0), self.n_pages - 1)
 
     @property
     def rows(self) -> slice:
@@ -165,7 +165,7 @@ def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdo
     )
 
 
-def words(names: Sequence[str]) -> list[tuple[str, str]]:
+def option_labels(names: Sequence[str]) -> list[tuple[str, str]]:
     """Names of options as a reader sees them, each with itself."""
     return [
         (name.replace("_", " ").replace("mean abs diff", "mean |difference|"), name)
@@ -177,12 +177,12 @@ class Readout(w.HTML):
     """A line that tells what the mouse is over, as that is now; empty once it has left.
 
     Args:
-        tell: Given where the mouse is, returns the words; "" for none.
+        text_of: Given where the mouse is, returns the words; "" for none.
     """
 
-    def __init__(self, tell: Callable[..., str]) -> None:
+    def __init__(self, text_of: Callable[..., str]) -> None:
         super().__init__("&nbsp;")
-        self._tell = tell
+        self._text_of = text_of
         self._place: tuple[Any, ...] = ()
 
     def over(self, *place: Any) -> None:
@@ -192,7 +192,7 @@ class Readout(w.HTML):
 
     def refresh(self) -> None:
         """Tell of the same place again: what is there may have changed."""
-        self.value = note(self._tell(*self._place) if self._place else "")
+        self.value = note(self._text_of(*self._place) if self._place else "")
 
 
 def note(text: str) -> str:
@@ -305,9 +305,9 @@ class Pager(w.HBox):
             children=(self.back, self.words, self.forth), layout={"align_items": "center"}
         )
 
-    def show(self, page: PageRange, words: str) -> None:
+    def show(self, page: PageRange, text: str) -> None:
         """Show the text, and which way there is more."""
-        self.words.value = note(words)
+        self.words.value = note(text)
         self.back.disabled = page.number == 0
         self.forth.disabled = page.number == page.n_pages - 1
         for button in (self.back, self.forth):
@@ -336,7 +336,7 @@ class ProgressLine(w.HBox):
             layout={"align_items": "center", "display": "none", "min_height": "28px"},
         )
 
-    def show(self, reading: Progress | None, told: str | None = None) -> None:
+    def show(self, reading: Progress | None, text: str | None = None) -> None:
         """Tell how far a reading is; None, or one that is done, hides the line.
 
         Args:
@@ -348,7 +348,7 @@ class ProgressLine(w.HBox):
             return
         self._under_way = reading.under_way
         self.bar.value = reading.n_read / reading.n_samples
-        self.words.value = note(_told(reading) if told is None else told)
+        self.words.value = note(_progress_text(reading) if text is None else text)
         self.button.description = "Cancel" if reading.under_way else "Resume"
         self.layout.display = None
 
@@ -356,7 +356,7 @@ class ProgressLine(w.HBox):
         (self._cancel if self._under_way else self._resume)()
 
 
-def _told(reading: Progress) -> str:
+def _progress_text(reading: Progress) -> str:
     text = f"{reading.n_read:,} of {reading.n_samples:,} samples"
     if reading.cancelled:
         return f"{text}, cancelled"
@@ -434,7 +434,7 @@ class DepthSlider(w.IntSlider):
         )
         on_user(self, lambda change: on_slice(change.new))
 
-    def show(self, n_slices: int | None, wanted: int | None) -> int | None:
+    def show(self, n_slices: int | None, depth: int | None) -> int | None:
         """Stand at a slice.
 
         Args:
@@ -448,7 +448,7 @@ class DepthSlider(w.IntSlider):
         if n_slices is None:
             return None
         last = max(n_slices - 1, 0)
-        place = min(max(n_slices // 2 if wanted is None else wanted, 0), last)
+        place = min(max(n_slices // 2 if depth is None else depth, 0), last)
         with setting(self):
             self.max = max(self.max, last)  # so that the value is never clamped on its way
             self.value = place

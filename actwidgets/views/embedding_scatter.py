@@ -119,12 +119,12 @@ class CloudSide(w.VBox):
         """Draw a ring around a sample, where it is among the points."""
         point = -1
         if row is not None and self.shown is not None:
-            found = np.flatnonzero(self.shown.rows == row)
-            point = int(found[0]) if len(found) else -1
+            places = np.flatnonzero(self.shown.rows == row)
+            point = int(places[0]) if len(places) else -1
         self.cloud.mark(point)
 
     def _rows(self, points: np.ndarray) -> tuple[int, ...]:
-        return () if self.shown is None else tuple(int(each) for each in self.shown.rows[points])
+        return () if self.shown is None else tuple(int(row) for row in self.shown.rows[points])
 
     def _row(self, point: int) -> int | None:
         return None if point < 0 or self.shown is None else int(self.shown.rows[point])
@@ -133,12 +133,12 @@ class CloudSide(w.VBox):
 class EmbeddingProgress(ProgressLine):
     """A bar, what is being done, how long still, and a button that stops it."""
 
-    def show(self, reading: Progress | None, told: str | None = None) -> None:
+    def show(self, reading: Progress | None, text: str | None = None) -> None:
         """Tell how far a picture is; None, or one that is made, hides the line."""
-        super().show(reading, _told(reading) if told is None and reading else told)
+        super().show(reading, _progress_text(reading) if text is None and reading else text)
 
 
-def _told(reading: Progress) -> str:
+def _progress_text(reading: Progress) -> str:
     if reading.cancelled:
         return f"{reading.what}: cancelled"
     if not reading.per_second:
@@ -197,12 +197,12 @@ class EmbeddingScatter(View):
         self._subscribe(self._embeddings, self._on_reading, "reading")
         wrapping = {"flex_flow": "row wrap", "grid_gap": "16px"}
         sides = w.HBox([self.input, self.layer], layout=wrapping)
-        sheet = w.HTML(LEGEND_SHEET, layout={"display": "none"})
-        return self._title, self._controls(), status, self._legend, sides, sheet
+        css = w.HTML(LEGEND_SHEET, layout={"display": "none"})
+        return self._title, self._controls(), status, self._legend, sides, css
 
     def _controls(self) -> w.Widget:
         methods = [(METHODS[name], name) for name in self._embeddings.methods]
-        colors = [(words, name) for name, words in COLORS.items()]
+        colors = [(label, name) for name, label in COLORS.items()]
         self._perplexity = w.BoundedFloatText(
             min=2.0,
             max=1000.0,
@@ -249,8 +249,8 @@ class EmbeddingScatter(View):
         if coloring is not None:
             self._legend.value = coloring[1]
         drawn = f"{len(rows):,} of {n_samples:,}" if len(rows) < n_samples else f"{n_samples:,}"
-        told = f"Embedding of samples <span>{drawn} samples</span>"
-        self._title.value = f'<div class="aw-title">{told}</div>'
+        title = f"Embedding of samples <span>{drawn} samples</span>"
+        self._title.value = f'<div class="aw-title">{title}</div>'
 
     def _show_side(
         self,
@@ -267,18 +267,18 @@ class EmbeddingScatter(View):
             if missing:
                 side.show_missing(name, missing)
                 return
-            found = self._points(of)
-            self._waiting |= found is None or coloring is None
-            if found is None:
+            embedding = self._points(of)
+            self._waiting |= embedding is None or coloring is None
+            if embedding is None:
                 side.show_waiting(name)
             else:
-                side.show(found, name, self.input.shown if side is self.layer else None)
+                side.show(embedding, name, self.input.shown if side is self.layer else None)
             if coloring is not None:
                 side.color(coloring[0], rows)
             side.emphasize(selection.samples, selection.sample)
-        if found is not None and found.features:
+        if embedding is not None and embedding.features:
             box = self._pair_boxes["pixels" if side is self.input else "units"]
-            box.value = "{}, {}".format(*found.features)
+            box.value = "{}, {}".format(*embedding.features)
 
     def _points(self, of: str) -> Embedding | None:
         return self._embeddings.get(
@@ -375,12 +375,12 @@ class EmbeddingScatter(View):
                 side.cloud.show_card(-1, b"", ())
                 return
             point = int((side.shown.rows < row).sum())
-            side.cloud.show_card(point, self._picture(row), self._told(row))
+            side.cloud.show_card(point, self._picture(row), self._card_lines(row))
 
     def _picture(self, row: int) -> bytes:
         return rgba_png(fit(self._session.pictures([row])[0], CARD_PX, CARD_PX))
 
-    def _told(self, row: int) -> list[str]:
+    def _card_lines(self, row: int) -> list[str]:
         """What a card says of a sample."""
         session, lines = self._session, [f"sample {row:,}"]
         label = None if session.labels is None else int(session.labels[row])

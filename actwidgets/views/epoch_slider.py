@@ -160,12 +160,12 @@ class EpochSlider(View):
                 widget.max = last
                 widget.disabled = last == 0
         self._play.repeat, self._play.interval = self.loop, self.interval_ms
-        self._epoch.value = _told(session)
+        self._epoch.value = _title_html(session)
         self._show_curve(snapshots, at)
 
     def _show_curve(self, snapshots: Any, at: int) -> None:
         name = self._metric_of(snapshots)
-        drawn = tuple((each.index, each.metrics.get(name)) for each in snapshots)
+        drawn = tuple((snapshot.index, snapshot.metrics.get(name)) for snapshot in snapshots)
         if (name, drawn) != self._drawn:
             self._drawn = name, drawn
             values = [float("nan") if value is None else value for _, value in drawn]
@@ -175,7 +175,7 @@ class EpochSlider(View):
 
     def _metric_of(self, snapshots: Any) -> str:
         """The metric that is drawn; "" where there is none of more than one snapshot."""
-        names = [name for each in snapshots for name in each.metrics]
+        names = [name for snapshot in snapshots for name in snapshot.metrics]
         if len(snapshots) < 2 or not names:
             return ""
         return self.metric if self.metric in names else names[0]
@@ -196,7 +196,7 @@ def _figures(metrics: Mapping[str, float]) -> Iterator[str]:
         yield text if of_validation is None else f"{text} (val {of_validation:.3g})"
 
 
-def _told(session: RecordedSession) -> str:
+def _title_html(session: RecordedSession) -> str:
     """The readout, as HTML."""
     snapshot = session.snapshot
     parts = list(_figures(snapshot.metrics))
@@ -206,5 +206,5 @@ def _told(session: RecordedSession) -> str:
     parts.append(f"snapshot {session.at + 1:,} of {count:,}")
     if unread := len(session.recording.refused):
         parts.append(f"{unread:,} cannot be read")
-    told = " · ".join(parts)
-    return f'<div class="aw-title">epoch {snapshot.epoch:.4g} <span>{told}</span></div>'
+    text = " · ".join(parts)
+    return f'<div class="aw-title">epoch {snapshot.epoch:.4g} <span>{text}</span></div>'

@@ -59,7 +59,7 @@ class FeatureMapGrid(View):
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         self._inputs, self._maps = Picture(), Picture()
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)
@@ -107,9 +107,9 @@ class FeatureMapGrid(View):
         plan = plan_mosaic(len(shown), len(self._units), *shown.shape[1:3], width_px=width_px)
         mosaic = plan.mosaic
         picture = mosaic.assemble(enlarge(color_codes(shown, span), *plan.enlarged))
-        found = np.flatnonzero(self._units == selection.unit)
-        if found.size:
-            mosaic.draw_frame(picture, int(found[0]))
+        places = np.flatnonzero(self._units == selection.unit)
+        if places.size:
+            mosaic.draw_frame(picture, int(places[0]))
         self._mosaic = mosaic
         self._maps.set_size(plan.height_px, plan.width_px)
         self._maps.set_cells(mosaic.row_edges, mosaic.column_edges)
@@ -129,8 +129,8 @@ class FeatureMapGrid(View):
         before, self._focus = self._focus, selection.unit
         if before == selection.unit:
             return False
-        found = np.flatnonzero(order == selection.unit)
-        page = int(found[0]) // self.units_per_page if found.size else self.page
+        places = np.flatnonzero(order == selection.unit)
+        page = int(places[0]) // self.units_per_page if places.size else self.page
         turned = page != self.page
         if turned:
             self.page = page
@@ -140,8 +140,8 @@ class FeatureMapGrid(View):
         """The inputs of each sample that the layer sees, beside the first row of its maps."""
         samples = selection.samples[: self.max_samples]
         seen = self._session.picture_inputs_of()
-        wanted = samples, selection.perturbation, plan, self._session.revision, seen
-        if wanted == self._inputs_shown:
+        key = samples, selection.perturbation, plan, self._session.revision, seen
+        if key == self._inputs_shown:
             return
         count = plan.mosaic.n_samples
         block = plan.mosaic.block_height * plan.zoom
@@ -152,7 +152,7 @@ class FeatureMapGrid(View):
         self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
         pictures = self._session.pictures(samples, as_shown=True, name=seen)
         self._inputs.show(rgba_png(sheet.compose(list(pictures), [0] * count)))
-        self._inputs_shown = wanted
+        self._inputs_shown = key
 
     def _outputs(self) -> np.ndarray:
         """What the layer makes of the samples that are drawn."""
@@ -188,13 +188,13 @@ class FeatureMapGrid(View):
             if chosen:
                 self._session.select(sample=chosen[0], unit=chosen[1])
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         chosen = self._at(row, column)
         if not chosen:
             return ""
         place = self._session.samples.index(chosen[0])
         outputs = self._outputs()
-        return _tell(self._maps_of(outputs)[place, :, :, chosen[1]], *chosen, outputs.ndim)
+        return _readout_text(self._maps_of(outputs)[place, :, :, chosen[1]], *chosen, outputs.ndim)
 
 
 def _describe(span: ValueRange, averaged: int, n_axes: int) -> str:
@@ -205,7 +205,7 @@ def _describe(span: ValueRange, averaged: int, n_axes: int) -> str:
     return f"{span}{time}"
 
 
-def _tell(values: np.ndarray, sample: int, unit: int, n_axes: int) -> str:
+def _readout_text(values: np.ndarray, sample: int, unit: int, n_axes: int) -> str:
     if values.size == 1:
         return f"sample {sample}, unit {unit}: {values.item():.4g}"
     if np.isnan(values).all():

@@ -43,15 +43,15 @@ def sentence(
     shift: PredictionShift, names: Sequence[str], true: int | None, *, changed: bool
 ) -> str:
     """`ankle boot 0.98 → sandal 0.61`, as HTML; without `changed` the first half only."""
-    told = []
+    parts = []
     for predicted, sure in zip(shift.predicted, shift.confidence, strict=True):
         if not shift.has_probabilities:
-            told.append(_colored(names[predicted], predicted, true))
+            parts.append(_colored(names[predicted], predicted, true))
         elif np.isnan(sure):
-            told.append("not a number")
+            parts.append("not a number")
         else:
-            told.append(_colored(f"{names[predicted]} {share_text(sure)}", predicted, true))
-    return f'<div class="aw-says">{" → ".join(told if changed else told[:1])}</div>'
+            parts.append(_colored(f"{names[predicted]} {share_text(sure)}", predicted, true))
+    return f'<div class="aw-says">{" → ".join(parts if changed else parts[:1])}</div>'
 
 
 def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
@@ -66,11 +66,11 @@ def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
         color = NOW
         if index == shift.predicted[1] and not np.isnan(now):
             color = CHOSEN if true is None else RIGHT if index == true else WRONG
-        kind, told = (
+        kind, title = (
             (' class="aw-true"', f"{name}: the true class") if index == true else ("", name)
         )
         rows.append(
-            f'<tr{kind}><th title="{told}">{name}</th><td>'
+            f'<tr{kind}><th title="{title}">{name}</th><td>'
             f'<b style="width:{_width(_share(now, shift))}%;background:{color}"></b>'
             f'<i style="width:{_width(_share(before, shift))}%"></i></td>'
             f"<td>{_figure(now)}</td></tr>"
@@ -80,8 +80,8 @@ def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
 
 def values_sentence(before: float, now: float, *, changed: bool) -> str:
     """What a regression says, before and now, as HTML."""
-    told = f"{before:.4g} → {now:.4g}" if changed else f"{before:.4g}"
-    return f'<div class="aw-says">{told}</div>'
+    text = f"{before:.4g} → {now:.4g}" if changed else f"{before:.4g}"
+    return f'<div class="aw-says">{text}</div>'
 
 
 def _colored(text: str, predicted: int, true: int | None) -> str:
@@ -131,7 +131,7 @@ class PatchPicture(w.Box):
     def __init__(
         self, shape: tuple[int, ...], side_px: int, on_patch: Callable[[Patch | None], None]
     ) -> None:
-        self._shape, self._side_px, self._tell = shape, side_px, on_patch
+        self._shape, self._side_px, self._on_patch = shape, side_px, on_patch
         self._patch: Patch | None = None
         self.picture = Picture()
         scales = self.picture.image.scales
@@ -139,8 +139,8 @@ class PatchPicture(w.Box):
         self._shown: Any = self._edges()
         self.brush.observe(self._on_user_brush, names=["selected_x", "selected_y", "brushing"])
         self.picture.figure.interaction = self.brush
-        sheet = w.HTML(PATCH_SHEET, layout={"display": "none"})
-        super().__init__(children=(sheet, self.picture), layout={"overflow": "hidden"})
+        css = w.HTML(PATCH_SHEET, layout={"display": "none"})
+        super().__init__(children=(css, self.picture), layout={"overflow": "hidden"})
         self.add_class("aw-patch")
         if max(shape, default=0) <= SMALL:
             self.add_class("aw-small")
@@ -175,12 +175,12 @@ class PatchPicture(w.Box):
             return None
         return rows, columns
 
-    def _put(self, wanted: Edges | None) -> None:
+    def _put(self, target: Edges | None) -> None:
         """Lay the rectangle there."""
-        self._shown = wanted
-        if wanted == self._edges():
+        self._shown = target
+        if target == self._edges():
             return
-        down, across = (None, None) if wanted is None else np.array(wanted, np.float64)
+        down, across = (None, None) if target is None else np.array(target, np.float64)
         with self.brush.hold_sync(), self.brush.hold_trait_notifications():
             self.brush.selected_x, self.brush.selected_y = across, down
 
@@ -195,7 +195,7 @@ class PatchPicture(w.Box):
         edges = self._edges()
         if edges != self._shown and not (edges is None and self.brush.brushing):
             self._shown = edges
-            self._tell(None if edges is None else self._patch_at(edges))
+            self._on_patch(None if edges is None else self._patch_at(edges))
         if not self.brush.brushing:
             self._put(self._edges_of(self._patch))
 
@@ -233,12 +233,12 @@ class InputLab(View):
         self._title, self._note, self._says, self._where = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self._picture = PatchPicture(shape or (1, 1), self.picture_px, self._on_user_patch)
         self._sliders = {
-            field: self._slider(field, words, low, high, step, form)
-            for field, words, low, high, step, form in SLIDERS
+            field: self._slider(field, label, low, high, step, form)
+            for field, label, low, high, step, form in SLIDERS
         }
-        for (field, words), length in zip(SHIFTS, shape or (1, 1), strict=True):
+        for (field, label), length in zip(SHIFTS, shape or (1, 1), strict=True):
             reach = float(max(1, length // 2))
-            self._sliders[field] = self._slider(field, words, -reach, reach, 0.5, "+.1f")
+            self._sliders[field] = self._slider(field, label, -reach, reach, 0.5, "+.1f")
         self._reset = _button("Reset", "as the samples were given", self._on_user_reset)
         self._unhide = _button("Remove patch", "hide nothing", lambda _: self._on_user_patch(None))
         column = {"width": f"{self.picture_px}px", "margin": "0 18px 0 0", "overflow": "hidden"}
@@ -264,7 +264,7 @@ class InputLab(View):
         return w.HTML(BARS_SHEET, layout={"display": "none"}), self._title, self._frame, self._note
 
     def _slider(
-        self, field: str, words: str, low: float, high: float, step: float, form: str
+        self, field: str, label: str, low: float, high: float, step: float, form: str
     ) -> w.FloatSlider:
         value = getattr(UNDISTURBED, field)
         slider = w.FloatSlider(
@@ -272,8 +272,8 @@ class InputLab(View):
             min=low,
             max=high,
             step=step,
-            description=words,
-            tooltip=words,
+            description=label,
+            tooltip=label,
             readout_format=form,
             layout={"width": "auto"},
             style={"description_width": "76px"},
@@ -311,18 +311,18 @@ class InputLab(View):
             if session.n_outputs != 1:
                 return note(f"no predictions: {missing}")
             before, now = self._before_and_now(selection)
-            told = values_sentence(before.item(), now.item(), changed=changed)
-            return told + output_note(session.output)
+            text = values_sentence(before.item(), now.item(), changed=changed)
+            return text + output_note(session.output)
         before, now = self._before_and_now(selection)
         true = None if session.labels is None else int(session.labels[selection.sample])
         shift = prediction_shift(
             before, now, output=session.output, true_class=true, limit=self.max_classes
         )
         names = session.class_names
-        told = sentence(shift, names, true, changed=changed) + bars(shift, names, true)
-        told += output_note(session.output)
+        text = sentence(shift, names, true, changed=changed) + bars(shift, names, true)
+        text += output_note(session.output)
         left = shift.n_classes - len(shift.classes)
-        return told + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
+        return text + (note(f"{len(shift.classes)} of {shift.n_classes:,} classes") if left else "")
 
     def _before_and_now(self, selection: Selection) -> tuple[Any, Any]:
         """What the model puts out of the current sample, as it was given and as it is shown."""
@@ -345,21 +345,21 @@ class InputLab(View):
             self._session.select(perturbation=replace(self._session.perturbation, **fields))
 
 
-def _button(words: str, tooltip: str, act: Any) -> w.Button:
-    button = w.Button(description=words, tooltip=tooltip, layout={"width": "auto"})
+def _button(label: str, tooltip: str, act: Any) -> w.Button:
+    button = w.Button(description=label, tooltip=tooltip, layout={"width": "auto"})
     button.on_click(act)
     return button
 
 
 def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
-    told = f"sample {selection.sample}"
+    text = f"sample {selection.sample}"
     if len(selection.samples) > 1:
-        told += f", 1 of {len(selection.samples):,} visible"
+        text += f", 1 of {len(selection.samples):,} visible"
     if shape:
-        told += f" · {shape[0]}×{shape[1]} pixels"
+        text += f" · {shape[0]}×{shape[1]} pixels"
     if of:
-        told += f" of input {html.escape(repr(of))} alone"
-    return f'<div class="aw-title">Input lab <span>{told}</span></div>'
+        text += f" of input {html.escape(repr(of))} alone"
+    return f'<div class="aw-title">Input lab <span>{text}</span></div>'
 
 
 def _place(patch: Patch) -> str:

@@ -126,11 +126,11 @@ def readout(name: str, parts: Mapping[str, np.ndarray]) -> str:
         parts: `(row, column)` each, by what they are called.
     """
     return f"{name}: " + "; ".join(
-        f"{part} {_tell(weights)}".lstrip() for part, weights in parts.items()
+        f"{part} {_weights_text(weights)}".lstrip() for part, weights in parts.items()
     )
 
 
-def _tell(weights: np.ndarray) -> str:
+def _weights_text(weights: np.ndarray) -> str:
     if weights.size <= WRITTEN_OUT:
         return " / ".join(" ".join(f"{value:.2f}" for value in row) for row in weights)
     return f"mean {weights.mean():.3g}, from {weights.min():.3g} to {weights.max():.3g}"
@@ -163,7 +163,7 @@ class KernelGrid(View):
     width_px = t.Int(560, min=200, help="width of the picture").tag(option=True)
 
     def _build(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         self._picture = Picture()
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)
@@ -326,11 +326,11 @@ class KernelGrid(View):
             if chosen and self._has_units():
                 self._session.select(unit=self._units.rows.start + chosen[1])
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         chosen = self._at(row, column)
-        return self._told(*chosen) if chosen else ""
+        return self._readout_text(*chosen) if chosen else ""
 
-    def _told(self, block: int, kernel: int) -> str:
+    def _readout_text(self, block: int, kernel: int) -> str:
         name = f"{self._kernel_noun()} {self._units.rows.start + kernel}"
         weights = self._weights[..., kernel]
         if self._shown_mode == RGB:

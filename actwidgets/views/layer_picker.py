@@ -129,8 +129,8 @@ class LayerPicker(View):
         return self._title, w.HBox([self._filter, self._fold, self._fold_all]), self._list
 
     def _render(self, selection: Selection) -> None:
-        tree, words = self._tree, self.filter.split()
-        rows = tree.rows(self.opened, words)
+        tree, terms = self._tree, self.filter.split()
+        rows = tree.rows(self.opened, terms)
         options = layer_lines(rows, self.letters, in_tree=bool(tree.containers))
         with self._list.hold_sync():
             if options != self._shown:
@@ -142,12 +142,12 @@ class LayerPicker(View):
             names = [row.layer.name for row in rows]
             self._list.value = selection.layer if selection.layer in names else None
         n_layers = len(tree.layers)
-        if words or len(rows) == n_layers:
-            counts = f"{len(tree.found(words))} of {n_layers}"
+        if terms or len(rows) == n_layers:
+            counts = f"{len(tree.found(terms))} of {n_layers}"
         else:
             counts = f"{n_layers} in all, {len(rows)} shown"
         self._title.value = f'<div class="aw-title">Layers <span>{counts}</span></div>'
-        self._render_buttons(selection.layer, FILTERED if words else "")
+        self._render_buttons(selection.layer, FILTERED if terms else "")
 
     def _render_buttons(self, layer: str, idle: str) -> None:
         containers, container = self._tree.containers, self._tree.nearest_container(layer)

@@ -59,7 +59,7 @@ class LayerSimilarity(PassView):
             self._subscribe(other, self._on_session, "revision")
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         controls = self._control("positions", choice("maps", POSITIONS, "200px"))
         self._picture = Picture(with_words=True)
         self._picture.on_click(self._on_user_cell)
@@ -155,15 +155,15 @@ class LayerSimilarity(PassView):
             if self._table is not None and row < len(self._table.layers):
                 self._session.select(layer=self._table.layers[row])
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         pair = self._pair(row, column)
         if pair is None or self._table is None:
             return ""
         table, value = self._table, self._table.values[pair]
-        told = "no variance" if np.isnan(value) else f"{value:.3f}"
+        text = "no variance" if np.isnan(value) else f"{value:.3f}"
         if table.estimated[pair]:
-            told += " (estimated)"
-        return f"{table.layers[pair[0]]} – {table.other_layers[pair[1]]}: {told}"
+            text += " (estimated)"
+        return f"{table.layers[pair[0]]} – {table.other_layers[pair[1]]}: {text}"
 
 
 def _frame(picture: np.ndarray, top: int, left: int, height: int, width: int) -> None:

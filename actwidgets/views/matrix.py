@@ -295,11 +295,11 @@ class ClassOverview(w.VBox):
         on_user(self.pairs, self._on_user_pair, "index")
         self.whole = Picture()
         self.whole.on_click(self._on_user_block)
-        self._told = w.HTML()
+        self._caption = w.HTML()
         self.cells = ClassCells(class_names, width_px, on_click, on_hover, n_shown=WINDOW)
         super().__init__(
             children=(
-                w.HBox([self.search, self._told], layout={"align_items": "center"}),
+                w.HBox([self.search, self._caption], layout={"align_items": "center"}),
                 self.whole,
                 self.cells,
                 w.HTML(note("nearest pairs")),
@@ -350,7 +350,7 @@ class ClassOverview(w.VBox):
         self._first = min(max(self._first, 0), max(len(self._order) - WINDOW, 0))
         window = self._order[self._first : self._first + WINDOW]
         self.cells.show(self._matrix, window, None, self._highest)
-        self._told.value = note(
+        self._caption.value = note(
             f"{len(self._order):,} classes; enlarged below: {self._first + 1:,}–"
             f"{self._first + len(window):,} in this order"
         )
@@ -365,9 +365,9 @@ class ClassOverview(w.VBox):
             self.pairs.index = None
 
     def _on_user_search(self, change: object) -> None:
-        wanted = self.search.value
-        if wanted in self._class_names:
-            self._on_class(self._class_names.index(wanted))
+        name = self.search.value
+        if name in self._class_names:
+            self._on_class(self._class_names.index(name))
 
     def _on_user_pair(self, _change: object) -> None:
         if self.pairs.index is not None:
@@ -450,7 +450,7 @@ class ExemplarSheet(Picture):
             for place in range(self._exemplars)
             for row in rows
         ]
-        pictures = [None if each is None else self._session.pictures([each])[0] for each in cells]
+        pictures = [None if row is None else self._session.pictures([row])[0] for row in cells]
         return sheet.compose(pictures, [0] * len(pictures))
 
     def _clicked(self, row: int, column: int, on_class: Callable[[int], None]) -> None:

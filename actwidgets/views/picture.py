@@ -112,10 +112,10 @@ class Picture(w.Box):
             colors: One per place, as CSS.
         """
         places = np.asarray(places, np.float32).reshape(-1, 2)
-        words = list(texts), list(colors), places.tobytes()
-        if words == self._words:
+        key = list(texts), list(colors), places.tobytes()
+        if key == self._words:
             return
-        self._words = words
+        self._words = key
         with self.words.hold_sync(), self.words.hold_trait_notifications():
             self.words.colors = list(colors)
             self.words.x, self.words.y = places[:, 0], places[:, 1]

@@ -109,11 +109,11 @@ def in_one_color(n_points: int) -> PointColors:
 def most_frequent(classes: Integers, n_classes: int, limit: int) -> list[int]:
     """At most `limit` classes, those of most points, in the order of their index."""
     counts = np.bincount(classes, minlength=n_classes)
-    return sorted(int(each) for each in np.argsort(-counts, kind="stable")[:limit])
+    return sorted(int(index) for index in np.argsort(-counts, kind="stable")[:limit])
 
 
 def _rgb(*colors: str) -> NDArray[np.uint8]:
-    return np.array([tuple(bytes.fromhex(each)) for each in colors], np.uint8)
+    return np.array([tuple(bytes.fromhex(color)) for color in colors], np.uint8)
 
 
 NAMES_UP_TO = 12
@@ -128,7 +128,7 @@ def class_legend(classes: Integers, class_names: Sequence[str], colors: PointCol
         for index in known
     ]
     left = len(class_names) - len(shown)
-    return _line([_dot(*each) for each in shown] + ([f"and {left:,} more"] if left else []))
+    return _line([_dot(*entry) for entry in shown] + ([f"and {left:,} more"] if left else []))
 
 
 def outcome_legend(colors: PointColors) -> str:
@@ -161,7 +161,7 @@ def _dot(name: str, color: str) -> str:
 
 
 def _color(colors: PointColors, code: int) -> str:
-    red, green, blue = (int(each) for each in colors.palette[code])
+    red, green, blue = (int(part) for part in colors.palette[code])
     return css_color((red, green, blue))
 
 
@@ -266,8 +266,8 @@ class PointCloud(anywidget.AnyWidget):
         (left, bottom), (right, top) = middle - size / scales / 2, middle + size / scales / 2
         axes.set(xlim=(left, right), ylim=(bottom, top))
         codes, mask = (
-            np.resize(np.frombuffer(bytes(each), np.uint8), len(points)) if each else
-            np.zeros(len(points), np.uint8) for each in (self.codes, self.mask)
+            np.resize(np.frombuffer(bytes(codes), np.uint8), len(points)) if codes else
+            np.zeros(len(points), np.uint8) for codes in (self.codes, self.mask)
         )  # fmt: skip
         palette = np.frombuffer(bytes(self.palette), np.uint8).reshape(-1, 3)
         palette = palette if len(palette) else np.full((1, 3), 128, np.uint8)

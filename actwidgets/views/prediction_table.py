@@ -69,7 +69,7 @@ class PredictionTable(PassView):
     width_px = t.Int(720, min=200, help="width of the table at most").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         self._sheet = Picture(with_words=True)
         self._sheet.on_click(self._on_user_click)
         self._sheet.on_hover(self._on_user_hover)
@@ -131,15 +131,15 @@ class PredictionTable(PassView):
     def _draw(
         self, selection: Selection, gathered: tuple[np.ndarray, ClassScores | ValueScores]
     ) -> bool:
-        found, scores = gathered
+        rows, scores = gathered
         is_of_values = isinstance(scores, ValueScores)
         self._classes.layout.display = "none" if is_of_values else None
         self._values.layout.display = None if is_of_values else "none"
         if isinstance(scores, ValueScores):
-            return self._draw_values(selection, found, scores)
+            return self._draw_values(selection, rows, scores)
         order = scores.order(self.sort)
         page = PageRange(self.page, self.lines, len(order))
-        self._rows, self._scores = found[order], scores
+        self._rows, self._scores = rows[order], scores
         self._on_page = order[page.rows]
         values = scores.values[self._on_page]
         self._columns = shown_classes(values, classes_within(self.width_px, values.shape[1]))
@@ -151,25 +151,25 @@ class PredictionTable(PassView):
         shown = values[:, self._columns]
         # Of a thousand classes that are about as probable two decimals tell nothing.
         self._n_decimals = 3 if np.nanmax(np.abs(shown), initial=0) < 0.1 else 2
-        self._write(sheet, shares, found, selection.sample)
+        self._write(sheet, shares, rows, selection.sample)
         self._pager.show(page, page.span_text())
-        told = note(self._describe(len(found), scores, sheet)).replace("&nbsp;", "")
-        self._note.value = told + output_note(self._session.output)
+        text = note(self._describe(len(rows), scores, sheet)).replace("&nbsp;", "")
+        self._note.value = text + output_note(self._session.output)
         return True
 
-    def _draw_values(self, selection: Selection, found: np.ndarray, scores: ValueScores) -> bool:
+    def _draw_values(self, selection: Selection, all_rows: np.ndarray, scores: ValueScores) -> bool:
         order = scores.order(self.sort)
         page = PageRange(self.page, self.lines, len(order))
-        self._rows, self._scores, self._on_page = found[order], None, order[page.rows]
-        rows = found[self._on_page].tolist()
+        self._rows, self._scores, self._on_page = all_rows[order], None, order[page.rows]
+        rows = all_rows[self._on_page].tolist()
         self._values.show(scores, self._on_page.tolist(), rows, selection.sample)
         self._pager.show(page, page.span_text())
         n_samples, output = self._session.n_samples, self._session.output
-        told = [summary(scores), left_out(output)]
-        if not self._of_chosen(selection) and len(found) < n_samples:
-            told.append(f"the first {len(found):,} of {n_samples:,} samples")
-        words = note("; ".join(filter(None, told))).replace("&nbsp;", "")
-        self._note.value = words + output_note(output)
+        parts = [summary(scores), left_out(output)]
+        if not self._of_chosen(selection) and len(all_rows) < n_samples:
+            parts.append(f"the first {len(all_rows):,} of {n_samples:,} samples")
+        text = note("; ".join(filter(None, parts))).replace("&nbsp;", "")
+        self._note.value = text + output_note(output)
         return True
 
     def _shares(self, scores: ClassScores) -> np.ndarray:
@@ -185,20 +185,20 @@ class PredictionTable(PassView):
         return np.where(values == -np.inf, 0.0, shares)
 
     def _write(
-        self, sheet: ProbabilitySheet, shares: np.ndarray, found: np.ndarray, focus: int
+        self, sheet: ProbabilitySheet, shares: np.ndarray, rows: np.ndarray, focus: int
     ) -> None:
-        words: list[tuple[float, float, str, str]] = []
+        labels: list[tuple[float, float, str, str]] = []
         right = sheet.width_px - sheet.right_px
         for place, index in enumerate(self._columns):
             up = HEAD_PX - (12 if place % 2 else 28)  # in two lines, so that names have room
-            words.append((sheet.class_middle(place), up, self._names[index], NEUTRAL))
+            labels.append((sheet.class_middle(place), up, self._names[index], NEUTRAL))
         beside = HEAD_PX - (28 if len(self._columns) % 2 == 0 else 12)  # not on the last class's
         for place, name in enumerate(("confid.", "margin", "loss") if sheet.right_px else ()):
-            words.append((right + 26 + 46 * place, beside, name, NEUTRAL))
+            labels.append((right + 26 + 46 * place, beside, name, NEUTRAL))
         for line, index in enumerate(self._on_page):
-            words += self._words_of(sheet, line, int(index), shares[line], found, focus)
-        places = [(x, y) for x, y, _, _ in words]
-        texts, colors = [each[2] for each in words], [each[3] for each in words]
+            labels += self._words_of(sheet, line, int(index), shares[line], rows, focus)
+        places = [(x, y) for x, y, _, _ in labels]
+        texts, colors = [label[2] for label in labels], [label[3] for label in labels]
         self._sheet.set_words(places, texts, colors)
 
     def _words_of(
@@ -207,25 +207,25 @@ class PredictionTable(PassView):
         line: int,
         index: int,
         shares: np.ndarray,
-        found: np.ndarray,
+        rows: np.ndarray,
         focus: int,
     ) -> list[tuple[float, float, str, str]]:
         scores, middle = self._scores, sheet.middle(line)
         assert scores is not None
-        row, right = int(found[index]), sheet.width_px - sheet.right_px
-        told, color = self._verdict(row, int(scores.predicted[index]))
+        row, right = int(rows[index]), sheet.width_px - sheet.right_px
+        verdict, color = self._verdict(row, int(scores.predicted[index]))
         mark = "▸ " if row == focus else ""
-        words = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, told, color)]
+        labels = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, verdict, color)]
         for place, share in enumerate(shares):
             text = _figure(float(scores.values[index, self._columns[place]]), self._n_decimals)
-            ink = LIGHT if share > 0.55 else DARK
-            words.append((sheet.class_middle(place), middle, text, ink))
+            text_color = LIGHT if share > 0.55 else DARK
+            labels.append((sheet.class_middle(place), middle, text, text_color))
         told_of = (scores.confidence, scores.margin, scores.loss) if sheet.right_px else ()
         for place, figures in enumerate(told_of):
             value = float(figures[index])
             text = "–" if np.isnan(value) else f"{value:.3f}"
-            words.append((right + 26 + 46 * place, middle, text, NEUTRAL))
-        return words
+            labels.append((right + 26 + 46 * place, middle, text, NEUTRAL))
+        return labels
 
     def _verdict(self, row: int, predicted: int) -> tuple[str, str]:
         names, labels = self._session.class_names, self._session.labels
@@ -242,22 +242,22 @@ class PredictionTable(PassView):
         return f"{shorten(names[labels[row]], 8)} ✗ {shorten(names[predicted], 8)}", WRONG
 
     def _describe(self, n_found: int, scores: ClassScores, sheet: ProbabilitySheet) -> str:
-        told = []
+        parts = []
         n_samples = self._session.n_samples
         if not self._of_chosen(self._session.selection) and n_found < n_samples:
-            told.append(f"the first {n_found:,} of {n_samples:,} samples")
+            parts.append(f"the first {n_found:,} of {n_samples:,} samples")
         if len(self._columns) < scores.values.shape[1]:
-            told.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
+            parts.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
         if not sheet.right_px:
-            told.append("too narrow for confidence, margin and loss")
+            parts.append("too narrow for confidence, margin and loss")
         if self._session.label_sets is not None:
-            told.append(
+            parts.append(
                 "several labels a sample: right where all are; confidence and margin are those of "
                 "the most probable one"
             )
         elif KINDS[scores.kind]:
-            told.append(KINDS[scores.kind])
-        return "; ".join(told)
+            parts.append(KINDS[scores.kind])
+        return "; ".join(parts)
 
     def _row_at(self, line: int) -> int | None:
         if not 0 <= line < len(self._on_page):
@@ -283,22 +283,22 @@ class PredictionTable(PassView):
             else:
                 self._session.select(sample=chosen, samples=(chosen,))
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         chosen = self._row_at(row - 1)
         if chosen is None or self._scores is None:
             return ""
-        told = f"sample {chosen}"
+        text = f"sample {chosen}"
         if column == 0:
-            words = self._session.label_words(chosen)
-            told += "" if words is None else f", is {words}"
+            label = self._session.label_words(chosen)
+            text += "" if label is None else f", is {label}"
             if self._session.label_sets is None:
                 predicted = int(self._scores.predicted[self._on_page[row - 1]])
-                told += f", predicted {self._session.class_names[predicted]}"
+                text += f", predicted {self._session.class_names[predicted]}"
         if 1 <= column <= len(self._columns):
             index = self._columns[column - 1]
             value = self._scores.values[self._on_page[row - 1], index]
-            told += f", {self._session.class_names[index]}: {value:.6g}"
-        return told
+            text += f", {self._session.class_names[index]}: {value:.6g}"
+        return text
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):

@@ -58,7 +58,7 @@ class SampleGallery(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         session = self._session
-        self._title, self._readout = w.HTML(), Readout(self._tell_cell)
+        self._title, self._readout = w.HTML(), Readout(self._readout_of_cell)
         self._slider = w.IntSlider(
             description="sample",
             tooltip="the current sample, by its row in the data",
@@ -88,7 +88,7 @@ class SampleGallery(View):
         self._only = w.ToggleButton(
             description="selected",
             tooltip="show only the selected samples",
-            layout={"width": "70px"},
+            layout={"width": "78px"},
         )
         toggles = w.HBox(
             [self._control("only_chosen", self._only), self._control("several", several)],
@@ -142,8 +142,8 @@ class SampleGallery(View):
         session = self._session
         chosen = session.samples if self.only_chosen else None
         altered = session.ablations if needs_predictions(self.outcome) else ()
-        wanted = self.class_filter, self.outcome, session.revision, chosen, altered
-        if wanted != self._filtered:
+        key = self.class_filter, self.outcome, session.revision, chosen, altered
+        if key != self._filtered:
             predictions = session.predictions() if needs_predictions(self.outcome) else None
             self._rows = filter_rows(
                 session.n_samples,
@@ -154,7 +154,7 @@ class SampleGallery(View):
                 among=chosen,
                 output=session.output if predictions is not None else None,
             )
-            self._filtered = wanted
+            self._filtered = key
 
     def _counted(self) -> str:
         n_samples = f"{self._session.n_samples:,}"
@@ -186,9 +186,9 @@ class SampleGallery(View):
         """Go to the page of the current sample, where the filters let it through."""
         with self._session.lock, self._guard("could not turn the page"):
             self._filter()
-            found = np.flatnonzero(self._rows == self._session.sample)
-            if found.size:
-                self.page = int(found[0]) // (self._n_across * self.rows)
+            places = np.flatnonzero(self._rows == self._session.sample)
+            if places.size:
+                self.page = int(places[0]) // (self._n_across * self.rows)
 
     def _write(self, rows: np.ndarray, sheet: ContactSheet) -> None:
         places, texts, colors = [], [], []
@@ -277,7 +277,7 @@ class SampleGallery(View):
                 return
             samples = self._session.samples
             if self.several and chosen in samples and len(samples) > 1:
-                self._select(samples=tuple(each for each in samples if each != chosen))
+                self._select(samples=tuple(sample for sample in samples if sample != chosen))
             elif self.several and chosen not in samples:
                 self._select(sample=chosen, samples=(*samples, chosen))
             elif self.only_chosen:
@@ -285,21 +285,21 @@ class SampleGallery(View):
             elif not self.several:
                 self._select(sample=chosen, samples=(chosen,))
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         chosen = self._row_at(row, column)
         if chosen is None:
             return ""
         predicted, true = self._classes(chosen)
-        told = [f"sample {chosen}"]
+        parts = [f"sample {chosen}"]
         if predicted is not None:
             sure = ""
             if self._session.label_sets is None:
                 confidence = float(self._session.scores([chosen]).confidence[0])
                 sure = "" if np.isnan(confidence) else f" ({share_text(confidence)})"
-            told.append(f"predicted {predicted}{sure}")
+            parts.append(f"predicted {predicted}{sure}")
         if true is not None:
-            told.append(f"is {true}")
-        return ", ".join(told)
+            parts.append(f"is {true}")
+        return ", ".join(parts)
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):

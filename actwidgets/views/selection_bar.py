@@ -51,7 +51,7 @@ class SelectionBar(View):
         unit = f" · unit {selection.unit}" if session.layer_info.n_units != 1 else ""
         where = f"{selection.layer}{unit}"
         self._where.value = f'<div class="aw-title">{html.escape(where)}</div>'
-        self._chips = {chip.kind: chip for chip in chips(*self._told(selection))}
+        self._chips = {chip.kind: chip for chip in chips(*self._chip_arguments(selection))}
         for kind, button in self.buttons.items():
             chip = self._chips.get(kind)
             button.layout.display = None if chip else "none"
@@ -61,7 +61,7 @@ class SelectionBar(View):
                     button.tooltip = f"{chip.text}: click to clear"
         self.clear.layout.display = None if len(self._chips) > 1 else "none"
 
-    def _told(self, selection: Selection) -> tuple[Any, ...]:
+    def _chip_arguments(self, selection: Selection) -> tuple[Any, ...]:
         session, rows = self._session, list(selection.samples)
         labels = predicted = None
         if selection.chosen and len(rows) <= TOLD_UP_TO:
@@ -75,8 +75,10 @@ class SelectionBar(View):
     def _predicted(self, rows: list[int]) -> list[int] | None:
         """What they are taken for, where that is known: ablations may be what prevents it."""
         try:
-            found = self._session.predicted_classes(rows)
-            return found.tolist() if found.ndim == 1 else None  # several labels have no one class
+            classes = self._session.predicted_classes(rows)
+            return (
+                classes.tolist() if classes.ndim == 1 else None
+            )  # several labels have no one class
         except ActwidgetsError:
             return None
 

@@ -30,7 +30,7 @@ class TopSamples(PassView):
     rows = t.Int(2, min=1, max=3, help="rows of pictures").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._tell_cell)
+        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         self._sheet = Picture(with_words=True)
         self._sheet.on_click(self._on_user_click)
         self._sheet.on_hover(self._on_user_hover)
@@ -75,7 +75,7 @@ class TopSamples(PassView):
         field = self._session.receptive_field()
         seen = self._session.picture_inputs_of()
         shape = self._session.pictures([0], name=seen).shape[1:3]
-        axes = () if field is None else tuple(each.axis for each in field.axes)
+        axes = () if field is None else tuple(axis.axis for axis in field.axes)
         is_whole = len(seen) == 1 and self._session.picture_shape_of(seen[0]) == shape
         return field if axes == (1, 2) and is_whole else None
 
@@ -114,11 +114,11 @@ class TopSamples(PassView):
             if place is not None:
                 self._session.select(sample=int(self._rows[place]))
 
-    def _tell_cell(self, row: int, column: int) -> str:
+    def _readout_of_cell(self, row: int, column: int) -> str:
         place, session = self._place(row, column), self._session
         if place is None:
             return ""
         sample = int(self._rows[place])
         name = session.label_words(sample)
-        told = f"sample {sample:,}" if name is None else f"sample {sample:,}, {name}"
-        return f"{told}: {self._values[place]:.4g}"
+        text = f"sample {sample:,}" if name is None else f"sample {sample:,}, {name}"
+        return f"{text}: {self._values[place]:.4g}"

@@ -95,7 +95,7 @@ class TrainingCurve(w.VBox):
         """Draw what there is of a metric so far."""
         validation = curves.by_epoch(f"{VALIDATION}{name}")
         drawn = [curves.by_step(name), curves.by_epoch(name), validation]
-        places, values = (np.concatenate(each) for each in zip(*drawn, strict=True))
+        places, values = (np.concatenate(arrays) for arrays in zip(*drawn, strict=True))
         across, up = self._axes
         fit_axis(across, ticks(0.0, max(places.max(initial=0.0), 1.0)), BEYOND_LEFT, BEYOND_RIGHT)
         fit_axis(up, ticks(*finite_range(values)), BEYOND_UP_DOWN, BEYOND_UP_DOWN)
@@ -388,8 +388,8 @@ class TrainingMonitor(View):
 
     @t.validate("every")
     def _check_interval(self, proposal: Any) -> Any:
-        found = interval(proposal.value)
-        return found.unit, found.count
+        checked = interval(proposal.value)
+        return checked.unit, checked.count
 
     def _render(self, _selection: Selection) -> None:
         watch = self._watch
@@ -409,7 +409,7 @@ class TrainingMonitor(View):
             self.loss.show(watch.curves, names[0])
         if shown:
             self.other.show(watch.curves, shown)
-        self._status.value = self._told()
+        self._status.value = self._status_html()
 
     def _no_training(self) -> str:
         """What to give `fit`, as HTML; a click on the code marks all of it, to be copied."""
@@ -417,7 +417,7 @@ class TrainingMonitor(View):
         code = f'<code style="user-select: all; cursor: text">{code}</code>'
         return f'<div class="aw-note">no training yet: pass {code} to fit</div>'
 
-    def _told(self) -> str:
+    def _status_html(self) -> str:
         watch = self._watch
         failure = ""
         if watch.failure:

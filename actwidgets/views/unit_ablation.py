@@ -29,7 +29,7 @@ from actwidgets.views.picture import Picture
 TILE_PX = 26
 ROWS_UP_TO = 8
 ON, OFF, FOCUS = (207, 231, 228, 255), (217, 83, 79, 255), (255, 127, 14, 255)
-ON_INK, OFF_INK = "#2b4a47", "#ffffff"
+ON_TEXT, OFF_TEXT = "#2b4a47", "#ffffff"
 
 
 class UnitTiles(Picture):
@@ -62,10 +62,10 @@ class UnitTiles(Picture):
             filled: Those with the other color.
             focus: The one with a frame.
         """
-        wanted = units, tuple(filled), focus
-        if wanted == self._drawn:
+        key = units, tuple(filled), focus
+        if key == self._drawn:
             return
-        self._drawn, self._units = wanted, units
+        self._drawn, self._units = key, units
         n_units = units.stop - units.start
         n_rows = max(-(-n_units // self._columns), 1)  # of no units an empty one
         picture = np.zeros((n_rows * TILE_PX, self._columns * TILE_PX, 4), np.uint8)
@@ -78,7 +78,7 @@ class UnitTiles(Picture):
                 tile[2:-3, 2:-3] = 0
             tile[2:-3, 2:-3] = OFF if unit in filled else ON
             places.append(((column + 0.5) * TILE_PX - 0.5, (row + 0.5) * TILE_PX - 0.5))
-            colors.append(OFF_INK if unit in filled else ON_INK)
+            colors.append(OFF_TEXT if unit in filled else ON_TEXT)
         self.set_size(*picture.shape[:2])
         self.set_cells(np.arange(n_rows + 1) * TILE_PX, np.arange(self._columns + 1) * TILE_PX)
         self.show(rgba_png(picture))
@@ -111,7 +111,7 @@ class UnitAblation(PredictionView):
     width_px = t.Int(560, min=200, help="width of the view").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._told = w.HTML(), w.HTML(), w.HTML()
+        self._title, self._note, self._effect = w.HTML(), w.HTML(), w.HTML()
         self._tiles = UnitTiles(self.width_px, self._on_user_tile)
         self._pager = Pager(self._on_user_page)
         slider = w.FloatSlider(
@@ -139,7 +139,7 @@ class UnitAblation(PredictionView):
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
         self._picture = w.VBox([self._build_recall()])
-        return self._title, controls, self._tiles, self._note, self._told, self._picture
+        return self._title, controls, self._tiles, self._note, self._effect, self._picture
 
     def _build_recall(self) -> bq.Figure:
         self._names = unique_short(self._session.class_names, 12)
@@ -187,10 +187,10 @@ class UnitAblation(PredictionView):
         self._tiles.display(page.rows, self._mine(selection), selection.unit)
         self._pager.show(page, page.text("units"))
         if self._missing():
-            self._told.value = self._without_labels(selection)
+            self._effect.value = self._without_labels(selection)
         super()._render(selection)
         output = self._session.output
-        if self._session.n_outputs and output.kind == "value" and self._told.value:
+        if self._session.n_outputs and output.kind == "value" and self._effect.value:
             self._note.value = output_note(output)  # what becomes of the values is told
 
     def _draw(self, selection: Selection, confusion: AnyConfusion) -> bool:
@@ -207,7 +207,7 @@ class UnitAblation(PredictionView):
             self.recall.y = np.stack(
                 [before.report.recall[supported], confusion.report.recall[supported]]
             )
-        self._told.value = self._result(selection, before, confusion)
+        self._effect.value = self._result(selection, before, confusion)
         text = self._read_of(confusion)
         if len(supported) < np.count_nonzero(before.report.support):
             text += f"; the {CLASSES_UP_TO} classes whose recall changes most"
@@ -218,18 +218,18 @@ class UnitAblation(PredictionView):
         n_off = len(self._mine(selection))
         units = f"{n_off} unit{'s' if n_off != 1 else ''} ablated in this layer"
         changed = int((before.predicted != now.predicted).sum())
-        told = (
+        text = (
             f"<b>accuracy {before.accuracy:.4f} → {now.accuracy:.4f}</b> &nbsp; {units}, "
             f"{changed:,} of {len(now.rows):,} predictions changed"
         )
-        return f'<div class="aw-note">{told}{self._of_focus(selection)}</div>'
+        return f'<div class="aw-note">{text}{self._of_focus(selection)}</div>'
 
     def _without_labels(self, selection: Selection) -> str:
         """What can be told where right and wrong cannot, as HTML."""
         session = self._session
         if not session.missing_for_predictions():
-            told = "no labels: only the prediction of the current sample is shown"
-            return f'<div class="aw-note">{told}{self._of_focus(selection)}</div>'
+            text = "no labels: only the prediction of the current sample is shown"
+            return f'<div class="aw-note">{text}{self._of_focus(selection)}</div>'
         if not session.n_outputs or not session.layer_info.n_units:
             return ""
         rows = selection.samples[:SHOWN_UP_TO]
@@ -248,16 +248,16 @@ class UnitAblation(PredictionView):
         for ablated in (False, True):
             scores = session.scores([selection.sample], ablated=ablated)
             name = session.class_names[int(scores.predicted[0])]
-            sure, told = float(scores.confidence[0]), html.escape(name)
-            texts.append(told if np.isnan(sure) else f"{told} {share_text(sure)}")
+            sure, text = float(scores.confidence[0]), html.escape(name)
+            texts.append(text if np.isnan(sure) else f"{text} {share_text(sure)}")
         return f"<br>sample {selection.sample}: {' → '.join(texts)}"
 
     def _mine(self, selection: Selection) -> tuple[int, ...]:
         """The units of the selected layer that are altered."""
-        return tuple(unit for each in self._of_layer(selection) for unit in each.units)
+        return tuple(unit for ablation in self._of_layer(selection) for unit in ablation.units)
 
     def _of_layer(self, selection: Selection) -> list[Ablation]:
-        return [each for each in selection.ablations if each.layer == selection.layer]
+        return [ablation for ablation in selection.ablations if ablation.layer == selection.layer]
 
     def _show_altered(self, selection: Selection) -> None:
         """Controls stand where the ablation of this layer does, whoever made it."""
@@ -282,7 +282,7 @@ class UnitAblation(PredictionView):
     def _on_user_tile(self, unit: int) -> None:
         with self._guard("could not switch the unit"):
             units = self._mine(self._session.selection)
-            kept = tuple(each for each in units if each != unit)
+            kept = tuple(altered for altered in units if altered != unit)
             self._alter(kept if unit in units else tuple(sorted((*units, unit))), unit=unit)
 
     def _on_user_only(self, _button: w.Button) -> None:

@@ -138,7 +138,7 @@ class UnitBoxPlot(PassView):
             text += f"; from histograms, quartiles within {boxes.error:.2g}"
         n_beyond = int(boxes.n_outliers.sum())
         if n_beyond:
-            n_drawn = sum(np.isfinite(each).sum() for each in boxes.outliers)
+            n_drawn = sum(np.isfinite(outliers).sum() for outliers in boxes.outliers)
             drawn = "" if n_drawn == n_beyond else f"{n_drawn:,} of "
             text += f"; {drawn}{n_beyond:,} beyond the whiskers"
         n_chosen = len(self._session.selection.chosen)
@@ -178,7 +178,7 @@ def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | Non
     for index in rows:
         figures = (boxes.min[index], *boxes.fives[index, 1:4], boxes.max[index])
         cells = [f"{boxes.counts[index]:,}"]
-        cells += ["–" if np.isnan(each) else f"{each:.3g}" for each in figures]
+        cells += ["–" if np.isnan(value) else f"{value:.3g}" for value in figures]
         if index == largest:
             cells[-1] = f"<b>{cells[-1]}</b>"
         kind = ' class="aw-chosen"' if index == chosen else ""

@@ -177,10 +177,10 @@ class MeasureBars(w.VBox):
             bq.Bars(scales=scales, y=[], base=float(panel), padding=GAP, colors=[BAR], **flat)
             for panel in range(n_panels)
         ]
-        words = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
-        words |= {"scales": {"x": self._across, "y": self._down}, "colors": [NEUTRAL]}
-        self.names = bq.Label(align="end", **words)
-        self.figures = bq.Label(align="start", **words)
+        style = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
+        style |= {"scales": {"x": self._across, "y": self._down}, "colors": [NEUTRAL]}
+        self.names = bq.Label(align="end", **style)
+        self.figures = bq.Label(align="start", **style)
         for mark in (self.bands, *self.bars):
             mark.on_element_click(lambda _mark, event: on_row(_row_of(event)))
         self._figure = plain_figure([self.bands, *self.bars, self.names, self.figures])
@@ -216,14 +216,14 @@ class MeasureBars(w.VBox):
             self.bands.x, self.bands.y = rows, np.full(n_rows, float(self.n_panels))
             self.bands.opacities = [0.2 if row == chosen else 0.0 for row in range(n_rows)]
         places, texts = [], []
-        for panel, (zero, ends, told) in enumerate(panels):
+        for panel, (zero, ends, values) in enumerate(panels):
             bars = self.bars[panel]
             with bars.hold_sync(), bars.hold_trait_notifications():
                 bars.base = panel + BARS * zero
                 bars.x, bars.y = rows, panel + BARS * np.asarray(ends)
                 bars.colors = colors
             places += list(panel + BARS * np.maximum(ends, zero) + 0.02)
-            texts += list(told)
+            texts += list(values)
         if n_rows < len(self._rows.domain):
             self._set_rows(n_rows)
         middles = (rows + 0.5) / n_rows
@@ -287,7 +287,7 @@ class UnitImportance(View):
         self._title, self._note, self._account = w.HTML(), w.HTML(), w.HTML()
         self._button = w.Button(description="Measure", layout={"width": "92px"})
         self._button.on_click(self._on_user_measure)
-        names = [*((TITLES[each].lower(), each) for each in MEASURES), ("unit", "unit")]
+        names = [*((TITLES[measure].lower(), measure) for measure in MEASURES), ("unit", "unit")]
         controls = w.HBox(
             [self._control("by", choice("sorted by", names, "220px")), self._button],
             layout={"align_items": "center", "flex_flow": "row wrap"},
@@ -330,7 +330,7 @@ class UnitImportance(View):
         by = self.by  # until that is known, by what is known first
         if by != "unit" and not table.known(by):
             by = next(measure for measure in MEASURES if table.known(measure))
-        self._shown, told = _rows(table, by, selection.unit, self.rows)
+        self._shown, counted = _rows(table, by, selection.unit, self.rows)
         panels = []
         for measure in MEASURES:
             zero, ends = bar_ends(table.of(measure))
@@ -341,7 +341,7 @@ class UnitImportance(View):
         )
         lefts = [self._bars.left_px(panel) for panel in range(len(MEASURES))]
         self._bars.header.value = header(table, by, lefts, self.width_px)
-        self._note.value = note(_describe(table, told, self._session.layer_info.output_shape))
+        self._note.value = note(_describe(table, counted, self._session.layer_info.output_shape))
         self._account.value = account(table)
 
     def _nothing_yet(self, what: str, table: ImportanceTable | None) -> str:
@@ -412,8 +412,8 @@ def _rows(table: ImportanceTable, by: str, chosen: int, limit: int) -> tuple[np.
     return shown, text
 
 
-def _describe(table: ImportanceTable, told: str, shape: tuple[int | None, ...]) -> str:
-    text = f"{told}; {table.n_samples:,} samples"
+def _describe(table: ImportanceTable, counted: str, shape: tuple[int | None, ...]) -> str:
+    text = f"{counted}; {table.n_samples:,} samples"
     if table.n_samples < table.n_total:
         text += f", evenly spread over {table.n_total:,}"
     if len(shape) > 2:

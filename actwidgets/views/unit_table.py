@@ -53,8 +53,8 @@ class UnitTable(PassView):
     def _show_lines(self, selection: Selection, threshold: float) -> None:
         names = self._session.class_names
         of = "samples" if self._session.label_sets is None else "labels"
-        lines = tuple(_line(each, names, threshold, of) for each in self._findings)
-        units = [each.unit for each in self._findings]
+        lines = tuple(_line(finding, names, threshold, of) for finding in self._findings)
+        units = [finding.unit for finding in self._findings]
         index = self._list.index  # a unit may stand in two lines: the chosen one stays
         if index is None or units[index : index + 1] != [selection.unit]:
             index = units.index(selection.unit) if selection.unit in units else None
@@ -74,21 +74,21 @@ def _line(finding: UnitFinding, class_names: tuple[str, ...], threshold: float, 
     """One finding and its evidence, as a line of text; `of` names what was counted."""
     unit, n_samples = f"{finding.unit:>5}", f"{finding.n_samples:,} {of}"
     if finding.kind == "dead":
-        told = f"dead: above {threshold:g} on none of {n_samples}; it fires on <{finding.bound:.2%}"
+        text = f"dead: above {threshold:g} on none of {n_samples}; it fires on <{finding.bound:.2%}"
     elif finding.kind == "always active":
         rate = 1 - finding.bound
-        told = f"always active: above {threshold:g} on all of {n_samples}; it fires on >{rate:.2%}"
+        text = f"always active: above {threshold:g} on all of {n_samples}; it fires on >{rate:.2%}"
     else:
         assert finding.class_index is not None
         name = class_names[finding.class_index]
-        told = f"selective for {name}: index {finding.selectivity:.2f} on {n_samples}"
-    return f"{unit}  {told}".replace(" ", "\u00a0")
+        text = f"selective for {name}: index {finding.selectivity:.2f} on {n_samples}"
+    return f"{unit}  {text}".replace(" ", "\u00a0")
 
 
 def _counted(findings: tuple[UnitFinding, ...], n_units: int) -> str:
     if not findings:
         return f"nothing unusual about {n_units:,} units: none dead, always active or selective"
-    counts = Counter(each.kind for each in findings)
+    counts = Counter(finding.kind for finding in findings)
     text = ", ".join(f"{counts[kind]:,} {kind}" for kind in ("dead", "always active", "selective"))
     text = f"{text} of {n_units:,} units"
     return text if len(findings) <= LINES_UP_TO else f"{text}, the first {LINES_UP_TO} below"

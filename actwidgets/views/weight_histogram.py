@@ -32,46 +32,46 @@ from actwidgets.views.training_monitor import WEIGHTS_UP_TO, keep_first
 MINUS = "\u2212"
 
 
-def told(moments: Sequence[tuple[str, Histogram]], colors: Sequence[str]) -> str:
+def moment_lines(moments: Sequence[tuple[str, Histogram]], colors: Sequence[str]) -> str:
     """A line for each moment: its mean and standard deviation, in its color, as HTML."""
     parts = [
-        f'<span style="color:{color}">▬</span> {html.escape(label)}: {_figures(found)}'
-        for (label, found), color in zip(moments, colors, strict=True)
+        f'<span style="color:{color}">▬</span> {html.escape(label)}: {_figures(histogram)}'
+        for (label, histogram), color in zip(moments, colors, strict=True)
     ]
     return "".join(f'<div class="aw-note">{part}</div>' for part in parts)
 
 
-def _figures(found: Histogram) -> str:
-    if not found.n_finite:
+def _figures(histogram: Histogram) -> str:
+    if not histogram.n_finite:
         return "no finite values"
-    return f"mean {_figure(found.mean)}, standard deviation {_figure(found.std)}"
+    return f"mean {_figure(histogram.mean)}, standard deviation {_figure(histogram.std)}"
 
 
 def _figure(value: float) -> str:
     return f"{value:.3g}".replace("-", MINUS)
 
 
-def counted_weights(found: Histogram, n_all: int | None) -> str:
+def counted_weights(histogram: Histogram, n_all: int | None) -> str:
     """How many weights were counted."""
-    if n_all is None or n_all == found.n_values:
-        return f"{found.n_values:,} weight{'s' if found.n_values != 1 else ''}"
-    return f"{found.n_values:,} of {n_all:,} weights, evenly spread"
+    if n_all is None or n_all == histogram.n_values:
+        return f"{histogram.n_values:,} weight{'s' if histogram.n_values != 1 else ''}"
+    return f"{histogram.n_values:,} of {n_all:,} weights, evenly spread"
 
 
 def counted_activations(
-    found: Histogram, n_samples: int, n_all: int, *, has_positions: bool
+    histogram: Histogram, n_samples: int, n_all: int, *, has_positions: bool
 ) -> str:
     """Over what the activations were counted."""
     samples = f"{n_all:,} samples" if n_samples == n_all else f"{n_samples:,} of {n_all:,} samples"
     where = " at all positions" if has_positions else ""
-    return f"{found.n_values:,} values: of {samples}{where}"
+    return f"{histogram.n_values:,} values: of {samples}{where}"
 
 
 def odd_values(moments: Sequence[tuple[str, Histogram]]) -> str:
     """What the bins do not hold; "" where they hold everything."""
     parts = []
-    for label, found in moments:
-        kinds = [(found.n_nan, "NaN"), (found.n_infinite, "infinite")]
+    for label, histogram in moments:
+        kinds = [(histogram.n_nan, "NaN"), (histogram.n_infinite, "infinite")]
         if some := [f"{count:,} {kind}" for count, kind in kinds if count]:
             parts.append(f"{label}: {' and '.join(some)} not in the bins")
     return "; ".join(parts)
@@ -150,8 +150,8 @@ class HistogramFigure(w.VBox):
             self._upwards.tick_values = ticks.astype(np.float64)
             self._upwards.label = f"number of {noun}"
         self._paint(shapes.x, shapes.y, colors, [FAINT] * len(histograms))
-        means = [each.mean for each in histograms]
-        stds = [each.std for each in histograms]
+        means = [histogram.mean for histogram in histograms]
+        stds = [histogram.std for histogram in histograms]
         self._mark(*spread_marks(means, stds, below, top - below), colors)
 
     def show_rows(
@@ -188,8 +188,8 @@ class HistogramFigure(w.VBox):
             self._upwards.label = ""
         strengths = [STRONG if row == in_view else PLAIN for row in range(len(labels))]
         self._paint(shapes.x, shapes.y, colors, strengths)
-        means = [each.mean for each in histograms]
-        stds = [each.std for each in histograms]
+        means = [histogram.mean for histogram in histograms]
+        stds = [histogram.std for histogram in histograms]
         self._mark(*spread_marks(means, stds, shapes.feet, ROW_TICK), colors)
 
     def _paint(
@@ -269,7 +269,7 @@ class WeightHistogram(View):
         self._histograms = self._session.histograms
         keep_first(self._session)
         self._shown = ""
-        self._title, self._told, self._note = w.HTML(), w.HTML(), w.HTML()
+        self._title, self._means, self._note = w.HTML(), w.HTML(), w.HTML()
         self._figure = HistogramFigure(self.width_px)
         self._whats = OfferedChoice("show", self._on_user_what, "190px")
         self._earlier = OfferedChoice("from", self._on_user_earlier, "170px")
@@ -294,7 +294,7 @@ class WeightHistogram(View):
             ],
             layout={"flex_flow": "row wrap", "align_items": "center"},
         )
-        self._picture = w.VBox([self._figure, self._told])
+        self._picture = w.VBox([self._figure, self._means])
         self._subscribe(self._histograms, self._on_news, "n_changes")
         return self._title, self._controls, self._picture, self._note
 
@@ -309,14 +309,14 @@ class WeightHistogram(View):
             f'<div class="aw-title">{"Activations" if what == ACTIVATIONS else "Weights"} '
             f"<span>{html.escape(layer)}{f' · {html.escape(what)}' if names else ''}</span></div>"
         )
-        self._whats.offer([(each, each) for each in (*names, ACTIVATIONS)], what or None)
+        self._whats.offer([(name, name) for name in (*names, ACTIVATIONS)], what or None)
         self._keep.layout.display = "none" if self._histograms.recorded else None
         if not what:
             self._show_nothing(layer, "it has no weights")
             return
         moments = self._histograms.moments(layer, what, limit=WEIGHTS_UP_TO)
-        if not any(found.n_finite for _, found in moments):
-            n_values = sum(found.n_values for _, found in moments)
+        if not any(histogram.n_finite for _, histogram in moments):
+            n_values = sum(histogram.n_values for _, histogram in moments)
             self._show_nothing(layer, "no value is finite" if n_values else "its output is empty")
             return
         if self.style == "overlaid":
@@ -345,15 +345,15 @@ class WeightHistogram(View):
         self._later.offer([(default, ""), *named], "" if missing_last else self.later)
         places = [first, last] if first != last else [last]
         shown = [moments[place] for place in places]
-        found = [each for _, each in shown]
+        histograms = [histogram for _, histogram in shown]
         colors = moment_colors(2)[-len(shown) :]
         # Of a recording all moments are known: the axis stays while one is scrubbed.
         within = range(len(moments)) if self._histograms.recorded else places
         bins = shared_bins([moments[place][1] for place in within], self.n_bins)
         shared = bins.only([within.index(place) for place in places])
-        self._figure.show(shared, found, colors, log=self.log_counts, noun=self._noun())
-        self._told.value = told(shown, colors)
-        self._tell(shown, [*missing_first, *missing_last])
+        self._figure.show(shared, histograms, colors, log=self.log_counts, noun=self._noun())
+        self._means.value = moment_lines(shown, colors)
+        self._show_note(shown, [*missing_first, *missing_last])
 
     def _draw_rows(self, moments: Moments) -> None:
         """Stand all moments in rows, or some evenly chosen ones where they are many."""
@@ -362,21 +362,23 @@ class WeightHistogram(View):
         if in_view not in rows:
             rows[np.abs(rows - in_view).argmin()] = in_view
         shown = [moments[row] for row in rows]
-        found = [each for _, each in shown]
+        histograms = [histogram for _, histogram in shown]
         colors = moment_colors(len(shown))
         focus = int(np.flatnonzero(rows == in_view)[0])
         self._figure.show_rows(
-            shared_bins(found, self.n_bins),
-            found,
+            shared_bins(histograms, self.n_bins),
+            histograms,
             colors,
             [label for label, _ in shown],
             log=self.log_counts,
             in_view=focus,
         )
         ends = [0, focus] if focus else [0]
-        self._told.value = told([shown[row] for row in ends], [colors[row] for row in ends])
+        self._means.value = moment_lines(
+            [shown[row] for row in ends], [colors[row] for row in ends]
+        )
         few = f"{len(shown)} of {len(moments)} moments" if len(shown) < len(moments) else ""
-        self._tell(shown, [few] if few else [])
+        self._show_note(shown, [few] if few else [])
 
     def _in_view(self, moments: Moments) -> int:
         """The place of the moment that the session is at."""
@@ -385,19 +387,19 @@ class WeightHistogram(View):
     def _noun(self) -> str:
         return "values" if self._shown == ACTIVATIONS else "weights"
 
-    def _tell(self, shown: Moments, extra: Sequence[str]) -> None:
+    def _show_note(self, shown: Moments, extra: Sequence[str]) -> None:
         """Say what was counted, what is not in the picture, and what else there is to say."""
         session, layer = self._session, self._session.layer
-        found = shown[-1][1]
+        histogram = shown[-1][1]
         if self._shown == ACTIVATIONS:
             text = counted_activations(
-                found,
+                histogram,
                 self._histograms.n_samples(layer),
                 session.n_samples,
                 has_positions=len(session.layer_info.output_shape) > 2,
             )
         else:
-            text = counted_weights(found, self._histograms.n_weights(layer, self._shown))
+            text = counted_weights(histogram, self._histograms.n_weights(layer, self._shown))
         if len(shown) == 1 and not self._histograms.recorded:
             extra = [*extra, "keep this moment to compare with it later"]
         self._note.value = note("; ".join(filter(None, [text, odd_values(shown), *extra])))
@@ -426,10 +428,10 @@ class WeightHistogram(View):
             self._histograms.remember(f"moment {number}", limit=WEIGHTS_UP_TO)
 
 
-def _place(labels: Sequence[str], wanted: str, default: int) -> tuple[int, list[str]]:
+def _place(labels: Sequence[str], label: str, default: int) -> tuple[int, list[str]]:
     """Where a moment is among those of a layer; the default where it is not, and that said."""
-    if not wanted:
+    if not label:
         return default, []
-    if wanted in labels:
-        return labels.index(wanted), []
-    return default, [f"no moment {wanted} of this layer"]
+    if label in labels:
+        return labels.index(label), []
+    return default, [f"no moment {label} of this layer"]

@@ -78,7 +78,9 @@ def test_pictures_and_values_of_chosen_layers_and_samples(export, shelf, tmp_pat
     for layer, values in wanted.items():
         sheet = map_sheet(values, width_px=1200)
         shown = np.asarray(Image.open(out / f"{layer}.png").convert("RGB"))
-        difference = np.abs(shown.astype(int) - sheet.pixels(paper=tuple(map(int, shown[0, 0]))))
+        difference = np.abs(
+            shown.astype(int) - sheet.pixels(background=tuple(map(int, shown[0, 0])))
+        )
         assert difference.max() <= 4, "a step of the scale"
 
 
