@@ -1,15 +1,11 @@
-import gc
 import threading
-import weakref
 
 import ipywidgets as w
 import pytest
 import shown
 import traitlets as t
-from fakes import FakeProbe, open_widgets
 
 import actwidgets as aw
-from actwidgets.session.session import Session
 from actwidgets.views.base import View
 from actwidgets.views.controls import OfferedChoice, setting
 from actwidgets.views.layer_picker import LayerPicker
@@ -121,19 +117,6 @@ def test_a_misspelt_option_is_refused(session):
 def test_a_view_needs_a_session():
     with pytest.raises(TypeError, match="needs a Session; got str"):
         LayerPicker("model")
-
-
-def test_closing_gives_every_widget_back_and_lets_go_of_the_view(data):
-    before = open_widgets()
-    session = Session(FakeProbe(), *data)
-    view = LayerPicker(session)
-    gone = weakref.ref(view)
-    view.close(), view.close()
-    assert open_widgets() == before
-    del view
-    gc.collect()
-    assert gone() is None
-    session.layer = "dense"
 
 
 VIEWS = [

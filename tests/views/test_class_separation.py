@@ -23,10 +23,6 @@ def session(data):
     return Session(_Growing(), *data, class_names=("shirt", "coat", "<b>bag"))
 
 
-def _event(event, key, row, column):
-    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
-
-
 def _pixels(view):
     return shown.picture(view)
 

@@ -21,10 +21,6 @@ def view(session):
     return ClassSimilarityMatrix(session, **BY_FIRING)
 
 
-def _event(event, key, row, column):
-    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
-
-
 def test_the_matrix_is_the_sessions(session, view):
     session.threshold = 20.0
     wanted = session.profiles().similarity("dense").astype(np.float32)

@@ -7,7 +7,7 @@ import bqplot as bq
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, look_again, messages, open_widgets, wiretap
+from fakes import FakeProbe, look_again, messages, wiretap
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.output_kind import OutputKind
@@ -572,14 +572,6 @@ def test_at_most_a_hundred_samples_are_dots_and_those_of_classes_on_show(data):
     session.samples = range(200)
     assert "dots: the first 100 of 200 chosen samples" in shown.text(view)
     assert len(view.chosen.x) == 70  # 30 of the first 100 are of classes that have no box
-
-
-@pytest.mark.parametrize("kind", [ConfusionMatrix, PredictionTable, ClassCounts, SelectionBar])
-def test_closing_gives_every_widget_back(kind, session):
-    before = open_widgets()
-    view = kind(session)
-    view.close(), view.close()
-    assert open_widgets() == before
 
 
 def test_class_counts_of_a_model_without_classes_say_that_there_is_nothing_to_count(data):

@@ -1,12 +1,9 @@
-import gc
-import weakref
-
 import ipywidgets as w
 import numpy as np
 import pytest
 import shown
 import traitlets as t
-from fakes import FakeProbe, Wire, begin_when_waited_for, hold_back, open_widgets, wiretap
+from fakes import FakeProbe, Wire, begin_when_waited_for, hold_back, wiretap
 
 from actwidgets.core.embedding import Embedding
 from actwidgets.core.output_kind import OutputKind
@@ -299,20 +296,6 @@ def test_umap_is_offered_only_where_it_is(session):
     if "umap" not in offered:
         with pytest.raises(t.TraitError, match="pip install umap-learn"):
             view.method = "umap"
-
-
-def test_closing_gives_every_widget_back(images):
-    before = open_widgets()
-    session = Session(FakeProbe(), *images, layer="dense")
-    view = _view(session)
-    gone = weakref.ref(view)
-    view.close(), view.close()
-    assert open_widgets() == before
-    del view
-    gc.collect()
-    assert gone() is None
-    session.layer = "conv"
-    session.close()
 
 
 def test_the_canvas_is_painted_by_a_file_of_the_package():

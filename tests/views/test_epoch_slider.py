@@ -5,7 +5,7 @@ import ipywidgets as w
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, messages, open_widgets, wiretap
+from fakes import FakeProbe, messages, wiretap
 from recorded_training import MemoryRecording
 
 import actwidgets as aw
@@ -143,12 +143,6 @@ def test_a_live_session_is_refused():
     with pytest.raises(TypeError, match=r"recording\.session\(\) gives; got Session"):
         EpochSlider(session)
     session.close()
-
-
-def test_everything_is_given_back(session):
-    before = open_widgets()
-    EpochSlider(session).close()
-    assert open_widgets() == before
 
 
 def test_the_workbench_has_the_slider_on_top(session):

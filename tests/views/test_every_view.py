@@ -1,15 +1,19 @@
 """What holds of every view."""
 
+import gc
 import inspect
+import weakref
 
 import bqplot as bq
 import numpy as np
 import pytest
 import shown
+from fakes import open_widgets
 from ipywidgets.widgets.widget_description import DescriptionWidget
 from recorded_training import MemoryRecording
 
 import actwidgets as aw
+from actwidgets.core.perturbation import Perturbation
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.views.base import View, with_all_they_hold
 from actwidgets.views.controls import Readout
@@ -80,3 +84,19 @@ def test_no_scale_is_both_reversed_and_told_its_order(session, name):
     for each in with_all_they_hold([made(name, session)]):
         if isinstance(each, bq.OrdinalScale):
             assert not (each.reverse and each.domain)
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_closing_gives_every_widget_back_and_lets_go_of_the_view(session, name):
+    before = open_widgets()
+    view = made(name, session)
+    session.select(layer="dense", sample=4, perturbation=Perturbation(noise=0.1))
+    gone = weakref.ref(view)
+    followed = view.session
+    view.close(), view.close()
+    assert open_widgets() == before
+    del view
+    gc.collect()
+    assert gone() is None
+    followed.layer = "conv"
+    followed.refresh()

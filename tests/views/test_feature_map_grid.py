@@ -80,6 +80,7 @@ def test_the_same_two_images_take_turns(session):
 def test_units_are_paged_and_counted(session):
     grid = FeatureMapGrid(session, units_per_page=8)
     assert "8 of 20 units, 1–8" in shown.text(grid)
+    assert shown.control(grid, "previous page").disabled
     shown.press(grid, "next page")
     shown.press(grid, "next page")
     assert "4 of 20 units, 17–20" in shown.text(grid)
@@ -94,10 +95,6 @@ def test_sorting_by_peak_puts_the_strongest_unit_first(session):
     grid = FeatureMapGrid(session, order="peak", units_per_page=4)
     shown.hover(grid, 0, 1, 1)
     assert "unit 18" in shown.text(grid)  # units count up, so the last is the strongest
-
-
-def _event(event, key, row, column):
-    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
 
 
 def test_the_mouse_over_a_map_tells_unit_and_values(session):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import shown
 from bqplot.interacts import BrushSelector
-from fakes import FakeProbe, messages, open_widgets, wiretap
+from fakes import FakeProbe, messages, wiretap
 
 from actwidgets.core.perturbation import UNDISTURBED, Perturbation
 from actwidgets.session.session import Session
@@ -434,15 +434,6 @@ def test_a_model_that_fails_leaves_the_last_picture(lab, session, probe):
     assert lab.error.startswith("could not draw")
     assert before in shown.text(lab)
     assert session.perturbation.noise == 0.2
-
-
-def test_closing_gives_every_widget_back(session):
-    before = set(open_widgets())
-    lab = InputLab(session)
-    session.perturbation = Perturbation(noise=0.1, patch=(1, 1, 2, 2))
-    lab.close()
-    assert set(open_widgets()) == before
-    session.perturbation = None  # nobody paints any more
 
 
 def test_a_small_probability_does_not_break_over_two_lines(lab):

@@ -34,10 +34,6 @@ def _session(data, **options):
     return Session(_Random(**options), *data)
 
 
-def _event(event, key, row, column):
-    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
-
-
 def test_figures_are_the_cka_of_the_activations(data):
     session = _session(data)
     view = LayerSimilarity(session)

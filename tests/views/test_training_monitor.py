@@ -213,15 +213,6 @@ def test_a_frame_sends_one_message_per_line(monitor):
     assert all(names in (["x", "y"], ["visible", "x", "y"]) for names in sent)
 
 
-def test_closing_gives_every_widget_back(trained):
-    from fakes import open_widgets
-
-    before = set(open_widgets())
-    monitor = aw.TrainingMonitor(trained)
-    monitor.close()
-    assert set(open_widgets()) == before
-
-
 def test_weights_are_kept_at_the_end_of_each_epoch_where_the_first_are_kept(monitor, trained):
     train(monitor)
     assert trained.histograms.labels == ()

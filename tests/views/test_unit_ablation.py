@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, messages, open_widgets, wiretap
+from fakes import FakeProbe, messages, wiretap
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
@@ -221,10 +221,3 @@ def test_a_model_that_cannot_be_edited_is_one_sentence(data):
     assert "cannot run its model" in view.error
     session.ablations = ()
     assert view.error == ""
-
-
-def test_closing_gives_every_widget_back(session):
-    before = open_widgets()
-    view = UnitAblation(session)
-    view.close()
-    assert open_widgets() == before

@@ -20,10 +20,6 @@ from actwidgets.views.unit_table import UnitTable
 NAMES = ("<b>shirt", "coat", "bag")
 
 
-def _event(event, key, row, column):
-    return {"event": event, key: {"rowNum": row, "columnNum": column, "color": 0}}
-
-
 class _Probe(FakeProbe):
     """Its dense layer has a dead unit, a always active one and one for coats; its maps a corner."""
 
