@@ -182,9 +182,6 @@ class ClassMoments:
         """The sums of no samples.
 
         Args:
-            n_classes: Number of classes.
-            n_units: Number of units.
-            n_positions: Positions of the map.
             moments: Whether to gather `mean` and `squares`.
             extremes: Whether to gather `min` and `max`.
             bins: Whether to gather the histogram.
@@ -608,7 +605,6 @@ def box_statistics(values: ArrayLike, labels: Integers, n_classes: int) -> BoxSt
     Args:
         values: `(sample,)`; NaN is left out.
         labels: `(sample,)` class indices.
-        n_classes: Number of classes.
     """
     values = np.asarray(values, np.float64)
     fives, counts = np.full((n_classes, 5), np.nan), np.zeros(n_classes, np.int64)

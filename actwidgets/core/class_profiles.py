@@ -141,7 +141,6 @@ class ClassProfiles(UnitStatistics):
         """How far the classes are apart in one layer.
 
         Args:
-            layer: A layer these profiles hold.
             statistic: What describes a class: `firing_rate`, `mean` or `max` of its units.
             metric: A distance. `mean_abs_diff`, `cosine`, `correlation` or `euclidean` of
                 the statistic, as scipy defines them; `jensen_shannon` or `overlap` of the
@@ -178,7 +177,6 @@ class ClassProfiles(UnitStatistics):
         """Fisher ratio of a layer: scatter between the classes over scatter within them.
 
         Args:
-            layer: A layer these profiles hold.
             classes: Names or indices of those to part; all that have samples by default.
 
         Returns:
@@ -313,7 +311,6 @@ class ProfileBuilder:
     """Accumulates class profiles batch by batch; `profiles` gives those so far.
 
     Args:
-        class_names: One per class.
         spec: What to gather.
     """
 

@@ -116,7 +116,6 @@ def classification_report(
     Args:
         labels: `(sample,)` true class indices.
         predicted: `(sample,)` predicted class indices.
-        class_names: One per class.
 
     Raises:
         ShapeError: Not as many predictions as labels.
@@ -133,7 +132,6 @@ def report_of_counts(counts: Integers, class_names: tuple[str, ...]) -> Classifi
 
     Args:
         counts: `(class, class)`: row the true class, column the predicted one.
-        class_names: One per class.
     """
     right, support, n_predicted = np.diag(counts), counts.sum(axis=1), counts.sum(axis=0)
     precision, recall = _share(right, n_predicted), _share(right, support)
@@ -166,7 +164,6 @@ def report_of_labels(
     Args:
         truth: `(sample, class)`: whether the sample has the label.
         predicted: `(sample, class)`: whether it was predicted to have it.
-        class_names: One per class.
     """
     both = truth & predicted
 
@@ -425,7 +422,6 @@ class PixelCounter:
     """Accumulates a `PixelConfusion` batch by batch.
 
     Args:
-        class_names: One per class.
         n_samples: How many samples there are.
         budget_bytes: What may be kept to tell samples by cell.
     """
@@ -597,7 +593,6 @@ def confusion(
     Args:
         y: `(sample,)` class indices or names, or one-hot.
         predicted: `(sample,)` class indices or names.
-        class_names: One per class.
         rows: `(sample,)` rows of the data; 0, 1, … by default.
         n_samples: How many samples the data hold, where these are not all.
 

@@ -233,7 +233,6 @@ def principal_plane(features: Array, name: str, note: str) -> Plane:
 
     Args:
         features: `(sample, feature)`, any real dtype; samples with NaN or infinity are left out.
-        name: Of the plane.
         note: What a reader should know of it.
 
     Cost: a singular value decomposition: 20 ms for 500 samples and 1,000 features.
@@ -288,7 +287,6 @@ def coarsening(shape: tuple[int, ...], n_samples: int, budget_bytes: int) -> int
     """The smallest step at which all samples fit a budget as float32.
 
     Args:
-        shape: Of one sample.
         n_samples: How many are kept.
         budget_bytes: What they may take.
 
@@ -326,7 +324,6 @@ def namer(shape: tuple[int, ...], names: Sequence[str] = ()) -> Callable[[int], 
     """What the numbers of an input are called: pixels by row and column.
 
     Args:
-        shape: Of one sample.
         names: One per number, where they have any.
     """
 

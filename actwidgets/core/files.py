@@ -127,7 +127,6 @@ def open_npz(
     """The header and the arrays of a file; an array is read when it is taken.
 
     Args:
-        path: Of the file.
         kind: What it should hold.
         checked: Whether it is known to be whole; else every byte is read once for that first.
 

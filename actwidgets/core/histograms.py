@@ -553,7 +553,6 @@ def activation_histogram(
 
     Args:
         read: Gives the outputs of layers, `(sample, …, unit)`, on some rows in ascending order.
-        layers: Their names.
         rows: `(sample,)`: which samples may be run, in the order in which they are taken; at
             least 8 and at most 256 of them are.
 

@@ -177,7 +177,6 @@ def class_labels(
 
     Args:
         y: As in `class_indices`, or `(sample, class)` of zeros and ones.
-        n_classes: How many classes there are.
         class_names: One per class, for labels that are names.
 
     Returns:
@@ -211,7 +210,6 @@ def mask_indices(masks: Any, positions: tuple[int, ...], n_classes: int) -> NDAr
     Args:
         masks: `(sample, …)` class indices, `(sample, …, 1)`, or one-hot `(sample, …, class)`.
         positions: The shape of the samples' positions, samples first.
-        n_classes: How many classes there are.
 
     Raises:
         ShapeError: Another shape.

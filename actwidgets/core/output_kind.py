@@ -229,7 +229,6 @@ def said_kind(output_is: str, shape: Sequence[int | None], link: str | None = No
 
     Args:
         output_is: "logit", "probability" or "value".
-        shape: Of one sample.
         link: As far as it is known; a softmax of several outputs by default.
 
     Raises:

@@ -439,7 +439,6 @@ def class_counts(
     Args:
         y: `(sample,)` class indices or names, or `(sample, class)` one-hot; of several labels
             a sample zeros and ones: it counts in every class that it has.
-        n_classes: How many classes there are.
         class_names: One per class, for labels that are names.
 
     Returns:
@@ -461,7 +460,6 @@ def pixel_counts(masks: Any, n_classes: int) -> Integers:
     Args:
         masks: `(sample, …)` class indices, or what gives them for a slice of rows; a last axis of
             `n_classes` or 1 is that of the classes.
-        n_classes: How many classes there are.
 
     Returns:
         `(class,)` int64.

@@ -170,7 +170,6 @@ class Samples:
         """Make class indices of `y`, now that the number of classes is known.
 
         Args:
-            n_classes: How many there are.
             class_names: One per class, for a `y` that holds names.
 
         Raises:

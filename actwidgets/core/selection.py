@@ -249,7 +249,6 @@ def chips(
 
     Args:
         selection: The selection.
-        class_names: One per class.
         labels: True classes of `selection.samples`, where known.
         predicted: Predicted classes of the same, where known.
     """

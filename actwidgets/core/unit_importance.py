@@ -232,7 +232,6 @@ class UnitValues:
     """A unit's mean over the positions of its map, or its value where it has no map.
 
     Args:
-        n_units: Units of the layer.
         rows: `(sample,)` rows of the data that are read, in this order.
 
     Attributes:

@@ -37,9 +37,6 @@ class CommonScales:
     """Color ranges common to all snapshots, each of which is read once.
 
     Of a recording with more than 64 snapshots over as many, evenly spread.
-
-    Args:
-        recording: The recording; it may grow.
     """
 
     def __init__(self, recording: "Recording") -> None:
@@ -50,7 +47,6 @@ class CommonScales:
         """The largest distance between two classes, at threshold 0; 1 where none can be larger.
 
         Args:
-            layer: A recorded layer.
             statistic: As in `ClassProfiles.similarity`.
             metric: As there.
 
@@ -76,7 +72,6 @@ class CommonScales:
 
         Args:
             normalized: As in `Confusion.normalized`.
-            class_names: One per class.
 
         Returns:
             None where no snapshot can be read.
@@ -181,9 +176,6 @@ class Recording:
 
     `at` is a place in `snapshots` everywhere, counted from the end where negative. A recorder
     that goes on adds snapshots, and may drop some in between: `refresh` looks again.
-
-    Args:
-        path: The folder.
 
     Raises:
         DataError: It holds no recording, or one that cannot be read; says why.
@@ -321,7 +313,6 @@ class Recording:
         """Whole outputs of a layer, as far as `activation_error` exact.
 
         Args:
-            layer: One that is recorded.
             at: Which snapshot.
             rows: Samples; by default all whose maps are kept.
 

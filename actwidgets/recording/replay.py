@@ -148,7 +148,6 @@ class RecordedProbe(Probe):
     from what the model put out.
 
     Args:
-        recording: An open recording.
         at: Which snapshot: its position in `recording.snapshots`, negative from the end.
 
     Attributes:
@@ -230,8 +229,6 @@ class RecordedProbe(Probe):
         """What layers put out for each recorded sample, positions folded away.
 
         Args:
-            layers: Names of recorded layers.
-            x: Recorded samples.
             above: Positions above this cannot be counted but where there is a single one.
             low: Whether the smallest values are wanted; they are there in any case.
 
@@ -286,7 +283,6 @@ class RecordedProbe(Probe):
         """The same at all snapshots, each with what it is called.
 
         Args:
-            layer: Name of the layer.
             what: "weights" or "activations".
             name: Which weights.
         """
@@ -379,7 +375,6 @@ class StoredPass(ProfilePass):
 
     Args:
         probe: At a snapshot, where it stays; a live recording may lose others before it.
-        layers: Names of recorded layers.
         labels: `(sample,)` class indices of all recorded samples.
     """
 
@@ -443,9 +438,6 @@ class RecordedEmbeddings(Embeddings):
     Principal components are those of the last snapshot, for all moments: a point moves only
     where what the model makes of its sample does. t-SNE begins at the points of the nearest
     moment that has been laid out.
-
-    Args:
-        session: The session over the recording.
     """
 
     _session: "RecordedSession"

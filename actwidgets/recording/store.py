@@ -34,7 +34,6 @@ def write_samples(
     """Keep samples, and labels or targets.
 
     Args:
-        folder: Of the recording.
         x: An array, or a list or dict of arrays.
         labels: `(sample,)` class indices, or None.
         targets: `(sample, output)` of a regression, or None.
@@ -120,11 +119,7 @@ class History:
 
 
 class HistoryFile:
-    """Adds lines to the history of a recording.
-
-    Args:
-        folder: Of the recording.
-    """
+    """Adds lines to the history of a recording."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / HISTORY_NAME
@@ -198,7 +193,6 @@ class SnapshotCache:
     """Snapshots of a folder, the directory being the truth, with an LRU cache of those decoded.
 
     Args:
-        folder: Of the recording.
         manifest: Its manifest; snapshots of other recordings are refused.
 
     Attributes:

@@ -300,7 +300,6 @@ def checked_target(model: ScoreFunction, points: Inputs, target: ArrayLike | Non
 
     Args:
         model: Asked for the predicted classes where there is no target.
-        points: The samples.
         target: One class for all, `(sample,)`, or None for the class each is predicted as.
 
     Returns:

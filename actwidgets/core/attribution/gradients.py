@@ -107,7 +107,6 @@ def smooth_grad(
         sigma: Standard deviation of the noise, as a share of the sample's range, max - min,
             of each input; of one that holds the same value all over, of that value's size; 0
             gives the gradient. An input of zeros gets no noise, and the note says so.
-        seed: Of the noise.
         guided: Whether ReLUs let only positive gradient pass, at positive input.
 
     Raises:
