@@ -187,7 +187,7 @@ def _all_layers(model):
     def ours():
         probe = KerasProbe(model)
         for info in probe.layers:
-            probe._slices._traced(()).trace.head((info.name,))
+            probe._extractor._traced(()).trace.function((info.name,))
         return probe
 
     ways = {

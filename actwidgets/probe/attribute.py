@@ -1,4 +1,4 @@
-"""`attribute`, `faithfulness` and `randomization_check`, without a widget."""
+"""Public `attribute`, `faithfulness` and `randomization_check`, without a widget."""
 
 import threading
 import time
@@ -34,7 +34,7 @@ _releasing: threading.Thread | None = None
 def recent_probe(
     model: Any, x: Any, head: str | int | None, output_is: str | None = None
 ) -> KerasProbe:
-    """A probe of the model: the last one, where it is that of the same model as it is now.
+    """Return the last probe made where it is of the same unchanged model, else make one.
 
     It is kept for half a minute, and with it the model.
 
@@ -62,7 +62,7 @@ def recent_probe(
 
 
 def _release() -> None:
-    """Let the probe go when it has not been asked for in a while."""
+    """Drop the kept probe once it has not been used for a while."""
     global _kept, _releasing
     while True:
         with _lock:
@@ -74,7 +74,7 @@ def _release() -> None:
 
 
 def _kinds(x: Any) -> Any:
-    """Shapes and types of one sample of each input: a model may take what it is given."""
+    """Shapes and types of one sample of each input, as part of the key of the kept probe."""
     parts = batches.parts(x) if batches.is_arrays(x) else ()
     names = tuple(x) if isinstance(x, Mapping) else ()
     return names, tuple((tuple(part.shape[1:]), str(part.dtype)) for part in parts)
@@ -158,7 +158,7 @@ def faithfulness(
     axes: Any = None,
     memory_budget_bytes: int = 512 * 2**20,
 ) -> Faithfulness:
-    """Follow each class's probability while what a map ranks highest is hidden, or shown.
+    """Deletion and insertion curves: each class's probability as ranked parts are hidden or shown.
 
     Args:
         model: The model that the map is of; nothing about it is changed.
@@ -230,7 +230,7 @@ def randomization_check(
     memory_budget_bytes: int = MEMORY_BUDGET_BYTES,
     **options: Any,
 ) -> RandomizationCheck:
-    """How a method's map changes when layers get random weights, from the output down.
+    """Compare a method's map with those under random weights, layer by layer from the output down.
 
     A map that stays the same does not tell what the model has learned. Some twenty samples are
     enough.

@@ -1,4 +1,4 @@
-"""What a session asks of a model, so that it does without Keras."""
+"""Probe: the abstract class through which a session reads a model, without Keras."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -264,7 +264,7 @@ class Probe(ABC):
 def settled_output_kind(
     probe: Probe, samples: Samples, given_names: Sequence[str] | None, output_is: str | None
 ) -> tuple[OutputKind | None, Sequence[str] | None]:
-    """The same once labels and class names are known, and the names to go by.
+    """Settle what a model's output means by its labels and class names, and which names to use.
 
     Args:
         probe: Of the model.

@@ -1,4 +1,4 @@
-"""Layers and their outputs: recorded in one call of a model, or read off its functional graph."""
+"""Trace a model's call: every layer's output by path, or from its functional graph."""
 
 import re
 import threading
@@ -41,7 +41,7 @@ class LayerOutput:
 
 @dataclass(frozen=True)
 class CallTrace:
-    """What one call of a model put out.
+    """All layer outputs of one call of a model.
 
     Attributes:
         taps: In the order in which the calls begin, those of a Functional model in the order
@@ -64,7 +64,7 @@ class CallTraceError(Exception):
 
 
 class _Enough(BaseException):  # passes through `except Exception` in other people's layers
-    """Every layer asked for has been recorded."""
+    """Raised to end a call: every layer asked for has been recorded."""
 
 
 def trace_call(
@@ -137,12 +137,12 @@ def element_name(name: str, index: int) -> str:
 
 
 def _call_name(name: str) -> str:
-    """Of the call that puts out what goes by a name: `lstm` of `lstm:1`, `stft` of `stft:phase`."""
+    """Name of the call that an output is of: `lstm` of `lstm:1`, `stft` of `stft:phase`."""
     return re.sub(r":\d+$", "", name.removesuffix(PHASE))
 
 
 class _Calls:
-    """Names the calls below the outermost one by path, and keeps what they put out."""
+    """Stack of the calls under way: names each by path and keeps its output."""
 
     def __init__(
         self,
@@ -257,7 +257,7 @@ class _Calls:
 
 @dataclass
 class _GraphUnderWay:
-    """A graph that is being run, so many calls deep; its names are given at its first call."""
+    """A functional graph being run at some depth; its names are given at its first call."""
 
     graph: Any
     depth: int
@@ -340,7 +340,7 @@ def _seen_operation(original: Any) -> Any:
 
 
 def _run_in_sight(original: Any) -> Any:
-    """A run through the graph of a Functional model."""
+    """Record a run through the graph of a Functional model."""
 
     def run(graph: Any, *args: Any, **kwargs: Any) -> Any:
         calls = getattr(_here, "calls", None)
@@ -353,7 +353,7 @@ def _run_in_sight(original: Any) -> Any:
 
 
 def _inlined(original: Any) -> Any:
-    """A `tf.function` of the user's is run as Python, or the layers in it could not be seen."""
+    """Run a `tf.function` of the user's as Python, or the layers in it could not be seen."""
 
     def call(function: Any, *args: Any, **kwargs: Any) -> Any:
         if getattr(_here, "calls", None) is None or _is_tensorflows(function):
@@ -364,7 +364,7 @@ def _inlined(original: Any) -> Any:
 
 
 def _noted(original: Any) -> Any:
-    """What a call sets on a layer, Keras' flags or somebody's last attention, is put back."""
+    """Put back what a call sets on a layer: Keras' flags, or somebody's last attention."""
 
     def set_attribute(layer: Any, name: str, value: Any) -> None:
         calls = getattr(_here, "calls", None)
@@ -390,11 +390,11 @@ def _described(failure: Exception) -> str:
 
 
 class _OpaqueError(Exception):
-    """Some of it shows only when the model is called."""
+    """Raised where part of a graph shows only when the model is called."""
 
 
 def functional_layers(model: Any) -> LayerIndex | None:
-    """What `record` would find, at a hundredth of the cost of a trace.
+    """List the layers of a Functional model without a trace, at a hundredth of its cost.
 
     Returns:
         None where only a call would show it: subclassed models, layers with layers inside,

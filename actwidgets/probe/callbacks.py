@@ -21,7 +21,7 @@ TRIES = 50
 
 
 class RunningFrame:
-    """A function call on some thread; call it to ask whether it is still running.
+    """A function call of some thread; call it to ask whether it is still running.
 
     Args:
         frame: Of the call, on this thread.
@@ -66,7 +66,7 @@ class RunningFrame:
 
 
 def _tells(module: str) -> bool:
-    """Whether a module hands on what callbacks are told."""
+    """Whether a module belongs to what passes callbacks their events."""
     return module.startswith(("actwidgets.probe.", "keras.src.callbacks", "tf_keras.src.callbacks"))
 
 
@@ -74,7 +74,7 @@ log = logging.getLogger("actwidgets")
 
 
 class ListeningCallback(keras.callbacks.Callback):
-    """Goes into `model.fit(…, callbacks=[…])`, more than once if need be.
+    """Keras callback that passes the events of a training to a listener.
 
     In a training loop of one's own its methods are called as Keras calls them, `set_model`
     first.
@@ -106,8 +106,8 @@ class ListeningCallback(keras.callbacks.Callback):
             self._tell_of_another()
             return
         is_running = RunningFrame.of_caller()
-        for turns in self._turns():
-            turns.begin_training(is_running)
+        for gate in self._step_gates():
+            gate.begin_training(is_running)
         self._moment = TrainingMoment(
             n_epochs=self.params.get("epochs"), n_steps=self.params.get("steps")
         )
@@ -124,8 +124,8 @@ class ListeningCallback(keras.callbacks.Callback):
         if self._is_of_another:
             return
         self._call(self._listener.before_step)
-        for turns in self._turns():
-            turns.begin_step()
+        for gate in self._step_gates():
+            gate.begin_step()
 
     def on_train_batch_end(self, batch: int, logs: Any = None) -> None:
         """Let those look who waited, and tell of the step."""
@@ -150,16 +150,16 @@ class ListeningCallback(keras.callbacks.Callback):
         if self._is_of_another:
             return
         self._call(self._listener.ends)
-        for turns in self._turns():
-            turns.end_training()
+        for gate in self._step_gates():
+            gate.end_training()
 
-    def _turns(self) -> list[StepGate]:
+    def _step_gates(self) -> list[StepGate]:
         models = [self.model] if self._watched is None else [self.model, self._watched]
         return list(dict.fromkeys(map(step_gate_of, models)))
 
     def _end_step(self) -> None:
-        for turns in self._turns():
-            turns.end_step()
+        for gate in self._step_gates():
+            gate.end_step()
 
     def _tell_of_another(self) -> None:
         told = (
@@ -195,7 +195,7 @@ class ListeningCallback(keras.callbacks.Callback):
 
 
 def _have_weights_in_common(watched: Any, trained: Any) -> bool:
-    """Whether training one may change the other; so it is said where nobody knows."""
+    """Whether two models share variables; True where that is not known."""
     if watched is None or watched is trained:
         return True
     theirs, ours = ({id(each) for each in model.weights} for model in (trained, watched))
@@ -205,7 +205,7 @@ def _have_weights_in_common(watched: Any, trained: Any) -> bool:
 def gradient_norms(
     model: Any, layers: Mapping[str, Any], arguments: Sequence[Any], labels: np.ndarray
 ) -> dict[str, float]:
-    """The norm of the gradient of the loss, by layer; nothing about the model is changed.
+    """Norm of the loss gradient by the weights of each layer; nothing about the model is changed.
 
     The loss is the one that the model was compiled with, as a mean over the samples, and the
     penalties on its weights. Dropout is off, moving averages stand; what layers add to the
@@ -238,7 +238,7 @@ def gradient_norms(
 
 
 def _loss(model: Any) -> Any:
-    """The function of targets and outputs that the model is compiled with; None for none."""
+    """Compiled loss as a function of targets and outputs; None where there is none."""
     given = getattr(model, "loss", None)
     if isinstance(given, Mapping):
         given = [*given.values()]
@@ -262,7 +262,7 @@ def _as_indices(labels: np.ndarray, outputs: tf.Tensor) -> tf.Tensor:
 
 
 def _one_hot(labels: np.ndarray, outputs: tf.Tensor) -> tf.Tensor:
-    """As many columns as the output has; the index itself where there is one."""
+    """One-hot targets, as many columns as outputs; the index itself where there is one."""
     if outputs.shape[-1] == 1:
         return tf.cast(labels[:, None], outputs.dtype)
     return tf.one_hot(labels, outputs.shape[-1], dtype=outputs.dtype)
@@ -271,7 +271,7 @@ def _one_hot(labels: np.ndarray, outputs: tf.Tensor) -> tf.Tensor:
 def _gradients(
     model: Any, loss: Any, arguments: Sequence[Any], labels: np.ndarray, targets: Any
 ) -> dict[int, tf.Tensor]:
-    """By the identity of the variable."""
+    """Gradients of the loss by the identity of the variable."""
     variables = list(model.trainable_variables)
 
     def call() -> tf.Tensor:

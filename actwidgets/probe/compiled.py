@@ -1,4 +1,4 @@
-"""One trace of a model, compiled functions on it, and their check against an eager call."""
+"""Compiled functions from inputs to layer outputs on one trace, checked against eager calls."""
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
 
 @dataclass(frozen=True)
 class PositionReduction:
-    """From the outputs of layers to a few numbers per sample and unit.
+    """Reduce layer outputs over positions inside the graph: mean, max, min and counts by unit.
 
     A forward pass over maps then hands over kilobytes instead of megabytes. Two folds that
     are equal stand for the same compiled function.
@@ -47,7 +47,7 @@ class PositionReduction:
         """What the folded tensors say of each layer.
 
         None where a value is NaN or infinite, or there are no positions to take a mean of:
-        what becomes of that is for `core.profiles.sample_summary` to say, which needs the layer's
+        what becomes of that is for `core.accumulators.summarize` to say, which needs the layer's
         whole output.
         """
         values = iter([tensor.numpy() for tensor in tensors])
@@ -112,7 +112,7 @@ Look = Callable[[Sequence[Any]], Values]
 def disagreement(
     compiled: Values, tensors: Sequence[Any], look: Look, tolerance: float
 ) -> tuple[int, float] | None:
-    """Which of the outputs of a compiled slice are not those of an eager call.
+    """Find the output of a compiled function that differs from that of an eager call.
 
     A compiled graph adds in another order than an eager call does and leaves out what cancels:
     published networks of float32 then differ by 1e-7 to 1e-5 of a layer's output, and a layer
@@ -122,7 +122,7 @@ def disagreement(
     little as that.
 
     Args:
-        compiled: What the slice puts out.
+        compiled: What the compiled function puts out.
         tensors: For which samples.
         look: Calls the model eagerly and gives the same outputs.
         tolerance: The share of a layer's output by which both may differ.
@@ -148,7 +148,7 @@ def disagreement(
 
 
 def tolerance_of(model: Any) -> float:
-    """How far compiled and eager values of a model may lie apart."""
+    """Tolerance between compiled and eager values, by a model's precision."""
     for layer in model._flatten_layers():
         computes_in = str(getattr(layer, "compute_dtype", "") or "")
         if "16" in computes_in or "float8" in computes_in:
@@ -159,7 +159,7 @@ def tolerance_of(model: Any) -> float:
 
 
 def as_values(tensors: Sequence[Any]) -> list[Array]:
-    """Outputs of layers as numbers that can be compared."""
+    """Layer outputs as arrays that can be compared."""
     return [np.asarray(tf.convert_to_tensor(each)) for each in tensors]
 
 
@@ -168,7 +168,7 @@ def _shares(eager: Values, others: Values) -> list[float]:
 
 
 def _share(eager: Array, other: Array) -> float:
-    """The length of the difference as a share of the length of what is right; NaN equals NaN."""
+    """Relative error: the norm of the difference over that of the right values; NaN equals NaN."""
     if eager.shape != other.shape:
         return np.inf
     if eager.dtype.kind in "OSU":
@@ -188,7 +188,7 @@ def _share(eager: Array, other: Array) -> float:
 
 
 def _moved(tensor: Any) -> Any:
-    """Floating-point values with their last digit moved, up or down; others as they are."""
+    """Perturb floating-point values in their last digit, up or down; others as they are."""
     if not tensor.dtype.is_floating:
         return tensor
     values = tf.cast(tensor, tf.float64).numpy()
@@ -204,21 +204,21 @@ def _has_finfo(tensor: Any) -> bool:
     return tensor.dtype in (tf.float16, tf.float32, tf.float64)
 
 
-Head = Callable[..., Sequence[tf.Tensor]]
+CompiledFunction = Callable[..., Sequence[tf.Tensor]]
 Transform = Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
 
 
 class Trace:
     """A model traced once for batches of any size, and a compiled function per layer asked for.
 
-    A head stops at its layers: what the graph holds behind them is not run. Heads read the
+    A function stops at its layers: what the graph holds behind them is not run. Heads read the
     model's variables when they run, so they stay right while it is trained.
 
     Args:
         model: A built Keras model.
         inputs: What it takes.
         training: Whether layers act as they do in training.
-        at_each_call: As in `record`.
+        at_each_call: As in `trace_call`.
 
     Attributes:
         layer_index: Its layers.
@@ -245,7 +245,7 @@ class Trace:
         def call(*tensors: Any) -> Any:
             given.append(tensors[: len(inputs.specs)])
             recordings.append(run(tensors, at_each_call=at_each_call))
-            return []  # each head brings outputs of its own
+            return []  # each function brings outputs of its own
 
         recordings: list[CallTrace] = []
         given: list[Sequence[Any]] = []
@@ -273,7 +273,7 @@ class Trace:
         fields = self._fields.get(tensor.ref(), {})
         return field_of(fields, len(output.shape), output.unit_axis)
 
-    def head(self, names: Sequence[str], fold: Transform | None = None) -> Head:
+    def function(self, names: Sequence[str], fold: Transform | None = None) -> CompiledFunction:
         """Make a compiled function from input tensors to the outputs of these layers.
 
         Args:
@@ -286,12 +286,14 @@ class Trace:
         for name in names:
             self.layer_index.require(name)
         try:
-            return head_on_graph(self._whole, [self._tensors[name] for name in names], fold)
+            return function_on_graph(self._whole, [self._tensors[name] for name in names], fold)
         except (ImportError, AttributeError, TypeError):  # TensorFlow's inside has changed
-            return self._head_by_tracing(names, fold)
+            return self._function_by_tracing(names, fold)
 
-    def _head_by_tracing(self, names: Sequence[str], fold: Transform | None = None) -> Head:
-        """The same by the public road: a trace per head, to the last of its layers."""
+    def _function_by_tracing(
+        self, names: Sequence[str], fold: Transform | None = None
+    ) -> CompiledFunction:
+        """The same by the public road: a trace per function, to the last of its layers."""
 
         def call(*tensors: Any) -> Any:
             taps = {tap.name: tap.output for tap in self._run(tensors, only=names).taps}
@@ -302,7 +304,7 @@ class Trace:
 
 
 class _Slice:
-    """The part of a traced graph that some outputs need, in the place of the whole graph.
+    """Pruned subgraph that some outputs need, run in the place of the whole graph.
 
     What lies behind the outputs is not in it, nor are variables that only that reads: each
     one handed to a function costs half a microsecond a call.
@@ -336,7 +338,7 @@ class _Slice:
 
 
 def flow_of(recording: CallTrace, inputs: Sequence[Any]) -> InputFlow:
-    """How the inputs went through the layers of a model that was called."""
+    """Input flow through the layers of a model that was called."""
     flow = InputFlow(inputs)
     for name, layer, given, outputs in recording.calls:
         flow.note(name, layer, given, outputs)
@@ -356,8 +358,10 @@ def operations_behind(outputs: list[Any]) -> set[Any]:
     return needed
 
 
-def head_on_graph(whole: Any, outputs: list[Any], fold: Transform | None = None) -> Head:
-    """A head on the graph that is there: no second trace. Uses TensorFlow's private parts."""
+def function_on_graph(
+    whole: Any, outputs: list[Any], fold: Transform | None = None
+) -> CompiledFunction:
+    """Compile outputs on an existing graph without a second trace; private parts of TensorFlow."""
     from tensorflow.core.function import trace_type
     from tensorflow.core.function.polymorphism import function_type
     from tensorflow.python.eager.polymorphic_function import concrete_function

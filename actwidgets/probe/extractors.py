@@ -1,4 +1,4 @@
-"""Outputs of a model's layers, as it is or with some layers altered."""
+"""Extract layer outputs of a model, as it is or with some layers edited."""
 
 import copy
 import logging
@@ -26,7 +26,7 @@ from actwidgets.probe.call_trace import (
 from actwidgets.probe.compiled import (
     FEW_SAMPLES,
     N_COMPARED,
-    Head,
+    CompiledFunction,
     PositionReduction,
     Trace,
     as_values,
@@ -40,7 +40,7 @@ from actwidgets.probe.inputs import InputSpec, Shapes, fixed_batch, input_spec_o
 from actwidgets.probe.layer_index import LayerIndex, Output, describe, is_models_own
 from actwidgets.probe.prefetch import Prefetcher
 
-MAX_HEADS = 256  # a head of ResNet50 takes about 0.2 MB
+MAX_FUNCTIONS = 256  # one of ResNet50 takes about 0.2 MB
 MAX_SHAPES = 8  # of samples that a model is traced for; a trace of ResNet50 takes about 25 MB
 UNUSED_FOR = 4 * MAX_SHAPES  # questions after which a trace makes room for one of another shape
 Key = tuple[str, ...]
@@ -49,7 +49,7 @@ log = logging.getLogger("actwidgets")
 
 @dataclass
 class _Traced:
-    """A trace, and what is known of it.
+    """A trace with the layers whose compiled values were compared with eager ones.
 
     Attributes:
         trace: None where the model cannot be traced.
@@ -65,17 +65,17 @@ class _Traced:
 
 
 class FeatureExtractor:
-    """The layers of one model, and what they put out.
+    """Layer outputs of one model: eager at first, then by compiled functions.
 
     The first time, a few samples are answered by an eager call that stops at the layer. The
-    model is traced behind the scenes, or when many samples come, and a compiled slice takes
+    model is traced behind the scenes, or when many samples come, and a compiled function takes
     over. A model that cannot be traced (it branches in Python on the values it gets) goes on
     being called eagerly.
 
     A model that takes samples of several shapes is traced for each shape that comes, a few of
     them being kept: layers may act otherwise where they do not know a length. Each layer of
     each trace is compared once with an eager call, on some of the samples; where they differ
-    (see `eager_check`) that layer goes on being called eagerly, and the log says so.
+    (see `disagreement`) that layer goes on being called eagerly, and the log says so.
 
     A model that needs batches of a fixed size is given such; see `fixed_batch`.
 
@@ -83,7 +83,7 @@ class FeatureExtractor:
         model: A built Keras model; nothing about it is changed.
         like: A few samples, for a model that does not say what it takes.
         training: Whether layers act as they do in training.
-        warm: Whether to make slices in the background: of the layers asked for, then of
+        warm: Whether to compile in the background: for the layers asked for, then for
             those beside them.
 
     Raises:
@@ -95,12 +95,12 @@ class FeatureExtractor:
     ) -> None:
         require_model(model)
         self._structure = structure(model, training=training)
-        self._model, self._training, self._turns = model, training, step_gate_of(model)
+        self._model, self._training, self._step_gate = model, training, step_gate_of(model)
         inputs = input_spec_of(model, like)
         self.inputs = inputs.of_fixed_batch(fixed_batch(model, inputs))
         self._tolerance, self._state = tolerance_of(model), state_reset(model)
         self._begin(warm)
-        self.layer_index = functional_layers(model) or self._catalogue_of_a_call(like)
+        self.layer_index = functional_layers(model) or self._layer_index_of_a_call(like)
 
     def _begin(self, warm: bool) -> None:
         self._traces: dict[Shapes, _Traced] = {}
@@ -109,17 +109,19 @@ class FeatureExtractor:
         self._n_asked = 0
         self._tracing = threading.Lock()
         self._keeping = threading.Lock()
-        self._heads: OrderedDict[tuple[Shapes, Key, PositionReduction | None], Head] = OrderedDict()
+        self._functions: OrderedDict[
+            tuple[Shapes, Key, PositionReduction | None], CompiledFunction
+        ] = OrderedDict()
         self._looked_at: set[tuple[Shapes, Key]] = set()
-        self._warmer = Prefetcher(self._make_ahead) if warm else None
-        self._stopped_warmer: Prefetcher | None = None
+        self._prefetcher = Prefetcher(self._make_ahead) if warm else None
+        self._stopped_prefetcher: Prefetcher | None = None
 
     def taking(self, inputs: InputSpec) -> "FeatureExtractor":
-        """The same model and layers with other inputs, and a trace and slices of their own."""
+        """The same model and layers with other inputs, and traces of their own."""
         other = copy.copy(self)
         other.inputs = inputs
         other._structure = self._baked
-        other._begin(warm=self._warmer is not None)
+        other._begin(warm=self._prefetcher is not None)
         return other
 
     def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
@@ -146,10 +148,10 @@ class FeatureExtractor:
             self.layer_index.require(name)
 
         def folded(batch: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-            head = self._head(key, batch, fold)
-            if head is None:
+            function = self._function(key, batch, fold)
+            if function is None:
                 return fold(self._look(key, batch))
-            return self._run(key, head, batch, fold)
+            return self._run(key, function, batch, fold)
 
         return self._in_batches(self.inputs.tensors(x), folded)
 
@@ -172,22 +174,22 @@ class FeatureExtractor:
         ]
 
     def _outputs(self, key: Key, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        few, warmer = len(tensors[0]) <= FEW_SAMPLES, self._warmer
+        few, prefetcher = len(tensors[0]) <= FEW_SAMPLES, self._prefetcher
         shapes = self.inputs.shapes_of(tensors)
-        with warmer.give_way() if warmer and few else nullcontext():
-            head = self._kept(shapes, key)
-            if head is not None:
-                return self._run(key, head, tensors)
+        with prefetcher.give_way() if prefetcher and few else nullcontext():
+            function = self._kept(shapes, key)
+            if function is not None:
+                return self._run(key, function, tensors)
             is_first = (shapes, key) not in self._looked_at
-            if self._is_eager(shapes, key) or (few and (warmer or is_first)):
+            if self._is_eager(shapes, key) or (few and (prefetcher or is_first)):
                 self._looked_at.add((shapes, key))
                 found = self._look(key, tensors)
-                if warmer and not self._is_eager(shapes, key):
+                if prefetcher and not self._is_eager(shapes, key):
                     likely = self._neighbors(key)
-                    warmer.want(key, likely, self.inputs.first_of(tensors, N_COMPARED))
+                    prefetcher.want(key, likely, self.inputs.first_of(tensors, N_COMPARED))
                 return found
-        head = self._head(key, tensors)
-        return self._look(key, tensors) if head is None else self._run(key, head, tensors)
+        function = self._function(key, tensors)
+        return self._look(key, tensors) if function is None else self._run(key, function, tensors)
 
     def receptive_field(self, name: str) -> ReceptiveField | None:
         """What a position of a layer's map sees of the input; None for everything.
@@ -200,10 +202,10 @@ class FeatureExtractor:
         return None if traced is None or not traced.trace else traced.trace.receptive_field(name)
 
     def close(self) -> None:
-        """Make no further slices. Does not wait for the one under way; `wait` does."""
-        if self._warmer:
-            self._warmer.stop()
-            self._stopped_warmer, self._warmer = self._warmer, None
+        """Compile nothing more in the background. Does not wait for the one under way; `wait` does."""
+        if self._prefetcher:
+            self._prefetcher.stop()
+            self._stopped_prefetcher, self._prefetcher = self._prefetcher, None
 
     def is_stale(self) -> bool:
         """Whether layers were exchanged or set otherwise since the model was read.
@@ -225,14 +227,14 @@ class FeatureExtractor:
             self._baked = now
             with self._keeping:
                 self._traces.clear()
-                self._heads.clear()
+                self._functions.clear()
             return True
 
     def wait(self) -> None:
-        """Return when the slices wanted are made, or after `close` the one under way is left."""
-        warmer = self._warmer or self._stopped_warmer
-        if warmer:
-            warmer.wait()
+        """Return when what was requested is compiled; after `close`, what is under way."""
+        prefetcher = self._prefetcher or self._stopped_prefetcher
+        if prefetcher:
+            prefetcher.wait()
 
     # --- the two roads -------------------------------------------------------------------
 
@@ -247,13 +249,13 @@ class FeatureExtractor:
     def _run(
         self,
         key: Key,
-        head: Head,
+        function: CompiledFunction,
         tensors: Sequence[tf.Tensor],
         fold: PositionReduction | None = None,
     ) -> list[tf.Tensor]:
         try:
-            with self._turns.looking(), self._state:
-                return list(head(*tensors))
+            with self._step_gate.looking(), self._state:
+                return list(function(*tensors))
         except tf.errors.OpError as failure:
             found = self._look(key, tensors)  # mostly fails too, and says in which layer
             traced = self._traces.get(self.inputs.shapes_of(tensors))
@@ -261,43 +263,43 @@ class FeatureExtractor:
                 self._distrust(traced, key, f"it fails: {failure_message(failure)}")
             return found if fold is None else fold(found)
 
-    def _head(
+    def _function(
         self, key: Key, tensors: Sequence[tf.Tensor], fold: PositionReduction | None = None
-    ) -> Head | None:
-        """A compiled slice, made if need be; None where an eager call is to answer."""
+    ) -> CompiledFunction | None:
+        """A compiled function, made if need be; None where an eager call is to answer."""
         shapes = self.inputs.shapes_of(tensors)
-        head = self._kept(shapes, key, fold)
-        if head is not None or self._is_eager(shapes, key):
-            return head
+        function = self._kept(shapes, key, fold)
+        if function is not None or self._is_eager(shapes, key):
+            return function
         traced = self._traced(shapes)
         if traced is None or traced.trace is None:
             return None
-        head = traced.trace.head(key, fold)
-        if not self._is_right(traced, key, head, tensors, fold):
+        function = traced.trace.function(key, fold)
+        if not self._is_right(traced, key, function, tensors, fold):
             return None
         with self._keeping:
             if self._traces.get(shapes) is traced:  # not forgotten meanwhile
-                self._heads[shapes, key, fold] = head
-                self._heads.move_to_end((shapes, key, fold))
-            while len(self._heads) > MAX_HEADS:
-                self._heads.popitem(last=False)
-        return head
+                self._functions[shapes, key, fold] = function
+                self._functions.move_to_end((shapes, key, fold))
+            while len(self._functions) > MAX_FUNCTIONS:
+                self._functions.popitem(last=False)
+        return function
 
     def _make_ahead(self, key: Key, tensors: Sequence[tf.Tensor]) -> None:
         if self._kept(self.inputs.shapes_of(tensors), key) is None:
-            head = self._head(key, tensors)
-            if head is not None:  # TensorFlow optimizes a graph when it is first run
-                self._run(key, head, self.inputs.first_of(tensors, 1))
+            function = self._function(key, tensors)
+            if function is not None:  # TensorFlow optimizes a graph when it is first run
+                self._run(key, function, self.inputs.first_of(tensors, 1))
 
     def _is_right(
         self,
         traced: _Traced,
         key: Key,
-        head: Head,
+        function: CompiledFunction,
         tensors: Sequence[tf.Tensor],
         fold: PositionReduction | None,
     ) -> bool:
-        """Whether a new slice gives what an eager call gives, for a few of the samples."""
+        """Whether a new function agrees with an eager call, on a few of the samples."""
         few = self.inputs.first_of(tensors, N_COMPARED)
         if traced.right.issuperset(key) or not len(few[0]):
             return True
@@ -305,8 +307,8 @@ class FeatureExtractor:
             return False
         values = as_values if fold is None else fold.comparable
         try:
-            with self._turns.looking(), self._state:
-                compiled = values(head(*few))
+            with self._step_gate.looking(), self._state:
+                compiled = values(function(*few))
         except tf.errors.OpError as failure:
             self._look(key, few)  # fails too, and says in which layer
             self._distrust(traced, key, f"it fails: {failure_message(failure)}")
@@ -318,7 +320,7 @@ class FeatureExtractor:
 
         try:
             found = disagreement(compiled, few, look, self._tolerance)
-        except ModelError:  # an eager call fails where the slice does not: nothing to compare
+        except ModelError:  # an eager call fails where the function does not: nothing to compare
             return True
         if found is not None:
             place, share = found
@@ -342,14 +344,16 @@ class FeatureExtractor:
         traced = self._traces.get(shapes)
         return traced is not None and (traced.trace is None or not traced.wrong.isdisjoint(key))
 
-    def _kept(self, shapes: Shapes, key: Key, fold: PositionReduction | None = None) -> Head | None:
+    def _kept(
+        self, shapes: Shapes, key: Key, fold: PositionReduction | None = None
+    ) -> CompiledFunction | None:
         with self._keeping:
-            head = self._heads.get((shapes, key, fold))
-            if head is not None:
-                self._heads.move_to_end((shapes, key, fold))
+            function = self._functions.get((shapes, key, fold))
+            if function is not None:
+                self._functions.move_to_end((shapes, key, fold))
                 self._n_asked += 1
                 self._traces[shapes].used = self._n_asked
-            return head
+            return function
 
     def _neighbors(self, key: Key) -> list[Key]:
         """The layers that an arrow key goes to from here."""
@@ -383,15 +387,15 @@ class FeatureExtractor:
         if self._n_asked - used < UNUSED_FOR:
             return False  # data of ever other lengths are sooner called eagerly than traced
         with self._keeping:
-            for each in [each for each in self._heads if each[0] == shapes]:
-                del self._heads[each]
+            for each in [each for each in self._functions if each[0] == shapes]:
+                del self._functions[each]
             del self._traces[shapes]
         return True
 
     def _trace(self, shapes: Shapes) -> Trace | None:
         before = structure(self._model, training=self._training)
         boxes = containers(self._model)
-        pause = self._warmer.pause if self._warmer else None
+        pause = self._prefetcher.pause if self._prefetcher else None
         inputs = self.inputs.of_shapes(shapes)
         try:
             trace = Trace(self._model, inputs, training=self._training, at_each_call=pause)
@@ -406,7 +410,7 @@ class FeatureExtractor:
 
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> CallTrace:
         try:
-            with self._turns.looking(), self._state:
+            with self._step_gate.looking(), self._state:
                 return trace_call(
                     self._model,
                     self.inputs.arguments(tensors),
@@ -417,7 +421,7 @@ class FeatureExtractor:
         except CallTraceError as failure:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
 
-    def _catalogue_of_a_call(self, like: Any) -> LayerIndex:
+    def _layer_index_of_a_call(self, like: Any) -> LayerIndex:
         traced = self._traced(())
         if traced is not None and traced.trace is not None:
             return traced.trace.layer_index
@@ -453,7 +457,7 @@ class _Edited(NamedTuple):
 
 @dataclass(frozen=True)
 class EditedInputSpec(InputSpec):
-    """What a model with edited layers takes: its own inputs, and the numbers of the edits.
+    """Input spec of a model with edited layers: its own inputs, then factors and offsets.
 
     The numbers are arguments of whatever is compiled: other numbers need no other trace.
 
@@ -484,7 +488,7 @@ class EditedInputSpec(InputSpec):
             yield [*batch, *tensors[n_inputs:]], n_rows
 
     def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any]:
-        """For `record`: what is handed on in the place of a layer's output."""
+        """For `trace_call`: what is handed on in the place of a layer's output."""
         numbers = tensors[len(self.specs) :]
         edits = {
             output.name: (output.unit_axis, values)
@@ -506,10 +510,10 @@ class EditedInputSpec(InputSpec):
 
 
 class EditedExtractor:
-    """The layers of one model with some of them edited: stands where `Slices` does.
+    """Layer outputs of one model with some layers edited; in the place of a `FeatureExtractor`.
 
     Args:
-        slices: Of the model as it is.
+        extractor: Of the model as it is.
         edited: Of the model with these layers edited.
         numbers: Of each edit, `(2, unit)`.
 
@@ -521,49 +525,49 @@ class EditedExtractor:
     """
 
     def __init__(
-        self, slices: FeatureExtractor, edited: FeatureExtractor, numbers: Sequence[tf.Tensor]
+        self, extractor: FeatureExtractor, edited: FeatureExtractor, numbers: Sequence[tf.Tensor]
     ) -> None:
-        self.layer_index, self.inputs = slices.layer_index, slices.inputs
-        self._slices, self._edited = slices, edited
+        self.layer_index, self.inputs = extractor.layer_index, extractor.inputs
+        self._extractor, self._edited = extractor, edited
         self.edited_inputs, self.numbers = edited.inputs, numbers
 
     def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
-        """As `Slices.outputs`."""
+        """As `FeatureExtractor.outputs`."""
         return self._edited.outputs(names, _Edited(x, self.numbers))
 
     def folded(self, names: Sequence[str], x: Any, fold: PositionReduction) -> list[tf.Tensor]:
-        """As `Slices.folded`."""
+        """As `FeatureExtractor.folded`."""
         return self._edited.folded(names, _Edited(x, self.numbers), fold)
 
     def receptive_field(self, name: str) -> ReceptiveField | None:
-        """As `Slices.receptive_field`: an edit looks at no other position."""
-        return self._slices.receptive_field(name)
+        """As `FeatureExtractor.receptive_field`: an edit looks at no other position."""
+        return self._extractor.receptive_field(name)
 
     def is_stale(self) -> bool:
-        """As `Slices.is_stale`."""
-        return self._slices.is_stale()
+        """As `FeatureExtractor.is_stale`."""
+        return self._extractor.is_stale()
 
     def renew(self) -> bool:
-        """As `Slices.renew`."""
-        return self._slices.renew()
+        """As `FeatureExtractor.renew`."""
+        return self._extractor.renew()
 
     def wait(self) -> None:
-        """As `Slices.wait`."""
+        """As `FeatureExtractor.wait`."""
         self._edited.wait()
 
     def close(self) -> None:
-        """Nothing: the slices belong to `EditedTraces`, and may serve other edits."""
+        """Do nothing: the extractors belong to `EditedTraces`, and may serve other edits."""
 
 
 class EditedTraces:
-    """One trace of a model for each set of edited layers; those used last are kept.
+    """LRU cache of extractors by the set of edited layers.
 
     Args:
-        slices: Of the model as it is.
+        extractor: Of the model as it is.
     """
 
-    def __init__(self, slices: FeatureExtractor) -> None:
-        self._slices = slices
+    def __init__(self, extractor: FeatureExtractor) -> None:
+        self._extractor = extractor
         self._kept: OrderedDict[tuple[str, ...], FeatureExtractor] = OrderedDict()
         self._keeping = threading.Lock()
 
@@ -573,24 +577,24 @@ class EditedTraces:
         Raises: as `KerasProbe.edited`.
         """
         names = tuple(sorted(edits))
-        outputs = tuple(_editable(self._slices.layer_index, name, edits[name]) for name in names)
+        outputs = tuple(_editable(self._extractor.layer_index, name, edits[name]) for name in names)
         numbers = [
             tf.constant(np.stack([edits[name].factor, edits[name].offset])) for name in names
         ]
-        return EditedExtractor(self._slices, self._of(names, outputs), numbers)
+        return EditedExtractor(self._extractor, self._of(names, outputs), numbers)
 
     def close(self) -> None:
-        """Forget the traces, and make no further slices in the background."""
+        """Forget the traces, and compile nothing more in the background."""
         with self._keeping:
-            for slices in self._kept.values():
-                slices.close()
+            for extractor in self._kept.values():
+                extractor.close()
             self._kept.clear()
 
     def _of(self, names: tuple[str, ...], outputs: tuple[Output, ...]) -> FeatureExtractor:
         with self._keeping:
             if names not in self._kept:
-                inputs = EditedInputSpec(**vars(self._slices.inputs), edited=outputs)
-                self._kept[names] = self._slices.taking(inputs)
+                inputs = EditedInputSpec(**vars(self._extractor.inputs), edited=outputs)
+                self._kept[names] = self._extractor.taking(inputs)
             self._kept.move_to_end(names)
             while len(self._kept) > MAX_TRACES:
                 self._kept.popitem(last=False)[1].close()
@@ -624,7 +628,7 @@ def _n_units(output: Output) -> int | None:
 
 
 def _altered(tensor: Any, unit_axis: int, numbers: Any) -> Any:
-    """A tensor with its units altered; what Keras keeps on it goes with it."""
+    """Scale and shift a tensor by unit, and keep its Keras mask."""
     factor, offset = tf.unstack(tf.cast(numbers, tensor.dtype))
     if unit_axis > 0:
         lengths = [1] * (len(tensor.shape) - unit_axis - 1)

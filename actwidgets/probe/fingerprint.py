@@ -1,4 +1,4 @@
-"""What a compiled function of a model has in it for good, and what it reads when it is run.
+"""Fingerprint of a model: variables and settings that a compiled function reads or bakes in.
 
 Variables are read when it is run. Everything else that a layer reads, its settings, tensors
 such as the statistics of a `Normalization`, the table of a `StringLookup`, what a function of
@@ -27,7 +27,7 @@ _COMPARED = (*_PLAIN, tuple)
 
 
 class _Value(NamedTuple):
-    """One value that a trace takes over."""
+    """One value that a trace bakes in."""
 
     layer: Any
     name: str
@@ -35,7 +35,7 @@ class _Value(NamedTuple):
 
 
 class _Array(NamedTuple):
-    """A numpy array, which may be written into: what it holds."""
+    """Contents of a numpy array, which may be written into."""
 
     dtype: str
     shape: tuple[int, ...]
@@ -43,7 +43,7 @@ class _Array(NamedTuple):
 
 
 def structure(model: Any, *, training: bool = False) -> list[_Value]:
-    """Everything a trace of a model bakes in: its layers, which variables, and their settings.
+    """Collect everything a trace of a model bakes in: layers, variables, and their settings.
 
     Args:
         model: A Keras model.
@@ -61,7 +61,7 @@ def structure(model: Any, *, training: bool = False) -> list[_Value]:
 
 
 def _settings(model: Any) -> list[_Value]:
-    """What the layers of a model read besides their variables."""
+    """Settings that the layers of a model read besides their variables."""
     found: list[_Value] = []
     classes: set[type] = set()
     for layer in model._flatten_layers():
@@ -85,7 +85,7 @@ def _settings(model: Any) -> list[_Value]:
 def same_structure(
     before: list[_Value], after: list[_Value], but: frozenset[tuple[int, str]] = frozenset()
 ) -> bool:
-    """Whether nothing was exchanged or set otherwise between two calls of `structure`.
+    """Compare two results of `structure`: whether nothing was exchanged or set otherwise.
 
     Args:
         before: What one gave.
@@ -104,7 +104,7 @@ def same_structure(
 
 
 def containers(model: Any) -> dict[tuple[int, str], Any]:
-    """Attributes of layers whose contents may change, by the id of the layer and the name."""
+    """Mutable attributes of layers, by the id of the layer and the name."""
     return {
         (id(layer), name): value
         for layer in model._flatten_layers()
@@ -116,7 +116,7 @@ def containers(model: Any) -> dict[tuple[int, str], Any]:
 def grown(
     before: list[_Value], after: list[_Value], kept: Mapping[tuple[int, str], Any]
 ) -> frozenset[tuple[int, str]]:
-    """Attributes whose contents a call of the model changed by the way.
+    """Attributes whose contents a call of the model changed as a side effect.
 
     A layer may keep a list of what it was called with, say. What was assigned meanwhile is
     none of it: that was the user, in another thread.
@@ -153,7 +153,7 @@ _comparing = threading.Lock()
 
 
 def number_of_settings(model: Any) -> int:
-    """How often what a trace of a model bakes in was found changed."""
+    """Version number of what a trace bakes in: how often it was found changed."""
     # Held here, layers would keep the model alive: the weak key would lead to itself.
     now = [_held(each) for _layer, _name, each in _settings(model)]
     with _comparing:
@@ -165,7 +165,7 @@ def number_of_settings(model: Any) -> int:
 
 
 def _held(value: Any) -> Any:
-    """A value to be compared by; of what may lead to the model its identity alone."""
+    """A value as it is compared; of what may lead to the model its identity alone."""
     if type(value) in _PLAIN or isinstance(value, tuple | tf.Tensor):
         return value
     return id(value)
@@ -207,7 +207,7 @@ _BOOKKEEPING_IN = ("_self_", "_obj_reference", "_build", "_keras_api", "_instrum
 
 @functools.cache
 def _of_every_layer(framework: Any) -> frozenset[str]:
-    """The private attributes that a layer without settings has."""
+    """Private attributes that a layer without settings has."""
     return frozenset(
         name
         for name in vars(framework.layers.Layer(name="plain", dtype="float32"))
@@ -217,7 +217,7 @@ def _of_every_layer(framework: Any) -> frozenset[str]:
 
 @functools.lru_cache(maxsize=10_000)
 def _may_be_setting(name: str) -> bool:
-    """Whether an attribute of that name may be something a layer's call reads, as `rate` is."""
+    """Whether an attribute may by its name be a setting that a layer's call reads, as `rate` is."""
     if name == "_dtype_policy":
         return True
     if name in _BOOKKEEPING or name.startswith(_BOOKKEEPING_IN):
@@ -238,9 +238,9 @@ def _is_of_a_library(kind: Any) -> bool:
 
 
 def _values(value: Any, depth: int = 0) -> Iterator[Any]:
-    """What is to be compared of a value: itself, its contents, what it refers to."""
+    """Comparable values of an attribute: itself, its contents, what it refers to."""
     if isinstance(value, (*_PLAIN, tf.Tensor)) or hasattr(value, "assign"):
-        yield value  # tensors do not change, and variables are read when a slice is run
+        yield value  # tensors do not change, and variables are read when a function is run
     elif isinstance(value, np.ndarray | np.generic):
         yield _array(np.asarray(value))
     elif isinstance(value, Mapping):
@@ -267,7 +267,7 @@ def _values(value: Any, depth: int = 0) -> Iterator[Any]:
 
 
 def _referred_to(value: Any, depth: int) -> Iterator[Any]:
-    """What a function of the user's, or an object, leads to."""
+    """Values that a function or object of the user's refers to."""
     function = getattr(value, "python_function", value)  # of a `tf.function`
     if isinstance(function, FunctionType):
         if not _is_of_a_library(function):
@@ -280,7 +280,7 @@ def _referred_to(value: Any, depth: int) -> Iterator[Any]:
 
 
 def _of_a_function(function: FunctionType) -> Iterator[Any]:
-    """What it is given with its definition, closes over, and names outside of itself."""
+    """Values of a function: defaults, closure, and globals that it names."""
     yield function.__code__
     yield from function.__defaults__ or ()
     yield from (function.__kwdefaults__ or {}).values()
@@ -302,7 +302,7 @@ def _names_in(code: Any) -> tuple[str, ...]:
 
 
 def _of_a_class(owner: type) -> Iterator[Any]:
-    """What instances of a class of the user's have in common: values, and what its code names."""
+    """Values of a user's class: its attributes, and what its code names."""
     for name, each in list(vars(owner).items()):
         is_value = not name.startswith("_") and not callable(each) and type(each) is not property
         if is_value or isinstance(each, FunctionType):
@@ -310,7 +310,7 @@ def _of_a_class(owner: type) -> Iterator[Any]:
 
 
 def _is_part(value: Any) -> bool:
-    """Whether it is a layer, which is looked at by itself."""
+    """Whether a value is a layer, which is looked at by itself."""
     return any(isinstance(value, each.layers.Layer) for each in frameworks())
 
 

@@ -1,4 +1,4 @@
-"""The Keras that a model belongs to: Keras 3, or Keras 2 where the user has loaded it."""
+"""Keras 3 or Keras 2: the framework a model belongs to, its errors, state and step gate."""
 
 import functools
 import re
@@ -17,13 +17,13 @@ from actwidgets.training.step_gate import StepGate
 
 
 def frameworks() -> list[Any]:
-    """The modules whose models can be read. Keras 2 is looked at, never imported."""
+    """Modules whose models can be read; Keras 2 is looked up, never imported."""
     keras_2 = sys.modules.get("tf_keras")
     return [keras] if keras_2 is None else [keras, keras_2]
 
 
 def graph_runners() -> list[tuple[type, str]]:
-    """The methods that run through the graph of a Functional model: their class, their name."""
+    """Methods that run the graph of a Functional model, with their class."""
     keras_2 = sys.modules.get("tf_keras.src.engine.functional")
     found = [(keras.Function, "_run_through_graph")]
     found += [] if keras_2 is None else [(keras_2.Functional, "_run_internal_graph")]
@@ -55,7 +55,7 @@ def require_model(model: Any) -> None:
 
 
 def failure_message(failure: Exception) -> str:
-    """What Keras or TensorFlow says went wrong, on one line, and what mends it where that is known.
+    """One-line message of a Keras or TensorFlow error, with its remedy where it is known.
 
     Left out is where in Python a layer or an operation was made, and what it was called with.
     """
@@ -74,7 +74,7 @@ _ONLY_CHANNELS_LAST = re.compile(r"only support.*\bNHWC\b")
 
 
 def _mend_of_channels_first() -> str:
-    """How to have a `channels_first` model run, once TensorFlow has refused to run it."""
+    """Remedy for a `channels_first` model that TensorFlow has refused to run."""
     if runs_channels_first():
         return (
             "on this processor TensorFlow computes channels_first layers in float32 and bfloat16 "
@@ -101,12 +101,12 @@ def runs_channels_first() -> bool:
 
 
 def is_recurrent(layer: Any) -> bool:
-    """Whether a layer runs a cell in a loop: what is inside has no output of its own."""
+    """Whether a layer runs a cell in a loop: layers inside have no output of their own."""
     return any(isinstance(layer, framework.layers.RNN) for framework in frameworks())
 
 
 def states_of(model: Any) -> list[Any]:
-    """The variables in which recurrent layers keep a state from call to call."""
+    """State variables of recurrent layers, kept from call to call."""
     return [
         each
         for layer in model._flatten_layers()
@@ -119,7 +119,7 @@ def states_of(model: Any) -> list[Any]:
 def call_untouched(
     model: Any, function: Callable[[], Any], weights: Sequence[tuple[Any, Any]] = ()
 ) -> Any:
-    """Call a function that calls a model; losses, seeds and moving averages stay as they are.
+    """Call a model with losses, seeds and moving averages restored afterwards.
 
     Args:
         model: A built Keras model.
@@ -156,7 +156,7 @@ def _caller_class(framework: Any) -> Any:
 
 @contextmanager
 def _state_kept(model: Any) -> Iterator[None]:
-    """Keras 2 has no stateless scope: put back losses, state, and what training mode updates."""
+    """Restore losses, state and training-mode updates of Keras 2, which has no stateless scope."""
     lists = [
         values
         for layer in model._flatten_layers()
@@ -191,14 +191,14 @@ def _described(thing: Any) -> str:
     return f"{kind.__name__} of {package}"
 
 
-_turns: WeakKeyDictionary[Any, StepGate] = WeakKeyDictionary()
+_step_gates: WeakKeyDictionary[Any, StepGate] = WeakKeyDictionary()
 _finding = threading.Lock()
 
 
 def step_gate_of(model: Any) -> StepGate:
-    """Whose turn it is at the weights of a model; nothing about the model is changed."""
+    """The step gate of a model, one for all its probes; nothing about the model is changed."""
     with _finding:
-        found = _turns.get(model)
+        found = _step_gates.get(model)
         if found is None:
-            found = _turns[model] = StepGate()
+            found = _step_gates[model] = StepGate()
         return found

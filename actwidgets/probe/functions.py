@@ -1,4 +1,4 @@
-"""Numbers of a model without a widget."""
+"""Public functions on a model without a widget: activations, predictions, profiles, CKA."""
 
 from collections.abc import Callable, Sequence
 from importlib import import_module, resources
@@ -54,7 +54,7 @@ def activations(
     *,
     training: bool = False,
 ) -> dict[str, np.ndarray]:
-    """What layers put out for every sample.
+    """Compute the outputs of layers for every sample.
 
     Args:
         model: A built Keras model.
@@ -98,7 +98,7 @@ def predict(
     head: str | int | None = None,
     training: bool = False,
 ) -> np.ndarray:
-    """The model's output for every sample.
+    """Compute the model's output for every sample.
 
     Args:
         model: A built Keras model.
@@ -156,7 +156,7 @@ def class_profiles(
     head: str | int | None = None,
     client: Any = None,
 ) -> ClassProfiles:
-    """How often, and how strongly, each unit fires for each class.
+    """Firing rate and mean activation of each unit for each class, in one pass.
 
     Args:
         model: A built Keras model.
@@ -272,7 +272,7 @@ def _add(
 
 
 def _at_batch(failure: ActwidgetsError, number: int, builder: ProfileBuilder) -> ActwidgetsError:
-    """The same failure with the batch named and what was gathered before it at hand."""
+    """Re-raise with the batch named and the partial result attached."""
     told = type(failure)(
         f"batch {number}, after {builder.n_samples:,} samples: {failure}; "
         "what was gathered before is in this error's .partial"
@@ -282,7 +282,7 @@ def _at_batch(failure: ActwidgetsError, number: int, builder: ProfileBuilder) ->
 
 
 def probe_of(model: Any, x: Any, **options: Any) -> KerasProbe:
-    """A probe of the model, which is shown a sample where it does not tell what it takes."""
+    """Make a probe of a model; a sample is shown to one that does not say what it takes."""
     if isinstance(model, KerasProbe):  # as a worker keeps one for all its partitions
         return model
     if x is None or getattr(model, "inputs", None):
@@ -387,7 +387,7 @@ def layer_similarity(
 def _other(
     probe: KerasProbe, x: Any, other: Any, layers: Sequence[str] | str | None
 ) -> tuple[KerasProbe, tuple[str, ...] | None]:
-    """The probe that the columns are read from, and their names; none for the rows again."""
+    """Probe and layer names of the columns; None for the rows again."""
     if other is None:
         return probe, None if layers is None else _names(probe, layers)
     other_probe = probe_of(other, x)

@@ -1,4 +1,4 @@
-"""The calls a functional graph is made of, and how inputs flow through them."""
+"""Functional graphs: the calls of their layers, call names, and the flow of inputs through them."""
 
 import heapq
 import re
@@ -44,7 +44,7 @@ _calls_of_graphs = weakref.WeakKeyDictionary()
 
 
 def calls_of(graph: Any) -> GraphCalls:
-    """The calls that a Functional model of Keras 3 or 2 is made of, its inputs left out.
+    """List the calls of a Functional model of Keras 3 or 2, input layers left out.
 
     Args:
         graph: The model; of a Sequential, the Functional one inside.
@@ -119,7 +119,7 @@ def _as_made(run: Sequence[GraphCall], places: dict[int, int]) -> tuple[GraphCal
 
 
 class CallNames:
-    """Gives every call below a model a name of its own, such as `shared` and `shared#1`."""
+    """Unique names of all calls below a model, such as `shared` and `shared#1`."""
 
     def __init__(self) -> None:
         self._taken: set[str] = set()
@@ -144,7 +144,7 @@ class CallNames:
 
 
 class GraphRun:
-    """The names of the calls that one run through a graph will make.
+    """Names of the calls that one run of a graph will make.
 
     Args:
         calls: Of the graph.
@@ -184,7 +184,7 @@ _UNTOLD = ("SpatialDropout1D", "SpatialDropout2D", "SpatialDropout3D")
 
 
 class InputFlow:
-    """Follows the inputs of a model through the calls of its layers, tensor by tensor.
+    """Follow the inputs of a model through the calls of its layers, tensor by tensor.
 
     What an axis is, is decided by the first layer that tells places from channels, such as a
     convolution or a recurrent one, whatever the lengths are.
@@ -325,7 +325,7 @@ class InputFlow:
 
 
 def roles_for(layer: Any, rank: int) -> Axes | None:
-    """What a layer takes the axes of its input for, that of samples left out; None for no matter.
+    """Roles of the input axes of a layer, samples left out; None for no role.
 
     Args:
         layer: The layer.
@@ -362,13 +362,13 @@ def roles_for(layer: Any, rank: int) -> Axes | None:
 
 
 def _in_time(roles: Axes) -> Axes:
-    """The axes of a recurrent convolution; one along a line has no rows."""
+    """Axis roles of a recurrent convolution; one along a line has no rows."""
     inner = tuple("column" if each == "time" else each for each in roles)
     return ("time", *inner)
 
 
 def _of_inner(layer: Any, rank: int) -> Axes | None:
-    """What a layer that is called at every step takes the axes of a step for."""
+    """Axis roles of one step of a layer that is called at every step."""
     roles = roles_for(layer, rank)
     if roles is None and rank == 2:
         return ("feature",)
@@ -378,7 +378,7 @@ def _of_inner(layer: Any, rank: int) -> Axes | None:
 
 
 def _is_weak(layer: Any) -> bool:
-    """Whether what a layer takes axes for is a guess that any other layer outdoes."""
+    """Whether a layer's axis roles are a guess that any other layer overrides."""
     return type(layer).__name__ in ("Dense", "EinsumDense")
 
 
@@ -387,7 +387,7 @@ def _reshapes(layer: Any) -> bool:
 
 
 def _order(layer: Any, rank: int) -> tuple[int, ...] | None:
-    """Which axis of its input each axis of what a layer puts out is, where it changes that."""
+    """Permutation of axes from a layer's input to its output, where it changes them."""
     kind = type(layer).__name__
     if kind == "Permute":
         return (0, *layer.dims)

@@ -15,7 +15,7 @@ OUTSIDE = 2  # parts of every name: the recorder's own call, and that of the mod
 
 
 class LayerNames:
-    """Says which layer an operation belongs to; called with one, in words.
+    """Map an operation to the layer it belongs to, in words.
 
     Keras names operations after the calls they were made in, one inside the other, as taps
     are named; a second call has another number. That tells the innermost layer also where it
@@ -126,7 +126,7 @@ ELEMENTWISE = PRODUCTS | LINEAR | frozenset((
 
 
 def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
-    """Carry out an operation once more, with some of its operands replaced.
+    """Rerun an operation with some of its operands replaced.
 
     Args:
         operation: Of the graph that is built now.
@@ -154,7 +154,7 @@ def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
 
 
 def transposed(operation: Any, places: Sequence[int], received: Mapping[int, Any]) -> list[Any]:
-    """What an operation, taken as linear, hands back to its operands.
+    """Transpose of an operation taken as linear: what it hands back to its operands.
 
     Args:
         operation: Of the graph that is built now.
@@ -180,14 +180,14 @@ def transposed(operation: Any, places: Sequence[int], received: Mapping[int, Any
 
 
 def _n_groups(values: Any, kernel: Any, operation: Any) -> int:
-    """Into how many groups of channels a convolution parts what it is given."""
+    """Number of groups of a convolution."""
     axis = _channel_axis(operation)
     n_channels, n_read = values.shape[axis], kernel.shape[-2]
     return n_channels // n_read if n_channels and n_read else 1
 
 
 def _by_group(values: Any, kernel: Any, operation: Any) -> Any:
-    """A grouped convolution as one of each group: TensorFlow has no gradient of it on CPU."""
+    """Run a grouped convolution group by group: TensorFlow has no gradient of it on CPU."""
     n_groups, axis = _n_groups(values, kernel, operation), _channel_axis(operation)
     strides, dilations = operation.get_attr("strides"), operation.get_attr("dilations")
     plain = operation.type == "Conv2D" and axis == 3 and len({*strides[1:3]}) == 1
@@ -206,7 +206,7 @@ def _channel_axis(operation: Any) -> int:
 
 
 def same_shape(one: Any, other: Any) -> bool:
-    """Whether two tensors have as many numbers along every axis, as far as that is known."""
+    """Whether two tensors have the same shape, as far as it is known."""
     if one.shape.rank is None or one.shape.rank != other.shape.rank:
         return False
     return one.shape.as_list() == other.shape.as_list()
@@ -217,7 +217,7 @@ VARIABLES = ("Placeholder", "ReadVariableOp", "ResourceGather", "VarHandleOp")
 
 
 class Flow:
-    """What depends on the inputs, of all that an output depends on.
+    """Operations between inputs and an output: those that depend on the one and lead to the other.
 
     Integers and truth values do not: they change by jumps, so a mask is a constant. A call of
     a function, as a convolution in groups is traced, is replaced by the operations inside.
@@ -399,7 +399,7 @@ def _tells_values(operation: Any, output: Any) -> bool:
 
 
 def _inlined(call: Any) -> tuple[list[Any], list[Any]] | None:
-    """The operations of the function that is called, made once more beside the call.
+    """Inline the function that an operation calls.
 
     Returns:
         They, and the tensors in the place of what the call puts out; None where TensorFlow
@@ -414,7 +414,7 @@ def _inlined(call: Any) -> tuple[list[Any], list[Any]] | None:
 
 
 def _copied(call: Any, inputs: Sequence[Any], graph: Any, made: list[Any]) -> list[Any]:
-    """What a call puts out, by operations of a graph that are added to those made."""
+    """Copy a called function's operations into the graph."""
     inner = called_graph(call)
     known = dict(zip([each.ref() for each in inner.inputs], inputs, strict=True))
     for operation in inner.get_operations():

@@ -1,4 +1,4 @@
-"""Which operations are ReLUs, and what becomes of the gradient at one that is guided.
+"""Guided backpropagation: find the ReLUs of a graph and override their gradient.
 
 PReLU, hard sigmoids, ReLUs with a slope and others are made of operations of the same name:
 these are part of another activation, and left as they are.
@@ -23,7 +23,7 @@ _MARK = "_gradient_op_type"  # what TensorFlow looks for before it takes an oper
 
 
 def guide(operations: Sequence[Any], names: LayerNames) -> None:
-    """Have the gradient at every ReLU of a graph be the guided one.
+    """Override the gradient at every ReLU of a graph by the guided one.
 
     Args:
         operations: Of the graph, before any gradient in it is asked for.
@@ -41,14 +41,14 @@ def is_guided(operation: Any) -> bool:
 
 
 def is_like_relu(operation: Any) -> bool:
-    """Whether an operation cuts off what is below 0, as a ReLU does; `maximum(x, 0)` too."""
+    """Whether an operation is a ReLU by its values, `maximum(x, 0)` included."""
     if operation.type == "Maximum":
         return any(map(_is_zero, operation.inputs))
     return operation.type in GUIDED
 
 
 def is_thresholded(operation: Any) -> bool:
-    """Whether an operation keeps what is above a number: `x * (x > t)`, or `where(x > t, x, …)`.
+    """Whether an operation is a thresholded ReLU: `x * (x > t)`, or `where(x > t, x, …)`.
 
     `ReLU(threshold=…)` is made so. The gradient there is the plain one.
     """
@@ -73,7 +73,7 @@ def _compares(truth: Any, value: Any) -> bool:
 
 
 def _is_part_of_another(operation: Any, names: LayerNames) -> bool:
-    """Whether a ReLU is a step on the way to another function number by number.
+    """Whether a ReLU is a step of another elementwise function.
 
     It is where the layer's call goes two ways from the same numbers and joins them again
     (PReLU, hard SiLU), chooses, or shifts by a number what it cuts off on both sides.
@@ -97,7 +97,7 @@ def _is_part_of_another(operation: Any, names: LayerNames) -> bool:
 
 
 def _chain_before(operation: Any, names: LayerNames) -> list[Any]:
-    """The operations in front of one, in the same call, that read one value and numbers."""
+    """Elementwise operations in front of one in the same call that read one value and constants."""
     scope, found, value = names.scope(operation), list[Any](), _value_of(operation)
     while value is not None and names.scope(value.op) == scope:
         before = value.op
@@ -124,7 +124,7 @@ def _is_number(tensor: Any) -> bool:
 
 
 def _behind(operation: Any, names: LayerNames) -> Iterator[Any]:
-    """What the same call makes of an operation, number by number."""
+    """Elementwise operations behind one in the same call."""
     scope, seen = names.scope(operation), {operation}
     waiting = [operation]
     while waiting:
@@ -138,7 +138,7 @@ def _behind(operation: Any, names: LayerNames) -> Iterator[Any]:
 
 
 def _reaches(tensor: Any, root: Any, names: LayerNames) -> bool:
-    """Whether the same call makes a tensor of the root, number by number."""
+    """Whether a tensor follows elementwise from the root within the same call."""
     scope, waiting, seen = names.scope(tensor.op), [tensor], set[Any]()
     while waiting:
         latest = waiting.pop()
@@ -177,7 +177,7 @@ def _kept(gradient: Any, where: Any) -> Any:
 
 
 def _of_shape(gradient: Any, tensor: Any) -> Any:
-    """Added up along the axes along which a tensor was repeated."""
+    """Sum over the axes along which a tensor was broadcast."""
     shape = tf.shape(tensor)
     axes, _ = tf.raw_ops.BroadcastGradientArgs(s0=shape, s1=tf.shape(gradient))
     return tf.reshape(tf.reduce_sum(gradient, axes), shape)

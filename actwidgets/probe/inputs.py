@@ -1,4 +1,4 @@
-"""What a model takes: arrays, shapes, kinds, names and batch sizes."""
+"""Input specs of a model: shapes, dtypes, names and fixed batch sizes; samples as tensors."""
 
 import inspect
 import threading
@@ -131,7 +131,7 @@ class InputSpec:
             yield batch, min(size, n_samples - start)
 
     def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any] | None:
-        """What becomes of outputs of layers, for `record`: nothing."""
+        """What becomes of outputs of layers, for `trace_call`: nothing."""
         return None
 
     def blank(self, n_samples: int) -> list[tf.Tensor]:
@@ -164,7 +164,7 @@ class InputSpec:
 
 
 def input_spec_of(model: Any, like: Any = None) -> InputSpec:
-    """What a built model takes.
+    """Read the input spec of a built model.
 
     Args:
         model: A built Keras model.
@@ -188,7 +188,7 @@ def input_spec_of(model: Any, like: Any = None) -> InputSpec:
 
 
 def _declared(model: Any) -> InputSpec:
-    """Of a Sequential or Functional model."""
+    """Inputs declared by a Sequential or Functional model."""
     graph = getattr(model, "_functional", None) or model  # a Sequential of Keras 3 holds one
     structure = getattr(graph, "_inputs_struct", None)  # Keras 3
     if structure is None:
@@ -204,7 +204,7 @@ def _declared(model: Any) -> InputSpec:
 
 
 def _arguments_of(model: Any) -> tuple[str, ...]:
-    """The arguments that a subclassed model must be called with."""
+    """Required arguments of a subclassed model's call."""
     return tuple(
         name
         for name, each in inspect.signature(model.call).parameters.items()
@@ -214,7 +214,7 @@ def _arguments_of(model: Any) -> tuple[str, ...]:
 
 
 def _remembered(model: Any) -> Any:
-    """What a subclassed model was first called with, as far as Keras wrote it down."""
+    """Shapes that a subclassed model was first called with, as far as Keras keeps them."""
     specs = getattr(model, "_saved_model_inputs_spec", None)  # Keras 2
     if specs is not None:
         return specs
@@ -262,7 +262,7 @@ def _of_structure(structure: Any) -> InputSpec:
 
 
 def _as_wide(part: Any, spec: tf.TensorSpec) -> Any:
-    """One number a sample with or without an axis of its own, as the model has it."""
+    """Add or drop the axis of one number a sample, as the model has it."""
     given, wanted = len(part.shape), spec.shape.rank
     if given == 1 and wanted == 2 and spec.shape[1] == 1:
         return part[:, None]
@@ -277,7 +277,7 @@ def _keys(structure: Any) -> tuple[str, ...]:
 
 
 def _places(structure: Any) -> Any:
-    """The same structure with 0, 1, … in the place of the tensors."""
+    """The structure of inputs with indices in the place of the tensors."""
     return tf.nest.pack_sequence_as(structure, [*range(len(tf.nest.flatten(structure)))])
 
 
@@ -322,7 +322,7 @@ _locking = threading.Lock()
 
 
 def state_reset(model: Any) -> AbstractContextManager[Any]:
-    """For forward passes: they start from zeros, and the model has its own state afterwards.
+    """Context in which the state of recurrent layers is zero, and is restored afterwards.
 
     A model of Keras 3 is called and traced with zeros in the place of its state. The graph and
     the layers of Keras 2 read the variables themselves: these are zero meanwhile, and no other
@@ -378,7 +378,7 @@ def _runs_on_one_more(model: Any, inputs: InputSpec, size: int) -> bool:
 
 
 def _outputs(model: Any, inputs: InputSpec, tensors: Any) -> list[Any]:
-    """What the model itself puts out."""
+    """The model's own outputs."""
     recording = trace_call(model, inputs.arguments(tensors), only=[""])
     outputs = tf.nest.flatten(recording.structure)
     values = [np.asarray(each) for each in outputs if hasattr(each, "numpy")]

@@ -1,4 +1,4 @@
-"""A Keras model as a session sees it."""
+"""KerasProbe: read layer outputs, weights and gradients of a built Keras model."""
 
 import copy
 import threading
@@ -28,7 +28,7 @@ from actwidgets.training.events import TrainingListener
 
 
 class ScoreModels:
-    """One traced model for the layers as they are, and one for the last set that was edited.
+    """Cache of score models: one of the layers as they are, one of the last edited set.
 
     Args:
         model: A built Keras model.
@@ -41,14 +41,14 @@ class ScoreModels:
         self._making = threading.Lock()
 
     def of(
-        self, slices: FeatureExtractor | EditedExtractor, memory_budget_bytes: int
+        self, extractor: FeatureExtractor | EditedExtractor, memory_budget_bytes: int
     ) -> ScoreModel:
         """The model whose layers these are.
 
         Raises:
             ModelError: It cannot be differentiated.
         """
-        inputs, numbers = _inputs(slices)
+        inputs, numbers = _inputs(extractor)
         edited = getattr(inputs, "edited", ())
         key = tuple(output.name for output in edited), memory_budget_bytes
         with self._making:
@@ -58,7 +58,7 @@ class ScoreModels:
                 self._kept[key] = ScoreModel(
                     self._model,
                     inputs,
-                    slices.layer_index,
+                    extractor.layer_index,
                     training=self._training,
                     memory_budget_bytes=memory_budget_bytes,
                 )
@@ -70,18 +70,18 @@ class ScoreModels:
             self._kept.clear()
 
     def randomized(
-        self, slices: FeatureExtractor | EditedExtractor, memory_budget_bytes: int, seed: int
+        self, extractor: FeatureExtractor | EditedExtractor, memory_budget_bytes: int, seed: int
     ) -> RandomizedModel:
         """The same with weights of its own, which can be made random.
 
         Raises:
             ModelError: Its weights cannot be exchanged.
         """
-        inputs, numbers = _inputs(slices)
+        inputs, numbers = _inputs(extractor)
         made = RandomizedModel(
             self._model,
             inputs,
-            slices.layer_index,
+            extractor.layer_index,
             seed=seed,
             training=self._training,
             memory_budget_bytes=memory_budget_bytes,
@@ -89,10 +89,10 @@ class ScoreModels:
         return made.with_numbers(numbers)
 
 
-def _inputs(slices: FeatureExtractor | EditedExtractor) -> tuple[Any, Any]:
-    if isinstance(slices, EditedExtractor):
-        return slices.edited_inputs, slices.numbers
-    return slices.inputs, ()
+def _inputs(extractor: FeatureExtractor | EditedExtractor) -> tuple[Any, Any]:
+    if isinstance(extractor, EditedExtractor):
+        return extractor.edited_inputs, extractor.numbers
+    return extractor.inputs, ()
 
 
 _KERNELS = ("depthwise_kernel", "kernel")
@@ -111,7 +111,7 @@ class KerasProbe(Probe):
         output_is: What that output is: "logit", "probability" or "value"; None has it read
             off the model.
         training: Whether layers such as dropout act as they do in training.
-        warm: Whether compiled slices are made in the background.
+        warm: Whether functions of layers are compiled in the background, ahead of use.
 
     Raises:
         ModelError: Not a Keras model, not built, without layers, or without such an output.
@@ -128,15 +128,15 @@ class KerasProbe(Probe):
         warm: bool = False,
     ) -> None:
         self._model = model
-        slices = FeatureExtractor(model, like, training=training, warm=warm)
+        extractor = FeatureExtractor(model, like, training=training, warm=warm)
         self._settings = number_of_settings(model)
         self.step_gate = step_gate_of(model)
-        self._slices: FeatureExtractor | EditedExtractor = slices
-        self._whole = slices
+        self._extractor: FeatureExtractor | EditedExtractor = extractor
+        self._whole = extractor
         self._score_models = ScoreModels(model, training=training)
-        self._edited_traces, self._edits = EditedTraces(slices), dict[str, Edit]()
-        self.layers: tuple[LayerInfo, ...] = slices.layer_index.layers
-        output = slices.layer_index.head(head)
+        self._edited_traces, self._edits = EditedTraces(extractor), dict[str, Edit]()
+        self.layers: tuple[LayerInfo, ...] = extractor.layer_index.layers
+        output = extractor.layer_index.head(head)
         self._head = output.name
         checked_output_is(output_is)
         self._output_is, self._output_kind = output_is, dict[str, OutputKind]()
@@ -183,11 +183,11 @@ class KerasProbe(Probe):
             DataError: Values of the wrong kind.
             ModelError: A layer raised.
         """
-        found = self._slices.outputs(layers, x)
+        found = self._extractor.outputs(layers, x)
         return {name: _floats(output) for name, output in zip(layers, found, strict=True)}
 
     def _units_last(self, layers: Sequence[str], found: Sequence[Any]) -> dict[str, np.ndarray]:
-        axes = [self._slices.layer_index.require(name).unit_axis for name in layers]
+        axes = [self._extractor.layer_index.require(name).unit_axis for name in layers]
         return {
             name: np.moveaxis(_floats(output), axis, -1) if axis > 0 else _floats(output)
             for name, axis, output in zip(layers, axes, found, strict=True)
@@ -195,7 +195,7 @@ class KerasProbe(Probe):
 
     def activations(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:
         """The same with the units last: name to `(sample, …, unit)`, float32."""
-        return self._units_last(layers, self._slices.outputs(layers, x))
+        return self._units_last(layers, self._extractor.outputs(layers, x))
 
     def summaries(
         self, layers: Sequence[str], x: Any, *, above: float | None = None, low: bool = True
@@ -215,10 +215,10 @@ class KerasProbe(Probe):
         """
         axes = tuple(
             (len(output.shape), output.unit_axis)
-            for output in map(self._slices.layer_index.require, layers)
+            for output in map(self._extractor.layer_index.require, layers)
         )
         fold = PositionReduction(axes, above, low)
-        found = dict(zip(layers, fold.read(self._slices.folded(layers, x, fold)), strict=True))
+        found = dict(zip(layers, fold.read(self._extractor.folded(layers, x, fold)), strict=True))
         odd = [name for name, summary in found.items() if summary is None]
         if odd:
             whole = self.activations(odd, x)
@@ -227,13 +227,13 @@ class KerasProbe(Probe):
 
     def predictions(self, x: Any) -> np.ndarray:
         """The chosen output of the model on one batch, float32."""
-        return _floats(self._slices.outputs((self._head,), x)[0])
+        return _floats(self._extractor.outputs((self._head,), x)[0])
 
     def outputs_and_predictions(
         self, layers: Sequence[str], x: Any
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """`activations` and `predictions` of one batch, in one forward pass; to be read only."""
-        found = map(np.asarray, self._slices.outputs((*layers, self._head), x))  # not copied
+        found = map(np.asarray, self._extractor.outputs((*layers, self._head), x))  # not copied
         *outputs, predicted = found
         return self._units_last(layers, outputs), _floats(predicted)
 
@@ -263,7 +263,7 @@ class KerasProbe(Probe):
             return self
         probe = copy.copy(self)
         probe._edits = combined(self._edits, edits)
-        probe._slices = self._edited_traces.edited(probe._edits)
+        probe._extractor = self._edited_traces.edited(probe._edits)
         return probe
 
     def kernels(self, layer: str) -> np.ndarray:
@@ -278,7 +278,7 @@ class KerasProbe(Probe):
             LayerError: The model has no such layer, it has no kernels, or it is quantized in a
                 way that is not known.
         """
-        found = self._slices.layer_index.require(layer).layer
+        found = self._extractor.layer_index.require(layer).layer
         kind = type(found).__name__
         names = [each for each in _KERNELS if getattr(found, each, None) is not None]
         if not names:
@@ -296,7 +296,7 @@ class KerasProbe(Probe):
             LayerError: The model has no such layer, or it is quantized in a way that is not
                 known.
         """
-        found = self._slices.layer_index.require(layer).layer
+        found = self._extractor.layer_index.require(layer).layer
         try:
             with self.read_lock():
                 return layer_weights(found)
@@ -305,9 +305,9 @@ class KerasProbe(Probe):
 
     def gradient_norms(self, layers: Sequence[str], x: Any, labels: np.ndarray) -> dict[str, float]:
         """How steep the compiled loss is in the weights of layers; see `gradient_norms.py`."""
-        found = {name: self._slices.layer_index.require(name).layer for name in layers}
+        found = {name: self._extractor.layer_index.require(name).layer for name in layers}
         with self.read_lock():
-            inputs = self._slices.inputs
+            inputs = self._extractor.inputs
             return gradient_norms(self._model, found, inputs.arguments(inputs.tensors(x)), labels)
 
     def training_callback(self, listener: TrainingListener) -> ListeningCallback:
@@ -322,7 +322,7 @@ class KerasProbe(Probe):
 
         Cost: a trace of the model, where there is none yet.
         """
-        return self._slices.receptive_field(layer)
+        return self._extractor.receptive_field(layer)
 
     def model_slice(
         self,
@@ -344,7 +344,7 @@ class KerasProbe(Probe):
 
         Cost: a trace the first time. Weights are read live.
         """
-        model = self._score_models.of(self._slices, memory_budget_bytes)
+        model = self._score_models.of(self._extractor, memory_budget_bytes)
         return KerasScoreFunction(model, self._head, layer, output, kind=self.output_kind)
 
     def randomized_slice(
@@ -362,7 +362,7 @@ class KerasProbe(Probe):
 
         Cost: a trace, and the weights once more in memory.
         """
-        model = self._score_models.randomized(self._slices, memory_budget_bytes, seed)
+        model = self._score_models.randomized(self._extractor, memory_budget_bytes, seed)
         return RandomizedKerasScores(model, self._head, layer, output, kind=self.output_kind)
 
     def check(self, x: Any) -> None:
@@ -372,22 +372,22 @@ class KerasProbe(Probe):
             ShapeError: Another shape, another number of inputs, or other names.
             DataError: Values of the wrong kind.
         """
-        self._slices.inputs.check(x)
+        self._extractor.inputs.check(x)
 
     def input_names(self, x: Any) -> tuple[str, ...]:
         """What the arrays in `x` are called: the names of the inputs; "" for what is none."""
-        return self._slices.inputs.part_names(x)
+        return self._extractor.inputs.part_names(x)
 
     def input_axes(self) -> dict[str, tuple[str, ...]]:
         """What the axes of inputs are, as far as the layers that take them tell; by name."""
-        flow, names = self._slices.layer_index.flow, self._slices.inputs.names
+        flow, names = self._extractor.layer_index.flow, self._extractor.inputs.names
         if flow is None:
             return {}
         return {name: axes for name, axes in zip(names, flow.axes, strict=True) if axes is not None}
 
     def inputs_of(self, layer: str) -> tuple[str, ...] | None:
         """The inputs that a layer sees, by name; None where that is not known."""
-        flow, names = self._slices.layer_index.flow, self._slices.inputs.names
+        flow, names = self._extractor.layer_index.flow, self._extractor.inputs.names
         places = None if flow is None else flow.inputs_of(layer.partition(":")[0])
         return None if places is None else tuple(names[place] for place in sorted(places))
 
@@ -398,11 +398,11 @@ class KerasProbe(Probe):
             LayerError: Says which, and why.
         """
         for name in layers:
-            self._slices.layer_index.require(name)
+            self._extractor.layer_index.require(name)
 
     def wait(self) -> None:
-        """Return when the slices wanted are made."""
-        self._slices.wait()
+        """Return when what was requested is compiled."""
+        self._extractor.wait()
 
     def fingerprint(self) -> tuple[int, ...]:
         """Numbers that change when the weights do, or what a trace bakes in.
@@ -413,18 +413,18 @@ class KerasProbe(Probe):
         found = fingerprint(self._model)
         if found[0] != self._settings:
             self._settings = found[0]
-            self._slices.renew()
+            self._extractor.renew()
             self._score_models.forget()
             self._edited_traces.close()
         return found
 
     def is_stale(self) -> bool:
         """Whether layers of the model were exchanged, so that it must be read anew."""
-        return self._slices.is_stale()
+        return self._extractor.is_stale()
 
     def close(self) -> None:
-        """Make no further slices in the background, nor may edited probes of it."""
-        self._slices.close()
+        """Compile nothing more in the background, nor may edited probes of it."""
+        self._extractor.close()
         if not self._edits:
             self._edited_traces.close()
 

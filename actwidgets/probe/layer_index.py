@@ -1,4 +1,4 @@
-"""Which layers of a model can be shown, and why the others cannot."""
+"""Index of a model's layer outputs: which can be shown, and why the others cannot."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ class Output:
     """One output of one call of one layer, without its values.
 
     Attributes:
-        name: As in a `Tap`; the model's own outputs are `""`, `":1"`, …
+        name: As in a `LayerOutput`; the model's own outputs are `""`, `":1"`, …
         layer: The layer.
         shape: Batch axis first.
         unit_axis: The axis along which the units lie.
@@ -37,7 +37,7 @@ class Output:
 
 
 class LayerIndex:
-    """The outputs of a model's layers, by name.
+    """Index of a model's layer outputs by name.
 
     Args:
         outputs: In the order in which the calls begin.
@@ -146,7 +146,7 @@ class LayerIndex:
 def describe(
     name: str, layer: Any, tensor: Any, unit_axis: int, *, sample_axis: Collection[int | None]
 ) -> Output:
-    """What is to be said of one tensor.
+    """Describe one output tensor of a layer.
 
     Args:
         name: Of the output.

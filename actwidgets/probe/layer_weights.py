@@ -1,4 +1,4 @@
-"""The weights of a layer by name, as numbers that its call multiplies with.
+"""Weights of a layer by name, dequantized and with LoRA, as its call applies them.
 
 A quantized layer keeps whole-number codes, two of them in a byte or not, and scales beside
 them; one adapted by LoRA keeps two small matrices. What Keras' attributes `kernel` and
@@ -17,7 +17,7 @@ _RESOLVED = ("kernel", "embeddings", "reverse_embeddings")
 
 
 class UnreadableWeightError(ValueError):
-    """A weight that is kept in a way that is not known here; says which, as half a sentence."""
+    """A weight stored in an unknown way; says which, as half a sentence."""
 
 
 def layer_weights(layer: Any) -> dict[str, np.ndarray]:
@@ -101,7 +101,7 @@ def _parts_of(layer: Any) -> list[Any]:
 
 
 def _kept_weights(layer: Any) -> Iterator[tuple[str, Any]]:
-    """The variables that hold a layer's kernels, whatever they are kept as."""
+    """Variables that hold a layer's kernels, in whatever encoding."""
     for name in _RESOLVED:
         variable = getattr(layer, f"_{name}", None)
         if variable is None and name == "kernel":
@@ -126,7 +126,7 @@ def _shape(layer: Any, name: str, variable: Any) -> tuple[int, ...]:
 
 
 class _WithoutLora:
-    """Stands for a layer with its LoRA off, to be asked what its property then holds."""
+    """Stand-in for a layer with its LoRA off, to read its property."""
 
     lora_enabled = False
 
@@ -138,7 +138,7 @@ class _WithoutLora:
 
 
 def _without_lora(layer: Any, name: str) -> Any:
-    """What Keras keeps under a name: values, or codes one by one."""
+    """Stored values of a property, or its codes one by one."""
     described = getattr(type(layer), name, None)
     if isinstance(described, property) and getattr(layer, "lora_enabled", False):
         return described.fget(_WithoutLora(layer))  # type: ignore[misc]
@@ -152,7 +152,7 @@ def _without_lora(layer: Any, name: str) -> Any:
 
 
 def _dequantized(layer: Any, name: str, mode: str, values: np.ndarray) -> np.ndarray:
-    """Values of a layer of Keras, from its codes and its scales."""
+    """Dequantize values from a layer's codes and scales."""
     if mode in ("gptq", "awq") and not getattr(layer, f"is_{mode}_calibrated", False):
         return values  # until it is calibrated, the call multiplies with these
     if mode not in _READERS or name not in _RESOLVED or not hasattr(layer, f"{name}_scale"):
@@ -205,7 +205,7 @@ def _from_gptq(layer: Any, _: str, codes: np.ndarray, scale: np.ndarray) -> np.n
 def _by_groups(
     codes: np.ndarray, scale: np.ndarray, zero: Any, groups: np.ndarray, axis: int
 ) -> np.ndarray:
-    """Values whose scale and zero are those of the group that their input belongs to."""
+    """Dequantize with the scale and zero of each input group."""
     zeros = np.asarray(zero).astype(np.float32)
     return (codes - np.take(zeros, groups, axis)) * np.take(scale, groups, axis)
 
@@ -220,7 +220,7 @@ _READERS = {
 
 
 def _name(variable: Any, layer: Any) -> str:
-    """What is left of a variable's path behind the name of the layer."""
+    """A variable's path below the name of the layer."""
     path = str(getattr(variable, "path", variable.name)).removesuffix(":0")
     _, found, below = f"/{path}".rpartition(f"/{layer.name}/")
     return below if found else path.rpartition("/")[2]

@@ -1,4 +1,4 @@
-"""Models out of files of Keras 3, 2 and 1, without running anything in them."""
+"""Load models from files of Keras 3, 2 and 1 without running code in them."""
 
 import copy
 import importlib
@@ -52,7 +52,7 @@ _VARIABLES = "variables/variables"
 
 
 def keras_2_config(stored: Stored) -> Mapping[str, Any] | None:
-    """What a SavedModel of Keras 2 says of its Sequential or Functional model, or None.
+    """Config of the Sequential or Functional model in a SavedModel of Keras 2, or None.
 
     Raises:
         ModelError: It was written by Keras 2, which is not at hand.
@@ -73,7 +73,7 @@ def keras_2_config(stored: Stored) -> Mapping[str, Any] | None:
 
 
 def model_of_keras_2(stored: Stored, config: Mapping[str, Any], custom: Mapping[str, Any]) -> Any:
-    """The Keras 2 model in a SavedModel, from its description and its weights.
+    """Rebuild the Keras 2 model in a SavedModel from its config and weights.
 
     The graph in it, which is a program, is not looked at.
     """
@@ -87,7 +87,7 @@ def model_of_keras_2(stored: Stored, config: Mapping[str, Any], custom: Mapping[
 
 
 def graph_as_a_layer(stored: Stored, *, safe_mode: bool) -> Any:
-    """A model of one layer: the graph of a SavedModel, whose insides cannot be shown.
+    """Wrap the graph of a SavedModel as a model of one layer, whose insides cannot be shown.
 
     Raises:
         ModelError: It is not trusted, or has nothing to call.
@@ -118,7 +118,7 @@ def graph_as_a_layer(stored: Stored, *, safe_mode: bool) -> Any:
 
 
 def with_weights_of(stored: Stored, model: Any, folder: Path) -> Any:
-    """A copy of a model with the weights of a file; the model itself stays as it is.
+    """Copy a model with the weights of a file; the model itself stays as it is.
 
     Args:
         stored: A file with weights alone, or with a whole model.
@@ -150,7 +150,7 @@ def with_weights_of(stored: Stored, model: Any, folder: Path) -> Any:
 
 
 def _fetch(stored: Stored, folder: Path) -> tuple[Path, Counter[Any]]:
-    """The file to load from, and the weights in it."""
+    """Resolve the file to load from, and the weights in it."""
     if stored.path.name.endswith(".weights.json"):
         shards = json.loads(stored.path.read_text())["weight_map"].values()
         names = {Path(name).name for each in shards for name in each}
@@ -437,7 +437,7 @@ def _refuse_of_another(
 
 
 def _require_order(config: Mapping[str, Any], model: Any) -> None:
-    """Weights of a `.keras` file are numbered in the order of the layers, which must be the same.
+    """Require the same order of layers: weights of a `.keras` file are numbered by it.
 
     Raises:
         NotKnownError: It is not.
@@ -455,7 +455,7 @@ def _require_order(config: Mapping[str, Any], model: Any) -> None:
 
 
 def _problem_of_a_run(model: Any) -> str | None:
-    """Why a model does not run on samples of zeros, or None where it does.
+    """Error of a model on samples of zeros, or None where it runs.
 
     Some operations are there for one processor and not for another, which only a call tells.
     """

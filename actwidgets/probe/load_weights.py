@@ -1,4 +1,4 @@
-"""Weights and settings in model files, put into a model and compared with it.
+"""Place weights and settings from model files into a model, and compare them.
 
 A reader may drop a setting without a word: Keras 3 does so with several axes in an `.h5` file.
 Where the layer has weights their shapes give it away, elsewhere nothing does but this.
@@ -19,14 +19,14 @@ _NOT_OF_LAYERS = ("optimizer", "metrics", "optimizer_weights")
 
 
 class NotPlacedError(Exception):
-    """Weights in a file that cannot be told to belong to a layer; says which."""
+    """Weights in a file that cannot be matched with a layer; says which."""
 
 
 # --- which are there ---------------------------------------------------------------------
 
 
 def in_file(path: Path) -> Counter[tuple[Any, ...]]:
-    """The weights of layers in an HDF5 file, whatever their order and their names."""
+    """Fingerprints of the weights of layers in an HDF5 file, whatever their order and names."""
     found: Counter[tuple[Any, ...]] = Counter()
 
     def note(name: str, item: Any) -> None:
@@ -40,7 +40,7 @@ def in_file(path: Path) -> Counter[tuple[Any, ...]]:
 
 
 def in_model(model: Any) -> Counter[tuple[Any, ...]]:
-    """The weights of a model's layers, likewise."""
+    """Fingerprints of the weights of a model's layers."""
     return Counter(map(_fingerprint, filter(_is_float, model.get_weights())))
 
 
@@ -57,7 +57,7 @@ def _fingerprint(weight: Any) -> tuple[Any, ...]:
 
 
 def place_weights(model: Any, path: Path) -> None:
-    """Give a Keras 3 model the weights of an `.h5` file, layer by layer, by the layers' names.
+    """Load an `.h5` file's weights into a Keras 3 model by the layers' names.
 
     Keras itself goes by the order of the layers, which is not the same in Keras 2 and 3 for
     every graph.
@@ -121,7 +121,7 @@ def _assign(layer: Any, names: Sequence[str], values: Sequence[Any]) -> None:
 
 
 def texts_of(group: Any, name: str = "weight_names") -> list[str]:
-    """A list of strings, which stands in several attributes where it is long."""
+    """Read a list of strings, which HDF5 files split over attributes where it is long."""
     parts = [group.attrs[name]] if name in group.attrs else []
     while f"{name}{len(parts)}" in group.attrs:
         parts.append(group.attrs[f"{name}{len(parts)}"])
@@ -134,7 +134,7 @@ def texts_of(group: Any, name: str = "weight_names") -> list[str]:
 
 
 def renumbered(path: Path, folder: Path) -> Path:
-    """The weights of a `.keras` file under the names that are read today.
+    """Rename the weights of a `.keras` file to the names that are read today.
 
     Keras 2.12 and 2.13 counted a layer with weights twice: three dense layers are `dense`,
     `dense_2` and `dense_4` there, and `dense`, `dense_1` and `dense_2` since.
@@ -252,7 +252,7 @@ def _is_layer(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """A setting without the ways in which versions write it down."""
+    """Normalize a setting that versions write down differently."""
     if isinstance(value, Mapping):
         kind, inner = value.get("class_name"), value.get("config")
         if kind in ("DTypePolicy", "Policy") and isinstance(inner, Mapping):

@@ -58,7 +58,7 @@ SAME_SIGN = COPIES | CHOICES | {"Add", "AddN", "AddV2", "AvgPool", "AvgPool3D", 
 
 
 def shared(received: Any, total: Any, epsilon: float) -> Any:
-    """What arrived, by unit of what it is shared by; nothing where that is 0."""
+    """Divide relevance by its denominator; 0 where that is 0."""
     if epsilon:
         away = tf.constant(epsilon, total.dtype)
         total += tf.where(total < 0, -away, away)
@@ -66,7 +66,7 @@ def shared(received: Any, total: Any, epsilon: float) -> Any:
 
 
 def handed_back(layer: WeightedLayer, received: Any, rules: LrpRules, flow: Flow) -> Any:
-    """Relevance of a layer's outputs as relevance of its inputs.
+    """Propagate the relevance of a layer's outputs to its inputs.
 
     Args:
         layer: The layer.
@@ -102,7 +102,7 @@ def _by_epsilon(layer: WeightedLayer, inputs: Any, received: Any, rules: LrpRule
 
 
 class _Signed:
-    """A layer's contributions parted by their sign, biases included."""
+    """A layer's positive and negative contributions, biases included."""
 
     def __init__(self, layer: WeightedLayer, inputs: Any, *, above_zero: bool) -> None:
         self.layer, self.inputs = layer, inputs
@@ -149,7 +149,7 @@ class _Signed:
 
 
 def _by_gamma(signed: _Signed, received: Any, rules: LrpRules, flow: Flow) -> Any:
-    """What agrees in sign with an output counts more (Andéol 2021; Montavon 2019 behind ReLUs)."""
+    """LRP-gamma, generalized to both signs (Andéol 2021; Montavon 2019 behind ReLUs)."""
     outputs = signed.layer.outputs
     rising = outputs > 0
     agreeing = signed.for_it()
@@ -165,7 +165,7 @@ def _by_gamma(signed: _Signed, received: Any, rules: LrpRules, flow: Flow) -> An
 
 
 def _by_alpha_beta(signed: _Signed, received: Any, rules: LrpRules, _flow: Flow) -> Any:
-    """`alpha` of it to what speaks for an output, less `alpha - 1` to what speaks against it.
+    """LRP-alpha-beta: `alpha` to positive contributions, less `alpha - 1` to negative ones.
 
     Where nothing speaks against it, or nothing for it, the others get all: no part is lost.
     """
@@ -181,7 +181,7 @@ _BY_SIGN = {"gamma": _by_gamma, "alpha_beta": _by_alpha_beta}
 
 
 def _boxed(layer: WeightedLayer, received: Any, rules: LrpRules) -> Any:
-    """How far each value is from the end of the box that speaks least for the output (z^B)."""
+    """Propagate relevance to inputs within a box by the z^B rule."""
     ends = [layer.carried_in(_filled(layer.inputs, end), shifted=True) for end in rules.box or ()]
     low, high = tf.minimum(*ends), tf.maximum(*ends)
     up, down = tf.nn.relu(layer.weights), -tf.nn.relu(-layer.weights)
@@ -196,7 +196,7 @@ def _boxed(layer: WeightedLayer, received: Any, rules: LrpRules) -> Any:
 
 
 def _filled(inputs: Any, end: Any) -> Any:
-    """An end of the box in the shape of the inputs."""
+    """Broadcast an end of the box to the inputs."""
     values = np.asarray(end)
     if values.ndim and len(values) not in (1, inputs.shape[-1]):
         raise ShapeError(
@@ -280,7 +280,7 @@ class RecurrentCall:
 
 
 def recurrent_calls(flow: Flow, names: LayerNames) -> list[RecurrentCall]:
-    """The calls of recurrent layers that relevance can be handed through."""
+    """Find the calls of recurrent layers that relevance can be propagated through."""
     found = []
     for scope, tap in names.scopes.items():
         if _kind(tap.layer) and names.is_leaf(scope):
@@ -292,7 +292,7 @@ def recurrent_calls(flow: Flow, names: LayerNames) -> list[RecurrentCall]:
 
 
 def _kind(layer: Any) -> str:
-    """Which kind a recurrent layer is; "" for those whose cell is of another kind."""
+    """Kind of a recurrent layer, by its cell; "" for unknown cells."""
     for framework in frameworks():
         for kind in KINDS:
             cell = getattr(framework.layers, f"{kind}Cell")
@@ -327,7 +327,7 @@ def _call(scope: Any, layer: Any, flow: Flow, names: LayerNames) -> RecurrentCal
 
 
 def _masks(scope: Any, flow: Flow, names: LayerNames) -> list[Any]:
-    """Truth values from elsewhere that a call of a layer reads."""
+    """Boolean masks from elsewhere that a call of a layer reads."""
     found = {
         each.ref(): each
         for operation in flow.behind
@@ -339,7 +339,7 @@ def _masks(scope: Any, flow: Flow, names: LayerNames) -> list[Any]:
 
 
 def _begins_elsewhere(scope: Any, flow: Flow, names: LayerNames) -> bool:
-    """Whether its first state is given to it; zeros it makes itself."""
+    """Whether a layer is given its initial state, rather than zeros of its own."""
     loops = [
         each for each in flow.operations if names.scope(each) == scope and "While" in each.type
     ]
@@ -354,7 +354,7 @@ def _begins_elsewhere(scope: Any, flow: Flow, names: LayerNames) -> bool:
 
 
 def _run(cell: Any, values: Any, mask: Any, nothing: Any, arrived: Any) -> Any:
-    """Forward through all steps, then back; `(sample, step, channel)`."""
+    """Run forward through all steps, then relevance backward; `(sample, step, channel)`."""
     steps = tf.transpose(values, (1, 0, 2))
     if mask is None:
         counts = tf.ones_like(steps[..., :1], tf.bool)
@@ -494,7 +494,7 @@ def relevance(
     names: LayerNames,
     weights: Sequence[tuple[Any, Any]] = (),
 ) -> list[tf.Tensor]:
-    """Hand relevance back from outputs to inputs, in the graph that is built now.
+    """Propagate relevance from outputs to inputs, in the graph under construction.
 
     Args:
         outputs: Scores before a softmax, `(sample, class)`.

@@ -1,4 +1,4 @@
-"""Weighted layers, constant scales and gates as relevance propagation sees them.
+"""Layers for relevance propagation: weighted layers with folded scales, affine steps, gates.
 
 The signal takes all of the relevance of a product with a gate (Arras 2017, "signal-take-all")
 and of one with the size of what is normalized, which counts as a constant (Ali 2022, LN-rule;
@@ -30,7 +30,7 @@ AFFINE = ADDITIONS | SCALINGS | NORMALIZATIONS
 
 
 def is_affine(operation: Any, flow: Flow) -> bool:
-    """Whether it multiplies and adds constants to the one tensor that depends on the input."""
+    """Whether an operation is affine in the one tensor that depends on the input."""
     places = [place for place, _ in flow.operands(operation)]
     if operation.type not in AFFINE or len(places) != 1:
         return False
@@ -40,14 +40,14 @@ def is_affine(operation: Any, flow: Flow) -> bool:
 
 
 def normalization(operation: Any) -> tuple[Any, Any]:
-    """Scale and shift of a batch normalization that is not training, `(channel,)` each."""
+    """Scale and shift of a batch normalization in inference, `(channel,)` each."""
     _, gamma, beta, mean, variance = operation.inputs
     scale = gamma * tf.math.rsqrt(variance + operation.get_attr("epsilon"))
     return scale, beta - mean * scale
 
 
 def without_shift(operation: Any, place: int, values: Any) -> Any:
-    """What an affine operation makes of some values, but for the constant it adds.
+    """Apply an affine operation without its constant.
 
     Args:
         operation: For which `is_affine` is true.
@@ -63,7 +63,7 @@ def without_shift(operation: Any, place: int, values: Any) -> Any:
 
 
 class ChannelAffine:
-    """`scale * values + shift` per channel of the last axis, put together step by step.
+    """Affine map by channel of the last axis, `scale * values + shift`, composed step by step.
 
     Args:
         dtype: Of both.
@@ -142,7 +142,7 @@ BOUNDS = ("Maximum", "Minimum")
 
 
 def signal_place(operation: Any, flow: Flow) -> int | None:
-    """The place of the operand that takes all; None where the product is of another kind."""
+    """Operand of a product that takes all relevance, beside a gate; None for another product."""
     operands = dict(flow.operands(operation))
     if operation.type not in PRODUCTS or len(operands) != 2:
         return None
@@ -156,7 +156,7 @@ def signal_place(operation: Any, flow: Flow) -> int | None:
 
 
 def _is_gate(tensor: Any, flow: Flow) -> bool:
-    """Whether it is a sigmoid or a hard sigmoid, moved, scaled or shifted by single numbers."""
+    """Whether a tensor is a gate: a sigmoid or hard sigmoid, scaled or shifted by constants."""
     while not flow.is_input(tensor):
         operation, operands = tensor.op, flow.operands(tensor.op)
         if operation.type == "Sigmoid":
@@ -175,7 +175,7 @@ def _is_gate(tensor: Any, flow: Flow) -> bool:
 
 
 def _is_bound_on_both_sides(operation: Any, flow: Flow) -> bool:
-    """Whether it and the one before it cut off what is below a number and above another."""
+    """Whether an operation and the one before it clip to an interval."""
     (_, tensor), *others = flow.operands(operation)
     if operation.type not in BOUNDS or others or flow.is_input(tensor):
         return False
@@ -197,7 +197,7 @@ def _bound(operation: Any, flow: Flow) -> float | None:
 
 
 def _is_size(tensor: Any, flow: Flow) -> bool:
-    """Whether it is a norm, a standard deviation or one over it, moved or scaled."""
+    """Whether a tensor is a norm or standard deviation, or one over it, scaled or shifted."""
     while not flow.is_input(tensor):
         operation, operands = tensor.op, flow.operands(tensor.op)
         if not operands:
@@ -220,7 +220,7 @@ def _is_size(tensor: Any, flow: Flow) -> bool:
 
 
 def _is_mean_square(tensor: Any, flow: Flow) -> bool:
-    """Whether it is a sum or a mean of squares, such as a variance, moved or scaled."""
+    """Whether a tensor is a sum or mean of squares, such as a variance, scaled or shifted."""
     while not flow.is_input(tensor):
         operation, operands = tensor.op, flow.operands(tensor.op)
         kind = operation.type
@@ -257,7 +257,7 @@ BEFORE = COPIES - {  # of one operand, and adding nothing
 
 @dataclass(frozen=True)
 class Step:
-    """One operation of a chain, and the place of the operand that the chain goes through."""
+    """One operation of a chain, and the operand that the chain goes through."""
 
     operation: Any
     place: int
@@ -346,7 +346,7 @@ class WeightedLayer:
 
 
 def weighted_layer(operation: Any, flow: Flow) -> WeightedLayer | None:
-    """The layer with weights that ends at an operation, or None.
+    """Find the weighted layer that ends at an operation, or None.
 
     A bias and a batch normalization behind the kernel, or a batch normalization in front of
     it, belong to it unless what lies between is one of the inputs asked about. What others
@@ -406,7 +406,7 @@ def _keeps_channels(operation: Any, values: Any) -> bool:
 
 
 def _scaled(kernel: Step, weights: Any, scale: Any) -> Any:
-    """Weights times a scale `(channel,)` of what is put out; None where that is not known."""
+    """Fold an output scale `(channel,)` into weights; None where that is not known."""
     operation, kind = kernel.operation, kernel.operation.type
     if "data_format" in operation.node_def.attr:
         if operation.get_attr("data_format").startswith(b"NC"):
@@ -422,7 +422,7 @@ def _scaled(kernel: Step, weights: Any, scale: Any) -> Any:
 
 
 def _chain_before(values: Any, flow: Flow) -> tuple[Step, ...]:
-    """The steps in front of a kernel that scale, shift or move, as far back as they go.
+    """Steps in front of a kernel that scale, shift or move, as far back as they go.
 
     None of them where they lead to another kernel: then they are folded into that one.
     """

@@ -1,4 +1,4 @@
-"""Model files by what is in them, and what they must not do.
+"""Detect the format of model files by content, refuse code in them, read class names.
 
 A `Lambda` may hold the byte code of its function, which is never run unless the caller says so.
 Where the function is only named, or where the caller gives it, nothing has to be run.
@@ -27,7 +27,7 @@ _GIVEN = "actwidgets_given_"  # before the name of a Lambda whose function the c
 
 
 def parts_of(config: Any) -> Iterator[Mapping[str, Any]]:
-    """Every dict in a configuration."""
+    """Iterate over every dict in a configuration."""
     if isinstance(config, Mapping):
         yield config
     if isinstance(config, Mapping | list):
@@ -155,7 +155,7 @@ def _reads_for_itself(given: type) -> bool:
 
 
 def refuse_strangers(config: Any, custom: Mapping[str, Any], file_name: str) -> None:
-    """A file may name Keras' classes and the caller's, and nothing else there is to import.
+    """Refuse classes in a file that are neither Keras' nor given by the caller.
 
     Raises:
         ModelError: It names something else; says what.
@@ -186,17 +186,17 @@ def _bare(name: str) -> str:
 
 
 def _is_built_in(name: str) -> bool:
-    """Whether Keras has a function of that name for its layers: no other builtin is looked up."""
+    """Whether Keras has a layer function of that name; no other builtin is looked up."""
     return any(inspect.isfunction(getattr(getattr(keras, each), name, None)) for each in _BUILT_IN)
 
 
 def _is_registered(name: str) -> bool:
-    """Whether the caller has made it known to Keras already, by a decorator."""
+    """Whether the caller has registered it with Keras by a decorator."""
     return any(each.saving.get_registered_object(name) is not None for each in frameworks())
 
 
 def with_registered_names(config: Any, custom: Mapping[str, Any]) -> dict[str, Any]:
-    """What the caller gives, also under the names under which the file has it registered."""
+    """Custom objects also under the names under which the file has them registered."""
     found = dict(custom)
     for part in parts_of(config):
         for name in (part.get("registered_name"), part.get("config"), part.get("class_name")):
@@ -206,7 +206,7 @@ def with_registered_names(config: Any, custom: Mapping[str, Any]) -> dict[str, A
 
 
 def missing_classes(config: Any, custom: Mapping[str, Any]) -> list[str]:
-    """Classes of layers that no Keras at hand knows and the caller does not give."""
+    """Layer classes that no Keras at hand knows and the caller does not give."""
     found = []
     for part in parts_of(config):
         kind, inner = str(part.get("class_name")), part.get("config")
@@ -226,7 +226,7 @@ def missing_classes(config: Any, custom: Mapping[str, Any]) -> list[str]:
 
 
 def of_another_framework(config: Any, custom: Mapping[str, Any], framework: Any) -> str | None:
-    """The name of a layer class that a file uses and that is given for another Keras, or None."""
+    """Name of a layer class in a file that is given for another Keras, or None."""
     used = {_bare(str(part.get("class_name"))) for part in parts_of(config)}
     for name, value in custom.items():
         if isinstance(value, type) and _bare(name) in used:
@@ -241,7 +241,7 @@ def _layers_of_all() -> list[type]:
 
 
 def first_line(failure: Exception) -> str:
-    """What an exception says, in a line."""
+    """First line of an exception's message."""
     text = re.sub(r"\x1b\[\d*m|\{\{[^}]*\}\} ?", "", str(failure))
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     if len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
@@ -252,7 +252,7 @@ def first_line(failure: Exception) -> str:
 def cannot_be_read(
     path: Path | str, config: Any, custom: Mapping[str, Any], failure: Exception
 ) -> str:
-    """Why a file could not be read, as far as that is known."""
+    """Explain why a file could not be read, as far as that is known."""
     missing = missing_classes(config, custom)
     if missing:
         given = ", ".join(f"{name!r}: {name}" for name in missing)
@@ -320,7 +320,7 @@ _SUFFIXES = {"zip": (".keras",), "hdf5": (".h5", ".hdf5"), "folder": ("",), "sav
 
 @dataclass(frozen=True)
 class Stored:
-    """A model in a file or a folder, and what it says of itself.
+    """A model file or folder with its format and configuration.
 
     Attributes:
         path: Where it lies; in a folder or an archive of several files the model's own.
@@ -345,7 +345,7 @@ class Stored:
 
 
 def look_into(path: Path, folder: Path) -> Stored:
-    """Find out what a file or folder holds, by its content.
+    """Detect what a file or folder holds, by its content.
 
     Args:
         path: Of a file, a folder, or an archive with a model in it.
@@ -495,7 +495,7 @@ def _major(version: Any) -> int:
 
 
 def named_rightly(stored: Stored, folder: Path) -> Path:
-    """The file under a name that ends as its content asks for: Keras goes by the ending."""
+    """Link a file under the suffix that its content asks for: Keras goes by the suffix."""
     suffixes = _SUFFIXES[stored.kind]
     if stored.path.name.endswith(suffixes):
         return stored.path
@@ -509,7 +509,7 @@ def named_rightly(stored: Stored, folder: Path) -> Path:
 
 
 def with_config(stored: Stored, config: Mapping[str, Any], folder: Path) -> Stored:
-    """A copy of the same weights with another description of the model."""
+    """Copy a file with another configuration and the same weights."""
     if stored.kind == "hdf5":
         target = folder / "described.h5"
         shutil.copyfile(stored.path, target)
@@ -523,7 +523,7 @@ def with_config(stored: Stored, config: Mapping[str, Any], folder: Path) -> Stor
 
 
 def with_weights(stored: Stored, weights: Path, folder: Path) -> Path:
-    """A zipped `.keras` file with other weights."""
+    """Copy a zipped `.keras` file with other weights."""
     target = folder / "weighted.keras"
     _write_zip(stored, target, {WEIGHTS: weights.read_bytes()})
     return target
@@ -544,7 +544,7 @@ def _write_zip(stored: Stored, target: Path, changed: Mapping[str, bytes]) -> No
 
 
 def weights_file(stored: Stored, folder: Path) -> Path:
-    """The HDF5 file with the weights, unpacked where they are packed."""
+    """Path of the HDF5 weights, unpacked where they are packed."""
     if stored.kind == "hdf5":
         return named_rightly(stored, folder)
     if stored.kind == "folder":

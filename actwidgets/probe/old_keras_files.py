@@ -1,4 +1,4 @@
-"""Files of Keras 1 and 2, rewritten so that Keras 3 means the same.
+"""Convert model files of Keras 1 and 2 so that Keras 3 means the same.
 
 Only what is known to be equal is rewritten. Everything else is refused here, because Keras 3
 would read some of it silently wrong; then Keras 2 itself has to read the file.
@@ -46,7 +46,7 @@ _NO_MATTER = ("batch_input_shape", "input_dtype", "input_length", "implementatio
 
 
 class NotKnownError(Exception):
-    """Keras 3 is not known to mean the same by this; says by what."""
+    """A setting whose meaning in Keras 3 is not known; says which."""
 
 
 @keras.saving.register_keras_serializable("actwidgets")
@@ -56,7 +56,7 @@ def keras_2_hard_sigmoid(x: Any) -> Any:
 
 
 def rewritten(model_config: Mapping[str, Any], custom: Collection[str]) -> dict[str, Any]:
-    """The same model as Keras 3 writes it down.
+    """Convert a Keras 2 configuration to one of Keras 3.
 
     Args:
         model_config: `class_name` and `config` of a Sequential or Functional model, which may
@@ -104,12 +104,12 @@ def with_modules(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _in_module(module: str) -> dict[str, Any]:
-    """What makes Keras 3 read an entry with its reader of today, which drops no setting."""
+    """Module entries that make Keras 3 use its current reader, which drops no setting."""
     return {"module": module, "registered_name": None}
 
 
 def _input_of(layers: Sequence[Any]) -> list[Any]:
-    """An InputLayer, where the first layer says the shape itself: Keras 3 would mistake it."""
+    """InputLayer for a first layer that gives the shape itself: Keras 3 would mistake it."""
     first = layers[0]
     if first["class_name"] in _MODELS and first["class_name"] not in _FUNCTIONAL:
         inner = first["config"]
@@ -123,7 +123,7 @@ def _input_of(layers: Sequence[Any]) -> list[Any]:
 
 
 def _calls_counted_from_zero(config: dict[str, Any]) -> dict[str, Any]:
-    """References to calls of models inside, which Keras 2 counts from one, and Keras 3 from zero.
+    """Renumber calls of nested models, which Keras 2 counts from one, and Keras 3 from zero.
 
     Where such a model gives the output, Keras 3 knows of it, unless it is a Sequential.
     """
@@ -184,7 +184,7 @@ def _layer(entry: Mapping[str, Any], custom: Collection[str]) -> dict[str, Any]:
 
 
 def _lambda(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A Lambda whose function is named; one whose code is in the file never gets here."""
+    """Convert a Lambda with a named function; one with code never gets here."""
     function = config["function"]
     if isinstance(function, str):
         function = {
@@ -205,7 +205,7 @@ def _lambda(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _arguments(kind: str, config: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a layer under their names of today."""
+    """Rename the arguments of a layer to their current names."""
     if kind == "LeakyReLU" and "alpha" in config:
         config["negative_slope"] = config.pop("alpha")
     if kind == "GRU":
@@ -230,7 +230,7 @@ def _arguments(kind: str, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parameters(layer_class: Any) -> set[str]:
-    """The arguments that a class takes, those it hands on to its base included."""
+    """Parameters of a class's constructor, those of its bases included."""
     names: set[str] = set()
     for each in layer_class.__mro__:
         if "__init__" in vars(each):
@@ -261,7 +261,7 @@ def _dtype(value: Any) -> Any:
 
 
 def _has_arguments(entry: Mapping[str, Any]) -> bool:
-    """Whether a layer is called with more than tensors, which is written in ways of its own."""
+    """Whether a layer is called with more than tensors, which versions write differently."""
     nodes = entry.get("inbound_nodes", [])
     return any(
         not isinstance(node, list) or any(len(call) > 3 and call[3] for call in node)
@@ -328,11 +328,11 @@ _GATES_OF_LSTM = (0, 2, 1, 3)  # kept as i, c, f, o; wanted as i, f, c, o
 
 
 class NotConvertedError(Exception):
-    """Something of Keras 1 that is not known to be the same in a later one; says what."""
+    """Part of a Keras 1 model without a known equivalent; says which."""
 
 
 def as_keras_2(stored: Stored, folder: Path) -> Stored:
-    """The same model in a new file, as Keras 2 writes it.
+    """Convert a Keras 1 file to a new file of Keras 2.
 
     Args:
         stored: An `.h5` file of Keras 1.
@@ -499,7 +499,7 @@ def _of_gru(weights: list[np.ndarray], config: Mapping[str, Any]) -> list[np.nda
 
 
 def _gates_side_by_side(weights: list[np.ndarray], order: Sequence[int]) -> list[np.ndarray]:
-    """From W, U and b of each gate in turn to one kernel, recurrent kernel and bias."""
+    """Concatenate W, U and b of each gate into one kernel, recurrent kernel and bias."""
     if len(weights) == 3:  # of a layer made for a GPU, which keeps them side by side
         return weights
     if len(weights) != 3 * len(order):

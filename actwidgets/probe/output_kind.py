@@ -1,4 +1,4 @@
-"""What a Keras model's output means, read off its last function, its loss and its shape."""
+"""Output kind of a Keras model by its last function, its loss and its shape."""
 
 import functools
 import inspect
@@ -38,7 +38,7 @@ LINEAR, MIXED, BOUNDED, OTHER = "linear", "mixed", "bounded", "other"
 
 @dataclass(frozen=True)
 class _Ending:
-    """How a model ends.
+    """Last function of a model, with its evidence.
 
     Attributes:
         function: "softmax", "sigmoid", "log_softmax", "tanh", …; "linear" for none; "mixed" for
@@ -62,7 +62,7 @@ def read_output_kind(
     head: Output,
     output_is: str | None = None,
 ) -> OutputKind:
-    """What one of a model's outputs means. Nothing about the model is changed.
+    """Read what one of a model's outputs means. Nothing about the model is changed.
 
     In this order: what the caller says, the function that the model ends in, the loss that it
     was compiled with, whether it has as many outputs as inputs, and where nothing tells, its
@@ -146,7 +146,7 @@ _HANDING_ON = ("Dropout", "Identity", "ActivityRegularization", "SpatialDropout1
 
 
 def _of_layers(model: Any, index: int) -> _Ending | None:
-    """How a Functional or Sequential model ends, by its layers; None where they do not tell."""
+    """Ending of a Functional or Sequential model by its layers; None where they do not tell."""
     if not isinstance(model, keras.Model):
         return None
     try:
@@ -170,7 +170,7 @@ def _producer(tensor: Any) -> tuple[Any, int]:
 
 
 def _hands_on(operation: Any) -> bool:
-    """Whether a layer puts out what it takes: once called, and nothing else."""
+    """Whether a layer returns its input, called once."""
     if len(operation._inbound_nodes) != 1:
         return False
     kinds = tuple(getattr(keras.layers, name) for name in _HANDING_ON)
@@ -213,7 +213,7 @@ _LINEAR = CONVOLUTIONS | DENSE | {"BiasAdd"}
 
 
 def _of_operations(model: Any, inputs: InputSpec, head: Output) -> _Ending:
-    """How a model ends, by what TensorFlow does while it is called on some noise."""
+    """Ending of a model by the operations of a call on noise."""
     state = state_reset(model)
     for tensors in (_noise(inputs), inputs.blank(inputs.batch_size or 2)):
         try:
@@ -253,7 +253,7 @@ def _noise(inputs: InputSpec) -> list[Any]:
 
 
 def _function_of(output: Any, maker: Any) -> tuple[str, str]:
-    """What the last operations make of it, and the same in words."""
+    """Function computed by the last operations, and the same in words."""
     last = maker(output)
     if last is None:
         return OTHER, "what it ends in is not known"
@@ -288,7 +288,7 @@ def _joins(output: Any, maker: Any) -> bool:
 
 
 def _ends(output: Any, maker: Any) -> Iterator[str]:
-    """Which functions an output is made of by plain arithmetic; constants are left out."""
+    """Functions that an output is made of by plain arithmetic; constants are left out."""
     waiting, seen = [output], set[int]()
     while waiting and len(seen) < 1000:
         tensor = waiting.pop()
@@ -357,7 +357,7 @@ def _loss_of(model: Any, index: int, names: Sequence[str]) -> tuple[str, str, st
 
 
 def _found(model: Any, given: Any) -> Any:
-    """A loss by its name, or itself."""
+    """Look up a loss by name."""
     if not isinstance(given, str):
         return given.func if isinstance(given, functools.partial) else given
     framework = keras if isinstance(model, keras.Model) else sys.modules["tf_keras"]

@@ -1,4 +1,4 @@
-"""Make in the background what will be wanted soon, and give way to whoever moves a slider."""
+"""Prefetcher: compile in the background what is likely wanted next, yielding to the foreground."""
 
 import atexit
 import logging
@@ -16,11 +16,11 @@ log = logging.getLogger("actwidgets")
 
 
 class _Stopped(BaseException):  # passes through `except Exception` in other people's layers
-    """The work under way is given up."""
+    """Raised to abandon the work under way."""
 
 
 class Prefetcher:
-    """Does one piece of work at a time, the one asked for last first.
+    """Background thread that works on one request at a time, the last one first.
 
     Args:
         make: Called on a thread of its own with a key and what `want` was given for it.
@@ -120,4 +120,4 @@ class Prefetcher:
             except _Stopped:
                 continue
             except Exception:  # what is made ahead is made again, and told, when it is used
-                log.exception("could not make a slice ahead of its use")
+                log.exception("could not compile a layer ahead of its use")

@@ -1,4 +1,4 @@
-"""A model whose layers get random weights one after the other, while the user's keeps its own."""
+"""Model with random weights by layer for the sanity check; the user's model keeps its own."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ from actwidgets.probe.scores import KerasScoreFunction, ScoreModel
 
 
 class RandomizedModel(ScoreModel):
-    """A model traced once over stand-ins of its weights; one trace serves all of their values.
+    """A score model traced over stand-ins of its weights; one trace serves all their values.
 
     Args:
         model: A built model of Keras 3; nothing about it is changed.
@@ -136,12 +136,12 @@ class RandomizedModel(ScoreModel):
 
 
 class RandomizedKerasScores(KerasScoreFunction):
-    """One score of such a model; satisfies `core.attributions.randomization.RandomizedSlice`.
+    """Score function of a model whose layers can be given random weights.
 
     Args:
-        model: What all slices of the same model share.
+        model: What all score functions of the same model share.
         head: Name of the model's output in its layer_index.
-        layer: As of a `KerasSlice`.
+        layer: As of a `KerasScoreFunction`.
         output: "logit" or "probability".
         kind: What the model's output means.
     """
@@ -170,7 +170,7 @@ class RandomizedKerasScores(KerasScoreFunction):
 
 
 def _is_matrix(captured: Any) -> bool:
-    """Whether what a graph captures is a variable of numbers along two axes or more."""
+    """Whether a captured tensor is a variable with two axes or more."""
     if captured.dtype != tf.resource:
         return False
     try:
@@ -212,7 +212,7 @@ def _holds_kernel(call: Any) -> bool:
 
 
 def _call_of(name: str) -> str:
-    """The call that an output is of: of `lstm:1`, `lstm`."""
+    """Name of the call that an output is of: of `lstm:1`, `lstm`."""
     return re.sub(r":\d+$", "", name)
 
 
@@ -228,7 +228,7 @@ def _random_values(owner: Any, weight: Any, seed: int) -> Any:
 
 
 def _drawn(initializer: Any, values: Any, seed: int) -> Any:
-    """What the initializer gives with another seed; None where it cannot be given one."""
+    """Draw from an initializer with another seed; None where it cannot be given one."""
     if not isinstance(initializer, keras.initializers.Initializer):
         return None
     config = initializer.get_config()

@@ -1,4 +1,4 @@
-"""Receptive fields, read off the operations of a traced model.
+"""Receptive fields from the operations of a traced model.
 
 Every tensor of the graph is given the fields of those of its axes along which a position sees
 less than the whole input. What an operation does to them is known for the operations that
@@ -58,7 +58,7 @@ def called_graph(call: Any) -> Any:
 
 
 def _spread(operations: Iterable[Any], found: dict[Any, Fields]) -> None:
-    """Add the fields of what operations put out to those of what they are given."""
+    """Propagate fields backward from what operations put out to their inputs."""
     for operation in operations:
         inputs = [(each, found[each.ref()]) for each in operation.inputs if each.ref() in found]
         if not inputs or operation.type in OF_SHAPES:
@@ -176,7 +176,7 @@ def _padded(operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
 
 
 def _into_blocks(operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
-    """Every so manieth place put side by side: how TensorFlow dilates some convolutions."""
+    """SpaceToBatch: how TensorFlow dilates some convolutions."""
     changed = dict(inputs[0][1])
     blocks, paddings = _known(operation.inputs[1]), _known(operation.inputs[2])
     for axis, (block, padding) in enumerate(zip(blocks, paddings, strict=True), start=1):
@@ -186,7 +186,7 @@ def _into_blocks(operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
 
 
 def _out_of_blocks(operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
-    """The places in their order again, behind a convolution without strides of its own."""
+    """BatchToSpace behind a convolution without strides of its own."""
     changed = dict(inputs[0][1])
     blocks, crops = _known(operation.inputs[1]), _known(operation.inputs[2])
     for axis, (block, crop) in enumerate(zip(blocks, crops, strict=True), start=1):
@@ -238,7 +238,7 @@ def _softmax(_operation: Any, inputs: list[tuple[Any, Fields]]) -> Fields:
 
 
 def _without(fields: Fields, gone: set[int]) -> Fields:
-    """The fields of what is left when axes go."""
+    """Fields of what is left when axes are dropped."""
     return {
         axis - sum(each < axis for each in gone): field
         for axis, field in fields.items()

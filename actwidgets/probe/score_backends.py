@@ -1,4 +1,4 @@
-"""One call of a model from its inputs to its scores, traced or eager.
+"""Traced and eager backends of a score function: one call of a model, inputs to scores.
 
 What decides is what the model does with an input, never the dtype that it is declared with:
 token ids through a floating-point input, as most text models are written, are cast to whole
@@ -16,7 +16,7 @@ import tensorflow as tf
 
 from actwidgets.errors import ModelError
 from actwidgets.probe.call_trace import CallTraceError, LayerOutput, element_name, trace_call
-from actwidgets.probe.compiled import Head, head_on_graph
+from actwidgets.probe.compiled import CompiledFunction, function_on_graph
 from actwidgets.probe.graph_ops import LayerNames
 from actwidgets.probe.guided_relu import guide
 from actwidgets.probe.inputs import InputSpec
@@ -26,7 +26,7 @@ from actwidgets.probe.receptive_fields import OF_SHAPES
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a model.
+    """One call of a model with its inputs, layer outputs and operations.
 
     Attributes:
         inputs: The model's own inputs.
@@ -111,7 +111,7 @@ def called(
 
 
 def signature(inputs: InputSpec, embedded: Sequence[Output]) -> tuple[tf.TensorSpec, ...]:
-    """The arguments of a head: the model's inputs, the embedded ones, and the target."""
+    """Signature of a compiled output: the model's inputs, the embedded ones, and the target."""
     arguments = (tf.TensorSpec(each.shape, each.dtype) for each in embedded)
     return (*inputs.signature, *arguments, tf.TensorSpec((None,), tf.int64))
 
@@ -123,7 +123,7 @@ def _differentiated(inputs: Sequence[Any], chosen: Sequence[bool] | None) -> lis
 
 
 def _exchanged(name: str, output: Any, stand_ins: Mapping[str, Any]) -> Any:
-    """A layer's output with what stands in for it; the mask that Keras keeps on it stays."""
+    """Replace a layer's output by its stand-in; the mask that Keras keeps on it stays."""
     parts = tf.nest.flatten(output)
     places = [place for place, part in enumerate(parts) if hasattr(part, "shape")]
     names = {element_name(name, index): place for index, place in enumerate(places)}
@@ -148,7 +148,7 @@ LOOKUPS = frozenset((
 
 @dataclass(frozen=True)
 class EmbeddedInputs:
-    """How the inputs of a model are seen by what differentiates it.
+    """Which inputs are differentiated, and the embeddings of those that cannot be.
 
     Attributes:
         differentiated: One per input, whether its own values are differentiated.
@@ -189,7 +189,7 @@ class EmbeddedInputs:
 
 
 def embedded_inputs(call: Call) -> EmbeddedInputs:
-    """Follow the inputs through one call of a model.
+    """Find where integer inputs become floating-point, following one call of a model.
 
     An input is differentiated where a chain of floating-point values leads from it to an
     output of the model. One that is also looked up, such as a number and its bucket, is seen
@@ -212,7 +212,7 @@ def embedded_inputs(call: Call) -> EmbeddedInputs:
 
 @dataclass
 class _Walk:
-    """What was met: inputs that reach an output, and taps with the inputs they are made of."""
+    """Inputs that reach an output, and layer outputs with the inputs they are made of."""
 
     reaching: frozenset[int]
     found: list[tuple[LayerOutput, frozenset[int]]]
@@ -273,7 +273,7 @@ def _floating(call: Call) -> frozenset[int]:
 
 
 def _carries_derivatives(dtype: Any) -> bool:
-    """Whether values of this kind may: numbers that are not whole, and lists of such in loops."""
+    """Whether values of a dtype may carry derivatives: floats, and lists of such in loops."""
     return dtype.is_floating or dtype.is_complex or dtype == tf.variant
 
 
@@ -282,7 +282,7 @@ def _union(known: Mapping[Any, frozenset[int]], places: Iterable[Any]) -> frozen
 
 
 class Operation(NamedTuple):
-    """What TensorFlow did once, as a graph would have it."""
+    """One eager operation of TensorFlow, in the shape of a graph's."""
 
     type: str
     inputs: tuple[Any, ...]
@@ -290,13 +290,13 @@ class Operation(NamedTuple):
 
 
 class EagerBackend:
-    """Stands where `ScoreTrace` does for a model that branches in Python on the values it gets.
+    """Eager backend, for a model that branches in Python on values.
 
     Args:
         model: A built Keras model.
         inputs: What it takes.
-        embedded: As of `ScoreTrace`.
-        differentiated: As of `ScoreTrace`.
+        embedded: As of `TracedBackend`.
+        differentiated: As of `TracedBackend`.
         training: Whether layers act as they do in training.
         weights: Variables, each with the one that stands in for it.
 
@@ -321,7 +321,7 @@ class EagerBackend:
         """One call, of samples made of zeros."""
         return self._called(self.blank())[0]
 
-    def head(self, key: Any, build: Build) -> Head:
+    def function(self, key: Any, build: Build) -> CompiledFunction:
         """A function of the model's inputs, the embedded ones, and the target."""
 
         def run(*tensors: Any) -> list[Any]:
@@ -359,7 +359,7 @@ class EagerBackend:
             return call, [] if build is None else list(build(call))
 
     def blank(self) -> list[Any]:
-        """Zeros for every argument of a head; a length that may be any is 8."""
+        """Zeros for every argument of a function; a length that may be any is 8."""
         inputs, n_samples = self._inputs, self._inputs.fixed_batch or 1
         numbers = [tf.zeros(spec.shape) for spec in inputs.signature[len(inputs.specs) :]]
         embedded = [
@@ -371,7 +371,7 @@ class EagerBackend:
 
 @contextmanager
 def operations_noted() -> Iterator[list[Operation]]:
-    """Keep a list of what TensorFlow does on this thread.
+    """Record the operations that TensorFlow runs on this thread.
 
     Raises:
         ModelError: This version of TensorFlow does not tell.
@@ -397,7 +397,7 @@ def operations_noted() -> Iterator[list[Operation]]:
 
 
 class TracedBackend:
-    """A model traced once; each thing wanted of it is a compiled head on the same graph.
+    """Traced backend: one trace of a model with compiled outputs on the same graph.
 
     Args:
         model: A built Keras model.
@@ -435,12 +435,12 @@ class TracedBackend:
 
         def call(*tensors: Any) -> Any:
             calls.append(self._called(tensors))
-            return []  # each head brings outputs of its own
+            return []  # each function brings outputs of its own
 
         traced = tf.function(call, autograph=False)
         self._whole = traced.get_concrete_function(*signature(inputs, self._embedded))
         self.call = calls[0]
-        self._heads: dict[Any, Head] = {}
+        self._functions: dict[Any, CompiledFunction] = {}
         self.compared: set[str] = set()
         self._making = threading.Lock()
 
@@ -449,25 +449,25 @@ class TracedBackend:
         """The traced graph."""
         return self._whole.graph
 
-    def head(self, key: Any, build: Build) -> Head:
+    def function(self, key: Any, build: Build) -> CompiledFunction:
         """A compiled function of the model's inputs, the embedded ones, and the target.
 
         Args:
-            key: What the head is known by.
+            key: What the function is known by.
             build: Makes the tensors wanted, in the graph of the call.
 
         Raises: what `build` raises.
         """
         with self._making:
-            if key not in self._heads:
-                self._heads[key] = self._make(build)
-            return self._heads[key]
+            if key not in self._functions:
+                self._functions[key] = self._make(build)
+            return self._functions[key]
 
-    def _make(self, build: Build) -> Head:
+    def _make(self, build: Build) -> CompiledFunction:
         with self.graph.as_default():
             outputs = list(build(self.call))
         try:
-            return head_on_graph(self._whole, outputs)
+            return function_on_graph(self._whole, outputs)
         except (ImportError, AttributeError, TypeError):  # TensorFlow's inside has changed
             traced = tf.function(
                 lambda *tensors: list(build(self._called(tensors))), autograph=False

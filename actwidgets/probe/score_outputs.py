@@ -1,4 +1,4 @@
-"""Pre-softmax scores, gradients and positions of maps in a traced model."""
+"""Tensors of a score function: pre-softmax scores, gradients, maps, relevance."""
 
 import math
 import threading
@@ -26,7 +26,7 @@ _LAID_OTHERWISE = ("Reshape", "Transpose", "Squeeze", "ExpandDims")
 
 
 def pre_softmax(output: Any, operations: Sequence[Any] = ()) -> Any:
-    """What a model's output is made of by its last softmax or sigmoid; itself where none is.
+    """Logits in front of a model's last softmax or sigmoid; the output itself where none is.
 
     Args:
         output: A tensor of a graph, or an eager one.
@@ -37,7 +37,7 @@ def pre_softmax(output: Any, operations: Sequence[Any] = ()) -> Any:
 
 
 def last_link(output: Any, operations: Sequence[Any] = ()) -> tuple[str, int]:
-    """Which function a model's output is made by, whatever only lays values otherwise behind it.
+    """Last softmax or sigmoid of an output and its axis, through mere reshapes.
 
     Args:
         output: A tensor of a graph, or an eager one.
@@ -61,7 +61,7 @@ def last_link(output: Any, operations: Sequence[Any] = ()) -> tuple[str, int]:
 
 
 def _last_function(output: Any, operations: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """The softmax or sigmoid that an output is made by, or None, and what is done behind it."""
+    """Last softmax or sigmoid of an output, or None, and the reshapes behind it."""
     maker, behind = made_by(operations), list[Any]()
     operation = maker(output)
     while operation is not None and _hands_on(operation):
@@ -72,7 +72,7 @@ def _last_function(output: Any, operations: Sequence[Any]) -> tuple[Any, list[An
 
 
 def _before(output: Any, operations: Sequence[Any]) -> Any:
-    """What stands before the last softmax or sigmoid, laid as the output is."""
+    """Input of the last softmax or sigmoid, reshaped as the output is."""
     function, behind = _last_function(output, operations)
     if function is None:
         return output
@@ -165,13 +165,13 @@ def _single(values: Any) -> Any:
 
 
 def _hands_on(operation: Any) -> bool:
-    """Whether an operation puts out the values that it takes, laid otherwise at most."""
+    """Whether an operation only reshapes or transposes its values."""
     kinds = (*_PASSING, *_LAID_OTHERWISE)
     return operation.type in kinds and operation.inputs[0].dtype.is_floating
 
 
 def _axis_behind(operation: Any, axis: int) -> int | None:
-    """Where an axis lies once values are laid otherwise; None where it is merged or not known."""
+    """Position of an axis after a reshape or transpose; None where it is merged or not known."""
     given, found = operation.inputs[0].shape, operation.outputs[0].shape
     if operation.type == "Transpose":
         order = tf.get_static_value(operation.inputs[1])
@@ -195,7 +195,7 @@ def _length(shape: Any) -> int | None:
 
 
 def made_by(operations: Sequence[Any]) -> Callable[[Any], Any]:
-    """Tells which operation made a tensor; None for an eager one that none is known to have."""
+    """Lookup from a tensor to the operation that made it; None where it is not known."""
     by_output = {id(output): each for each in operations for output in each.outputs}
     return lambda tensor: by_output.get(id(tensor)) if hasattr(tensor, "numpy") else tensor.op
 
@@ -205,7 +205,7 @@ Axes = Mapping[str, tuple[int, ...]]
 
 
 class MapPositions:
-    """Tells along which axes of the inputs the positions of a layer run.
+    """Match the position axes of layers with axes of the inputs.
 
     They are read off the operations between: a map that is transposed on its way still lies
     over the right axes, and an input that the layer does not see has none. Behind what is not
@@ -342,7 +342,7 @@ def has_places(info: LayerInfo) -> bool:
 
 
 def _is_alike(lengths: Sequence[int | None], others: Sequence[int | None]) -> bool:
-    """Whether one box is about as long for its width as the other."""
+    """Whether two boxes have about the same aspect ratio."""
     scales = [one / other for one, other in zip(lengths, others, strict=False) if one and other]
     return not scales or max(scales) <= MOST_STRETCHED * min(scales)
 
@@ -352,12 +352,12 @@ def _n_positions(info: LayerInfo) -> int:
 
 
 def scores(head: str, as_probability: bool, kind: OutputKind) -> Build:
-    """The score of every class, `(sample, target)`."""
+    """Build the score of every class, `(sample, target)`."""
     return lambda call: [_table(call, head, as_probability, kind)]
 
 
 def score(head: str, as_probability: bool, kind: OutputKind, layer: str = "") -> Build:
-    """The score of each sample's target, and what a layer puts out, where one is named."""
+    """Build the score of each sample's target, and a layer's output where one is named."""
 
     def build(call: Call) -> list[Any]:
         found = [_score(call, head, as_probability, kind)]
@@ -367,7 +367,7 @@ def score(head: str, as_probability: bool, kind: OutputKind, layer: str = "") ->
 
 
 def gradients(head: str, as_probability: bool, kind: OutputKind, guided: bool) -> Build:
-    """The score of each sample's target, then its gradient at each of the points.
+    """Build the score of each sample's target, then its gradient at each of the points.
 
     Raises:
         ModelError: There is no gradient; there is no ReLU to guide.
@@ -395,12 +395,12 @@ def gradients(head: str, as_probability: bool, kind: OutputKind, guided: bool) -
 
 
 def maps(layer: str) -> Build:
-    """What a layer puts out."""
+    """Build a layer's output."""
     return lambda call: [_required(call, layer)]
 
 
 def map_gradients(head: str, as_probability: bool, kind: OutputKind, layer: str) -> Build:
-    """The score of each sample's target, a layer's maps, and the gradient at them.
+    """Build the score of each sample's target, a layer's maps, and the gradient at them.
 
     Raises:
         LayerError: The score does not depend on the layer.
@@ -421,7 +421,7 @@ def map_gradients(head: str, as_probability: bool, kind: OutputKind, layer: str)
 
 
 def relevance(head: str, kind: OutputKind, rules: LrpRules) -> Build:
-    """The score of each sample's target, then what of it each of the points is handed back.
+    """Build the score of each sample's target, then the relevance of each of the points.
 
     Raises:
         LayerError: A layer through which it cannot be handed.
@@ -448,7 +448,7 @@ def _score(call: Call, head: str, as_probability: bool, kind: OutputKind) -> Any
 
 
 def _required(call: Call, layer: str) -> Any:
-    """What a layer puts out; another branch of the model may be taken for other samples."""
+    """A layer's output, required: another branch of the model may be taken for other samples."""
     if layer not in call.taps:
         raise LayerError(f"layer {layer!r} is not called for these samples")
     return call.taps[layer]
@@ -503,7 +503,7 @@ _OTHERS = {
 
 
 def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
-    """The operations among `behind` that depend on the sources."""
+    """Operations among `behind` that depend on the sources."""
     found = set(sources)
     for operation in sorted(behind, key=lambda each: each._id):
         if any(each.op in found for each in operation.inputs):

@@ -1,4 +1,4 @@
-"""Scores of a model and their gradients: numpy in, numpy out."""
+"""Score functions of a Keras model: scores, gradients, maps and relevance as arrays."""
 
 import copy
 import logging
@@ -18,7 +18,13 @@ from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe import score_outputs
 from actwidgets.probe.call_trace import CallTraceError
-from actwidgets.probe.compiled import N_COMPARED, Head, as_values, disagreement, tolerance_of
+from actwidgets.probe.compiled import (
+    N_COMPARED,
+    CompiledFunction,
+    as_values,
+    disagreement,
+    tolerance_of,
+)
 from actwidgets.probe.frameworks import failure_message, step_gate_of
 from actwidgets.probe.inputs import InputSpec, Shapes, state_reset
 from actwidgets.probe.layer_index import LayerIndex, Output
@@ -40,7 +46,7 @@ log = logging.getLogger("actwidgets")
 
 @dataclass
 class _Learnt:
-    """What a model is found out about later, once for all numbers of edits.
+    """Traces by shapes of samples and those found wrong, shared by all numbers of edits.
 
     Attributes:
         traces: By kind (`_EMBEDDING`, `_PLAIN` or `_GUIDED`) and the shapes of samples; the
@@ -53,7 +59,7 @@ class _Learnt:
 
 
 class ScoreModel:
-    """A model as attributions see it. Weights are read live.
+    """A model in batches of samples for attributions. Weights are read live.
 
     A model that cannot be traced is called eagerly, which is slower and cannot be guided. So is
     one whose trace gives other scores or maps than an eager call does, which is looked at once.
@@ -147,11 +153,13 @@ class ScoreModel:
 
             shapes = self._inputs.shapes_of(tensors)
             embedding = self._trace_for(_EMBEDDING, shapes, self._embedding)
-            head = embedding.head("embedded", embedded)
-            eager = self._eager(whole=True).head("embedded", embedded)
-            if not self._is_right(embedding, tuple(names), head, eager, arguments, len(tensors[0])):
-                head = eager
-            arrays += self._run(head, arguments, len(tensors[0]))
+            function = embedding.function("embedded", embedded)
+            eager = self._eager(whole=True).function("embedded", embedded)
+            if not self._is_right(
+                embedding, tuple(names), function, eager, arguments, len(tensors[0])
+            ):
+                function = eager
+            arrays += self._run(function, arguments, len(tensors[0]))
         return Inputs(
             tuple(arrays),
             self._names,
@@ -165,7 +173,7 @@ class ScoreModel:
         """How many classes an output of the model tells apart."""
         as_probability = output == "probability"
         key = "scores", head, as_probability, kind
-        made: Any = self._plain.head(key, score_outputs.scores(head, as_probability, kind))
+        made: Any = self._plain.function(key, score_outputs.scores(head, as_probability, kind))
         if isinstance(self._plain, EagerBackend):
             return int(made(*self._plain.blank())[0].shape[-1])
         return int(made.output_shapes[0][-1])
@@ -198,10 +206,10 @@ class ScoreModel:
         forward: Build,
         rests_on: tuple[str, ...],
     ) -> list[Array]:
-        """What a head puts out for all samples, `batch_size` at a time.
+        """Run a compiled function on all samples, `batch_size` at a time.
 
         Args:
-            key: What the head is known by.
+            key: What the function is known by.
             build: Makes what it puts out.
             points: The samples.
             target: `(sample,)`, the class asked about.
@@ -226,10 +234,10 @@ class ScoreModel:
             self.require_trace("a guided gradient")
         shapes = self._shapes_of(points)
         trace = self._trace_for(_GUIDED if guided else _PLAIN, shapes, self._plain)
-        head = trace.head(key, build)
+        function = trace.function(key, build)
         eager = self._eager()
         if not self._is_right(
-            trace, rests_on, head, eager.head("forward", forward), arguments, len(points)
+            trace, rests_on, function, eager.function("forward", forward), arguments, len(points)
         ):
             self._learned.wrong.add(shapes)
             if guided or key[0] == "relevance":
@@ -237,23 +245,23 @@ class ScoreModel:
                     f"model {self._model.name!r}, traced, gives other scores than an eager call of "
                     "it does, and this method needs the traced graph: take another method"
                 )
-            head = eager.head(key, build)
+            function = eager.function(key, build)
         try:
-            return self._run(head, arguments, len(points))
+            return self._run(function, arguments, len(points))
         except ModelError as failure:
             if isinstance(trace, EagerBackend) or guided or key[0] == "relevance":
                 raise
             try:
-                found = self._run(eager.head(key, build), arguments, len(points))
+                found = self._run(eager.function(key, build), arguments, len(points))
             except ModelError:
                 raise failure from failure.__cause__
             self._learned.wrong.add(shapes)  # the trace alone fails
             return found
 
     def _run(
-        self, head: Head, arguments: Callable[[Any], list[Any]], n_samples: int
+        self, function: CompiledFunction, arguments: Callable[[Any], list[Any]], n_samples: int
     ) -> list[Array]:
-        """What a head puts out for the arguments that belong to some rows, all rows in turn."""
+        """Run a compiled function on the arguments of all rows, batch by batch."""
         found, size = list[list[Array]](), self.batch_size
         try:
             for start in range(0, max(n_samples, 1), size):
@@ -262,7 +270,7 @@ class ScoreModel:
                 if self._inputs.fixed_batch and n_rows:
                     rows = np.pad(rows, (0, size - n_rows), mode="edge")
                 with step_gate_of(self._model).looking(), self._state:
-                    outputs = head(*arguments(rows))
+                    outputs = function(*arguments(rows))
                 found.append([each.numpy()[:n_rows] for each in outputs])
         except tf.errors.OpError as failure:
             raise ModelError(
@@ -341,12 +349,12 @@ class ScoreModel:
         self,
         trace: TracedBackend | EagerBackend,
         rests_on: tuple[str, ...],
-        head: Head,
-        eager: Head,
+        function: CompiledFunction,
+        eager: CompiledFunction,
         arguments: Callable[[Any], list[Any]],
         n_samples: int,
     ) -> bool:
-        """Whether a head first puts out what an eager call does, for a few of the samples."""
+        """Whether a compiled function first agrees with an eager call, on a few of the samples."""
         if isinstance(trace, EagerBackend) or not n_samples or trace.compared.issuperset(rests_on):
             return True
         few = self._inputs.fixed_batch or min(N_COMPARED, n_samples)
@@ -362,7 +370,7 @@ class ScoreModel:
             return True
         try:
             with step_gate_of(self._model).looking(), self._state:
-                found = as_values(head(*given)[: len(wanted)])
+                found = as_values(function(*given)[: len(wanted)])
         except tf.errors.OpError as failure:
             why = f"it fails: {failure_message(failure)}"
         else:
@@ -422,10 +430,10 @@ def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:
 
 
 class KerasScoreFunction:
-    """One score of a model, and one layer on the way to it; satisfies `ModelSlice`.
+    """One score of a model and one layer on the way to it, as attributions ask for them.
 
     Args:
-        model: What all slices of the same model share.
+        model: What all score functions of the same model share.
         head: Name of the model's output in its layer_index.
         layer: Whose maps are looked at; None for the last layer with maps of the same number
             of axes as an input.
@@ -453,12 +461,12 @@ class KerasScoreFunction:
 
     @property
     def batch_size(self) -> int:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         return self._model.batch_size
 
     @property
     def guided_note(self) -> str:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         return self._model.guided_note(self._head)
 
     def points(self, x: Any) -> Inputs:
@@ -471,7 +479,7 @@ class KerasScoreFunction:
         return self._model.points(x)
 
     def scores(self, points: Inputs, output: str | None = None) -> Floats:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         as_probability = (output or self.output) == "probability"
         key = "scores", self._head, as_probability, self._kind
         build = score_outputs.scores(self._head, as_probability, self._kind)
@@ -480,7 +488,7 @@ class KerasScoreFunction:
     def gradients(
         self, points: Inputs, target: Integers, *, guided: bool = False
     ) -> tuple[Floats, tuple[Array, ...]]:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         key = "gradients", self._head, self._as_probability, self._kind
         build = score_outputs.gradients(self._head, self._as_probability, self._kind, guided)
         forward = score_outputs.score(self._head, self._as_probability, self._kind)
@@ -489,7 +497,7 @@ class KerasScoreFunction:
         return score, tuple(found)
 
     def position_axes(self) -> Mapping[str, tuple[int, ...]]:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         info = self._model.layer_index.info(self._required_layer())
         lengths = [info.output_shape[axis] for axis in position_axes(info)]
         if not lengths or 0 in lengths:
@@ -501,14 +509,14 @@ class KerasScoreFunction:
         return self._model.positions.axes(info.name)
 
     def maps(self, points: Inputs) -> Array:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         layer = self._required_layer()
         build = score_outputs.maps(layer)
         found = self._run(("maps", layer), build, points, forward=build, rests_on=(layer,))
         return self._units_last(found[0])
 
     def map_gradients(self, points: Inputs, target: Integers) -> tuple[Floats, Array, Array]:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         layer = self._required_layer()
         if self._model.layer_index.complex_part(layer):
             raise LayerError(
@@ -525,7 +533,7 @@ class KerasScoreFunction:
     def relevance(
         self, points: Inputs, target: Integers, rules: LrpRules
     ) -> tuple[Floats, tuple[Array, ...]]:
-        """See `ModelSlice`."""
+        """See `ScoreFunction`."""
         self._model.require_trace("LRP")
         self._refuse_rounded_inputs()
         key = "relevance", self._head, self._kind, rules
@@ -575,7 +583,7 @@ class KerasScoreFunction:
         target: Integers | None = None,
         **options: Any,
     ) -> list[Array]:
-        """What a head puts out for all samples."""
+        """Run a compiled function on all samples."""
         if target is None:
             target = np.zeros(len(points), np.int64)
         return self._model.run(key, build, points, target, **options)

@@ -1,4 +1,4 @@
-"""Along which axis of a layer's output its units lie."""
+"""Unit axis of each layer's output: where channels lie, by rules for Keras' layers."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ Shape = tuple[int | None, ...]
 
 
 class Given(NamedTuple):
-    """A tensor that a call takes.
+    """An input tensor of a call.
 
     Attributes:
         shape: Samples first.
@@ -29,7 +29,7 @@ class Given(NamedTuple):
 
 @dataclass(frozen=True)
 class Call:
-    """One call of a layer, as far as its shapes go.
+    """One call of a layer by shapes.
 
     Attributes:
         layer: The layer, or a plain operation.
@@ -68,7 +68,7 @@ class Call:
 
 
 class UnitAxes:
-    """Follows the axis of the units through the layers of one call, tensor by tensor.
+    """Follow the unit axis through the layers of one call, tensor by tensor.
 
     Each layer is asked by its kind and its settings: a convolution by `data_format`, a Dense has
     its units last, a Permute moves them. Only a layer of the user's own that says nothing is
@@ -123,7 +123,7 @@ class UnitAxes:
 
 
 def axis_of(call: Call) -> int | None:
-    """The axis along which a call puts out its units; None where nothing tells."""
+    """Unit axis of a call's output; None where no rule tells."""
     layer = call.layer
     if getattr(layer, "data_format", None) in ("channels_first", "channels_last"):
         return _by_data_format(call)
@@ -138,7 +138,7 @@ def axis_of(call: Call) -> int | None:
 
 
 def _kinds(layer: Any) -> list[str]:
-    """The names of Keras' own classes that a layer is of, the nearest first."""
+    """Names of the Keras classes that a layer is of, the nearest first."""
     symbol = getattr(layer, "symbol", None)  # of a TensorFlow function in a Keras 2 model
     if symbol and isinstance(symbol, str):
         return [f"tf.{symbol.rpartition('.')[2]}"]
@@ -146,7 +146,7 @@ def _kinds(layer: Any) -> list[str]:
 
 
 def _is_keras(layer: Any) -> bool:
-    """Whether it computes as one of Keras' own: one of a subclass with a `call` does not."""
+    """Whether a layer computes as one of Keras' own, with no `call` of a subclass."""
     call = next((each for each in type(layer).__mro__ if "call" in vars(each)), object)
     return _is_of_keras(call) and type(layer).__name__ != "Lambda"
 
@@ -163,7 +163,7 @@ def _is_container(layer: Any) -> bool:
 
 
 def _agreed(axes: Sequence[int | None]) -> int | None:
-    """The axis that all who know one name."""
+    """The axis on which all inputs agree."""
     known = {axis for axis in axes if axis is not None}
     return known.pop() if len(known) == 1 else None
 
@@ -177,7 +177,7 @@ def _unknown(call: Call) -> int | None:
 
 
 def _kept(call: Call) -> int | None:
-    """Number by number, shapes aligned at their ends: an axis of length one tells nothing."""
+    """Elementwise: shapes aligned at their ends; an axis of length one tells nothing."""
     axes = []
     for shape, axis in call.given:
         shift = call.rank - len(shape)
@@ -189,7 +189,7 @@ def _kept(call: Call) -> int | None:
 
 
 def _normalized(call: Call) -> int | None:
-    """As it was; a layer that has one weight for each unit says where they are else."""
+    """Normalization: as its input; else the axis with one weight per unit."""
     axis = getattr(call.layer, "axis", None)
     if isinstance(axis, Sequence) and len(axis) == 1:  # of Keras 2
         axis = axis[0]
@@ -206,12 +206,12 @@ def _by_data_format(call: Call) -> int | None:
 
 
 def _of_attention(call: Call) -> int | None:
-    """Scores are (sample, head, query, key): a map for each head."""
+    """Attention scores are (sample, head, query, key): a map for each head."""
     return 1 if call.index == 1 and call.rank == 4 else call.rank - 1
 
 
 def _by_equation(call: Call) -> int | None:
-    """The axis that a weight brings in, the last of several; else that of the input's units."""
+    """Einsum: the last axis that a weight brings in; else that of the input's units."""
     equation = call.setting("equation", "subscripts", place=0)
     if not isinstance(equation, str) or not call.given:
         return None
@@ -238,7 +238,7 @@ def _is_layer_with(layer: Any, name: str) -> bool:
 
 
 def _moved(change: Callable[[Call, np.ndarray], np.ndarray]) -> Callable[[Call], int | None]:
-    """A rule for what changes the order of axes: done to an array whose lengths tell them."""
+    """Rule for a permutation of axes, applied to an array whose lengths tell them."""
 
     def rule(call: Call) -> int | None:
         if call.axis is None:
@@ -275,7 +275,7 @@ def _expanded(call: Call, array: np.ndarray) -> np.ndarray:
 
 
 def _picked(call: Call, array: np.ndarray) -> np.ndarray:
-    """`x[:, 0]` and the like: an axis picked from goes, a new one comes."""
+    """Indexing such as `x[:, 0]`: an axis picked from goes, a new one comes."""
     names = [each for each in ("key", "slice_spec") if each in call.kwargs]
     key = call.kwargs[names[0]] if names else call.args[1]
     parts: list[Any] = []
@@ -294,7 +294,7 @@ def _n_numbers(lengths: Shape) -> int:
 
 
 def _reshaped(call: Call) -> int | None:
-    """Numbers stay in order: an axis lives on if as many of its length follow as before."""
+    """Reshape: an axis survives if as many numbers follow it as before."""
     axis, shape = call.axis, call.given[0].shape if call.given else ()
     if axis is None or None in shape[1 : axis + 1]:
         return None
@@ -325,12 +325,12 @@ def _reduced(call: Call) -> int | None:
 
 
 def _averaged(call: Call) -> int | None:
-    """`ops.average` is a mean; the layer `Average` is one of several tensors."""
+    """`ops.average` is a mean; the layer `Average` is elementwise."""
     return _reduced(call) if hasattr(call.layer, "axis") else _kept(call)
 
 
 def _multiplied(call: Call) -> int | None:
-    """Rows of the first matrix by columns of the second; the axes before them stay."""
+    """Matrix product: rows of the first by columns of the second; the axes before them stay."""
     flags = ("transpose_a", "transpose_b", "adjoint_a", "adjoint_b")
     matrices = [each for each in call.given if len(each.shape) == call.rank]
     if len(matrices) != 2 or any(call.kwargs.get(each) for each in flags):
@@ -362,7 +362,7 @@ def _stacked(call: Call) -> int | None:
 
 
 def _through_time(call: Call) -> int | None:
-    """What the layer inside says of one step."""
+    """TimeDistributed: the inner layer's rule for one step."""
     inside = call.layer.layer
     steps = tuple(
         Given((shape[0], *shape[2:]), None if axis is None or axis < 2 else axis - 1)
@@ -456,7 +456,7 @@ _NUMBER_BY_NUMBER = {
 def _axis_by_operation(
     tensor: Any, known: Mapping[int, tuple[Any, int]], depth: int = 8
 ) -> int | None:
-    """Ask what a traced tensor was computed from, as `x + y` in a model's own `call`."""
+    """Unit axis by the operation that computed a traced tensor, as `x + y` in a model's `call`."""
     operation: Any = None if hasattr(tensor, "numpy") else getattr(tensor, "op", None)
     kind, rank = getattr(operation, "type", None), len(_shape(tensor))
     if not depth or not (kind == "Transpose" or kind in _NUMBER_BY_NUMBER):

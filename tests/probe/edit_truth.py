@@ -42,15 +42,15 @@ def predict(probe, x):
 
 def by_both_roads(probe, edits, x, read=predict):
     """What an edited probe answers compiled, after seeing that an eager call says the same."""
-    probe._edited_traces = EditedTraces(probe._slices)  # or it would be compiled already
+    probe._edited_traces = EditedTraces(probe._extractor)  # or it would be compiled already
     found = probe.edited(edits)
     few = batches.take(x, np.arange(2))
     eager = read(found, few)
-    slices = found._slices._edited
-    assert not slices._heads
+    slices = found._extractor._edited
+    assert not slices._functions
     compiled = read(found, x)
     assert len(compiled) > FEW_SAMPLES
-    assert slices._heads or not any(each.trace for each in slices._traces.values())
+    assert slices._functions or not any(each.trace for each in slices._traces.values())
     np.testing.assert_allclose(eager, compiled[:2], atol=1e-5, rtol=1e-5)
     np.testing.assert_allclose(read(found, few), eager, atol=1e-5, rtol=1e-5)
     return compiled

@@ -87,7 +87,7 @@ def test_batches_of_any_size_one_after_the_other(name):
             np.testing.assert_allclose(found[layer].reshape(wanted.shape), wanted, **close)
             peaks = wanted.reshape(n_samples, -1, wanted.shape[-1]).max(axis=1)
             np.testing.assert_allclose(folded[layer].max, peaks, **close)
-    assert not any(each.wrong for each in probe._slices._traces.values())
+    assert not any(each.wrong for each in probe._extractor._traces.values())
 
 
 def test_predict(name):

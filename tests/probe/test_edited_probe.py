@@ -118,13 +118,13 @@ def test_a_slice_made_in_the_background_takes_over():
         found.wait()
         assert Counting.n_calls == 1
     probe.close()
-    assert found._slices._edited._warmer is None
+    assert found._extractor._edited._prefetcher is None
 
 
 def test_closing_an_edited_probe_leaves_the_plain_one_going():
     probe = KerasProbe(_counted(), warm=True)
     probe.edited({"first": edit_for(4)}).close()
-    assert probe._slices._warmer is not None
+    assert probe._extractor._prefetcher is not None
     probe.close()
 
 
@@ -148,7 +148,7 @@ def test_the_public_road_is_edited_too(monkeypatch):
     def broken(*_):
         raise AttributeError("TensorFlow has changed")
 
-    monkeypatch.setattr(compiled, "head_on_graph", broken)
+    monkeypatch.setattr(compiled, "function_on_graph", broken)
     model, x, edit = _counted(), images(3), edit_for(4)
     found = by_both_roads(KerasProbe(model), {"first": edit}, x)
     wanted = model.get_layer("last")(altered(model.get_layer("first")(x), edit))

@@ -21,7 +21,7 @@ def test_edits_that_change_nothing_give_the_plain_prediction(name):
     case, probe = build(name)
     same = {}
     for info in probe.layers:
-        if "int" not in probe._slices.layer_index.outputs[info.name].dtype:
+        if "int" not in probe._extractor.layer_index.outputs[info.name].dtype:
             same[info.name] = Edit(np.ones(info.n_units), np.zeros(info.n_units))
     assert len(same) >= len(case.wanted) > 0
     found = by_both_roads(probe, same, case.x)
@@ -275,7 +275,7 @@ def test_half_precision_stays_half_precision():
     wanted = model.get_layer("classes")(model.get_layer("flat")(conv))
     found = by_both_roads(probe, {"conv": edit}, case.x)
     np.testing.assert_allclose(found, wanted, atol=1e-2)
-    (tensor,) = probe.edited({"conv": edit})._slices.outputs(["conv"], case.x)
+    (tensor,) = probe.edited({"conv": edit})._extractor.outputs(["conv"], case.x)
     assert tensor.dtype == tf.float16
 
 

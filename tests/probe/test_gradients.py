@@ -109,7 +109,7 @@ def test_the_public_road_gives_the_same(method, monkeypatch):
     def changed(*_):
         raise AttributeError("TensorFlow's inside has changed")
 
-    monkeypatch.setattr(score_backends, "head_on_graph", changed)
+    monkeypatch.setattr(score_backends, "function_on_graph", changed)
     np.testing.assert_allclose(
         aw.attribute(model, X, 1, method).values, wanted, rtol=1e-4, atol=1e-6
     )

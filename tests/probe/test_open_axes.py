@@ -158,7 +158,7 @@ def test_a_layer_that_is_traced_wrongly_is_named_once_and_others_stay_compiled(c
     (record,) = caplog.records
     assert "layer 'at', compiled, does not give what an eager call" in record.getMessage()
     assert "off by 0.5 of its size" in record.getMessage()
-    assert not read._heads
+    assert not read._functions
 
 
 @pytest.mark.parametrize("name", CALLED_EAGERLY[:1])

@@ -82,15 +82,15 @@ def test_neighbors_are_made_when_nobody_moves_anything(model):
     read = FeatureExtractor(model, warm=True)
     read.outputs(["counts"], X[:1])
     read.wait()
-    assert {key for _shapes, key, _fold in read._heads} == {("counts",), ("last",), ("first",)}
+    assert {key for _shapes, key, _fold in read._functions} == {("counts",), ("last",), ("first",)}
 
 
 def test_slices_are_kept_and_the_oldest_go(model, monkeypatch):
-    monkeypatch.setattr(extractors, "MAX_HEADS", 2)
+    monkeypatch.setattr(extractors, "MAX_FUNCTIONS", 2)
     read = FeatureExtractor(model)
     for name in ("first", "counts", "first", "last"):
         read.outputs([name], X)
-    assert [key for _shapes, key, _fold in read._heads] == [("first",), ("last",)]
+    assert [key for _shapes, key, _fold in read._functions] == [("first",), ("last",)]
 
 
 def test_after_close_nothing_is_made_ahead_and_answers_go_on(model):
@@ -99,7 +99,7 @@ def test_after_close_nothing_is_made_ahead_and_answers_go_on(model):
     for _ in range(2):
         assert read.outputs(["last"], X[:1])[0].shape == (1, 3)
     read.wait()
-    assert {key for _shapes, key, _fold in read._heads} == {("last",)}
+    assert {key for _shapes, key, _fold in read._functions} == {("last",)}
 
 
 class Branching(keras.Model):
@@ -191,7 +191,7 @@ def test_another_model_takes_over_and_the_old_slices_are_released(model):
     session = aw.Session(model, X, layer="counts", unit=3)
     session.maps()
     session._probe.wait()
-    trace = weakref.ref(session._probe._slices._traces[()].trace)
+    trace = weakref.ref(session._probe._extractor._traces[()].trace)
     probe = weakref.ref(session._probe)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="only")])
     session.model = other

@@ -44,8 +44,8 @@ def test_a_head_gives_the_layers_asked_for_by_both_roads(model, road, monkeypatc
         def broken(whole, outputs):
             raise AttributeError("TensorFlow has changed")
 
-        monkeypatch.setattr(compiled, "head_on_graph", broken)
-    head = _traced(model).head(("plus", "double"))
+        monkeypatch.setattr(compiled, "function_on_graph", broken)
+    head = _traced(model).function(("plus", "double"))
     plus, double = _run(head, [[1.0, -3.0], [0.0, 0.0]])
     assert double.tolist() == [[2, -6], [0, 0]]
     assert plus.tolist() == [[3, 0], [1, 1]]
@@ -65,9 +65,9 @@ def test_a_head_does_not_run_what_lies_behind_its_layer():
 
     model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(2, name="first"), Spy()])
     taken = _traced(model)
-    _run(taken.head(("first",)), [[1.0, 2.0]])
+    _run(taken.function(("first",)), [[1.0, 2.0]])
     assert ran == []
-    _run(taken.head(("",)), [[1.0, 2.0]])
+    _run(taken.function(("",)), [[1.0, 2.0]])
     assert ran == [1]
 
 
@@ -83,12 +83,12 @@ def test_a_model_is_traced_once_whatever_is_asked_of_it(model):
     calls.clear()
     taken = _traced(counted)
     for name in taken.layer_index.outputs:
-        _run(taken.head((name,)), [[1.0, 2.0]])
+        _run(taken.function((name,)), [[1.0, 2.0]])
     assert calls == [1]
 
 
 def test_heads_see_new_weights(model):
-    head = _traced(model).head(("double",))
+    head = _traced(model).function(("double",))
     model.get_layer("double").kernel.assign(3 * np.eye(2))
     assert _run(head, [[1.0, 1.0]])[0].tolist() == [[3, 3]]
 
@@ -105,13 +105,13 @@ def test_layers_are_listed_with_shape_units_and_parameters(model):
 def test_any_batch_size_goes_even_where_the_model_was_built_by_a_batch_of_one():
     model = keras.Sequential([keras.layers.Dense(2, name="dense")])
     model(np.ones((1, 3), np.float32))
-    head = _traced(model).head(("dense",))
+    head = _traced(model).function(("dense",))
     assert _run(head, np.ones((5, 3)))[0].shape == (5, 2)
 
 
 def test_an_unknown_layer_is_answered_with_those_there_are(model):
     with pytest.raises(LayerError, match="no layer 'conv'; this model has double, plus, sum"):
-        _traced(model).head(("conv",))
+        _traced(model).function(("conv",))
 
 
 def test_a_model_that_fails_when_it_is_run_says_why():
@@ -132,12 +132,12 @@ def test_the_public_road_equals_the_private_one(model):
     x = np.random.default_rng(0).normal(size=(4, 2))
     for name in taken.layer_index.outputs:
         if name:
-            fast = _run(taken.head((name,)), x)[0]
-            slow = _run(taken._head_by_tracing((name,)), x)[0]
+            fast = _run(taken.function((name,)), x)[0]
+            slow = _run(taken._function_by_tracing((name,)), x)[0]
             np.testing.assert_array_equal(fast, slow)
 
 
 def test_a_head_is_handed_only_the_variables_that_it_reads(model):
     taken = _traced(model)
-    assert len(taken.head(("double",)).captured_inputs) == 2
-    assert len(taken.head(("sum", "plus")).captured_inputs) == 6
+    assert len(taken.function(("double",)).captured_inputs) == 2
+    assert len(taken.function(("sum", "plus")).captured_inputs) == 6
