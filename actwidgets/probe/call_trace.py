@@ -117,18 +117,11 @@ def real_parts(name: str, tensor: Any) -> list[tuple[str, Any]]:
 
     The phase is in radians, from -pi to pi.
     """
-    inside_loop = not hasattr(tensor, "numpy") and _graph_of(tensor) is not _graph_here()
+    here = None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
+    inside_loop = not hasattr(tensor, "numpy") and getattr(tensor, "graph", None) is not here
     if not tf.is_tensor(tensor) or not tensor.dtype.is_complex or inside_loop:
         return [(name, tensor)]
     return [(name, tf.abs(tensor)), (f"{name}{PHASE}", tf.math.angle(tensor))]
-
-
-def _graph_of(tensor: Any) -> Any:
-    return getattr(tensor, "graph", None)
-
-
-def _graph_here() -> Any:
-    return None if tf.executing_eagerly() else tf.compat.v1.get_default_graph()
 
 
 def element_name(name: str, index: int) -> str:

@@ -90,6 +90,8 @@ class FeatureExtractor:
         ModelError: Not a model that can be read; says why.
     """
 
+    numbers: Sequence[tf.Tensor] = ()  # of edits
+
     def __init__(
         self, model: Any, like: Any = None, *, training: bool = False, warm: bool = False
     ) -> None:
@@ -202,7 +204,7 @@ class FeatureExtractor:
         return None if traced is None or not traced.trace else traced.trace.receptive_field(name)
 
     def close(self) -> None:
-        """Compile nothing more in the background. Does not wait for the one under way; `wait` does."""
+        """Compile nothing more ahead. Does not wait for what is under way; `wait` does."""
         if self._prefetcher:
             self._prefetcher.stop()
             self._stopped_prefetcher, self._prefetcher = self._prefetcher, None
@@ -510,26 +512,21 @@ class EditedInputSpec(InputSpec):
 
 
 class EditedExtractor:
-    """Layer outputs of one model with some layers edited; in the place of a `FeatureExtractor`.
+    """Layer outputs of one model with some layers edited.
 
     Args:
-        extractor: Of the model as it is.
-        edited: Of the model with these layers edited.
+        edited: Of the model with these layers edited; it may serve other numbers too.
         numbers: Of each edit, `(2, unit)`.
 
     Attributes:
         layer_index: The layers.
-        inputs: What the model takes.
-        edited_inputs: The same, and behind them the numbers of the edits.
+        inputs: What the model takes, and behind it the numbers of the edits.
         numbers: As given.
     """
 
-    def __init__(
-        self, extractor: FeatureExtractor, edited: FeatureExtractor, numbers: Sequence[tf.Tensor]
-    ) -> None:
-        self.layer_index, self.inputs = extractor.layer_index, extractor.inputs
-        self._extractor, self._edited = extractor, edited
-        self.edited_inputs, self.numbers = edited.inputs, numbers
+    def __init__(self, edited: FeatureExtractor, numbers: Sequence[tf.Tensor]) -> None:
+        self.layer_index, self.inputs, self.numbers = edited.layer_index, edited.inputs, numbers
+        self._edited = edited
 
     def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
         """As `FeatureExtractor.outputs`."""
@@ -539,24 +536,9 @@ class EditedExtractor:
         """As `FeatureExtractor.folded`."""
         return self._edited.folded(names, _Edited(x, self.numbers), fold)
 
-    def receptive_field(self, name: str) -> ReceptiveField | None:
-        """As `FeatureExtractor.receptive_field`: an edit looks at no other position."""
-        return self._extractor.receptive_field(name)
-
-    def is_stale(self) -> bool:
-        """As `FeatureExtractor.is_stale`."""
-        return self._extractor.is_stale()
-
-    def renew(self) -> bool:
-        """As `FeatureExtractor.renew`."""
-        return self._extractor.renew()
-
     def wait(self) -> None:
         """As `FeatureExtractor.wait`."""
         self._edited.wait()
-
-    def close(self) -> None:
-        """Do nothing: the extractors belong to `EditedTraces`, and may serve other edits."""
 
 
 class EditedTraces:
@@ -581,7 +563,7 @@ class EditedTraces:
         numbers = [
             tf.constant(np.stack([edits[name].factor, edits[name].offset])) for name in names
         ]
-        return EditedExtractor(self._extractor, self._of(names, outputs), numbers)
+        return EditedExtractor(self._of(names, outputs), numbers)
 
     def close(self) -> None:
         """Forget the traces, and compile nothing more in the background."""

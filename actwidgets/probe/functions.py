@@ -9,6 +9,7 @@ import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.core.accumulators import Reduce
+from actwidgets.core.arrays import Array
 from actwidgets.core.cka import DEFAULT_BUDGET_BYTES, CkaSums, LayerSimilarityTable, position_means
 from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder, ProfileSpec
 from actwidgets.core.labels import (
@@ -204,18 +205,14 @@ def class_profiles(
             "head": head,
         }
         options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
-        options |= {"statistics": statistics}
+        options["statistics"] = statistics
         return profiles_on_cluster(client, model, x, y, **options)
     names_of_statistics = (statistics,) if isinstance(statistics, str) else statistics
-    wanted = ProfileSpec(
+    spec = ProfileSpec(
         threshold, reduce, None if names_of_statistics is None else tuple(names_of_statistics)
     )
     probe = probe_of(model, x, head=head)
-    names = _layer_names(probe, layers)
-    if layers is None:
-        names = tuple(
-            info.name for info in probe.layers if info.n_units and 0 not in info.output_shape
-        )
+    names = _layer_names(probe, layers, lambda info: info.n_units and 0 not in info.output_shape)
     given = probe.class_names if class_names is None else class_names
     class_names = names_of_classes(given, label_names(y), probe.n_classes)
     n_classes = count_classes(probe.n_classes, class_names)
@@ -230,18 +227,27 @@ def class_profiles(
                 raise
             told = f"{failure}. The model has several outputs ({', '.join(probe.head_names)}): "
             raise type(failure)(f"{told}choose the one that y is of with head=") from failure
-    builder = ProfileBuilder(known_names, wanted)
+    builder = ProfileBuilder(known_names, spec)
     number = 0
     try:
         for batch, labels in batches.iterate(x, y, batch_size=batch_size):
-            _add(builder, probe, names, batch, labels, wanted)
+            indices = _checked_labels(batch, labels, known_names)
+            summaries = probe.summaries(
+                names, batch, above=spec.positions_above, low=spec.wants("min", "max")
+            )
+            builder.add(summaries, indices)
             number += 1
             if progress is not None:
                 progress(builder.n_samples)
     except ActwidgetsError as failure:
         if not builder.n_samples:
             raise
-        raise _at_batch(failure, number, builder) from failure
+        at_batch = type(failure)(
+            f"batch {number}, after {builder.n_samples:,} samples: {failure}; "
+            "what was gathered before is in this error's .partial"
+        )
+        at_batch.partial = builder.profiles(complete=False)
+        raise at_batch from failure
     except BaseException as failure:  # an interrupt, or whatever a stream of the user's raises
         failure.partial = builder.profiles(complete=False)  # type: ignore[attr-defined]
         raise
@@ -250,35 +256,15 @@ def class_profiles(
     return builder.profiles()
 
 
-def _add(
-    builder: ProfileBuilder,
-    probe: KerasProbe,
-    layers: Sequence[str],
-    batch: Any,
-    labels: Any,
-    wanted: ProfileSpec,
-) -> None:
+def _checked_labels(batch: Any, labels: Any, class_names: tuple[str, ...]) -> Array:
+    """Class indices of one batch, as many as it has samples."""
     if labels is None:
         raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
-    names = builder.class_names
-    indices = class_labels(labels, n_classes=len(names), class_names=names)
+    indices = class_labels(labels, n_classes=len(class_names), class_names=class_names)
     n_batch = batches.count_samples(batch)
     if n_batch != len(indices):
         raise ShapeError(f"it has {n_batch} samples and {len(indices)} labels")
-    summaries = probe.summaries(
-        layers, batch, above=wanted.positions_above, low=wanted.wants("min", "max")
-    )
-    builder.add(summaries, indices)
-
-
-def _at_batch(failure: ActwidgetsError, number: int, builder: ProfileBuilder) -> ActwidgetsError:
-    """Re-raise with the batch named and the partial result attached."""
-    told = type(failure)(
-        f"batch {number}, after {builder.n_samples:,} samples: {failure}; "
-        "what was gathered before is in this error's .partial"
-    )
-    told.partial = builder.profiles(complete=False)
-    return told
+    return indices
 
 
 def probe_of(model: Any, x: Any, **options: Any) -> KerasProbe:
@@ -303,9 +289,14 @@ def _joined(name: str, batches_of_values: list[np.ndarray]) -> np.ndarray:
     return np.concatenate(batches_of_values)
 
 
-def _layer_names(probe: KerasProbe, layers: Sequence[str] | str | None) -> tuple[str, ...]:
+def _layer_names(
+    probe: KerasProbe,
+    layers: Sequence[str] | str | None,
+    is_taken: Callable[[LayerInfo], Any] = lambda info: True,
+) -> tuple[str, ...]:
+    """Names as they were given, or of all layers that are taken where none were."""
     if layers is None:
-        return tuple(layer.name for layer in probe.layers)
+        return tuple(info.name for info in probe.layers if is_taken(info))
     names = (layers,) if isinstance(layers, str) else tuple(layers)
     probe.require(names)
     return names
@@ -367,8 +358,12 @@ def layer_similarity(
     if positions not in ("flat", "mean"):
         raise DataError(f"positions must be 'flat' or 'mean'; got {positions!r}")
     probe = probe_of(model, x)
-    names = _names(probe, layers)
-    other_probe, other_names = _other(probe, x, other, other_layers)
+    names = _layer_names(probe, layers, lambda info: info.n_units)
+    other_probe, other_names = probe, None  # the rows again
+    if other is not None:
+        other_probe = probe_of(other, x)
+    if other is not None or other_layers is not None:
+        other_names = _layer_names(other_probe, other_layers, lambda info: info.n_units)
     sums = CkaSums(names, other_names, memory_budget_bytes=memory_budget_bytes)
     for batch, _ in batches.iterate(x, batch_size=batch_size):
         if other_names is None:
@@ -382,24 +377,6 @@ def layer_similarity(
         if progress is not None:
             progress(sums.n_samples)
     return sums.table()
-
-
-def _other(
-    probe: KerasProbe, x: Any, other: Any, layers: Sequence[str] | str | None
-) -> tuple[KerasProbe, tuple[str, ...] | None]:
-    """Probe and layer names of the columns; None for the rows again."""
-    if other is None:
-        return probe, None if layers is None else _names(probe, layers)
-    other_probe = probe_of(other, x)
-    return other_probe, _names(other_probe, layers)
-
-
-def _names(probe: KerasProbe, layers: Sequence[str] | str | None) -> tuple[str, ...]:
-    if layers is None:
-        return tuple(info.name for info in probe.layers if info.n_units)
-    names = (layers,) if isinstance(layers, str) else tuple(layers)
-    probe.require(names)
-    return names
 
 
 def _outputs(

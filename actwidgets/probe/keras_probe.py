@@ -48,8 +48,7 @@ class ScoreModels:
         Raises:
             ModelError: It cannot be differentiated.
         """
-        inputs, numbers = _inputs(extractor)
-        edited = getattr(inputs, "edited", ())
+        edited = getattr(extractor.inputs, "edited", ())
         key = tuple(output.name for output in edited), memory_budget_bytes
         with self._making:
             if key not in self._kept:
@@ -57,12 +56,12 @@ class ScoreModels:
                     del self._kept[other]
                 self._kept[key] = ScoreModel(
                     self._model,
-                    inputs,
+                    extractor.inputs,
                     extractor.layer_index,
                     training=self._training,
                     memory_budget_bytes=memory_budget_bytes,
                 )
-            return self._kept[key].with_numbers(numbers)
+            return self._kept[key].with_numbers(extractor.numbers)
 
     def forget(self) -> None:
         """Trace anew when something is wanted."""
@@ -77,22 +76,15 @@ class ScoreModels:
         Raises:
             ModelError: Its weights cannot be exchanged.
         """
-        inputs, numbers = _inputs(extractor)
         made = RandomizedModel(
             self._model,
-            inputs,
+            extractor.inputs,
             extractor.layer_index,
             seed=seed,
             training=self._training,
             memory_budget_bytes=memory_budget_bytes,
         )
-        return made.with_numbers(numbers)
-
-
-def _inputs(extractor: FeatureExtractor | EditedExtractor) -> tuple[Any, Any]:
-    if isinstance(extractor, EditedExtractor):
-        return extractor.edited_inputs, extractor.numbers
-    return extractor.inputs, ()
+        return made.with_numbers(extractor.numbers)
 
 
 _KERNELS = ("depthwise_kernel", "kernel")
@@ -187,7 +179,7 @@ class KerasProbe(Probe):
         return {name: _floats(output) for name, output in zip(layers, found, strict=True)}
 
     def _units_last(self, layers: Sequence[str], found: Sequence[Any]) -> dict[str, np.ndarray]:
-        axes = [self._extractor.layer_index.require(name).unit_axis for name in layers]
+        axes = [self._whole.layer_index.require(name).unit_axis for name in layers]
         return {
             name: np.moveaxis(_floats(output), axis, -1) if axis > 0 else _floats(output)
             for name, axis, output in zip(layers, axes, found, strict=True)
@@ -215,7 +207,7 @@ class KerasProbe(Probe):
         """
         axes = tuple(
             (len(output.shape), output.unit_axis)
-            for output in map(self._extractor.layer_index.require, layers)
+            for output in map(self._whole.layer_index.require, layers)
         )
         fold = PositionReduction(axes, above, low)
         found = dict(zip(layers, fold.read(self._extractor.folded(layers, x, fold)), strict=True))
@@ -278,7 +270,7 @@ class KerasProbe(Probe):
             LayerError: The model has no such layer, it has no kernels, or it is quantized in a
                 way that is not known.
         """
-        found = self._extractor.layer_index.require(layer).layer
+        found = self._whole.layer_index.require(layer).layer
         kind = type(found).__name__
         names = [each for each in _KERNELS if getattr(found, each, None) is not None]
         if not names:
@@ -296,7 +288,7 @@ class KerasProbe(Probe):
             LayerError: The model has no such layer, or it is quantized in a way that is not
                 known.
         """
-        found = self._extractor.layer_index.require(layer).layer
+        found = self._whole.layer_index.require(layer).layer
         try:
             with self.read_lock():
                 return layer_weights(found)
@@ -305,9 +297,9 @@ class KerasProbe(Probe):
 
     def gradient_norms(self, layers: Sequence[str], x: Any, labels: np.ndarray) -> dict[str, float]:
         """How steep the compiled loss is in the weights of layers; see `gradient_norms.py`."""
-        found = {name: self._extractor.layer_index.require(name).layer for name in layers}
+        found = {name: self._whole.layer_index.require(name).layer for name in layers}
         with self.read_lock():
-            inputs = self._extractor.inputs
+            inputs = self._whole.inputs
             return gradient_norms(self._model, found, inputs.arguments(inputs.tensors(x)), labels)
 
     def training_callback(self, listener: TrainingListener) -> ListeningCallback:
@@ -322,7 +314,7 @@ class KerasProbe(Probe):
 
         Cost: a trace of the model, where there is none yet.
         """
-        return self._extractor.receptive_field(layer)
+        return self._whole.receptive_field(layer)
 
     def model_slice(
         self,
@@ -372,22 +364,22 @@ class KerasProbe(Probe):
             ShapeError: Another shape, another number of inputs, or other names.
             DataError: Values of the wrong kind.
         """
-        self._extractor.inputs.check(x)
+        self._whole.inputs.check(x)
 
     def input_names(self, x: Any) -> tuple[str, ...]:
         """What the arrays in `x` are called: the names of the inputs; "" for what is none."""
-        return self._extractor.inputs.part_names(x)
+        return self._whole.inputs.part_names(x)
 
     def input_axes(self) -> dict[str, tuple[str, ...]]:
         """What the axes of inputs are, as far as the layers that take them tell; by name."""
-        flow, names = self._extractor.layer_index.flow, self._extractor.inputs.names
+        flow, names = self._whole.layer_index.flow, self._whole.inputs.names
         if flow is None:
             return {}
         return {name: axes for name, axes in zip(names, flow.axes, strict=True) if axes is not None}
 
     def inputs_of(self, layer: str) -> tuple[str, ...] | None:
         """The inputs that a layer sees, by name; None where that is not known."""
-        flow, names = self._extractor.layer_index.flow, self._extractor.inputs.names
+        flow, names = self._whole.layer_index.flow, self._whole.inputs.names
         places = None if flow is None else flow.inputs_of(layer.partition(":")[0])
         return None if places is None else tuple(names[place] for place in sorted(places))
 
@@ -398,7 +390,7 @@ class KerasProbe(Probe):
             LayerError: Says which, and why.
         """
         for name in layers:
-            self._extractor.layer_index.require(name)
+            self._whole.layer_index.require(name)
 
     def wait(self) -> None:
         """Return when what was requested is compiled."""
@@ -413,19 +405,19 @@ class KerasProbe(Probe):
         found = fingerprint(self._model)
         if found[0] != self._settings:
             self._settings = found[0]
-            self._extractor.renew()
+            self._whole.renew()
             self._score_models.forget()
             self._edited_traces.close()
         return found
 
     def is_stale(self) -> bool:
         """Whether layers of the model were exchanged, so that it must be read anew."""
-        return self._extractor.is_stale()
+        return self._whole.is_stale()
 
     def close(self) -> None:
-        """Compile nothing more in the background, nor may edited probes of it."""
-        self._extractor.close()
+        """Compile nothing more ahead, nor for edited probes; of an edited one do nothing."""
         if not self._edits:
+            self._whole.close()
             self._edited_traces.close()
 
 

@@ -227,17 +227,14 @@ def missing_classes(config: Any, custom: Mapping[str, Any]) -> list[str]:
 
 def of_another_framework(config: Any, custom: Mapping[str, Any], framework: Any) -> str | None:
     """Name of a layer class in a file that is given for another Keras, or None."""
+    layer_classes = [each.layers.Layer for each in frameworks()]
     used = {_bare(str(part.get("class_name"))) for part in parts_of(config)}
     for name, value in custom.items():
         if isinstance(value, type) and _bare(name) in used:
-            bases = [each for each in _layers_of_all() if issubclass(value, each)]
+            bases = [each for each in layer_classes if issubclass(value, each)]
             if bases and framework.layers.Layer not in bases:
                 return _bare(name)
     return None
-
-
-def _layers_of_all() -> list[type]:
-    return [each.layers.Layer for each in frameworks()]
 
 
 def first_line(failure: Exception) -> str:

@@ -231,7 +231,7 @@ def _follow(call: Call, points: frozenset[int], by_tensor: Mapping[Any, LayerOut
     settled: set[Any] = set()  # follows from what is differentiated
     looked_up: set[Any] = set()
     found: list[tuple[LayerOutput, frozenset[int]]] = []
-    floating = _floating(call)
+    floating = frozenset(p for p, each in enumerate(call.inputs) if each.dtype.is_floating)
     for place, each in enumerate(call.inputs):
         (live if each.dtype.is_floating else cut)[each.ref()] = frozenset((place,))
         if place in points:
@@ -266,10 +266,6 @@ def _follow(call: Call, points: frozenset[int], by_tensor: Mapping[Any, LayerOut
                     looked_up |= {place} if is_lookup else set()
     ends = (tap.output.ref() for tap in call.recorded if is_models_own(tap.name))
     return _Walk(_union(live, ends), found)
-
-
-def _floating(call: Call) -> frozenset[int]:
-    return frozenset(p for p, each in enumerate(call.inputs) if each.dtype.is_floating)
 
 
 def _carries_derivatives(dtype: Any) -> bool:

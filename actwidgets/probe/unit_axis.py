@@ -225,16 +225,12 @@ def _by_equation(call: Call) -> int | None:
     else:
         axes = list(range(call.rank))
     new = [axis for axis, letter in zip(axes, brought, strict=False) if letter not in inputs]
-    if new and _is_layer_with(call.layer, "kernel"):
+    if new and any(hasattr(call.layer, name) for name in ("kernel", "_kernel")):
         return new[-1]
     axis = call.axis
     if axis is None or "..." in inputs or axis >= len(inputs) or inputs[axis] not in brought:
         return None
     return axes[brought.index(inputs[axis])]
-
-
-def _is_layer_with(layer: Any, name: str) -> bool:
-    return hasattr(layer, name) or hasattr(layer, f"_{name}")
 
 
 def _moved(change: Callable[[Call, np.ndarray], np.ndarray]) -> Callable[[Call], int | None]:
