@@ -60,7 +60,7 @@ def _compare(title, model, x, y, layer, rounds):
     def tick(number):
         session.cancel()  # what the tick before left to the background
         view.scale = 0.05 + number % 40 / 20
-        told.append(session._numbers.prediction_pass(session.ablations).n_read)
+        told.append(session.results.prediction_pass(session.ablations).n_read)
 
     ms = _milliseconds(tick, rounds)
     n_told = int(statistics.median(told))

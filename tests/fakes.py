@@ -131,7 +131,7 @@ class SlowProbe(FakeProbe):
         return super().activations(layers, x)
 
     def _wait(self, layers):
-        if threading.current_thread().name == "actwidgets reader":
+        if threading.current_thread().name == "actwidgets tasks":
             self.behind.append(layers)
             assert self.go.wait(60)
             if self.failure:
@@ -164,47 +164,36 @@ def begin_when_waited_for(work, monkeypatch):
         work: A session, or a part of it that works in the background.
         monkeypatch: Of the test.
     """
-    reader = work._reader
-    awaited, wait = threading.Event(), reader.wait
+    queue = work.context.queue
+    awaited, wait = threading.Event(), queue.wait
 
     def let_go_and_wait(*args, **options):
         awaited.set()
         wait(*args, **options)
 
-    monkeypatch.setattr(reader, "_turn", lambda: nullcontext(awaited.is_set()))
-    monkeypatch.setattr(reader, "wait", let_go_and_wait)
+    monkeypatch.setattr(queue, "_turn", lambda: nullcontext(awaited.is_set()))
+    monkeypatch.setattr(queue, "wait", let_go_and_wait)
 
 
 def hold_back(work):
-    """Keep background work from beginning; return a function that begins what was asked last.
+    """Keep background work from beginning; return a function that lets it.
 
     Args:
         work: As of `begin_when_waited_for`.
     """
-    reader, asked = work._reader, []
-    reader.read = lambda task, **_: asked.append(task)
-
-    def release():
-        del reader.read
-        if asked:
-            reader.read(asked[-1])
-
-    return release
+    queue = work.context.queue
+    turn, queue._turn = queue._turn, lambda: nullcontext(False)
+    return lambda: setattr(queue, "_turn", turn)
 
 
 def report(work, progress):
-    """Tell how far background work is, as its reader does between steps."""
+    """Tell how far background work is, as its queue does between steps."""
     work._report(progress)
-
-
-def under_way(session, layers):
-    """Have a session's reader take a pass over some layers for the one it is at."""
-    session._reader._wanted = [session._numbers.profile_pass(layers, 0.0)]
 
 
 def look_again(session):
     """Have a session compare the weights anew, as it does after a while."""
-    session._numbers._looked_s -= 1.0
+    session.results._looked_s -= 1.0
 
 
 def keep_moving(gallery, monkeypatch):

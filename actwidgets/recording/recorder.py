@@ -69,18 +69,18 @@ class RecordedModel:
         self._session = model if isinstance(model, Session) else None
         self._model = model.model if isinstance(model, Session) else model
         if self._session is not None and x is None:
-            samples = self._session._samples
+            samples = self._session.context.samples
         else:
             samples = Samples(x, y, max_samples=max_samples, image_shape=image_shape)
         if self._session is not None:
             class_names = self._session.class_names if class_names is None else class_names
-            head = self._session._options["head"] if head is None else head
-            output_is = output_is or self._session._options["output_is"]
+            head = self._session.context.options["head"] if head is None else head
+            output_is = output_is or self._session.context.options["output_is"]
         checked_output_is(output_is)
         self._head, self._output_is = head, output_is
         n_samples = min(len(samples), max_samples)
         self._one = samples.rows([0])
-        self.probe: Probe = self._read() if self._session is None else self._session._probe
+        self.probe: Probe = self._read() if self._session is None else self._session.context.probe
         self.probe.check(self._one)
         output, named = settled_output_kind(self.probe, samples, class_names, output_is)
         n_classes = count_classes(self.probe.n_classes, named, output, samples.y)
@@ -122,7 +122,7 @@ class RecordedModel:
             ModelError: It has other layers now.
         """
         if self._session is not None:
-            self.probe = self._session._probe
+            self.probe = self._session.context.probe
         if self.probe.is_stale():
             self.probe = self._read()
         if self.probe.layers != self.manifest.layers:

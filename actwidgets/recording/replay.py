@@ -22,12 +22,11 @@ from actwidgets.core.selection import Selection, known_rows
 from actwidgets.errors import DataError, LayerError, NotRecordedError, SelectionError, ShapeError
 from actwidgets.probe.base import Probe
 from actwidgets.recording.recording import CommonScales
+from actwidgets.session.context import AnyTask, Context
 from actwidgets.session.embeddings import INPUT, EmbeddingPass, Embeddings
-from actwidgets.session.jobs import AnyPass
-from actwidgets.session.passes import Layers, ProfilePass
-from actwidgets.session.profiles import REPRESENTED, SessionPasses
+from actwidgets.session.profiles import REPRESENTED, Layers, ProfilePass, Profiles
 from actwidgets.session.session import Session
-from actwidgets.session.tasks import Job
+from actwidgets.session.tasks import Task
 
 if TYPE_CHECKING:
     from actwidgets.recording.recording import Recording
@@ -187,6 +186,11 @@ class RecordedProbe(Probe):
         if not -len(snapshots) <= at < len(snapshots):
             raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
         self._index = snapshots[at].index
+
+    @property
+    def snapshot(self) -> "SnapshotInfo":
+        """The snapshot at that position."""
+        return self.recording.snapshots[self.at]
 
     def input_names(self, x: Any) -> tuple[str, ...]:
         """What the arrays in `x` are called as inputs, as it was recorded."""
@@ -379,7 +383,7 @@ class StoredPass(ProfilePass):
     """
 
     def __init__(self, probe: "RecordedProbe", layers: Layers, labels: Integers) -> None:
-        self.layers, self.cancelled = layers, False
+        Task.__init__(self, "profiles", layers, self._steps)
         self._probe, self._labels = probe, labels
         stored = probe.recording.profiles(probe.at)
         sums = {name: stored.sums[name] for name in layers}
@@ -440,37 +444,36 @@ class RecordedEmbeddings(Embeddings):
     moment that has been laid out.
     """
 
-    _session: "RecordedSession"
-
-    def __init__(self, session: "RecordedSession") -> None:
+    def __init__(self, context: Context, probe: "RecordedProbe") -> None:
         self._planes: dict[tuple[str, int, int], Plane] = {}
-        super().__init__(session)
+        self._probe = probe
+        super().__init__(context)
 
     def _moment(self, of: str | None = None) -> int | None:
-        return None if of == INPUT else self._session.snapshot.index
+        return None if of == INPUT else self._probe.snapshot.index
 
-    def _pass(self, key: Hashable, make: Callable[[], AnyPass]) -> AnyPass:
-        self._revision = self._session.revision  # nothing kept is old: keys tell the moment
-        return super()._pass(key, make)
+    def _task(self, key: Hashable, make: Callable[[], AnyTask]) -> AnyTask:
+        self._revision = self.context.revision  # nothing kept is old: keys tell the moment
+        return super()._task(key, make)
 
     def _advance(
-        self, task: Job, key: Hashable, partial: bool, place: str, at_once_s: float = 0.0
+        self, task: Task, key: Hashable, partial: bool, client: str, at_once_s: float = 0.0
     ) -> None:
         """What comes of stored values alone is made at once, so that a scrub paints once."""
-        is_quick = task.layers != (INPUT,) and not getattr(task, "is_slow", False)
-        super()._advance(task, key, partial, place, AT_ONCE_S if is_quick else at_once_s)
+        is_quick = task.layers != (INPUT,) and not task.is_slow
+        super()._advance(task, key, partial, client, AT_ONCE_S if is_quick else at_once_s)
 
     def _reference(self, of: str, n_points: int, layout: Layout) -> "_OverTime | None":
         if of == INPUT:
             return None
-        moment = self._session.snapshot.index
+        moment = self._probe.snapshot.index
         return _OverTime(
             lambda: self._plane(of, n_points), lambda: self._nearest(moment, of, n_points, layout)
         )
 
     def _plane(self, of: str, n_points: int) -> Plane:
         """The plane of a layer at the last snapshot, found once."""
-        recording, rows = self._session.recording, self.rows(n_points)
+        recording, rows = self._probe.recording, self.rows(n_points)
         last = recording.snapshots[-1]
         key = of, n_points, last.index
         if key not in self._planes:
@@ -485,12 +488,12 @@ class RecordedEmbeddings(Embeddings):
     ) -> tuple[Embedding, str] | None:
         """The picture of the nearest other moment, and its epoch in words."""
         made: dict[int, Any] = {}
-        for key, each in list(self._passes.items()):
+        for key, each in list(self._tasks.items()):
             if isinstance(each, EmbeddingPass) and each.complete and isinstance(key, tuple):
                 _, *rest, other = key
                 if rest == [of, n_points, layout] and other not in (None, moment):
                     made[other] = each
-        epochs = {snapshot.index: snapshot.epoch for snapshot in self._session.recording.snapshots}
+        epochs = {each.index: each.epoch for each in self._probe.recording.snapshots}
         known = [each for each in made if each in epochs]
         if not known:
             return None
@@ -504,6 +507,67 @@ class _OverTime:
 
     plane: Callable[[], Plane]
     begin: Callable[[], tuple[Embedding, str] | None]
+
+
+class RecordedProfiles(Profiles):
+    """Profiles of classes at the moment that is shown, from stored values.
+
+    Args:
+        context: That of the session over the recording.
+        probe: What tells of the recording.
+    """
+
+    def __init__(self, context: Context, probe: "RecordedProbe") -> None:
+        self._probe = probe
+        self._stored: dict[Layers, StoredPass] = {}
+        self._similarities: dict[Any, tuple[LayerSimilarityTable | None, tuple[str, ...]]] = {}
+        super().__init__(context)
+
+    def task(self, layers: Layers, threshold: float) -> ProfilePass:
+        """The profiles of some layers, all there."""
+        labels = self._context.samples.labels
+        if labels is None:
+            raise DataError("class profiles need labels; this recording has none")
+        if layers not in self._stored:
+            self._stored[layers] = StoredPass(self._probe.pinned(), layers, labels)
+        return self._stored[layers]
+
+    def forget(self, *, everything: bool = False) -> None:
+        """Drop what was looked up, as another moment is shown now."""
+        self._stored = {}
+        super().forget(everything=everything)
+
+    @property
+    def _has_none(self) -> str:
+        return "this recording has none"
+
+    def missing_for_units(self) -> str:
+        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
+        if self._context.samples.labels is None:
+            return "this recording was made without labels, and holds no profiles"
+        return super().missing_for_units()
+
+    def layer_similarity(
+        self,
+        *,
+        other: Profiles | None = None,
+        positions: Literal["mean", "flat"] = "mean",
+        partial: bool = False,
+    ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
+        """As of `Profiles`; kept for each snapshot that was looked at."""
+        with self._context.lock:
+            moment = None if other is None else (id(other), other._context.revision)
+            if isinstance(other, RecordedProfiles):
+                moment = id(other), other._probe.snapshot.index
+            key = self._probe.snapshot.index, moment, positions
+            known = self._similarities.get(key)
+        if known is not None:
+            return known
+        found = super().layer_similarity(other=other, positions=positions, partial=partial)
+        n_samples = min(self._context.n_samples, REPRESENTED)
+        if found[0] is not None and found[0].n_samples == n_samples:
+            self._similarities[key] = found
+        return found
 
 
 class RecordedSession(Session):
@@ -531,16 +595,20 @@ class RecordedSession(Session):
         if not recording.snapshots:
             raise DataError(f"the recording {recording.path} holds no snapshot yet")
         place = self._position(at)
-        self._stored: dict[Layers, StoredPass] = {}
-        self._similarities: dict[Any, tuple[LayerSimilarityTable | None, tuple[str, ...]]] = {}
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.manifest.image_shape)
         options.setdefault("head", recording.manifest.head)  # which of them y is of
         self._scales = CommonScales(recording)
         y = recording.labels if recording.targets is None else recording.targets
-        super().__init__(RecordedProbe(recording, place), recording.x, y, **options)
+        self._recorded = RecordedProbe(recording, place)
+        super().__init__(self._recorded, recording.x, y, **options)
         self.at = place
         self._is_ready = True
+
+    def _make_parts(self) -> None:
+        super()._make_parts()
+        self.profiles = RecordedProfiles(self.context, self._recorded)
+        self.embeddings = RecordedEmbeddings(self.context, self._recorded)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; the moment only while nobody else changes something."""
@@ -553,20 +621,12 @@ class RecordedSession(Session):
     @property
     def snapshot(self) -> "SnapshotInfo":
         """The snapshot that is shown: its epoch, step and metrics."""
-        return self.recording.snapshots[self._place]
+        return self._recorded.snapshot
 
     @property
     def epoch(self) -> float:
         """Epochs that were trained when it was taken: 1.5 is amid the second."""
         return float(self.snapshot.epoch)
-
-    @property
-    def embeddings(self) -> RecordedEmbeddings:
-        """Samples as points, which stay in their places from one moment to the next."""
-        with self.lock:
-            if not isinstance(self._embeddings, RecordedEmbeddings):
-                self._embeddings = RecordedEmbeddings(self)
-            return self._embeddings
 
     def peak_values(self, rows: Sequence[int]) -> Floats:
         """The largest value of the chosen unit on each of `rows`, `(sample,)` float32."""
@@ -609,31 +669,10 @@ class RecordedSession(Session):
         with self.lock:
             return self._scales.confused(normalized, self.class_names)
 
-    def layer_similarity(
-        self,
-        *,
-        other: SessionPasses | None = None,
-        positions: Literal["mean", "flat"] = "mean",
-        partial: bool = False,
-    ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
-        """As of `Session`; kept for each snapshot that was looked at."""
-        with self.lock:
-            moment = None if other is None else (id(other), getattr(other, "revision", 0))
-            if isinstance(other, RecordedSession):
-                moment = id(other), other.snapshot.index
-            key = self.snapshot.index, moment, positions
-            known = self._similarities.get(key)
-        if known is not None:
-            return known
-        result = super().layer_similarity(other=other, positions=positions, partial=partial)
-        if result[0] is not None and result[0].n_samples == min(self.n_samples, REPRESENTED):
-            self._similarities[key] = result
-        return result
-
     @property
     def _place(self) -> int:
         """Where the snapshot is now; `at` is where it was when the recording was looked at."""
-        return int(self._probe.at)
+        return self._recorded.at
 
     def refresh(self) -> None:
         """Look at the recording again: a live one may have more snapshots, or fewer.
@@ -661,9 +700,9 @@ class RecordedSession(Session):
 
     def _move(self) -> None:
         with self.lock:
-            self._probe.at = self.at
+            self._recorded.at = self.at
             self._forget()
-            self.set_trait("revision", self.revision + 1)
+            self._raise_revision()
 
     def _position(self, at: int) -> int:
         count = len(self.recording.snapshots)
@@ -673,32 +712,6 @@ class RecordedSession(Session):
                 f"snapshot {at} is outside 0..{count - 1} of the recording {self.recording.path}"
             )
         return place
-
-    def _forget(self, *, everything: bool = False) -> None:
-        self._stored = {}
-        super()._forget(everything=everything)
-
-    def _pass(self, every_layer: bool = False) -> ProfilePass:
-        if self.labels is None:
-            raise DataError("class profiles need labels; this recording has none")
-        layers = self._layers_that_fit() if every_layer else (self.layer,)
-        if layers not in self._stored:
-            self._stored[layers] = StoredPass(
-                self._probe.pinned(),  # type: ignore[attr-defined]
-                layers,
-                self.labels,
-            )
-        return self._stored[layers]
-
-    @property
-    def _has_none(self) -> str:
-        return "this recording has none"
-
-    def missing_for_units(self) -> str:
-        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
-        if self.labels is None:
-            return "this recording was made without labels, and holds no profiles"
-        return super().missing_for_units()
 
     def _resolved(self, choice: Any) -> Selection:
         resolved = super()._resolved(choice)

@@ -1,11 +1,8 @@
 """Attributions of a session's visible samples, kept until the weights change."""
 
-import threading
 import time
-import traceback
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -32,112 +29,29 @@ from actwidgets.core.samples import Samples
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
 from actwidgets.probe.base import Probe
-from actwidgets.session.jobs import JobsMixin
-from actwidgets.session.predictions import SessionPredictions
-
-
-class SteppedPass:
-    """Work that tells how far it is before each piece of it, and comes to one result.
-
-    Args:
-        what: What is made, in words.
-        layers: The layers it is about.
-        begin: Starts the work: a generator of `(done, total)` that returns the result.
-    """
-
-    is_slow = False
-
-    def __init__(
-        self,
-        what: str,
-        layers: tuple[str, ...],
-        begin: Callable[[], Generator[Progress, None, Any]],
-    ) -> None:
-        self.what, self.layers = what, layers
-        self.cancelled = False
-        self.failure = ""
-        self._raised: tuple[Exception, TracebackType | None] | None = None
-        self._begin = begin
-        self._work: Generator[Progress, None, Any] | None = None
-        self._progress: Progress = (0, 1)
-        self._result: Any = None
-        self._stepping = threading.Lock()
-        self.complete = False
-
-    @property
-    def n_read(self) -> int:
-        """How many pieces are done."""
-        return self.n_samples if self.complete else self._progress[0]
-
-    @property
-    def n_samples(self) -> int:
-        """How many pieces there are, as far as is known yet; more than are done."""
-        done, total = self._progress
-        return max(total, done + 1)
-
-    @property
-    def n_bytes(self) -> int:
-        """What the result takes in memory, where it says so."""
-        return getattr(self._result, "n_bytes", 0)
-
-    @property
-    def error(self) -> Exception | None:
-        """What was raised, with the traceback to where; raised again it grows no longer."""
-        return None if self._raised is None else self._raised[0].with_traceback(self._raised[1])
-
-    def step(self) -> None:
-        """Do a piece; nothing where all is done. Any thread may call it."""
-        with self._stepping:
-            if self.complete:
-                return
-            if self._work is None:
-                self._work = self._begin()
-            try:
-                self._progress = next(self._work)
-            except StopIteration as end:
-                self._result, self.complete, self._work = end.value, True, None
-            except BaseException as error:  # an interrupt too ends a generator
-                self._work = None  # it begins anew, if it is asked to
-                if isinstance(error, Exception):
-                    traceback.clear_frames(error.__traceback__)  # they hold arrays
-                    self._raised = error, error.__traceback__
-                    self.failure = str(error) or type(error).__name__
-                raise
-
-    def stop(self) -> None:
-        """Do no more until `resume`."""
-        self.cancelled = True
-
-    def resume(self) -> None:
-        """Go on, after `stop`; begin anew after a failure."""
-        self.cancelled, self.failure, self._raised = False, "", None
-
-    def result(self) -> Any:
-        """What came of it, once complete."""
-        assert self.complete
-        return self._result
-
+from actwidgets.session.context import Context, KeptTasks
+from actwidgets.session.tasks import Task
 
 AT_ONCE_S = 0.25  # what takes no longer is worth waiting for
 LOOK_EVERY_S = 0.25  # how often weights are compared before a kept map is shown again
 
 
-class Attributions(JobsMixin):
+class Attributions(KeptTasks):
     """Attributions of a session's samples; `session.attributions` is one.
 
     They are of the samples as they are shown, perturbed as the selection says, and of the
     model with the ablations of the selection.
 
     Args:
-        session: Whose samples and model it is about.
+        context: Whose samples and model it is about.
     """
 
-    def __init__(self, session: SessionPredictions) -> None:
-        super().__init__(session)
-        self._weights = session._probe.fingerprint()
-        self._looked_s = time.monotonic()
+    def __init__(self, context: Context) -> None:
+        super().__init__(context)
+        self._weights: Any = None  # of what is kept, where there is something
+        self._looked_s = float("-inf")
 
-    def get(
+    def __call__(
         self,
         method: str = "grad_cam",
         *,
@@ -145,12 +59,9 @@ class Attributions(JobsMixin):
         target: ArrayLike | None = None,
         layer: str | None = None,
         output: str = "logit",
-        partial: bool = False,
-        place: str = "",
-        within_s: float | None = None,
         **options: Any,
-    ) -> Attribution | None:
-        """How much each part of some samples speaks for a class.
+    ) -> Attribution:
+        """How much each part of some samples counts for a class.
 
         Args:
             method: As in `actwidgets.attribute`.
@@ -158,23 +69,16 @@ class Attributions(JobsMixin):
             target: One class, one for each row, or None for the class each is predicted as.
             layer: Of class activation maps; the last with maps by default.
             output: "logit" or "probability".
-            partial: Return after a moment, None where it is not made yet, and make it in the
-                background; `reading` tells how far it is.
-            place: Who asks: what was asked for before at the same place is then left.
-            within_s: How long the moment is; a quarter of a second by default.
             **options: Of the method.
 
         Returns:
-            The attribution, in the order of the rows; None only with `partial`.
+            The attribution, in the order of the rows.
 
         Raises: as `actwidgets.attribute`.
         """
-        with self._session.lock:
-            asked = self._asked(method, rows, target, layer, output, options)
-            wanted = self._pass(asked.key, lambda: SteppedPass(f"{method} maps", (), asked.begin))
-        at_once_s = AT_ONCE_S if within_s is None else within_s
-        self._advance(wanted, asked.key, partial, place, at_once_s)
-        return wanted.result() if wanted.complete else None
+        asked = self._spec(method, rows, target, layer, output, options)
+        attribution: Attribution = self._made("maps", asked)
+        return attribution
 
     def faithfulness(
         self,
@@ -185,33 +89,24 @@ class Attributions(JobsMixin):
         target: ArrayLike | None = None,
         layer: str | None = None,
         output: str = "logit",
-        partial: bool = False,
-        place: str = "",
         **options: Any,
-    ) -> Faithfulness | None:
+    ) -> Faithfulness:
         """How a class's probability falls, or rises, while the map's highest places go, or come.
 
         Args:
-            method: As in `get`, like all that is not told here.
+            method: As of an attribution, like all that is not told here.
             kind: "deletion" or "insertion".
-            rows: As in `get`.
-            target: As in `get`.
-            layer: As in `get`.
-            output: As in `get`.
-            partial: As in `get`.
-            place: As in `get`.
+            rows: As of an attribution.
+            target: As of an attribution.
+            layer: As of an attribution.
+            output: As of an attribution.
             **options: Of the method.
 
         Raises: as `actwidgets.attribute` and `actwidgets.faithfulness`.
         """
-        with self._session.lock:
-            asked = self._asked(method, rows, target, layer, output, options)
-            key = kind, *asked.key
-            wanted = self._pass(
-                key, lambda: SteppedPass(f"{kind} curve", (), lambda: asked.curve(kind))
-            )
-        self._advance(wanted, key, partial, place, AT_ONCE_S)
-        return wanted.result() if wanted.complete else None
+        asked = self._spec(method, rows, target, layer, output, options)
+        curve: Faithfulness = self._made(kind, asked)
+        return curve
 
     def randomization(
         self,
@@ -221,30 +116,72 @@ class Attributions(JobsMixin):
         target: ArrayLike | None = None,
         layer: str | None = None,
         output: str = "logit",
-        partial: bool = False,
-        place: str = "",
         **options: Any,
-    ) -> RandomizationCheck | None:
+    ) -> RandomizationCheck:
         """How a map changes while one layer after the other gets random weights.
 
-        Args: as `get`. The model's own weights are left alone.
+        Args: as of an attribution. The model's own weights are left alone.
 
         Raises: as `actwidgets.randomization_check`.
         """
-        with self._session.lock:
-            asked = self._asked(method, rows, target, layer, output, options)
-            key = "random weights", *asked.key
-            wanted = self._pass(key, lambda: SteppedPass("random weights", (), asked.check))
-        self._advance(wanted, key, partial, place, AT_ONCE_S)
-        return wanted.result() if wanted.complete else None
+        asked = self._spec(method, rows, target, layer, output, options)
+        check: RandomizationCheck = self._made("random weights", asked)
+        return check
+
+    def request(
+        self,
+        method: str = "grad_cam",
+        *,
+        client: str = "",
+        kind: str = "maps",
+        rows: Sequence[int] | None = None,
+        target: ArrayLike | None = None,
+        layer: str | None = None,
+        output: str = "logit",
+        within_s: float | None = None,
+        **options: Any,
+    ) -> Any:
+        """The same for a view: what there is after a moment, and the rest in the background.
+
+        `reading` tells how far it is.
+
+        Args:
+            method: As of an attribution, like all that is not told here.
+            client: Who asks: what was asked for before by the same client is then left.
+            kind: "maps", "deletion", "insertion" or "random weights".
+            rows: As of an attribution.
+            target: As of an attribution.
+            layer: As of an attribution.
+            output: As of an attribution.
+            within_s: How long the moment is; a quarter of a second by default.
+            **options: Of the method.
+
+        Returns:
+            An `Attribution`, `Faithfulness` or `RandomizationCheck`; None where it is not made
+            yet.
+        """
+        asked = self._spec(method, rows, target, layer, output, options)
+        at_once_s = AT_ONCE_S if within_s is None else within_s
+        return self._made(kind, asked, client=client, at_once_s=at_once_s)
+
+    def _made(
+        self, kind: str, asked: "_Spec", *, client: str | None = None, at_once_s: float = 0.0
+    ) -> Any:
+        """What is asked for; None where a client asks and it is not made yet."""
+        with self.context.lock:
+            key = kind, *asked.key
+            self._forget_other_weights(key)
+            task = self._task(key, lambda: asked.task(kind))
+        self._advance(task, key, client is not None, client or "", at_once_s)
+        return task.result() if task.complete else None
 
     def _forget_all(self) -> None:
         super()._forget_all()
-        self._weights = self._session._probe.fingerprint()
+        self._weights = self.context.probe.fingerprint()
 
     # --- what it is about ----------------------------------------------------------------
 
-    def _asked(
+    def _spec(
         self,
         method: str,
         rows: Sequence[int] | None,
@@ -252,45 +189,49 @@ class Attributions(JobsMixin):
         layer: str | None,
         output: str,
         options: Mapping[str, Any],
-    ) -> "_Asked":
+    ) -> "_Spec":
         """Everything an attribution depends on, as it is now."""
-        session: Any = self._session
-        chosen = method_named(method)
-        checked_output(output)
-        settings = chosen.settings(options)
-        shown = known_rows(session.samples if rows is None else rows, session.n_samples)
-        if target is None and session.n_outputs > 1:  # other views have asked for it too
-            outputs = np.nan_to_num(session.outputs(shown, as_shown=True), nan=-np.inf)
-            target = outputs.argmax(axis=1)
-        asked = _Asked(
-            chosen,
-            settings,
-            target,
-            layer if chosen.needs_layer else None,
-            output,
-            shown,
-            session.perturbation,
-            session.ablations,
-            session._numbers.probe(session.ablations),
-            session._samples,
-            session.memory_budget_bytes // 4,
-        )
-        self._forget_other_weights(asked.key)
-        return asked
+        context = self.context
+        with context.lock:
+            selection, results = context.selection, context.results
+            chosen = method_named(method)
+            checked_output(output)
+            settings = chosen.settings(options)
+            shown = known_rows(selection.samples if rows is None else rows, context.n_samples)
+            if target is None and context.probe.n_classes > 1:  # other views have asked for it too
+                outputs = results.predictions_on_show(
+                    shown, selection.perturbation, selection.ablations
+                )
+                target = np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1)
+            return _Spec(
+                chosen,
+                settings,
+                target,
+                layer if chosen.needs_layer else None,
+                output,
+                shown,
+                selection.perturbation,
+                selection.ablations,
+                results.probe(selection.ablations),
+                context.samples,
+                context.budget_bytes // 4,
+            )
 
-    def _forget_other_weights(self, key: Any) -> None:
+    def _forget_other_weights(self, key: Hashable) -> None:
         """A model in training changes unannounced: look before a kept map is shown again."""
-        now_s = time.monotonic()
-        if key not in self._passes or now_s - self._looked_s < LOOK_EVERY_S:
+        if self._tasks and (
+            key not in self._tasks or time.monotonic() - self._looked_s < LOOK_EVERY_S
+        ):
             return
-        weights = self._session._probe.fingerprint()
+        weights = self.context.probe.fingerprint()
         self._looked_s = time.monotonic()
-        if weights != self._weights:
+        if self._tasks and weights != self._weights:
             self._forget_all()
+        self._weights = weights
 
 
 @dataclass(frozen=True)
-class _Asked:
+class _Spec:
     """What an attribution was asked of, and how it is made."""
 
     method: Method
@@ -312,6 +253,14 @@ class _Asked:
         settings = _comparable(self.settings)
         of = self.method.name, settings, target, self.layer, self.output
         return (*of, self.rows, self.perturbation, self.ablations)
+
+    def task(self, kind: str) -> Task:
+        """The work, not begun."""
+        if kind == "maps":
+            return Task(f"{self.method.name} maps", (), self.begin)
+        if kind == "random weights":
+            return Task(kind, (), self.check)
+        return Task(f"{kind} curve", (), lambda: self.curve(kind))
 
     def slice(self) -> DifferentiableScoreFunction:
         """The model."""

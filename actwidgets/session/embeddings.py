@@ -27,10 +27,11 @@ from actwidgets.core.embedding import (
 )
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.predictions import predicted_classes
-from actwidgets.errors import DataError, LayerError
+from actwidgets.errors import DataError
+from actwidgets.session.context import KEPT, Context, KeptTasks
 from actwidgets.session.embedding_process import EmbeddingProcess, has_umap
-from actwidgets.session.jobs import KEPT, JobsMixin
-from actwidgets.session.profiles import SessionPasses
+from actwidgets.session.profiles import layer_features
+from actwidgets.session.tasks import Steps, Task
 
 Read = Callable[[Integers], Array]
 Arranged = MutableMapping[tuple[object, ...], tuple[Floats, str]]
@@ -40,7 +41,7 @@ _ARRANGING = 5  # how many times as long as reading, about
 _LOOK_EVERY_S = 0.1
 
 
-class GatheringPass:
+class GatheringPass(Task):
     """One array per sample, gathered a batch at a time.
 
     Args:
@@ -54,16 +55,11 @@ class GatheringPass:
     def __init__(
         self, what: str, of: str, rows: Integers, read: Read, *, batch_size: int = 128
     ) -> None:
-        self.what = what
-        self.layers: tuple[str, ...] = (of,)
+        super().__init__(what, (of,), self._steps)
         self.rows = rows
-        self.cancelled = False
-        self.failure = ""
-        self.error: Exception | None = None  # `failure` says it all
         self._read, self._batch_size = read, batch_size
         self._n_gathered = 0
         self._values: Array | None = None
-        self._stepping = threading.Lock()
 
     @property
     def n_read(self) -> int:
@@ -80,42 +76,28 @@ class GatheringPass:
         """Whether everything is there."""
         return self.n_read >= self.n_samples
 
-    def step(self) -> None:
-        """Do a little more; nothing where all is done. Any thread may call it."""
-        with self._stepping:
-            if self.complete:
-                return
-            try:
-                self._step()
-            except Exception as error:
-                self.failure = f"{type(error).__name__}: {error}"
-                raise
-
-    def stop(self) -> None:
-        """Do no more until `resume`, and end at once what is under way."""
-        self.cancelled = True
-
-    def resume(self) -> None:
-        """Go on, after `stop` or a failure."""
-        self.cancelled, self.failure = False, ""
-
     def values(self) -> Array:
         """`(point, …)`, once complete."""
         assert self._values is not None
         return self._values
 
-    def _step(self) -> None:
-        rows = self.rows[self._n_gathered : self._n_gathered + self._batch_size]
-        found = np.asarray(self._read(rows))
-        if self._values is None:
-            self._values = np.empty((len(self.rows), *found.shape[1:]), found.dtype)
-        if found.shape[1:] != self._values.shape[1:]:
-            raise DataError(
-                "outputs whose shape differs from sample to sample cannot be compared; "
-                f"got {self._values.shape[1:]} and {found.shape[1:]}"
-            )
-        self._values[self._n_gathered : self._n_gathered + len(rows)] = found
-        self._n_gathered += len(rows)
+    def _steps(self) -> Steps:
+        while self._n_gathered < len(self.rows):
+            rows = self.rows[self._n_gathered : self._n_gathered + self._batch_size]
+            batch = np.asarray(self._read(rows))
+            if self._values is None:
+                self._values = np.empty((len(self.rows), *batch.shape[1:]), batch.dtype)
+            if batch.shape[1:] != self._values.shape[1:]:
+                raise DataError(
+                    "outputs whose shape differs from sample to sample cannot be compared; "
+                    f"got {self._values.shape[1:]} and {batch.shape[1:]}"
+                )
+            self._values[self._n_gathered : self._n_gathered + len(rows)] = batch
+            self._n_gathered += len(rows)
+            yield self.n_read, self.n_samples
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = f"{type(error).__name__}: {error}"  # which says it all
 
 
 class EmbeddingPass(GatheringPass):
@@ -157,7 +139,7 @@ class EmbeddingPass(GatheringPass):
         self._facts: list[str] = []
         self._key: tuple[object, ...] = ()
         self._scores: Floats | None = None
-        self._begin: Floats | None = None
+        self._begin_at: Floats | None = None
 
     @property
     def n_read(self) -> int:
@@ -188,13 +170,14 @@ class EmbeddingPass(GatheringPass):
         assert self._embedding is not None
         return self._embedding
 
-    def _step(self) -> None:
-        if self._n_gathered < len(self.rows):
-            super()._step()
-        elif self._scores is None:
+    def _steps(self) -> Steps:
+        yield from super()._steps()
+        if self._scores is None:
             self._reduce()
-        else:
+            yield self.n_read, self.n_samples
+        while not self.complete:
             self._arrange()
+            yield self.n_read, self.n_samples
 
     def _reduce(self) -> None:
         """Make points of the features, or what t-SNE and UMAP make them of."""
@@ -248,8 +231,8 @@ class EmbeddingPass(GatheringPass):
         rows = self.rows[self._kept]
         if known is None or not np.isin(rows, known[0].rows).all():
             return
-        self._begin = known[0].points[np.searchsorted(known[0].rows, rows)]
-        self._key = (*self._key, self._begin.tobytes())
+        self._begin_at = known[0].points[np.searchsorted(known[0].rows, rows)]
+        self._key = (*self._key, self._begin_at.tobytes())
         self._facts.append(f"begun at the points of {known[1]}")
 
     def _draw_features(self, features: Array) -> None:
@@ -279,7 +262,7 @@ class EmbeddingPass(GatheringPass):
                     self._scores,
                     seed=layout.seed,
                     perplexity=layout.perplexity,
-                    begin=self._begin,
+                    begin=self._begin_at,
                 )
             process = self._process
         has_ended = process.ended(_LOOK_EVERY_S)
@@ -420,19 +403,19 @@ def _check(pair: tuple[int, int], count: int, what: str) -> None:
 INPUT = "input"
 
 
-class Embeddings(JobsMixin):
+class Embeddings(KeptTasks):
     """Pictures of a session's samples as points; `session.embeddings` is one.
 
-    What was made is kept until weights or data change. Background work runs on a thread of
-    its own, t-SNE and UMAP in a process of their own; `reading` tells how far it is.
+    What was made is kept until weights or data change. t-SNE and UMAP run in a process of
+    their own; `reading` tells how far it is.
 
     Args:
-        session: Whose samples and layers are laid out.
+        context: Whose samples and layers are laid out.
     """
 
-    def __init__(self, session: SessionPasses) -> None:
+    def __init__(self, context: Context) -> None:
         self._arranged: OrderedDict[tuple[object, ...], tuple[Floats, str]] = OrderedDict()
-        super().__init__(session)
+        super().__init__(context)
 
     # --- what can be had -----------------------------------------------------------------
 
@@ -444,14 +427,14 @@ class Embeddings(JobsMixin):
     def missing(self, of: str = INPUT) -> str:
         """Why there are no points of the input or of a layer; "" where there are."""
         if of != INPUT:
-            return "its output is empty" if 0 in self._info(of).output_shape else ""
-        return missing_of_input(self._session._samples.images([0]))
+            return "its output is empty" if 0 in self.context.layer_info(of).output_shape else ""
+        return missing_of_input(self.context.samples.images([0]))
 
     def rows(self, n_points: int = 2000) -> Integers:
         """The samples that are drawn: at most `n_points`, evenly spread."""
-        return even_rows(self._session.n_samples, n_points)
+        return even_rows(self.context.n_samples, n_points)
 
-    def get(
+    def __call__(
         self,
         of: str = INPUT,
         *,
@@ -460,9 +443,7 @@ class Embeddings(JobsMixin):
         seed: int = 0,
         perplexity: float = 30.0,
         features: tuple[int, int] | None = None,
-        partial: bool = False,
-        place: str = "",
-    ) -> Embedding | None:
+    ) -> Embedding:
         """Samples as points.
 
         Args:
@@ -473,14 +454,11 @@ class Embeddings(JobsMixin):
             perplexity: How many neighbors count in t-SNE; in UMAP, their number.
             features: The two raw ones: numbers of the flattened input, or units of the layer,
                 for a map the mean over its positions. None for two that vary most.
-            partial: Return at once, None where it is not made yet, and make it in the
-                background; `reading` tells how far it is.
-            place: Who asks: what was asked for before at the same place is then left.
 
         Returns:
-            The picture; None only with `partial`. A map is flattened where all samples then
-            fit a quarter of the memory budget; else the mean of each unit is taken, and of a
-            large input the mean of blocks of pixels. The note says which.
+            The picture. A map is flattened where all samples then fit a quarter of the memory
+            budget; else the mean of each unit is taken, and of a large input the mean of blocks
+            of pixels. The note says which.
 
         Raises:
             DataError: Nothing to lay out, no such method, or what t-SNE or UMAP failed with.
@@ -488,55 +466,80 @@ class Embeddings(JobsMixin):
 
         Cost: a forward pass over the points; PCA 0.1 s, t-SNE 10 s for 2,000.
         """
-        with self._session.lock:
-            self._check(of, method)
-            layout = Layout(method, seed, float(perplexity), features and _pair(features))
-            key = ("points", of, n_points, layout, self._moment(of))
-            wanted = self._pass(key, lambda: self._embedding_pass(of, n_points, layout))
-        self._advance(wanted, key, partial, place)
-        return wanted.embedding() if wanted.complete else None
+        options = Layout(method, seed, float(perplexity), features and _pair(features))
+        embedding = self._embedding(of, n_points, options, None)
+        assert embedding is not None
+        return embedding
 
-    def predicted(
-        self, n_points: int = 2000, *, partial: bool = False, place: str = ""
-    ) -> Integers | None:
+    def request(
+        self,
+        of: str = INPUT,
+        *,
+        client: str = "",
+        method: str = "pca",
+        n_points: int = 2000,
+        seed: int = 0,
+        perplexity: float = 30.0,
+        features: tuple[int, int] | None = None,
+    ) -> Embedding | None:
+        """The same for a view: None where it is not made yet, and made in the background.
+
+        `reading` tells how far it is.
+
+        Args:
+            of: As when called.
+            client: Who asks: what was asked for before by the same client is then left.
+            method: As when called.
+            n_points: As when called.
+            seed: As when called.
+            perplexity: As when called.
+            features: As when called.
+        """
+        options = Layout(method, seed, float(perplexity), features and _pair(features))
+        return self._embedding(of, n_points, options, client)
+
+    def _embedding(
+        self, of: str, n_points: int, layout: Layout, client: str | None
+    ) -> Embedding | None:
+        with self.context.lock:
+            self._check(of, layout.method)
+            key = ("points", of, n_points, layout, self._moment(of))
+            task = self._task(key, lambda: self._embedding_task(of, n_points, layout))
+        self._advance(task, key, client is not None, client or "")
+        return task.embedding() if task.complete else None
+
+    def predicted(self, n_points: int = 2000, *, client: str | None = None) -> Integers | None:
         """`(point,)` int64: the predicted class of each sample of `rows(n_points)`.
 
         Args:
-            n_points: As in `get`.
-            partial: As in `get`.
-            place: As in `get`.
+            n_points: As when called.
+            client: As in `request`; None waits for it.
 
         Raises:
             DataError: The model's output is not one value per class.
         """
-        session = self._session
-        if missing := session.missing_for_predictions():
+        context = self.context
+        if missing := context.missing_for_predictions():
             raise DataError(f"no predictions: {missing}")
-        output = session.output
-        with session.lock:
+        output = context.output
+        with context.lock:
             key = ("predicted", n_points, self._moment())
-            wanted = self._pass(
+            task = self._task(
                 key,
                 lambda: GatheringPass(
                     "predicting classes",
                     INPUT,
                     self.rows(n_points),
                     lambda rows: predicted_classes(
-                        session._probe.predictions(session._samples.rows(rows)), output=output
+                        context.probe.predictions(context.samples.rows(rows)), output=output
                     ),
                 ),
             )
-        self._advance(wanted, key, partial, place)
-        return wanted.values() if wanted.complete else None
+        self._advance(task, key, client is not None, client or "")
+        return task.values() if task.complete else None
 
     def unit_values(
-        self,
-        layer: str,
-        unit: int,
-        n_points: int = 2000,
-        *,
-        partial: bool = False,
-        place: str = "",
+        self, layer: str, unit: int, n_points: int = 2000, *, client: str | None = None
     ) -> Floats | None:
         """`(point,)` float32: the value of a unit on each sample of `rows(n_points)`.
 
@@ -545,32 +548,29 @@ class Embeddings(JobsMixin):
         Args:
             layer: Name of the layer.
             unit: Its index.
-            n_points: As in `get`.
-            partial: As in `get`.
-            place: As in `get`.
+            n_points: As when called.
+            client: As in `request`; None waits for it.
 
         Cost: a forward pass over the points, for all units at once where their values fit an
         eighth of the memory budget.
         """
-        session = self._session
-        info, rows = self._info(layer), self.rows(n_points)
+        context = self.context
+        info, rows = context.layer_info(layer), self.rows(n_points)
         if info.n_units and not 0 <= unit < info.n_units:
             raise DataError(f"unit {unit} is outside 0..{info.n_units - 1} of layer {layer!r}")
-        fits = len(rows) * (info.n_units or 1) * 4 <= session.memory_budget_bytes // 8
+        fits = len(rows) * (info.n_units or 1) * 4 <= context.budget_bytes // 8
         column = slice(None) if fits else slice(unit, unit + 1)
 
         def read(some: Integers) -> Array:
-            x = session._samples.rows(some)
-            found = session._probe.summaries((layer,), x, low=False)[layer]
-            return found.max[:, column].astype(np.float32)
+            x = context.samples.rows(some)
+            summary = context.probe.summaries((layer,), x, low=False)[layer]
+            return summary.max[:, column].astype(np.float32)
 
         key = ("units", layer, n_points, None if fits else unit, self._moment())
-        with session.lock:
-            wanted = self._pass(key, lambda: GatheringPass(f"reading {layer}", layer, rows, read))
-        self._advance(wanted, key, partial, place)
-        if not wanted.complete:
-            return None
-        return wanted.values()[:, unit if fits else 0]
+        with context.lock:
+            task = self._task(key, lambda: GatheringPass(f"reading {layer}", layer, rows, read))
+        self._advance(task, key, client is not None, client or "")
+        return task.values()[:, unit if fits else 0] if task.complete else None
 
     # --- how it is kept ------------------------------------------------------------------
 
@@ -583,12 +583,6 @@ class Embeddings(JobsMixin):
         if missing:
             raise DataError(f"no points of {of}: {missing}")
 
-    def _info(self, layer: str) -> LayerInfo:
-        infos = self._session._infos
-        if layer not in infos:
-            raise LayerError(f"no layer {layer!r}; this model has {', '.join(infos)}")
-        return infos[layer]
-
     def _moment(self, of: str | None = None) -> int | None:
         """Which moment of a training it is of, where there are several; None for any."""
         return None
@@ -597,17 +591,24 @@ class Embeddings(JobsMixin):
         """Where to lay points out, so that they can be compared with those of other moments."""
         return None
 
-    def _embedding_pass(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
+    def _embedding_task(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
         while len(self._arranged) > KEPT:
             self._arranged.popitem(last=False)
-        session, rows = self._session, self.rows(n_points)
-        budget = session.memory_budget_bytes // 4
+        context, rows = self.context, self.rows(n_points)
+        budget = context.budget_bytes // 4
         if of == INPUT:
-            names = session.feature_names
-            source = of_input(session._samples.input_numbers, rows, layout, budget, names)
+            samples = context.samples
+            names = samples.feature_names
+            source = of_input(samples.input_numbers, rows, layout, budget, names)
         else:
-            budget = budget if session._probe.has_all_maps else 0
-            source = of_layer(self._info(of), session._features, rows, layout, budget)
+            budget = budget if context.probe.has_all_maps else 0
+            source = of_layer(
+                context.layer_info(of),
+                lambda layers, some, positions: layer_features(context, layers, some, positions),
+                rows,
+                layout,
+                budget,
+            )
         return EmbeddingPass(
             of,
             rows,

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from actwidgets.core.histograms import (
     subsample,
 )
 from actwidgets.errors import DataError, LayerError
-from actwidgets.session.profiles import SessionPasses
+from actwidgets.session.context import Context
 
 WHILE_TRAINING = 32  # samples at most: a picture is made between two steps
 MOMENTS = 100  # that are kept
@@ -38,28 +39,31 @@ class Histograms(t.HasTraits):
     they are at most 32, but for what is remembered.
 
     Args:
-        session: The session.
+        context: Whose weights and samples are counted.
     """
 
     n_changes = t.Int(0, read_only=True, help="raised when a moment is kept or forgotten")
 
-    def __init__(self, session: SessionPasses) -> None:
-        self._session = session
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._moments: list[HistogramMoment] = []
         self._activations: dict[tuple[str, int], ActivationHistogram] = {}
         self._counted_with: Any = None
         self._sizes: dict[tuple[str, str], int] = {}
         self._names: dict[str, tuple[str, ...]] = {}
         self._named_probe: Any = None
-        n_samples = session.n_samples
-        drawn = np.random.default_rng(0).permutation(n_samples)[:MOST]
-        self._rows: Integers = drawn.astype(np.int64)
         super().__init__()
+
+    @cached_property
+    def _rows(self) -> Integers:
+        """The samples that are counted, in the order in which they are taken."""
+        drawn = np.random.default_rng(0).permutation(self._context.n_samples)[:MOST]
+        return drawn.astype(np.int64)
 
     @property
     def recorded(self) -> bool:
         """Whether the moments are those of a recording."""
-        return self._session._probe.keeps_histograms
+        return self._context.probe.keeps_histograms
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -80,9 +84,9 @@ class Histograms(t.HasTraits):
 
         Cost: a copy of the weights, and 4 ms for each million counted.
         """
-        session = self._session
-        with session.lock:
-            name, probe = self._known(layer), session._probe
+        context = self._context
+        with context.lock:
+            name, probe = self._known(layer), context.probe
             if probe.keeps_histograms:
                 return dict(probe.weight_histograms(name))
             return self._weights(name, self.weight_names(name), limit)
@@ -95,9 +99,9 @@ class Histograms(t.HasTraits):
 
         Cost: that of reading them, the first time.
         """
-        session = self._session
-        with session.lock:
-            name, probe = self._known(layer), session._probe
+        context = self._context
+        with context.lock:
+            name, probe = self._known(layer), context.probe
             if probe is not self._named_probe:
                 self._named_probe, self._names = probe, {}
             if name not in self._names:
@@ -116,9 +120,9 @@ class Histograms(t.HasTraits):
 
         Cost: forward passes over the samples named above, once for each state of the weights.
         """
-        session = self._session
-        with session.lock:
-            name, probe = self._known(layer), session._probe
+        context = self._context
+        with context.lock:
+            name, probe = self._known(layer), context.probe
             if probe.keeps_histograms:
                 return probe.activation_histogram(name)
             return self._counted([name], self._at_once())[name].histogram
@@ -142,14 +146,14 @@ class Histograms(t.HasTraits):
         """
         if not label or label == NOW:
             raise DataError(f'a moment needs a name of its own, such as "before"; got {label!r}')
-        session = self._session
-        with session.lock:
+        context = self._context
+        with context.lock:
             if self.recorded:
                 raise DataError("a recording has its moments; none can be added")
-            with session._probe.read_lock():
-                found = {each: self.weights(each, limit=limit) for each in session._infos}
+            with context.probe.read_lock():
+                found = {each: self.weights(each, limit=limit) for each in context.infos}
                 if activations:
-                    for each, counted in self._counted(list(session._infos), MOST).items():
+                    for each, counted in self._counted(list(context.infos), MOST).items():
                         found[each][ACTIVATIONS] = counted.histogram
             kept = [each for each in self._moments if each.label != label]
             if len(kept) >= MOMENTS:
@@ -163,7 +167,7 @@ class Histograms(t.HasTraits):
         Raises:
             DataError: There is no such moment.
         """
-        with self._session.lock:
+        with self._context.lock:
             if label is not None and label not in self.labels:
                 known = ", ".join(self.labels) or "none"
                 raise DataError(f"no moment {label!r}; kept are {known}")
@@ -186,9 +190,9 @@ class Histograms(t.HasTraits):
         Raises:
             LayerError: There is no such layer, or it has no such weights.
         """
-        session = self._session
-        with session.lock:
-            name, probe = self._known(layer), session._probe
+        context = self._context
+        with context.lock:
+            name, probe = self._known(layer), context.probe
             if probe.keeps_histograms:
                 if what == ACTIVATIONS:
                     return list(probe.histogram_moments(name, ACTIVATIONS))
@@ -205,19 +209,19 @@ class Histograms(t.HasTraits):
     @property
     def in_view(self) -> int:
         """Which of `moments` the session is at: the last, or that of a recording."""
-        return self._session._probe.at if self.recorded else -1
+        return self._context.probe.at if self.recorded else -1
 
     def n_samples(self, layer: str | None = None) -> int:
         """Over how many samples `activations` counts those of a layer."""
-        session = self._session
-        with session.lock:
+        context = self._context
+        with context.lock:
             name = self._known(layer)
             if not self.recorded:
                 return self._counted([name], self._at_once())[name].n_samples
-            sizes = session._infos[name].output_shape[1:]
+            sizes = context.infos[name].output_shape[1:]
             known = math.prod(size or 0 for size in sizes)  # 0 where sizes differ
             n_values = self.activations(name).n_values
-            return n_values // known if known else session.n_samples
+            return n_values // known if known else context.n_samples
 
     def n_weights(self, layer: str, name: str) -> int | None:
         """How many weights there are, of which a part may have been counted.
@@ -229,12 +233,7 @@ class Histograms(t.HasTraits):
     # --- how they are counted ------------------------------------------------------------
 
     def _known(self, layer: str | None) -> str:
-        session = self._session
-        name: str = session.layer if layer is None else layer
-        if name not in session._infos:
-            known = ", ".join(session._infos)
-            raise LayerError(f"no layer {name!r}; this model has {known}")
-        return name
+        return self._context.layer_info(layer).name
 
     def _require(self, what: str, layer: str) -> None:
         names = self.weight_names(layer)
@@ -244,7 +243,7 @@ class Histograms(t.HasTraits):
 
     def _weights(self, layer: str, names: Sequence[str], limit: int | None) -> dict[str, Histogram]:
         """Some weights of a layer, counted."""
-        found = self._session._probe.weights(layer)
+        found = self._context.probe.weights(layer)
         self._sizes |= {(layer, name): values.size for name, values in found.items()}
         return {
             name: histogram(found[name] if limit is None else subsample(found[name], limit))
@@ -253,12 +252,12 @@ class Histograms(t.HasTraits):
 
     def _at_once(self) -> int:
         """Of how many samples activations may be counted now."""
-        return WHILE_TRAINING if self._session._probe.is_training else MOST
+        return WHILE_TRAINING if self._context.probe.is_training else MOST
 
     def _counted(self, layers: Sequence[str], most: int) -> dict[str, ActivationHistogram]:
         """What layers put out, counted once for each state of the weights."""
-        session = self._session
-        state = session.revision, session._probe.fingerprint()  # type: ignore[attr-defined]
+        context = self._context
+        state = context.revision, context.probe.fingerprint()
         if state != self._counted_with:
             self._activations.clear()
             self._counted_with = state
@@ -269,4 +268,4 @@ class Histograms(t.HasTraits):
         return {each: self._activations[each, most] for each in layers}
 
     def _run(self, layers: Sequence[str], rows: Integers) -> Mapping[str, Array]:
-        return self._session._probe.activations(layers, self._session._samples.rows(rows))
+        return self._context.probe.activations(layers, self._context.samples.rows(rows))

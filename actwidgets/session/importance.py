@@ -1,7 +1,6 @@
 """Importance of the selected layer's units for the class."""
 
 import math
-import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Iterator
@@ -25,9 +24,9 @@ from actwidgets.core.unit_importance import (
     mutual_information,
 )
 from actwidgets.errors import DataError, LayerError, ModelError
-from actwidgets.session.passes import spread
-from actwidgets.session.predictions import SessionPredictions
-from actwidgets.session.tasks import BackgroundWork, Progress, TaskQueue, progress_of
+from actwidgets.session.context import BackgroundWork, Context
+from actwidgets.session.results import spread
+from actwidgets.session.tasks import Progress, Steps, Task, progress_of
 
 BATCH_SIZE = 64  # samples in a piece: a slider waits no longer than for these
 VALUE_BYTES = 4
@@ -37,8 +36,8 @@ Read = Callable[[Integers], SampleSummary]
 Predict = Callable[[Edit, Integers], Array]
 
 
-class ImportancePass:
-    """Three measures of the units of one layer; satisfies `background.Pass`.
+class ImportancePass(Task):
+    """Three measures of the units of one layer.
 
     The samples are read once; then follow the forest tree by tree, the mutual information
     unit by unit and the ablation by unit and batch. `n_read` and `n_samples` count these
@@ -63,6 +62,8 @@ class ImportancePass:
     samples for each unit that is not zero throughout.
     """
 
+    is_slow = True
+
     def __init__(
         self,
         layer: str,
@@ -78,8 +79,7 @@ class ImportancePass:
         budget_bytes: int = 128 * 2**20,
         n_trees: int = TREES,
     ) -> None:
-        self.what, self.cancelled = "importance", False
-        self.layers: tuple[str, ...] = (layer,)
+        super().__init__("importance", (layer,), self._steps)
         self._layer, self._n_units, self._class_name = layer, n_units, class_name
         self._read, self._predict, self._class_index = read, predict, class_index
         self._output = output
@@ -107,35 +107,27 @@ class ImportancePass:
         self._measured: Integers = np.arange(n_measured)
         self._accuracy = self._baseline = self._majority = float("nan")
         self._piece_s: dict[str, float] = {}
-        self._stage, self._ended = "reading", False
-        self._stepping = threading.Lock()
-        self._work = self._measure()
+        self._stage = "reading"
 
     @property
     def n_read(self) -> int:
         """How many pieces of work are done; the last one only when all is known."""
-        return self.n_samples if self._ended else min(sum(self._done.values()), self.n_samples - 1)
+        return (
+            self.n_samples if self.complete else min(sum(self._done.values()), self.n_samples - 1)
+        )
 
     @property
     def n_samples(self) -> int:
         """How many pieces of work there are, and one for the end."""
         return sum(self._pieces.values()) + 1
 
-    @property
-    def complete(self) -> bool:
-        """Whether nothing is to come."""
-        return self._ended
-
-    def step(self) -> None:
-        """Do one more piece; nothing where all is done. Any thread may call it.
-
-        Whatever the model raises passes through; the pass cannot go on after that.
-        """
-        with self._stepping:
+    def _steps(self) -> Steps:
+        """The measuring, and how long it takes; it cannot go on where the model raised."""
+        work = self._measure()
+        while True:
             begun_s = time.perf_counter()
-            stage = next(self._work, None)
+            stage = next(work, None)
             if stage is None:
-                self._ended = True
                 self._values.forget()
                 return
             seconds = time.perf_counter() - begun_s
@@ -144,6 +136,7 @@ class ImportancePass:
                 self._piece_s[stage] = 0.8 * before_s + 0.2 * seconds
             self._stage = stage
             self._seconds[stage] += seconds
+            yield self.n_read, self.n_samples
 
     def table(self) -> ImportanceTable:
         """What is known so far; copies. Does not wait for the piece under way."""
@@ -282,17 +275,14 @@ class Importance(BackgroundWork):
     measured is kept until the weights or the data change.
 
     Args:
-        session: The session.
+        context: Whose layer and class are looked at.
     """
 
-    def __init__(self, session: SessionPredictions) -> None:
-        self._session = session
-        self._passes: OrderedDict[Key, ImportancePass] = OrderedDict()
-        self._reader = TaskQueue(self._report, lambda: session._probe.background_read())
+    def __init__(self, context: Context) -> None:
+        self._tasks: OrderedDict[Key, ImportancePass] = OrderedDict()
         self._asked_last: Key | None = None
         self._measured_with: Any = None
-        super().__init__()
-        session.observe(self._on_revision, names="revision")
+        super().__init__(context)
 
     @property
     def of(self) -> Key | None:
@@ -301,91 +291,98 @@ class Importance(BackgroundWork):
 
     def missing(self) -> str:
         """Why units of the chosen layer cannot be measured: "" where they can."""
-        session = self._session
-        if missing := session.missing_labels or session.missing_for_classes():
+        context = self.context
+        if missing := context.missing_labels or context.missing_for_classes():
             return missing
-        if not session._infos[session.layer].n_units:
+        if not context.layer_info().n_units:
             return "its units vary from sample to sample"
         return ""
 
-    def get(self, *, partial: bool = False) -> ImportanceTable:
+    def __call__(self) -> ImportanceTable:
         """Measure the units of the chosen layer.
-
-        Args:
-            partial: Return at once with what is known so far, and go on in the background;
-                `reading` tells how far it is. After `cancel` it does not go on.
 
         Raises:
             DataError: The session has no labels or a single class, or the layer no units.
 
         Cost: seconds for a small model, minutes for a large one; see `ImportancePass`.
         """
-        session = self._session
-        with session.lock:
-            if missing := self.missing():
-                raise DataError(f"no importance of units: {missing}")
-            key = self._key()
-            self._drop_what_is_old()
-            wanted = self._passes.get(key)
-            if wanted is None:
-                for other in [other for other, each in self._passes.items() if not each.complete]:
-                    del self._passes[other]  # it holds all its values
-                wanted = self._passes[key] = self._new_pass(*key)
-            self._passes.move_to_end(key)
-            while len(self._passes) > KEPT:
-                self._passes.popitem(last=False)
-        if partial:
-            self._read_on(key, wanted)
-            return wanted.table()
+        task = self._task()[1]
         try:
-            while not wanted.complete:
-                wanted.step()
+            task.finish()
         except Exception:
-            self._forget_pass(wanted)  # it cannot go on from where it failed
+            self._drop(task)  # it cannot go on from where it failed
             raise
-        return wanted.table()
+        return task.table()
+
+    def request(self) -> ImportanceTable:
+        """What is known so far of the chosen layer; the rest is measured in the background.
+
+        `reading` tells how far it is. After `cancel` it does not go on.
+
+        Raises: as when called.
+        """
+        key, task = self._task()
+        self._read_on(key, task)
+        return task.table()
 
     def known(self) -> ImportanceTable | None:
         """What has been measured so far of the chosen layer; None where nothing has.
 
         Measures nothing itself.
         """
-        with self._session.lock:
-            self._drop_what_is_old()
-            found = self._passes.get(self._key())
+        with self.context.lock:
+            self.drop_stale()
+            found = self._tasks.get(self._key())
         return None if found is None else found.table()
 
     def cancel(self) -> None:
         """Measure no further. What is known stays; `resume` goes on."""
-        left = self._reader.cancel()
-        for each in left:
-            each.cancelled = True
+        left = self.context.queue.cancel(self._report)
         if left:
             self._report(progress_of(left[-1], cancelled=True))
 
     def resume(self) -> None:
         """Go on with what was cancelled for the chosen layer and class."""
-        with self._session.lock:
-            self._drop_what_is_old()
+        with self.context.lock:
+            self.drop_stale()
             key = self._key()
-            wanted = self._passes.get(key)
+            wanted = self._tasks.get(key)
             if wanted is None or not wanted.cancelled:
                 return
-            wanted.cancelled = False
+            wanted.resume()
         self._read_on(key, wanted)
 
     def close(self) -> None:
         """Stop measuring, and wait for the piece under way. What is known stays known."""
-        self._reader.stop()
+        self.context.queue.discard(self._report)
+        self.wait()
 
     # --- how it is kept ------------------------------------------------------------------
 
     def _key(self) -> Key:
-        return self._session.layer, self._session.class_index  # type: ignore[attr-defined]
+        selection = self.context.selection
+        return selection.layer, selection.class_index
 
-    def _new_pass(self, layer: str, class_index: int | None) -> ImportancePass:
-        session, probe, samples = self._session, self._session._probe, self._session._samples
-        assert session.labels is not None
+    def _task(self) -> tuple[Key, ImportancePass]:
+        """The measurement of the chosen layer and class, kept or new."""
+        with self.context.lock:
+            if missing := self.missing():
+                raise DataError(f"no importance of units: {missing}")
+            key = self._key()
+            self.drop_stale()
+            task = self._tasks.get(key)
+            if task is None:
+                for other in [other for other, each in self._tasks.items() if not each.complete]:
+                    del self._tasks[other]  # it holds all its values
+                task = self._tasks[key] = self._new_task(*key)
+            self._tasks.move_to_end(key)
+            while len(self._tasks) > KEPT:
+                self._tasks.popitem(last=False)
+            return key, task
+
+    def _new_task(self, layer: str, class_index: int | None) -> ImportancePass:
+        context, probe, samples = self.context, self.context.probe, self.context.samples
+        assert samples.labels is not None
         edited: dict[Edit, Any] = {}
 
         def read(rows: Integers) -> SampleSummary:
@@ -397,18 +394,18 @@ class Importance(BackgroundWork):
                 edited[edit] = probe.edited({layer: edit})
             return edited[edit].predictions(samples.rows(rows))
 
-        missing = session.missing_for_predictions() or probe.missing_for_changes
+        missing = context.missing_for_predictions() or probe.missing_for_changes
         return ImportancePass(
             layer,
-            session._infos[layer].n_units or 0,
+            context.infos[layer].n_units or 0,
             read,
-            session.labels,
+            samples.labels,
             None if missing else predict,
-            output=None if missing else session.output,
+            output=None if missing else context.output,
             class_index=class_index,
-            class_name=None if class_index is None else session.class_names[class_index],
+            class_name=None if class_index is None else context.class_names[class_index],
             without_ablation=f"No ablation effect: {missing}." if missing else "",
-            budget_bytes=session.memory_budget_bytes // 4,
+            budget_bytes=context.budget_bytes // 4,
         )
 
     def _read_on(self, key: Key, wanted: ImportancePass) -> None:
@@ -417,33 +414,29 @@ class Importance(BackgroundWork):
             return
         self._asked_last = key
         if not wanted.cancelled:
-            self._reader.read(wanted, instead_of=lambda _: True)
+            self.context.queue.submit(wanted, self._report, instead_of=lambda _: True)
         self._report(progress_of(wanted, cancelled=wanted.cancelled))
 
-    def _drop_what_is_old(self) -> None:
+    def drop_stale(self) -> None:
         """Forget what was measured with other weights, samples or labels."""
-        session = self._session
-        now = session.revision, session._probe.fingerprint()  # type: ignore[attr-defined]
-        if now != self._measured_with:
-            self._reader.cancel()
-            self._passes.clear()
-            self._measured_with = now
-            if self.reading is not None:
-                self.set_trait("reading", None)
+        with self.context.lock:
+            now = self.context.revision, self.context.probe.fingerprint()
+            if now != self._measured_with:
+                self.context.queue.discard(self._report)
+                self._tasks.clear()
+                self._measured_with = now
+                if self.reading is not None:
+                    self.set_trait("reading", None)
 
-    def _forget_pass(self, lost: ImportancePass) -> None:
-        with self._session.lock:
-            for key in [key for key, each in self._passes.items() if each is lost]:
-                del self._passes[key]
-
-    def _on_revision(self, _change: Any) -> None:
-        with self._session.lock:
-            self._drop_what_is_old()
+    def _drop(self, lost: ImportancePass) -> None:
+        with self.context.lock:
+            for key in [key for key, each in self._tasks.items() if each is lost]:
+                del self._tasks[key]
 
     def _report(self, reading: Progress) -> None:
-        with self._session.lock:
+        with self.context.lock:
             if reading.failure:
-                for each in [each for each in self._passes.values() if not each.complete]:
+                for each in [each for each in self._tasks.values() if not each.complete]:
                     if each.layers == reading.layers:
-                        self._forget_pass(each)
+                        self._drop(each)
             self.set_trait("reading", reading)

@@ -1,4 +1,4 @@
-"""What a session's model predicts of all samples: right, wrong, and taken for what."""
+"""What a session's model predicts of the samples: right, wrong, and taken for what."""
 
 import time
 from collections.abc import Sequence
@@ -6,10 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from actwidgets.core.ablation import Ablation
-from actwidgets.core.arrays import Bools, Integers
+from actwidgets.core.arrays import Array, Bools, Floats, Integers
 from actwidgets.core.confusion import (
     AnyConfusion,
-    ClassificationReport,
     Confusion,
     MultilabelConfusion,
     PixelConfusion,
@@ -23,22 +22,90 @@ from actwidgets.core.predictions import (
 )
 from actwidgets.core.selection import known_rows
 from actwidgets.errors import DataError
-from actwidgets.session.passes import PixelPass, PredictionPass
-from actwidgets.session.profiles import SessionPasses
+from actwidgets.session.context import Context
+from actwidgets.session.results import PixelPass, PredictionPass
 
 AT_ONCE_S = 0.03  # nobody notices so long a wait: a small model predicts thousands of samples in it
 
 
-class SessionPredictions(SessionPasses):
-    """Confusion matrix, classification report and scores, with ablations in force."""
+class Predictions:
+    """Predictions, scores and confusion of samples; `session.predictions` is one.
+
+    Args:
+        context: Whose samples are predicted.
+    """
+
+    def __init__(self, context: Context) -> None:
+        self._context = context
+
+    def __call__(self, rows: Sequence[int] | None = None, *, ablated: bool = True) -> Floats:
+        """The model's output on `rows`, or on all samples: `(sample, class)` float32.
+
+        Args:
+            rows: Rows of the data, as they were given; all of them by default.
+            ablated: Whether the ablations of the selection are in force.
+
+        Raises:
+            DataError: The model's output is not `(sample, class)`.
+
+        Cost: a forward pass for the rows that were not asked for before.
+        """
+        self._require_classes()
+        context = self._context
+        with context.lock:
+            n_samples = context.n_samples
+            rows = range(n_samples) if rows is None else known_rows(rows, n_samples)
+            return context.results.predictions(rows, self._ablations(ablated))
+
+    def visible(self, *, limit: int | None = None) -> Array:
+        """The model's output on `samples`, with perturbation and ablations of the selection.
+
+        Args:
+            limit: How many samples at most.
+
+        Returns:
+            `(sample, class)` float32, read-only, in the order of `samples`.
+
+        Raises:
+            DataError: The model's output is not `(sample, class)`.
+        """
+        self._require_classes()
+        return self.outputs(self._context.selection.samples[:limit], as_shown=True)
+
+    def outputs(
+        self, rows: Sequence[int], *, as_shown: bool = False, ablated: bool = True
+    ) -> Array:
+        """What the model puts out, whether or not it tells classes apart.
+
+        Args:
+            rows: Rows of the data.
+            as_shown: Whether with the perturbation of the selection.
+            ablated: Whether with its ablations.
+
+        Returns:
+            `(sample, output)` float32, read-only where as shown.
+
+        Raises:
+            DataError: The model's output is no vector per sample.
+        """
+        if not self._context.probe.n_classes:
+            raise DataError("the model's output is not one vector per sample")
+        context = self._context
+        with context.lock:
+            context.queue.user_active()
+            known, ablations = known_rows(rows, context.n_samples), self._ablations(ablated)
+            if not as_shown:
+                return context.results.predictions(known, ablations)
+            perturbation = context.selection.perturbation
+            return context.results.predictions_on_show(known, perturbation, ablations)
 
     def missing_for_confusion(self) -> str:
         """Why right and wrong cannot be told: "" where they can."""
-        if self.masks is not None:
+        if self._context.samples.masks is not None:
             return ""
-        if self.missing_for_predictions():
-            return self.missing_for_predictions()
-        return "" if self.label_sets is not None else self.missing_labels
+        if missing := self._context.missing_for_predictions():
+            return missing
+        return "" if self._context.samples.label_sets is not None else self._context.missing_labels
 
     def confusion(self, *, partial: bool = False, ablated: bool = True) -> AnyConfusion:
         """True and predicted classes of all samples, and what follows from them.
@@ -58,9 +125,9 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
-        if self.masks is not None:
-            return self._pixel_confusion(partial, self.ablations if ablated else ())
-        rows = self.predicted_rows(partial=partial, ablated=ablated)
+        if self._context.samples.masks is not None:
+            return self._pixel_confusion(partial, self._ablations(ablated))
+        rows = self.rows(partial=partial, ablated=ablated)
         return self.confusion_of(rows, ablated=ablated)
 
     def confusion_of(
@@ -76,13 +143,13 @@ class SessionPredictions(SessionPasses):
         """
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
-        if self.masks is not None:
+        if self._context.samples.masks is not None:
             raise DataError("the pixels of masks are counted of all samples: confusion()")
-        chosen = np.array(known_rows(rows, self.n_samples), np.int64)
-        with self.lock:
-            return self._numbers.confusion(chosen, self.ablations if ablated else ())
+        chosen = np.array(known_rows(rows, self._context.n_samples), np.int64)
+        with self._context.lock:
+            return self._context.results.confusion(chosen, self._ablations(ablated))
 
-    def predicted_rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
+    def rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
         """Rows of the samples that have been predicted: all of them, or those so far.
 
         Args: as `confusion`.
@@ -90,16 +157,16 @@ class SessionPredictions(SessionPasses):
         Raises:
             DataError: The model's output is no vector per sample.
         """
-        if not self.n_outputs:
+        if not self._context.probe.n_classes:
             self._require_classes()
-        with self.lock:
-            wanted = self._numbers.prediction_pass(self.ablations if ablated else ())
+        with self._context.lock:
+            wanted = self._context.results.prediction_pass(self._ablations(ablated))
         self._predict(wanted, partial)
         return wanted.known
 
     def _pixel_confusion(self, partial: bool, ablations: tuple[Ablation, ...]) -> PixelConfusion:
-        with self.lock:
-            wanted = self._numbers.pixel_pass(ablations)
+        with self._context.lock:
+            wanted = self._context.results.pixel_pass(ablations)
         self._predict(wanted, partial)
         return wanted.confusion()
 
@@ -108,15 +175,15 @@ class SessionPredictions(SessionPasses):
         begun_s = time.monotonic()
         while not wanted.complete:
             enough = wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S
-            if partial and wanted.n_read and (enough or not self._probe.may_read_on):
+            if partial and wanted.n_read and (enough or not self._context.probe.may_read_on):
                 break
             wanted.step()
         if not (wanted.complete or wanted.cancelled):
-            self._read_on(wanted)
+            self._context.read_on(wanted)
         elif partial:
-            self._read_no_more(wanted)
+            self._context.read_no_more(wanted)
 
-    def predicted_labels(self, rows: Sequence[int] | Integers | None = None) -> Bools:
+    def labels(self, rows: Sequence[int] | Integers | None = None) -> Bools:
         """Which labels the model says of `rows`, or of all samples: `(sample, class)` bool.
 
         Those above a probability of a half, or a logit of zero.
@@ -124,25 +191,11 @@ class SessionPredictions(SessionPasses):
         Raises:
             DataError: The model predicts no classes, or one class a sample.
         """
-        if not self.output.is_multi_label:
-            raise DataError(f"the model does not put out several labels: {self.output.words}")
+        output = self._context.output
+        if not output.is_multi_label:
+            raise DataError(f"the model does not put out several labels: {output.words}")
         given = None if rows is None else np.asarray(rows).tolist()
-        return predicted_labels(self.predictions(given), self.output)
-
-    def predicted_words(self, row: int) -> str | None:
-        """The predicted class of a sample, by name; of several labels those of all.
-
-        None where the model predicts none.
-        """
-        if not self.predicts_classes:
-            return None
-        if self.label_sets is not None:
-            return self._words_of(self.predicted_labels([row])[0])
-        return self.class_names[int(self.predicted_classes([row])[0])]
-
-    def classification_report(self) -> ClassificationReport:
-        """Precision, recall, F1 and support by class, over all samples."""
-        return self.confusion().report
+        return predicted_labels(self(given), output)
 
     def scores(
         self,
@@ -164,12 +217,13 @@ class SessionPredictions(SessionPasses):
         """
         self._require_classes()
         if rows is not None:
-            chosen = np.array(known_rows(rows, self.n_samples)[:limit], np.int64)
-            with self.lock:
-                return self._numbers.scores(chosen, self.ablations if ablated else ())
-        outputs = self.predictions_on_show(limit=limit)
-        labels = None if self.labels is None else self.labels[list(self.samples[:limit])]
-        return class_scores(outputs, labels, output=self.output)
+            chosen = np.array(known_rows(rows, self._context.n_samples)[:limit], np.int64)
+            with self._context.lock:
+                return self._context.results.scores(chosen, self._ablations(ablated))
+        outputs, labels = self.visible(limit=limit), self._context.samples.labels
+        if labels is not None:
+            labels = labels[list(self._context.selection.samples[:limit])]
+        return class_scores(outputs, labels, output=self._context.output)
 
     def value_scores(
         self, rows: Sequence[int] | Integers | None = None, *, limit: int | None = None
@@ -186,7 +240,16 @@ class SessionPredictions(SessionPasses):
         Raises:
             DataError: The model's output is no vector per sample.
         """
-        chosen = known_rows(self.samples if rows is None else rows, self.n_samples)[:limit]
+        context, targets = self._context, self._context.samples.targets
+        given = context.selection.samples if rows is None else rows
+        chosen = known_rows(given, context.n_samples)[:limit]
         values = self.outputs(chosen, as_shown=rows is None)
-        targets = None if self.targets is None else self.targets[list(chosen)]
-        return value_scores(values, targets)
+        return value_scores(values, None if targets is None else targets[list(chosen)])
+
+    def _ablations(self, ablated: bool) -> tuple[Ablation, ...]:
+        """Those that are in force, or none."""
+        return self._context.selection.ablations if ablated else ()
+
+    def _require_classes(self) -> None:
+        if missing := self._context.missing_for_predictions():
+            raise DataError(f"no predictions: {missing}")

@@ -1,41 +1,349 @@
-"""Passes over all samples of a session, and what they gather."""
+"""Class profiles and layer similarity of a session, over all samples."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from actwidgets.core.accumulators import BoxStatistics, box_statistics, sketched_box_statistics
-from actwidgets.core.arrays import Array, Doubles, Floats, Integers
-from actwidgets.core.cka import LayerSimilarityTable
-from actwidgets.core.class_profiles import ClassProfiles, state_bytes
+from actwidgets.core.accumulators import (
+    BoxStatistics,
+    SampleSummary,
+    TopSamples,
+    box_statistics,
+    sketched_box_statistics,
+)
+from actwidgets.core.arrays import Array, Doubles, Floats, Integers, finite_range
+from actwidgets.core.cka import CkaSums, LayerSimilarityTable
+from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder, ProfileSpec, state_bytes
 from actwidgets.core.labels import label_pairs
-from actwidgets.core.layers import LayerInfo
-from actwidgets.core.samples import Samples
 from actwidgets.errors import DataError
-from actwidgets.session.passes import ENOUGH, Layers, ProfilePass, RepresentationPass
-from actwidgets.session.results import SessionReadings
-from actwidgets.session.tasks import progress_of
+from actwidgets.session.context import Context, has_units
+from actwidgets.session.tasks import Steps, Task, progress_of
+
+Layers = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class _Read:
+    n_samples: int
+    profiles: ClassProfiles
+
+
+class ProfilePass(Task):
+    """Profiles of some layers, gathered a batch at a time.
+
+    The largest value of every unit on every sample is kept where it fits into
+    `budget_bytes`; then profiles at any threshold follow exactly, without reading the
+    samples again. Beyond the budget they follow from histograms, with their error.
+
+    Args:
+        layers: Names of the layers.
+        summaries: From a range of rows to each layer's summary of them.
+        labels: `(sample,)` class indices of all samples; or `(sample, class)` bool, where one
+            counts in every class that it has.
+        class_names: One per class.
+        threshold: What the pass counts.
+        budget_bytes: What the peaks may take.
+        batch_size: Samples per step.
+    """
+
+    def __init__(
+        self,
+        layers: Layers,
+        summaries: Callable[[range], Mapping[str, SampleSummary]],
+        labels: NDArray[np.int64] | NDArray[np.bool_],
+        class_names: tuple[str, ...],
+        *,
+        threshold: float,
+        budget_bytes: int,
+        batch_size: int = 64,
+    ) -> None:
+        super().__init__("profiles", layers, self._steps)
+        self._summaries = summaries
+        self._labels = labels
+        self._budget_bytes = budget_bytes
+        self._batch_size = batch_size
+        self._builder = ProfileBuilder(class_names, ProfileSpec(threshold))
+        # Replaced as one, so that a reader on another thread sees a whole state.
+        self._read = _Read(0, self._builder.profiles(complete=False))
+        self._peaks: dict[str, NDArray[Any]] = {}
+        self._top: dict[str, TopSamples] = {}
+        self._fits = True
+
+    @property
+    def n_read(self) -> int:
+        """How many samples have been read."""
+        return self._builder.n_samples
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples the whole pass reads."""
+        return len(self._labels)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has been read."""
+        return self.n_read >= self.n_samples
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that the peaks take."""
+        return sum(each.nbytes for each in self._peaks.values())
+
+    def can_answer(self, threshold: float) -> bool:
+        """Whether profiles at this threshold follow from what was read."""
+        profiles = self._sofar().profiles
+        held = profiles.layers or self.layers
+        return (
+            self._fits
+            or threshold == profiles.threshold
+            or all("histogram" in profiles.gathered(name) for name in held if profiles.layers)
+        )
+
+    def profiles(self, threshold: float) -> ClassProfiles:
+        """What has been read so far, at a threshold that `can_answer`.
+
+        `complete` of the result tells whether that is all.
+        """
+        read = self._sofar()
+        profiles = read.profiles
+        if threshold == profiles.threshold or not profiles.layers:
+            return profiles
+        if not self._peaks:
+            return profiles.at_threshold(threshold)
+        seen: Any = slice(0, read.n_samples)
+        labels = self._labels[seen]
+        if labels.ndim == 2:
+            seen, labels = label_pairs(labels)
+        peaks = {name: high[seen] for name, high in self._peaks.items()}
+        return profiles.at_peaks(peaks, labels, threshold)
+
+    def peak_range(self, layer: str) -> tuple[float, float]:
+        """The smallest and the largest value read: where thresholds make a difference."""
+        profiles = self._sofar().profiles
+        if layer not in profiles.layers:
+            return 0.0, 0.0
+        sums = profiles.sums[layer]
+        assert sums.min is not None
+        assert sums.max is not None
+        return finite_range(sums.min)[0], finite_range(sums.max)[1]
+
+    def peaks(self, layer: str) -> Floats | None:
+        """`(sample, unit)`: the largest value of each sample read, or None where not kept."""
+        kept = self._peaks.get(layer)
+        return None if kept is None else kept[: self.n_read]
+
+    def top(self, layer: str, unit: int) -> tuple[NDArray[np.int64], Floats]:
+        """The samples read that drive a unit most, the first the most, and their values."""
+        peaks = self.peaks(layer)
+        if peaks is not None:
+            return TopSamples.of(peaks[:, unit])
+        top = self._top.get(layer)
+        return TopSamples.none() if top is None else top.of_unit(unit)
+
+    def _steps(self) -> Steps:
+        while True:
+            start = self._builder.n_samples
+            rows = range(start, min(start + self._batch_size, self.n_samples))
+            summaries = self._summaries(rows)
+            self._keep_peaks(rows, summaries)
+            self._builder.add(summaries, self._labels[rows.start : rows.stop])
+            yield self.n_read, self.n_samples
+
+    def _sofar(self) -> _Read:
+        read = self._read
+        if read.n_samples == self._builder.n_samples:
+            return read
+        with self._stepping:  # a copy is taken when somebody looks, not with every batch
+            n_read = self._builder.n_samples
+            profiles = self._builder.profiles(complete=n_read >= self.n_samples)
+            self._read = _Read(n_read, profiles)
+            return self._read
+
+    def _keep_peaks(self, rows: range, summaries: Mapping[str, SampleSummary]) -> None:
+        if not self._peaks and self._fits:
+            per_sample = sum(each.max[0].nbytes for each in summaries.values())
+            self._fits = self.n_samples * per_sample <= self._budget_bytes
+            if self._fits:
+                self._peaks = {
+                    name: np.empty((self.n_samples, each.max.shape[1]), each.max.dtype)
+                    for name, each in summaries.items()
+                }
+        for name, summary in summaries.items():
+            if self._fits:
+                self._peaks[name][rows.start : rows.stop] = summary.max
+            else:
+                self._top.setdefault(name, TopSamples()).add(summary.max, rows.start)
+
+
+class ProfilePasses:
+    """The passes of the layers looked at last, as long as their peaks fit into a budget.
+
+    Args:
+        budget_bytes: What all passes may keep; a single one keeps at most half of it.
+    """
+
+    def __init__(self, budget_bytes: int) -> None:
+        self._budget_bytes = budget_bytes
+        self._passes: dict[Layers, ProfilePass] = {}
+
+    def get(
+        self, layers: Layers, threshold: float, make: Callable[[int], ProfilePass]
+    ) -> ProfilePass:
+        """A pass that can answer for these layers at this threshold.
+
+        Args:
+            layers: Names of the layers.
+            threshold: What it is asked for.
+            make: From the bytes it may keep to a new pass, called where there is none.
+        """
+        for found in self._passes.values():
+            if found.complete and found.n_bytes and set(layers) <= set(found.layers):
+                self._use(found.layers)
+                return found  # with its peaks it can answer exactly for any threshold
+        known = self._passes.get(layers)
+        if known is None or not known.can_answer(threshold):
+            known = self._passes[layers] = make(self._budget_bytes // 2)
+        self._use(layers)
+        while sum(each.n_bytes for each in self._passes.values()) > self._budget_bytes:
+            self._passes.pop(next(iter(self._passes)))
+        return known
+
+    def resume(self) -> None:
+        """Have cancelled passes go on when they are asked for."""
+        for each in self._passes.values():
+            each.resume()
+
+    def _use(self, layers: Layers) -> None:
+        """Put a pass last: the most recently used."""
+        self._passes[layers] = self._passes.pop(layers)
+
+
+ENOUGH = 4  # samples; of fewer there is no debiased CKA
+Outputs = Callable[[tuple[str, ...], range], Mapping[str, Array]]
+
+
+class RepresentationPass(Task):
+    """Debiased CKA of every layer with every other, gathered a batch at a time.
+
+    A layer that puts out NaN or infinity is left out, whatever it was that came first.
+
+    Args:
+        layers: Names of the rows.
+        outputs: From layers and a range of rows to each layer's `(sample, feature)`.
+        other_layers: Names of the columns, where they are another model's; else None.
+        other_outputs: As `outputs`, of the other model.
+        n_samples: How many samples are read.
+        budget_bytes: What exact sums may take.
+        batch_size: Samples per step.
+    """
+
+    def __init__(
+        self,
+        layers: tuple[str, ...],
+        outputs: Outputs,
+        *,
+        other_layers: tuple[str, ...] | None = None,
+        other_outputs: Outputs | None = None,
+        n_samples: int,
+        budget_bytes: int,
+        batch_size: int = 128,
+    ) -> None:
+        super().__init__("representations", layers, self._steps)
+        self._n_samples = n_samples
+        self.left_out: tuple[str, ...] = ()
+        self._outputs, self._other_outputs = outputs, other_outputs
+        self._other_layers = other_layers
+        self._budget_bytes, self._batch_size = budget_bytes, batch_size
+        self._table: LayerSimilarityTable | None = None
+        self._clear()
+
+    @property
+    def n_read(self) -> int:
+        """How many samples have been read."""
+        return self._sums.n_samples
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples are read in all; 0 where every layer is left out."""
+        return self._n_samples
+
+    @property
+    def complete(self) -> bool:
+        """Whether every sample has been read."""
+        return self.n_read >= self.n_samples
+
+    def table(self) -> LayerSimilarityTable | None:
+        """What has been read so far; None before there are 4 samples."""
+        with self._stepping:
+            if self.n_read < ENOUGH:
+                return None
+            if self._table is None or self._table.n_samples != self.n_read:
+                self._table = self._sums.table()
+            return self._table
+
+    def _steps(self) -> Steps:
+        while True:
+            start = self.n_read
+            rows = range(start, min(start + self._batch_size, self.n_samples))
+            outputs = self._outputs(self.layers, rows)
+            others = None
+            if self._other_layers is not None and self._other_outputs is not None:
+                others = self._other_outputs(self._other_layers, rows)
+            odd = _not_finite(outputs) | _not_finite(others or {})
+            if odd:
+                self._leave_out(odd)
+            else:
+                self._sums.add(outputs, others)
+            yield self.n_read, self.n_samples
+
+    def _clear(self) -> None:
+        self._sums = CkaSums(
+            self.layers, self._other_layers, memory_budget_bytes=self._budget_bytes
+        )
+
+    def _leave_out(self, odd: set[str]) -> None:
+        """Begin anew without some layers."""
+        self.left_out = (*self.left_out, *sorted(odd - set(self.left_out)))
+        self.layers = tuple(name for name in self.layers if name not in odd)
+        if self._other_layers is not None:
+            self._other_layers = tuple(name for name in self._other_layers if name not in odd)
+        if not self.layers or self._other_layers == ():
+            self._n_samples = 0
+            raise DataError("every layer puts out NaN or infinity on some sample")
+        self._clear()
+
+
+def _not_finite(outputs: Mapping[str, Array]) -> set[str]:
+    return {name for name, values in outputs.items() if not np.isfinite(values).all()}
+
 
 REPRESENTED = 2000  # samples by which layers are compared
 COMPLETE_KEPT = 8  # results of passes, for when a later one is cancelled
+ALL_SAMPLES = ("all samples",)  # the one class of samples without labels
 
 
-class SessionPasses(SessionReadings):
-    """Profiles of classes and similarity of layers, over all samples.
+class Profiles:
+    """Profiles of classes and similarity of layers, over all samples; `session.profiles` is one.
 
     Args:
-        samples: The samples.
-        memory_budget_bytes: What cached arrays and kept peaks may take, about.
+        context: Whose samples are read.
     """
 
-    def __init__(self, samples: Samples, memory_budget_bytes: int) -> None:
+    def __init__(self, context: Context) -> None:
+        self._context = context
         self._complete: OrderedDict[Layers, ClassProfiles] = OrderedDict()
         self._representations: dict[Any, RepresentationPass] = {}
-        super().__init__(samples, memory_budget_bytes)
+        self._passes = ProfilePasses(context.budget_bytes // 2)
 
-    def profiles(self, *, partial: bool = False, every_layer: bool = False) -> ClassProfiles:
+    def __call__(self, *, every_layer: bool = False) -> ClassProfiles:
+        """Class profiles at the chosen threshold, over all samples; see `read`."""
+        return self.read(every_layer=every_layer)
+
+    def read(self, *, partial: bool = False, every_layer: bool = False) -> ClassProfiles:
         """Class profiles at the chosen threshold, over all samples.
 
         Args:
@@ -53,69 +361,59 @@ class SessionPasses(SessionReadings):
         and unit while the peaks fit into a quarter of the memory budget; beyond it comes from
         histograms, and `firing_error` of the result says how far it may be off.
         """
-        if self.labels is None and self.label_sets is None:
+        if self._context.samples.labels is None and self._context.samples.label_sets is None:
             raise DataError(f"class profiles need labels; {self._has_none}")
         return self._profiles(partial, every_layer)
 
-    def unit_profiles(self, *, partial: bool = False) -> ClassProfiles:
-        """What the units of the chosen layer do on all samples: `profiles`, labels or not.
+    def units(self, *, partial: bool = False) -> ClassProfiles:
+        """What the units of the chosen layer do on all samples: `read`, labels or not.
 
         Args:
-            partial: As in `profiles`.
+            partial: As in `read`.
 
         Returns:
-            As of `profiles`; without labels of all samples as one class.
+            As of `read`; without labels of all samples as one class.
         """
         return self._profiles(partial)
 
     @property
     def _has_none(self) -> str:
-        given = "no y" if self.targets is None else "the targets of a regression for y"
+        has_targets = self._context.samples.targets is not None
+        given = "the targets of a regression for y" if has_targets else "no y"
         return f"this session was given {given}"
 
     def _profiles(self, partial: bool, every_layer: bool = False) -> ClassProfiles:
-        with self.lock:
-            threshold = self.threshold
+        with self._context.lock:
+            threshold = self._context.selection.threshold
             profile_pass = self._pass(every_layer)
         if not profile_pass.n_read:
             profile_pass.step()
         if partial:
             return self._so_far(profile_pass, threshold)
-        while not profile_pass.complete:
-            profile_pass.step()
+        profile_pass.finish()
         return self._kept(profile_pass.layers, profile_pass.profiles(threshold))
-
-    def missing_for_classes(self, *, every_layer: bool = False) -> str:
-        """Why classes cannot be compared, in the chosen layer or in any: "" where they can."""
-        if self.labels is None and self.label_sets is None:
-            return self.missing_labels
-        if len(self.class_names) < 2:
-            return "this needs two classes or more"
-        if every_layer:
-            return "" if any(map(_has_units, self._infos.values())) else "all outputs are empty"
-        return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
 
     def missing_for_units(self) -> str:
         """Why there is nothing to tell of the chosen layer's units: "" where there is."""
-        return "its output is empty" if 0 in self._infos[self.layer].output_shape else ""
+        return self._context.missing_for_units()
 
     def missing_for_unit_boxes(self) -> str:
         """Why the chosen unit cannot be told by class: "" where it can."""
-        if self.labels is None and self.label_sets is None:
-            return self.missing_labels
+        if self._context.samples.labels is None and self._context.samples.label_sets is None:
+            return self._context.missing_labels
         return self.missing_for_units()
 
     def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
-        return self.profiles().similarity(self.layer, statistic, metric)
+        return self().similarity(self._context.selection.layer, statistic, metric)
 
     def value_range(self) -> tuple[float, float]:
-        """The smallest and the largest value that `profiles` has read of the chosen layer."""
-        with self.lock:
-            return self._pass().peak_range(self.layer)
+        """The smallest and the largest value that `read` has read of the chosen layer."""
+        with self._context.lock:
+            return self._pass().peak_range(self._context.selection.layer)
 
     def unit_boxes(self) -> BoxStatistics:
-        """The chosen unit's values by class, over the samples that `profiles` has read.
+        """The chosen unit's values by class, over the samples that `read` has read.
 
         For a map, each sample's largest value. Exact where these fit into a quarter of the
         memory budget, else sketched, with the `error` of the result.
@@ -123,41 +421,43 @@ class SessionPasses(SessionReadings):
         Raises:
             DataError: The session has no labels.
         """
-        with self.lock:
-            profile_pass, unit = self._pass(), self.unit
-        peaks = profile_pass.peaks(self.layer)
+        with self._context.lock:
+            profile_pass, selection = self._pass(), self._context.selection
+        peaks = profile_pass.peaks(selection.layer)
         if peaks is None:
-            sums = profile_pass.profiles(self.threshold).sums[self.layer]
-            return sketched_box_statistics(sums, unit)
-        labels = self.labels if self.label_sets is None else self.label_sets
+            sums = profile_pass.profiles(selection.threshold).sums[selection.layer]
+            return sketched_box_statistics(sums, selection.unit)
+        samples = self._context.samples
+        labels = samples.labels if samples.label_sets is None else samples.label_sets
         assert labels is not None
         rows, classes = label_pairs(labels[: len(peaks)])
-        return box_statistics(peaks[rows, unit], classes, len(self.class_names))
+        return box_statistics(peaks[rows, selection.unit], classes, len(self._context.class_names))
 
     def top_samples(self, limit: int = 24) -> tuple[Integers, Floats]:
-        """The samples that drive the chosen unit most, of those that `profiles` has read.
+        """The samples that drive the chosen unit most, of those that `read` has read.
 
         Returns:
             Rows, the one that drives it most first, and the largest value of each, on a map
             at any position. At most 24.
         """
-        with self.lock:
-            rows, values = self._pass().top(self.layer, self.unit)
+        with self._context.lock:
+            selection = self._context.selection
+            rows, values = self._pass().top(selection.layer, selection.unit)
         return rows[:limit], values[:limit]
 
     def layer_similarity(
         self,
         *,
-        other: "SessionPasses | None" = None,
+        other: "Profiles | None" = None,
         positions: Literal["mean", "flat"] = "mean",
         partial: bool = False,
     ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
         """Debiased linear CKA of every layer with every other; see `aw.layer_similarity`.
 
         Args:
-            other: A session over the same samples whose model's layers are the columns.
+            other: Of a session over the same samples whose model's layers are the columns.
             positions: What of a map counts: the mean of each unit, or every position.
-            partial: As in `profiles`.
+            partial: As in `read`.
 
         Returns:
             The table of the first 2,000 samples, or None of fewer than 4; and the layers that
@@ -166,105 +466,119 @@ class SessionPasses(SessionReadings):
         Raises:
             DataError: The other session holds another number of samples.
         """
-        with self.lock:
+        with self._context.lock:
             wanted = self._representation_pass(other, positions)
         while wanted.n_read < min(ENOUGH, wanted.n_samples):  # a layer left out begins it anew
-            if wanted.n_read and partial and not self._probe.may_read_on:
+            if wanted.n_read and partial and not self._context.probe.may_read_on:
                 break
             wanted.step()
         if wanted.cancelled:
-            self._report(progress_of(wanted, cancelled=True))
+            self._context.report(progress_of(wanted, cancelled=True))
         elif partial and not wanted.complete:
-            self._read_on(wanted)
-        while not (partial or wanted.complete):
-            wanted.step()
+            self._context.read_on(wanted)
+        if not partial:
+            wanted.finish()
         return wanted.table(), wanted.left_out
 
     def resume(self) -> None:
-        """Go on with the passes that were cancelled, as soon as a view asks for them."""
-        with self.lock:
-            for each in self._representations.values():
-                each.cancelled = False
-            super().resume()
+        """Have cancelled passes go on when they are asked for."""
+        for task in self._representations.values():
+            task.resume()
+        self._passes.resume()
 
-    # --- how they are kept ---------------------------------------------------------------
+    def forget(self, *, everything: bool = False) -> None:
+        """Drop what was read, as the model may say something else now.
 
-    def _forget(self, *, everything: bool = False) -> None:
-        """Drop what the model said, as it may say something else now."""
+        Args:
+            everything: The complete results too, which are shown where a pass is cancelled.
+        """
         if everything:
             self._complete.clear()
         self._representations = {}
-        super()._forget()
+        self._passes = ProfilePasses(self._context.budget_bytes // 2)
+
+    # --- how they are kept ---------------------------------------------------------------
+
+    def task(self, layers: Layers, threshold: float) -> ProfilePass:
+        """The pass over all samples for some layers, as far as it has come.
+
+        Without labels they are taken together, as of one class.
+        """
+        context, samples, names = self._context, self._context.samples, self._context.class_names
+        labels = samples.labels if samples.label_sets is None else samples.label_sets
+        if labels is None:
+            labels, names = np.zeros(len(samples), np.int64), ALL_SAMPLES
+        probe = context.probe
+
+        def make(budget_bytes: int) -> ProfilePass:
+            return ProfilePass(
+                layers,
+                lambda rows: probe.summaries(layers, samples.rows(rows)),
+                labels,
+                names,
+                threshold=threshold,
+                budget_bytes=budget_bytes,
+            )
+
+        return self._passes.get(layers, threshold, make)
 
     def _pass(self, every_layer: bool = False) -> ProfilePass:
-        layers: Layers = (self.layer,)
-        if every_layer:
-            layers = self._layers_that_fit()
-        return self._numbers.profile_pass(layers, self.threshold)
+        selection = self._context.selection
+        layers = self._layers_that_fit() if every_layer else (selection.layer,)
+        return self.task(layers, selection.threshold)
 
-    def _representation_pass(
-        self, other: "SessionPasses | None", positions: str
-    ) -> RepresentationPass:
-        if other is not None and other.n_samples != self.n_samples:
+    def _representation_pass(self, other: "Profiles | None", positions: str) -> RepresentationPass:
+        if other is not None and other._context.n_samples != self._context.n_samples:
             raise DataError(
-                f"sessions must hold the same samples; they hold {self.n_samples:,} and "
-                f"{other.n_samples:,}"
+                f"sessions must hold the same samples; they hold {self._context.n_samples:,} and "
+                f"{other._context.n_samples:,}"
             )
-        revision = None if other is None else (id(other), getattr(other, "revision", 0))
+        revision = None if other is None else (id(other), other._context.revision)
         key = revision, positions
         if key not in self._representations:
             self._representations[key] = RepresentationPass(
-                self._layers_with_units(),
-                lambda layers, rows: self._features(layers, rows, positions),
-                other_layers=None if other is None else other._layers_with_units(),
+                self.layers_with_units(),
+                lambda layers, rows: layer_features(self._context, layers, rows, positions),
+                other_layers=None if other is None else other.layers_with_units(),
                 other_outputs=None
                 if other is None
-                else lambda layers, rows: other._features(layers, rows, positions),
-                n_samples=min(self.n_samples, REPRESENTED),
-                budget_bytes=self.memory_budget_bytes // 4,
+                else lambda layers, rows: layer_features(other._context, layers, rows, positions),
+                n_samples=min(self._context.n_samples, REPRESENTED),
+                budget_bytes=self._context.budget_bytes // 4,
             )
         return self._representations[key]
 
-    def _features(self, layers: Layers, rows: range, positions: str) -> Mapping[str, Array]:
-        x = self._samples.rows(rows)
-        if positions == "mean":
-            summaries = self._probe.summaries(layers, x, low=False)
-            return {  # a mean that leaves NaN out would hide it
-                name: each.mean if each.n_nan is None else np.where(each.n_nan, np.nan, each.mean)
-                for name, each in summaries.items()
-            }
-        outputs = self._probe.activations(layers, x)
-        return {name: outputs[name].reshape(len(outputs[name]), -1) for name in layers}
-
     def _layers_that_fit(self) -> Layers:
         """All layers, but for the largest where their sums would go beyond the budget."""
-        left = self.memory_budget_bytes // 2  # half: while it is read it is copied
+        context = self._context
+        left = context.budget_bytes // 2  # half: while it is read it is copied
         kept: set[str] = set()
-        for name in sorted(self._layers_with_units(), key=lambda name: self._infos[name].n_units):
-            left -= state_bytes(len(self.class_names), self._infos[name].n_units)
+        n_units = {name: context.infos[name].n_units or 0 for name in self.layers_with_units()}
+        for name in sorted(n_units, key=lambda name: n_units[name]):
+            left -= state_bytes(len(context.class_names), n_units[name])
             if left >= 0 or not kept:
                 kept.add(name)
-        return tuple(name for name in self._layers_with_units() if name in kept)
+        return tuple(name for name in n_units if name in kept)
 
-    def _layers_with_units(self) -> Layers:
-        return tuple(info.name for info in self._infos.values() if _has_units(info))
+    def layers_with_units(self) -> Layers:
+        """Names of the layers that have a fixed number of units, and some."""
+        return tuple(info.name for info in self._context.infos.values() if has_units(info))
 
     def _so_far(self, profile_pass: ProfilePass, threshold: float) -> ClassProfiles:
         layers = profile_pass.layers
         if profile_pass.complete:
-            self._tell_complete(profile_pass)
+            self._context.tell_complete(profile_pass)
             return self._kept(layers, profile_pass.profiles(threshold))
-        if profile_pass.cancelled:
-            self._report(progress_of(profile_pass, cancelled=True))  # whatever was read since
+        if profile_pass.cancelled:  # it may have been read on by somebody else since
+            self._context.report(progress_of(profile_pass, cancelled=True))
             before = self._complete.get(layers)
             return profile_pass.profiles(threshold) if before is None else before
-
-        self._read_on(profile_pass)
+        self._context.read_on(profile_pass)
         return profile_pass.profiles(threshold)
 
     def _kept(self, layers: Layers, profiles: ClassProfiles) -> ClassProfiles:
         """Remember a complete result, where it is small enough."""
-        if profiles.n_bytes <= self.memory_budget_bytes // (8 * COMPLETE_KEPT):
+        if profiles.n_bytes <= self._context.budget_bytes // (8 * COMPLETE_KEPT):
             self._complete[layers] = profiles
             self._complete.move_to_end(layers)
             while len(self._complete) > COMPLETE_KEPT:
@@ -272,5 +586,23 @@ class SessionPasses(SessionReadings):
         return profiles
 
 
-def _has_units(info: LayerInfo) -> bool:
-    return bool(info.n_units) and 0 not in info.output_shape
+def layer_features(
+    context: Context, layers: Layers, rows: Any, positions: str
+) -> Mapping[str, Array]:
+    """What layers make of samples, `(sample, feature)` by name.
+
+    Args:
+        context: Whose model and samples are read.
+        layers: Names of the layers.
+        rows: Rows of the data.
+        positions: What of a map counts: "mean" of each unit, or "flat", every position.
+    """
+    x = context.samples.rows(rows)
+    if positions == "mean":
+        summaries = context.probe.summaries(layers, x, low=False)
+        return {  # a mean that leaves NaN out would hide it
+            name: each.mean if each.n_nan is None else np.where(each.n_nan, np.nan, each.mean)
+            for name, each in summaries.items()
+        }
+    outputs = context.probe.activations(layers, x)
+    return {name: outputs[name].reshape(len(outputs[name]), -1) for name in layers}

@@ -4,25 +4,46 @@ import operator
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import replace
+from typing import Any, Literal
 
+import numpy as np
 import traitlets as t
 
+from actwidgets.core.accumulators import BoxStatistics
+from actwidgets.core.arrays import Array, Bools, Doubles, Floats, Integers
+from actwidgets.core.attribution.base import Attribution
+from actwidgets.core.cka import LayerSimilarityTable
+from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.confusion import (
+    AnyConfusion,
+    ClassificationReport,
+    Confusion,
+    MultilabelConfusion,
+)
+from actwidgets.core.embedding import Embedding
 from actwidgets.core.labels import checked_class_names, count_classes
-from actwidgets.core.layers import LayerInfo
-from actwidgets.core.output_kind import checked_output_is
+from actwidgets.core.layers import LayerInfo, ReceptiveField
+from actwidgets.core.output_kind import OutputKind, checked_output_is
 from actwidgets.core.perturbation import UNDISTURBED
+from actwidgets.core.predictions import ClassScores, ValueScores, predicted_classes
 from actwidgets.core.samples import Samples
-from actwidgets.core.selection import FIELDS, Selection, resolve
-from actwidgets.errors import DataError, ModelError, SelectionError
+from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
+from actwidgets.errors import DataError, ModelError, NotRecordedError, SelectionError
+from actwidgets.images.encode import Pixels
 from actwidgets.probe.base import Probe, settled_output_kind
 from actwidgets.session.attributions import Attributions
+from actwidgets.session.context import BackgroundWork, Context
 from actwidgets.session.embeddings import Embeddings
 from actwidgets.session.histograms import Histograms
 from actwidgets.session.importance import Importance
-from actwidgets.session.predictions import SessionPredictions
-from actwidgets.session.tasks import BackgroundWork
+from actwidgets.session.predictions import Predictions
+from actwidgets.session.profiles import Profiles
+from actwidgets.session.results import Results
+from actwidgets.session.tasks import Progress, progress_of
 from actwidgets.training.events import TrainingListener
+from actwidgets.training.step_gate import LockAmidSteps
 
 
 class Index(t.Int[int, int]):
@@ -53,26 +74,26 @@ class Training:
     """What there is to a session while its model is trained; `session.training` is one.
 
     Args:
-        session: The session.
+        context: That of the session.
     """
 
-    def __init__(self, session: SessionPredictions) -> None:
-        self._session = session
+    def __init__(self, context: Context) -> None:
+        self._context = context
 
     @property
     def under_way(self) -> bool:
         """Whether the model is being trained with a callback of this package."""
-        return self._session._probe.is_training
+        return self._context.probe.is_training
 
     @property
     def is_leaving(self) -> bool:
         """Whether `fit` is at its end: other callbacks may still put weights back."""
-        gate = self._session._probe.step_gate
+        gate = self._context.probe.step_gate
         return gate is not None and gate.is_leaving
 
     def weights(self) -> Any:
         """Something that changes when the weights do; None where nobody knows."""
-        return self._session._probe.fingerprint()
+        return self._context.probe.fingerprint()
 
     def callback(self, listener: TrainingListener) -> Any:
         """A Keras callback that tells a listener of the training.
@@ -83,10 +104,10 @@ class Training:
         Raises:
             ModelError: This session's model cannot be trained.
         """
-        return self._session._probe.training_callback(listener)
+        return self._context.probe.training_callback(listener)
 
 
-class Session(SessionPredictions):
+class Session(BackgroundWork):
     """Shared state of all views of one model.
 
     Set a field, or several at once with `select()`. Observe `selection` and `revision`; the
@@ -137,12 +158,6 @@ class Session(SessionPredictions):
     selection = t.Instance(Selection, read_only=True, help="all fields as one value")
     revision = t.Int(0, read_only=True, help="raised when weights or data change")
 
-    _model: Any
-    _attributions: Attributions | None = None
-    _embeddings: Embeddings | None = None
-    _importance: Importance | None = None
-    _histograms: Histograms | None = None
-
     def __init__(
         self,
         model: Any,
@@ -161,14 +176,25 @@ class Session(SessionPredictions):
     ) -> None:
         self._applying = True  # no validation before there is something to validate against
         checked_output_is(output_is)
-        self._options: dict[str, Any] = {"head": head, "output_is": output_is, "training": training}
+        samples = Samples(x, y, max_samples=max_samples, image_shape=image_shape, axes=axes)
+        context = Context(samples, memory_budget_bytes, self._report)
+        context.options |= {"head": head, "output_is": output_is, "training": training}
         self._given_names = class_names
-        kept = Samples(x, y, max_samples=max_samples, image_shape=image_shape, axes=axes)
-        super().__init__(kept, memory_budget_bytes)
+        self._cancelled: dict[tuple[str, tuple[str, ...]], Progress] = {}
+        super().__init__(context)
         self._read(model)
+        self._make_parts()
         self._forget()
-        self.layer = next(iter(self._infos))
+        self.layer = next(iter(context.infos))
         self._apply(self._resolved(choice))
+
+    def _make_parts(self) -> None:
+        """Make what tells of the model; each part is given the context, and never the session."""
+        context = self.context
+        self.profiles, self.predictions = Profiles(context), Predictions(context)
+        self.attributions, self.embeddings = Attributions(context), Embeddings(context)
+        self.importance, self.histograms = Importance(context), Histograms(context)
+        self.training = Training(context)
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; fields one at a time, whichever thread asks."""
@@ -181,6 +207,34 @@ class Session(SessionPredictions):
     # --- what is looked at ---------------------------------------------------------------
 
     @property
+    def lock(self) -> LockAmidSteps:
+        """Guards the session; may be set, so that several share one."""
+        return self.context.lock
+
+    @lock.setter
+    def lock(self, lock: LockAmidSteps) -> None:
+        self.context.lock = lock
+
+    @property
+    def memory_budget_bytes(self) -> int:
+        """What cached arrays and kept peaks may take, about; may be set."""
+        return self.context.budget_bytes
+
+    @memory_budget_bytes.setter
+    def memory_budget_bytes(self, budget_bytes: int) -> None:
+        self.context.budget_bytes = budget_bytes
+
+    @property
+    def results(self) -> Results:
+        """What the model said so far, by its arguments."""
+        return self.context.results
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """One per class of the model's output."""
+        return self.context.class_names
+
+    @property
     def model(self) -> Any:
         """The model. Assign another one and layers, units and selection follow."""
         return self._model
@@ -188,63 +242,27 @@ class Session(SessionPredictions):
     @model.setter
     def model(self, model: Any) -> None:
         with self.lock:
-            before = self._probe
+            before = self.context.probe
             self._read(model)
             before.close()
             self._forget(everything=True)
-            layer = self.layer if self.layer in self._infos else next(iter(self._infos))
+            infos = self.context.infos
+            layer = self.layer if self.layer in infos else next(iter(infos))
             has_class = (self.class_index or 0) < len(self.class_names)
             class_index = self.class_index if has_class else None
             fields = {"layer": layer, "class_index": class_index, "confusion_cell": None}
             self._apply(self._resolved(fields))
-            self.set_trait("revision", self.revision + 1)
+            self._raise_revision()
 
     @property
     def layers(self) -> tuple[LayerInfo, ...]:
         """The layers, in the model's order."""
-        return self._probe.layers
+        return self.context.probe.layers
 
     @property
     def layer_info(self) -> LayerInfo:
         """The layer in view."""
-        return self._infos[self.layer]
-
-    @property
-    def embeddings(self) -> Embeddings:
-        """Samples as points in the plane: by their input, or by what a layer makes of them."""
-        with self.lock:
-            if self._embeddings is None:
-                self._embeddings = Embeddings(self)
-            return self._embeddings
-
-    @property
-    def attributions(self) -> Attributions:
-        """Which part of a sample speaks for a class, by many methods."""
-        with self.lock:
-            if self._attributions is None:
-                self._attributions = Attributions(self)
-            return self._attributions
-
-    @property
-    def importance(self) -> Importance:
-        """Which units of the chosen layer carry the class; measured when asked for."""
-        with self.lock:
-            if self._importance is None:
-                self._importance = Importance(self)
-            return self._importance
-
-    @property
-    def training(self) -> Training:
-        """Whether the model is being trained, and a callback that tells of it."""
-        return Training(self)
-
-    @property
-    def histograms(self) -> Histograms:
-        """How weights and activations are spread, now and at moments that were kept."""
-        with self.lock:
-            if self._histograms is None:
-                self._histograms = Histograms(self)
-            return self._histograms
+        return self.context.infos[self.layer]
 
     def select(self, **choice: Any) -> None:
         """Change several fields as one step: all or nothing.
@@ -259,64 +277,457 @@ class Session(SessionPredictions):
     def refresh(self) -> None:
         """Say that weights, layers or data changed: forget arrays, have the views repaint."""
         with self.lock:
-            if self._probe.is_stale():
+            if self.context.probe.is_stale():
                 self.model = self._model
                 return
             self._forget()
-            self.set_trait("revision", self.revision + 1)
+            self._raise_revision()
+
+    # --- what is done in the background --------------------------------------------------
+
+    def cancel(self) -> None:
+        """Read no further. What was read stays, marked as partial; `resume` goes on."""
+        with self.lock:
+            for task in self.context.queue.cancel(self._report):  # each has views of its own
+                self._report(progress_of(task, cancelled=True))
+
+    def resume(self) -> None:
+        """Go on with the passes that were cancelled, as soon as a view asks for them."""
+        with self.lock:
+            self.profiles.resume()
+            self.results.resume()
+            for reading in list(self._cancelled.values()):
+                self._report(replace(reading, cancelled=False))
+
+    def wait(self, within_s: float | None = None) -> None:
+        """Return when the passes under way, if there are any, are finished.
+
+        A kernel interrupt while this waits cancels them. While the model is being trained they
+        go on only where the training waits for them: where this is called by one of its
+        callbacks.
+
+        Args:
+            within_s: Return after so many seconds in any case.
+        """
+        gate = self.context.probe.step_gate
+        with gate.window() if gate and gate.trains_here else nullcontext():
+            super().wait(within_s)
 
     def close(self) -> None:
         """Stop reading in the background. The session goes on working."""
-        for part in (self._attributions, self._embeddings, self._importance):
-            if part is not None:
-                part.close()
-        super().close()
+        for part in (self.attributions, self.embeddings):
+            part.close()
+        self.context.queue.stop()
+        self.context.probe.close()
+
+    def _report(self, reading: Progress) -> None:
+        with self.lock:
+            if reading.cancelled:
+                self._cancelled[reading.what, reading.layers] = reading
+            else:
+                self._cancelled.pop((reading.what, reading.layers), None)
+            self.context.reading = reading
+            self.set_trait("reading", reading)
+
+    # --- samples -------------------------------------------------------------------------
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples there are."""
+        return len(self.context.samples)
+
+    @property
+    def labels(self) -> Integers | None:
+        """`(sample,)` int64 class indices, or None where no labels were given."""
+        return self.context.samples.labels
+
+    @property
+    def label_sets(self) -> Bools | None:
+        """`(sample, class)`: which labels samples have that may have several; None else."""
+        return self.context.samples.label_sets
+
+    @property
+    def masks(self) -> Any:
+        """The class of each position, by sample, where `y` held masks; None else."""
+        return self.context.samples.masks
+
+    @property
+    def missing_labels(self) -> str:
+        """Why there is no one class for each sample: "" where there is."""
+        return self.context.missing_labels
+
+    def label_words(self, row: int) -> str | None:
+        """What the labels say of a sample, in words; None where there are none.
+
+        The name of its class; of several those of all, "none" of none.
+        """
+        if self.label_sets is not None:
+            return self._words_of(self.label_sets[row])
+        return None if self.labels is None else self.class_names[self.labels[row]]
+
+    def _words_of(self, has: Bools) -> str:
+        """Names of the classes that a sample has, `(class,)` bool."""
+        names = [name for name, each in zip(self.class_names, has, strict=True) if each]
+        return ", ".join(names) or "none"
+
+    @property
+    def class_order(self) -> str:
+        """By what the classes are in their order, where the labels decided it; else ""."""
+        return self.context.samples.class_order if self._named_by_labels else ""
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the columns of samples that were given as a table; () else."""
+        return self.context.samples.feature_names
+
+    def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
+        """The first `limit` samples of a class; none where it has none."""
+        return self.context.samples.of_class(class_index, limit)
+
+    def pictures(
+        self,
+        rows: Sequence[int] | None = None,
+        *,
+        as_shown: bool | None = None,
+        name: str | Sequence[str] | None = None,
+    ) -> Pixels:
+        """The image input of `rows`, or of `samples`: `(sample, row, column, 3)` uint8.
+
+        Of several image inputs all, side by side. What runs in time is a picture in which it
+        runs to the right, with a row for each feature.
+
+        Args:
+            rows: Rows of the data; `samples` by default.
+            as_shown: Whether perturbed as the selection has it; by default where they are
+                `samples`, which are on show.
+            name: One of `picture_inputs`, or some; all of them by default.
+        """
+        is_shown = rows is None if as_shown is None else as_shown
+        perturbation = self.perturbation if is_shown else None
+        shown = self.samples if rows is None else known_rows(rows, self.n_samples)
+        return self.context.samples.pictures(shown, perturbation, name)
+
+    @property
+    def picture_inputs(self) -> tuple[str, ...]:
+        """The names of the inputs that are drawn of a sample; `("",)` where it has no name."""
+        return self.context.samples.picture_inputs
+
+    def picture_inputs_of(self, layer: str | None = None) -> tuple[str, ...]:
+        """Those of them that a layer sees; all where it sees none, or that is not known.
+
+        Args:
+            layer: The chosen one by default.
+        """
+        with self.lock:
+            seen = self.context.probe.inputs_of(self.layer if layer is None else layer)
+        mine = tuple(each for each in self.picture_inputs if seen is not None and each in seen)
+        return mine or self.picture_inputs
+
+    def places_first(self, name: str, values: Array) -> Array:
+        """A map in the shape of an input with its places before its channels, as it is drawn.
+
+        Args:
+            name: Of the input.
+            values: `(sample, …)`.
+        """
+        return self.context.samples.places_first(name, values)
+
+    def picture_shape_of(self, name: str) -> tuple[int, ...]:
+        """Rows and columns of one of `picture_inputs`; () where it is no picture."""
+        return self.context.samples.picture_shape_of(name)
+
+    @property
+    def picture_shape(self) -> tuple[int, ...]:
+        """Rows and columns of the image input, of a vector that is one too; () where none is."""
+        return self.context.samples.picture_shape
+
+    # --- forward passes ------------------------------------------------------------------
+
+    def maps(self, rows: Sequence[int] | None = None, *, limit: int | None = None) -> Array:
+        """Activations of the chosen layer on `rows`, or on `samples`.
+
+        Args:
+            rows: Rows of the data, as they were given. `samples` by default, which are on
+                show: with the perturbation and the ablations of the selection.
+            limit: How many samples at most.
+
+        Returns:
+            `(sample, …, unit)` float32, read-only, in the order of the rows.
+
+        Cost: one forward pass to that layer, unless it was asked for before.
+        """
+        with self.lock:
+            self.context.queue.user_active()
+            if rows is None:
+                shown = self.samples[:limit]
+                return self.results.maps(self.layer, shown, self.perturbation, self.ablations)
+            return self.results.maps(self.layer, known_rows(rows, self.n_samples)[:limit])
+
+    def kernels(self) -> Array:
+        """The weights of the chosen layer: `(row, column, in_channel, out_channel)` float32.
+
+        Raises:
+            LayerError: The layer has no kernels.
+        """
+        with self.lock:
+            return self.context.probe.kernels(self.layer)
+
+    @property
+    def n_outputs(self) -> int:
+        """How many values the model puts out per sample; 0 where that is no vector."""
+        return self.context.probe.n_classes
+
+    @property
+    def output(self) -> OutputKind:
+        """What the model's output means: logits, probabilities or values, and why.
+
+        Decided once, when the model is read; `output_is` of a session overrules it.
+        """
+        return self.context.output
+
+    @property
+    def targets(self) -> Floats | None:
+        """`(sample, output)` what a regression is to put out; None where `y` held none."""
+        return self.context.samples.targets
+
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the model tells classes apart: a value for each, or one for two of them."""
+        return not self.missing_for_predictions()
+
+    def missing_for_predictions(self) -> str:
+        """Why the model predicts no classes: "" where it does."""
+        return self.context.missing_for_predictions()
+
+    def require_changes(self) -> None:
+        """Refuse what alters units or perturbs samples, where there is no model to ask then.
+
+        Raises:
+            NotRecordedError: This is a session over a recording.
+        """
+        with self.lock:
+            if missing := self.context.probe.missing_for_changes:
+                raise NotRecordedError(missing)
+
+    def receptive_field(self) -> ReceptiveField | None:
+        """The part of the input that a position of the chosen layer's map sees.
+
+        None where it sees everything, or where that cannot be told.
+        """
+        with self.lock:
+            return self.context.probe.receptive_field(self.layer)
+
+    def peak_values(self, rows: Sequence[int]) -> Floats:
+        """The largest value of the chosen unit on each of `rows`, `(sample,)` float32.
+
+        On a map at any position; NaN where there is a value that is not a number and no other.
+
+        Cost: a forward pass over the rows.
+        """
+        if not len(rows):
+            return np.zeros(0, np.float32)
+        values = self._of_unit(self.maps(rows)).reshape(len(rows), -1)
+        peaks: Floats = np.fmax.reduce(values, axis=1)
+        return peaks
+
+    def peak_positions(self, rows: Sequence[int]) -> Integers:
+        """Where on its map the chosen unit has its largest value.
+
+        Returns:
+            `(sample, axis)` int64: an index for each axis of positions, in the order of
+            `rows`; no axes for a layer without maps.
+
+        Cost: a forward pass over the rows.
+        """
+        values = np.nan_to_num(self._of_unit(self.maps(rows)), nan=-np.inf)
+        flat = values.reshape(len(values), -1).argmax(axis=1)
+        return np.stack(np.unravel_index(flat, values.shape[1:] or (1,)), axis=1)[
+            :, : values.ndim - 1
+        ]
+
+    def _of_unit(self, maps: Array) -> Array:
+        """The values of the chosen unit, `(sample, …)`, of a layer that may put out scalars."""
+        values: Array = maps[..., self.unit] if maps.ndim > 1 else maps
+        return values
+
+    # --- what follows of all samples: asked of the parts -----------------------------------
+
+    def missing_for_classes(self, *, every_layer: bool = False) -> str:
+        """Why classes cannot be compared, in the chosen layer or in any: "" where they can."""
+        return self.context.missing_for_classes(every_layer=every_layer)
+
+    def missing_for_units(self) -> str:
+        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
+        return self.profiles.missing_for_units()
+
+    def missing_for_unit_boxes(self) -> str:
+        """Why the chosen unit cannot be told by class: "" where it can."""
+        return self.profiles.missing_for_unit_boxes()
+
+    def unit_profiles(self) -> ClassProfiles:
+        """Profiles of the chosen layer's units over all samples, labels or not."""
+        return self.profiles.units()
+
+    def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
+        """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
+        return self.profiles.similarity(statistic, metric)
+
+    def value_range(self) -> tuple[float, float]:
+        """The smallest and the largest value that has been read of the chosen layer."""
+        return self.profiles.value_range()
+
+    def unit_boxes(self) -> BoxStatistics:
+        """The chosen unit's values by class; see `Profiles.unit_boxes`."""
+        return self.profiles.unit_boxes()
+
+    def top_samples(self, limit: int = 24) -> tuple[Integers, Floats]:
+        """The samples that drive the chosen unit most; see `Profiles.top_samples`."""
+        return self.profiles.top_samples(limit)
+
+    def layer_similarity(
+        self, *, other: "Session | None" = None, positions: Literal["mean", "flat"] = "mean"
+    ) -> tuple[LayerSimilarityTable | None, tuple[str, ...]]:
+        """Debiased CKA of every layer with every other; see `Profiles.layer_similarity`."""
+        return self.profiles.layer_similarity(
+            other=None if other is None else other.profiles, positions=positions
+        )
+
+    def embedding(self, of: str = "input", **options: Any) -> Embedding:
+        """Samples as points, by their input or a layer's output; see `Embeddings`."""
+        return self.embeddings(of, **options)
+
+    def attribution(self, method: str = "grad_cam", **options: Any) -> Attribution:
+        """How much each part of the visible samples counts for a class; see `Attributions`."""
+        return self.attributions(method, **options)
+
+    def predictions_on_show(self, *, limit: int | None = None) -> Array:
+        """The model's output on `samples` as they are shown; see `Predictions.visible`."""
+        return self.predictions.visible(limit=limit)
+
+    def outputs(
+        self, rows: Sequence[int], *, as_shown: bool = False, ablated: bool = True
+    ) -> Array:
+        """What the model puts out, classes or not; see `Predictions.outputs`."""
+        return self.predictions.outputs(rows, as_shown=as_shown, ablated=ablated)
+
+    def predicted_classes(self, rows: Sequence[int] | None = None) -> Integers:
+        """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
+        return predicted_classes(self.predictions(rows), output=self.output)
+
+    def predicted_labels(self, rows: Sequence[int] | Integers | None = None) -> Bools:
+        """Which labels the model says of `rows`, or of all; see `Predictions.labels`."""
+        return self.predictions.labels(rows)
+
+    def predicted_words(self, row: int) -> str | None:
+        """The predicted class of a sample, by name; of several labels those of all.
+
+        None where the model predicts none.
+        """
+        if not self.predicts_classes:
+            return None
+        if self.label_sets is not None:
+            return self._words_of(self.predicted_labels([row])[0])
+        return self.class_names[int(self.predicted_classes([row])[0])]
+
+    def predicted_rows(self, *, ablated: bool = True) -> Integers:
+        """Rows of the samples that have been predicted: all of them."""
+        return self.predictions.rows(ablated=ablated)
+
+    def missing_for_confusion(self) -> str:
+        """Why right and wrong cannot be told: "" where they can."""
+        return self.predictions.missing_for_confusion()
+
+    def confusion(self, *, ablated: bool = True) -> AnyConfusion:
+        """True and predicted classes of all samples; see `Predictions.confusion`."""
+        return self.predictions.confusion(ablated=ablated)
+
+    def confusion_of(
+        self, rows: Sequence[int] | Integers, *, ablated: bool = True
+    ) -> Confusion | MultilabelConfusion:
+        """True and predicted classes of some samples; see `Predictions.confusion_of`."""
+        return self.predictions.confusion_of(rows, ablated=ablated)
+
+    def classification_report(self) -> ClassificationReport:
+        """Precision, recall, F1 and support by class, over all samples."""
+        return self.confusion().report
+
+    def scores(
+        self,
+        rows: Sequence[int] | Integers | None = None,
+        *,
+        limit: int | None = None,
+        ablated: bool = True,
+    ) -> ClassScores:
+        """What the model says of `rows`, or of `samples`; see `Predictions.scores`."""
+        return self.predictions.scores(rows, limit=limit, ablated=ablated)
+
+    def value_scores(
+        self, rows: Sequence[int] | Integers | None = None, *, limit: int | None = None
+    ) -> ValueScores:
+        """What a regression says of `rows`, or of `samples`; see `Predictions.value_scores`."""
+        return self.predictions.value_scores(rows, limit=limit)
 
     # --- how it is kept consistent -------------------------------------------------------
 
     def _read(self, model: Any) -> None:
         """Take a model, if it goes with the samples; otherwise all stays as it is."""
-        one = self._samples.rows([0])
+        one = self.context.samples.rows([0])
         probe: Probe
         if isinstance(model, Probe):
             probe = model
         else:
             from actwidgets.probe.keras_probe import KerasProbe
 
-            probe = KerasProbe(model, one, warm=True, **self._options)
+            probe = KerasProbe(model, one, warm=True, **self.context.options)
         if not probe.layers:
             raise ModelError("this model has no layer with an output to show")
         probe.check(one)
-        said, samples = self._options["output_is"], self._samples
+        options, samples = self.context.options, self.context.samples
         given = self._given_names
         if given is None:  # those that came with the file of the model, if any
             given = probe.class_names
         with samples.unchanged_by_failure():
             samples.choose_y(probe.output_kind)
-            output, names = settled_output_kind(probe, samples, given, said)
+            output, names = settled_output_kind(probe, samples, given, options["output_is"])
             output = samples.settled(output)
             has_masks = output is not None and samples.holds_masks(output)
             n_outputs = output.n_outputs if output and has_masks else probe.n_classes
             n_classes = count_classes(n_outputs, names, output, samples.y)
             class_names = checked_class_names(names, n_classes)
             samples.read_inputs(probe.input_names(samples.x), probe.input_axes())
-            samples.read_y(output, n_classes, class_names, head=self._options["head"])
+            samples.read_y(output, n_classes, class_names, head=options["head"])
         if output is not None and probe.output_kind not in (None, output):
             probe.output_kind = output
-        self._model, self._probe, self.class_names = model, probe, class_names
+        self._model = model
         self._named_by_labels = given is None and names is not None
-        self._output = output
-        self._infos = {info.name: info for info in probe.layers}
+        self.context.set_model(probe, class_names, output)
+
+    def _forget(self, *, everything: bool = False) -> None:
+        """Drop what the model said, as it may say something else now.
+
+        Args:
+            everything: Also what is shown where a pass is cancelled.
+        """
+        self.profiles.forget(everything=everything)
+        self.context.forget()
+        self._cancelled = {}
+        self.set_trait("reading", None)  # it was of a pass that is forgotten
+
+    def _raise_revision(self) -> None:
+        self.context.revision += 1
+        self.importance.drop_stale()
+        self.set_trait("revision", self.context.revision)
 
     def _resolved(self, choice: Mapping[str, Any]) -> Selection:
         now = Selection(**{name: getattr(self, name) for name in FIELDS})
         # Where the number of units varies from sample to sample, any may be chosen.
-        n_units = {name: info.n_units or sys.maxsize for name, info in self._infos.items()}
+        n_units = {name: info.n_units or sys.maxsize for name, info in self.context.infos.items()}
         sizes = {"n_samples": self.n_samples, "n_classes": len(self.class_names)}
         return resolve(now, choice, n_units=n_units, **sizes)
 
     def _apply(self, target: Selection) -> None:
         self._applying = True
+        self.context.selection = target
         try:
             with self.hold_trait_notifications():
                 for name in FIELDS:
@@ -330,6 +741,10 @@ class Session(SessionPredictions):
         if self._applying:
             return proposal.value
         return getattr(self._resolved({proposal.trait.name: proposal.value}), proposal.trait.name)
+
+    @t.observe("selection")
+    def _give_way(self, _change: Any) -> None:
+        self.context.queue.user_active()
 
     @t.observe(*FIELDS)
     def _fold(self, change: Any) -> None:

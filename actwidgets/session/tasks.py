@@ -1,17 +1,15 @@
-"""Background work: passes over the samples and their progress."""
+"""Tasks that read the samples step by step, their progress, and the queue that finishes them."""
 
 import atexit
 import logging
 import threading
 import time
-from abc import abstractmethod
-from collections.abc import Callable
+import traceback
+from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
-from weakref import WeakKeyDictionary
-
-import traitlets as t
+from types import TracebackType
+from typing import Any
 
 log = logging.getLogger(__name__)
 REPORT_INTERVAL_S = 0.25  # how often pictures of a partial result are worth redrawing
@@ -19,43 +17,107 @@ RETRY_S = 0.02  # how soon after a training step a pass goes on
 GIVE_WAY_S = 0.15  # no batch is begun this soon after the user moved something
 
 
-class Task(Protocol):
-    """Something that reads all samples step by step."""
+Steps = Generator[tuple[int, int], None, Any]  # of done and total; returns the result
 
-    what: str  # what it gathers
-    layers: tuple[str, ...]
-    cancelled: bool
+
+class Task:
+    """Work that is done a step at a time, by whoever waits for it or by the queue.
+
+    After a failure or an interrupt the work begins anew, where it is resumed or stepped again:
+    a subclass whose steps go on from what is done has them begin there.
+
+    Args:
+        what: What is made, in words.
+        layers: The layers it is about.
+        steps: Begins the work: a generator of `(done, total)` that returns the result.
+
+    Attributes:
+        is_slow: Whether other tasks need not wait for it.
+        cancelled: Whether to do no more until `resume`.
+        failure: Why it ended before its time, or "".
+    """
+
+    is_slow = False
+
+    def __init__(self, what: str, layers: tuple[str, ...], steps: Callable[[], Steps]) -> None:
+        self.what, self.layers = what, layers
+        self.cancelled = False
+        self.failure = ""
+        self._raised: tuple[Exception, TracebackType | None] | None = None
+        self._begin = steps
+        self._work: Steps | None = None
+        self._progress = (0, 1)
+        self._result: Any = None
+        self._has_ended = False
+        self._stepping = threading.Lock()
 
     @property
     def n_read(self) -> int:
-        """How many samples have been read."""
+        """How many samples are read, or pieces are done."""
+        return self.n_samples if self._has_ended else self._progress[0]
 
     @property
     def n_samples(self) -> int:
-        """How many samples the whole pass reads."""
+        """How many samples or pieces there are, as far as is known; more than are done."""
+        done, total = self._progress
+        return max(total, done + 1)
 
     @property
     def complete(self) -> bool:
-        """Whether every sample has been read."""
+        """Whether everything is done."""
+        return self._has_ended
 
-    def step(self) -> None:
-        """Read one more batch."""
-
-
-class Job(Task, Protocol):
-    """A pass that can be stopped, and that keeps why it failed."""
-
-    failure: str  # why it ended before its time, or ""
+    @property
+    def n_bytes(self) -> int:
+        """What the result takes in memory, where it says so."""
+        return getattr(self._result, "n_bytes", 0)
 
     @property
     def error(self) -> Exception | None:
-        """What was raised then, where it says more."""
+        """What was raised, with the traceback to where; raised again it grows no longer."""
+        return None if self._raised is None else self._raised[0].with_traceback(self._raised[1])
+
+    def step(self) -> None:
+        """Do a piece; nothing where all is done. Any thread may call it."""
+        with self._stepping:
+            if self.complete:
+                return
+            if self._work is None:
+                self._work = self._begin()
+            try:
+                self._progress = next(self._work)
+            except StopIteration as end:
+                self._result, self._has_ended = end.value, True
+            except BaseException as error:  # an interrupt too ends a generator
+                self._work = None  # it begins anew, if it is asked to
+                if isinstance(error, Exception):
+                    self._fail(error)
+                raise
+            if self.complete:
+                self._work = None  # its frame holds this task
+
+    def finish(self) -> None:
+        """Take all steps that are left, here and now."""
+        while not self.complete:
+            self.step()
 
     def stop(self) -> None:
         """Do no more until `resume`."""
+        self.cancelled = True
 
     def resume(self) -> None:
-        """Go on, after `stop` or a failure."""
+        """Go on, after `stop`; begin anew after a failure."""
+        self.cancelled, self.failure, self._raised = False, "", None
+
+    def result(self) -> Any:
+        """What came of it, once complete."""
+        assert self.complete
+        return self._result
+
+    def _fail(self, error: Exception) -> None:
+        traceback.clear_frames(error.__traceback__)  # they hold arrays
+        self._raised = error, error.__traceback__
+        self.failure = str(error) or type(error).__name__
 
 
 @dataclass(frozen=True)
@@ -108,179 +170,208 @@ def progress_of(current: Task, **more: Any) -> Progress:
     return Progress(current.what, current.layers, current.n_read, current.n_samples, **more)
 
 
-class TaskQueue:
-    """Finishes passes one after another, the one that was asked for last before the others.
+Report = Callable[[Progress], None]
 
-    A pass with a true attribute `is_slow` comes behind all that have none.
+
+@dataclass(eq=False)
+class _Entry:
+    """A task in the queue.
+
+    Attributes:
+        task: What is stepped.
+        report: Called on the queue's thread, now and then and at the end.
+        seconds: For how long it has been stepped.
+        reported_s: When it was reported last.
+        is_unreported: Whether there were steps since.
+    """
+
+    task: Task
+    report: Report
+    seconds: float = 0.0
+    reported_s: float = 0.0
+    is_unreported: bool = False
+
+
+class TaskQueue:
+    """Finishes tasks on one thread; a session has one queue.
+
+    Of the tasks with the same `report` the one submitted last goes first; those with different
+    ones take turns. A task with a true attribute `is_slow` comes behind all that have none.
 
     Args:
-        report: Called on the reader's thread with a `Reading`, now and then and at the end.
-        turn: Says whether the next batch may be read, and is held while it is; asked again
+        turn: Says whether the next step may be taken, and is held while it is; asked again
             after a moment.
     """
 
     def __init__(
-        self,
-        report: Callable[[Progress], None],
-        turn: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True),
+        self, turn: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(True)
     ) -> None:
-        self._report, self._turn = report, turn
-        self._wanted: list[Task] = []  # the next last
-        self._seconds: WeakKeyDictionary[Task, float] = WeakKeyDictionary()
+        self._turn = turn
+        self._entries: list[_Entry] = []  # the next last
+        self._current: _Entry | None = None  # stepped or reported just now
+        self._last_turn: dict[Report, int] = {}
         self._last_touch_s = 0.0
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()  # guards all of these
 
-    def read(self, wanted: Task, *, instead_of: Callable[[Task], bool] | None = None) -> None:
-        """See to it that this pass is finished, before those asked for earlier.
+    def submit(
+        self, task: Task, report: Report, *, instead_of: Callable[[Task], bool] | None = None
+    ) -> None:
+        """See to it that a task is finished, before those submitted earlier.
 
         Args:
-            wanted: The pass.
-            instead_of: Says of a pass that is waiting or under way whether to leave it.
+            task: The task; where it is in the queue already it goes to the front.
+            report: Called on the queue's thread with the progress, now and then and at the end.
+            instead_of: Says of a task with the same `report` whether to discard it.
         """
-        with self._lock:
-            left = self._wanted if instead_of is None else []
+        with self._changed:
             if instead_of is not None:
-                left = [each for each in self._wanted if not instead_of(each)]
-            self._wanted = [*(each for each in left if each is not wanted), wanted]
+                self._discard(report, lambda other: other is not task and instead_of(other))
+            entry = next((each for each in self._entries if each.task is task), None)
+            if entry is None:
+                entry = _Entry(task, report, reported_s=time.monotonic())
+            self._entries = [*(each for each in self._entries if each is not entry), entry]
             if self._thread is None:
                 self._thread = threading.Thread(
-                    target=self._run, name="actwidgets reader", daemon=True
+                    target=self._run, name="actwidgets tasks", daemon=True
                 )
                 atexit.register(self.stop)
                 self._thread.start()
 
-    def leave(self, is_left: Callable[[Task], bool]) -> None:
-        """Begin no further batch of some passes, and report nothing more of them.
+    def discard(self, report: Report, which: Callable[[Task], bool] = lambda _: True) -> list[Task]:
+        """Begin no further step of some tasks with this `report`, nor report them. Does not wait.
 
-        Args:
-            is_left: Says of a pass that is waiting or under way whether it is one of them.
+        Returns:
+            The tasks.
         """
-        with self._lock:
-            self._wanted = [each for each in self._wanted if not is_left(each)]
+        with self._changed:
+            return self._discard(report, which)
+
+    def _discard(self, report: Report, which: Callable[[Task], bool]) -> list[Task]:
+        dropped = [each for each in self._entries if each.report == report and which(each.task)]
+        self._entries = [each for each in self._entries if each not in dropped]
+        self._changed.notify_all()
+        return [each.task for each in dropped]
+
+    def cancel(self, report: Report) -> list[Task]:
+        """Discard all tasks with this `report`, and have them do no more until they are resumed."""
+        tasks = self.discard(report)
+        for task in tasks:
+            task.stop()
+        return tasks
 
     @property
-    def is_reading(self) -> bool:
-        """Whether there is something left to read."""
-        return self._thread is not None
+    def tasks(self) -> tuple[Task, ...]:
+        """The tasks that are not finished, in the order in which they were submitted."""
+        with self._changed:
+            return tuple(each.task for each in self._entries)
 
-    def touch(self) -> None:
-        """Say that the user is moving something: the reader gives way for a moment."""
+    def is_busy(self, report: Report | None = None) -> bool:
+        """Whether tasks with this `report`, or any, are waiting or under way."""
+        current = [] if self._current is None else [self._current]
+        return any(report in (None, each.report) for each in [*self._entries, *current])
+
+    def user_active(self) -> None:
+        """Say that the user is moving something: the queue gives way for a moment."""
         self._last_touch_s = time.monotonic()
 
-    def cancel(self) -> list[Task]:
-        """Begin no further batch, and report nothing more; tell what was left. Does not wait."""
-        with self._lock:
-            left, self._wanted = self._wanted, []
-            self._seconds.clear()
-        return left
-
     def stop(self) -> None:
-        """Begin no further batch, and wait for the one under way."""
-        self.cancel()
+        """Discard everything, and wait for the step under way."""
+        with self._changed:
+            self._entries = []
         self.wait()
 
     def wait(
-        self, on_interrupt: Callable[[], None] | None = None, within_s: float | None = None
+        self,
+        report: Report | None = None,
+        *,
+        on_interrupt: Callable[[], None] | None = None,
+        within_s: float | None = None,
     ) -> None:
-        """Return when there is nothing left to read.
+        """Return when no task with this `report`, or none at all, is waiting or under way.
 
         Args:
+            report: Whose tasks.
             within_s: Or after so many seconds.
             on_interrupt: Called where a kernel interrupt ends the waiting.
         """
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
+        if threading.current_thread() is self._thread:
             return
         try:
-            thread.join(within_s)
+            with self._changed:
+                self._changed.wait_for(
+                    lambda: not self.is_busy(report) if report else self._thread is None, within_s
+                )
         except KeyboardInterrupt:
             if on_interrupt:
                 on_interrupt()
             raise
 
-    def _next(self) -> Task | None:
+    def _next(self) -> _Entry | None:
         while True:
-            with self._lock:
-                done = [each for each in self._wanted if each.complete]
-                if not done:
-                    if not self._wanted:
-                        self._thread = None
-                        atexit.unregister(self.stop)
-                        return None
-                    quick = [each for each in self._wanted if not getattr(each, "is_slow", False)]
-                    return (quick or self._wanted)[-1]
-            self._tell(done[-1], self._seconds.get(done[-1], 0.0), "")  # others finished it
+            with self._changed:
+                self._current = None
+                self._changed.notify_all()
+                if not self._entries:
+                    self._thread = None
+                    self._last_turn.clear()
+                    atexit.unregister(self.stop)
+                    return None
+                complete = [each for each in self._entries if each.task.complete]
+                self._current = complete[-1] if complete else self._whose_turn()
+                if not complete:
+                    return self._current
+            self._tell(complete[-1], "")  # others finished it
+
+    def _whose_turn(self) -> _Entry:
+        quick = [each for each in self._entries if not getattr(each.task, "is_slow", False)]
+        latest = {each.report: each for each in quick or self._entries}
+        entry = min(latest.values(), key=lambda each: self._last_turn.get(each.report, 0))
+        self._last_turn[entry.report] = max(self._last_turn.values(), default=0) + 1
+        return entry
 
     def _run(self) -> None:
-        reported_s = begun_s = time.monotonic()
-        untold = False  # whether batches were read since the last report
-        while (current := self._next()) is not None:
+        begun_s = time.monotonic()
+        while (entry := self._next()) is not None:
             since_touch_s = begun_s - self._last_touch_s
             failure = ""
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)
             else:
-                told = self._step(current)
-                if told is None:  # it may have to wait for long: tell first how far it is
-                    if untold:
-                        reported_s, untold = time.monotonic(), False
-                        self._tell(current, self._seconds.get(current, 0.0), "")
+                outcome = self._step(entry.task)
+                if outcome is None:  # it may have to wait for long: tell first how far it is
+                    if entry.is_unreported:
+                        self._tell(entry, "")
                     time.sleep(RETRY_S)
                     begun_s = time.monotonic()
                     continue
-                failure = told
+                failure = outcome
             ended_s = time.monotonic()
-            seconds = self._seconds.get(current, 0.0) + ended_s - begun_s
-            self._seconds[current] = seconds
-            begun_s, untold = ended_s, True
-            if failure or current.complete or ended_s - reported_s > REPORT_INTERVAL_S:
-                reported_s, untold = ended_s, False
-                self._tell(current, seconds, failure)
+            entry.seconds += ended_s - begun_s
+            begun_s, entry.is_unreported = ended_s, True
+            is_due = ended_s - entry.reported_s > REPORT_INTERVAL_S
+            if failure or entry.task.complete or is_due:
+                self._tell(entry, failure)
 
-    def _step(self, current: Task) -> str | None:
-        """Read a batch and say why that failed, or ""; None where it may not be read now."""
+    def _step(self, task: Task) -> str | None:
+        """Take a step and say why that failed, or ""; None where it may not be taken now."""
         with self._turn() as may_read:
             if not may_read:
                 return None
             try:
-                current.step()
+                task.step()
             except Exception as error:  # noqa: BLE001  a thread's exception would be lost
                 return f"{type(error).__name__}: {error}"
         return ""
 
-    def _tell(self, current: Task, seconds: float, failure: str) -> None:
-        with self._lock:
-            if current not in self._wanted:  # left meanwhile
+    def _tell(self, entry: _Entry, failure: str) -> None:
+        entry.reported_s, entry.is_unreported = time.monotonic(), False
+        with self._changed:
+            if entry not in self._entries:  # discarded meanwhile
                 return
-            if failure or current.complete:
-                self._wanted.remove(current)
-                self._seconds.pop(current, None)
+            if failure or entry.task.complete:
+                self._entries.remove(entry)
         try:
-            self._report(progress_of(current, seconds=seconds, failure=failure))
-        except Exception:  # of whoever watches: other passes are still to be read
-            log.exception("could not tell how far %s are", current.what)
-
-
-class BackgroundWork(t.HasTraits):
-    """Something that has a reader finish passes, and tells how far it is."""
-
-    reading = t.Instance(Progress, allow_none=True, read_only=True, help="a pass under way")
-    _reader: TaskQueue
-
-    @abstractmethod
-    def cancel(self) -> None:
-        """Go no further; what there is stays."""
-
-    def wait(self, within_s: float | None = None) -> None:
-        """Return when nothing is under way any more. A kernel interrupt meanwhile cancels it.
-
-        Args:
-            within_s: Return after so many seconds in any case.
-        """
-        self._reader.wait(self.cancel, within_s)
-
-    @property
-    def is_reading(self) -> bool:
-        """Whether something is under way."""
-        return self._reader.is_reading
+            entry.report(progress_of(entry.task, seconds=entry.seconds, failure=failure))
+        except Exception:  # of whoever watches: other tasks are still to be finished
+            log.exception("could not tell how far %s are", entry.task.what)

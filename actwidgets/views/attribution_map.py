@@ -15,8 +15,8 @@ from actwidgets.core.selection import Selection
 from actwidgets.errors import ActwidgetsError, DataError
 from actwidgets.images.encode import Pixels
 from actwidgets.images.heatmap import COLORINGS, shrunk
+from actwidgets.session.context import BackgroundWork
 from actwidgets.session.session import Session
-from actwidgets.session.tasks import BackgroundWork
 from actwidgets.views import attribution_panels
 from actwidgets.views.attribution_panels import (
     REFUSALS,
@@ -349,14 +349,13 @@ class AttributionMap(View):
         until_s = time.monotonic() + WITHIN_S  # for all of them together
         for name in self.methods if by_method else (self.method,):
             try:
-                attribution = self._attributions.get(
+                attribution = self._attributions.request(
                     name,
                     rows=rows,
                     target=target_of(self._session, selection, self.target, rows),
                     layer=selection.layer if self.at_chosen_layer else None,
                     output=self.output,
-                    partial=True,
-                    place=self._place(f"method {name}" if by_method else "samples"),
+                    client=self._place(f"method {name}" if by_method else "samples"),
                     within_s=max(0.0, until_s - time.monotonic()) if by_method else None,
                     **self.settings.get(name, {}),
                 )

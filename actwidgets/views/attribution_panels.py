@@ -331,15 +331,14 @@ class CurvePanel(AttributionPanel):
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
         curves = [
-            self._attributions.faithfulness(
+            self._attributions.request(
                 subject.method,
                 rows=subject.rows,
                 kind=kind,
                 target=subject.target,
                 layer=subject.layer,
                 output=subject.output,
-                partial=True,
-                place=f"{subject.place} {kind}",
+                client=f"{subject.place} {kind}",
                 **subject.settings,
             )
             for kind in ("deletion", "insertion")
@@ -393,13 +392,12 @@ class PathPanel(AttributionPanel):
         """Draw what is there of it; say whether that is all."""
         alpha = float(self.slider.value)
         whole, here = (
-            self._attributions.get(
+            self._attributions.request(
                 METHOD,
                 rows=subject.rows,
                 target=subject.target,
                 output=subject.output,
-                partial=True,
-                place=f"{subject.place} {len(alphas)}",
+                client=f"{subject.place} {len(alphas)}",
                 alphas=alphas,
             )
             for alphas in (self.alphas, (alpha,))
@@ -455,15 +453,15 @@ class RandomizationPanel(AttributionPanel):
 
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
-        check = self._attributions.randomization(
+        check = self._attributions.request(
             subject.method,
             rows=subject.rows,
             target=subject.target,
             layer=subject.layer,
             output=subject.output,
-            partial=True,
-            place=f"{subject.place} random",
+            client=f"{subject.place} random",
             **subject.settings,
+            kind="random weights",
         )
         if check is None:
             return False

@@ -14,8 +14,9 @@ import traitlets as t
 from actwidgets.core.files import replacing, require_suffix
 from actwidgets.core.selection import Selection
 from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError
+from actwidgets.session.context import BackgroundWork
 from actwidgets.session.session import WITHIN_S, Session, finish
-from actwidgets.session.tasks import BackgroundWork, Progress
+from actwidgets.session.tasks import Progress
 from actwidgets.views.controls import (
     KEYS,
     LEAVING,
@@ -418,7 +419,7 @@ class PassView(View):
 
     def _gathered(self) -> Any:
         """What has been read so far; asking for it has the rest read in the background."""
-        return self._session.profiles(partial=True, every_layer=self.every_layer)
+        return self._session.profiles.read(partial=True, every_layer=self.every_layer)
 
     def _draw(self, selection: Selection, gathered: Any) -> bool:
         """Make the children show what has been read; say whether there is a picture of it."""

@@ -182,7 +182,7 @@ class ClassSeparation(PassView):
 
     def _on_user_page(self, step: int) -> None:
         with self._guard("could not turn the page"):
-            n_layers = len(self._session.profiles(partial=True, every_layer=True).layers)
+            n_layers = len(self._session.profiles.read(partial=True, every_layer=True).layers)
             self.page = PageRange(self.page, PER_PAGE, n_layers).turned(step)
 
 

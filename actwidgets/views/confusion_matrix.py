@@ -46,7 +46,7 @@ class PredictionView(PassView):
         return self._session.missing_for_confusion()
 
     def _gathered(self) -> Any:
-        return self._session.confusion(partial=True)
+        return self._session.predictions.confusion(partial=True)
 
     def _read_of(self, confusion: AnyConfusion) -> str:
         """How many samples it is of, and of how many the predicted class means nothing."""

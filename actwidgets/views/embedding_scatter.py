@@ -11,7 +11,8 @@ import traitlets as t
 from actwidgets.core.embedding import MAX_POINTS, METHODS, STAYING, Embedding, procrustes
 from actwidgets.core.selection import Selection
 from actwidgets.images.encode import fit, rgba_png
-from actwidgets.session.tasks import BackgroundWork, Progress
+from actwidgets.session.context import BackgroundWork
+from actwidgets.session.tasks import Progress
 from actwidgets.views.base import View
 from actwidgets.views.controls import HINT, ProgressLine, choice, duration, hint, note, share_text
 from actwidgets.views.point_cloud import (
@@ -281,15 +282,14 @@ class EmbeddingScatter(View):
             box.value = "{}, {}".format(*embedding.features)
 
     def _points(self, of: str) -> Embedding | None:
-        return self._embeddings.get(
+        return self._embeddings.request(
             of,
             method=self.method,
             n_points=self.n_points,
             seed=self.seed,
             perplexity=self.perplexity if self.method in NEIGHBORLY else 30.0,
             features=self.pixels if of == "input" else self._units(),
-            partial=True,
-            place=self._place("input" if of == "input" else "layer"),
+            client=self._place("input" if of == "input" else "layer"),
         )
 
     def _units(self) -> tuple[int, int] | None:
@@ -302,9 +302,11 @@ class EmbeddingScatter(View):
         """Colors of all drawn samples with their legend; None while they are read."""
         session, embeddings = self._session, self._embeddings
         names, labels = session.class_names, session.labels
-        asked: dict[str, Any] = {"partial": True, "place": self._place("colors")}
+        client = self._place("colors")
         if self.color == "unit" and not embeddings.missing(selection.layer):
-            values = embeddings.unit_values(selection.layer, selection.unit, self.n_points, **asked)
+            values = embeddings.unit_values(
+                selection.layer, selection.unit, self.n_points, client=client
+            )
             if values is None:
                 return None
             colors = by_value(values)
@@ -317,7 +319,7 @@ class EmbeddingScatter(View):
         if not session.predicts_classes or (self.color == "outcome" and labels is None):
             needs = "classes" if self.color == "class" else "labels and predicted classes"
             return in_one_color(len(rows)), plain_legend(f"one color: this needs {needs}")
-        predicted = embeddings.predicted(self.n_points, **asked)
+        predicted = embeddings.predicted(self.n_points, client=client)
         if predicted is None:
             return None
         if self.color == "outcome":

@@ -75,8 +75,9 @@ class LayerSimilarity(PassView):
     def _render(self, selection: Selection) -> None:
         title = "Layer similarity" if self._other is None else "Layer similarity of two models"
         self._title.value = f'<div class="aw-title">{title} <span>debiased linear CKA</span></div>'
-        table, left_out = self._session.layer_similarity(
-            other=self._other, positions=self.positions, partial=True
+        other = None if self._other is None else self._other.profiles
+        table, left_out = self._session.profiles.layer_similarity(
+            other=other, positions=self.positions, partial=True
         )
         self._table = table
         if table is None:

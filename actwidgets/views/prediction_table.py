@@ -120,12 +120,12 @@ class PredictionTable(PassView):
         if self._is_of_values:
             if self._of_chosen(session.selection):
                 return np.array(session.samples), session.value_scores()
-            rows = session.predicted_rows(partial=True)[: max(OF_ALL // session.n_outputs, 20)]
+            rows = session.predictions.rows(partial=True)[: max(OF_ALL // session.n_outputs, 20)]
             return rows, session.value_scores(rows)
         if self._of_chosen(session.selection):
             return np.array(session.samples), session.scores()
         limit = max(OF_ALL // len(session.class_names), self.lines)
-        rows = session.predicted_rows(partial=True)[:limit]
+        rows = session.predictions.rows(partial=True)[:limit]
         return rows, session.scores(rows)
 
     def _draw(

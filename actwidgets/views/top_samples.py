@@ -45,7 +45,7 @@ class TopSamples(PassView):
         return f"Top samples of unit {selection.unit} <span>{layer}</span>"
 
     def _gathered(self) -> ClassProfiles:
-        return self._session.unit_profiles(partial=True)
+        return self._session.profiles.units(partial=True)
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session

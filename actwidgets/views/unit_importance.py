@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 from actwidgets.core.arrays import Doubles, Integers, finite_range
 from actwidgets.core.selection import Selection
 from actwidgets.core.unit_importance import MEASURES, ImportanceTable
-from actwidgets.session.tasks import BackgroundWork
+from actwidgets.session.context import BackgroundWork
 from actwidgets.views.base import View
 from actwidgets.views.controls import NEUTRAL, ProgressLine, choice, decimals, duration, note, show
 from actwidgets.views.picture import CLEAR, plain_figure
@@ -276,7 +276,7 @@ class UnitImportance(View):
         Raises:
             DataError: The session has no labels or a single class, or the layer no units.
         """
-        self._importance.get(partial=True)
+        self._importance.request()
         self._importance.resume()
         self._repaint()
 

@@ -39,7 +39,7 @@ class UnitTable(PassView):
         return f"Unusual units <span>{html.escape(selection.layer)}</span>"
 
     def _gathered(self) -> ClassProfiles:
-        return self._session.unit_profiles(partial=True)
+        return self._session.profiles.units(partial=True)
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         findings = profiles.unit_findings(selection.layer)

@@ -15,7 +15,7 @@ import itertools, threading
 from contextlib import nullcontext
 
 to_the_end, batches = threading.Event(), itertools.count()
-session._reader._turn = lambda: nullcontext(to_the_end.is_set() or next(batches) < 100)
+session.context.queue._turn = lambda: nullcontext(to_the_end.is_set() or next(batches) < 100)
 """
 CELL = """
 grid = aw.FeatureMapGrid(session)

@@ -112,7 +112,8 @@ def test_the_input_lab_moves_the_maps(notebook):
     def are_of_the_picture_on_show():
         shown, wanted = notebook.evaluate(
             "[float(view._tiles.tiles[0].attribution.scores[0]), float(aw.attribute(model, "
-            "session._samples.perturbed((0,), session.perturbation), method='gradient').scores[0])]"
+            "session.context.samples.perturbed((0,), session.perturbation), "
+            "method='gradient').scores[0])]"
         )
         return shown == pytest.approx(wanted, rel=1e-5)
 

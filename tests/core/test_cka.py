@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from actwidgets.core.cka import CkaSums, cka, position_means
 from actwidgets.errors import DataError, LayerError, ShapeError
-from actwidgets.session.passes import RepresentationPass
+from actwidgets.session.profiles import RepresentationPass
 
 sizes = st.tuples(st.integers(6, 40), st.integers(1, 60), st.integers(1, 60))
 seeds = st.integers(0, 2**32 - 1)

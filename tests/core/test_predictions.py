@@ -19,7 +19,7 @@ from actwidgets.core.predictions import (
     value_scores,
 )
 from actwidgets.errors import DataError, ShapeError
-from actwidgets.session.passes import STEP, PredictionPass, spread
+from actwidgets.session.results import STEP, PredictionPass, spread
 
 SIGMOIDS = OutputKind("probability", "sigmoid", (3,))
 PROBABILITIES = np.array([[0.7, 0.2, 0.1], [0.3, 0.3, 0.4], [0.0, 1.0, 0.0]])
@@ -259,10 +259,10 @@ def test_steps_of_a_fast_model_grow_up_to_a_limit_and_those_of_a_slow_one_do_not
             wanted.step()
         return asked
 
-    monkeypatch.setattr("actwidgets.session.passes.LARGEST_STEP", 4 * STEP)
-    monkeypatch.setattr("actwidgets.session.passes.FAST_S", np.inf)
+    monkeypatch.setattr("actwidgets.session.results.LARGEST_STEP", 4 * STEP)
+    monkeypatch.setattr("actwidgets.session.results.FAST_S", np.inf)
     assert sizes() == [STEP, 2 * STEP, 4 * STEP, 4 * STEP]
-    monkeypatch.setattr("actwidgets.session.passes.FAST_S", 0.0)
+    monkeypatch.setattr("actwidgets.session.results.FAST_S", 0.0)
     assert sizes() == [STEP] * 4
 
 

@@ -153,7 +153,7 @@ def test_on_mnist_all_three_are_what_plain_calls_say():
     data = aw.load_dataset("mnist", path=folder)
     x, labels = data.x_test.reshape(-1, 28, 28)[:600], data.y_test[:600]
     session = aw.Session(model, x, labels, layer="dense_0")
-    table = session.importance.get()
+    table = session.importance()
 
     values = aw.activations(model, x, layers=["dense_0"])["dense_0"]
     forest = RandomForestClassifier(random_state=0, oob_score=True).fit(values, labels)

@@ -137,7 +137,7 @@ def test_views_of_every_layer(name):
             np.testing.assert_allclose(
                 session.maps(), wanted, atol=case.tolerance, rtol=case.tolerance
             )
-            session._probe.wait()
+            session.context.probe.wait()
             session.refresh()
     for layer in infos:
         session.layer = layer

@@ -83,7 +83,7 @@ def _numbers(model, x, y):
     found["labels"] = session.labels
     found["profiles"] = session.profiles().mean["hidden"]
     found["pictures"] = session.pictures()
-    found["kept"] = np.asarray(session._samples.images((5, 2, 2)))
+    found["kept"] = np.asarray(session.context.samples.images((5, 2, 2)))
     session.close()
     return found
 
@@ -220,7 +220,7 @@ def test_the_features_of_a_table_keep_their_names(model):
     view._on_session()
     assert f"sample 3: {NAMES[largest[0]]} {found.values[3][largest[0]]:+.3g}" in shown.text(view)
     view.close()
-    plane = session.embeddings.get(of="input", method="features", features=(1, 3))
+    plane = session.embeddings(of="input", method="features", features=(1, 3))
     assert "fare" in plane.note
     assert "class" in plane.note
     session.close()

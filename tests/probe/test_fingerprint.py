@@ -166,7 +166,7 @@ def test_what_a_layer_is_set_to_is_seen_after_a_trace(change, says_so, monkeypat
     session = aw.Session(model, X, layer="at", samples=range(12))
     for _ in range(2):  # eagerly, then compiled
         before = session.maps().copy()
-        session._probe.wait()
+        session.context.probe.wait()
         session.refresh()
     predicted = session.predictions().copy()
     may_be_differentiated = change != "Discretization.adapt"
@@ -181,7 +181,7 @@ def test_what_a_layer_is_set_to_is_seen_after_a_trace(change, says_so, monkeypat
     assert not np.allclose(before, wanted)
     for _ in range(2):
         np.testing.assert_allclose(session.maps(), wanted, atol=1e-5)
-        session._probe.wait()
+        session.context.probe.wait()
     assert not np.allclose(predicted, model(X))
     np.testing.assert_allclose(session.predictions(), model(X), atol=1e-4)
     session.close()
@@ -198,10 +198,10 @@ def test_after_refresh_the_scores_attributed_are_those_of_the_statistics_of_now(
     layer, set_otherwise = _adapted()
     model = _with(layer)
     session = aw.Session(model, X, layer="at")
-    before = session.attributions.get("gradient_x_input", target=0, rows=[0]).values
+    before = session.attributions("gradient_x_input", target=0, rows=[0]).values
     set_otherwise()
     session.refresh()
-    found = session.attributions.get("gradient_x_input", target=0, rows=[0]).values
+    found = session.attributions("gradient_x_input", target=0, rows=[0]).values
     weights = model.get_layer("last").kernel.numpy()[:, 0]
     wanted = X[:1] * weights / (5 * X).std(axis=0)
     np.testing.assert_allclose(found, wanted, rtol=1e-3)
@@ -231,7 +231,7 @@ def test_tables_of_words_are_those_of_now(make):
     model = keras.Model(inputs, layers.Dense(2, name="last")(layer(inputs)))
     session = aw.Session(model, x, layer="at", samples=range(3))
     before = session.maps()
-    session._probe.wait()
+    session.context.probe.wait()
     set_otherwise()
     if layer(x).shape[-1] != before.shape[-1]:  # more words: the next layer does not take them
         model = keras.Model(inputs, layers.Dense(2, name="last")(layer(inputs)))
@@ -239,7 +239,7 @@ def test_tables_of_words_are_those_of_now(make):
     session.refresh()
     for _ in range(2):
         np.testing.assert_allclose(session.maps(), layer(x))
-        session._probe.wait()
+        session.context.probe.wait()
     assert before.shape != session.maps().shape or not np.allclose(before, session.maps())
     np.testing.assert_allclose(session.predictions(), model(x), atol=1e-6)
 
@@ -249,7 +249,7 @@ def test_what_is_frozen_acts_otherwise_in_training():
     model = _with(layer)
     session = aw.Session(model, X, layer="at", samples=range(12), training=True)
     before = session.maps()
-    session._probe.wait()
+    session.context.probe.wait()
     np.testing.assert_allclose(before.mean(axis=0), 0, atol=1e-6)
     layer.trainable = False
     session.refresh()
@@ -271,7 +271,7 @@ def test_a_subclassed_model_holds_settings_too():
     model = Scaled()
     model(X)
     session = aw.Session(model, X, layer="last", samples=range(12))
-    session.maps(), session._probe.wait()
+    session.maps(), session.context.probe.wait()
     model.scale = -1.0
     session.refresh()
     np.testing.assert_allclose(session.maps(), model.last(-X), atol=1e-6)

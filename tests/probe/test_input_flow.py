@@ -192,7 +192,7 @@ def test_each_map_lies_over_its_own_input(pair):
     view.method = "gradient"
     pair.attributions.wait()
     assert [tile.input for tile in shown.part(view, AttributionTiles).tiles] == ["left", "right"]
-    found = pair.attributions.get("gradient").values
+    found = pair.attributions("gradient").values
     for tile in shown.part(view, AttributionTiles).tiles:
         np.testing.assert_array_equal(tile.values, found[tile.input])
     assert view.error == ""
@@ -215,10 +215,10 @@ def test_a_channels_first_image_is_drawn_and_perturbed_by_its_rows_and_columns()
     session = aw.Session(Fake(), x, axes=("channel", "row", "column"))
     assert session.picture_shape == (5, 4)
     moved = aw.Perturbation(shift_down=1)
-    found = session._samples.perturbed([0], moved)
+    found = session.context.samples.perturbed([0], moved)
     wanted = x[:1][:, :, [0, 0, 1, 2, 3]]
     np.testing.assert_allclose(found, wanted, atol=1e-6)
     last = np.moveaxis(x[:1], 1, -1)
     other = aw.Session(Fake(), np.moveaxis(x, 1, -1), axes=("row", "column", "channel"))
     np.testing.assert_array_equal(session.pictures([0]), other.pictures([0]))
-    assert last.shape == session._samples.images([0]).shape
+    assert last.shape == session.context.samples.images([0]).shape

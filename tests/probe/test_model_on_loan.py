@@ -66,7 +66,7 @@ def _refused(model):
 
 def _looked_at(session):
     session.maps()
-    session._probe.wait()  # what is done in the background leaves nothing either
+    session.context.probe.wait()  # what is done in the background leaves nothing either
     session.predictions()
 
 
@@ -87,7 +87,7 @@ def _closed(app):
     The wrapper does nothing on other threads, but `_state` compares classes.
     """
     app.close()
-    app.session._probe.wait()
+    app.session.context.probe.wait()
 
 
 ATTRIBUTIONS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "score_cam")
@@ -140,7 +140,7 @@ def test_models_of_every_kind_are_left_as_they_were(kind):
     _edited(case.model, case.x, case.wanted)
     _attributed(case.model, case.x, ("gradient", "guided_grad_cam"), head=case.options.get("head"))
     app = aw.explore(case.model, case.x, y, **case.options)
-    app.session._probe.wait()
+    app.session.context.probe.wait()
     app.session.layer = app.session.layers[-1].name
     assert app.error == ""
     _closed(app)

@@ -49,7 +49,7 @@ def test_each_frame_shows_one_state_of_the_weights(fitted, unhurried):
     class Looking(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             if session.revision > len(frames):  # refreshed since
-                frames.append((session.profiles(partial=True), model.get_weights()))
+                frames.append((session.profiles.read(partial=True), model.get_weights()))
 
     model.fit(x, y, epochs=2, batch_size=50, verbose=0, callbacks=[monitor.callback, Looking()])
     assert monitor.state == "finished"
@@ -100,10 +100,10 @@ def test_predictions_of_all_samples_are_not_mixed_from_two_states(fitted):
     class Looking(keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
             session.refresh()
-            known = session.predicted_rows(partial=True)
+            known = session.predictions.rows(partial=True)
             seen.append((known, session.predictions(known), model.get_weights()))
             model.set_weights([2 * each for each in model.get_weights()])
-            again = session.predicted_rows(partial=True)  # of other weights: nothing is added
+            again = session.predictions.rows(partial=True)  # of other weights: nothing is added
             assert len(again) == len(known) or len(again) == len(x)
 
     monitor = aw.TrainingMonitor(session, paused=True)
@@ -166,7 +166,9 @@ def test_a_part_of_the_model_that_is_trained_is_watched_too(fitted):
     session = aw.Session(model, x, y, layer="out")
     monitor, seen = aw.TrainingMonitor(session), []
     asking = keras.callbacks.LambdaCallback(
-        on_train_batch_begin=lambda batch, logs: seen.append(session._probe.step_gate._stepping),
+        on_train_batch_begin=lambda batch, logs: seen.append(
+            session.context.probe.step_gate._stepping
+        ),
         on_train_batch_end=lambda batch, logs: seen.append(session.training.under_way),
     )
     whole.fit(x, y, verbose=0, callbacks=[monitor.callback, asking])

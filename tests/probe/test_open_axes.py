@@ -143,7 +143,7 @@ def test_public_functions_and_the_session_do_too(name):
         for _ in range(2):
             np.testing.assert_allclose(session.maps(), maps, **close)
             np.testing.assert_allclose(session.predictions(), predicted, **close)
-            session._probe.wait()
+            session.context.probe.wait()
             session.refresh()
         session.close()
 

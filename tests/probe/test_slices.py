@@ -162,7 +162,7 @@ def test_after_refresh_the_session_shows_the_model_as_it_is_now(change, tmp_path
     )
     session = aw.Session(model, X, layer="last", unit=2, samples=(0, 1, 2))
     before = session.maps()
-    session._probe.wait()
+    session.context.probe.wait()
     CHANGES[change](model, tmp_path)
     session.refresh()
     wanted = model(X[:3])
@@ -170,7 +170,7 @@ def test_after_refresh_the_session_shows_the_model_as_it_is_now(change, tmp_path
     session.layer = session.layers[-1].name
     for _ in range(2):
         np.testing.assert_allclose(session.maps(), wanted, atol=1e-6)
-        session._probe.wait()
+        session.context.probe.wait()
         session.refresh()
     np.testing.assert_allclose(session.predictions([0, 1, 2]), wanted, atol=1e-6)
 
@@ -190,9 +190,9 @@ def test_a_sample_looked_at_again_is_shown_with_the_weights_of_now(model, monkey
 def test_another_model_takes_over_and_the_old_slices_are_released(model):
     session = aw.Session(model, X, layer="counts", unit=3)
     session.maps()
-    session._probe.wait()
-    trace = weakref.ref(session._probe._extractor._traces[()].trace)
-    probe = weakref.ref(session._probe)
+    session.context.probe.wait()
+    trace = weakref.ref(session.context.probe._extractor._traces[()].trace)
+    probe = weakref.ref(session.context.probe)
     other = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2, name="only")])
     session.model = other
     assert (session.layer, session.unit) == ("only", 0)

@@ -98,7 +98,7 @@ def test_a_snapshot_that_is_not_there_is_refused(session, at):
     with pytest.raises(SelectionError, match=rf"snapshot {at} is outside 0\.\.3"):
         session.at = at
     assert session.at == 3
-    assert session._probe.at == 3
+    assert session.context.probe.at == 3
 
 
 def test_a_recording_without_snapshots_is_refused():
@@ -175,7 +175,7 @@ def test_components_are_those_of_the_last_snapshot_for_all(session):
     pictures = []
     for at in (3, 0, 3):
         session.at = at
-        pictures.append(session.embeddings.get("dense"))
+        pictures.append(session.embeddings("dense"))
     last, first, again = pictures
     assert again is last  # kept, though the session moved meanwhile
     assert first.plane == last.plane
@@ -188,36 +188,36 @@ def test_components_are_those_of_the_last_snapshot_for_all(session):
 
 
 def test_points_of_maps_are_those_of_their_means(session):
-    found = session.embeddings.get("conv")
+    found = session.embeddings("conv")
     assert "means of its maps" in found.note
     assert len(found.points) == session.n_samples
 
 
 def test_the_input_is_laid_out_once(session):
-    before = session.embeddings.get("input")
+    before = session.embeddings("input")
     session.at = 0
-    assert session.embeddings.get("input") is before
+    assert session.embeddings("input") is before
 
 
 def test_the_input_is_laid_out_in_the_background_and_a_layer_at_once(session, monkeypatch):
     begin_when_waited_for(session.embeddings, monkeypatch)
-    assert session.embeddings.get("dense", partial=True) is not None
-    assert session.embeddings.get("input", partial=True) is None
+    assert session.embeddings.request("dense") is not None
+    assert session.embeddings.request("input") is None
     session.embeddings.wait()
-    assert session.embeddings.get("input", partial=True) is not None
+    assert session.embeddings.request("input") is not None
 
 
 @pytest.mark.slow
 def test_t_sne_begins_at_the_nearest_moment_that_was_laid_out(session):
     session.at = 2
-    before = session.embeddings.get("dense", method="tsne", perplexity=5.0)
+    before = session.embeddings("dense", method="tsne", perplexity=5.0)
     session.at = 3
-    found = session.embeddings.get("dense", method="tsne", perplexity=5.0)
+    found = session.embeddings("dense", method="tsne", perplexity=5.0)
     assert "begun at" not in before.note
     assert "begun at the points of epoch 1" in found.note
     assert isinstance(found, Embedding)
     fresh = RecordedSession(session.recording)
-    alone = fresh.embeddings.get("dense", method="tsne", perplexity=5.0)
+    alone = fresh.embeddings("dense", method="tsne", perplexity=5.0)
     assert _turned(found, before) > _turned(alone, before)
 
 

@@ -174,7 +174,7 @@ def test_a_view_shows_what_is_stored_or_says_in_a_sentence_why_not(session, kind
 @pytest.mark.parametrize("kind", [each for each in VIEWS if each not in WITHOUT])
 def test_one_move_is_one_picture(session, kind, monkeypatch):
     if kind is aw.EmbeddingScatter:
-        session.embeddings.get("input")  # which loads scikit-learn
+        session.embeddings("input")  # which loads scikit-learn
     view = kind(session)
     session.embeddings.wait()
     drawn = []
@@ -206,14 +206,14 @@ def test_what_a_view_lacks_comes_back_where_it_is_kept(session):
 
 def test_importance_is_measured_but_for_what_needs_the_model(session):
     session.layer = "dense"
-    table = session.importance.get()
+    table = session.importance()
     assert table.known("forest")
     assert any("units cannot be altered" in each for each in table.notes)
 
 
 def test_a_perturbed_sample_is_unknown(session, training):
     with pytest.raises(NotRecordedError, match="only the samples that were recorded"):
-        session._probe.predictions(training.x[:1] * 0.5)
+        session.context.probe.predictions(training.x[:1] * 0.5)
 
 
 def test_every_view_is_named_here():

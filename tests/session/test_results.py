@@ -3,7 +3,9 @@ import pytest
 
 from actwidgets.core.samples import Samples
 from actwidgets.probe.base import Probe
-from actwidgets.session.results import ALL_SAMPLES, ArrayCache, ModelNumbers
+from actwidgets.session.context import Context
+from actwidgets.session.profiles import ALL_SAMPLES, Profiles
+from actwidgets.session.results import ArrayCache, Results
 
 
 def _put(cache, key, n_bytes):
@@ -82,6 +84,7 @@ X = np.arange(12.0).reshape(6, 2)
 
 
 class _Probe(Probe):
+    layers = ()
     n_classes = 2
 
     def __init__(self):
@@ -105,7 +108,15 @@ def probe():
 
 
 def _numbers(probe, y=(0, 1, 0, 1, 0, 1), budget_bytes=10_000):
-    return ModelNumbers(probe, Samples(X, y, n_classes=2), ("a", "b"), budget_bytes)
+    return Results(probe, Samples(X, y, n_classes=2), ("a", "b"), budget_bytes)
+
+
+def _profiles(probe, y=(0, 1, 0, 1, 0, 1), budget_bytes=10_000):
+    """Those of a session, which a part of it does without."""
+    context = Context(Samples(X, y, n_classes=2), budget_bytes, print)
+    context.set_model(probe, ("a", "b"), None)
+    context.forget()
+    return Profiles(context)
 
 
 def test_maps_are_asked_for_once_and_cannot_be_written_to(probe):
@@ -132,18 +143,18 @@ def test_predictions_are_made_for_rows_not_known(probe):
 
 
 def test_a_pass_reads_all_samples_and_is_kept(probe):
-    numbers = _numbers(probe)
-    reading = numbers.profile_pass(("conv",), 4.5)
+    profiles = _profiles(probe)
+    reading = profiles.task(("conv",), 4.5)
     reading.step()
     assert reading.complete
-    profiles = numbers.profile_pass(("conv",), 4.5).profiles(4.5)
+    profiles = profiles.task(("conv",), 4.5).profiles(4.5)
     assert profiles.firing_rate["conv"].tolist() == [[1 / 3, 2 / 3], [2 / 3, 2 / 3]]
     assert profiles.class_names == ("a", "b")
     assert probe.asked == [("conv", 6)]
 
 
 def test_without_labels_all_samples_are_read_as_of_one_class(probe):
-    read = _numbers(probe, y=None).profile_pass(("conv",), 0.0)
+    read = _profiles(probe, y=None).task(("conv",), 0.0)
     while not read.complete:
         read.step()
     profiles = read.profiles(0.0)
@@ -156,4 +167,4 @@ def test_without_a_budget_every_number_is_right_and_none_is_kept(probe):
     for _ in range(2):
         assert numbers.maps("conv", (0,)).tolist() == [[0, 1]]
     assert len(probe.asked) == 2
-    assert not numbers.profile_pass(("conv",), 0.0).n_bytes
+    assert not _profiles(probe, budget_bytes=0).task(("conv",), 0.0).n_bytes

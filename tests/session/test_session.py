@@ -157,17 +157,17 @@ def test_partial_profiles_become_whole_in_the_background(probe):
     x = np.zeros((1000, 6, 8, 1), np.float32)
     session = Session(probe, x, np.zeros(1000, int))
     readings = _record(session, "reading")
-    assert session.profiles(partial=True).n_samples == 64
+    assert session.profiles.read(partial=True).n_samples == 64
     session.wait()
     assert readings[-1].complete
     assert readings[-1].layers == ("conv",)
-    assert session.profiles(partial=True).n_samples == 1000
+    assert session.profiles.read(partial=True).n_samples == 1000
 
 
 def test_a_failure_in_the_background_is_told(probe, monkeypatch):
     session = Session(probe, np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
     begin_when_waited_for(session, monkeypatch)
-    session.profiles(partial=True)
+    session.profiles.read(partial=True)
     probe.fails_on = ("conv",)
     session.wait()
     assert session.reading.failure == "FloatingPointError: nothing finite in <maps>"
@@ -183,7 +183,7 @@ def test_new_weights_end_the_pass_that_read_the_old_ones():
             return super().activations(layers, x)
 
     session = Session(Slow(), np.zeros((1000, 6, 8, 1), np.float32), np.zeros(1000, int))
-    session.profiles(partial=True)
+    session.profiles.read(partial=True)
     session.refresh()
     go.set()
     session.wait()
@@ -256,29 +256,29 @@ def slow():
 
 
 def test_cancelled_reading_stays_partial_until_it_is_resumed(slow):
-    assert slow.profiles(partial=True).n_samples == 64
+    assert slow.profiles.read(partial=True).n_samples == 64
     slow.cancel()
     slow.model.go.set()
     slow.wait()
     assert slow.reading.cancelled
     assert not slow.reading.under_way
-    partial = slow.profiles(partial=True)
+    partial = slow.profiles.read(partial=True)
     assert not partial.complete
     assert partial.n_samples <= 128
     assert not slow.is_reading  # nobody reads on unasked
     slow.resume()
     assert not slow.reading.cancelled
-    slow.profiles(partial=True)
+    slow.profiles.read(partial=True)
     slow.wait()
-    assert slow.profiles(partial=True).complete
+    assert slow.profiles.read(partial=True).complete
 
 
 def test_after_a_cancel_the_last_complete_result_is_given(slow):
     before = slow.profiles()
     slow.refresh()
-    assert slow.profiles(partial=True).n_samples == 64
+    assert slow.profiles.read(partial=True).n_samples == 64
     slow.cancel()
-    assert slow.profiles(partial=True) is before
+    assert slow.profiles.read(partial=True) is before
     assert slow.reading.cancelled
 
 
@@ -333,9 +333,9 @@ def test_layers_whose_sums_go_beyond_the_budget_are_left_out_of_the_pass_over_al
 
 def test_of_single_layers_only_the_one_looked_at_is_read_and_all_of_them_behind_it(slow):
     for choice in ({"every_layer": True}, {}):
-        slow.profiles(partial=True, **choice)
+        slow.profiles.read(partial=True, **choice)
     slow.layer = "conv"
-    slow.profiles(partial=True)
+    slow.profiles.read(partial=True)
     slow.model.go.set()
     slow.wait()
     assert list(dict.fromkeys(reversed(slow.model.behind)))[:2] == [("conv", "dense"), ("conv",)]
@@ -346,9 +346,9 @@ def test_an_interrupt_while_one_waits_cancels_the_pass(slow, monkeypatch):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    slow.profiles(partial=True)
+    slow.profiles.read(partial=True)
     with monkeypatch.context() as patch:
-        patch.setattr(threading.Thread, "join", interrupted)
+        patch.setattr(threading.Condition, "wait_for", interrupted)
         with pytest.raises(KeyboardInterrupt):
             slow.wait()
     assert slow.reading.cancelled

@@ -47,53 +47,53 @@ def noisy(images):
 
 
 def test_points_of_the_input_and_of_a_layer_come_in_one_call(noisy, images):
-    flat = noisy.embeddings.get()
+    flat = noisy.embeddings()
     assert (flat.of, flat.method, flat.points.shape) == ("input", "pca", (200, 2))
     assert flat.points.dtype == np.float32
-    maps = noisy.embeddings.get("maps")
+    maps = noisy.embeddings("maps")
     np.testing.assert_allclose(maps.points, flat.points, atol=1e-5)  # the layer is the identity
     assert "every position of its maps" in maps.note
-    assert noisy.embeddings.get("dense").points.shape == (200, 2)
+    assert noisy.embeddings("dense").points.shape == (200, 2)
 
 
 def test_at_most_so_many_samples_are_drawn_and_read(noisy):
-    found = noisy.embeddings.get("dense", n_points=50)
+    found = noisy.embeddings("dense", n_points=50)
     np.testing.assert_array_equal(found.rows, np.arange(50) * 4)
     assert sum(count for _, count in noisy.model.calls) == 50
     with pytest.raises(DataError, match=r"n_points must be in 1\.\.10,000"):
-        noisy.embeddings.get(n_points=20_000)
+        noisy.embeddings(n_points=20_000)
 
 
 def test_a_picture_is_made_once_until_weights_change(noisy):
-    first = noisy.embeddings.get("dense")
+    first = noisy.embeddings("dense")
     n_calls = len(noisy.model.calls)
-    assert noisy.embeddings.get("dense") is first
+    assert noisy.embeddings("dense") is first
     assert len(noisy.model.calls) == n_calls
     noisy.model.factor = 2.0
     noisy.refresh()
-    np.testing.assert_allclose(noisy.embeddings.get("dense").points, 2 * first.points, atol=1e-4)
+    np.testing.assert_allclose(noisy.embeddings("dense").points, 2 * first.points, atol=1e-4)
 
 
 def test_in_the_background_none_comes_first_and_then_the_picture(noisy):
     noisy.model.gate = threading.Event()
     seen = []
     noisy.embeddings.observe(lambda change: seen.append(change.new), names="reading")
-    assert noisy.embeddings.get("dense", partial=True) is None
+    assert noisy.embeddings.request("dense") is None
     noisy.model.gate.set()
     noisy.embeddings.wait()
-    assert noisy.embeddings.get("dense", partial=True).points.shape == (200, 2)
+    assert noisy.embeddings.request("dense").points.shape == (200, 2)
     assert seen[-1].complete
     assert noisy.reading is None  # which is of the passes of the session
 
 
 def test_another_wish_at_the_same_place_leaves_the_one_before(noisy):
     noisy.model.gate = threading.Event()
-    noisy.embeddings.get("maps", partial=True, place="a")
-    noisy.embeddings.get("input", partial=True, place="b")
-    noisy.embeddings.get("dense", partial=True, place="a")
+    noisy.embeddings.request("maps", client="a")
+    noisy.embeddings.request("input", client="b")
+    noisy.embeddings.request("dense", client="a")
     noisy.model.gate.set()
     noisy.embeddings.wait()
-    kept = {key[1] for key, each in noisy.embeddings._passes.items() if each.complete}
+    kept = {key[1] for key, each in noisy.embeddings._tasks.items() if each.complete}
     assert kept == {"input", "dense"}
     n_maps = sum(count for layers, count in noisy.model.calls if layers == ("maps",))
     assert n_maps <= 128  # the batch under way
@@ -105,19 +105,19 @@ def test_cancelling_kills_the_process_and_resuming_makes_the_picture(noisy, monk
         endless.setattr(EmbeddingProcess, "ended", lambda _, wait_s: threading.Event().wait(wait_s))
         _cancel_amid_a_layout(noisy)
     assert noisy.embeddings.reading.cancelled
-    assert noisy.embeddings.get(method="tsne", partial=True) is None
+    assert noisy.embeddings.request(method="tsne") is None
     assert noisy.embeddings.reading.cancelled
     noisy.embeddings.resume()
     assert not noisy.embeddings.reading.cancelled
-    assert noisy.embeddings.get(method="tsne", partial=True) is None
+    assert noisy.embeddings.request(method="tsne") is None
     noisy.embeddings.wait()
-    assert "KL divergence" in noisy.embeddings.get(method="tsne", partial=True).note
+    assert "KL divergence" in noisy.embeddings.request(method="tsne").note
 
 
 def _begin_a_layout(noisy):
     """The process that makes it."""
-    noisy.embeddings.get(method="tsne", partial=True)
-    (one,) = noisy.embeddings._passes.values()
+    noisy.embeddings.request(method="tsne")
+    (one,) = noisy.embeddings._tasks.values()
     while one._process is None:
         threading.Event().wait(0.02)
     return one._process.pid
@@ -139,30 +139,30 @@ def test_closing_the_session_leaves_no_process(noisy):
 
 @pytest.mark.slow
 def test_unchanged_weights_cost_no_second_layout(noisy):
-    first = noisy.embeddings.get("dense", method="tsne")
+    first = noisy.embeddings("dense", method="tsne")
     noisy.refresh()
-    again = noisy.embeddings.get("dense", method="tsne")
+    again = noisy.embeddings("dense", method="tsne")
     np.testing.assert_array_equal(again.points, first.points)
-    assert all(each._process is None for each in noisy.embeddings._passes.values())
+    assert all(each._process is None for each in noisy.embeddings._tasks.values())
 
 
 def test_maps_beyond_the_budget_give_way_to_their_means(images):
     session = Session(_Noisy(), images, memory_budget_bytes=4 * 4 * 200 * 40)
-    found = session.embeddings.get("maps")
+    found = session.embeddings("maps")
     assert "means of its maps" in found.note
     centered = images.mean(axis=(1, 2, 3)) - images.mean()
     np.testing.assert_allclose(np.abs(found.points[:, 0]), np.abs(centered), atol=1e-5)
-    assert "means of 2×2 pixels" in session.embeddings.get().note
+    assert "means of 2×2 pixels" in session.embeddings().note
 
 
 def test_two_raw_features_are_pixels_or_units(noisy, images):
-    found = noisy.embeddings.get(method="features", features=(9, 3))
+    found = noisy.embeddings(method="features", features=(9, 3))
     np.testing.assert_array_equal(found.points, images.reshape(200, -1)[:, [9, 3]])
     assert found.note == "across: pixel 9 (row 1, column 1), up: pixel 3 (row 0, column 3)"
-    layer = noisy.embeddings.get("dense", method="features", features=(4, 0))
+    layer = noisy.embeddings("dense", method="features", features=(4, 0))
     np.testing.assert_array_equal(layer.points, images.reshape(200, -1)[:, [4, 0]])
     assert layer.note == "across: unit 4, up: unit 0"
-    picked = noisy.embeddings.get(method="features").features
+    picked = noisy.embeddings(method="features").features
     assert len(set(picked)) == 2
 
 
@@ -193,29 +193,29 @@ def test_colors_have_their_numbers(noisy, images):
 )
 def test_what_cannot_be_laid_out_says_why(noisy, asked, kind, words):
     with pytest.raises(kind, match=words):
-        noisy.embeddings.get(**asked)
+        noisy.embeddings(**asked)
 
 
 def test_umap_that_is_not_installed_says_how_to_get_it(noisy):
     if "umap" in noisy.embeddings.methods:
         pytest.skip("UMAP is installed here")
     with pytest.raises(DataError, match="pip install umap-learn"):
-        noisy.embeddings.get(method="umap")
+        noisy.embeddings(method="umap")
 
 
 def test_a_failure_in_the_background_comes_with_the_next_question(noisy):
     noisy.model.fails_on = ("dense",)
-    noisy.embeddings.get("dense", partial=True)
+    noisy.embeddings.request("dense")
     noisy.embeddings.wait()
     assert "nothing finite" in noisy.embeddings.reading.failure
     with pytest.raises(DataError, match="nothing finite"):
-        noisy.embeddings.get("dense", partial=True)
+        noisy.embeddings.request("dense")
     noisy.model.fails_on = ()
-    assert noisy.embeddings.get("dense").points.shape == (200, 2)
-    assert noisy.embeddings.get("dense", partial=True).points.shape == (200, 2)
+    assert noisy.embeddings("dense").points.shape == (200, 2)
+    assert noisy.embeddings.request("dense").points.shape == (200, 2)
 
 
 def test_no_more_than_a_few_pictures_are_kept(noisy):
     for seed in range(30):
-        noisy.embeddings.get("dense", seed=seed)
-    assert len(noisy.embeddings._passes) <= 24
+        noisy.embeddings("dense", seed=seed)
+    assert len(noisy.embeddings._tasks) <= 24

@@ -38,7 +38,9 @@ def test_no_more_weights_are_counted_than_asked_for_and_all_units_are_among_them
 
 def test_activations_are_counted_at_all_positions_of_all_samples_where_they_are_few(session, probe):
     found = session.histograms.activations("conv")
-    values = probe.activations(["conv"], session._samples.rows(range(session.n_samples)))["conv"]
+    values = probe.activations(["conv"], session.context.samples.rows(range(session.n_samples)))[
+        "conv"
+    ]
     _same(found, histogram(values))
     assert found.std == pytest.approx(values.std(dtype=np.float64))
     assert session.histograms.n_samples("conv") == session.n_samples == 30

@@ -61,11 +61,11 @@ def test_it_is_made_once_and_measures_nothing_unasked(session, probe):
 
 
 def test_in_the_background_it_finds_the_same_as_at_once(session):
-    at_once = session.importance.get()
+    at_once = session.importance()
     other = Session(PlantedProbe(), *planted_samples(), class_names=("a", "b"))
     readings = []
     other.importance.observe(lambda change: readings.append(change.new), names="reading")
-    early = other.importance.get(partial=True)
+    early = other.importance.request()
     assert not early.complete
     other.importance.wait()
     assert _same(other.importance.known(), at_once)
@@ -75,38 +75,38 @@ def test_in_the_background_it_finds_the_same_as_at_once(session):
 
 
 def test_it_is_kept_by_layer_and_class(session, probe):
-    first = session.importance.get()
+    first = session.importance()
     assert first.layer == UNITS
     session.class_index = 1
     assert session.importance.known() is None
-    second = session.importance.get()
+    second = session.importance()
     assert second.class_name == "b"
     assert second.ablation[CARRIES] == 1
     session.select(layer="maps", class_index=None)
     assert session.importance.known() is None
     n_runs = len(probe.log)
     session.layer = UNITS
-    assert _same(session.importance.get(), first)
+    assert _same(session.importance(), first)
     session.class_index = 1
-    assert _same(session.importance.get(), second)
+    assert _same(session.importance(), second)
     assert len(probe.log) == n_runs
 
 
 def test_a_map_counts_by_its_mean(session):
-    flat = session.importance.get()
+    flat = session.importance()
     session.layer = "maps"  # whose positions average to the unit's value
-    table = session.importance.get()
+    table = session.importance()
     np.testing.assert_allclose(table.mutual_information, flat.mutual_information, atol=1e-5)
 
 
 def test_other_weights_drop_what_was_measured(session):
-    session.importance.get()
+    session.importance()
     session.refresh()
     assert session.importance.known() is None
 
 
 def test_weights_that_changed_unannounced_drop_it_too(session, probe):
-    session.importance.get()
+    session.importance()
     probe.fingerprint = lambda: 7
     assert session.importance.known() is None
 
@@ -114,7 +114,7 @@ def test_weights_that_changed_unannounced_drop_it_too(session, probe):
 def test_cancel_stops_and_resume_goes_on_where_it_was():
     probe = _Gated()
     session = Session(probe, *planted_samples())
-    session.importance.get(partial=True)
+    session.importance.request()
     assert probe.begun.wait(60)
     session.importance.cancel()
     assert session.importance.reading.cancelled
@@ -122,7 +122,7 @@ def test_cancel_stops_and_resume_goes_on_where_it_was():
     session.importance.wait()
     n_read = session.importance.reading.n_read
     assert not session.importance.known().complete
-    session.importance.get(partial=True)  # not asked to go on
+    session.importance.request()  # not asked to go on
     session.importance.wait()
     assert not session.importance.known().complete
     session.importance.resume()
@@ -131,13 +131,13 @@ def test_cancel_stops_and_resume_goes_on_where_it_was():
     assert session.importance.known().complete
     assert session.importance.reading.n_read > n_read
     fresh = Session(PlantedProbe(), *planted_samples())
-    assert _same(session.importance.known(), fresh.importance.get())
+    assert _same(session.importance.known(), fresh.importance())
 
 
 def test_a_refresh_ends_what_is_under_way():
     probe = _Gated()
     session = Session(probe, *planted_samples())
-    session.importance.get(partial=True)
+    session.importance.request()
     assert probe.begun.wait(60)
     session.refresh()
     assert session.importance.reading is None
@@ -150,10 +150,10 @@ def test_a_refresh_ends_what_is_under_way():
 def test_another_measurement_takes_the_place_of_one_under_way():
     probe = _Gated()
     session = Session(probe, *planted_samples())
-    session.importance.get(partial=True)
+    session.importance.request()
     assert probe.begun.wait(60)
     session.class_index = 0
-    session.importance.get(partial=True)
+    session.importance.request()
     probe.go.set()
     session.importance.wait()
     assert session.importance.known().complete
@@ -167,34 +167,34 @@ def test_a_failure_is_told_and_it_can_be_asked_again(session, probe):
         raise FloatingPointError("no")
 
     probe.activations = fail
-    session.importance.get(partial=True)
+    session.importance.request()
     session.importance.wait()
     assert session.importance.reading.failure == "FloatingPointError: no"
     assert session.importance.known() is None
     with pytest.raises(FloatingPointError):
-        session.importance.get()
+        session.importance()
     assert session.importance.known() is None
     del probe.activations
-    assert session.importance.get().complete
+    assert session.importance().complete
 
 
 def test_closing_the_session_stops_it():
     probe = _Gated()
     session = Session(probe, *planted_samples())
-    session.importance.get(partial=True)
+    session.importance.request()
     assert probe.begun.wait(60)
     probe.go.set()
     session.close()
-    assert session.importance._reader._thread is None
+    assert session.context.queue._thread is None
 
 
 def test_ablations_of_the_session_are_not_in_force(session):
     from actwidgets.core.ablation import Ablation
 
-    whole = session.importance.get()
+    whole = session.importance()
     other = Session(PlantedProbe(), *planted_samples(), class_names=("a", "b"))
     other.ablations = (Ablation(UNITS, (CARRIES,)),)
-    assert _same(other.importance.get(), whole)
+    assert _same(other.importance(), whole)
 
 
 # --- what cannot be measured -------------------------------------------------------------
@@ -204,7 +204,7 @@ def test_without_labels_it_is_refused(probe):
     session = Session(probe, planted_samples()[0])
     assert session.importance.missing() == "this needs labels"
     with pytest.raises(DataError, match="no importance of units: this needs labels"):
-        session.importance.get()
+        session.importance()
 
 
 def test_a_regression_without_labels_is_refused(probe):
@@ -216,7 +216,7 @@ def test_a_regression_without_labels_is_refused(probe):
 def test_a_model_that_predicts_no_classes_is_measured_without_ablation(probe):
     probe.n_classes = 0
     session = Session(probe, *planted_samples(), class_names=("a", "b"))
-    table = session.importance.get()
+    table = session.importance()
     assert np.isnan(table.ablation).all()
     assert table.order("forest")[0] in (CARRIES, 4)
     assert any("not one value per class" in each for each in table.notes)
@@ -230,7 +230,7 @@ def test_a_probe_that_cannot_be_edited_is_measured_without_ablation():
         def predictions(self, x):
             return np.eye(2, dtype=np.float32)[np.zeros(len(x), int)]
 
-    table = Session(Plain(), *planted_samples()).importance.get()
+    table = Session(Plain(), *planted_samples()).importance()
     assert np.isnan(table.ablation).all()
     assert table.known("forest")
     assert any("No ablation effect" in each for each in table.notes)
@@ -245,4 +245,4 @@ def test_units_whose_number_varies_are_refused(probe):
 
 
 def test_all_units_are_measured(session):
-    assert session.importance.get().measured.tolist() == list(range(N_UNITS))
+    assert session.importance().measured.tolist() == list(range(N_UNITS))

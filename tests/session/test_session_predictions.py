@@ -10,7 +10,7 @@ from actwidgets.core.layers import LayerInfo
 from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError, LayerError, SelectionError
 from actwidgets.probe.base import Probe
-from actwidgets.session.passes import STEP
+from actwidgets.session.results import STEP
 from actwidgets.session.session import Session
 
 
@@ -62,9 +62,9 @@ def test_a_partial_result_is_finished_in_the_background(data):
     session = Session(_Editable(), x, np.zeros(n_samples, int))
     readings = []
     session.observe(lambda change: readings.append(change.new), names="reading")
-    first = session.confusion(partial=True)
+    first = session.predictions.confusion(partial=True)
     session.wait()
-    assert session.confusion(partial=True).complete
+    assert session.predictions.confusion(partial=True).complete
     if not first.complete:  # it may have been that fast
         assert readings[-1].what == "predictions"
         assert readings[-1].complete
@@ -74,24 +74,24 @@ def test_a_cancelled_pass_goes_no_further_until_it_is_resumed(monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 40 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    session._give_way()
-    assert len(session.confusion(partial=True).rows) == STEP
+    session.context.queue.user_active()
+    assert len(session.predictions.confusion(partial=True).rows) == STEP
     session.cancel()
     session.wait()
-    assert not session.confusion(partial=True).complete
+    assert not session.predictions.confusion(partial=True).complete
     assert session.reading.cancelled
     session.resume()
-    session.confusion(partial=True)
+    session.predictions.confusion(partial=True)
     session.wait()
-    assert session.confusion(partial=True).complete
+    assert session.predictions.confusion(partial=True).complete
 
 
 def test_a_pass_that_others_finish_is_reported_as_complete(monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 20 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    session._give_way()
-    session.confusion(partial=True)
+    session.context.queue.user_active()
+    session.predictions.confusion(partial=True)
     session.predictions()
     session.wait()
     assert session.reading.complete
@@ -190,7 +190,7 @@ def test_scores_of_all_samples_are_told_once_and_not_of_other_weights(data):
     with pytest.raises(SelectionError, match="sample 30 is outside"):
         session.scores([30])
     Trained.weights = 1
-    session._numbers._looked_s -= 1.0  # it is time to look again
+    session.results._looked_s -= 1.0  # it is time to look again
     assert session.scores(range(30)).predicted.tolist() == ((first.predicted + 1) % 3).tolist()
 
 

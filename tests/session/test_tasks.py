@@ -1,32 +1,35 @@
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import pytest
 
 from actwidgets.session import tasks
-from actwidgets.session.tasks import Progress, TaskQueue
+from actwidgets.session.tasks import Progress, Task, TaskQueue
 
 
-class _Pass:
+class _Pass(Task):
     """A pass of ten samples whose steps wait until the test lets them go."""
 
+    n_read, n_samples = 0, 10
+
     def __init__(self, layer, fails=False):
-        self.what = "profiles"
-        self.layers, self.n_read, self.n_samples, self.fails = (layer,), 0, 10, fails
-        self.cancelled = False
+        super().__init__("profiles", (layer,), self._steps)
+        self.fails = fails
         self.begun, self.go = threading.Event(), threading.Event()
 
     @property
     def complete(self):
         return self.n_read >= self.n_samples
 
-    def step(self):
-        self.begun.set()
-        assert self.go.wait(60)
-        if self.fails:
-            raise FloatingPointError("no")
-        self.n_read += 5
+    def _steps(self):
+        while True:
+            self.begun.set()
+            assert self.go.wait(60)
+            if self.fails:
+                raise FloatingPointError("no")
+            self.n_read += 5
+            yield self.n_read, self.n_samples
 
 
 @pytest.fixture
@@ -35,41 +38,41 @@ def reports():
 
 
 @pytest.fixture
-def reader(reports):
-    reader = TaskQueue(reports.append)
-    yield reader
-    reader.stop()
+def queue():
+    queue = TaskQueue()
+    yield queue
+    queue.stop()
 
 
-def test_a_pass_is_read_to_its_end_and_told(reader, reports):
+def test_a_pass_is_read_to_its_end_and_told(queue, reports):
     wanted = _Pass("conv")
     wanted.go.set()
-    reader.read(wanted)
-    reader.wait()
+    queue.submit(wanted, reports.append)
+    queue.wait()
     assert wanted.complete
     assert (reports[-1].layers, reports[-1].n_read, reports[-1].complete) == (("conv",), 10, True)
 
 
-def test_another_pass_takes_the_place_of_the_one_under_way_and_only_it_is_told(reader, reports):
+def test_another_pass_takes_the_place_of_the_one_under_way_and_only_it_is_told(queue, reports):
     first, second = _Pass("conv", fails=True), _Pass("dense")
-    reader.read(first)
+    queue.submit(first, reports.append)
     assert first.begun.wait(60)
-    reader.read(second, instead_of=lambda _: True)
+    queue.submit(second, reports.append, instead_of=lambda _: True)
     first.go.set()
     second.go.set()
-    reader.wait()
+    queue.wait()
     assert first.n_read == 0
     assert {report.layers for report in reports} == {("dense",)}
 
 
-def test_a_pass_that_is_not_replaced_is_finished_afterwards(reader, reports):
+def test_a_pass_that_is_not_replaced_is_finished_afterwards(queue, reports):
     first, second = _Pass("conv"), _Pass("dense")
-    reader.read(first)
+    queue.submit(first, reports.append)
     assert first.begun.wait(60)
-    reader.read(second)
+    queue.submit(second, reports.append)
     first.go.set()
     second.go.set()
-    reader.wait()
+    queue.wait()
     assert [each.layers for each in reports if each.complete] == [("dense",), ("conv",)]
 
 
@@ -81,22 +84,22 @@ def test_rate_and_time_left_are_told():
     assert (unknown.per_second, unknown.seconds_left) == (0.0, float("inf"))
 
 
-def test_a_cancelled_pass_goes_no_further_and_is_not_told(reader, reports):
+def test_a_cancelled_pass_goes_no_further_and_is_not_told(queue, reports):
     wanted = _Pass("conv")
-    reader.read(wanted)
+    queue.submit(wanted, reports.append)
     assert wanted.begun.wait(60)
-    reader.cancel()
+    queue.cancel(reports.append)
     wanted.go.set()
-    reader.wait()
+    queue.wait()
     assert wanted.n_read == 5
     assert reports == []
 
 
-def test_a_failure_is_told_and_ends_the_pass(reader, reports):
+def test_a_failure_is_told_and_ends_the_pass(queue, reports):
     wanted = _Pass("conv", fails=True)
     wanted.go.set()
-    reader.read(wanted)
-    reader.wait()
+    queue.submit(wanted, reports.append)
+    queue.wait()
     assert [report.failure for report in reports] == ["FloatingPointError: no"]
 
 
@@ -110,48 +113,48 @@ def test_whoever_watches_may_fail_without_an_end_to_the_reading(caplog, monkeypa
         told.append(reading.n_read)
         raise ZeroDivisionError("of a watcher")
 
-    reader = TaskQueue(fails)
+    queue = TaskQueue()
     for layer in ("conv", "dense"):
         wanted = _Pass(layer)
         wanted.go.set()
-        reader.read(wanted)
-        reader.wait()
+        queue.submit(wanted, fails)
+        queue.wait()
         assert wanted.complete
     assert told == [10, 10]
     assert "of a watcher" in caplog.text
 
 
-def test_a_pass_that_is_left_goes_no_further_and_others_do(reader, reports):
+def test_a_pass_that_is_left_goes_no_further_and_others_do(queue, reports):
     left, kept = _Pass("conv"), _Pass("dense")
-    reader.read(kept)
-    reader.read(left)
-    reader.leave(lambda each: each is left)
+    queue.submit(kept, reports.append)
+    queue.submit(left, reports.append)
+    queue.discard(reports.append, lambda each: each is left)
     kept.go.set(), left.go.set()
-    reader.wait()
+    queue.wait()
     assert kept.complete
     assert not left.complete
     assert {report.layers for report in reports} == {("dense",)}
 
 
-def test_it_can_be_asked_again_after_it_has_ended(reader, reports):
+def test_it_can_be_asked_again_after_it_has_ended(queue, reports):
     for layer in ("conv", "dense"):
         wanted = _Pass(layer)
         wanted.go.set()
-        reader.read(wanted)
-        reader.wait()
+        queue.submit(wanted, reports.append)
+        queue.wait()
     assert [report.layers for report in reports if report.complete] == [("conv",), ("dense",)]
 
 
-def test_a_slow_pass_lets_the_others_go_before_it(reader, reports):
+def test_a_slow_pass_lets_the_others_go_before_it(queue, reports):
     first, slow, quick = _Pass("first"), _Pass("slow"), _Pass("quick")
     slow.is_slow = True
-    reader.read(first)
+    queue.submit(first, reports.append)
     assert first.begun.wait(60)
-    reader.read(quick)
-    reader.read(slow)
+    queue.submit(quick, reports.append)
+    queue.submit(slow, reports.append)
     for each in (first, quick, slow):
         each.go.set()
-    reader.wait()
+    queue.wait()
     done = [report.layers[0] for report in reports if report.complete]
     assert done == ["quick", "first", "slow"]
 
@@ -164,15 +167,15 @@ def test_what_may_not_be_read_is_neither_read_nor_told():
         asked.append(bool(allowed))
         yield bool(allowed)
 
-    reader = TaskQueue(told.append, turn)
+    queue = TaskQueue(turn)
     wanted = _Pass("conv")
     wanted.go.set()
-    reader.read(wanted)
+    queue.submit(wanted, told.append)
     while len(asked) < 20:
         time.sleep(0.01)
     assert (wanted.n_read, told) == (0, [])
     allowed.append(True)
-    reader.wait()
+    queue.wait()
     assert wanted.complete
     assert told[-1].complete
 
@@ -191,11 +194,39 @@ def test_what_was_read_before_it_had_to_wait_is_told(monkeypatch):
         reports.append(reading.n_read)
         told.set()
 
-    reader = TaskQueue(report, turn)
+    queue = TaskQueue(turn)
     wanted = _Pass("conv")
     wanted.go.set()
-    reader.read(wanted)
+    queue.submit(wanted, report)
     assert told.wait(60)
-    reader.wait()
+    queue.wait()
     assert reports == [5, 10]
-    reader.stop()
+    queue.stop()
+
+
+def test_tasks_of_different_clients_take_turns():
+    first, second, order = _Pass("conv"), _Pass("dense"), []
+    allowed = threading.Event()
+    queue = TaskQueue(lambda: nullcontext(allowed.is_set()))
+    for each in (first, second):
+        each.go.set()
+        each.begun.set = lambda each=each: order.append(each.layers[0])
+    queue.submit(first, lambda _: None)
+    queue.submit(second, lambda _: None)
+    allowed.set()
+    queue.wait()
+    assert sorted(order[:2]) == sorted(order[2:]) == ["conv", "dense"]
+
+
+def test_who_waits_for_one_client_does_not_wait_for_another(queue, reports):
+    other, mine = _Pass("other"), _Pass("mine")
+    queue.submit(other, print)
+    assert other.begun.wait(60)
+    queue.submit(mine, reports.append)
+    queue.discard(reports.append)
+    queue.wait(reports.append)
+    assert queue.is_busy(print)
+    assert not queue.is_busy(reports.append)
+    other.go.set()
+    queue.wait()
+    assert other.complete

@@ -41,7 +41,7 @@ def panel(view, name):
 
 def requests(session):
     """What is asked of a session's attributions now, by who asks."""
-    return session.attributions._wishes
+    return session.attributions._requests
 
 
 def captions(view):

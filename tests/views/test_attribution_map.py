@@ -231,7 +231,7 @@ def test_several_methods_share_the_time_in_which_they_are_made_at_once(view, mon
 
 def test_maps_of_several_sizes_stand_side_by_side_without_pictures(probe, data):
     session = Session(probe, *data)
-    session._samples.read_inputs(("x",), {"x": ("depth", "row", "column")})  # no picture
+    session.context.samples.read_inputs(("x",), {"x": ("depth", "row", "column")})  # no picture
     assert session.picture_shape == ()
     view = AttributionMap(
         session,
@@ -362,7 +362,7 @@ def test_a_view_closed_meanwhile_has_nothing_made(view, slow):
     view.close()
     session.attributions.wait()
     assert passes(session) == before
-    assert not [each for each in session.attributions._passes.values() if not each.complete]
+    assert not [each for each in session.attributions._tasks.values() if not each.complete]
 
 
 def test_two_views_do_not_take_each_others_place(view, session):
@@ -492,7 +492,7 @@ def test_beside_the_tiles_nothing_is_chosen(view, session):
 
 def test_progress_of_others_is_not_shown(view, session, slow):
     slow()
-    session.attributions.get("occlusion", rows=[7], partial=True, place="somebody")
+    session.attributions.request("occlusion", rows=[7], client="somebody")
     session.attributions.cancel()
     view.watching = False
     view.watching = True
@@ -511,7 +511,7 @@ def test_a_closed_view_hears_nothing_more(session, slow):
 
 def test_maps_without_channels_keep_their_columns_where_there_is_no_picture(probe, data):
     session = Session(probe, *data)
-    session._samples.read_inputs(("x",), {"x": ("depth", "row", "column")})
+    session.context.samples.read_inputs(("x",), {"x": ("depth", "row", "column")})
     view = AttributionMap(session, settings={"grad_cam": {"upsample": False}})
     wanted = tile_sheet(1, 2, 2, tile_px=view.tile_px, width_px=view.width_px)
     layout = shown.part(view, bq.Figure).layout

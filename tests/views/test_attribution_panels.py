@@ -103,9 +103,9 @@ def test_curves_are_of_the_map_with_its_settings_and_layer(view, session):
     view.settings, view.method = {"occlusion": {"patch": 2, "stride": 1}}, "occlusion"
     view.panel = "curves"
     wanted = session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
-    kept = len(session.attributions._passes)
+    kept = len(session.attributions._tasks)
     session.attributions.faithfulness("occlusion", rows=[0], patch=2, stride=1)
-    assert len(session.attributions._passes) == kept
+    assert len(session.attributions._tasks) == kept
     line = panel(view, "curves").lines.lines[0]
     np.testing.assert_allclose(line.y, wanted.scores[0], rtol=1e-5)
     keys = [key for key in requests(session).values() if key[0] == "deletion"]
@@ -124,7 +124,10 @@ def test_the_check_of_random_weights_is_drawn_stage_by_stage(view, session):
     found = RandomizationCheck(
         "gradient", ("", "b", "a"), np.array([[1.0], [0.5], [0.2]]), np.zeros(1, np.int64)
     )
-    session.attributions.randomization = lambda *_, **__: found
+    request = session.attributions.request
+    session.attributions.request = lambda *args, **asked: (
+        found if asked.get("kind") == "random weights" else request(*args, **asked)
+    )
     view.panel = "randomization"
     part = panel(view, "randomization")
     np.testing.assert_allclose(part.lines.lines[0].y, [1, 0.5, 0.2])

@@ -67,9 +67,9 @@ def test_both_clouds_show_the_samples_of_the_session(session):
     view = _view(session)
     for side, of in ((view.input, "input"), (view.layer, "dense")):
         assert side.cloud.count == 60
-        assert session.embeddings.get(of).note in shown.text(side)
+        assert session.embeddings(of).note in shown.text(side)
     seen = np.frombuffer(view.input.cloud.points, "<f4").reshape(-1, 2)
-    np.testing.assert_array_equal(seen, session.embeddings.get("input").points)
+    np.testing.assert_array_equal(seen, session.embeddings("input").points)
     assert "60 samples" in shown.text(view)
 
 
@@ -242,7 +242,7 @@ def test_a_layer_that_fails_says_so_and_the_view_recovers(session):
 
 def test_pixels_and_units_are_typed(session, images):
     view = _view(session, method="features")
-    picked = session.embeddings.get("input", method="features").features
+    picked = session.embeddings("input", method="features").features
     assert shown.control(view, "pixels").value == "{}, {}".format(*picked)
     assert view.pixels is None
     shown.choose(view, "pixels", "9, 3")

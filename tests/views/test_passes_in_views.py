@@ -9,7 +9,7 @@ import shown
 from fakes import SlowProbe, report
 
 from actwidgets.core.ablation import Ablation
-from actwidgets.session.passes import STEP
+from actwidgets.session.results import STEP
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import progress_of
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
@@ -112,14 +112,14 @@ def test_a_pass_for_ablations_that_are_gone_is_left(session):
     view = ConfusionMatrix(session)
     session.ablations = off = (Ablation("dense", (0,)),)
     assert "so far" in shown.text(view)
-    report(session, progress_of(session._numbers.prediction_pass(off)))
+    report(session, progress_of(session.results.prediction_pass(off)))
     assert "Cancel" in _told(view)
     session.ablations = ()
     assert _told(view) == ""
     session.model.go.set()
     session.wait()
     assert session.reading.complete
-    assert not session._numbers._models[off].prediction_pass.complete
+    assert not session.results._models[off].prediction_pass.complete
 
 
 def test_a_cancelled_pass_is_not_followed_by_that_of_other_ablations(session):
@@ -131,7 +131,7 @@ def test_a_cancelled_pass_is_not_followed_by_that_of_other_ablations(session):
     session.model.go.set()
     session.wait()
     assert "cancelled" in _told(view)
-    assert not session._numbers._models[off].prediction_pass.complete
+    assert not session.results._models[off].prediction_pass.complete
 
 
 def test_no_thread_tells_of_a_pass_while_another_one_writes_how_far_it_was(session, monkeypatch):

@@ -135,10 +135,10 @@ def test_names_are_escaped_wherever_they_are_html(session):
 
 def test_partial_results_are_drawn_as_they_arrive(session):
     view = UnitImportance(session, by="ablation")
-    session.importance.get(partial=True)
+    session.importance.request()
     session.importance.cancel()
     session.importance.wait()
-    current = next(iter(session.importance._passes.values()))
+    current = next(iter(session.importance._tasks.values()))
     while not current.table().known("forest"):
         current.step()
     session.importance.set_trait("reading", None)
@@ -156,7 +156,7 @@ def test_partial_results_are_drawn_as_they_arrive(session):
 
 def test_the_line_tells_how_far_it_is_and_cancels_and_resumes(session):
     view = UnitImportance(session)
-    session.importance.get(partial=True)
+    session.importance.request()
     assert shown.is_shown(view, w.FloatProgress) or session.importance.known().complete
     session.importance.cancel()
     session.importance.wait()
@@ -246,7 +246,7 @@ def test_another_unit_is_a_message_for_each_mark(session):
 def test_a_hidden_view_paints_what_it_missed(session):
     view = UnitImportance(session)
     view.watching = False
-    session.importance.get(partial=True)
+    session.importance.request()
     session.importance.wait()
     assert not shown.is_shown(view, bq.Figure)
     view.watching = True
@@ -258,7 +258,7 @@ def test_closing_gives_everything_back(session):
     view = _measured(UnitImportance(session))
     view.close()
     assert set(open_widgets()) <= before
-    session.importance.get()
+    session.importance()
     view.close()
     gone = weakref.ref(view)
     del view

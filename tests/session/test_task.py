@@ -6,7 +6,7 @@ import weakref
 import numpy as np
 import pytest
 
-from actwidgets.session.attributions import SteppedPass
+from actwidgets.session.tasks import Task
 
 
 def _counting(n_pieces, result="all", begun=None):
@@ -23,7 +23,7 @@ def _counting(n_pieces, result="all", begun=None):
 
 
 def test_it_tells_how_far_it_is_and_what_came_of_it():
-    work = SteppedPass("maps", (), _counting(2))
+    work = Task("maps", (), _counting(2))
     told = [(work.n_read, work.n_samples)]
     while not work.complete:
         work.step()
@@ -34,7 +34,7 @@ def test_it_tells_how_far_it_is_and_what_came_of_it():
 
 def test_another_step_after_the_last_does_nothing():
     begun = []
-    work = SteppedPass("maps", (), _counting(0, begun=begun))
+    work = Task("maps", (), _counting(0, begun=begun))
     work.step()
     work.step()
     assert (begun, work.result()) == ([0], "all")
@@ -44,7 +44,7 @@ def test_work_whose_length_was_told_too_small_is_not_complete_yet():
     def begin():
         yield 3, 2
 
-    work = SteppedPass("maps", (), begin)
+    work = Task("maps", (), begin)
     work.step()
     assert (work.n_read, work.n_samples) == (3, 4)
 
@@ -61,7 +61,7 @@ def test_two_threads_share_the_pieces():
             yield done, 20
         return "all"
 
-    work = SteppedPass("maps", (), begin)
+    work = Task("maps", (), begin)
 
     def drive():
         while not work.complete:
@@ -85,7 +85,7 @@ def test_after_a_failure_it_begins_anew_when_it_is_asked_to():
             raise ValueError
         return "all"
 
-    work = SteppedPass("maps", (), begin)
+    work = Task("maps", (), begin)
     work.step()
     with pytest.raises(ValueError, match=r"^$"):
         work.step()
@@ -106,7 +106,7 @@ def test_after_an_interrupt_it_begins_anew_too():
             raise pressed.pop()
         return "all"
 
-    work = SteppedPass("maps", (), begin)
+    work = Task("maps", (), begin)
     work.step()
     with pytest.raises(KeyboardInterrupt):
         work.step()
@@ -125,7 +125,7 @@ def test_an_error_raised_again_tells_where_it_arose_and_grows_no_longer():
         yield 0, 1
         deep_inside()
 
-    work = SteppedPass("maps", (), begin)
+    work = Task("maps", (), begin)
     work.step()
     with pytest.raises(ValueError, match="no slope"):
         work.step()
@@ -148,7 +148,7 @@ def test_an_error_that_is_kept_holds_no_arrays():
         yield 0, 1
         raise ValueError("no slope")
 
-    work = SteppedPass("maps", (), begin)
+    work = Task("maps", (), begin)
     work.step()
     with pytest.raises(ValueError, match="no slope"):
         work.step()
@@ -158,7 +158,7 @@ def test_an_error_that_is_kept_holds_no_arrays():
 
 def test_what_is_stopped_keeps_what_was_done():
     begun = []
-    work = SteppedPass("maps", (), _counting(2, begun=begun))
+    work = Task("maps", (), _counting(2, begun=begun))
     work.step()
     work.stop()
     assert work.cancelled
