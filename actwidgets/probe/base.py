@@ -226,14 +226,14 @@ class Probe(ABC):
 
     def read_lock(self) -> AbstractContextManager[None]:
         """A time in which no training step changes the weights."""
-        return nullcontext() if self.step_gate is None else self.step_gate.looking()
+        return nullcontext() if self.step_gate is None else self.step_gate.read_lock()
 
     def background_read(self) -> AbstractContextManager[bool]:
         """Whether a batch of a pass over many samples may be read, and a time for it.
 
         Not while training steps change the weights: all batches are to see one state of them.
         """
-        return nullcontext(True) if self.step_gate is None else self.step_gate.reading()
+        return nullcontext(True) if self.step_gate is None else self.step_gate.background_read()
 
     def close(self) -> None:  # noqa: B027 - nothing to end by default
         """Do nothing more in the background."""

@@ -256,7 +256,7 @@ class FeatureExtractor:
         fold: PositionReduction | None = None,
     ) -> list[tf.Tensor]:
         try:
-            with self._step_gate.looking(), self._state:
+            with self._step_gate.read_lock(), self._state:
                 return list(function(*tensors))
         except tf.errors.OpError as failure:
             found = self._look(key, tensors)  # mostly fails too, and says in which layer
@@ -309,7 +309,7 @@ class FeatureExtractor:
             return False
         values = as_values if fold is None else fold.comparable
         try:
-            with self._step_gate.looking(), self._state:
+            with self._step_gate.read_lock(), self._state:
                 compiled = values(function(*few))
         except tf.errors.OpError as failure:
             self._look(key, few)  # fails too, and says in which layer
@@ -412,7 +412,7 @@ class FeatureExtractor:
 
     def _call(self, tensors: Sequence[tf.Tensor], only: Sequence[str] | None = None) -> CallTrace:
         try:
-            with self._step_gate.looking(), self._state:
+            with self._step_gate.read_lock(), self._state:
                 return trace_call(
                     self._model,
                     self.inputs.arguments(tensors),

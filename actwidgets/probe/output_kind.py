@@ -217,7 +217,7 @@ def _of_operations(model: Any, inputs: InputSpec, head: Output) -> _Ending:
     state = state_reset(model)
     for tensors in (_noise(inputs), inputs.blank(inputs.batch_size or 2)):
         try:
-            with step_gate_of(model).looking(), state, operations_noted() as operations:
+            with step_gate_of(model).read_lock(), state, operations_noted() as operations:
                 recording = trace_call(model, inputs.arguments(tensors))
             output = next(tap.output for tap in recording.taps if tap.name == head.name)
             values = np.asarray(tf.cast(output, tf.float32))

@@ -269,7 +269,7 @@ class ScoreModel:
                 n_rows = len(rows)
                 if self._inputs.fixed_batch and n_rows:
                     rows = np.pad(rows, (0, size - n_rows), mode="edge")
-                with step_gate_of(self._model).looking(), self._state:
+                with step_gate_of(self._model).read_lock(), self._state:
                     outputs = function(*arguments(rows))
                 found.append([each.numpy()[:n_rows] for each in outputs])
         except tf.errors.OpError as failure:
@@ -361,7 +361,7 @@ class ScoreModel:
         given = arguments(np.minimum(np.arange(few), n_samples - 1))
 
         def look(tensors: Sequence[Any]) -> list[Array]:
-            with step_gate_of(self._model).looking(), self._state:
+            with step_gate_of(self._model).read_lock(), self._state:
                 return as_values(eager(*tensors))
 
         try:
@@ -369,7 +369,7 @@ class ScoreModel:
         except ModelError:  # nothing to compare with
             return True
         try:
-            with step_gate_of(self._model).looking(), self._state:
+            with step_gate_of(self._model).read_lock(), self._state:
                 found = as_values(function(*given)[: len(wanted)])
         except tf.errors.OpError as failure:
             why = f"it fails: {failure_message(failure)}"

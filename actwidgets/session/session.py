@@ -310,7 +310,7 @@ class Session(BackgroundWork):
             within_s: Return after so many seconds in any case.
         """
         gate = self.context.probe.step_gate
-        with gate.window() if gate and gate.trains_here else nullcontext():
+        with gate.pause_between_steps() if gate and gate.trains_here else nullcontext():
             super().wait(within_s)
 
     def close(self) -> None:

@@ -28,8 +28,8 @@ class StepGate:
         self._trainer: int | None = None
         self._is_alive: Callable[[], bool] = _ended
         self._stepping = self._step_is_wanted = False
-        self._n_steps = self._n_windows = 0
-        self._n_looking = self._n_waiting = self._n_let_in = self._n_reading = 0
+        self._n_steps = self._n_pauses = 0
+        self._n_looking = self._n_waiting = self._n_let_in = self._n_background = 0
         self._mine = threading.local()  # .n_looks: how many times this thread looks
 
     # --- the side of the training --------------------------------------------------------
@@ -87,21 +87,21 @@ class StepGate:
         self._changed.notify_all()
 
     @contextmanager
-    def window(self) -> Iterator[None]:
+    def pause_between_steps(self) -> Iterator[None]:
         """A time between two steps in which passes over the samples may go on."""
         with self._changed:
-            self._n_windows += 1
+            self._n_pauses += 1
         try:
             yield
         finally:
             with self._changed:
-                self._n_windows -= 1
+                self._n_pauses -= 1
 
     # --- the side of those who look ------------------------------------------------------
 
     @contextmanager
-    def looking(self) -> Iterator[None]:
-        """A time in which the weights stay as they are."""
+    def read_lock(self) -> Iterator[None]:
+        """Hold training steps off, so that the weights stay as they are."""
         if self.trains_here:  # its own steps are not under way
             yield
             return
@@ -114,22 +114,22 @@ class StepGate:
             yield
 
     @contextmanager
-    def reading(self) -> Iterator[bool]:
-        """The same for one batch of a pass over many samples, all of which see one state.
+    def background_read(self) -> Iterator[bool]:
+        """Hold training steps off for one batch of a pass whose batches are to see one state.
 
-        Gives whether the batch may be read: not while training goes on, but for a `window`.
-        Never waits.
+        Gives whether the batch may be read: not while training goes on, but in a
+        `pause_between_steps`. Never waits.
         """
         with self._changed:
             may_read = self.may_read_on
             self._n_looking += may_read
-            self._n_reading += may_read
+            self._n_background += may_read
         try:
             with self._counted(getattr(self._mine, "n_looks", 0)) if may_read else nullcontext():
                 yield may_read
         finally:
             with self._changed:
-                self._n_reading -= may_read
+                self._n_background -= may_read
 
     @contextmanager
     def _counted(self, n_looks: int) -> Iterator[None]:
@@ -145,7 +145,7 @@ class StepGate:
     def _must_wait(self) -> bool:
         # A wanted step waits for the batch that is read in any case, and who reads it may need
         # a lock of somebody who would wait here.
-        return self._stepping or (self._step_is_wanted and not self._n_reading)
+        return self._stepping or (self._step_is_wanted and not self._n_background)
 
     def _wait_for_a_step(self) -> None:
         n_steps, begun_s = self._n_steps, time.monotonic()
@@ -164,7 +164,7 @@ class StepGate:
     @property
     def may_read_on(self) -> bool:
         """Whether a pass that has begun may go on: all its batches are to see one state."""
-        return bool(self._n_windows) or not self.training
+        return bool(self._n_pauses) or not self.training
 
     @property
     def training(self) -> bool:

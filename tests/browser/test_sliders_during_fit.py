@@ -33,7 +33,7 @@ class Noting(keras.callbacks.Callback):
 
 maps_of = session.maps
 def maps(*rows, **options):
-    with session.context.probe.step_gate.looking():
+    with session.context.probe.step_gate.read_lock():
         before = fingerprint(model)
         found = maps_of(*rows, **options)
         seen.append((before, fingerprint(model)))

@@ -166,7 +166,7 @@ def test_an_interrupt_in_a_step_keeps_nobody_waiting(model, data):
     looked = []
 
     def look():
-        with step_gate_of(model).looking():
+        with step_gate_of(model).read_lock():
             looked.append(True)
 
     thread = threading.Thread(target=look)

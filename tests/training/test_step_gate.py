@@ -32,7 +32,7 @@ def test_nobody_who_looks_sees_half_a_step():
     trainer = threading.Thread(target=trained, args=(turns, enough, weights), daemon=True)
     trainer.start()
     while trainer.is_alive() and len(set(seen)) < 30:
-        with turns.looking():
+        with turns.read_lock():
             first = weights[0]
             time.sleep(0.0005)
             seen.append((first, weights[1], weights[0]))
@@ -43,9 +43,9 @@ def test_nobody_who_looks_sees_half_a_step():
 
 def test_nobody_waits_where_nobody_trains():
     turns = StepGate()
-    with turns.looking(), turns.looking():
+    with turns.read_lock(), turns.read_lock():
         assert not turns.training
-        with turns.reading() as may_read:
+        with turns.background_read() as may_read:
             assert may_read
 
 
@@ -61,7 +61,7 @@ def test_somebody_who_looks_is_let_in_between_two_steps_without_a_pause():
     trainer = threading.Thread(target=train, daemon=True)
     trainer.start()
     for _ in range(50):
-        with turns.looking():
+        with turns.read_lock():
             entered.append(turns._stepping)
     stop.set()
     trainer.join()
@@ -78,7 +78,7 @@ def test_a_training_that_ended_without_a_word_keeps_nobody_waiting():
     thread = threading.Thread(target=interrupted)
     thread.start()
     thread.join()
-    with turns.looking():
+    with turns.read_lock():
         assert not turns.training
 
 
@@ -86,16 +86,16 @@ def test_the_thread_that_trains_looks_without_waiting_for_itself():
     turns = StepGate()
     turns.begin_training(lambda: True)
     turns.begin_step()
-    with turns.looking():
+    with turns.read_lock():
         pass
     turns.end_step()
     assert turns.trains_here
-    with turns.reading() as may_read:
+    with turns.background_read() as may_read:
         assert not may_read
-    with turns.window(), turns.reading() as may_read:
+    with turns.pause_between_steps(), turns.background_read() as may_read:
         assert may_read
     turns.end_training()
-    with turns.reading() as may_read:
+    with turns.background_read() as may_read:
         assert may_read
 
 
@@ -105,13 +105,13 @@ def test_a_batch_that_was_begun_in_a_window_is_read_before_the_next_step():
     begun, go_on = threading.Event(), threading.Event()
 
     def read():
-        with turns.reading() as may_read:
+        with turns.background_read() as may_read:
             begun.set()
             go_on.wait()
             order.append(("read", may_read))
 
     reader = threading.Thread(target=read)
-    with turns.window():
+    with turns.pause_between_steps():
         reader.start()
         begun.wait()
     step = wanted_step(turns, lambda: order.append("step"))
@@ -128,17 +128,17 @@ def test_a_batch_that_is_read_may_need_what_somebody_holds_who_looks(monkeypatch
     turns.begin_training(lambda: True)
 
     def read():
-        with turns.reading():
+        with turns.background_read():
             begun.set()
             with held:
                 pass
 
     def look():
-        with turns.looking():
+        with turns.read_lock():
             held.release()
 
     held.acquire()
-    with turns.window():
+    with turns.pause_between_steps():
         threading.Thread(target=read, daemon=True).start()
         begun.wait()
     step = wanted_step(turns)
@@ -154,7 +154,7 @@ def test_a_wanted_step_that_waits_for_somebody_who_waits_is_no_deadlock(monkeypa
     turns.begin_training(lambda: True)
 
     def look(first):
-        with turns.looking():
+        with turns.read_lock():
             begun.set()
             if first:
                 with held:
@@ -179,7 +179,7 @@ def test_a_lock_of_somebody_who_waits_for_the_step_is_had_amid_the_step():
     def look():
         with lock, lock:
             has_it.set()
-            with turns.looking():
+            with turns.read_lock():
                 order.append("looked")
 
     turns.begin_step()
