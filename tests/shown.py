@@ -58,9 +58,9 @@ def parts(root: w.Widget, kind: type, *, hidden: bool = False) -> list[Any]:
 
 def part(root: w.Widget, kind: type, place: int = 0) -> Any:
     """One of `parts`, the first if no other is asked for."""
-    found = parts(root, kind)
-    assert found, f"{type(root).__name__} shows no {kind.__name__}"
-    return found[place]
+    alike = parts(root, kind)
+    assert len(alike) > place, f"{type(root).__name__} shows {len(alike)} of {kind.__name__}"
+    return alike[place]
 
 
 def is_shown(root: w.Widget, what: "w.Widget | str | type") -> bool:
@@ -87,17 +87,9 @@ def markup(root: w.Widget) -> str:
     return "\n".join(each.value for each in parts(root, w.HTML))
 
 
-def texts(root: w.Widget) -> list[str]:
-    """What is written in a view outside its figures, one string a piece of HTML."""
-    return [found for each in parts(root, w.HTML) if (found := plain(each.value))]
-
-
-def text(root: w.Widget, containing: str = "") -> str:
-    """All that is written in a view, as a reader reads it, or the piece that contains a string."""
-    pieces = texts(root)
-    if not containing:
-        return "\n".join(pieces)
-    return next((piece for piece in pieces if containing in piece), "")
+def text(root: w.Widget) -> str:
+    """What is written in a view outside its figures, as a reader reads it."""
+    return "\n".join(line for each in parts(root, w.HTML) if (line := plain(each.value)))
 
 
 def plain(source: str) -> str:
@@ -134,15 +126,15 @@ def lines(root: w.Widget) -> list[str]:
 
 def pictures(root: w.Widget) -> list[np.ndarray]:
     """The pictures of a view, decoded, each `(row, column, RGBA)` uint8."""
-    return [decoded(mark.image.value) for mark in parts(root, bq.Image)]
+    return [_decoded(mark.image.value) for mark in parts(root, bq.Image)]
 
 
 def picture(root: w.Widget, place: int = 0) -> np.ndarray:
     """One of `pictures`, the first if no other is asked for."""
-    return decoded(part(root, bq.Image, place).image.value)
+    return _decoded(part(root, bq.Image, place).image.value)
 
 
-def decoded(png: bytes) -> np.ndarray:
+def _decoded(png: bytes) -> np.ndarray:
     """A PNG as `(row, column, RGBA)` uint8."""
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGBA"))
 
@@ -177,15 +169,15 @@ def control(root: w.Widget, label: "str | type", place: int = 0) -> Any:
     """
     candidates = list(dict.fromkeys([*every(root), *every(root, hidden=True)]))
     if isinstance(label, type):
-        found = [each for each in candidates if isinstance(each, label)]
+        alike = [each for each in candidates if isinstance(each, label)]
     else:
         for name in ("description", "tooltip", "placeholder"):
-            found = [each for each in candidates if getattr(each, name, None) == label]
-            if found:
+            alike = [each for each in candidates if getattr(each, name, None) == label]
+            if alike:
                 break
     labels = sorted({getattr(each, "description", None) or "" for each in candidates})
-    assert len(found) > place, f"{type(root).__name__} has no {label!r}; it has {labels}"
-    return found[place]
+    assert len(alike) > place, f"{type(root).__name__} has no {label!r}; it has {labels}"
+    return alike[place]
 
 
 def choose(root: w.Widget, label: "str | type", value: Any) -> None:
@@ -259,8 +251,8 @@ def readout(root: w.Widget) -> str:
 def samples(view: w.Widget, place: int = 0) -> list[int]:
     """The samples whose tiles or rows are seen, in their order, by what the mouse is told."""
     samples: list[int] = []
-    for cell in np.ndindex(*(len(each) - 1 for each in edges(view, place))):
-        hover(view, *cell, place)
+    for row, column in np.ndindex(*(len(each) - 1 for each in edges(view, place))):
+        hover(view, row, column, place)
         samples += map(int, re.findall(r"\bsample (\d+)", readout(view)))
     leave(view)
     return list(dict.fromkeys(samples))

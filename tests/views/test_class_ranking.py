@@ -61,12 +61,6 @@ def test_classes_beyond_a_page_are_turned_to(data):
     np.testing.assert_array_equal(shown.part(view, ExemplarSheet).order[:, 0], np.arange(20, 25))
 
 
-def test_without_labels_there_is_nothing_to_show(probe, data):
-    view = ClassRanking(Session(probe, data[0]))
-    assert view.error == ""
-    assert "nothing to show for conv: this needs labels" in shown.text(view)
-
-
 @pytest.mark.expects_error
 def test_histograms_of_very_many_classes_are_not_compared_while_somebody_waits(data):
     class Many(FakeProbe):

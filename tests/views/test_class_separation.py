@@ -105,12 +105,6 @@ def test_what_the_mouse_tells_is_worked_out_again_and_goes_as_it_leaves(session)
     assert shown.readout(view) == ""
 
 
-def test_without_labels_there_is_nothing_to_show(data):
-    view = ClassSeparation(Session(FakeProbe(), data[0]))
-    assert view.error == ""
-    assert "nothing to show: this needs labels" in shown.text(view)
-
-
 def test_nested_layers_are_shortened_from_the_front_so_that_they_can_be_told():
     names = (
         "sequential_1/features/Conv1",

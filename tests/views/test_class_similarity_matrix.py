@@ -133,12 +133,6 @@ def test_a_pass_that_fails_half_way_is_told_and_the_picture_stays(probe):
     assert shown.is_shown(view, bq.Figure)
 
 
-def test_without_labels_there_is_nothing_to_show(probe, data):
-    view = ClassSimilarityMatrix(Session(probe, data[0]))
-    assert view.error == ""
-    assert "nothing to show for conv: this needs labels" in shown.text(view)
-
-
 def test_at_first_the_mean_activation_is_compared(session):
     session.layer = "conv"
     view = ClassSimilarityMatrix(session)

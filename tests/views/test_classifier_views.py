@@ -1,6 +1,5 @@
 """Views of predictions: confusion matrix, table, counts; and selection_bar over all of it."""
 
-import re
 from html import unescape
 
 import bqplot as bq
@@ -209,12 +208,12 @@ def test_of_many_classes_the_report_has_those_that_are_recognized_worst(data):
     labels[[58, 59, 12]] = 500, 501, 502
     names = tuple(f"class {index}" for index in range(1000))
     view = ConfusionMatrix(Session(Many(), x, labels, class_names=names))
-    rows = re.findall(r"<th>(class \d+)</th><td>(\S+?)</td><td>(\S+?)</td>", shown.markup(view))
+    rows = [row[:3] for row in shown.table(view) if row[0].startswith("class ")]
     assert rows[:4] == [
-        ("class 500", "–", "0.000"),
-        ("class 501", "–", "0.000"),
-        ("class 502", "–", "0.000"),
-        ("class 42", "0.500", "1.000"),
+        ["class 500", "–", "0.000"],
+        ["class 501", "–", "0.000"],
+        ["class 502", "–", "0.000"],
+        ["class 42", "0.500", "1.000"],
     ]
     assert len(rows) == 30  # of the 32 that have samples
 
@@ -474,11 +473,6 @@ def test_a_second_click_on_a_bar_or_box_chooses_its_class_again(session):
         mark.set_state({"selected": [1]})
         assert session.class_index == 1
         session.class_index = None
-
-
-def test_counts_without_labels_say_so(data):
-    view = ClassCounts(Session(FakeProbe(), data[0]))
-    assert "this needs labels" in shown.text(view)
 
 
 def test_selection_bar_tell_what_is_selected_and_take_it_back(session):

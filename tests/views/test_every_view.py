@@ -15,6 +15,7 @@ from recorded_training import MemoryRecording
 import actwidgets as aw
 from actwidgets.core.perturbation import Perturbation
 from actwidgets.recording.replay import RecordedSession
+from actwidgets.session.session import Session
 from actwidgets.views.base import View, with_all_they_hold
 from actwidgets.views.controls import Readout
 
@@ -84,6 +85,17 @@ def test_no_scale_is_both_reversed_and_told_its_order(session, name):
     for each in with_all_they_hold([made(name, session)]):
         if isinstance(each, bq.OrdinalScale):
             assert not (each.reverse and each.domain)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["ClassCounts", "ClassRanking", "ClassSeparation", "ClassSimilarityMatrix", "ConfusionMatrix"],
+)
+def test_without_labels_a_view_of_classes_says_that_it_needs_them(probe, data, name):
+    view = made(name, Session(probe, data[0]))
+    assert "this needs labels" in shown.text(view)
+    assert view.error == ""
+    assert not shown.parts(view, bq.Figure)
 
 
 @pytest.mark.parametrize("name", VIEWS)
