@@ -590,7 +590,7 @@ class HistogramMoment:
     """Histograms of all layers at some time, by layer and by name of the weights."""
 
     label: str
-    found: Mapping[str, Mapping[str, Histogram]]
+    histograms: Mapping[str, Mapping[str, Histogram]]
 
 
 OVERLAP = 2.4  # how many rows the highest ridge reaches up

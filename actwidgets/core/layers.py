@@ -136,7 +136,7 @@ class LayerTree:
             if name in (opened if name in before.containers else first)
         )
 
-    def found(self, words: Collection[str]) -> tuple[LayerInfo, ...]:
+    def matching(self, words: Collection[str]) -> tuple[LayerInfo, ...]:
         """The layers whose name or kind holds each of `words`, in lower or upper case."""
         lowered = [word.lower() for word in words]
         return tuple(
@@ -154,7 +154,7 @@ class LayerTree:
                 the containers these lie in, whatever is open.
         """
         if words:
-            shown = {layer.name for layer in self.found(words)}
+            shown = {layer.name for layer in self.matching(words)}
             shown |= {outer for name in shown for outer in self._containers_of[name]}
         else:
             shown = {

@@ -159,8 +159,8 @@ class OutputKind:
         n_outputs, is_assumed = self.n_outputs, self.decided_by in _ASSUMED
         if self._is_sigmoid_of_the_graph and labels is not None and self.is_vector:
             if are_targets(np.asarray(labels), n_outputs):
-                told = f"{self.reason}, but y holds targets that are no classes"
-                return replace(self, kind="value", link=PLAIN, reason=told, decided_by="labels")
+                because = f"{self.reason}, but y holds targets that are no classes"
+                return replace(self, kind="value", link=PLAIN, reason=because, decided_by="labels")
             return self
         if not self.is_vector or not (is_assumed or self.decided_by == "loss"):
             return self

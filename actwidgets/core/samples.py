@@ -114,12 +114,12 @@ class Samples:
         """How many samples there are."""
         return self._n_samples
 
-    def read_inputs(self, names: Sequence[str], found: Mapping[str, Axes]) -> None:
+    def read_inputs(self, names: Sequence[str], by_layers: Mapping[str, Axes]) -> None:
         """Take the inputs for what a model does with them.
 
         Args:
             names: Of the arrays, as the model calls them; "" for one that it does not take.
-            found: What their axes are, by name, where its layers tell.
+            by_layers: What their axes are, by name, where the model's layers say.
 
         Raises:
             DataError: Axes were given of an input that is not there.
@@ -134,7 +134,7 @@ class Samples:
                 name,
                 part.shape[1:],
                 alone=len(taken) == 1,
-                found=found.get(name),
+                found=by_layers.get(name),
             )
             for name, part in zip(names, parts, strict=True)
         )

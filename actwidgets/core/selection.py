@@ -131,9 +131,9 @@ def _unit(choice: Mapping[str, Any], unit: Mapping[str, Any], n_units: int) -> i
 
 
 def _samples(
-    choice: Mapping[str, Any], wanted: Mapping[str, Any], n_samples: int
+    choice: Mapping[str, Any], fields_: Mapping[str, Any], n_samples: int
 ) -> tuple[int, tuple[int, ...]]:
-    rows = wanted["samples"]
+    rows = fields_["samples"]
     if isinstance(rows, str) or not hasattr(rows, "__iter__") or getattr(rows, "ndim", 1) == 0:
         raise SelectionError(f"samples must be several rows; got {rows!r}")
     samples = known_rows(rows, n_samples)
@@ -141,7 +141,7 @@ def _samples(
         raise SelectionError("samples must name at least one row; got none")
     if len(set(samples)) != len(samples):
         raise SelectionError(f"samples must differ; got {samples}")
-    sample = _known("sample", wanted["sample"], n_samples)
+    sample = _known("sample", fields_["sample"], n_samples)
     if sample not in samples and "sample" not in choice:
         sample = samples[0]
     if sample not in samples:

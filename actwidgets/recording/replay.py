@@ -563,11 +563,11 @@ class RecordedProfiles(Profiles):
             known = self._similarities.get(key)
         if known is not None:
             return known
-        found = super().layer_similarity(other=other, positions=positions, partial=partial)
+        result = super().layer_similarity(other=other, positions=positions, partial=partial)
         n_samples = min(self._context.n_samples, REPRESENTED)
-        if found[0] is not None and found[0].n_samples == n_samples:
-            self._similarities[key] = found
-        return found
+        if result[0] is not None and result[0].n_samples == n_samples:
+            self._similarities[key] = result
+        return result
 
 
 class RecordedSession(Session):
@@ -594,15 +594,15 @@ class RecordedSession(Session):
         self.recording = recording
         if not recording.snapshots:
             raise DataError(f"the recording {recording.path} holds no snapshot yet")
-        place = self._position(at)
+        index = self._position(at)
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.manifest.image_shape)
         options.setdefault("head", recording.manifest.head)  # which of them y is of
         self._scales = CommonScales(recording)
         y = recording.labels if recording.targets is None else recording.targets
-        self._recorded = RecordedProbe(recording, place)
+        self._recorded = RecordedProbe(recording, index)
         super().__init__(self._recorded, recording.x, y, **options)
-        self.at = place
+        self.at = index
         self._is_ready = True
 
     def _make_parts(self) -> None:
@@ -631,7 +631,7 @@ class RecordedSession(Session):
     def peak_values(self, rows: Sequence[int]) -> Floats:
         """The largest value of the chosen unit on each of `rows`, `(sample,)` float32."""
         known = list(known_rows(rows, self.n_samples))
-        high = self.recording.summaries(self.layer, self._place).max
+        high = self.recording.summaries(self.layer, self._index).max
         return np.asarray(high, np.float32)[known, self.unit]
 
     def distance_scale(
@@ -670,7 +670,7 @@ class RecordedSession(Session):
             return self._scales.confused(normalized, self.class_names)
 
     @property
-    def _place(self) -> int:
+    def _index(self) -> int:
         """Where the snapshot is now; `at` is where it was when the recording was looked at."""
         return self._recorded.at
 
@@ -681,11 +681,11 @@ class RecordedSession(Session):
         """
         with self.lock:
             self.recording.refresh()
-            place = self._place
-            if place == self.at:
+            index = self._index
+            if index == self.at:
                 self._move()
             else:
-                self.at = place
+                self.at = index
 
     # --- how it is kept ------------------------------------------------------------------
 
@@ -706,12 +706,12 @@ class RecordedSession(Session):
 
     def _position(self, at: int) -> int:
         count = len(self.recording.snapshots)
-        place = at + count if at < 0 else at
-        if not 0 <= place < count:
+        index = at + count if at < 0 else at
+        if not 0 <= index < count:
             raise SelectionError(
                 f"snapshot {at} is outside 0..{count - 1} of the recording {self.recording.path}"
             )
-        return place
+        return index
 
     def _resolved(self, choice: Any) -> Selection:
         resolved = super()._resolved(choice)

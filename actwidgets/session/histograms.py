@@ -203,7 +203,7 @@ class Histograms(t.HasTraits):
             else:
                 self._require(what, name)
                 now = self._weights(name, [what], limit)[what]
-            kept = [(each.label, each.found.get(name, {}).get(what)) for each in self._moments]
+            kept = [(each.label, each.histograms.get(name, {}).get(what)) for each in self._moments]
             return [(label, each) for label, each in [*kept, (NOW, now)] if each is not None]
 
     @property

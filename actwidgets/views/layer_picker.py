@@ -143,7 +143,7 @@ class LayerPicker(View):
             self._list.value = selection.layer if selection.layer in names else None
         n_layers = len(tree.layers)
         if terms or len(rows) == n_layers:
-            counts = f"{len(tree.found(terms))} of {n_layers}"
+            counts = f"{len(tree.matching(terms))} of {n_layers}"
         else:
             counts = f"{n_layers} in all, {len(rows)} shown"
         self._title.value = f'<div class="aw-title">Layers <span>{counts}</span></div>'

@@ -74,10 +74,10 @@ def test_a_filter_shows_what_it_finds_and_the_way_there_whatever_is_open():
     tree = _tree(*NESTED)
     expected = ["-backbone", "  -block", "     add"]
     assert _lines(tree, (), ["ADD"]) == _lines(tree, tree.containers, ["ADD"]) == expected
-    assert [layer.name for layer in tree.found(["ADD"])] == ["backbone/block/add"]
+    assert [layer.name for layer in tree.matching(["ADD"])] == ["backbone/block/add"]
     assert _lines(tree, (), ["lstm"]) == [" lstm", " lstm:1"]
     assert _lines(tree, (), ["lstm", "sub"]) == []
-    assert len(tree.found(["conv2d"])) == len(NESTED)  # of that kind
+    assert len(tree.matching(["conv2d"])) == len(NESTED)  # of that kind
 
 
 def test_a_container_found_without_what_is_in_it_is_closed():
