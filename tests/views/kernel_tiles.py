@@ -55,7 +55,7 @@ def tile(grid, channel, unit):
 
 def shown_colors(grid, weights):
     """Colors of `(row, column)` weights on the symmetric scale that the note tells."""
-    reach = float(re.search(r"colors from \S+ to ([\d.]+)", grid._note.value)[1])
+    reach = float(re.search(r"colors from \S+ to ([\d.]+)", shown.text(grid))[1])
     codes = ((weights + reach) / (2 * reach) * 249 + 0.5).astype(int).clip(0, 249)
     return palette("RdBu_r")[codes].astype(int)
 

@@ -157,7 +157,7 @@ def test_what_the_unit_sees_is_framed(session):
     assert "framed" not in shown.text(view)
     session.select(layer="conv", unit=0)
     assert "framed: receptive field of the peak, 3×3 pixels" in shown.text(view)
-    picture = np.asarray(Image.open(io.BytesIO(view._sheet.image.image.value)).convert("RGB"))
+    picture = shown.picture(view)[..., :3]
     framed = (picture[:70, 70:140] == FRAME_COLOR).all(axis=2)  # the second: not in focus
     rows, columns = np.nonzero(framed)
     # Pictures are 6x8, enlarged seven times, in the middle of 60x60 with a margin of 5: the
