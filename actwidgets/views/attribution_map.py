@@ -1,6 +1,5 @@
 """Attribution maps of the visible samples, or of one sample by several methods."""
 
-import html
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -28,7 +27,16 @@ from actwidgets.views.attribution_panels import (
     Tile,
 )
 from actwidgets.views.base import View
-from actwidgets.views.controls import OfferedChoice, ProgressLine, choice, note, on_user, setting
+from actwidgets.views.controls import (
+    OfferedChoice,
+    ProgressLine,
+    choice,
+    control_row,
+    note,
+    on_user,
+    setting,
+    title,
+)
 
 TARGETS = ("predicted", "label", "chosen")
 OUTPUTS_UP_TO = 100  # of a regression, that are offered
@@ -260,18 +268,15 @@ class AttributionMap(View):
         self._score = self._control("output", choice("score", ("logit", "probability"), "150px"))
         self._shared = self._toggle("shared_scale", "shared scale")
         self._at_layer = self._toggle("at_chosen_layer", "selected layer")
-        return w.HBox(
-            [
-                self._control("method", choice("method", titles, "250px")),
-                self._targets,
-                self._control("compare", choice("compare", ("samples", "methods"), "176px")),
-                self._score,
-                self._control("coloring", choice("colors", tuple(COLORINGS), "150px")),
-                self._control("opacity", opacity),
-                self._shared,
-                self._at_layer,
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        return control_row(
+            self._control("method", choice("method", titles, "250px")),
+            self._targets,
+            self._control("compare", choice("compare", ("samples", "methods"), "176px")),
+            self._score,
+            self._control("coloring", choice("colors", tuple(COLORINGS), "150px")),
+            self._control("opacity", opacity),
+            self._shared,
+            self._at_layer,
         )
 
     def _toggle(self, option: str, label: str) -> w.Widget:
@@ -293,8 +298,7 @@ class AttributionMap(View):
         is_value = self._session.output.kind == "value"
         applies = self._session.output.has_probabilities or self.output != "logit"
         self._score.layout.display = None if applies else "none"  # nothing to choose from
-        subtitle = html.escape(self._subtitle(selection, tiles))
-        self._title.value = f'<div class="aw-title">Attribution <span>{subtitle}</span></div>'
+        self._title.value = title("Attribution", self._subtitle(selection, tiles))
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)

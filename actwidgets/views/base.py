@@ -21,11 +21,13 @@ from actwidgets.views.controls import (
     KEYS,
     LEAVING,
     SHEET,
+    Pager,
     ProgressLine,
     Readout,
     note,
     on_user,
     show,
+    title,
 )
 
 if TYPE_CHECKING:
@@ -48,13 +50,9 @@ def with_all_they_hold(widgets: Iterable[w.Widget]) -> list[w.Widget]:
         if id(widget) in widgets_by_id:
             continue
         widgets_by_id[id(widget)] = widget
-        waiting += _held_by(widget)
+        for name in widget.keys:
+            waiting += _widgets_in(widget._trait_values.get(name))
     return list(widgets_by_id.values())
-
-
-def _held_by(widget: w.Widget) -> Iterator[w.Widget]:
-    for name in widget.keys:
-        yield from _widgets_in(widget._trait_values.get(name))
 
 
 def _widgets_in(value: Any) -> Iterator[w.Widget]:
@@ -285,6 +283,15 @@ class View(Exportable, w.VBox):
         self.observe(lambda change: setattr(widget, "value", change.new), names=option)
         return widget
 
+    def _make_pager(self, option: str = "page") -> Pager:
+        """A pager that sets an option of this view."""
+
+        def show_page(number: int) -> None:
+            with self._guard("could not turn the page"):
+                setattr(self, option, number)
+
+        return Pager(show_page)
+
     def _on_session(self, _change: Any = None) -> None:
         if not (self.watching and self._subscribed):
             return
@@ -409,8 +416,8 @@ class PassView(View):
         """Return the child widgets, the title first; as `_build` of a plain view."""
         raise NotImplementedError
 
-    def _heading(self, selection: Selection) -> str:
-        """The title, as HTML: names in it are escaped."""
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        """The title and the detail beside it."""
         raise NotImplementedError
 
     def _missing(self) -> str:
@@ -426,7 +433,7 @@ class PassView(View):
         raise NotImplementedError
 
     def _render(self, selection: Selection) -> None:
-        self._title.value = f'<div class="aw-title">{self._heading(selection)}</div>'
+        self._title.value = title(*self._heading(selection))
         missing = self._missing()
         for row in self._rows_of_controls:
             row.layout.display = "none" if missing else None  # they would change nothing

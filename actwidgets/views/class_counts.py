@@ -16,7 +16,7 @@ from actwidgets.core.selection import Selection
 from actwidgets.session.session import Session
 from actwidgets.views.base import View
 from actwidgets.views.charts import class_figure
-from actwidgets.views.controls import note, show, unique_short
+from actwidgets.views.controls import note, show, title, unique_short
 
 COLORS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
 CLASSES_UP_TO = 40
@@ -63,7 +63,7 @@ class ClassCounts(View):
     def _build(self) -> tuple[w.Widget, ...]:
         self._title, self._note = w.HTML(), w.HTML()
         what = "Pixels" if self._of_masks else "Samples"
-        self._title.value = f'<div class="aw-title">{what} by class</div>'
+        self._title.value = title(f"{what} by class")
         names = unique_short(self._session.class_names, 12)
         table = np.array([*self._counts.values()] or [np.zeros(len(names), int)], float)
         # Of very many classes those with the most samples.

@@ -1,7 +1,5 @@
 """Nearest classes of each class in the selected layer."""
 
-import html
-
 import ipywidgets as w
 import numpy as np
 import traitlets as t
@@ -11,7 +9,7 @@ from actwidgets.core.class_distances import ranking
 from actwidgets.core.class_profiles import METRICS, ClassProfiles
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView
-from actwidgets.views.controls import Pager, PageRange, choice, note, option_labels
+from actwidgets.views.controls import PageRange, choice, control_row, note, option_labels
 from actwidgets.views.matrix import (
     METRIC,
     STATISTIC,
@@ -41,22 +39,19 @@ class ClassRanking(PassView):
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note = w.HTML(), w.HTML()
-        controls = w.HBox(
-            [
-                self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
-                self._control("metric", choice("metric", option_labels(METRICS), "190px")),
-            ],
-            layout={"flex_flow": "row wrap"},
+        controls = control_row(
+            self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+            self._control("metric", choice("metric", option_labels(METRICS), "190px")),
         )
         self._sheet = ExemplarSheet(self._session, self._on_user_class)
-        self._pager = Pager(self._on_user_page)
+        self._pager = self._make_pager()
         self._picture = w.VBox([self._sheet, self._pager])
         self._n_shown = len(self._session.class_names)
         self._use_mean = mean_button(self._on_user_mean)
         return self._title, controls, self._note, self._use_mean, self._picture
 
-    def _heading(self, selection: Selection) -> str:
-        return f"Nearest classes <span>{html.escape(selection.layer)}</span>"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return "Nearest classes", selection.layer
 
     def _missing(self) -> str:
         return self._session.missing_for_classes()
@@ -89,8 +84,3 @@ class ClassRanking(PassView):
     def _on_user_class(self, class_index: int) -> None:
         with self._guard("could not choose the class"):
             self._session.select(class_index=class_index)
-
-    def _on_user_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            page = PageRange(self.page, self.rows, self._n_shown)
-            self.page = page.turned(step)

@@ -17,10 +17,10 @@ from actwidgets.session.tasks import Progress
 from actwidgets.views.base import PassView
 from actwidgets.views.controls import (
     NEUTRAL,
-    Pager,
     PageRange,
     Readout,
     choice,
+    control_row,
     note,
     option_labels,
     shorten_path,
@@ -57,27 +57,24 @@ class ClassSeparation(PassView):
         self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
         names = list(enumerate(self._session.class_names))
         classes = [("all classes", ALL), *((name, index) for index, name in names)]
-        controls = w.HBox(
-            [
-                self._control("first", choice("class", classes, "190px")),
-                self._control("second", choice("against", classes, "180px")),
-                self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
-                self._control("metric", choice("metric", option_labels(tuple(METRICS)), "190px")),
-            ],
-            layout={"flex_flow": "row wrap"},
+        controls = control_row(
+            self._control("first", choice("class", classes, "190px")),
+            self._control("second", choice("against", classes, "180px")),
+            self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+            self._control("metric", choice("metric", option_labels(tuple(METRICS)), "190px")),
         )
         self._strip = Picture(with_words=True)
         self._strip.on_click(self._on_user_tile)
         self._strip.on_hover(self._on_user_hover)
-        self._pager = Pager(self._on_user_page)
+        self._pager = self._make_pager()
         self._layers: tuple[str, ...] = ()
         self._ratios: dict[str, float] = {}
         self._numbers: Any = None
         self._picture = w.VBox([self._strip, self._pager, self._readout])
         return self._title, controls, self._note, self._picture
 
-    def _heading(self, selection: Selection) -> str:
-        return "Class separation by layer"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return "Class separation by layer", ""
 
     def _missing(self) -> str:
         return self._session.missing_for_classes(every_layer=True)
@@ -179,11 +176,6 @@ class ClassSeparation(PassView):
     def _readout_of_cell(self, row: int, column: int) -> str:
         name = self._tile(row, column)
         return "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
-
-    def _on_user_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            n_layers = len(self._session.profiles.read(partial=True, every_layer=True).layers)
-            self.page = PageRange(self.page, PER_PAGE, n_layers).turned(step)
 
 
 def _known(ratio: float | None) -> float:

@@ -1,6 +1,5 @@
 """Distances between class profiles in the selected layer."""
 
-import html
 from typing import Any
 
 import ipywidgets as w
@@ -15,7 +14,16 @@ from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
 from actwidgets.core.selection import Selection
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.views.base import PassView
-from actwidgets.views.controls import Readout, choice, hint, note, option_labels, set_slider
+from actwidgets.views.controls import (
+    Readout,
+    choice,
+    control_row,
+    hint,
+    note,
+    option_labels,
+    set_slider,
+    title,
+)
 from actwidgets.views.matrix import (
     CELL_PX,
     METRIC,
@@ -71,14 +79,11 @@ class ClassSimilarityMatrix(PassView):
             style={"description_width": "62px"},
         )
         self._threshold.observe(self._on_user_threshold, names="value")
-        controls = w.HBox(
-            [
-                self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
-                self._control("metric", choice("metric", option_labels(METRICS), "214px")),
-                self._control("order", choice("order", ORDERS, "190px")),
-                self._threshold,
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        controls = control_row(
+            self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+            self._control("metric", choice("metric", option_labels(METRICS), "214px")),
+            self._control("order", choice("order", ORDERS, "190px")),
+            self._threshold,
         )
         names = self._session.class_names
         self._overview: ClassOverview | None = None
@@ -98,8 +103,8 @@ class ClassSimilarityMatrix(PassView):
         self._use_mean = mean_button(self._on_user_mean)
         return self._title, controls, self._note, self._use_mean, self._picture
 
-    def _heading(self, selection: Selection) -> str:
-        return f"Class similarity <span>{html.escape(selection.layer)}</span>"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return "Class similarity", selection.layer
 
     def _missing(self) -> str:
         return self._session.missing_for_classes()
@@ -161,10 +166,8 @@ class ClassSimilarityMatrix(PassView):
         n_ranked = max(1, min(RANKED, self.width_px // CELL_PX))
         order = ranking(matrix)[class_index]
         nearest = order[has_distance[order]][None, :n_ranked]
-        self._ranked_title.value = (
-            f'<div class="aw-title">Nearest to {html.escape(name)} <span>{nearest.size} of '
-            f"{np.count_nonzero(has_distance):,} classes</span></div>"
-        )
+        count = f"{nearest.size} of {np.count_nonzero(has_distance):,} classes"
+        self._ranked_title.value = title(f"Nearest to {name}", count)
         self._ranked.show_classes(nearest, matrix[class_index][nearest])
 
     def _describe(self, profiles: ClassProfiles) -> str:

@@ -27,6 +27,7 @@ from actwidgets.views.charts import below_px, class_ticks, output_note, tick_cou
 from actwidgets.views.controls import (
     Readout,
     choice,
+    control_row,
     note,
     on_user,
     setting,
@@ -399,10 +400,7 @@ class ConfusionMatrix(PredictionView):
         )
         self.matrix = self._cells.matrix
         ways = [("counts", "counts"), *((f"share of the {axis}", axis) for axis in NORMALIZED[1:])]
-        controls = w.HBox(
-            [self._control("normalized", choice("show", ways, "180px"))],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
-        )
+        controls = control_row(self._control("normalized", choice("show", ways, "180px")))
         self._search = w.Combobox(
             options=list(names),
             placeholder="find a class",
@@ -422,13 +420,13 @@ class ConfusionMatrix(PredictionView):
         )
         return self._title, controls, self._note, self._picture
 
-    def _heading(self, selection: Selection) -> str:
+    def _heading(self, selection: Selection) -> tuple[str, str]:
         altered = " with ablated units" if selection.ablations else ""
         of = ""
         if self._several:
             name = self._session.class_names[selection.class_index or 0]
-            of = f" of {html.escape(name, quote=True)}"
-        return f"Confusion matrix{of} <span>true down, predicted across{altered}</span>"
+            of = f" of {name}"
+        return f"Confusion matrix{of}", f"true down, predicted across{altered}"
 
     def _draw(self, selection: Selection, given: AnyConfusion) -> bool:
         table, text = given.report, self._read_of(given)

@@ -200,6 +200,17 @@ def note(text: str) -> str:
     return f'<div class="aw-note">{html.escape(text, quote=True)}</div>' if text else "&nbsp;"
 
 
+def title(text: str, detail: str = "") -> str:
+    """The title of a view, with a detail beside it, as HTML; both are escaped."""
+    beside = f" <span>{html.escape(detail, quote=True)}</span>" if detail else ""
+    return f'<div class="aw-title">{html.escape(text, quote=True)}{beside}</div>'
+
+
+def control_row(*controls: w.Widget) -> w.HBox:
+    """Controls side by side, which wrap where the page is narrow."""
+    return w.HBox(controls, layout={"flex_flow": "row wrap", "align_items": "center"})
+
+
 def hint(text: str) -> str:
     """What a mouse can do here, as HTML; left out where the view is painted as a picture."""
     return f'<div class="aw-note {HINT}">{html.escape(text, quote=True)}</div>'
@@ -292,14 +303,19 @@ def decimals(highest: float) -> int:
 
 
 class Pager(w.HBox):
-    """Turns pages by calling `turn(-1)` and `turn(1)`; hidden buttons where there is one page."""
+    """Buttons to the page before and the next one, hidden where there is one page.
 
-    def __init__(self, turn: Callable[[int], None]) -> None:
+    Args:
+        on_page: Called with the number of the page to show.
+    """
+
+    def __init__(self, on_page: Callable[[int], None]) -> None:
+        self._page = PageRange(0, 1, 0)
         size = {"width": "32px"}
         self.back = w.Button(icon="chevron-left", tooltip="previous page", layout=size)
         self.forth = w.Button(icon="chevron-right", tooltip="next page", layout=size)
-        self.back.on_click(lambda _button: turn(-1))
-        self.forth.on_click(lambda _button: turn(1))
+        self.back.on_click(lambda _button: on_page(self._page.turned(-1)))
+        self.forth.on_click(lambda _button: on_page(self._page.turned(1)))
         self.words = w.HTML(layout={"min_width": "max-content"})
         super().__init__(
             children=(self.back, self.words, self.forth), layout={"align_items": "center"}
@@ -307,6 +323,7 @@ class Pager(w.HBox):
 
     def show(self, page: PageRange, text: str) -> None:
         """Show the text, and which way there is more."""
+        self._page = page
         self.words.value = note(text)
         self.back.disabled = page.number == 0
         self.forth.disabled = page.number == page.n_pages - 1

@@ -1,6 +1,5 @@
 """Two-dimensional embeddings of the input and of a layer's output, side by side."""
 
-import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +13,16 @@ from actwidgets.images.encode import fit, rgba_png
 from actwidgets.session.context import BackgroundWork
 from actwidgets.session.tasks import Progress
 from actwidgets.views.base import View
-from actwidgets.views.controls import HINT, ProgressLine, choice, duration, hint, note, share_text
+from actwidgets.views.controls import (
+    HINT,
+    ProgressLine,
+    choice,
+    duration,
+    hint,
+    note,
+    share_text,
+    title,
+)
 from actwidgets.views.point_cloud import (
     CHOSEN,
     IN_FOCUS,
@@ -85,21 +93,21 @@ class CloudSide(w.VBox):
             self.shown = self._motion.moved(embedding)
             self.cloud.show(self.shown.points)
             self.cloud.fill = embedding.method == "features"
-        self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+        self._caption.value = title(name)
         self._note.value = note(embedding.note)
         self.cloud.label = f"{len(embedding.rows):,} samples as points: {name}. {embedding.note}"
 
     def show_waiting(self, name: str) -> None:
         """Say whose points will stand here, where there are none yet."""
         if self.shown is None:
-            self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+            self._caption.value = title(name)
             self._note.value = note("not computed yet")
 
     def show_missing(self, name: str, why: str) -> None:
         """Say why there are no points."""
         self.shown = self._given = None
         self.cloud.show(np.zeros((0, 2), np.float32))
-        self._caption.value = f'<div class="aw-title">{html.escape(name)}</div>'
+        self._caption.value = title(name)
         self._note.value = note(f"nothing to show for {name}: {why}")
         self.cloud.label = f"nothing to show for {name}"
 
@@ -129,14 +137,6 @@ class CloudSide(w.VBox):
 
     def _row(self, point: int) -> int | None:
         return None if point < 0 or self.shown is None else int(self.shown.rows[point])
-
-
-class EmbeddingProgress(ProgressLine):
-    """A bar, what is being done, how long still, and a button that stops it."""
-
-    def show(self, reading: Progress | None, text: str | None = None) -> None:
-        """Tell how far a picture is; None, or one that is made, hides the line."""
-        super().show(reading, _progress_text(reading) if text is None and reading else text)
 
 
 def _progress_text(reading: Progress) -> str:
@@ -180,7 +180,7 @@ class EmbeddingScatter(View):
         self._embeddings = self._session.embeddings
         self._title, self._legend = w.HTML(), w.HTML()
         self._hint = w.HTML(hint(MOUSE_HINT))
-        self._progress = EmbeddingProgress(self._embeddings.cancel, self._embeddings.resume)
+        self._progress = ProgressLine(self._embeddings.cancel, self._embeddings.resume)
         status = w.HBox([self._progress, self._hint], layout={"min_height": "30px"})
         status.layout.align_items = "center"
         self.input, self.layer = (
@@ -250,8 +250,7 @@ class EmbeddingScatter(View):
         if coloring is not None:
             self._legend.value = coloring[1]
         drawn = f"{len(rows):,} of {n_samples:,}" if len(rows) < n_samples else f"{n_samples:,}"
-        title = f"Embedding of samples <span>{drawn} samples</span>"
-        self._title.value = f'<div class="aw-title">{title}</div>'
+        self._title.value = title("Embedding of samples", f"{drawn} samples")
 
     def _show_side(
         self,
@@ -352,7 +351,8 @@ class EmbeddingScatter(View):
 
     def _show_progress(self) -> None:
         reading = self._embeddings.reading
-        self._progress.show(reading if self._waiting else None)
+        text = None if reading is None else _progress_text(reading)
+        self._progress.show(reading if self._waiting else None, text)
         hidden = self._progress.layout.display == "none"
         self._hint.layout.display = None if hidden else "none"
 

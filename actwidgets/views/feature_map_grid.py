@@ -1,6 +1,5 @@
 """Feature maps of the selected layer: samples down, units across."""
 
-import html
 from typing import Any
 
 import ipywidgets as w
@@ -29,7 +28,16 @@ from actwidgets.images.tile_grid import (
 )
 from actwidgets.session.session import Index
 from actwidgets.views.base import View
-from actwidgets.views.controls import DepthSlider, Pager, PageRange, Readout, choice, note, show
+from actwidgets.views.controls import (
+    DepthSlider,
+    PageRange,
+    Readout,
+    choice,
+    control_row,
+    note,
+    show,
+    title,
+)
 from actwidgets.views.picture import Picture
 
 INPUT_PX = 88
@@ -63,31 +71,26 @@ class FeatureMapGrid(View):
         self._inputs, self._maps = Picture(), Picture()
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)
-        self._pager = Pager(self._on_user_page)
+        self._pager = self._make_pager()
         self._n_units, self._units = 0, np.arange(0)
         self._mosaic: Mosaic | None = None
         self._inputs_shown: Any = None
         self._focus = self._session.unit if self.page or self.order != "index" else None
         self._slices = DepthSlider("depth", self._on_user_depth)
-        controls = w.HBox(
-            [
-                self._control("normalize", choice("normalize", NORMALIZATIONS, "180px")),
-                self._control("cmap", choice("colormap", NAMES, "168px")),
-                self._control("order", choice("sort", tuple(ORDERS))),
-                self._pager,
-                self._slices,
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        controls = control_row(
+            self._control("normalize", choice("normalize", NORMALIZATIONS, "180px")),
+            self._control("cmap", choice("colormap", NAMES, "168px")),
+            self._control("order", choice("sort", tuple(ORDERS))),
+            self._pager,
+            self._slices,
         )
         self._pictures = w.HBox([self._inputs, self._maps], layout={"overflow": "auto"})
         return self._title, controls, self._pictures, self._note, self._readout
 
     def _render(self, selection: Selection) -> None:
         info = self._session.layer_info
-        self._title.value = (
-            f'<div class="aw-title">Feature maps <span>{html.escape(info.name)} · '
-            f"{html.escape(info.kind)} · {info.shape_text}</span></div>"
-        )
+        detail = f"{info.name} · {info.kind} · {info.shape_text}"
+        self._title.value = title("Feature maps", detail)
         outputs = self._outputs()
         self._slices.show(outputs.shape[1] if outputs.ndim == 5 else None, self.depth)
         maps = self._maps_of(outputs)
@@ -177,10 +180,6 @@ class FeatureMapGrid(View):
     def _on_user_depth(self, depth: int) -> None:
         with self._guard("could not choose the slice"):
             self.depth = depth
-
-    def _on_user_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            self.page = PageRange(self.page, self.units_per_page, self._n_units).turned(step)
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the unit"):

@@ -17,7 +17,7 @@ from actwidgets.images.colormap import FRAME_COLOR, css_color
 from actwidgets.images.encode import Pixels, fit, rgba_png
 from actwidgets.views.base import View
 from actwidgets.views.charts import output_note
-from actwidgets.views.controls import RIGHT, WRONG, hint, note, set_slider, share_text, show
+from actwidgets.views.controls import RIGHT, WRONG, hint, note, set_slider, share_text, show, title
 from actwidgets.views.picture import Picture
 
 NOW, CHOSEN = "#8cc9c4", "#3fa7a0"
@@ -358,8 +358,8 @@ def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
     if shape:
         text += f" · {shape[0]}×{shape[1]} pixels"
     if of:
-        text += f" of input {html.escape(repr(of))} alone"
-    return f'<div class="aw-title">Input lab <span>{text}</span></div>'
+        text += f" of input {of!r} alone"
+    return title("Input lab", text)
 
 
 def _place(patch: Patch) -> str:

@@ -1,6 +1,5 @@
 """The weights of the selected layer as pictures."""
 
-import html
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,12 +45,13 @@ from actwidgets.views.base import View
 from actwidgets.views.controls import (
     DepthSlider,
     OfferedChoice,
-    Pager,
     PageRange,
     Readout,
     choice,
+    control_row,
     note,
     show,
+    title,
 )
 from actwidgets.views.picture import Picture
 
@@ -167,8 +167,8 @@ class KernelGrid(View):
         self._picture = Picture()
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)
-        self._unit_pager = Pager(self._on_user_unit_page)
-        self._channel_pager = Pager(self._on_user_channel_page)
+        self._unit_pager = self._make_pager()
+        self._channel_pager = self._make_pager("channel_page")
         self._unit_pager.layout.margin = self._channel_pager.layout.margin = "0 8px 0 0"
         self._slices = DepthSlider("kernel depth", self._on_user_depth)
         self._modes = OfferedChoice("show", self._on_user_mode, "170px")
@@ -185,9 +185,8 @@ class KernelGrid(View):
                 self._control("cmap", choice("colormap", NAMES, "168px")),
             ]
         )
-        self._controls = w.HBox(
-            [self._modes, self._scales, self._unit_pager, self._channel_pager, self._slices],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        self._controls = control_row(
+            self._modes, self._scales, self._unit_pager, self._channel_pager, self._slices
         )
         self._frame = w.HBox([self._picture], layout={"overflow": "auto"})
         return self._title, self._controls, self._frame, self._note, self._readout
@@ -199,10 +198,8 @@ class KernelGrid(View):
         except LayerError as failure:
             self._show_nothing(info.name, failure)
             return
-        self._title.value = (
-            f'<div class="aw-title">Kernels <span>{html.escape(info.name)} · '
-            f"{html.escape(subtitle(info.kind, kernels.shape))}</span></div>"
-        )
+        detail = f"{info.name} · {subtitle(info.kind, kernels.shape)}"
+        self._title.value = title("Kernels", detail)
         input_shape = dense_input_shape(
             self._session.layers, info.name, kernels.shape[-2], self._session.picture_shape
         )
@@ -282,7 +279,7 @@ class KernelGrid(View):
         return mode
 
     def _show_nothing(self, name: str, why: LayerError) -> None:
-        self._title.value = f'<div class="aw-title">Kernels <span>{html.escape(name)}</span></div>'
+        self._title.value = title("Kernels", name)
         self._note.value = note(f"nothing to show for {name}: {why}")
         self._mosaic = None
         show(self._frame, False)
@@ -303,14 +300,6 @@ class KernelGrid(View):
     def _at(self, row: int, column: int) -> tuple[int, int] | None:
         """Block and kernel under a cell, as positions on this page."""
         return self._mosaic.at(row, column) if self._mosaic else None
-
-    def _on_user_unit_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            self.page = self._units.turned(step)
-
-    def _on_user_channel_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            self.channel_page = self._channels.turned(step)
 
     def _on_user_depth(self, depth: int) -> None:
         with self._guard("could not choose the slice"):

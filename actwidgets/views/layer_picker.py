@@ -11,7 +11,7 @@ import traitlets as t
 from actwidgets.core.layers import LayerTree, Row
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import View
-from actwidgets.views.controls import shorten
+from actwidgets.views.controls import shorten, title
 
 SPACE = "\u00a0"  # browsers fold ordinary spaces in a list
 KIND_LETTERS, LEAST_KIND_LETTERS = 15, 6
@@ -146,7 +146,7 @@ class LayerPicker(View):
             counts = f"{len(tree.matching(terms))} of {n_layers}"
         else:
             counts = f"{n_layers} in all, {len(rows)} shown"
-        self._title.value = f'<div class="aw-title">Layers <span>{counts}</span></div>'
+        self._title.value = title("Layers", counts)
         self._render_buttons(selection.layer, FILTERED if terms else "")
 
     def _render_buttons(self, layer: str, idle: str) -> None:

@@ -20,6 +20,7 @@ from actwidgets.views.controls import (
     note,
     shorten_path,
     show,
+    title,
     unique_short,
 )
 from actwidgets.views.picture import Picture
@@ -73,8 +74,8 @@ class LayerSimilarity(PassView):
         return [*super()._seen_in(selection), other]
 
     def _render(self, selection: Selection) -> None:
-        title = "Layer similarity" if self._other is None else "Layer similarity of two models"
-        self._title.value = f'<div class="aw-title">{title} <span>debiased linear CKA</span></div>'
+        of = "" if self._other is None else " of two models"
+        self._title.value = title(f"Layer similarity{of}", "debiased linear CKA")
         other = None if self._other is None else self._other.profiles
         table, left_out = self._session.profiles.layer_similarity(
             other=other, positions=self.positions, partial=True

@@ -24,10 +24,10 @@ from actwidgets.views.controls import (
     NEUTRAL,
     RIGHT,
     WRONG,
-    Pager,
     PageRange,
     Readout,
     choice,
+    control_row,
     note,
     shorten,
     unique_short,
@@ -73,20 +73,17 @@ class PredictionTable(PassView):
         self._sheet = Picture(with_words=True)
         self._sheet.on_click(self._on_user_click)
         self._sheet.on_hover(self._on_user_hover)
-        self._pager = Pager(self._on_user_page)
+        self._pager = self._make_pager()
         self._rows: np.ndarray = np.arange(0)  # of the data, in the order of the table
         self._scores: ClassScores | None = None
         self._columns: np.ndarray = np.arange(0)
         self._names = unique_short(self._session.class_names, 9)
         scopes = [("selected, or all", "auto"), ("selected", "chosen"), ("all", "all")]
         self._sort = choice("sort", self._orders(), "150px")
-        controls = w.HBox(
-            [
-                self._control("scope", choice("samples", scopes, "226px")),
-                self._control("sort", self._sort),
-                self._pager,
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        controls = control_row(
+            self._control("scope", choice("samples", scopes, "226px")),
+            self._control("sort", self._sort),
+            self._pager,
         )
         self._values = ValueLines(self._on_user_value)
         self._classes = w.VBox([self._sheet, self._readout])
@@ -98,9 +95,9 @@ class PredictionTable(PassView):
             return VALUES_SORTED_BY if self._session.targets is not None else VALUES_SORTED_BY[:2]
         return SORTED_BY if self._session.labels is not None else SORTED_BY[:-1]
 
-    def _heading(self, selection: Selection) -> str:
+    def _heading(self, selection: Selection) -> tuple[str, str]:
         n_shown = len(selection.samples) if self._of_chosen(selection) else self._session.n_samples
-        return f"Predictions <span>{n_shown:,} sample{'s' * (n_shown != 1)}</span>"
+        return "Predictions", f"{n_shown:,} sample{'s' * (n_shown != 1)}"
 
     @property
     def _is_of_values(self) -> bool:
@@ -299,10 +296,6 @@ class PredictionTable(PassView):
             value = self._scores.values[self._on_page[row - 1], index]
             text += f", {self._session.class_names[index]}: {value:.6g}"
         return text
-
-    def _on_user_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            self.page = PageRange(self.page, self.lines, len(self._rows)).turned(step)
 
 
 def _figure(value: float, n_decimals: int) -> str:

@@ -18,12 +18,13 @@ from actwidgets.views.controls import (
     NEUTRAL,
     RIGHT,
     WRONG,
-    Pager,
     PageRange,
     Readout,
     choice,
+    control_row,
     fitted,
     share_text,
+    title,
 )
 from actwidgets.views.picture import Picture
 
@@ -71,14 +72,11 @@ class SampleGallery(View):
         self._picture = Picture(with_words=True)
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)
-        self._pager = Pager(self._on_user_page)
+        self._pager = self._make_pager()
         classes = [("all", ALL), *((name, i) for i, name in enumerate(session.class_names))]
-        self._filters = w.HBox(
-            [
-                self._control("class_filter", choice("class", classes, "152px")),
-                self._control("outcome", choice("show", OUTCOMES, "118px")),
-            ],
-            layout={"flex_flow": "row wrap"},
+        self._filters = control_row(
+            self._control("class_filter", choice("class", classes, "152px")),
+            self._control("outcome", choice("show", OUTCOMES, "118px")),
         )
         several = w.ToggleButton(
             description="multi-select",
@@ -135,7 +133,7 @@ class SampleGallery(View):
         self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows.tolist())), frames)))
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
-        self._title.value = f'<div class="aw-title">Samples <span>{counted}</span></div>'
+        self._title.value = title("Samples", counted)
         self._drawn = drawn
 
     def _filter(self) -> None:
@@ -300,10 +298,6 @@ class SampleGallery(View):
         if true is not None:
             parts.append(f"is {true}")
         return ", ".join(parts)
-
-    def _on_user_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            self.page = self._page().turned(step)
 
 
 def _caption(predicted: str | None, true: str | None, width_px: float) -> tuple[str, str, str]:

@@ -1,6 +1,5 @@
 """The selection as a line of chips, each of which a click clears."""
 
-import html
 from typing import Any
 
 import ipywidgets as w
@@ -8,7 +7,7 @@ import ipywidgets as w
 from actwidgets.core.selection import Chip, Selection, chips
 from actwidgets.errors import ActwidgetsError
 from actwidgets.views.base import View
-from actwidgets.views.controls import shorten
+from actwidgets.views.controls import shorten, title
 
 KINDS = ("samples", "class_index", "threshold", "perturbation", "ablations")
 LETTERS = 44
@@ -50,7 +49,7 @@ class SelectionBar(View):
         session = self._session
         unit = f" · unit {selection.unit}" if session.layer_info.n_units != 1 else ""
         where = f"{selection.layer}{unit}"
-        self._where.value = f'<div class="aw-title">{html.escape(where)}</div>'
+        self._where.value = title(where)
         self._chips = {chip.kind: chip for chip in chips(*self._chip_arguments(selection))}
         for kind, button in self.buttons.items():
             chip = self._chips.get(kind)

@@ -1,6 +1,5 @@
 """Samples with the largest activations of the selected unit, with its receptive field."""
 
-import html
 from typing import Any
 
 import ipywidgets as w
@@ -40,9 +39,8 @@ class TopSamples(PassView):
         self._picture = w.VBox([self._sheet, self._readout])
         return self._title, self._note, self._picture
 
-    def _heading(self, selection: Selection) -> str:
-        layer = html.escape(selection.layer)
-        return f"Top samples of unit {selection.unit} <span>{layer}</span>"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return f"Top samples of unit {selection.unit}", selection.layer
 
     def _gathered(self) -> ClassProfiles:
         return self._session.profiles.units(partial=True)

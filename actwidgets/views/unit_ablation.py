@@ -16,9 +16,9 @@ from actwidgets.images.encode import rgba_png
 from actwidgets.views.charts import class_figure, output_note
 from actwidgets.views.confusion_matrix import PredictionView
 from actwidgets.views.controls import (
-    Pager,
     PageRange,
     choice,
+    control_row,
     note,
     setting,
     share_text,
@@ -113,7 +113,7 @@ class UnitAblation(PredictionView):
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._effect = w.HTML(), w.HTML(), w.HTML()
         self._tiles = UnitTiles(self.width_px, self._on_user_tile)
-        self._pager = Pager(self._on_user_page)
+        self._pager = self._make_pager()
         slider = w.FloatSlider(
             description="scale",
             tooltip="",
@@ -128,15 +128,12 @@ class UnitAblation(PredictionView):
         self._only.on_click(self._on_user_only)
         self._none = w.Button(description="all on", layout={"width": "70px"})
         self._none.on_click(self._on_user_none)
-        controls = w.HBox(
-            [
-                self._control("fill", choice("replace by", fills, "168px")),
-                self._control("scale", slider),
-                self._only,
-                self._none,
-                self._pager,
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        controls = control_row(
+            self._control("fill", choice("replace by", fills, "168px")),
+            self._control("scale", slider),
+            self._only,
+            self._none,
+            self._pager,
         )
         self._picture = w.VBox([self._build_recall()])
         return self._title, controls, self._tiles, self._note, self._effect, self._picture
@@ -165,8 +162,8 @@ class UnitAblation(PredictionView):
             ticks=(0.0, 0.2, 0.4, 0.6, 0.8, 1.0),
         )
 
-    def _heading(self, selection: Selection) -> str:
-        return f"Unit ablation <span>{html.escape(selection.layer)}</span>"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return "Unit ablation", selection.layer
 
     def _seen_in(self, selection: Selection) -> list[Any]:
         rows = () if self._session.predicts_classes else selection.chosen  # told on average
@@ -292,8 +289,3 @@ class UnitAblation(PredictionView):
     def _on_user_none(self, _button: w.Button) -> None:
         with self._guard("could not switch the units on"):
             self._alter(())
-
-    def _on_user_page(self, step: int) -> None:
-        with self._guard("could not turn the page"):
-            n_units = self._session.layer_info.n_units or 0
-            self.page = PageRange(self.page, self._tiles.capacity, n_units).turned(step)

@@ -73,8 +73,8 @@ class UnitBoxPlot(PassView):
     def _missing(self) -> str:
         return self._session.missing_for_unit_boxes()
 
-    def _heading(self, selection: Selection) -> str:
-        return f"Unit {selection.unit} by class <span>{html.escape(selection.layer)}</span>"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return f"Unit {selection.unit} by class", selection.layer
 
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session

@@ -15,7 +15,17 @@ from actwidgets.core.selection import Selection
 from actwidgets.core.unit_importance import MEASURES, ImportanceTable
 from actwidgets.session.context import BackgroundWork
 from actwidgets.views.base import View
-from actwidgets.views.controls import NEUTRAL, ProgressLine, choice, decimals, duration, note, show
+from actwidgets.views.controls import (
+    NEUTRAL,
+    ProgressLine,
+    choice,
+    control_row,
+    decimals,
+    duration,
+    note,
+    show,
+    title,
+)
 from actwidgets.views.picture import CLEAR, plain_figure
 
 
@@ -288,9 +298,8 @@ class UnitImportance(View):
         self._button = w.Button(description="Measure", layout={"width": "92px"})
         self._button.on_click(self._on_user_measure)
         names = [*((TITLES[measure].lower(), measure) for measure in MEASURES), ("unit", "unit")]
-        controls = w.HBox(
-            [self._control("by", choice("sorted by", names, "220px")), self._button],
-            layout={"align_items": "center", "flex_flow": "row wrap"},
+        controls = control_row(
+            self._control("by", choice("sorted by", names, "220px")), self._button
         )
         self._progress = ProgressLine(self._importance.cancel, self._importance.resume)
         self._bars = MeasureBars(len(MEASURES), self.width_px, self._on_user_row)
@@ -308,9 +317,7 @@ class UnitImportance(View):
         if selection.class_index is not None:
             class_name = self._session.class_names[selection.class_index]
         what = subject(selection.layer, class_name)
-        self._title.value = (
-            f'<div class="aw-title">Unit importance <span>{html.escape(what)}</span></div>'
-        )
+        self._title.value = title("Unit importance", what)
         missing = self._importance.missing()
         table = None if missing else self._importance.known()
         self._tell_progress(selection, table)

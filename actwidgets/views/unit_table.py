@@ -1,6 +1,5 @@
 """Unusual units: dead, always active, or selective for a class, with the evidence."""
 
-import html
 from collections import Counter
 from typing import Any
 
@@ -35,8 +34,8 @@ class UnitTable(PassView):
         self._picture = w.VBox([self._list])
         return self._title, self._note, self._picture
 
-    def _heading(self, selection: Selection) -> str:
-        return f"Unusual units <span>{html.escape(selection.layer)}</span>"
+    def _heading(self, selection: Selection) -> tuple[str, str]:
+        return "Unusual units", selection.layer
 
     def _gathered(self) -> ClassProfiles:
         return self._session.profiles.units(partial=True)

@@ -25,7 +25,15 @@ from actwidgets.errors import LayerError
 from actwidgets.images.colormap import TOP, css_color, palette
 from actwidgets.views.base import View
 from actwidgets.views.charts import SMALL
-from actwidgets.views.controls import OfferedChoice, choice, note, shorten, show
+from actwidgets.views.controls import (
+    OfferedChoice,
+    choice,
+    control_row,
+    note,
+    shorten,
+    show,
+    title,
+)
 from actwidgets.views.picture import plain_figure
 from actwidgets.views.training_monitor import WEIGHTS_UP_TO, keep_first
 
@@ -283,16 +291,13 @@ class WeightHistogram(View):
         log = w.Checkbox(
             description="log counts", tooltip="", indent=False, layout={"width": "100px"}
         )
-        self._controls = w.HBox(
-            [
-                self._whats,
-                self._control("style", choice("as", STYLES, "130px")),
-                self._earlier,
-                self._later,
-                self._control("log_counts", log),
-                self._keep,
-            ],
-            layout={"flex_flow": "row wrap", "align_items": "center"},
+        self._controls = control_row(
+            self._whats,
+            self._control("style", choice("as", STYLES, "130px")),
+            self._earlier,
+            self._later,
+            self._control("log_counts", log),
+            self._keep,
         )
         self._picture = w.VBox([self._figure, self._means])
         self._subscribe(self._histograms, self._on_news, "n_changes")
@@ -305,10 +310,8 @@ class WeightHistogram(View):
         except LayerError:
             names = ()
         what = self._shown = self._shown_what(names)
-        self._title.value = (
-            f'<div class="aw-title">{"Activations" if what == ACTIVATIONS else "Weights"} '
-            f"<span>{html.escape(layer)}{f' · {html.escape(what)}' if names else ''}</span></div>"
-        )
+        kind = "Activations" if what == ACTIVATIONS else "Weights"
+        self._title.value = title(kind, f"{layer} · {what}" if names else layer)
         self._whats.offer([(name, name) for name in (*names, ACTIVATIONS)], what or None)
         self._keep.layout.display = "none" if self._histograms.recorded else None
         if not what:
