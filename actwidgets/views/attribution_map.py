@@ -44,7 +44,7 @@ TARGET_NAMES = {"predicted": "predicted class", "label": "true class", "chosen":
 
 
 def target_options(session: Session, target: Any) -> list[tuple[str, str | int]]:
-    """What of a session may be asked about, as entries of a list.
+    """The targets that a session offers, as entries of a list.
 
     A target that it does not have is offered too: it was asked for, and the view says why not.
     """
@@ -65,7 +65,7 @@ def target_options(session: Session, target: Any) -> list[tuple[str, str | int]]
 
 
 def target_of(session: Session, selection: Selection, target: Any, rows: tuple[int, ...]) -> Any:
-    """The classes that some samples are asked about; None for what each is predicted as.
+    """The target class of each sample; None for its predicted class.
 
     Raises:
         DataError: True classes, and the session has no labels; classes of what has none.
@@ -441,7 +441,7 @@ class AttributionMap(View):
         ) + of, below
 
     def _features_of(self, tile: Tile) -> str:
-        """Which features of a sample of a table speak most, in words."""
+        """The features with the largest attributions, of a sample of a table."""
         names = self._session.feature_names
         return attribution_panels.features_text(tile.row, tile.attribution, tile.place, names)
 

@@ -39,7 +39,7 @@ def figure(value: float) -> str:
 
 
 def caption(attribution: Attribution, place: int, class_name: str) -> str:
-    """The second line below a tile: the score asked about, and how much its parts miss."""
+    """The second line below a tile: the target score, and the completeness gap."""
     text = f"S({shorten(class_name, 12)}) {figure(float(attribution.scores[place]))}"
     gap, share = float(attribution.gap[place]), float(attribution.gap_share[place])
     if not np.isfinite(gap):
@@ -48,7 +48,7 @@ def caption(attribution: Attribution, place: int, class_name: str) -> str:
 
 
 def sample_text(row: int, true: str | None, asked: str) -> str:
-    """The first line below a tile: the sample, and whether it is what was asked about."""
+    """The first line below a tile: the sample, and whether its class is the target."""
     if true is None:
         return f"sample {row}"
     return f"sample {row} ✓" if true == asked else f"sample {row}, is {shorten(true, 12)}"
@@ -81,7 +81,7 @@ def legend(
 
 
 def features_text(row: int, attribution: Attribution, place: int, names: Sequence[str]) -> str:
-    """Which features of a sample speak most, by name; "" where they have no names."""
+    """The features with the largest attributions, by name; "" where they have no names."""
     most = attribution.by_feature(place, names)[:FEATURES]
     if not most:
         return ""

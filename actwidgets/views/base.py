@@ -323,7 +323,7 @@ class View(Exportable, w.VBox):
             self._painted = [*self._seen_in(selection), self._session.revision]
 
     def _button_for_leaving(self) -> w.Button:
-        """A button that the page presses as the mouse leaves what is told of."""
+        """A hidden button that the page presses as the mouse leaves the cells."""
         button = w.Button(layout={"display": "none"})
         button.add_class("aw-left")
         button.on_click(lambda _button: self._on_user_hover())

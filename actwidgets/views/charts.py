@@ -331,7 +331,7 @@ def left_out(output: OutputKind) -> str:
 
 
 def output_note(output: OutputKind) -> str:
-    """What the output is, as HTML; why it is held for that is told where the mouse stays."""
+    """The kind of output, as HTML, with the reason as a tooltip."""
     line = note(output.words if output.heads else f"output: {output.words}")
     reason = note(output.reason).removeprefix('<div class="aw-note">').removesuffix("</div>")
     return line.replace("<div ", f'<div title="{reason}" ', 1)

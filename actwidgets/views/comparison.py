@@ -132,6 +132,6 @@ def _title(name: str) -> str:
 
 
 def _fitted(kind: type[View]) -> dict[str, int]:
-    """What makes a view as wide as its column, where it can be told."""
+    """The options that make a view as wide as its column."""
     fits = "width_px" in kind.class_trait_names()
     return {"width_px": COLUMN_PX - PADDING_PX} if fits else {}

@@ -174,7 +174,7 @@ def option_labels(names: Sequence[str]) -> list[tuple[str, str]]:
 
 
 class Readout(w.HTML):
-    """A line that tells what the mouse is over, as that is now; empty once it has left.
+    """The readout below a picture: what the mouse is over; empty once it has left.
 
     Args:
         text_of: Given where the mouse is, returns the words; "" for none.
@@ -391,7 +391,7 @@ def duration(seconds: float) -> str:
 
 
 class OfferedChoice(w.Dropdown):
-    """Calls back when somebody chooses, and not when it is told what to offer.
+    """A dropdown with changing entries, which calls back for choices of the user only.
 
     Args:
         label: What stands before it.

@@ -118,7 +118,7 @@ class CloudSide(w.VBox):
             self.cloud.color(colors.codes[places], colors.palette, rising=colors.rising)
 
     def emphasize(self, samples: Sequence[int], sample: int) -> None:
-        """Have the chosen samples stand out, the current one most."""
+        """Highlight the selected samples, the current one most."""
         if self.shown is not None:
             rows = self.shown.rows
             mask = np.where(np.isin(rows, samples), CHOSEN, PLAIN)

@@ -55,7 +55,7 @@ def classes_with_samples(profiles: ClassProfiles) -> np.ndarray:
 def why_nothing(
     profiles: ClassProfiles, layer: str, matrix: np.ndarray, statistic: str, metric: str
 ) -> str:
-    """Why these distances tell nothing of classes, as a sentence; "" where they do."""
+    """Why these distances do not separate classes, as a sentence; "" where they do."""
     n_present, n_classes = len(classes_with_samples(profiles)), len(profiles.class_names)
     if n_present < 2:
         return f"nothing to compare: {n_present} of {n_classes:,} classes have samples"
@@ -75,7 +75,7 @@ def why_nothing(
 
 
 def mean_button(on_click: Callable[[], None]) -> w.Button:
-    """The way out where firing rates tell nothing."""
+    """A button that switches to means where firing rates do not separate classes."""
     button = w.Button(description="Use mean activation", layout={"width": "170px"})
     button.on_click(lambda _button: on_click())
     button.layout.display = "none"
@@ -83,7 +83,7 @@ def mean_button(on_click: Callable[[], None]) -> w.Button:
 
 
 def offer_mean(button: w.Button, nothing: str, statistic: str, metric: str) -> None:
-    """Show the button where means may tell what firing rates do not."""
+    """Show the button where means may separate classes that firing rates do not."""
     helps = bool(nothing) and statistic == "firing_rate" and metric not in OF_HISTOGRAMS
     button.layout.display = None if helps else "none"
 

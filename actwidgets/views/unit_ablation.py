@@ -222,7 +222,7 @@ class UnitAblation(PredictionView):
         return f'<div class="aw-note">{text}{self._of_focus(selection)}</div>'
 
     def _without_labels(self, selection: Selection) -> str:
-        """What can be told where right and wrong cannot, as HTML."""
+        """The effect on predictions where there are no labels, as HTML."""
         session = self._session
         if not session.missing_for_predictions():
             text = "no labels: only the prediction of the current sample is shown"

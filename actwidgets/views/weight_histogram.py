@@ -96,7 +96,7 @@ FAINT, PLAIN, STRONG = 0.3, 0.4, 0.8  # how opaque an area is
 
 
 class HistogramFigure(w.VBox):
-    """One figure with two marks: the areas, and what is told of their mean and deviation.
+    """Overlaid or stacked histograms as areas, each with its mean and standard deviation.
 
     Args:
         width_px: Of the figure.
