@@ -256,7 +256,7 @@ def test_what_is_frozen_acts_otherwise_in_training():
     np.testing.assert_allclose(session.maps(), X / np.sqrt(1.001), atol=1e-6)
     plain = aw.Session(model, X, layer="at")
     layer.trainable = True
-    assert not plain._probe.is_stale()  # it acts no otherwise
+    assert not plain.context.probe.is_stale()  # it acts no otherwise
 
 
 def test_a_subclassed_model_holds_settings_too():
