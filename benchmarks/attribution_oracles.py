@@ -44,7 +44,7 @@ def main():
     theirs = tf_keras.models.load_model(path, compile=False)
     theirs.layers[-1].activation = tf_keras.activations.linear
     score = CategoricalScore(target.tolist())
-    slice_ = KerasProbe(ours).model_slice()
+    slice_ = KerasProbe(ours).score_function()
     points, layer = slice_.points(x), slice_.layer
     print(f"{path.name}, {N_SAMPLES} images, maps of {layer!r} {slice_.maps(points).shape[1:]}")
 

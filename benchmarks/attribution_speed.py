@@ -172,7 +172,7 @@ def peers(model, layer, target):
 
 def compare(title, model, x, n_rounds):
     probe = KerasProbe(model, x)
-    slice_ = probe.model_slice()
+    slice_ = probe.score_function()
     points = slice_.points(x)
     target = int(slice_.scores(points)[0].argmax())
     floor = Floor(model, slice_.layer, slice_.batch_size)

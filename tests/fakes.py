@@ -55,7 +55,7 @@ class FakeProbe(Probe):
             if info.name in layers
         }
 
-    def model_slice(self, layer, output, *, memory_budget_bytes):
+    def score_function(self, layer, output, *, memory_budget_bytes):
         self.slice.layer, self.slice.output = layer or "conv", output
         return self.slice
 

@@ -137,11 +137,11 @@ def attribute(
     checked_output(output)
     wanted.settings(options)
     said = checked_axes(axes)
-    slice_ = recent_probe(model, x, head, output_is).model_slice(
+    score_function = recent_probe(model, x, head, output_is).score_function(
         layer, output, memory_budget_bytes=memory_budget_bytes
     )
-    points = slice_.points(x).with_axes(said)
-    found = finished(attribution_steps(slice_, points, wanted, target, options))
+    points = score_function.points(x).with_axes(said)
+    found = finished(attribution_steps(score_function, points, wanted, target, options))
     return replace(found, feature_names=feature_names(x))
 
 
@@ -195,10 +195,10 @@ def faithfulness(
             f"{type(attribution).__name__}: for a map of your own, "
             "dataclasses.replace(attribution, values=…)"
         )
-    slice_ = recent_probe(model, x, head, output_is).model_slice(
+    score_function = recent_probe(model, x, head, output_is).score_function(
         memory_budget_bytes=memory_budget_bytes
     )
-    points = slice_.points(x).with_axes(checked_axes(axes))
+    points = score_function.points(x).with_axes(checked_axes(axes))
     maps = attribution.values
     if isinstance(maps, dict):
         if set(maps) != set(points.names):
@@ -211,7 +211,9 @@ def faithfulness(
     else:
         values = (maps,)
     return finished(
-        following(slice_, points, attribution.target, values, kind=kind, steps=steps, fill=fill)
+        following(
+            score_function, points, attribution.target, values, kind=kind, steps=steps, fill=fill
+        )
     )
 
 
@@ -267,10 +269,10 @@ def randomization_check(
     wanted.settings(options)
     probe = recent_probe(model, x, head, output_is)
     shared = {"memory_budget_bytes": memory_budget_bytes}
-    slice_ = probe.model_slice(layer, output, **shared)
+    score_function = probe.score_function(layer, output, **shared)
     seed = whole("seed", seed, least=0)
-    randomized = probe.randomized_slice(layer, output, seed=seed, **shared)
-    points = slice_.points(x)
+    randomized = probe.randomized_score_function(layer, output, seed=seed, **shared)
+    points = score_function.points(x)
     return finished(
-        randomization_steps(slice_, randomized, points, wanted, target, options, n_layers)
+        randomization_steps(score_function, randomized, points, wanted, target, options, n_layers)
     )

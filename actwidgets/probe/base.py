@@ -142,7 +142,7 @@ class Probe(ABC):
 
     # --- gradients -----------------------------------------------------------------------
 
-    def model_slice(
+    def score_function(
         self, layer: str | None, output: str, *, memory_budget_bytes: int
     ) -> DifferentiableScoreFunction:
         """The model from its inputs to the scores of its classes, for attributions.
@@ -158,13 +158,13 @@ class Probe(ABC):
         """
         raise ModelError("this probe does not tell gradients of its model")
 
-    def randomized_slice(
+    def randomized_score_function(
         self, layer: str | None, output: str, *, memory_budget_bytes: int
     ) -> RandomizedScoreFunction:
         """The same with weights of its own, which can be made random; the model's are left alone.
 
         Raises:
-            ModelError: The model's weights cannot be exchanged. And as `model_slice`.
+            ModelError: The model's weights cannot be exchanged. And as `score_function`.
         """
         raise ModelError("this probe cannot run its model with random weights")
 

@@ -316,7 +316,7 @@ class KerasProbe(Probe):
         """
         return self._whole.receptive_field(layer)
 
-    def model_slice(
+    def score_function(
         self,
         layer: str | None = None,
         output: str = "logit",
@@ -339,7 +339,7 @@ class KerasProbe(Probe):
         model = self._score_models.of(self._extractor, memory_budget_bytes)
         return KerasScoreFunction(model, self._head, layer, output, kind=self.output_kind)
 
-    def randomized_slice(
+    def randomized_score_function(
         self,
         layer: str | None = None,
         output: str = "logit",
@@ -350,7 +350,7 @@ class KerasProbe(Probe):
         """The same with weights of its own, which can be made random.
 
         Raises:
-            ModelError: A model of Keras 2. And as `model_slice`.
+            ModelError: A model of Keras 2. And as `score_function`.
 
         Cost: a trace, and the weights once more in memory.
         """

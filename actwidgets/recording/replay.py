@@ -318,7 +318,7 @@ class RecordedProbe(Probe):
             return self
         raise NotRecordedError(WITHOUT_MODEL + "it cannot run with units altered")
 
-    def model_slice(self, *_asked: Any, **_options: Any) -> NoReturn:
+    def score_function(self, *_asked: Any, **_options: Any) -> NoReturn:
         """Gradients cannot be had without the model.
 
         Raises:
@@ -326,7 +326,7 @@ class RecordedProbe(Probe):
         """
         raise NotRecordedError(WITHOUT_MODEL + "what speaks for a class has to be asked of it")
 
-    randomized_slice = model_slice
+    randomized_score_function = score_function
 
     def _require(self, layer: str) -> LayerInfo:
         if layer not in self._infos:

@@ -264,7 +264,7 @@ class _Spec:
 
     def slice(self) -> DifferentiableScoreFunction:
         """The model."""
-        return self.probe.model_slice(
+        return self.probe.score_function(
             self.layer, self.output, memory_budget_bytes=self.budget_bytes
         )
 
@@ -289,7 +289,7 @@ class _Spec:
 
     def check(self) -> Generator[Progress, None, RandomizationCheck]:
         """Start the work on the check of random weights."""
-        randomized = self.probe.randomized_slice(
+        randomized = self.probe.randomized_score_function(
             self.layer, self.output, memory_budget_bytes=self.budget_bytes
         )
         return randomization_steps(

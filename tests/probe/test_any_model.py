@@ -74,7 +74,7 @@ def test_batches_of_any_size_one_after_the_other(name):
     probe = KerasProbe(case.model, case.x, **case.options)
     whole = aw.predict(case.model, case.x, head=case.options.get("head"))
     close = {"atol": max(1e-5, case.tolerance), "rtol": case.tolerance}
-    slice_ = probe.model_slice(output="probability")
+    slice_ = probe.score_function(output="probability")
     for n_samples in (1, 2, 3, 7, 40, 2):
         rows = np.arange(n_samples) % N_SAMPLES
         x = batches.take(case.x, rows)

@@ -111,7 +111,7 @@ def test_gradients_at_maps_are_those_of_offsets_to_their_units(name):
     probe = KerasProbe(case.model, case.x, **case.options)
     infos = {info.name: info for info in probe.layers}
     for layer, values in case.wanted.items():
-        slice_ = probe.model_slice(layer)
+        slice_ = probe.score_function(layer)
         points = slice_.points(case.x)
         if (name, layer) in NOT_ON_THE_WAY:
             with pytest.raises(LayerError, match=f"no gradient of the score reaches.*'{layer}'"):
@@ -134,7 +134,7 @@ def test_gradients_at_maps_are_those_of_offsets_to_their_units(name):
         for sign in (1, -1):
             offset = np.zeros(n_units)
             offset[unit] = sign * step
-            altered = probe.edited({layer: Edit(np.ones(n_units), offset)}).model_slice()
+            altered = probe.edited({layer: Edit(np.ones(n_units), offset)}).score_function()
             table = altered.scores(points if name not in EMBEDDED else altered.points(case.x))
             sides.append(table[range(N_SAMPLES), TARGET])
         wanted = (sides[0] - sides[1]) / (2 * step)

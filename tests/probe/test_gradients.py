@@ -51,7 +51,7 @@ def test_gradients_are_central_differences_in_double_precision(double, head, tar
     keras.utils.set_random_seed(1)
     model = _smooth()
     x = RNG.normal(size=(2, 8, 24, 2))
-    slice_ = KerasProbe(model, head=head).model_slice(output=output)
+    slice_ = KerasProbe(model, head=head).score_function(output=output)
     points = slice_.points(x)
     assert points.arrays[0].dtype == np.float64
     scores, (found,) = slice_.gradients(points, np.full(2, target))
@@ -72,14 +72,14 @@ def test_gradients_at_maps_are_central_differences(double, layer):
     model = _smooth()
     x = RNG.normal(size=(2, 8, 24, 2))
     probe = KerasProbe(model, head="kind")
-    slice_ = probe.model_slice(layer)
+    slice_ = probe.score_function(layer)
     _, maps, gradients = slice_.map_gradients(slice_.points(x), np.array([3, 0]))
     n_units, step = maps.shape[-1], 1e-4
     for unit in range(n_units):
         sides = []
         for sign in (1, -1):
             edit = Edit(np.ones(n_units), sign * step * np.eye(n_units)[unit])
-            altered = probe.edited({layer: edit}).model_slice()
+            altered = probe.edited({layer: edit}).score_function()
             sides.append(altered.scores(altered.points(x))[[0, 1], [3, 0]])
         wanted = (sides[0] - sides[1]) / (2 * step)
         found = gradients[..., unit].reshape(2, -1).sum(axis=1)
@@ -160,7 +160,7 @@ def test_a_model_that_cannot_be_traced_is_told_so_where_it_matters():
     with pytest.raises(ModelError, match="a guided gradient needs the graph of the model, which"):
         aw.attribute(model, X, 1, "guided_backprop")
     probe = KerasProbe(model, X)
-    altered = probe.edited({"inner/conv": Edit(np.zeros(3), np.zeros(3))}).model_slice()
+    altered = probe.edited({"inner/conv": Edit(np.zeros(3), np.zeros(3))}).score_function()
     assert not altered.gradients(altered.points(X), np.zeros(5, np.int64))[1][0].any()
 
 
@@ -239,7 +239,7 @@ def test_tokens_of_such_a_model():
 
 def test_in_training_what_dropout_switches_off_has_no_gradient():
     model = keras.Sequential([keras.Input((40,)), layers.Dropout(0.5), layers.Dense(2)])
-    slice_ = KerasProbe(model, training=True).model_slice()
+    slice_ = KerasProbe(model, training=True).score_function()
     x = np.ones((3, 40), np.float32)
     _, (found,) = slice_.gradients(slice_.points(x), np.zeros(3, np.int64))
     shares = found / model.layers[-1].get_weights()[0][:, 0]
@@ -261,7 +261,7 @@ def test_of_a_quantized_layer_the_gradient_is_that_of_its_kernels():
 def test_weights_are_read_live():
     model = _small()
     probe = KerasProbe(model)
-    slice_ = probe.model_slice()
+    slice_ = probe.score_function()
     points, target = slice_.points(X), np.zeros(5, np.int64)
     before = slice_.gradients(points, target)[1][0]
     model.set_weights([2 * each for each in model.get_weights()])

@@ -101,7 +101,7 @@ def test_patches_over_a_sequence_hide_whole_steps():
     np.testing.assert_allclose(found, np.broadcast_to(lost, x.shape), atol=1e-4)
     square = aw.attribute(model, x, 1, "occlusion", patch=1, fill=0, axes=("row", "column")).values
     np.testing.assert_allclose(square, weights * x, atol=1e-4)
-    points = KerasProbe(model).model_slice().points(x)
+    points = KerasProbe(model).score_function().points(x)
     assert patches_of(points, 0)[0] == (slice(0, 3),)
 
 

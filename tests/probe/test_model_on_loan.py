@@ -99,7 +99,7 @@ def _attributed(model, x=X, methods=ATTRIBUTIONS, **options):
         for output in ("logit", "probability"):
             with suppress(ModelError, LayerError):
                 aw.attribute(model, x, 0, method, output=output, **options)
-    slice_ = KerasProbe(model, x, head=options.get("head"), training=True).model_slice()
+    slice_ = KerasProbe(model, x, head=options.get("head"), training=True).score_function()
     slice_.gradients(slice_.points(x), np.zeros(len(slice_.points(x)), np.int64))
 
 

@@ -116,7 +116,7 @@ def test_every_road_gives_what_an_eager_call_gives(name):
         n_units = maps.shape[-1]
         halved = probe.edited({"at": Edit(np.full(n_units, 0.5), np.zeros(n_units))})
         np.testing.assert_allclose(halved.outputs(["at"], x)["at"], maps / 2, **close)
-        slice_ = probe.model_slice("at", "probability")
+        slice_ = probe.score_function("at", "probability")
         points = slice_.points(x)
         np.testing.assert_allclose(slice_.scores(points), predicted, **close)
         np.testing.assert_allclose(slice_.maps(points), maps, **close)

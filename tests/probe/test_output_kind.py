@@ -329,7 +329,7 @@ def test_equal_outputs_have_equal_score_cam_maps():
 def test_scores_of_classes_along_a_middle_axis_are_summed_over_the_positions():
     model = _functional(lambda x: layers.Softmax(axis=1)(x), (3, 4))
     x = np.random.default_rng(4).normal(size=(2, 3, 4)).astype(np.float32)
-    slice_ = KerasProbe(model).model_slice()
+    slice_ = KerasProbe(model).score_function()
     assert slice_.n_targets == 3
     points = slice_.points(x)
     np.testing.assert_allclose(slice_.scores(points), x.sum(axis=2), rtol=1e-4, atol=1e-6)
@@ -341,7 +341,7 @@ def test_scores_of_classes_along_a_middle_axis_are_summed_over_the_positions():
 def test_labels_that_do_not_exclude_each_other_are_scored_each_on_its_own():
     model = _dense(3, None, losses.BinaryCrossentropy(from_logits=True))
     model.set_weights([KERNEL, np.zeros(3)])
-    slice_ = KerasProbe(model).model_slice()
+    slice_ = KerasProbe(model).score_function()
     found = slice_.scores(slice_.points(X), "probability")
     np.testing.assert_allclose(found, 1 / (1 + np.exp(-(X @ KERNEL))), rtol=1e-5)
 

@@ -148,7 +148,7 @@ FEW = {
 def test_batches_of_one_give_what_the_whole_gives(kind):
     case = build(kind)
     probe = KerasProbe(case.model, case.x, head=case.options.get("head"))
-    whole, one_by_one = probe.model_slice(), probe.model_slice(memory_budget_bytes=1)
+    whole, one_by_one = probe.score_function(), probe.score_function(memory_budget_bytes=1)
     slices = {whole.batch_size: whole, 1: one_by_one}
     whole_size = whole.batch_size
     assert whole_size > one_by_one.batch_size == 1

@@ -96,7 +96,7 @@ def test_of_logarithms_the_logits_and_the_probabilities_are_found(end):
     log_softmax = Called(tf.nn.log_softmax)
     model = _with(log_softmax) if end == "tf.nn" else _branching(log_softmax)
     model.set_weights([KERNEL, BIAS])
-    slice_ = KerasProbe(model, X).model_slice()
+    slice_ = KerasProbe(model, X).score_function()
     points = slice_.points(X)
     np.testing.assert_allclose(slice_.scores(points), LOGITS, rtol=1e-5)
     np.testing.assert_allclose(slice_.scores(points, "probability"), PROBABILITIES, rtol=1e-5)
@@ -130,7 +130,7 @@ def test_a_single_sigmoid_tells_two_opposite_classes(end):
     np.testing.assert_array_equal(no.scores, -yes.scores)
     given = aw.attribute(model, X, method="gradient")
     np.testing.assert_array_equal(given.target, LOGITS[:, 0] > 0)
-    slice_ = KerasProbe(model).model_slice(output="probability")
+    slice_ = KerasProbe(model).score_function(output="probability")
     assert slice_.n_targets == 2
     table = slice_.scores(slice_.points(X))
     np.testing.assert_allclose(table[:, 1], 1 / (1 + np.exp(-LOGITS[:, 0])), rtol=1e-5)
@@ -140,7 +140,7 @@ def test_a_single_sigmoid_tells_two_opposite_classes(end):
 def test_several_sigmoids_are_a_class_each():
     model = keras.Sequential([keras.Input((5,)), layers.Dense(3, activation="sigmoid")])
     model.set_weights([KERNEL, BIAS])
-    slice_ = KerasProbe(model).model_slice()
+    slice_ = KerasProbe(model).score_function()
     points = slice_.points(X)
     np.testing.assert_allclose(slice_.scores(points), LOGITS, rtol=1e-5)
     wanted = 1 / (1 + np.exp(-LOGITS))
@@ -151,7 +151,7 @@ def test_scores_of_places_are_added_up():
     model = keras.Sequential([keras.Input((6, 5)), layers.Dense(3, activation="softmax")])
     model.set_weights([KERNEL, BIAS])
     x = RNG.normal(size=(2, 6, 5)).astype(np.float32)
-    slice_ = KerasProbe(model).model_slice()
+    slice_ = KerasProbe(model).score_function()
     found = slice_.scores(slice_.points(x))
     np.testing.assert_allclose(found, (x @ KERNEL + BIAS).sum(axis=1), rtol=1e-4)
 

@@ -171,7 +171,7 @@ def test_layers_on_the_way_to_another_output_are_left_out():
 
 def test_the_steps_tell_how_far_they_are():
     probe = KerasProbe(_model(), X)
-    slice_, randomized = probe.model_slice(), probe.randomized_slice()
+    slice_, randomized = probe.score_function(), probe.randomized_score_function()
     steps = randomization_steps(
         slice_, randomized, slice_.points(X), METHODS["gradient"], n_layers=2
     )

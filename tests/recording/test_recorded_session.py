@@ -151,7 +151,7 @@ def test_what_only_the_model_could_tell_cannot_be_chosen(session, choice):
 def test_gradients_edits_and_unknown_layers_are_refused_in_a_sentence(recording):
     probe = RecordedProbe(recording)
     with pytest.raises(NotRecordedError, match="holds values, not the model"):
-        probe.model_slice(None, "logit", memory_budget_bytes=1)
+        probe.score_function(None, "logit", memory_budget_bytes=1)
     with pytest.raises(NotRecordedError, match="cannot run with units altered"):
         probe.edited({"conv": object()})
     assert probe.edited({}) is probe

@@ -96,7 +96,7 @@ def test_other_weights_are_noticed_without_refresh(data, session, probe, monkeyp
 
 
 def test_a_probe_without_gradients_says_so(session, probe):
-    probe.model_slice = super(FakeProbe, probe).model_slice
+    probe.score_function = super(FakeProbe, probe).score_function
     with pytest.raises(ModelError, match="does not tell gradients"):
         session.attributions("gradient")
 
@@ -183,11 +183,11 @@ class RandomSlice(LinearSlice):
 def test_the_check_of_random_weights_is_kept_beside_the_map(session, probe):
     asked = {}
 
-    def randomized_slice(layer, output, **more):
+    def randomized_score_function(layer, output, **more):
         asked.update(layer=layer, output=output, **more)
         return RandomSlice()
 
-    probe.randomized_slice = randomized_slice
+    probe.randomized_score_function = randomized_score_function
     plain = session.attributions("gradient")
     found = session.attributions.randomization("gradient")
     assert found.stages == ("", "conv")
@@ -199,13 +199,13 @@ def test_the_check_of_random_weights_is_kept_beside_the_map(session, probe):
 
 
 def test_a_batch_may_take_a_quarter_of_the_budget(session, probe):
-    asked, plain = [], probe.model_slice
+    asked, plain = [], probe.score_function
 
-    def model_slice(layer, output, *, memory_budget_bytes):
+    def score_function(layer, output, *, memory_budget_bytes):
         asked.append(memory_budget_bytes)
         return plain(layer, output, memory_budget_bytes=memory_budget_bytes)
 
-    probe.model_slice = model_slice
+    probe.score_function = score_function
     session.attributions("gradient")
     assert set(asked) == {session.memory_budget_bytes // 4}
 
