@@ -729,9 +729,10 @@ class Session(BackgroundWork):
         self._applying = True
         self.context.selection = target
         try:
-            with self.hold_trait_notifications():
+            # The lock is taken once here, and not by each field.
+            with self.lock, self.hold_trait_notifications():
                 for name in FIELDS:
-                    setattr(self, name, getattr(target, name))
+                    super().__setattr__(name, getattr(target, name))
                 self.set_trait("selection", target)
         finally:
             self._applying = False
