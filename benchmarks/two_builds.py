@@ -4,7 +4,8 @@ Each runs in processes of its own, in turns: base, new, new, base, … In each p
 is timed beside its floor, bare TensorFlow that does no more than the way must, and given in
 multiples of that, so that a machine that is slower for a while is slower for both. Printed are
 the medians over the processes and how far apart they lie. Only public names are used, and
-those that both builds have.
+those that both builds have. With `--cpu` it is the time of the processor that counts, all
+threads together: on a machine that others use the time on the wall says little.
 """
 
 import argparse
@@ -19,12 +20,14 @@ from statistics import median
 
 HERE = Path(__file__).resolve().parents[1]
 N_TICKS = 60
+CPU = "TWO_BUILDS_CPU"  # set in the processes that are to count the time of the processor
 
 
 def _seconds(run, *args):
-    began_s = time.perf_counter()
+    clock = time.process_time if CPU in os.environ else time.perf_counter
+    began_s = clock()
     run(*args)
-    return time.perf_counter() - began_s
+    return clock() - began_s
 
 
 def _timed(ways, n_rounds, warm_up=2):
@@ -216,8 +219,9 @@ def measure(only):
     return found
 
 
-def _in_process(root, only):
+def _in_process(root, only, cpu):
     environment = os.environ | {"PYTHONPATH": str(root), "TF_CPP_MIN_LOG_LEVEL": "3"}
+    environment |= {CPU: "1"} if cpu else {}
     command = [sys.executable, __file__, str(root), "--here", "--only", *only]
     done = subprocess.run(command, env=environment, cwd=root, capture_output=True, text=True)
     if done.returncode:
@@ -235,6 +239,7 @@ def main():
     parser.add_argument("new", type=Path, nargs="?", default=HERE)
     parser.add_argument("--rounds", type=int, default=4, help="processes of each build")
     parser.add_argument("--only", nargs="*", default=[], help="tick, pass, attribution, fit")
+    parser.add_argument("--cpu", action="store_true", help="count the time of the processor")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.here:
@@ -244,7 +249,7 @@ def main():
     found = {name: [] for name in builds}
     for turn in range(options.rounds):
         for name in list(builds) if turn % 2 == 0 else reversed(builds):
-            found[name].append(_in_process(builds[name], options.only))
+            found[name].append(_in_process(builds[name], options.only, options.cpu))
     print(f"{options.rounds} processes each; multiples of the floor, median (least to most)\n")
     print(f"{'':34} {'base':>24} {'new':>24} {'new / base':>11} {'ms':>17}")
     for way in found["base"][0]:
