@@ -152,7 +152,7 @@ def in_new_words(name: str) -> str:
     """A name as the newer build spells it."""
     for old, new in WORDS:
         name = name.replace(old, new)
-    return re.sub(r"(?<=\.)(\w+)", lambda found: FIELDS.get(found[0], found[0]), name)
+    return re.sub(r"(?<=[.\[])(\w+)", lambda found: FIELDS.get(found[0], found[0]), name)
 
 
 # --- one name or another ---------------------------------------------------------------------
