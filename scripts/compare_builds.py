@@ -52,6 +52,7 @@ LEFT_OUT = {
     *("n_bytes", "seconds", "seconds_left", "per_second", "sums", "file", "help", "source"),
     *("run", "options", "traits", "weights_and_biases"),
 }
+STATEFUL = {"Session", "KerasProbe"}  # they are asked, and are no answer themselves
 MAX_DEPTH, MAX_ITEMS = 4, 64
 
 
@@ -86,7 +87,7 @@ class Numbers:
                 self.texts[name] = str(value.tolist())
             else:
                 self.arrays[name] = value
-        elif depth >= MAX_DEPTH:
+        elif depth >= MAX_DEPTH or type(value).__name__ in STATEFUL:
             return
         elif isinstance(value, Mapping):
             for key, each in value.items():
