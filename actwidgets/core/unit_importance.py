@@ -27,7 +27,7 @@ CAVEATS: Mapping[str, str] = {
     "mutual_information": (
         "Each unit is looked at alone: it tells neither what several know together nor whether "
         "the model uses it. Estimated from nearest neighbors, so it is off by some hundredths; "
-        "what comes out below zero is told as 0."
+        "what comes out below zero is shown as 0."
     ),
     "ablation": (
         "Only what the other units cannot make good: two units that say the same may both show "

@@ -45,6 +45,7 @@ from actwidgets.export.plots import plot_block, show_pixels, warn_of
 PAGE_PX = 1600  # width that boxes side by side may take before they wrap
 TEXT_PX = 480  # width of text that stands above nothing wider
 EDGE_PX = 10
+MAX_LIST_LINES = 60
 GAP_PX, ROW_GAP_PX, VIEW_GAP_PX = 4, 12, 8  # between widgets, beside and below one another
 
 
@@ -197,13 +198,15 @@ class _Layout:
         return together(placed)
 
     def _list(self, widget: Any, room: float) -> Block | None:
-        """The lines of a list that are in view, around the one that is chosen."""
+        """The lines of a list: all of them, as paper does not scroll; of very many a part."""
         texts = [str(each).rstrip("\xa0") for each in widget._options_labels]
-        count = min(widget.rows, len(texts))
+        count = min(MAX_LIST_LINES, len(texts))
         index = widget.index if isinstance(widget.index, int) else -1
         first = max(0, min(index - count + 1, len(texts) - count))
         style = Style(11, color=self._theme.foreground, mono=True)
         shown = [cut(text, style, room) for text in texts[first : first + count]]
+        if count < len(texts):
+            shown.append(f"{count} of {len(texts)} lines")
         width = max((text_width(text, style) for text in shown), default=0) + 12
 
         def draw(canvas: Canvas, x: float, y: float) -> None:

@@ -483,9 +483,11 @@ class Recorder:
             What was taken; None where it could not be, and `error` says why.
 
         Raises:
-            DataError: Metrics that are not one number each.
+            DataError: Metrics that are not one number each, or an epoch that is none.
         """
         values = _numbers(metrics)
+        if epoch is not None and not (math.isfinite(epoch) and epoch >= 0):
+            raise DataError(f"epoch must be a finite number from 0 on; got {epoch}")
         with self._alone():
             if not self._recorded.probe.is_training:
                 self._progress.run()

@@ -16,7 +16,7 @@ from actwidgets.core.selection import Selection
 from actwidgets.errors import DataError, LayerError
 from actwidgets.probe.base import Probe
 from actwidgets.session.results import Results
-from actwidgets.session.tasks import Progress, Task, TaskQueue, progress_of
+from actwidgets.session.tasks import Progress, Task, TaskQueue, is_outdated, progress_of
 from actwidgets.training.step_gate import LockAmidSteps
 
 
@@ -152,10 +152,7 @@ class Context:
 
     def tell_complete(self, task: Task) -> None:
         """Where the last that was told is of another pass, or of this one cancelled."""
-        last = self.reading
-        if last is None or (last.what, last.layers) != (task.what, task.layers):
-            return
-        if last.cancelled or last.failure or not last.complete:
+        if is_outdated(self.reading, task):
             self.report(progress_of(task))
 
 
@@ -306,7 +303,9 @@ class KeptTasks(BackgroundWork):
             with self.context.lock:
                 self._requests[client] = key
                 self._leave_unwanted()
-        if task.complete:
+        if task.complete:  # perhaps in a step that was cancelled
+            if is_outdated(self.reading, task):
+                self._report(progress_of(task))
             return
         if not partial:
             task.resume()

@@ -26,7 +26,7 @@ from actwidgets.core.unit_importance import (
 from actwidgets.errors import DataError, LayerError, ModelError
 from actwidgets.session.context import BackgroundWork, Context
 from actwidgets.session.results import spread
-from actwidgets.session.tasks import Progress, Steps, Task, progress_of
+from actwidgets.session.tasks import Progress, Steps, Task, is_outdated, progress_of
 
 BATCH_SIZE = 64  # samples in a piece: a slider waits no longer than for these
 VALUE_BYTES = 4
@@ -354,7 +354,7 @@ class Importance(BackgroundWork):
 
     def close(self) -> None:
         """Stop measuring, and wait for the piece under way. What is known stays known."""
-        self.context.queue.discard(self._report)
+        self.cancel()
         self.wait()
 
     # --- how it is kept ------------------------------------------------------------------
@@ -410,7 +410,9 @@ class Importance(BackgroundWork):
 
     def _read_on(self, key: Key, wanted: ImportancePass) -> None:
         """Have a measurement finished, in the place of any other; say at once that it is begun."""
-        if wanted.complete:
+        if wanted.complete:  # perhaps in a step that was cancelled
+            if is_outdated(self.reading, wanted):
+                self._report(progress_of(wanted))
             return
         self._asked_last = key
         if not wanted.cancelled:

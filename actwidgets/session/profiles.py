@@ -472,9 +472,11 @@ class Profiles:
             if wanted.n_read and partial and not self._context.probe.may_read_on:
                 break
             wanted.step()
-        if wanted.cancelled:
+        if wanted.complete:
+            self._context.tell_complete(wanted)
+        elif wanted.cancelled:
             self._context.report(progress_of(wanted, cancelled=True))
-        elif partial and not wanted.complete:
+        elif partial:
             self._context.read_on(wanted)
         if not partial:
             wanted.finish()

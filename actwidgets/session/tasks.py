@@ -165,6 +165,13 @@ class Progress:
         return (self.n_samples - self.n_read) / rate if rate else float("inf")
 
 
+def is_outdated(reading: "Progress | None", task: Task) -> bool:
+    """Whether what was told last of a complete task is that it is under way, or cancelled."""
+    if reading is None or (reading.what, reading.layers) != (task.what, task.layers):
+        return False
+    return reading.cancelled or bool(reading.failure) or not reading.complete
+
+
 def progress_of(current: Task, **more: Any) -> Progress:
     """How far a pass has come."""
     return Progress(current.what, current.layers, current.n_read, current.n_samples, **more)

@@ -135,7 +135,7 @@ class MethodSettings(w.Box):
             value=choices.index(option.default),
             description=option.name.replace("_", " "),
             tooltip=option.help,
-            layout={"width": "232px" if is_slider else "176px"},
+            layout={"width": "232px"},
             style={"description_width": "initial"},
         )
         on_user(control, lambda change: self._on_setting(option.name, choices[change.new]))

@@ -168,7 +168,13 @@ class Exportable:
             _matplotlib_figures().save(figure, file, file_format, scale)
 
     def _figure_now(self, theme: str) -> "ViewFigure":
-        """The figure of this moment."""
+        """The figure of this moment.
+
+        Raises:
+            DataError: The widget is closed.
+        """
+        if isinstance(self, w.Widget) and self.comm is None:
+            raise DataError(f"this {type(self).__name__} is closed and shows nothing any more")
         return _matplotlib_figures().figure_of(self, theme)
 
     def _finish(self, within_s: float) -> None:
@@ -243,9 +249,17 @@ class View(Exportable, w.VBox):
 
     def _figure_now(self, theme: str) -> "ViewFigure":
         with self._session.lock:  # what is computed in the background changes nothing in between
+            self._catch_up()
             return super()._figure_now(theme)
 
+    def _catch_up(self) -> None:
+        """Paint what was missed while nobody watched, as behind a tab."""
+        seen = [*self._seen_in(self._session.selection), self._session.revision]
+        if self._subscribed and not self.watching and seen != self._painted:
+            self._repaint()
+
     def _finish(self, within_s: float) -> None:
+        self._catch_up()
         finish(self._session, self._works(), type(self).__name__, within_s)
 
     def _works(self) -> tuple[BackgroundWork, ...]:
@@ -369,7 +383,9 @@ class View(Exportable, w.VBox):
     def _show_banner(self) -> None:
         text = self.error or (self._unrecorded and f"nothing to show: {self._unrecorded}")
         kind = "aw-error" if self.error else "aw-note"
-        message = f"<b>{type(self).__name__}</b> {html.escape(text)}"
+        message = html.escape(text)
+        if self.error:
+            message = f"<b>{type(self).__name__}</b> {message}"
         self._banner.value = f'<div class="{kind}">{message}</div>' if text else ""
         self._banner.layout.display = None if text else "none"
 

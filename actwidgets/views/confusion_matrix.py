@@ -399,7 +399,12 @@ class ConfusionMatrix(PredictionView):
             cells, width_px, n_shown, self._on_user_cell, self._on_user_hover
         )
         self.matrix = self._cells.matrix
-        ways = [("counts", "counts"), *((f"share of the {axis}", axis) for axis in NORMALIZED[1:])]
+        ways = [
+            ("counts", "counts"),
+            ("share of the row", "row"),
+            ("share of the column", "column"),
+            ("share of all", "all"),
+        ]
         controls = control_row(self._control("normalized", choice("show", ways, "180px")))
         self._search = w.Combobox(
             options=list(names),
@@ -421,7 +426,7 @@ class ConfusionMatrix(PredictionView):
         return self._title, controls, self._note, self._picture
 
     def _heading(self, selection: Selection) -> tuple[str, str]:
-        altered = " with ablated units" if selection.ablations else ""
+        altered = " · with ablated units" if selection.ablations else ""
         of = ""
         if self._several:
             name = self._session.class_names[selection.class_index or 0]

@@ -144,7 +144,7 @@ class UnitBoxPlot(PassView):
         n_chosen = len(self._session.selection.chosen)
         if n_chosen:
             first = f"the first {CHOSEN_UP_TO} of " if n_chosen > CHOSEN_UP_TO else ""
-            text += f"; dots: {first}{n_chosen:,} chosen sample" + "s" * (n_chosen != 1)
+            text += f"; dots: {first}{n_chosen:,} selected sample" + "s" * (n_chosen != 1)
         n_without = int(((boxes.counts > 0) & ~_has_box(boxes)).sum())
         if n_without:
             classes = "class" if n_without == 1 else "classes"

@@ -22,6 +22,7 @@ from actwidgets.views.controls import (
     control_row,
     decimals,
     duration,
+    fade,
     note,
     show,
     title,
@@ -135,7 +136,7 @@ def _found(table: ImportanceTable, measure: str) -> str:
         text = f"{seconds} for {_counted(table.n_trees, 'tree')} on {table.n_finite:,} samples"
         if not np.isnan(table.out_of_bag_accuracy):
             text += (
-                f"; out of the bag right on {table.out_of_bag_accuracy:.1%}, where the most "
+                f"; out-of-bag accuracy {table.out_of_bag_accuracy:.1%}, where the most "
                 f"frequent class makes {table.majority_share:.1%}"
             )
         return text
@@ -261,10 +262,9 @@ def _row_of(event: Any) -> int:
 
 ROWS_UP_TO = 30
 MARGINS_PX = 4  # of a picture, both sides
-OLD = "aw-importance-old"
-STYLE = f"""<style>.{OLD} {{ opacity: .35; pointer-events: none; }}
-.aw-measures .bqplot .zeroLine {{ stroke: rgba(128, 128, 128, .55); pointer-events: none; }}
-.aw-measures .bqplot .bargroup {{ cursor: pointer; }}</style>"""
+STYLE = """<style>.aw-old .aw-measures { pointer-events: none; }
+.aw-measures .bqplot .zeroLine { stroke: rgba(128, 128, 128, .55); pointer-events: none; }
+.aw-measures .bqplot .bargroup { cursor: pointer; }</style>"""
 
 
 class UnitImportance(View):
@@ -359,7 +359,7 @@ class UnitImportance(View):
 
     def _fade(self, is_old: bool) -> None:
         self._is_old = is_old
-        (self._picture.add_class if is_old else self._picture.remove_class)(OLD)
+        fade(self._picture, is_old)
 
     # --- what is under way ---------------------------------------------------------------
 

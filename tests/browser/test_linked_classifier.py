@@ -82,7 +82,7 @@ def test_a_cell_of_the_confusion_matrix_is_followed_by_gallery_maps_and_boxes(no
     told = f"{len(wanted)} selected of"
     notebook.page.get_by_text(told).wait_for()
     dots = _view(notebook, r"Unit \d+ by class").locator(".dot_grp, .object_grp .dot")
-    notebook.page.get_by_text(f"dots: {len(wanted)} chosen samples").wait_for()
+    notebook.page.get_by_text(f"dots: {len(wanted)} selected samples").wait_for()
     notebook.wait_until(lambda: dots.count() >= len(wanted))
 
 

@@ -98,9 +98,11 @@ def test_what_nobody_knows_is_left_out_and_told_once(caplog, monkeypatch):
     assert [record.args for record in caplog.records] == [("Strange",), ("StrangeMark",)]
 
 
-def test_a_list_shows_the_lines_around_the_chosen_one():
-    options = [f"line {place}" for place in range(20)]
-    assert shown(w.Select(options=options, rows=3, value="line 9")) == options[7:10]
+def test_a_list_shows_all_lines_and_of_very_many_those_around_the_chosen_one():
+    options = [f"line {place}" for place in range(200)]
+    assert shown(w.Select(options=options[:20], rows=3, value="line 9")) == options[:20]
+    lines = shown(w.Select(options=options, rows=3, value="line 99"))
+    assert lines == [*options[40:100], "60 of 200 lines"]
 
 
 def test_boxes_lie_side_by_side_and_wrap():

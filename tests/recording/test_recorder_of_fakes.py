@@ -215,6 +215,16 @@ def test_metrics_that_are_no_numbers_are_refused_and_nothing_is_counted(fake, tm
     assert recorder.snapshot({"loss": 1.0}).epoch == 1
 
 
+@pytest.mark.parametrize("epoch", [np.nan, np.inf, -1])
+def test_an_epoch_that_is_none_is_refused_and_not_counted_on(fake, tmp_path, epoch):
+    recorder = recorder_of(fake, tmp_path)
+    recorder.snapshot()
+    with pytest.raises(DataError, match="epoch must be a finite number"):
+        recorder.snapshot({"loss": 1.0}, epoch=epoch)
+    assert recorder.snapshot().epoch == 1
+    assert "loss" not in recorder.recording.history.by_epoch
+
+
 def test_it_is_gone_on_with_only_if_that_is_said(fake, tmp_path):
     train(recorder_of(fake, tmp_path), fake)
     before = listing(tmp_path)

@@ -2,9 +2,11 @@
 
 import functools
 import threading
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from fakes import FakeProbe, report
 from planted import CARRIES, N_UNITS, PlantedProbe, planted_samples
 
 from actwidgets.core.unit_importance import MEASURES
@@ -13,6 +15,7 @@ from actwidgets.probe.base import Probe
 from actwidgets.session import importance
 from actwidgets.session.importance import ImportancePass
 from actwidgets.session.session import Session
+from actwidgets.views.layer_similarity import LayerSimilarity
 
 UNITS = "<units>"
 
@@ -246,3 +249,44 @@ def test_units_whose_number_varies_are_refused(probe):
 
 def test_all_units_are_measured(session):
     assert session.importance().measured.tolist() == list(range(N_UNITS))
+
+
+def _stale(reading):
+    """What is told where work is cancelled during its last step."""
+    return replace(reading, n_read=reading.n_read - 1, cancelled=True)
+
+
+@pytest.mark.parametrize(
+    ("part", "ask"),
+    [
+        ("importance", lambda session: session.importance.request()),
+        ("embeddings", lambda session: session.embeddings.request(of="input", method="pca")),
+    ],
+)
+def test_work_cancelled_in_its_last_step_is_told_complete_when_asked_again(part, ask):
+    x = np.random.default_rng(0).normal(size=(12, 6, 8, 1)).astype(np.float32)
+    session = Session(FakeProbe(), x, np.arange(12) % 2)
+    work = getattr(session, part)
+    ask(session)
+    session.wait()
+    work.wait()
+    assert work.reading.complete
+    report(work, _stale(work.reading))
+    ask(session)
+    assert not work.reading.under_way
+    assert work.reading.complete
+    session.close()
+
+
+def test_similarity_cancelled_in_its_last_step_is_told_complete_when_asked_again():
+    x = np.random.default_rng(0).normal(size=(300, 6, 8, 1)).astype(np.float32)
+    session = Session(FakeProbe(), x, np.arange(300) % 2)
+    view = LayerSimilarity(session)
+    session.wait()
+    assert session.reading.complete
+    session.context.report(_stale(session.reading))
+    session.profiles.layer_similarity(partial=True)
+    assert session.reading.complete
+    assert not session.reading.cancelled
+    view.close()
+    session.close()

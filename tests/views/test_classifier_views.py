@@ -550,7 +550,7 @@ def test_the_chosen_samples_are_dots_over_the_boxes(session):
     session.samples = (4, 9)
     assert list(view.chosen.x) == ["<b>shirt", "coat"]
     assert list(view.chosen.y) == [4, 9]
-    assert "dots: 2 chosen samples" in shown.text(view)
+    assert "dots: 2 selected samples" in shown.text(view)
     session.samples = (4,)
     assert len(view.chosen.x) == 0
 
@@ -564,7 +564,7 @@ def test_at_most_a_hundred_samples_are_dots_and_those_of_classes_on_show(data):
     session.samples = (5, 9, 10, 30)
     assert list(view.chosen.x) == ["10", "30"]
     session.samples = range(200)
-    assert "dots: the first 100 of 200 chosen samples" in shown.text(view)
+    assert "dots: the first 100 of 200 selected samples" in shown.text(view)
     assert len(view.chosen.x) == 70  # 30 of the first 100 are of classes that have no box
 
 

@@ -14,10 +14,12 @@ from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.core.perturbation import Perturbation
+from actwidgets.errors import DataError
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
 from actwidgets.views.base import View, with_all_they_hold
 from actwidgets.views.controls import Readout
+from actwidgets.views.feature_map_grid import FeatureMapGrid
 
 VIEWS = [
     name
@@ -112,3 +114,21 @@ def test_closing_gives_every_widget_back_and_lets_go_of_the_view(session, name):
     assert gone() is None
     followed.layer = "conv"
     followed.refresh()
+
+
+def test_a_closed_view_saves_nothing_over_a_file(session, tmp_path):
+    view = FeatureMapGrid(session)
+    view.save_png(tmp_path / "maps.png")
+    saved = (tmp_path / "maps.png").read_bytes()
+    view.close()
+    for save in (lambda: view.save_png(tmp_path / "maps.png"), view.figure, view.png):
+        with pytest.raises(DataError, match="this FeatureMapGrid is closed"):
+            save()
+    assert (tmp_path / "maps.png").read_bytes() == saved
+
+
+def test_a_view_that_nobody_watches_is_saved_as_it_would_be_painted_now(session):
+    view, other = FeatureMapGrid(session), FeatureMapGrid(session)
+    view.watching = False
+    session.select(layer="dense")
+    assert view.png() == other.png()
