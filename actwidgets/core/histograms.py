@@ -246,7 +246,6 @@ class RunningMoments:
 
 NARROWEST_NORMAL = -1022  # 2.0**-1022 is the smallest float of full precision
 NARROWEST = -1074  # 2.0**-1074 is the smallest float there is
-WIDEST = 1023
 RESOLUTION = 24  # a bin is no narrower than the float32 of the largest value can tell
 FEWEST_BINS = 4  # what any range needs, -1.8e308..1.8e308 included
 SEEN, DRAWN = 6, 20  # by how many powers of two a bin that is drawn is below the largest value

@@ -133,7 +133,7 @@ def class_indices(
             f"y needs class indices (sample,) or one-hot (sample, class); got shape {labels.shape}"
         )
     if labels.dtype.kind == "O" and labels.size:
-        labels = _from_names(labels, class_names or label_names(y), n_classes)
+        labels = _from_names(labels, class_names or label_names(y))
     if labels.dtype.kind == "b":  # of two classes
         labels = labels.astype(np.int64)
     if labels.dtype.kind not in "iuf" and labels.size:
@@ -229,7 +229,7 @@ def mask_indices(masks: Any, positions: tuple[int, ...], n_classes: int) -> NDAr
     return class_indices(indices.ravel(), n_classes=n_classes).reshape(shape)
 
 
-def _from_names(labels: Array, names: Sequence[str], n_classes: int | None) -> NDArray[np.int64]:
+def _from_names(labels: Array, names: Sequence[str]) -> NDArray[np.int64]:
     """Names of classes, or indices written as text, as indices."""
     missing = sum(label is None or label != label for label in labels)
     if missing:

@@ -35,11 +35,6 @@ class LayerInfo:
     unit_axis: int = -1
 
     @property
-    def is_spatial(self) -> bool:
-        """Whether the units are maps: `(sample, row, column, unit)`."""
-        return len(self.output_shape) == 4
-
-    @property
     def shape_text(self) -> str:
         """The shape of one sample's output, e.g. `26×26×32`; `?` for an axis that varies."""
         axes = self.output_shape[1:]

@@ -203,7 +203,6 @@ class InputFlow:
         self._strong: dict[int, Axes] = {}
         self._weak: dict[int, Axes] = {}
         self._by_layer: dict[str, frozenset[int]] = {}
-        self._is_whole = True
         for place, each in enumerate(inputs):
             self._hold(each)
             self._seen[id(each)] = frozenset((place,))

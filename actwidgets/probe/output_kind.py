@@ -201,7 +201,6 @@ def _name_of(activation: Any) -> str | None:
 
 # --- the last operations -----------------------------------------------------------------
 
-_BENT = {"Tanh": "tanh"}
 _ARITHMETIC = frozenset((
     "Add", "AddN", "AddV2", "Cumsum", "Div", "GatherV2", "Maximum", "Mean", "Minimum", "Mul",
     "Neg", "Pack", "ConcatV2", "RealDiv", "Slice", "StridedSlice", "Sub", "Sum", "ClipByValue",

@@ -629,10 +629,6 @@ class Session(BackgroundWork):
             return self._words_of(self.predicted_labels([row])[0])
         return self.class_names[int(self.predicted_classes([row])[0])]
 
-    def predicted_rows(self, *, ablated: bool = True) -> Integers:
-        """Rows of the samples that have been predicted: all of them."""
-        return self.predictions.rows(ablated=ablated)
-
     def missing_for_confusion(self) -> str:
         """Why right and wrong cannot be told: "" where they can."""
         return self.predictions.missing_for_confusion()

@@ -46,7 +46,6 @@ class ClassRanking(PassView):
         self._sheet = ExemplarSheet(self._session, self._on_user_class)
         self._pager = self._make_pager()
         self._picture = w.VBox([self._sheet, self._pager])
-        self._n_shown = len(self._session.class_names)
         self._use_mean = mean_button(self._on_user_mean)
         return self._title, controls, self._note, self._use_mean, self._picture
 
@@ -66,7 +65,6 @@ class ClassRanking(PassView):
             return False
         present = classes_with_samples(profiles)
         order = present[ranking(matrix[np.ix_(present, present)])]
-        self._n_shown = len(present)
         page = PageRange(self.page, self.rows, len(present))
         shown = order[page.rows, : self.places]
         rows = present[page.rows]

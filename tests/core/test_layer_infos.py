@@ -192,20 +192,19 @@ def test_whatever_the_names_all_open_is_all_of_them_and_closing_only_hides(names
 
 
 @pytest.mark.parametrize(
-    ("shape", "text", "spatial"),
+    ("shape", "text"),
     [
-        ((None, 26, 24, 32), "26×24×32", True),
-        ((None, None, None, 8), "?×?×8", True),
-        ((None, 10), "10", False),
-        ((None, 7, 4), "7×4", False),
-        ((None, 2, 3, 4, 5), "2×3×4×5", False),
-        ((None,), "scalar", False),
+        ((None, 26, 24, 32), "26×24×32"),
+        ((None, None, None, 8), "?×?×8"),
+        ((None, 10), "10"),
+        ((None, 7, 4), "7×4"),
+        ((None, 2, 3, 4, 5), "2×3×4×5"),
+        ((None,), "scalar"),
     ],
 )
-def test_the_shape_of_one_sample_is_said_in_words(shape, text, spatial):
+def test_the_shape_of_one_sample_is_said_in_words(shape, text):
     info = LayerInfo("layer", "Kind", shape, 1, 0)
     assert info.shape_text == text
-    assert info.is_spatial is spatial
 
 
 @pytest.mark.parametrize(
