@@ -112,9 +112,11 @@ class Cloud {
   }
 
   paint() {
-    if (this.waiting.has("base")) this.paintPoints();
-    if (this.waiting.has("top")) this.paintAbove();
+    // Cleared first: after an exception the next change must ask for a frame again.
+    const which = new Set(this.waiting);
     this.waiting.clear();
+    if (which.has("base")) this.paintPoints();
+    if (which.has("top")) this.paintAbove();
   }
 
   get radius() {
