@@ -8,16 +8,18 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from actwidgets.core.accumulators import (
-    BoxStatistics,
-    SampleSummary,
-    TopSamples,
-    box_statistics,
-    sketched_box_statistics,
-)
+from actwidgets.core.accumulators import SampleSummary, TopSamples
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers, finite_range
 from actwidgets.core.cka import CkaSums, LayerSimilarityTable
-from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder, ProfileSpec, state_bytes
+from actwidgets.core.class_profiles import (
+    BoxStatistics,
+    ClassProfiles,
+    ProfileBuilder,
+    ProfileSpec,
+    box_statistics,
+    sketched_box_statistics,
+    state_bytes,
+)
 from actwidgets.core.labels import label_pairs
 from actwidgets.errors import DataError
 from actwidgets.session.context import Context, has_units

@@ -8,9 +8,8 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.accumulators import BoxStatistics
 from actwidgets.core.arrays import finite_range
-from actwidgets.core.class_profiles import ClassProfiles
+from actwidgets.core.class_profiles import BoxStatistics, ClassProfiles
 from actwidgets.core.labels import label_pairs
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView

@@ -9,22 +9,12 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.histograms import (
-    ACTIVATIONS,
-    NOW,
-    Histogram,
-    SharedBins,
-    outlines,
-    round_ticks,
-    shared_bins,
-    spread_marks,
-    tick_labels,
-)
+from actwidgets.core.histograms import ACTIVATIONS, NOW, Histogram, SharedBins, shared_bins
 from actwidgets.core.selection import Selection
 from actwidgets.errors import LayerError
 from actwidgets.images.colormap import TOP, css_color, palette
 from actwidgets.views.base import View
-from actwidgets.views.charts import SMALL
+from actwidgets.views.charts import SMALL, outlines, round_ticks, spread_marks, tick_labels
 from actwidgets.views.controls import (
     OfferedChoice,
     choice,

@@ -11,22 +11,18 @@ from hypothesis import strategies as st
 from scipy.spatial.distance import jensenshannon
 
 from actwidgets.core import class_profiles, files
-from actwidgets.core.accumulators import (
-    N_TOP,
-    OUTLIERS,
-    TopSamples,
-    box_statistics,
-    sketched_box_statistics,
-    summarize,
-)
+from actwidgets.core.accumulators import N_TOP, TopSamples, summarize
 from actwidgets.core.class_distances import expected_by_chance, fisher_ratio, nearest_pairs
 from actwidgets.core.class_profiles import (
+    OUTLIERS,
     SELECTIVE_FROM,
     ClassProfiles,
     ProfileBuilder,
     ProfileSpec,
+    box_statistics,
     find_units,
     selectivity,
+    sketched_box_statistics,
 )
 from actwidgets.errors import DataError, LayerError, ShapeError
 

@@ -10,18 +10,20 @@ from actwidgets.core.histograms import (
     BATCH,
     FEWEST,
     MOST,
-    OVERLAP,
     activation_histogram,
-    bin_heights,
     histogram,
-    outlines,
-    round_ticks,
     shared_bins,
-    spread_marks,
     subsample,
-    tick_labels,
 )
 from actwidgets.errors import DataError
+from actwidgets.views.charts import (
+    OVERLAP,
+    bin_heights,
+    outlines,
+    round_ticks,
+    spread_marks,
+    tick_labels,
+)
 
 anything = arrays.arrays(
     st.sampled_from([np.float32, np.float64, np.float16]),

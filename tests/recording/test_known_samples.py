@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from actwidgets.errors import DataError, NotRecordedError, ShapeError
-from actwidgets.recording.replay import KnownSamples
+from actwidgets.recording.store import KnownSamples
 
 
 @pytest.fixture

@@ -9,7 +9,8 @@ from fakes import FakeProbe
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
 from actwidgets.errors import DataError
-from actwidgets.session.session import LinkedSessions, Session
+from actwidgets.session.session import Session
+from actwidgets.views.comparison import LinkedSessions
 
 
 class _Narrow(FakeProbe):
