@@ -1,4 +1,4 @@
-"""Files in the folder of a recording: samples, found again by content, history, LRU of snapshots."""
+"""Files in the folder of a recording: samples and their lookup, history, LRU of snapshots."""
 
 import hashlib
 import json
