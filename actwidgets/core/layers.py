@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -34,7 +35,7 @@ class LayerInfo:
     n_params: int
     unit_axis: int = -1
 
-    @property
+    @cached_property
     def shape_text(self) -> str:
         """The shape of one sample's output, e.g. `26×26×32`; `?` for an axis that varies."""
         axes = self.output_shape[1:]

@@ -143,6 +143,7 @@ class Samples:
 
     def _read_pictures(self, pictures: tuple[PictureInput, ...]) -> None:
         self._pictures = pictures
+        self.picture_inputs = tuple(picture.name for picture in pictures)
         self._ranges: dict[int, tuple[float, float]] = {}
         self._kept: tuple[Perturbation, Array, Array] | None = None
 
@@ -150,11 +151,6 @@ class Samples:
     def _image_shape(self) -> tuple[int, ...]:
         """The shape of vectors that are pictures; () where samples are none."""
         return self._pictures[0].image_shape
-
-    @property
-    def picture_inputs(self) -> tuple[str, ...]:
-        """The names of the inputs that are drawn, in their order."""
-        return tuple(picture.name for picture in self._pictures)
 
     def _part(self, picture: PictureInput) -> Any:
         return batches.parts(self.x)[picture.place]

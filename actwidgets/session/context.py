@@ -1,5 +1,6 @@
 """What the parts of a session share, and the base of those that work in the background."""
 
+import sys
 import time
 from abc import abstractmethod
 from collections import OrderedDict
@@ -33,6 +34,7 @@ class Context:
         queue: Finishes what is under way.
         probe: The model.
         infos: Its layers, by name.
+        n_units: How many units they have; without end where that varies by sample.
         options: What the probe was asked for: "head", "output_is" and "training".
         class_names: One per class.
         selection: What is looked at.
@@ -43,6 +45,7 @@ class Context:
 
     probe: Probe
     infos: dict[str, LayerInfo]
+    n_units: dict[str, int]
     class_names: tuple[str, ...]
     selection: Selection
     results: Results
@@ -50,7 +53,7 @@ class Context:
     def __init__(
         self, samples: Samples, budget_bytes: int, report: Callable[[Progress], None]
     ) -> None:
-        self.samples, self.budget_bytes = samples, budget_bytes
+        self.samples, self.n_samples, self.budget_bytes = samples, len(samples), budget_bytes
         self.lock = LockAmidSteps()
         self.queue = TaskQueue(lambda: self.probe.background_read())
         self.options: dict[str, Any] = {}
@@ -65,6 +68,8 @@ class Context:
         """Take another model, of which nothing is known yet."""
         self.probe, self.class_names, self._output = probe, class_names, output
         self.infos = {info.name: info for info in probe.layers}
+        # Where the number of units varies from sample to sample, any may be chosen.
+        self.n_units = {info.name: info.n_units or sys.maxsize for info in probe.layers}
 
     def forget(self) -> None:
         """Drop what the model said, as it may say something else now."""
@@ -73,11 +78,6 @@ class Context:
         self.results = Results(
             self.probe, self.samples, self.class_names, self.budget_bytes, self._output
         )
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples there are."""
-        return len(self.samples)
 
     @property
     def output(self) -> OutputKind:

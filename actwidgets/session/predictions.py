@@ -92,7 +92,7 @@ class Predictions:
             raise DataError("the model's output is not one vector per sample")
         context = self._context
         with context.lock:
-            context.queue.user_active()
+            context.queue.touched_s = time.monotonic()
             known, ablations = known_rows(rows, context.n_samples), self._ablations(ablated)
             if not as_shown:
                 return context.results.predictions(known, ablations)

@@ -36,16 +36,18 @@ class ArrayCache:
     def __init__(self, budget_bytes: int) -> None:
         self.budget_bytes = budget_bytes
         self.n_bytes = 0
-        self._arrays: OrderedDict[Hashable, np.ndarray[Any, Any]] = OrderedDict()
+        self._arrays: OrderedDict[Hashable, Array] = OrderedDict()
 
-    def get(
-        self, key: Hashable, compute: Callable[[], np.ndarray[Any, Any]]
-    ) -> np.ndarray[Any, Any]:
-        """The array of that key, computed where it is not there. It is read-only."""
-        if key in self._arrays:
-            self._arrays.move_to_end(key)
-            return self._arrays[key]
-        array = np.asarray(compute()).view()  # whoever made it may go on writing to it
+    def get(self, key: Hashable) -> Array | None:
+        """The array of that key, where it is there. It is read-only."""
+        if key not in self._arrays:
+            return None
+        self._arrays.move_to_end(key)
+        return self._arrays[key]
+
+    def keep(self, key: Hashable, array: Array) -> Array:
+        """A read-only view of an array, kept where it fits."""
+        array = np.asarray(array).view()  # whoever made it may go on writing to it
         array.flags.writeable = False
         if array.nbytes <= self.budget_bytes:
             self._arrays[key] = array
@@ -306,6 +308,7 @@ class AblatedModel:
 
 
 TOLD_BY = 16  # samples by which outputs are judged that nobody tells of
+INPUTS_KEPT = 64  # samples
 LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
 Ablations = tuple[Ablation, ...]
 
@@ -335,6 +338,7 @@ class Results:
         self._outputs = ArrayCache(budget_bytes // 2)
         self._models: dict[Ablations, AblatedModel] = {}
         self._output = output
+        self._last_inputs: tuple[tuple[tuple[int, ...], Perturbation], Any] | None = None
         self._weights = probe.fingerprint()
         self._looked_s = time.monotonic()
 
@@ -347,14 +351,25 @@ class Results:
     ) -> Array:
         """Activations of a layer on some samples, `(sample, …, unit)`, read-only."""
         key = layer, rows, perturbation, ablations
+        if (known := self._known(key)) is not None:
+            return known
+        x = self._inputs(rows, perturbation)
+        return self._outputs.keep(key, self.probe(ablations).activations((layer,), x)[layer])
+
+    def _known(self, key: Hashable) -> Array | None:
+        """An output that was asked for before, of the same weights as far as is known."""
         if key in self._outputs:
             self._forget_outputs_of_other_weights()
-        return self._outputs.get(
-            key,
-            lambda: self._model(ablations).probe.activations(
-                (layer,), self._samples.perturbed(rows, perturbation)
-            )[layer],
-        )
+        return self._outputs.get(key)
+
+    def _inputs(self, rows: tuple[int, ...], perturbation: Perturbation) -> Any:
+        """Samples as a model sees them; few of them, as on show, are kept for the next layer."""
+        if self._last_inputs is not None and self._last_inputs[0] == (rows, perturbation):
+            return self._last_inputs[1]
+        x = self._samples.perturbed(rows, perturbation)
+        if len(rows) <= INPUTS_KEPT:
+            self._last_inputs = (rows, perturbation), x
+        return x
 
     def predictions_on_show(
         self, rows: tuple[int, ...], perturbation: Perturbation, ablations: Ablations
@@ -363,14 +378,10 @@ class Results:
         if perturbation.is_identity:
             return self.predictions(rows, ablations)
         key = "", rows, perturbation, ablations
-        if key in self._outputs:
-            self._forget_outputs_of_other_weights()
-        return self._outputs.get(
-            key,
-            lambda: self._model(ablations).probe.predictions(
-                self._samples.perturbed(rows, perturbation)
-            ),
-        )
+        if (known := self._known(key)) is not None:
+            return known
+        x = self._inputs(rows, perturbation)
+        return self._outputs.keep(key, self.probe(ablations).predictions(x))
 
     def predictions(self, rows: Any, ablations: Ablations = ()) -> Floats:
         """The model's output on some samples, `(sample, class)`."""

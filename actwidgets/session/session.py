@@ -1,7 +1,6 @@
 """What the user is looking at, and the model it is looked at through."""
 
 import operator
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
@@ -173,7 +172,6 @@ class Session(BackgroundWork):
         axes: Any = None,
         **choice: Any,
     ) -> None:
-        self._applying = True  # no validation before there is something to validate against
         checked_output_is(output_is)
         samples = Samples(x, y, max_samples=max_samples, image_shape=image_shape, axes=axes)
         context = Context(samples, memory_budget_bytes, self._report)
@@ -184,7 +182,7 @@ class Session(BackgroundWork):
         self._read(model)
         self._make_parts()
         self._forget()
-        self.layer = next(iter(context.infos))
+        context.selection = Selection(next(iter(context.infos)))
         self._apply(self._resolved(choice))
 
     def _make_parts(self) -> None:
@@ -196,12 +194,19 @@ class Session(BackgroundWork):
         self.training = Training(context)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        """Set an attribute; fields one at a time, whichever thread asks."""
+        """Set an attribute; a field of the selection as `select` does."""
         if name in FIELDS:
-            with self.lock:
-                super().__setattr__(name, value)
+            self.select(**{name: value})
         else:
             super().__setattr__(name, value)
+
+    def set_trait(self, name: str, value: Any) -> None:
+        """Set a trait that may be read-only; a field of the selection as `select` does."""
+        # What is held back is set once more when it is let go, as it is.
+        if name in FIELDS and getattr(self, name) != value:
+            self.select(**{name: value})
+        else:
+            super().set_trait(name, value)
 
     # --- what is looked at ---------------------------------------------------------------
 
@@ -270,7 +275,8 @@ class Session(BackgroundWork):
             SelectionError: A layer, sample, unit or class that does not exist.
             TypeError: No field of that name.
         """
-        with self.lock:
+        with self.context.lock:
+            self.context.queue.touched_s = time.monotonic()
             self._apply(self._resolved(choice))
 
     def refresh(self) -> None:
@@ -333,7 +339,7 @@ class Session(BackgroundWork):
     @property
     def n_samples(self) -> int:
         """How many samples there are."""
-        return len(self.context.samples)
+        return self.context.n_samples
 
     @property
     def labels(self) -> Integers | None:
@@ -417,10 +423,12 @@ class Session(BackgroundWork):
         Args:
             layer: The chosen one by default.
         """
+        names = self.picture_inputs
+        if len(names) < 2:
+            return names
         with self.lock:
-            seen = self.context.probe.inputs_of(self.layer if layer is None else layer)
-        mine = tuple(each for each in self.picture_inputs if seen is not None and each in seen)
-        return mine or self.picture_inputs
+            seen = self.context.probe.inputs_of(self.layer if layer is None else layer) or ()
+        return tuple(name for name in names if name in seen) or names
 
     def places_first(self, name: str, values: Array) -> Array:
         """A map in the shape of an input with its places before its channels, as it is drawn.
@@ -455,12 +463,14 @@ class Session(BackgroundWork):
 
         Cost: one forward pass to that layer, unless it was asked for before.
         """
-        with self.lock:
-            self.context.queue.user_active()
-            if rows is None:
-                shown = self.samples[:limit]
-                return self.results.maps(self.layer, shown, self.perturbation, self.ablations)
-            return self.results.maps(self.layer, known_rows(rows, self.n_samples)[:limit])
+        context, selection = self.context, self.context.selection
+        with context.lock:
+            context.queue.touched_s = time.monotonic()
+            if rows is not None:
+                return context.results.maps(self.layer, known_rows(rows, self.n_samples)[:limit])
+            visible = selection.samples[:limit]
+            edits = selection.perturbation, selection.ablations
+            return context.results.maps(selection.layer, visible, *edits)
 
     def kernels(self) -> Array:
         """The weights of the chosen layer: `(row, column, in_channel, out_channel)` float32.
@@ -714,38 +724,24 @@ class Session(BackgroundWork):
         self.set_trait("revision", self.context.revision)
 
     def _resolved(self, choice: Mapping[str, Any]) -> Selection:
-        now = Selection(**{name: getattr(self, name) for name in FIELDS})
-        # Where the number of units varies from sample to sample, any may be chosen.
-        n_units = {name: info.n_units or sys.maxsize for name, info in self.context.infos.items()}
-        sizes = {"n_samples": self.n_samples, "n_classes": len(self.class_names)}
-        return resolve(now, choice, n_units=n_units, **sizes)
+        context = self.context
+        return resolve(
+            context.selection,
+            choice,
+            n_units=context.n_units,
+            n_samples=context.n_samples,
+            n_classes=len(context.class_names),
+        )
 
     def _apply(self, target: Selection) -> None:
-        self._applying = True
+        """Set the fields that differ, as one change; the lock is held."""
         self.context.selection = target
-        try:
-            # The lock is taken once here, and not by each field.
-            with self.lock, self.hold_trait_notifications():
-                for name in FIELDS:
-                    super().__setattr__(name, getattr(target, name))
-                self.set_trait("selection", target)
-        finally:
-            self._applying = False
-
-    @t.validate(*FIELDS)
-    def _validate_field(self, proposal: Any) -> Any:
-        if self._applying:
-            return proposal.value
-        return getattr(self._resolved({proposal.trait.name: proposal.value}), proposal.trait.name)
-
-    @t.observe("selection")
-    def _give_way(self, _change: Any) -> None:
-        self.context.queue.user_active()
-
-    @t.observe(*FIELDS)
-    def _fold(self, change: Any) -> None:
-        if not self._applying:
-            self._apply(self._resolved({change.name: change.new}))
+        with self.hold_trait_notifications():
+            for name in FIELDS:
+                value = getattr(target, name)
+                if getattr(self, name) != value:
+                    super().__setattr__(name, value)
+            super().set_trait("selection", target)
 
 
 WITHIN_S = 600.0  # longer than t-SNE of the most points takes on two cores

@@ -208,6 +208,9 @@ class TaskQueue:
     Args:
         turn: Says whether the next step may be taken, and is held while it is; asked again
             after a moment.
+
+    Attributes:
+        touched_s: When the user moved something, by `time.monotonic`: it gives way for a moment.
     """
 
     def __init__(
@@ -217,7 +220,7 @@ class TaskQueue:
         self._entries: list[_Entry] = []  # the next last
         self._current: _Entry | None = None  # stepped or reported just now
         self._last_turn: dict[Report, int] = {}
-        self._last_touch_s = 0.0
+        self.touched_s = 0.0
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # guards all of these
 
@@ -278,10 +281,6 @@ class TaskQueue:
         current = [] if self._current is None else [self._current]
         return any(report in (None, each.report) for each in [*self._entries, *current])
 
-    def user_active(self) -> None:
-        """Say that the user is moving something: the queue gives way for a moment."""
-        self._last_touch_s = time.monotonic()
-
     def stop(self) -> None:
         """Discard everything, and wait for the step under way."""
         with self._changed:
@@ -340,7 +339,7 @@ class TaskQueue:
     def _run(self) -> None:
         begun_s = time.monotonic()
         while (entry := self._next()) is not None:
-            since_touch_s = begun_s - self._last_touch_s
+            since_touch_s = begun_s - self.touched_s
             failure = ""
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)

@@ -210,6 +210,6 @@ def test_two_views_of_cancelled_work_do_not_wake_each_other_without_end(session,
 
 def test_work_in_the_background_gives_way_to_whoever_moves_something(session):
     reader = session.context.queue
-    reader._last_touch_s = 0.0
+    reader.touched_s = 0.0
     session.sample = 3
-    assert reader._last_touch_s > 0
+    assert reader.touched_s > 0

@@ -75,8 +75,12 @@ def test_a_field_refuses_what_select_refuses(session):
     for name, value in [("layer", "x"), ("unit", 20), ("samples", ()), ("class_index", 3)]:
         with pytest.raises(t.TraitError):
             setattr(session, name, value)
+        with pytest.raises(t.TraitError):
+            session.set_trait(name, value)
         assert getattr(session, name) == getattr(before, name)
     assert session.selection == before
+    session.set_trait("unit", 7)
+    assert session.selection.unit == 7
 
 
 def test_fields_can_be_held_and_linked(session):

@@ -1,5 +1,7 @@
 """What a session's model predicts of all samples, as it is and with units ablated."""
 
+import time
+
 import numpy as np
 import pytest
 import traitlets
@@ -74,7 +76,7 @@ def test_a_cancelled_pass_goes_no_further_until_it_is_resumed(monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 40 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    session.context.queue.user_active()
+    session.context.queue.touched_s = time.monotonic()
     assert len(session.predictions.confusion(partial=True).rows) == STEP
     session.cancel()
     session.wait()
@@ -90,7 +92,7 @@ def test_a_pass_that_others_finish_is_reported_as_complete(monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 20 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    session.context.queue.user_active()
+    session.context.queue.touched_s = time.monotonic()
     session.predictions.confusion(partial=True)
     session.predictions()
     session.wait()
