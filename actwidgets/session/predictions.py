@@ -7,12 +7,7 @@ import numpy as np
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.arrays import Array, Bools, Floats, Integers
-from actwidgets.core.confusion import (
-    AnyConfusion,
-    Confusion,
-    MultilabelConfusion,
-    PixelConfusion,
-)
+from actwidgets.core.confusion import AnyConfusion
 from actwidgets.core.predictions import (
     ClassScores,
     ValueScores,
@@ -25,7 +20,8 @@ from actwidgets.errors import DataError
 from actwidgets.session.context import Context
 from actwidgets.session.results import PixelPass, PredictionPass
 
-AT_ONCE_S = 0.03  # nobody notices so long a wait: a small model predicts thousands of samples in it
+# Nobody notices so long a wait, in which a small model predicts thousands of samples.
+AT_ONCE_S = 0.03
 
 
 class Predictions:
@@ -42,7 +38,7 @@ class Predictions:
         """The model's output on `rows`, or on all samples: `(sample, class)` float32.
 
         Args:
-            rows: Rows of the data, as they were given; all of them by default.
+            rows: Rows of the data, unperturbed; all of them by default.
             ablated: Whether the ablations of the selection are in force.
 
         Raises:
@@ -57,40 +53,22 @@ class Predictions:
             rows = range(n_samples) if rows is None else known_rows(rows, n_samples)
             return context.results.predictions(rows, self._ablations(ablated))
 
-    def visible(self, *, limit: int | None = None) -> Array:
-        """The model's output on `samples`, with perturbation and ablations of the selection.
-
-        Args:
-            limit: How many samples at most.
-
-        Returns:
-            `(sample, class)` float32, read-only, in the order of `samples`.
-
-        Raises:
-            DataError: The model's output is not `(sample, class)`.
-        """
-        self._require_classes()
-        return self.outputs(self._context.selection.samples[:limit], as_shown=True)
-
     def outputs(
         self, rows: Sequence[int], *, as_shown: bool = False, ablated: bool = True
     ) -> Array:
-        """What the model puts out, whether or not it tells classes apart.
+        """The model's output on `rows`, classes or not: `(sample, output)` float32.
 
         Args:
             rows: Rows of the data.
-            as_shown: Whether with the perturbation of the selection.
+            as_shown: Whether with the perturbation of the selection; then read-only.
             ablated: Whether with its ablations.
-
-        Returns:
-            `(sample, output)` float32, read-only where as shown.
 
         Raises:
             DataError: The model's output is no vector per sample.
         """
-        if not self._context.probe.n_classes:
-            raise DataError("the model's output is not one vector per sample")
         context = self._context
+        if not context.probe.n_classes:
+            raise DataError("the model's output is not one vector per sample")
         with context.lock:
             context.queue.touched_s = time.monotonic()
             known, ablations = known_rows(rows, context.n_samples), self._ablations(ablated)
@@ -107,47 +85,45 @@ class Predictions:
             return missing
         return "" if self._context.samples.label_sets is not None else self._context.missing_labels
 
-    def confusion(self, *, partial: bool = False, ablated: bool = True) -> AnyConfusion:
-        """True and predicted classes of all samples, and what follows from them.
-
-        A `Confusion`; of several labels a sample a `MultilabelConfusion`, with two by two counts
-        of each label, and of masks a `PixelConfusion`, which counts their pixels.
+    def confusion(
+        self,
+        rows: Sequence[int] | Integers | None = None,
+        *,
+        partial: bool = False,
+        ablated: bool = True,
+    ) -> AnyConfusion:
+        """True and predicted classes of `rows`, or of all samples, and what follows from them.
 
         Args:
-            partial: Return at once with what has been predicted so far, at least one batch,
-                and go on in the background; `reading` tells how far it is.
+            rows: Rows of the data; not of masks.
+            partial: Of all samples: return at once with what has been predicted so far, at
+                least one batch, and go on in the background; `reading` tells how far it is.
             ablated: Whether the ablations of the selection are in force.
+
+        Returns:
+            A `Confusion`; of several labels a sample a `MultilabelConfusion`, with two by two
+            counts of each label, and of masks a `PixelConfusion`, which counts their pixels.
 
         Raises:
             DataError: The session has no labels, or the model predicts no classes.
 
         Cost: one pass over the samples that have not been predicted.
         """
+        context, has_masks = self._context, self._context.samples.masks is not None
         if missing := self.missing_for_confusion():
             raise DataError(f"no confusion matrix: {missing}")
-        if self._context.samples.masks is not None:
-            return self._pixel_confusion(partial, self._ablations(ablated))
-        rows = self.rows(partial=partial, ablated=ablated)
-        return self.confusion_of(rows, ablated=ablated)
-
-    def confusion_of(
-        self, rows: Sequence[int] | Integers, *, ablated: bool = True
-    ) -> Confusion | MultilabelConfusion:
-        """The same of some samples; not of masks.
-
-        Args:
-            rows: `(sample,)` rows of the data.
-            ablated: Whether the ablations of the selection are in force.
-
-        Raises: as `confusion`.
-        """
-        if missing := self.missing_for_confusion():
-            raise DataError(f"no confusion matrix: {missing}")
-        if self._context.samples.masks is not None:
+        if has_masks and rows is not None:
             raise DataError("the pixels of masks are counted of all samples: confusion()")
-        chosen = np.array(known_rows(rows, self._context.n_samples), np.int64)
-        with self._context.lock:
-            return self._context.results.confusion(chosen, self._ablations(ablated))
+        if has_masks:
+            with context.lock:
+                pixels = context.results.pixel_pass(self._ablations(ablated))
+            self._predict(pixels, partial)
+            return pixels.confusion()
+        if rows is None:
+            rows = self.rows(partial=partial, ablated=ablated)
+        known = np.array(known_rows(rows, context.n_samples), np.int64)
+        with context.lock:
+            return context.results.confusion(known, self._ablations(ablated))
 
     def rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
         """Rows of the samples that have been predicted: all of them, or those so far.
@@ -160,28 +136,22 @@ class Predictions:
         if not self._context.probe.n_classes:
             self._require_classes()
         with self._context.lock:
-            wanted = self._context.results.prediction_pass(self._ablations(ablated))
-        self._predict(wanted, partial)
-        return wanted.known
+            task = self._context.results.prediction_pass(self._ablations(ablated))
+        self._predict(task, partial)
+        return task.known
 
-    def _pixel_confusion(self, partial: bool, ablations: tuple[Ablation, ...]) -> PixelConfusion:
-        with self._context.lock:
-            wanted = self._context.results.pixel_pass(ablations)
-        self._predict(wanted, partial)
-        return wanted.confusion()
-
-    def _predict(self, wanted: PredictionPass | PixelPass, partial: bool) -> None:
+    def _predict(self, task: PredictionPass | PixelPass, partial: bool) -> None:
         """Take steps of a pass: all of them, or those that nobody notices."""
         begun_s = time.monotonic()
-        while not wanted.complete:
-            enough = wanted.cancelled or time.monotonic() - begun_s > AT_ONCE_S
-            if partial and wanted.n_read and (enough or not self._context.probe.may_read_on):
+        while not task.complete:
+            enough = task.cancelled or time.monotonic() - begun_s > AT_ONCE_S
+            if partial and task.n_read and (enough or not self._context.probe.may_read_on):
                 break
-            wanted.step()
-        if not (wanted.complete or wanted.cancelled):
-            self._context.read_on(wanted)
+            task.step()
+        if not (task.complete or task.cancelled):
+            self._context.read_on(task)
         elif partial:
-            self._context.read_no_more(wanted)
+            self._context.read_no_more(task)
 
     def labels(self, rows: Sequence[int] | Integers | None = None) -> Bools:
         """Which labels the model says of `rows`, or of all samples: `(sample, class)` bool.
@@ -216,14 +186,15 @@ class Predictions:
             DataError: The model predicts no classes.
         """
         self._require_classes()
+        context = self._context
         if rows is not None:
-            chosen = np.array(known_rows(rows, self._context.n_samples)[:limit], np.int64)
-            with self._context.lock:
-                return self._context.results.scores(chosen, self._ablations(ablated))
-        outputs, labels = self.visible(limit=limit), self._context.samples.labels
+            chosen = np.array(known_rows(rows, context.n_samples)[:limit], np.int64)
+            with context.lock:
+                return context.results.scores(chosen, self._ablations(ablated))
+        visible, labels = context.selection.samples[:limit], context.samples.labels
         if labels is not None:
-            labels = labels[list(self._context.selection.samples[:limit])]
-        return class_scores(outputs, labels, output=self._context.output)
+            labels = labels[list(visible)]
+        return class_scores(self.outputs(visible, as_shown=True), labels, output=context.output)
 
     def value_scores(
         self, rows: Sequence[int] | Integers | None = None, *, limit: int | None = None

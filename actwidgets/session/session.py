@@ -11,15 +11,9 @@ import numpy as np
 import traitlets as t
 
 from actwidgets.core.arrays import Array, Bools, Doubles, Floats, Integers
-from actwidgets.core.attribution.base import Attribution
 from actwidgets.core.cka import LayerSimilarityTable
-from actwidgets.core.class_profiles import BoxStatistics, ClassProfiles
-from actwidgets.core.confusion import (
-    AnyConfusion,
-    ClassificationReport,
-    Confusion,
-    MultilabelConfusion,
-)
+from actwidgets.core.class_profiles import BoxStatistics
+from actwidgets.core.confusion import AnyConfusion, ClassificationReport
 from actwidgets.core.embedding import Embedding
 from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layers import LayerInfo, ReceptiveField
@@ -51,19 +45,6 @@ class Index(t.Int[int, int]):
         """The value as a Python integer."""
         try:
             return operator.index(value)
-        except TypeError:
-            self.error(obj, value)
-
-
-class Indices(t.TraitType[tuple[int, ...], Any]):
-    """Several integers, as a tuple."""
-
-    info_text = "a sequence of integers"
-
-    def validate(self, obj: Any, value: Any) -> tuple[int, ...]:
-        """The values as Python integers."""
-        try:
-            return tuple(operator.index(each) for each in value)
         except TypeError:
             self.error(obj, value)
 
@@ -146,7 +127,7 @@ class Session(BackgroundWork):
 
     layer = t.Unicode(help="name of the layer in view")
     sample = Index(0, help="row of the data in focus; always one of `samples`")
-    samples = Indices((0,), help="rows of the data on show")
+    samples = t.Tuple((0,), help="rows of the data on show")
     unit = Index(0, help="channel of the layer in focus")
     class_index = Index(None, allow_none=True, help="class in focus, or None")
     threshold = t.Float(0.0, help="a unit fires when its value is above it")
@@ -276,7 +257,6 @@ class Session(BackgroundWork):
             TypeError: No field of that name.
         """
         with self.context.lock:
-            self.context.queue.touched_s = time.monotonic()
             self._apply(self._resolved(choice))
 
     def refresh(self) -> None:
@@ -565,18 +545,6 @@ class Session(BackgroundWork):
         """Why classes cannot be compared, in the chosen layer or in any: "" where they can."""
         return self.context.missing_for_classes(every_layer=every_layer)
 
-    def missing_for_units(self) -> str:
-        """Why there is nothing to tell of the chosen layer's units: "" where there is."""
-        return self.profiles.missing_for_units()
-
-    def missing_for_unit_boxes(self) -> str:
-        """Why the chosen unit cannot be told by class: "" where it can."""
-        return self.profiles.missing_for_unit_boxes()
-
-    def unit_profiles(self) -> ClassProfiles:
-        """Profiles of the chosen layer's units over all samples, labels or not."""
-        return self.profiles.units()
-
     def similarity(self, statistic: str = "firing_rate", metric: str = "mean_abs_diff") -> Doubles:
         """How far the classes are apart in the chosen layer; see `ClassProfiles.similarity`."""
         return self.profiles.similarity(statistic, metric)
@@ -605,14 +573,6 @@ class Session(BackgroundWork):
         """Samples as points, by their input or a layer's output; see `Embeddings`."""
         return self.embeddings(of, **options)
 
-    def attribution(self, method: str = "grad_cam", **options: Any) -> Attribution:
-        """How much each part of the visible samples counts for a class; see `Attributions`."""
-        return self.attributions(method, **options)
-
-    def predictions_on_show(self, *, limit: int | None = None) -> Array:
-        """The model's output on `samples` as they are shown; see `Predictions.visible`."""
-        return self.predictions.visible(limit=limit)
-
     def outputs(
         self, rows: Sequence[int], *, as_shown: bool = False, ablated: bool = True
     ) -> Array:
@@ -623,10 +583,6 @@ class Session(BackgroundWork):
         """The predicted class of `rows`, or of all samples: `(sample,)` int64."""
         return predicted_classes(self.predictions(rows), output=self.output)
 
-    def predicted_labels(self, rows: Sequence[int] | Integers | None = None) -> Bools:
-        """Which labels the model says of `rows`, or of all; see `Predictions.labels`."""
-        return self.predictions.labels(rows)
-
     def predicted_words(self, row: int) -> str | None:
         """The predicted class of a sample, by name; of several labels those of all.
 
@@ -635,22 +591,14 @@ class Session(BackgroundWork):
         if not self.predicts_classes:
             return None
         if self.label_sets is not None:
-            return self._words_of(self.predicted_labels([row])[0])
+            return self._words_of(self.predictions.labels([row])[0])
         return self.class_names[int(self.predicted_classes([row])[0])]
 
-    def missing_for_confusion(self) -> str:
-        """Why right and wrong cannot be told: "" where they can."""
-        return self.predictions.missing_for_confusion()
-
-    def confusion(self, *, ablated: bool = True) -> AnyConfusion:
-        """True and predicted classes of all samples; see `Predictions.confusion`."""
-        return self.predictions.confusion(ablated=ablated)
-
-    def confusion_of(
-        self, rows: Sequence[int] | Integers, *, ablated: bool = True
-    ) -> Confusion | MultilabelConfusion:
-        """True and predicted classes of some samples; see `Predictions.confusion_of`."""
-        return self.predictions.confusion_of(rows, ablated=ablated)
+    def confusion(
+        self, rows: Sequence[int] | Integers | None = None, *, ablated: bool = True
+    ) -> AnyConfusion:
+        """True and predicted classes of `rows`, or of all samples; see `Predictions.confusion`."""
+        return self.predictions.confusion(rows, ablated=ablated)
 
     def classification_report(self) -> ClassificationReport:
         """Precision, recall, F1 and support by class, over all samples."""
@@ -735,7 +683,7 @@ class Session(BackgroundWork):
 
     def _apply(self, target: Selection) -> None:
         """Set the fields that differ, as one change; the lock is held."""
-        self.context.selection = target
+        self.context.selection, self.context.queue.touched_s = target, time.monotonic()
         with self.hold_trait_notifications():
             for name in FIELDS:
                 value = getattr(target, name)

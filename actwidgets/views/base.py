@@ -438,7 +438,7 @@ class PassView(View):
 
     def _missing(self) -> str:
         """Why there is nothing to show, or ""."""
-        return self._session.missing_for_units()
+        return self._session.profiles.missing_for_units()
 
     def _gathered(self) -> Any:
         """What has been read so far; asking for it has the rest read in the background."""

@@ -44,7 +44,7 @@ class PredictionView(PassView):
     of_each_label = False
 
     def _missing(self) -> str:
-        return self._session.missing_for_confusion()
+        return self._session.predictions.missing_for_confusion()
 
     def _gathered(self) -> Any:
         return self._session.predictions.confusion(partial=True)

@@ -191,7 +191,8 @@ class UnitAblation(PredictionView):
             self._note.value = output_note(output)  # what becomes of the values is told
 
     def _draw(self, selection: Selection, confusion: AnyConfusion) -> bool:
-        before = self._session.confusion_of(confusion.rows, ablated=False)
+        before = self._session.confusion(confusion.rows, ablated=False)
+        assert isinstance(before, Confusion | MultilabelConfusion)  # masks are not drawn here
         supported = np.flatnonzero(before.report.support)
         lost = before.report.recall - confusion.report.recall
         if len(supported) > CLASSES_UP_TO:

@@ -70,7 +70,7 @@ class UnitBoxPlot(PassView):
         return self._title, self._note, self._picture
 
     def _missing(self) -> str:
-        return self._session.missing_for_unit_boxes()
+        return self._session.profiles.missing_for_unit_boxes()
 
     def _heading(self, selection: Selection) -> tuple[str, str]:
         return f"Unit {selection.unit} by class", selection.layer

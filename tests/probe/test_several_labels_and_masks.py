@@ -60,7 +60,7 @@ def test_several_labels_are_counted_as_scikit_learn_counts_them(activation, opti
     said = np.asarray(model(X)) > threshold
     np.testing.assert_array_equal(session.label_sets, SETS)
     assert session.labels is None
-    np.testing.assert_array_equal(session.predicted_labels(), said)
+    np.testing.assert_array_equal(session.predictions.labels(), said)
     found = session.confusion()
     np.testing.assert_array_equal(found.counts, metrics.multilabel_confusion_matrix(SETS, said))
     expected = metrics.classification_report(

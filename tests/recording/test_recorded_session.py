@@ -165,7 +165,7 @@ def test_without_labels_profiles_say_so():
     session = RecordedSession(MemoryRecording(labeled=False))
     with pytest.raises(DataError, match="this recording has none"):
         session.profiles()
-    assert "made without labels" in session.missing_for_units()
+    assert "made without labels" in session.profiles.missing_for_units()
 
 
 # --- samples as points -------------------------------------------------------------------

@@ -55,7 +55,7 @@ def test_confusion_and_report_are_of_all_samples(session):
     np.testing.assert_array_equal(found.predicted, predicted)
     assert found.accuracy == np.mean(predicted == np.arange(30) % 2)
     assert session.classification_report().support.tolist() == [15, 15, 0]
-    assert session.confusion_of([3, 4]).labels.tolist() == [1, 0]
+    assert session.confusion([3, 4]).labels.tolist() == [1, 0]
 
 
 def test_a_partial_result_is_finished_in_the_background(data):
@@ -158,7 +158,7 @@ def test_a_perturbation_is_of_the_samples_on_show(session):
     session.perturbation = Perturbation(brightness=-1.0)
     assert session.maps().max() == 0
     assert not session.pictures().any()
-    assert session.predictions_on_show().argmax() == 0
+    assert session.outputs(session.samples, as_shown=True).argmax() == 0
     np.testing.assert_array_equal(session.maps([6]), plain)
     np.testing.assert_array_equal(session.pictures([6]), picture)
     session.perturbation = None
@@ -219,9 +219,9 @@ def test_means_are_looked_for_once_for_all_that_is_done_to_a_layer(session, monk
 
 def test_predictions_of_perturbed_samples_follow_the_ablations(session):
     session.select(samples=(4,), perturbation=Perturbation(brightness=0.001))
-    assert session.predictions_on_show().argmax() == 1
+    assert session.outputs(session.samples, as_shown=True).argmax() == 1
     session.ablations = Ablation("dense", (0,))
-    assert session.predictions_on_show().argmax() == 0
+    assert session.outputs(session.samples, as_shown=True).argmax() == 0
 
 
 def test_maps_of_rows_may_be_limited(session):
@@ -294,7 +294,7 @@ def test_a_slider_makes_no_second_pass_for_what_it_has_seen(session):
 
 def test_without_labels_or_classes_it_says_why(data):
     session = Session(_Editable(), data[0])
-    assert session.missing_for_confusion() == "this needs labels"
+    assert session.predictions.missing_for_confusion() == "this needs labels"
     with pytest.raises(DataError, match="no confusion matrix: this needs labels"):
         session.confusion()
 
@@ -305,7 +305,7 @@ def test_without_labels_or_classes_it_says_why(data):
             return np.asarray(x)[:, 0, 0] - 7
 
     session = Session(Regression(), data[0])
-    assert "held for values, not classes (one number" in session.missing_for_confusion()
+    assert "held for values, not classes (one number" in session.predictions.missing_for_confusion()
     with pytest.raises(DataError, match="no predictions: the model's output is held for values"):
         session.predictions()
 

@@ -147,7 +147,7 @@ def test_views_of_units_need_no_labels(x, y):
     assert found.error == ""
     with pytest.raises(DataError, match="class profiles need labels; this session was given"):
         session.profiles()
-    assert session.unit_profiles().counts.tolist() == [30]
+    assert session.profiles.units().counts.tolist() == [30]
 
 
 def test_views_of_classes_say_that_there_are_none(session):
