@@ -19,7 +19,7 @@ from actwidgets.core.histograms import Histogram
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.selection import Selection, known_rows
-from actwidgets.errors import DataError, LayerError, NotRecordedError, SelectionError
+from actwidgets.errors import DataError, LayerError, ModelError, NotRecordedError, SelectionError
 from actwidgets.probe.base import Probe
 from actwidgets.recording.recording import CommonScales
 from actwidgets.recording.store import KnownSamples
@@ -507,6 +507,12 @@ class RecordedSession(Session):
         super()._make_parts()
         self.profiles = RecordedProfiles(self.context, self._recorded)
         self.embeddings = RecordedEmbeddings(self.context, self._recorded)
+
+    def _take(self, model: Any) -> None:
+        raise ModelError(
+            f"the model of a session over a recording cannot be set; got {type(model).__name__}: "
+            "open a session over another recording"
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set an attribute; the moment only while nobody else changes something."""

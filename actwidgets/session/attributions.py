@@ -33,6 +33,8 @@ from actwidgets.session.context import Context, KeptTasks
 from actwidgets.session.tasks import Task
 
 AT_ONCE_S = 0.25  # what takes no longer is worth waiting for
+CURVES = ("deletion", "insertion")
+KINDS = ("maps", *CURVES, "random weights")
 LOOK_EVERY_S = 0.25  # how often weights are compared before a kept map is shown again
 
 
@@ -76,56 +78,33 @@ class Attributions(KeptTasks):
 
         Raises: as `actwidgets.attribute`.
         """
-        asked = self._spec(method, rows, target, layer, output, options)
-        attribution: Attribution = self._made("maps", asked)
+        given = {"rows": rows, "target": target, "layer": layer, "output": output}
+        attribution: Attribution = self._made("maps", method, options | given)
         return attribution
 
     def faithfulness(
-        self,
-        method: str = "grad_cam",
-        *,
-        kind: str = "deletion",
-        rows: Sequence[int] | None = None,
-        target: ArrayLike | None = None,
-        layer: str | None = None,
-        output: str = "logit",
-        **options: Any,
+        self, method: str = "grad_cam", *, kind: str = "deletion", **options: Any
     ) -> Faithfulness:
         """How a class's probability falls, or rises, while the map's highest places go, or come.
 
         Args:
-            method: As of an attribution, like all that is not told here.
+            method: As of an attribution.
             kind: "deletion" or "insertion".
-            rows: As of an attribution.
-            target: As of an attribution.
-            layer: As of an attribution.
-            output: As of an attribution.
-            **options: Of the method.
+            **options: As of an attribution: `rows`, `target`, …, and those of the method.
 
         Raises: as `actwidgets.attribute` and `actwidgets.faithfulness`.
         """
-        asked = self._spec(method, rows, target, layer, output, options)
-        curve: Faithfulness = self._made(kind, asked)
+        curve: Faithfulness = self._made(_checked_kind(kind, CURVES), method, options)
         return curve
 
-    def randomization(
-        self,
-        method: str = "grad_cam",
-        *,
-        rows: Sequence[int] | None = None,
-        target: ArrayLike | None = None,
-        layer: str | None = None,
-        output: str = "logit",
-        **options: Any,
-    ) -> RandomizationCheck:
+    def randomization(self, method: str = "grad_cam", **options: Any) -> RandomizationCheck:
         """How a map changes while one layer after the other gets random weights.
 
         Args: as of an attribution. The model's own weights are left alone.
 
         Raises: as `actwidgets.randomization_check`.
         """
-        asked = self._spec(method, rows, target, layer, output, options)
-        check: RandomizationCheck = self._made("random weights", asked)
+        check: RandomizationCheck = self._made("random weights", method, options)
         return check
 
     def request(
@@ -134,10 +113,6 @@ class Attributions(KeptTasks):
         *,
         client: str = "",
         kind: str = "maps",
-        rows: Sequence[int] | None = None,
-        target: ArrayLike | None = None,
-        layer: str | None = None,
-        output: str = "logit",
         within_s: float | None = None,
         **options: Any,
     ) -> Any:
@@ -146,32 +121,33 @@ class Attributions(KeptTasks):
         `reading` tells how far it is.
 
         Args:
-            method: As of an attribution, like all that is not told here.
+            method: As of an attribution.
             client: Who asks: what was asked for before by the same client is then left.
             kind: "maps", "deletion", "insertion" or "random weights".
-            rows: As of an attribution.
-            target: As of an attribution.
-            layer: As of an attribution.
-            output: As of an attribution.
             within_s: How long the moment is; a quarter of a second by default.
-            **options: Of the method.
+            **options: As of an attribution: `rows`, `target`, …, and those of the method.
 
         Returns:
             An `Attribution`, `Faithfulness` or `RandomizationCheck`; None where it is not made
             yet.
         """
-        asked = self._spec(method, rows, target, layer, output, options)
         at_once_s = AT_ONCE_S if within_s is None else within_s
-        return self._made(kind, asked, client=client, at_once_s=at_once_s)
+        return self._made(_checked_kind(kind, KINDS), method, options, client, at_once_s)
 
     def _made(
-        self, kind: str, asked: "_Spec", *, client: str | None = None, at_once_s: float = 0.0
+        self,
+        kind: str,
+        method: str,
+        options: Mapping[str, Any],
+        client: str | None = None,
+        at_once_s: float = 0.0,
     ) -> Any:
-        """What is asked for; None where a client asks and it is not made yet."""
+        """The result; None where a client asks and it is not made yet."""
         with self.context.lock:
-            key = kind, *asked.key
+            spec = self._spec(method, **options)
+            key = kind, *spec.key
             self._forget_other_weights(key)
-            task = self._task(key, lambda: asked.task(kind))
+            task = self._task(key, lambda: spec.task(kind))
         self._advance(task, key, client is not None, client or "", at_once_s)
         return task.result() if task.complete else None
 
@@ -184,38 +160,36 @@ class Attributions(KeptTasks):
     def _spec(
         self,
         method: str,
-        rows: Sequence[int] | None,
-        target: ArrayLike | None,
-        layer: str | None,
-        output: str,
-        options: Mapping[str, Any],
+        *,
+        rows: Sequence[int] | None = None,
+        target: ArrayLike | None = None,
+        layer: str | None = None,
+        output: str = "logit",
+        **options: Any,
     ) -> "_Spec":
-        """Everything an attribution depends on, as it is now."""
-        context = self.context
-        with context.lock:
-            selection, results = context.selection, context.results
-            chosen = method_named(method)
-            checked_output(output)
-            settings = chosen.settings(options)
-            shown = known_rows(selection.samples if rows is None else rows, context.n_samples)
-            if target is None and context.probe.n_classes > 1:  # other views have asked for it too
-                outputs = results.predictions_on_show(
-                    shown, selection.perturbation, selection.ablations
-                )
-                target = np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1)
-            return _Spec(
-                chosen,
-                settings,
-                target,
-                layer if chosen.needs_layer else None,
-                output,
-                shown,
-                selection.perturbation,
-                selection.ablations,
-                results.probe(selection.ablations),
-                context.samples,
-                context.budget_bytes // 4,
-            )
+        """Everything an attribution depends on, as it is now; the lock is held."""
+        context, selection, results = self.context, self.context.selection, self.context.results
+        chosen = method_named(method)
+        checked_output(output)
+        settings = chosen.settings(options)
+        shown = known_rows(selection.samples if rows is None else rows, context.n_samples)
+        if target is None and context.probe.n_classes > 1:  # other views have asked for it too
+            edits = selection.perturbation, selection.ablations
+            outputs = results.predictions_on_show(shown, *edits)
+            target = np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1)
+        return _Spec(
+            chosen,
+            settings,
+            target,
+            layer if chosen.needs_layer else None,
+            output,
+            shown,
+            selection.perturbation,
+            selection.ablations,
+            results.probe(selection.ablations),
+            context.samples,
+            context.budget_bytes // 4,
+        )
 
     def _forget_other_weights(self, key: Hashable) -> None:
         """A model in training changes unannounced: look before a kept map is shown again."""
@@ -257,44 +231,43 @@ class _Spec:
     def task(self, kind: str) -> Task:
         """The work, not begun."""
         if kind == "maps":
-            return Task(f"{self.method.name} maps", (), self.begin)
+            return Task(f"{self.method.name} maps", (), self._attribution)
         if kind == "random weights":
-            return Task(kind, (), self.check)
-        return Task(f"{kind} curve", (), lambda: self.curve(kind))
+            return Task(kind, (), self._randomization)
+        return Task(f"{kind} curve", (), lambda: self._curve(kind))
 
-    def slice(self) -> DifferentiableScoreFunction:
-        """The model."""
+    def _score_function(self) -> DifferentiableScoreFunction:
         return self.probe.score_function(
             self.layer, self.output, memory_budget_bytes=self.budget_bytes
         )
 
-    def points(self) -> Inputs:
-        """The samples."""
-        points = self.slice().points(self.samples.perturbed(self.rows, self.perturbation))
-        return points.with_axes(self.samples.given_axes)
+    def _inputs(self) -> Inputs:
+        x = self.samples.perturbed(self.rows, self.perturbation)
+        return self._score_function().points(x).with_axes(self.samples.given_axes)
 
-    def begin(self) -> Generator[Progress, None, Attribution]:
-        """Start the work."""
-        return attribution_steps(
-            self.slice(), self.points(), self.method, self.target, self.settings, self.rows
-        )
+    def _attribution(self) -> Generator[Progress, None, Attribution]:
+        asked = self._inputs(), self.method, self.target, self.settings
+        return attribution_steps(self._score_function(), *asked, self.rows)
 
-    def curve(self, kind: str) -> Generator[Progress, None, Faithfulness]:
-        """Start the work, and then that on the curve of the map."""
-        found = yield from self.begin()
-        maps = found.values
+    def _curve(self, kind: str) -> Generator[Progress, None, Faithfulness]:
+        attribution = yield from self._attribution()
+        maps = attribution.values
         values = tuple(maps.values()) if isinstance(maps, dict) else (maps,)
-        steps = faithfulness(self.slice(), self.points(), found.target, values, kind=kind)
-        return (yield from steps)
+        asked = self._inputs(), attribution.target, values
+        return (yield from faithfulness(self._score_function(), *asked, kind=kind))
 
-    def check(self) -> Generator[Progress, None, RandomizationCheck]:
-        """Start the work on the check of random weights."""
+    def _randomization(self) -> Generator[Progress, None, RandomizationCheck]:
         randomized = self.probe.randomized_score_function(
             self.layer, self.output, memory_budget_bytes=self.budget_bytes
         )
-        return randomization_steps(
-            self.slice(), randomized, self.points(), self.method, self.target, self.settings
-        )
+        asked = self._inputs(), self.method, self.target, self.settings
+        return randomization_steps(self._score_function(), randomized, *asked)
+
+
+def _checked_kind(kind: str, kinds: Sequence[str]) -> str:
+    if kind not in kinds:
+        raise DataError(f"no kind {kind!r}; there are {', '.join(kinds)}")
+    return kind
 
 
 def _comparable(value: Any) -> Any:
@@ -310,7 +283,7 @@ def _comparable(value: Any) -> Any:
 
 
 def _as_tuple(target: ArrayLike) -> tuple[Any, ...]:
-    found = np.asarray(target)
-    if found.dtype.kind not in "iu":
-        raise DataError(f"target must be class indices; got values of type {found.dtype}")
-    return found.ndim, *found.ravel().tolist()
+    indices = np.asarray(target)
+    if indices.dtype.kind not in "iu":
+        raise DataError(f"target must be class indices; got values of type {indices.dtype}")
+    return indices.ndim, *indices.ravel().tolist()

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from abc import abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable
 from dataclasses import replace
@@ -174,9 +173,16 @@ class BackgroundWork(t.HasTraits):
         self.context = context
         super().__init__()
 
-    @abstractmethod
     def cancel(self) -> None:
-        """Go no further; what there is stays."""
+        """Go no further; what there is stays, and `resume` goes on."""
+        left = self.context.queue.cancel(self._report)
+        if left:
+            self._report(progress_of(left[-1], cancelled=True))
+
+    def close(self) -> None:
+        """Stop working in the background, and wait for the step under way."""
+        self.context.queue.cancel(self._report)
+        self.wait()
 
     def wait(self, within_s: float | None = None) -> None:
         """Return when nothing is under way any more. A kernel interrupt meanwhile cancels it.
@@ -194,6 +200,11 @@ class BackgroundWork(t.HasTraits):
     def _report(self, reading: Progress) -> None:
         with self.context.lock:
             self.set_trait("reading", reading)
+
+    def _tell_complete(self, task: Task) -> None:
+        """Where the last that was told is that it is under way, or cancelled."""
+        if is_outdated(self.reading, task):
+            self._report(progress_of(task))
 
 
 KEPT = 24  # results, besides those that are on show
@@ -217,12 +228,6 @@ class KeptTasks(BackgroundWork):
         self._revision = context.revision
         super().__init__(context)
 
-    def cancel(self) -> None:
-        """Make no further picture; what was made stays, and `resume` goes on."""
-        left = self.context.queue.cancel(self._report)
-        if left:
-            self._report(progress_of(left[-1], cancelled=True))
-
     def resume(self) -> None:
         """Go on with what was cancelled or failed, as soon as a view asks for it."""
         with self.context.lock:
@@ -243,11 +248,6 @@ class KeptTasks(BackgroundWork):
                 if not any(_is_within(each, kept) for kept in but):
                     del self._requests[each]
             self._leave_unwanted()
-
-    def close(self) -> None:
-        """Stop working in the background, and wait for the step under way."""
-        self.context.queue.cancel(self._report)
-        self.wait()
 
     # --- how they are kept ---------------------------------------------------------------
 
@@ -284,13 +284,10 @@ class KeptTasks(BackgroundWork):
     def _leave_unwanted(self) -> None:
         """Stop and drop what is under way and nobody asks for any more."""
         requested = self._requests.values()
-        unwanted = [
-            key for key, task in self._tasks.items() if not task.complete and key not in requested
-        ]
-        left = [self._tasks.pop(key) for key in unwanted]
-        self.context.queue.discard(self._report, lambda task: any(task is each for each in left))
-        for task in left:
-            task.stop()
+        for key, task in list(self._tasks.items()):
+            if not task.complete and key not in requested:
+                self._tasks.pop(key).stop()
+        self.context.queue.discard(self._report, lambda task: task.cancelled)
 
     def _advance(
         self, task: Task, key: Hashable, partial: bool, client: str, at_once_s: float = 0.0
@@ -304,8 +301,7 @@ class KeptTasks(BackgroundWork):
                 self._requests[client] = key
                 self._leave_unwanted()
         if task.complete:  # perhaps in a step that was cancelled
-            if is_outdated(self.reading, task):
-                self._report(progress_of(task))
+            self._tell_complete(task)
             return
         if not partial:
             task.resume()

@@ -2,6 +2,7 @@
 
 import hashlib
 import math
+import operator
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
@@ -621,5 +622,10 @@ class Embeddings(KeptTasks):
 
 
 def _pair(features: Any) -> tuple[int, int]:
-    first, second = features
-    return int(first), int(second)
+    try:
+        first, second = features
+        return operator.index(first), operator.index(second)
+    except (TypeError, ValueError):
+        raise DataError(
+            f"features must be two whole numbers, of units or of inputs; got {features!r}"
+        ) from None

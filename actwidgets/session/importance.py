@@ -26,7 +26,7 @@ from actwidgets.core.unit_importance import (
 from actwidgets.errors import DataError, LayerError, ModelError
 from actwidgets.session.context import BackgroundWork, Context
 from actwidgets.session.results import spread
-from actwidgets.session.tasks import Progress, Steps, Task, is_outdated, progress_of
+from actwidgets.session.tasks import Progress, Steps, Task, progress_of
 
 BATCH_SIZE = 64  # samples in a piece: a slider waits no longer than for these
 VALUE_BYTES = 4
@@ -103,7 +103,7 @@ class ImportancePass(Task):
         self._done = dict.fromkeys(self._pieces, 0)
         self._seconds = dict.fromkeys(self._pieces, 0.0)
         self._notes = [without_ablation] if without_ablation else []
-        self._found = {measure: np.full(n_units, np.nan) for measure in MEASURES}
+        self._scores = {measure: np.full(n_units, np.nan) for measure in MEASURES}
         self._measured: Integers = np.arange(n_measured)
         self._accuracy = self._baseline = self._majority = float("nan")
         self._piece_s: dict[str, float] = {}
@@ -112,9 +112,7 @@ class ImportancePass(Task):
     @property
     def n_read(self) -> int:
         """How many pieces of work are done; the last one only when all is known."""
-        return (
-            self.n_samples if self.complete else min(sum(self._done.values()), self.n_samples - 1)
-        )
+        return self.n_samples if self.complete else sum(self._done.values())
 
     @property
     def n_samples(self) -> int:
@@ -143,9 +141,7 @@ class ImportancePass(Task):
         return ImportanceTable(
             layer=self._layer,
             class_name=self._class_name,
-            forest=self._found["forest"].copy(),
-            mutual_information=self._found["mutual_information"].copy(),
-            ablation=self._found["ablation"].copy(),
+            **{measure: scores.copy() for measure, scores in self._scores.items()},
             measured=self._measured,
             seconds=dict(self._seconds),
             n_samples=len(self._values.rows),
@@ -158,14 +154,11 @@ class ImportancePass(Task):
             baseline=self._baseline,
             stage=self._stage,
             complete=self.complete,
-            seconds_left=self._seconds_left(),
+            seconds_left=sum(
+                (pieces - self._done[stage]) * self._piece_s.get(stage, GUESS_S)
+                for stage, pieces in self._pieces.items()
+            ),
             notes=tuple(self._notes),
-        )
-
-    def _seconds_left(self) -> float:
-        return sum(
-            (pieces - self._done[stage]) * self._piece_s.get(stage, GUESS_S)
-            for stage, pieces in self._pieces.items()
         )
 
     # --- the work, a piece at a time: each yields the stage that it belongs to ----------------
@@ -218,9 +211,9 @@ class ImportancePass(Task):
         forest = GrowingForest(values, labels, self._pieces["forest"])
         while forest.n_grown < forest.n_trees:
             forest.grow()
-            found = self._found["forest"].copy()
-            found[self._measured] = forest.importance
-            self._found["forest"] = found
+            scores = self._scores["forest"].copy()
+            scores[self._measured] = forest.importance
+            self._scores["forest"] = scores
             self._accuracy = forest.out_of_bag_accuracy
             yield self._piece("forest", forest.n_grown - self._done["forest"])
 
@@ -228,9 +221,9 @@ class ImportancePass(Task):
         labels = self._labels[self._values.finite]
         for unit in self._measured:
             values = self._values.of([unit])[:, 0]
-            self._found["mutual_information"][unit] = mutual_information(values, labels)
+            self._scores["mutual_information"][unit] = mutual_information(values, labels)
             yield self._piece("mutual_information")
-        if len(labels) and np.isnan(self._found["mutual_information"][self._measured]).any():
+        if len(labels) and np.isnan(self._scores["mutual_information"][self._measured]).any():
             self._notes.append("No mutual information: it needs two samples of two classes.")
 
     def _ablate(self) -> Iterator[str]:
@@ -238,11 +231,11 @@ class ImportancePass(Task):
             return
         for unit in self._measured:
             if self._values.is_zero[unit]:  # to switch it off changes nothing
-                self._found["ablation"][unit] = 0.0
+                self._scores["ablation"][unit] = 0.0
                 yield self._piece("ablation", math.ceil(len(self._ablated) / BATCH_SIZE))
             else:
                 share = yield from self._share_right((int(unit),))
-                self._found["ablation"][unit] = self._baseline - share
+                self._scores["ablation"][unit] = self._baseline - share
 
     def _share_right(self, without: tuple[int, ...]) -> Generator[str, None, float]:
         """The share of the samples that is predicted right with some units switched off."""
@@ -306,12 +299,16 @@ class Importance(BackgroundWork):
 
         Cost: seconds for a small model, minutes for a large one; see `ImportancePass`.
         """
-        task = self._task()[1]
-        try:
-            task.finish()
-        except Exception:
-            self._drop(task)  # it cannot go on from where it failed
-            raise
+        key, task = self._task()
+        if not task.complete:
+            begun_s = time.monotonic()
+            try:
+                task.finish()
+            except Exception:
+                self._drop(task)  # it cannot go on from where it failed
+                raise
+            self._asked_last = key
+            self._report(progress_of(task, seconds=time.monotonic() - begun_s))
         return task.table()
 
     def request(self) -> ImportanceTable:
@@ -332,30 +329,19 @@ class Importance(BackgroundWork):
         """
         with self.context.lock:
             self.drop_stale()
-            found = self._tasks.get(self._key())
-        return None if found is None else found.table()
-
-    def cancel(self) -> None:
-        """Measure no further. What is known stays; `resume` goes on."""
-        left = self.context.queue.cancel(self._report)
-        if left:
-            self._report(progress_of(left[-1], cancelled=True))
+            task = self._tasks.get(self._key())
+        return None if task is None else task.table()
 
     def resume(self) -> None:
         """Go on with what was cancelled for the chosen layer and class."""
         with self.context.lock:
             self.drop_stale()
             key = self._key()
-            wanted = self._tasks.get(key)
-            if wanted is None or not wanted.cancelled:
+            task = self._tasks.get(key)
+            if task is None or not task.cancelled:
                 return
-            wanted.resume()
-        self._read_on(key, wanted)
-
-    def close(self) -> None:
-        """Stop measuring, and wait for the piece under way. What is known stays known."""
-        self.cancel()
-        self.wait()
+            task.resume()
+        self._read_on(key, task)
 
     # --- how it is kept ------------------------------------------------------------------
 
@@ -372,6 +358,7 @@ class Importance(BackgroundWork):
             self.drop_stale()
             task = self._tasks.get(key)
             if task is None:
+                self.context.queue.discard(self._report)
                 for other in [other for other, each in self._tasks.items() if not each.complete]:
                     del self._tasks[other]  # it holds all its values
                 task = self._tasks[key] = self._new_task(*key)
@@ -408,16 +395,15 @@ class Importance(BackgroundWork):
             budget_bytes=context.budget_bytes // 4,
         )
 
-    def _read_on(self, key: Key, wanted: ImportancePass) -> None:
-        """Have a measurement finished, in the place of any other; say at once that it is begun."""
-        if wanted.complete:  # perhaps in a step that was cancelled
-            if is_outdated(self.reading, wanted):
-                self._report(progress_of(wanted))
+    def _read_on(self, key: Key, task: ImportancePass) -> None:
+        """Have a measurement finished; say at once that it is begun."""
+        if task.complete:  # perhaps in a step that was cancelled
+            self._tell_complete(task)
             return
         self._asked_last = key
-        if not wanted.cancelled:
-            self.context.queue.submit(wanted, self._report, instead_of=lambda _: True)
-        self._report(progress_of(wanted, cancelled=wanted.cancelled))
+        if not task.cancelled:
+            self.context.queue.submit(task, self._report)
+        self._report(progress_of(task, cancelled=task.cancelled))
 
     def drop_stale(self) -> None:
         """Forget what was measured with other weights, samples or labels."""

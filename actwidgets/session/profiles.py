@@ -458,7 +458,8 @@ class Profiles:
 
         Args:
             other: Of a session over the same samples whose model's layers are the columns.
-            positions: What of a map counts: the mean of each unit, or every position.
+            positions: What of a map counts: the "mean" of each unit; or every position, "flat",
+                for which the maps of all layers have to fit into memory.
             partial: As in `read`.
 
         Returns:
@@ -466,23 +467,26 @@ class Profiles:
             were left out because they put out NaN or infinity.
 
         Raises:
-            DataError: The other session holds another number of samples.
+            DataError: The other session holds another number of samples; other `positions`.
         """
-        with self._context.lock:
-            wanted = self._representation_pass(other, positions)
-        while wanted.n_read < min(ENOUGH, wanted.n_samples):  # a layer left out begins it anew
-            if wanted.n_read and partial and not self._context.probe.may_read_on:
+        context = self._context
+        if positions not in ("mean", "flat"):
+            raise DataError(f"positions must be 'flat' or 'mean'; got {positions!r}")
+        with context.lock:
+            task = self._representation_pass(other, positions)
+        while task.n_read < min(ENOUGH, task.n_samples):  # a layer left out begins it anew
+            if task.n_read and partial and not context.probe.may_read_on:
                 break
-            wanted.step()
-        if wanted.complete:
-            self._context.tell_complete(wanted)
-        elif wanted.cancelled:
-            self._context.report(progress_of(wanted, cancelled=True))
+            task.step()
+        if task.complete:
+            context.tell_complete(task)
+        elif task.cancelled:
+            context.report(progress_of(task, cancelled=True))
         elif partial:
-            self._context.read_on(wanted)
+            context.read_on(task)
         if not partial:
-            wanted.finish()
-        return wanted.table(), wanted.left_out
+            task.finish()
+        return task.table(), task.left_out
 
     def resume(self) -> None:
         """Have cancelled passes go on when they are asked for."""

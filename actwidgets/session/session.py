@@ -226,6 +226,9 @@ class Session(BackgroundWork):
 
     @model.setter
     def model(self, model: Any) -> None:
+        self._take(model)
+
+    def _take(self, model: Any) -> None:
         with self.lock:
             before = self.context.probe
             self._read(model)
@@ -263,7 +266,7 @@ class Session(BackgroundWork):
         """Say that weights, layers or data changed: forget arrays, have the views repaint."""
         with self.lock:
             if self.context.probe.is_stale():
-                self.model = self._model
+                self._take(self._model)
                 return
             self._forget()
             self._raise_revision()

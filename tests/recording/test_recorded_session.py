@@ -1,12 +1,12 @@
 import numpy as np
 import pytest
-from fakes import begin_when_waited_for
+from fakes import FakeProbe, begin_when_waited_for
 from recorded_training import N_MAPS, MemoryRecording
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.embedding import Embedding
 from actwidgets.core.perturbation import Perturbation
-from actwidgets.errors import DataError, LayerError, NotRecordedError, SelectionError
+from actwidgets.errors import DataError, LayerError, ModelError, NotRecordedError, SelectionError
 from actwidgets.probe.base import Probe
 from actwidgets.recording.replay import RecordedProbe, RecordedSession
 from actwidgets.session.session import Session
@@ -146,6 +146,9 @@ def test_what_only_the_model_could_tell_cannot_be_chosen(session, choice):
     with pytest.raises(SelectionError, match="units cannot be altered, nor samples perturbed"):
         session.select(**choice)
     assert session.selection == before
+    with pytest.raises(ModelError, match="over a recording cannot be set; got FakeProbe"):
+        session.model = FakeProbe()
+    assert isinstance(session.model, RecordedProbe)
 
 
 def test_gradients_edits_and_unknown_layers_are_refused_in_a_sentence(recording):

@@ -217,3 +217,19 @@ def test_it_is_the_model_with_its_ablations_that_is_asked(session, probe):
     session.ablations = (Ablation("conv", (1,)),)
     found = session.attributions("gradient", target=0)
     np.testing.assert_array_equal(found.values[0], 2 * WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda it: it.attributions.request(kind="curve"), "there are maps, deletion, insertion"),
+        (lambda it: it.attributions.faithfulness(kind="maps"), "there are deletion, insertion"),
+        (lambda it: it.attributions("grad"), "grad_cam"),
+        (lambda it: it.layer_similarity(positions="max"), "'flat' or 'mean'; got 'max'"),
+        (lambda it: it.embedding(method="mds"), "there are pca, tsne"),
+        (lambda it: it.embedding(features=(1,), method="features"), r"features .* got \(1,\)"),
+    ],
+)
+def test_an_unknown_option_is_refused_with_those_there_are(session, ask, words):
+    with pytest.raises(DataError, match=words):
+        ask(session)

@@ -77,6 +77,17 @@ def test_in_the_background_it_finds_the_same_as_at_once(session):
     assert other.importance.of == (UNITS, None)
 
 
+def test_what_is_measured_at_once_is_told_to_whoever_watches(session):
+    readings = []
+    session.importance.observe(lambda change: readings.append(change.new), names="reading")
+    session.importance()
+    session.class_index = 1
+    session.importance()
+    assert session.importance.of == (UNITS, 1)
+    session.importance()  # kept: nothing new
+    assert [reading.complete for reading in readings] == [True, True]
+
+
 def test_it_is_kept_by_layer_and_class(session, probe):
     first = session.importance()
     assert first.layer == UNITS
