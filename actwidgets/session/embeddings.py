@@ -72,11 +72,6 @@ class GatheringPass(Task):
         """How many samples are read in all."""
         return len(self.rows)
 
-    @property
-    def complete(self) -> bool:
-        """Whether everything is there."""
-        return self.n_read >= self.n_samples
-
     def values(self) -> Array:
         """`(point, …)`, once complete."""
         assert self._values is not None

@@ -112,7 +112,7 @@ class ImportancePass(Task):
     @property
     def n_read(self) -> int:
         """How many pieces of work are done; the last one only when all is known."""
-        return self.n_samples if self.complete else sum(self._done.values())
+        return self.n_samples if self._has_ended else sum(self._done.values())
 
     @property
     def n_samples(self) -> int:

@@ -86,11 +86,6 @@ class ProfilePass(Task):
         return len(self._labels)
 
     @property
-    def complete(self) -> bool:
-        """Whether every sample has been read."""
-        return self.n_read >= self.n_samples
-
-    @property
     def n_bytes(self) -> int:
         """Memory that the peaks take."""
         return sum(each.nbytes for each in self._peaks.values())
@@ -272,11 +267,6 @@ class RepresentationPass(Task):
     def n_samples(self) -> int:
         """How many samples are read in all; 0 where every layer is left out."""
         return self._n_samples
-
-    @property
-    def complete(self) -> bool:
-        """Whether every sample has been read."""
-        return self.n_read >= self.n_samples
 
     def table(self) -> LayerSimilarityTable | None:
         """What has been read so far; None before there are 4 samples."""

@@ -95,11 +95,6 @@ class PredictionPass(Task):
         return len(self.table)
 
     @property
-    def complete(self) -> bool:
-        """Whether every sample has been predicted."""
-        return self.n_read >= self.n_samples
-
-    @property
     def known(self) -> Integers:
         """Rows of the samples predicted so far."""
         return self.table.known
@@ -143,11 +138,6 @@ class PixelPass(Task):
     def n_samples(self) -> int:
         """How many samples there are."""
         return self._counter.n_samples
-
-    @property
-    def complete(self) -> bool:
-        """Whether every sample has been compared."""
-        return self.n_read >= self.n_samples
 
     def confusion(self) -> PixelConfusion:
         """What was counted so far."""

@@ -65,7 +65,7 @@ class Task:
     @property
     def complete(self) -> bool:
         """Whether everything is done."""
-        return self._has_ended
+        return self.n_read >= self.n_samples
 
     @property
     def n_bytes(self) -> int:
@@ -200,10 +200,10 @@ class _Entry:
 
 
 class TaskQueue:
-    """Finishes tasks on one thread; a session has one queue.
+    """Finishes tasks, and calls what is put off, on one thread; a session has one queue.
 
     Of the tasks with the same `report` the one submitted last goes first; those with different
-    ones take turns. A task with a true attribute `is_slow` comes behind all that have none.
+    ones take turns. A slow task comes behind all that are not.
 
     Args:
         turn: Says whether the next step may be taken, and is held while it is; asked again
@@ -219,7 +219,9 @@ class TaskQueue:
         self._turn = turn
         self._entries: list[_Entry] = []  # the next last
         self._current: _Entry | None = None  # stepped or reported just now
+        self._calls: dict[Callable[[], None], float] = {}  # when they are due
         self._last_turn: dict[Report, int] = {}
+        self._begun_s = 0.0  # the step or the report under way
         self.touched_s = 0.0
         self._thread: threading.Thread | None = None
         self._changed = threading.Condition()  # guards all of these
@@ -241,12 +243,32 @@ class TaskQueue:
             if entry is None:
                 entry = _Entry(task, report, reported_s=time.monotonic())
             self._entries = [*(each for each in self._entries if each is not entry), entry]
-            if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="actwidgets tasks", daemon=True
-                )
-                atexit.register(self.stop)
-                self._thread.start()
+            self._start()
+
+    def call_later(self, delay_s: float, call: Callable[[], None]) -> None:
+        """Call something once on the queue's thread, so long after it was last asked for.
+
+        Args:
+            delay_s: Seconds. Where the same call is waiting, its time begins anew.
+            call: What it raises is logged.
+        """
+        with self._changed:
+            self._calls[call] = time.monotonic() + delay_s
+            self._start()
+
+    def drop_call(self, call: Callable[[], None]) -> None:
+        """Do not call it any more, where it is waiting for its time."""
+        with self._changed:
+            self._calls.pop(call, None)
+            self._changed.notify_all()
+
+    def _start(self) -> None:
+        """See to it that the thread runs, and looks at what is new."""
+        self._changed.notify_all()
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._run, name="actwidgets tasks", daemon=True)
+            atexit.register(self.stop)
+            self._thread.start()
 
     def discard(self, report: Report, which: Callable[[Task], bool] = lambda _: True) -> list[Task]:
         """Begin no further step of some tasks with this `report`, nor report them. Does not wait.
@@ -284,7 +306,8 @@ class TaskQueue:
     def stop(self) -> None:
         """Discard everything, and wait for the step under way."""
         with self._changed:
-            self._entries = []
+            self._entries, self._calls = [], {}
+            self._changed.notify_all()
         self.wait()
 
     def wait(
@@ -314,32 +337,45 @@ class TaskQueue:
             raise
 
     def _next(self) -> _Entry | None:
+        """The task to step; None at the end of the thread. Calls whose time has come go before."""
         while True:
             with self._changed:
                 self._current = None
                 self._changed.notify_all()
-                if not self._entries:
+                call, due_s = min(self._calls.items(), key=lambda item: item[1], default=(None, 0))
+                wait_s = due_s - time.monotonic()
+                if call is not None and wait_s <= 0:
+                    del self._calls[call]
+                elif self._entries:
+                    complete = [each for each in self._entries if each.task.complete]
+                    self._current = complete[-1] if complete else self._whose_turn()
+                    if not complete:
+                        return self._current
+                elif call is not None:
+                    self._changed.wait(wait_s)
+                    self._begun_s = time.monotonic()
+                    continue
+                else:
                     self._thread = None
                     self._last_turn.clear()
                     atexit.unregister(self.stop)
                     return None
-                complete = [each for each in self._entries if each.task.complete]
-                self._current = complete[-1] if complete else self._whose_turn()
-                if not complete:
-                    return self._current
-            self._tell(complete[-1], "")  # others finished it
+            if self._current is not None:
+                self._tell(self._current, "")  # others finished it
+            elif call is not None:
+                self._guarded(call, "could not do what was put off")
 
     def _whose_turn(self) -> _Entry:
-        quick = [each for each in self._entries if not getattr(each.task, "is_slow", False)]
+        quick = [each for each in self._entries if not each.task.is_slow]
         latest = {each.report: each for each in quick or self._entries}
         entry = min(latest.values(), key=lambda each: self._last_turn.get(each.report, 0))
         self._last_turn[entry.report] = max(self._last_turn.values(), default=0) + 1
         return entry
 
     def _run(self) -> None:
-        begun_s = time.monotonic()
+        self._begun_s = time.monotonic()
         while (entry := self._next()) is not None:
-            since_touch_s = begun_s - self.touched_s
+            since_touch_s = self._begun_s - self.touched_s
             failure = ""
             if since_touch_s < GIVE_WAY_S:
                 time.sleep(GIVE_WAY_S - since_touch_s)
@@ -349,12 +385,12 @@ class TaskQueue:
                     if entry.is_unreported:
                         self._tell(entry, "")
                     time.sleep(RETRY_S)
-                    begun_s = time.monotonic()
+                    self._begun_s = time.monotonic()
                     continue
                 failure = outcome
             ended_s = time.monotonic()
-            entry.seconds += ended_s - begun_s
-            begun_s, entry.is_unreported = ended_s, True
+            entry.seconds += ended_s - self._begun_s
+            self._begun_s, entry.is_unreported = ended_s, True
             is_due = ended_s - entry.reported_s > REPORT_INTERVAL_S
             if failure or entry.task.complete or is_due:
                 self._tell(entry, failure)
@@ -377,7 +413,13 @@ class TaskQueue:
                 return
             if failure or entry.task.complete:
                 self._entries.remove(entry)
+        progress = progress_of(entry.task, seconds=entry.seconds, failure=failure)
+        self._guarded(lambda: entry.report(progress), f"could not tell how far {progress.what} are")
+
+    @staticmethod
+    def _guarded(call: Callable[[], None], failure: str) -> None:
+        """Log what whoever watches raises: other tasks are still to be finished."""
         try:
-            entry.report(progress_of(entry.task, seconds=entry.seconds, failure=failure))
-        except Exception:  # of whoever watches: other tasks are still to be finished
-            log.exception("could not tell how far %s are", entry.task.what)
+            call()
+        except Exception:
+            log.exception(failure)

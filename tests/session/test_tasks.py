@@ -18,10 +18,6 @@ class _Pass(Task):
         self.fails = fails
         self.begun, self.go = threading.Event(), threading.Event()
 
-    @property
-    def complete(self):
-        return self.n_read >= self.n_samples
-
     def _steps(self):
         while True:
             self.begun.set()
@@ -230,3 +226,46 @@ def test_who_waits_for_one_client_does_not_wait_for_another(queue, reports):
     other.go.set()
     queue.wait()
     assert other.complete
+
+
+def test_what_is_put_off_again_and_again_is_called_once_when_that_has_ended(queue):
+    called, done = [], threading.Event()
+
+    def turn_page():
+        called.append(threading.current_thread().name)
+        done.set()
+
+    for _ in range(3):
+        queue.call_later(0.05, turn_page)
+    assert called == []
+    assert done.wait(60)
+    queue.wait()
+    assert called == ["actwidgets tasks"]
+
+
+def test_what_is_put_off_is_called_between_the_steps_of_a_task_and_may_fail(queue, caplog):
+    def fails():
+        raise ZeroDivisionError("of a page")
+
+    wanted = _Pass("conv")
+    queue.submit(wanted, print)
+    assert wanted.begun.wait(60)
+    queue.call_later(0.0, fails)
+    wanted.go.set()
+    queue.wait()
+    assert wanted.complete
+    assert "of a page" in caplog.text
+
+
+@pytest.mark.parametrize("end", [lambda queue: queue.drop_call(print), TaskQueue.stop])
+def test_what_is_put_off_for_long_holds_nothing_up_and_is_not_called_once_it_is_dropped(
+    queue, reports, end
+):
+    queue.call_later(1e6, print)
+    wanted = _Pass("conv")
+    wanted.go.set()
+    queue.submit(wanted, reports.append)
+    queue.wait(reports.append)
+    assert wanted.complete
+    end(queue)
+    queue.wait()  # the thread has ended
