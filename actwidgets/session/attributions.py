@@ -174,8 +174,7 @@ class Attributions(KeptTasks):
         settings = chosen.settings(options)
         shown = known_rows(selection.samples if rows is None else rows, context.n_samples)
         if target is None and context.probe.n_classes > 1:  # other views have asked for it too
-            edits = selection.perturbation, selection.ablations
-            outputs = results.predictions_on_show(shown, *edits)
+            outputs = results.outputs(shown, selection.perturbation, selection.ablations)
             target = np.nan_to_num(outputs, nan=-np.inf).argmax(axis=1)
         return _Spec(
             chosen,

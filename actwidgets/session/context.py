@@ -74,9 +74,7 @@ class Context:
         """Drop what the model said, as it may say something else now."""
         self.queue.discard(self.report)
         self.reading = None
-        self.results = Results(
-            self.probe, self.samples, self.class_names, self.budget_bytes, self._output
-        )
+        self.results = Results(self.probe, self.samples, self.budget_bytes)
 
     @property
     def output(self) -> OutputKind:

@@ -8,6 +8,7 @@ import numpy as np
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.arrays import Array, Bools, Floats, Integers
 from actwidgets.core.confusion import AnyConfusion
+from actwidgets.core.perturbation import UNDISTURBED
 from actwidgets.core.predictions import (
     ClassScores,
     ValueScores,
@@ -51,7 +52,7 @@ class Predictions:
         with context.lock:
             n_samples = context.n_samples
             rows = range(n_samples) if rows is None else known_rows(rows, n_samples)
-            return context.results.predictions(rows, self._ablations(ablated))
+            return context.results.outputs(rows, ablations=self._ablations(ablated))
 
     def outputs(
         self, rows: Sequence[int], *, as_shown: bool = False, ablated: bool = True
@@ -72,10 +73,8 @@ class Predictions:
         with context.lock:
             context.queue.touched_s = time.monotonic()
             known, ablations = known_rows(rows, context.n_samples), self._ablations(ablated)
-            if not as_shown:
-                return context.results.predictions(known, ablations)
-            perturbation = context.selection.perturbation
-            return context.results.predictions_on_show(known, perturbation, ablations)
+            perturbation = context.selection.perturbation if as_shown else UNDISTURBED
+            return context.results.outputs(known, perturbation, ablations)
 
     def missing_for_confusion(self) -> str:
         """Why right and wrong cannot be told: "" where they can."""
@@ -116,14 +115,16 @@ class Predictions:
             raise DataError("the pixels of masks are counted of all samples: confusion()")
         if has_masks:
             with context.lock:
-                pixels = context.results.pixel_pass(self._ablations(ablated))
+                model = context.results.model(self._ablations(ablated))
+                pixels = model.pixel_pass(context.class_names, context.output)
             self._predict(pixels, partial)
             return pixels.confusion()
         if rows is None:
             rows = self.rows(partial=partial, ablated=ablated)
         known = np.array(known_rows(rows, context.n_samples), np.int64)
         with context.lock:
-            return context.results.confusion(known, self._ablations(ablated))
+            model = context.results.model(self._ablations(ablated))
+            return model.confusion(known, context.class_names, context.output)
 
     def rows(self, *, partial: bool = False, ablated: bool = True) -> Integers:
         """Rows of the samples that have been predicted: all of them, or those so far.
@@ -136,9 +137,9 @@ class Predictions:
         if not self._context.probe.n_classes:
             self._require_classes()
         with self._context.lock:
-            task = self._context.results.prediction_pass(self._ablations(ablated))
+            task = self._context.results.model(self._ablations(ablated)).prediction_pass
         self._predict(task, partial)
-        return task.known
+        return task.table.known
 
     def _predict(self, task: PredictionPass | PixelPass, partial: bool) -> None:
         """Take steps of a pass: all of them, or those that nobody notices."""
@@ -190,7 +191,8 @@ class Predictions:
         if rows is not None:
             chosen = np.array(known_rows(rows, context.n_samples)[:limit], np.int64)
             with context.lock:
-                return context.results.scores(chosen, self._ablations(ablated))
+                model = context.results.model(self._ablations(ablated))
+                return model.scores(chosen, context.output)
         visible, labels = context.selection.samples[:limit], context.samples.labels
         if labels is not None:
             labels = labels[list(visible)]

@@ -73,12 +73,7 @@ FAST_S = 0.01  # a step that takes less is followed by one twice as large
 
 
 class PredictionPass(Task):
-    """Fills a table of predictions.
-
-    Args:
-        table: Where the predictions are kept; what it knows already is not predicted again.
-        predict: Gives the predictions of some rows.
-    """
+    """Fills a table of predictions, by what gives those of some rows."""
 
     def __init__(self, table: PredictionTable, predict: Callable[[Integers], Any]) -> None:
         super().__init__("predictions", (), self._steps)
@@ -93,11 +88,6 @@ class PredictionPass(Task):
     def n_samples(self) -> int:
         """How many samples there are."""
         return len(self.table)
-
-    @property
-    def known(self) -> Integers:
-        """Rows of the samples predicted so far."""
-        return self.table.known
 
     def predictions(self, rows: Any) -> Floats:
         """The predictions of some rows, `(sample, class)` float32."""
@@ -114,14 +104,7 @@ class PredictionPass(Task):
 
 
 class PixelPass(Task):
-    """Compares masks with a model's maps of classes, batch by batch.
-
-    Args:
-        counter: Where positions are counted.
-        masks: From rows to the class of each position.
-        predict: Gives what the model puts out for some rows, `(sample, …, class)`.
-        output: What that means, and along which axis its classes lie.
-    """
+    """Compares masks, the class of each position, with a model's maps of classes."""
 
     def __init__(
         self, counter: PixelCounter, masks: Any, predict: Callable[[Any], Any], output: OutputKind
@@ -159,6 +142,7 @@ def spread(n_samples: int, limit: int) -> Integers:
     return np.unique(np.linspace(0, n_samples - 1, limit).round().astype(np.int64))
 
 
+Ablations = tuple[Ablation, ...]
 MEANS_OF = 1000  # samples whose mean takes the place of a unit
 
 
@@ -179,7 +163,7 @@ class AblatedModel:
         self,
         probe: Probe,
         samples: Samples,
-        ablations: tuple[Ablation, ...] = (),
+        ablations: Ablations = (),
         unit_means: MutableMapping[str, Array] | None = None,
     ) -> None:
         self.unit_means: MutableMapping[str, Array] = {} if unit_means is None else unit_means
@@ -189,44 +173,45 @@ class AblatedModel:
             self.probe = probe.edited(self._edits(probe, ablations))
         table = PredictionTable(len(samples), probe.n_classes)
         self.prediction_pass = PredictionPass(table, self._predict)
-        self._confusion: tuple[bytes, Confusion | MultilabelConfusion] | None = None
         self._pixel_pass: PixelPass | None = None
-        self._scores: tuple[bytes, ClassScores] | None = None
+        self._kept: dict[str, tuple[bytes, Any]] = {}  # the last result of each kind, by its rows
 
     def confusion(
         self, rows: Integers, class_names: tuple[str, ...], output: OutputKind
     ) -> Confusion | MultilabelConfusion:
         """True and predicted classes of some samples that have labels; the last one is kept."""
-        key = rows.tobytes()
-        if self._confusion is None or self._confusion[0] != key:
+
+        def make() -> Confusion | MultilabelConfusion:
             labels, sets = self._samples.labels, self._samples.label_sets
             outputs = self.prediction_pass.predictions(rows)
+            n_nan = int(np.isnan(outputs).any(axis=1).sum())
+            rest = rows, class_names, len(self._samples)
             if sets is not None:
-                self._confusion = (
-                    key,
-                    MultilabelConfusion(
-                        sets[rows],
-                        predicted_labels(outputs, output),
-                        rows,
-                        class_names,
-                        len(self._samples),
-                        n_nan=int(np.isnan(outputs).any(axis=1).sum()),
-                    ),
-                )
-                return self._confusion[1]
+                said = predicted_labels(outputs, output)
+                return MultilabelConfusion(sets[rows], said, *rest, n_nan=n_nan)
             assert labels is not None
-            self._confusion = (
-                key,
-                Confusion(
-                    labels[rows],
-                    predicted_classes(outputs, output=output),
-                    rows,
-                    class_names,
-                    len(self._samples),
-                    n_nan=int(np.isnan(outputs).any(axis=1).sum()),
-                ),
-            )
-        return self._confusion[1]
+            classes = predicted_classes(outputs, output=output)
+            return Confusion(labels[rows], classes, *rest, n_nan=n_nan)
+
+        confusion: Confusion | MultilabelConfusion = self._last("confusion", rows, make)
+        return confusion
+
+    def scores(self, rows: Integers, output: OutputKind) -> ClassScores:
+        """What is said of some samples, and how sure it is; the last one of several is kept."""
+
+        def make() -> ClassScores:
+            labels = self._samples.labels
+            of_rows = None if labels is None else labels[rows]
+            return class_scores(self.prediction_pass.predictions(rows), of_rows, output=output)
+
+        scores: ClassScores = make() if len(rows) < 2 else self._last("scores", rows, make)
+        return scores
+
+    def _last(self, kind: str, rows: Integers, make: Callable[[], Any]) -> Any:
+        key = rows.tobytes()
+        if kind not in self._kept or self._kept[kind][0] != key:
+            self._kept[kind] = key, make()
+        return self._kept[kind][1]
 
     def pixel_pass(self, class_names: tuple[str, ...], output: OutputKind) -> PixelPass:
         """The pass that compares the masks of all samples with what the model says."""
@@ -241,22 +226,10 @@ class AblatedModel:
         if self._pixel_pass is not None:
             self._pixel_pass.resume()
 
-    def scores(self, rows: Integers, output: OutputKind) -> ClassScores:
-        """What is said of some samples, and how sure it is; the last one of several is kept."""
-        key = rows.tobytes()
-        if self._scores is not None and self._scores[0] == key:
-            return self._scores[1]
-        labels = self._samples.labels
-        of_rows = None if labels is None else labels[rows]
-        found = class_scores(self.prediction_pass.predictions(rows), of_rows, output=output)
-        if len(rows) > 1:
-            self._scores = key, found
-        return found
-
     def _predict(self, rows: Integers) -> Array:
         return self.probe.predictions(self._samples.rows(rows))
 
-    def _edits(self, probe: Probe, ablations: tuple[Ablation, ...]) -> dict[str, Edit]:
+    def _edits(self, probe: Probe, ablations: Ablations) -> dict[str, Edit]:
         n_units = {info.name: info.n_units for info in probe.layers}
         edits: dict[str, Edit] = {}
         for each in ablations:
@@ -300,7 +273,6 @@ class AblatedModel:
 TOLD_BY = 16  # samples by which outputs are judged that nobody tells of
 INPUTS_KEPT = 64  # samples
 LOOK_EVERY_S = 0.25  # how often weights are compared; it takes 20 ms for a large model
-Ablations = tuple[Ablation, ...]
 
 
 class Results:
@@ -309,25 +281,13 @@ class Results:
     Args:
         probe: Of the model.
         samples: The samples.
-        class_names: One per class.
         budget_bytes: What cached maps and kept peaks may take together, about; maps half.
-        output: What the model's output means; None to have it told once by some values.
     """
 
-    def __init__(
-        self,
-        probe: Probe,
-        samples: Samples,
-        class_names: tuple[str, ...],
-        budget_bytes: int,
-        output: OutputKind | None = None,
-    ) -> None:
-        self._probe = probe
-        self._samples = samples
-        self._class_names = class_names
+    def __init__(self, probe: Probe, samples: Samples, budget_bytes: int) -> None:
+        self._probe, self._samples = probe, samples
         self._outputs = ArrayCache(budget_bytes // 2)
         self._models: dict[Ablations, AblatedModel] = {}
-        self._output = output
         self._last_inputs: tuple[tuple[tuple[int, ...], Perturbation], Any] | None = None
         self._weights = probe.fingerprint()
         self._looked_s = time.monotonic()
@@ -361,58 +321,34 @@ class Results:
             self._last_inputs = (rows, perturbation), x
         return x
 
-    def predictions_on_show(
-        self, rows: tuple[int, ...], perturbation: Perturbation, ablations: Ablations
-    ) -> Array:
-        """The model's output on some samples as they are shown, `(sample, class)`, read-only."""
+    def outputs(
+        self, rows: Any, perturbation: Perturbation = UNDISTURBED, ablations: Ablations = ()
+    ) -> Floats:
+        """The model's output on some samples, `(sample, class)`; read-only where perturbed."""
         if perturbation.is_identity:
-            return self.predictions(rows, ablations)
+            return self.model(ablations).prediction_pass.predictions(rows)
         key = "", rows, perturbation, ablations
         if (known := self._known(key)) is not None:
             return known
         x = self._inputs(rows, perturbation)
         return self._outputs.keep(key, self.probe(ablations).predictions(x))
 
-    def predictions(self, rows: Any, ablations: Ablations = ()) -> Floats:
-        """The model's output on some samples, `(sample, class)`."""
-        self._forget_outputs_of_other_weights()
-        return self._model(ablations).prediction_pass.predictions(rows)
-
-    def pixel_pass(self, ablations: Ablations = ()) -> PixelPass:
-        """The pass that compares masks with what the model says of their positions."""
-        self._forget_outputs_of_other_weights()
-        return self._model(ablations).pixel_pass(self._class_names, self.output_kind())
-
-    def confusion(
-        self, rows: Integers, ablations: Ablations = ()
-    ) -> Confusion | MultilabelConfusion:
-        """True and predicted classes of some samples; there are labels."""
-        self._forget_outputs_of_other_weights()
-        return self._model(ablations).confusion(rows, self._class_names, self.output_kind())
-
     def output_kind(self) -> OutputKind:
-        """What the model's output means.
+        """What the model's output means, where nothing but its values tells.
 
-        Cost: nothing, but for a probe that does not tell: a forward pass for 16 samples, once.
+        Cost: a forward pass for 16 samples.
         """
-        if self._output is None and not self._probe.n_classes:
-            told = "nothing tells what the model's output is"
-            self._output = OutputKind("value", "", (None, None), told, "shape")
-        if self._output is None:
-            rows = spread(len(self._samples), TOLD_BY)
-            of = f"{len(rows)} samples, evenly over all of them"
-            self._output = kind_by_values(self._probe.predictions(self._samples.rows(rows)), of)
-        return self._output
+        if not self._probe.n_classes:
+            reason = "nothing tells what the model's output is"
+            return OutputKind("value", "", (None, None), reason, "shape")
+        rows = spread(len(self._samples), TOLD_BY)
+        of = f"{len(rows)} samples, evenly over all of them"
+        return kind_by_values(self._probe.predictions(self._samples.rows(rows)), of)
 
-    def scores(self, rows: Integers, ablations: Ablations = ()) -> ClassScores:
-        """What the model says of some samples, and how sure it is."""
+    def model(self, ablations: Ablations = ()) -> AblatedModel:
+        """The model as it is, or as it is with ablations, and what it said with these weights."""
         self._forget_outputs_of_other_weights()
-        return self._model(ablations).scores(rows, self.output_kind())
-
-    def prediction_pass(self, ablations: Ablations = ()) -> PredictionPass:
-        """The pass that predicts all samples, as far as it has come."""
-        self._forget_outputs_of_other_weights()
-        return self._model(ablations).prediction_pass
+        return self._model(ablations)
 
     def probe(self, ablations: Ablations = ()) -> Probe:
         """The probe of the model as it is, or as it is with ablations."""
@@ -424,7 +360,6 @@ class Results:
             each.resume()
 
     def _model(self, ablations: Ablations) -> AblatedModel:
-        """The model as it is, or as it is with ablations; the last ones are kept."""
         if ablations not in self._models:
             for other in [each for each in self._models if each and ablations]:
                 del self._models[other]  # a slider leaves a trail of them

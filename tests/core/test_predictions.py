@@ -240,7 +240,7 @@ def test_what_is_known_is_not_predicted_again_and_the_rest_is_step_by_step():
 
     wanted = PredictionPass(PredictionTable(STEP + 40, 2), predict)
     wanted.predictions([3, STEP + 10])
-    assert (wanted.n_read, wanted.known.tolist()) == (2, [3, STEP + 10])
+    assert (wanted.n_read, wanted.table.known.tolist()) == (2, [3, STEP + 10])
     wanted.step()
     assert wanted.n_read == STEP + 2
     assert not wanted.complete

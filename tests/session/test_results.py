@@ -69,7 +69,7 @@ def probe():
 
 
 def _numbers(probe, y=(0, 1, 0, 1, 0, 1), budget_bytes=10_000):
-    return Results(probe, Samples(X, y, n_classes=2), ("a", "b"), budget_bytes)
+    return Results(probe, Samples(X, y, n_classes=2), budget_bytes)
 
 
 def _profiles(probe, y=(0, 1, 0, 1, 0, 1), budget_bytes=10_000):
@@ -98,8 +98,8 @@ def test_other_rows_or_layers_are_other_maps(probe):
 
 def test_predictions_are_made_for_rows_not_known(probe):
     numbers = _numbers(probe)
-    numbers.predictions([0, 1])
-    assert numbers.predictions([1, 5]).tolist() == [[2, 3], [10, 11]]
+    numbers.outputs([0, 1])
+    assert numbers.outputs([1, 5]).tolist() == [[2, 3], [10, 11]]
     assert probe.asked == [("predictions", 2), ("predictions", 1)]
 
 

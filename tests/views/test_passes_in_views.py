@@ -112,7 +112,7 @@ def test_a_pass_for_ablations_that_are_gone_is_left(session):
     view = ConfusionMatrix(session)
     session.ablations = off = (Ablation("dense", (0,)),)
     assert "so far" in shown.text(view)
-    report(session, progress_of(session.results.prediction_pass(off)))
+    report(session, progress_of(session.results.model(off).prediction_pass))
     assert "Cancel" in _told(view)
     session.ablations = ()
     assert _told(view) == ""
