@@ -7,6 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -600,7 +601,7 @@ class Embeddings(KeptTasks):
             budget = budget if context.probe.has_all_maps else 0
             source = of_layer(
                 context.layer_info(of),
-                lambda layers, some, positions: layer_features(context, layers, some, positions),
+                partial(layer_features, context),
                 rows,
                 layout,
                 budget,

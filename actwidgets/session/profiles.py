@@ -1,8 +1,8 @@
 """Class profiles and layer similarity of a session, over all samples."""
 
+import functools
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -26,12 +26,7 @@ from actwidgets.session.context import Context, has_units
 from actwidgets.session.tasks import Steps, Task, progress_of
 
 Layers = tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class _Read:
-    n_samples: int
-    profiles: ClassProfiles
+PROFILE_STEP, REPRESENTATION_STEP = 64, 128  # samples
 
 
 class ProfilePass(Task):
@@ -49,7 +44,6 @@ class ProfilePass(Task):
         class_names: One per class.
         threshold: What the pass counts.
         budget_bytes: What the peaks may take.
-        batch_size: Samples per step.
     """
 
     def __init__(
@@ -61,16 +55,12 @@ class ProfilePass(Task):
         *,
         threshold: float,
         budget_bytes: int,
-        batch_size: int = 64,
     ) -> None:
         super().__init__("profiles", layers, self._steps)
-        self._summaries = summaries
-        self._labels = labels
-        self._budget_bytes = budget_bytes
-        self._batch_size = batch_size
+        self._summaries, self._labels, self._budget_bytes = summaries, labels, budget_bytes
         self._builder = ProfileBuilder(class_names, ProfileSpec(threshold))
-        # Replaced as one, so that a reader on another thread sees a whole state.
-        self._read = _Read(0, self._builder.profiles(complete=False))
+        # Samples and their profiles: replaced as one, so that other threads see a whole state.
+        self._read = 0, self._builder.profiles(complete=False)
         self._peaks: dict[str, NDArray[Any]] = {}
         self._top: dict[str, TopSamples] = {}
         self._fits = True
@@ -92,12 +82,11 @@ class ProfilePass(Task):
 
     def can_answer(self, threshold: float) -> bool:
         """Whether profiles at this threshold follow from what was read."""
-        profiles = self._sofar().profiles
-        held = profiles.layers or self.layers
+        profiles = self._sofar()[1]
         return (
             self._fits
             or threshold == profiles.threshold
-            or all("histogram" in profiles.gathered(name) for name in held if profiles.layers)
+            or all("histogram" in profiles.gathered(name) for name in profiles.layers)
         )
 
     def profiles(self, threshold: float) -> ClassProfiles:
@@ -105,22 +94,21 @@ class ProfilePass(Task):
 
         `complete` of the result tells whether that is all.
         """
-        read = self._sofar()
-        profiles = read.profiles
+        n_read, profiles = self._sofar()
         if threshold == profiles.threshold or not profiles.layers:
             return profiles
         if not self._peaks:
             return profiles.at_threshold(threshold)
-        seen: Any = slice(0, read.n_samples)
-        labels = self._labels[seen]
+        rows: Any = slice(0, n_read)
+        labels = self._labels[rows]
         if labels.ndim == 2:
-            seen, labels = label_pairs(labels)
-        peaks = {name: high[seen] for name, high in self._peaks.items()}
+            rows, labels = label_pairs(labels)
+        peaks = {name: values[rows] for name, values in self._peaks.items()}
         return profiles.at_peaks(peaks, labels, threshold)
 
     def peak_range(self, layer: str) -> tuple[float, float]:
         """The smallest and the largest value read: where thresholds make a difference."""
-        profiles = self._sofar().profiles
+        profiles = self._sofar()[1]
         if layer not in profiles.layers:
             return 0.0, 0.0
         sums = profiles.sums[layer]
@@ -144,21 +132,19 @@ class ProfilePass(Task):
     def _steps(self) -> Steps:
         while True:
             start = self._builder.n_samples
-            rows = range(start, min(start + self._batch_size, self.n_samples))
+            rows = range(start, min(start + PROFILE_STEP, self.n_samples))
             summaries = self._summaries(rows)
             self._keep_peaks(rows, summaries)
             self._builder.add(summaries, self._labels[rows.start : rows.stop])
             yield self.n_read, self.n_samples
 
-    def _sofar(self) -> _Read:
-        read = self._read
-        if read.n_samples == self._builder.n_samples:
-            return read
-        with self._stepping:  # a copy is taken when somebody looks, not with every batch
-            n_read = self._builder.n_samples
-            profiles = self._builder.profiles(complete=n_read >= self.n_samples)
-            self._read = _Read(n_read, profiles)
-            return self._read
+    def _sofar(self) -> tuple[int, ClassProfiles]:
+        if self._read[0] != self._builder.n_samples:
+            with self._stepping:  # a copy is taken when somebody looks, not with every batch
+                n_read = self._builder.n_samples
+                profiles = self._builder.profiles(complete=n_read >= self.n_samples)
+                self._read = n_read, profiles
+        return self._read
 
     def _keep_peaks(self, rows: range, summaries: Mapping[str, SampleSummary]) -> None:
         if not self._peaks and self._fits:
@@ -174,49 +160,6 @@ class ProfilePass(Task):
                 self._peaks[name][rows.start : rows.stop] = summary.max
             else:
                 self._top.setdefault(name, TopSamples()).add(summary.max, rows.start)
-
-
-class ProfilePasses:
-    """The passes of the layers looked at last, as long as their peaks fit into a budget.
-
-    Args:
-        budget_bytes: What all passes may keep; a single one keeps at most half of it.
-    """
-
-    def __init__(self, budget_bytes: int) -> None:
-        self._budget_bytes = budget_bytes
-        self._passes: dict[Layers, ProfilePass] = {}
-
-    def get(
-        self, layers: Layers, threshold: float, make: Callable[[int], ProfilePass]
-    ) -> ProfilePass:
-        """A pass that can answer for these layers at this threshold.
-
-        Args:
-            layers: Names of the layers.
-            threshold: What it is asked for.
-            make: From the bytes it may keep to a new pass, called where there is none.
-        """
-        for found in self._passes.values():
-            if found.complete and found.n_bytes and set(layers) <= set(found.layers):
-                self._use(found.layers)
-                return found  # with its peaks it can answer exactly for any threshold
-        known = self._passes.get(layers)
-        if known is None or not known.can_answer(threshold):
-            known = self._passes[layers] = make(self._budget_bytes // 2)
-        self._use(layers)
-        while sum(each.n_bytes for each in self._passes.values()) > self._budget_bytes:
-            self._passes.pop(next(iter(self._passes)))
-        return known
-
-    def resume(self) -> None:
-        """Have cancelled passes go on when they are asked for."""
-        for each in self._passes.values():
-            each.resume()
-
-    def _use(self, layers: Layers) -> None:
-        """Put a pass last: the most recently used."""
-        self._passes[layers] = self._passes.pop(layers)
 
 
 ENOUGH = 4  # samples; of fewer there is no debiased CKA
@@ -235,26 +178,23 @@ class RepresentationPass(Task):
         other_outputs: As `outputs`, of the other model.
         n_samples: How many samples are read.
         budget_bytes: What exact sums may take.
-        batch_size: Samples per step.
     """
 
     def __init__(
         self,
-        layers: tuple[str, ...],
+        layers: Layers,
         outputs: Outputs,
         *,
-        other_layers: tuple[str, ...] | None = None,
+        other_layers: Layers | None = None,
         other_outputs: Outputs | None = None,
         n_samples: int,
         budget_bytes: int,
-        batch_size: int = 128,
     ) -> None:
         super().__init__("representations", layers, self._steps)
-        self._n_samples = n_samples
-        self.left_out: tuple[str, ...] = ()
+        self._n_samples, self._budget_bytes = n_samples, budget_bytes
         self._outputs, self._other_outputs = outputs, other_outputs
         self._other_layers = other_layers
-        self._budget_bytes, self._batch_size = budget_bytes, batch_size
+        self.left_out: Layers = ()
         self._table: LayerSimilarityTable | None = None
         self._clear()
 
@@ -280,12 +220,17 @@ class RepresentationPass(Task):
     def _steps(self) -> Steps:
         while True:
             start = self.n_read
-            rows = range(start, min(start + self._batch_size, self.n_samples))
+            rows = range(start, min(start + REPRESENTATION_STEP, self.n_samples))
             outputs = self._outputs(self.layers, rows)
             others = None
             if self._other_layers is not None and self._other_outputs is not None:
                 others = self._other_outputs(self._other_layers, rows)
-            odd = _not_finite(outputs) | _not_finite(others or {})
+            odd = {
+                name
+                for each in (outputs, others or {})
+                for name, values in each.items()
+                if not np.isfinite(values).all()
+            }
             if odd:
                 self._leave_out(odd)
             else:
@@ -309,10 +254,6 @@ class RepresentationPass(Task):
         self._clear()
 
 
-def _not_finite(outputs: Mapping[str, Array]) -> set[str]:
-    return {name for name, values in outputs.items() if not np.isfinite(values).all()}
-
-
 REPRESENTED = 2000  # samples by which layers are compared
 COMPLETE_KEPT = 8  # results of passes, for when a later one is cancelled
 ALL_SAMPLES = ("all samples",)  # the one class of samples without labels
@@ -329,7 +270,7 @@ class Profiles:
         self._context = context
         self._complete: OrderedDict[Layers, ClassProfiles] = OrderedDict()
         self._representations: dict[Any, RepresentationPass] = {}
-        self._passes = ProfilePasses(context.budget_bytes // 2)
+        self._passes: dict[Layers, ProfilePass] = {}  # the one used last at the end
 
     def __call__(self, *, every_layer: bool = False) -> ClassProfiles:
         """Class profiles at the chosen threshold, over all samples; see `read`."""
@@ -480,9 +421,8 @@ class Profiles:
 
     def resume(self) -> None:
         """Have cancelled passes go on when they are asked for."""
-        for task in self._representations.values():
+        for task in (*self._representations.values(), *self._passes.values()):
             task.resume()
-        self._passes.resume()
 
     def forget(self, *, everything: bool = False) -> None:
         """Drop what was read, as the model may say something else now.
@@ -492,33 +432,45 @@ class Profiles:
         """
         if everything:
             self._complete.clear()
-        self._representations = {}
-        self._passes = ProfilePasses(self._context.budget_bytes // 2)
+        self._representations, self._passes = {}, {}
 
     # --- how they are kept ---------------------------------------------------------------
 
     def task(self, layers: Layers, threshold: float) -> ProfilePass:
         """The pass over all samples for some layers, as far as it has come.
 
-        Without labels they are taken together, as of one class.
+        Without labels they are taken together, as of one class. The passes used last are kept,
+        as long as their peaks fit into half the memory budget.
         """
+        budget_bytes = self._context.budget_bytes // 2
+        for task in self._passes.values():
+            # With its peaks it can answer exactly for any threshold.
+            if task.complete and task.n_bytes and set(layers) <= set(task.layers):
+                break
+        else:
+            known = self._passes.get(layers)
+            is_enough = known is not None and known.can_answer(threshold)
+            task = known if known and is_enough else self._new_pass(layers, threshold)
+        self._passes.pop(task.layers, None)
+        self._passes[task.layers] = task
+        while sum(each.n_bytes for each in self._passes.values()) > budget_bytes:
+            self._passes.pop(next(iter(self._passes)))
+        return task
+
+    def _new_pass(self, layers: Layers, threshold: float) -> ProfilePass:
         context, samples, names = self._context, self._context.samples, self._context.class_names
         labels = samples.labels if samples.label_sets is None else samples.label_sets
         if labels is None:
             labels, names = np.zeros(len(samples), np.int64), ALL_SAMPLES
         probe = context.probe
-
-        def make(budget_bytes: int) -> ProfilePass:
-            return ProfilePass(
-                layers,
-                lambda rows: probe.summaries(layers, samples.rows(rows)),
-                labels,
-                names,
-                threshold=threshold,
-                budget_bytes=budget_bytes,
-            )
-
-        return self._passes.get(layers, threshold, make)
+        return ProfilePass(
+            layers,
+            lambda rows: probe.summaries(layers, samples.rows(rows)),
+            labels,
+            names,
+            threshold=threshold,
+            budget_bytes=context.budget_bytes // 4,
+        )
 
     def _pass(self, every_layer: bool = False) -> ProfilePass:
         selection = self._context.selection
@@ -531,18 +483,20 @@ class Profiles:
                 f"sessions must hold the same samples; they hold {self._context.n_samples:,} and "
                 f"{other._context.n_samples:,}"
             )
-        revision = None if other is None else (id(other), other._context.revision)
-        key = revision, positions
+        context = self._context
+        key = None if other is None else (id(other), other._context.revision), positions
+
+        def features_in(of: Context) -> Outputs:
+            return functools.partial(layer_features, of, positions=positions)
+
         if key not in self._representations:
             self._representations[key] = RepresentationPass(
                 self.layers_with_units(),
-                lambda layers, rows: layer_features(self._context, layers, rows, positions),
+                features_in(context),
                 other_layers=None if other is None else other.layers_with_units(),
-                other_outputs=None
-                if other is None
-                else lambda layers, rows: layer_features(other._context, layers, rows, positions),
-                n_samples=min(self._context.n_samples, REPRESENTED),
-                budget_bytes=self._context.budget_bytes // 4,
+                other_outputs=None if other is None else features_in(other._context),
+                n_samples=min(context.n_samples, REPRESENTED),
+                budget_bytes=context.budget_bytes // 4,
             )
         return self._representations[key]
 
