@@ -7,8 +7,7 @@ import ipywidgets as w
 
 from actwidgets.errors import ModelError, ShapeError
 from actwidgets.images.tile_grid import TILE_PX
-from actwidgets.recording.recording import Recording
-from actwidgets.recording.replay import RecordedSession
+from actwidgets.recording.replay import RecordedSession, Recording
 from actwidgets.session.session import Session
 from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.base import WRAPPING, Pages, View, ViewBox

@@ -22,7 +22,7 @@ from actwidgets.errors import DataError, LayerError, ModelError
 from actwidgets.probe.base import Probe, settled_output_kind
 from actwidgets.recording import snapshot as snapshots
 from actwidgets.recording import store
-from actwidgets.recording.recording import Recording
+from actwidgets.recording.replay import Recording
 from actwidgets.recording.snapshot import (
     Manifest,
     SnapshotInfo,

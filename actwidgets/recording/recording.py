@@ -1,12 +1,14 @@
-"""A recording read back, without the model and without TensorFlow."""
+"""A recording read back without the model: its data, and an LRU cache of its snapshots."""
 
 import operator
 import os
+import threading
+from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +25,8 @@ from actwidgets.core.output_kind import OutputKind, kind_by_values
 from actwidgets.core.predictions import predicted_classes
 from actwidgets.errors import DataError, LayerError
 from actwidgets.recording import snapshot, store
-from actwidgets.recording.snapshot import KIND, LayerSnapshot, SnapshotInfo
-from actwidgets.recording.store import History, SnapshotCache
-
-if TYPE_CHECKING:
-    from actwidgets.recording.replay import RecordedProbe, RecordedSession
+from actwidgets.recording.snapshot import KIND, LayerSnapshot, Manifest, Snapshot, SnapshotInfo
+from actwidgets.recording.store import History
 
 MOMENTS = 64  # that are looked at, evenly spread: 0.3 s
 PAIRS_UP_TO = 10**8  # of values that are compared, over all of these
@@ -39,7 +38,7 @@ class CommonScales:
     Of a recording with more than 64 snapshots over as many, evenly spread.
     """
 
-    def __init__(self, recording: "Recording") -> None:
+    def __init__(self, recording: "RecordingData") -> None:
         self._recording = recording
         self._known: dict[Hashable, Any] = {}
 
@@ -122,7 +121,7 @@ def diagonal_and_rest(matrix: Doubles) -> tuple[float, float]:
 
 
 @contextmanager
-def _opened(recording: "Recording", info: SnapshotInfo) -> Iterator[tuple[Any, Arrays]]:
+def _opened(recording: "RecordingData", info: SnapshotInfo) -> Iterator[tuple[Any, Arrays]]:
     path = Path(recording.path) / info.file
     with files.open_npz(path, KIND, checked=True) as (header, arrays):
         yield header, arrays
@@ -171,8 +170,112 @@ class WeightNumbers:
         )
 
 
-class Recording:
-    """A training on disk. Snapshots are read when they are asked for, and a few are kept.
+KEPT_BYTES = 128 * 2**20  # of snapshots in memory, about; one is kept in any case
+File = tuple[str, int, int]  # name, bytes, time of the last change
+
+
+class SnapshotCache:
+    """Snapshots of a folder, the directory being the truth, with an LRU cache of those decoded.
+
+    Args:
+        manifest: Its manifest; snapshots of other recordings are refused.
+
+    Attributes:
+        infos: Which moments there are, from the earliest on.
+        refused: By name of the file, why it cannot be read.
+        lock: Held while they change.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self._folder, self._manifest = folder, manifest
+        self.infos: tuple[SnapshotInfo, ...] = ()
+        self.refused: Mapping[str, str] = {}
+        self._looked_at: dict[File, SnapshotInfo | str] = {}
+        self._kept: OrderedDict[str, Snapshot] = OrderedDict()
+        self.lock = threading.RLock()
+        self.refresh()
+
+    def refresh(self, written: SnapshotInfo | None = None) -> bool:
+        """Look again; whether anything has changed. New files are read once, but for `written`."""
+        with self.lock:
+            entries: dict[File, SnapshotInfo | str] = {}
+            for file in self._files():
+                is_known = written is not None and file[:2] == (written.file, written.n_bytes)
+                new = written if is_known else None
+                entries[file] = self._looked_at.get(file) or new or self._look_at(file[0])
+            if entries.keys() == self._looked_at.keys():
+                return False
+            for name, *_ in self._looked_at.keys() - entries.keys():
+                self._kept.pop(name, None)
+            self._looked_at = entries
+            infos = [each for each in entries.values() if isinstance(each, SnapshotInfo)]
+            self.infos = tuple(sorted(infos, key=lambda info: info.index))
+            self.refused = {
+                name: each for (name, *_), each in sorted(entries.items()) if isinstance(each, str)
+            }
+            return True
+
+    def info(self, at: int) -> SnapshotInfo:
+        """Which moment is at a place, counted from the end where negative.
+
+        Raises:
+            DataError: There is none.
+        """
+        n_infos = len(self.infos)
+        if not n_infos:
+            raise DataError(
+                f"the recording in {str(self._folder)!r} has no snapshot that can be read"
+            )
+        if not -n_infos <= operator.index(at) < n_infos:
+            raise DataError(
+                f"there is no snapshot {at}; this recording has {n_infos}, 0 to {n_infos - 1}"
+            )
+        return self.infos[at]
+
+    def snapshot(self, at: int) -> Snapshot:
+        """What is kept of that moment.
+
+        Raises:
+            DataError: There is none, or its file is gone or was damaged meanwhile.
+        """
+        with self.lock:
+            file = self.info(at).file
+            cached = self._kept.pop(file, None)
+            self._kept[file] = cached or snapshot.read_snapshot(self._folder, file)
+            if cached is None:
+                while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > KEPT_BYTES:
+                    self._kept.popitem(last=False)
+            return self._kept[file]
+
+    def _files(self) -> list[File]:
+        files = []
+        for entry in os.scandir(self._folder):
+            if snapshot.index_of(entry.name) is not None:
+                try:
+                    state = entry.stat()
+                except FileNotFoundError:  # thinned meanwhile
+                    continue
+                files.append((entry.name, state.st_size, state.st_mtime_ns))
+        return files
+
+    def _look_at(self, name: str) -> SnapshotInfo | str:
+        try:
+            return snapshot.read_info(self._folder, name, self._manifest)
+        except DataError as failure:
+            return str(failure)
+
+
+def _n_bytes(kept: Any) -> int:
+    """What the arrays in a snapshot take in memory."""
+    if isinstance(kept, np.ndarray):
+        return kept.nbytes
+    if isinstance(kept, Mapping):
+        return sum(map(_n_bytes, kept.values()))
+    return sum(map(_n_bytes, vars(kept).values())) if is_dataclass(kept) else 0
+
+
+class RecordingData:
+    """The data of a recording. Snapshots are read when they are asked for, and a few are kept.
 
     `at` is a place in `snapshots` everywhere, counted from the end where negative. A recorder
     that goes on adds snapshots, and may drop some in between: `refresh` looks again.
@@ -416,72 +519,9 @@ class Recording:
         self._require(layer)
         return self._cache.snapshot(at).layers[layer]
 
-    # --- looking at it -------------------------------------------------------------------
-
-    def probe(self, at: int = -1) -> "RecordedProbe":
-        """The model as it was at a snapshot, for `Session`; it knows the recorded samples only.
-
-        Raises:
-            SelectionError: There is no such snapshot.
-        """
-        from actwidgets.recording.replay import RecordedProbe
-
-        return RecordedProbe(self, at)
-
-    def session(self, at: int = -1, **options: Any) -> "RecordedSession":
-        """A session that any view works on; set its `at` to look at another snapshot.
-
-        Args:
-            at: Which snapshot it begins at.
-            **options: As of `Session`: the first `layer` or `sample`, …
-
-        Raises:
-            DataError: There is no snapshot yet.
-            SelectionError: No such snapshot, or a first selection that does not exist.
-        """
-        from actwidgets.recording.replay import RecordedSession
-
-        return RecordedSession(self, at, **options)
-
-    # --- handing it on -------------------------------------------------------------------
-
-    def save_gif(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write a view of `session()` as an animated GIF; see `export.animation.save_gif`.
-
-        Over the snapshots, or with `over="layers"` the input and then each layer. The view is
-        put back to what it showed.
-        """
-        from actwidgets.export.animation import save_gif
-
-        save_gif(view, path, **options)
-
-    def save_contact_sheet(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the frames of `save_gif` beside one another, as one PNG."""
-        from actwidgets.export.animation import save_contact_sheet
-
-        save_contact_sheet(view, path, **options)
-
-    def to_tensorboard(self, logdir: str | os.PathLike[str], **options: Any) -> Path:
-        """Write event files into a folder in `logdir`; see `export.tensorboard`."""
-        from actwidgets.export.tensorboard import to_tensorboard
-
-        return to_tensorboard(self, logdir, **options)
-
     # --- reading -------------------------------------------------------------------------
 
     def _read_samples(self) -> tuple[Any, Integers | None, Floats | None]:
         if self._samples is None:
             self._samples = store.read_samples(self.path)
         return self._samples
-
-
-def open_recording(path: str | os.PathLike[str]) -> Recording:
-    """Open what a `Recorder` has written, while it goes on or long after.
-
-    Neither the model nor TensorFlow is needed. Snapshots that cannot be read are left out,
-    and `refused` says why.
-
-    Raises:
-        DataError: The folder holds no recording, or one of a newer version; says why.
-    """
-    return Recording(path)

@@ -1,9 +1,11 @@
-"""A session over a recording: everything as it was at one moment of a training."""
+"""Recordings replayed: `Recording`, and the session and probe of one moment of a training."""
 
 import copy
+import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, NoReturn
+from pathlib import Path
+from typing import Any, Literal, NoReturn
 
 import numpy as np
 import traitlets as t
@@ -21,18 +23,14 @@ from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.selection import Selection, known_rows
 from actwidgets.errors import DataError, LayerError, ModelError, NotRecordedError, SelectionError
 from actwidgets.probe.base import Probe
-from actwidgets.recording.recording import CommonScales
+from actwidgets.recording.recording import CommonScales, RecordingData
+from actwidgets.recording.snapshot import SnapshotInfo
 from actwidgets.recording.store import KnownSamples
 from actwidgets.session.context import AnyTask, Context
 from actwidgets.session.embeddings import INPUT, EmbeddingPass, Embeddings
 from actwidgets.session.profiles import REPRESENTED, Layers, ProfilePass, Profiles
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import Task
-
-if TYPE_CHECKING:
-    from actwidgets.recording.recording import Recording
-    from actwidgets.recording.snapshot import SnapshotInfo
-
 
 WITHOUT_MODEL = "a recording holds values, not the model: "
 
@@ -57,7 +55,7 @@ class RecordedProbe(Probe):
     has_all_maps = False
     keeps_histograms = True
 
-    def __init__(self, recording: "Recording", at: int = -1) -> None:
+    def __init__(self, recording: RecordingData, at: int = -1) -> None:
         self.recording = recording
         self.at = at
         self.layers: tuple[LayerInfo, ...] = tuple(recording.layers)
@@ -86,7 +84,7 @@ class RecordedProbe(Probe):
         self._index = snapshots[at].index
 
     @property
-    def snapshot(self) -> "SnapshotInfo":
+    def snapshot(self) -> SnapshotInfo:
         """The snapshot at that position."""
         return self.recording.snapshots[self.at]
 
@@ -239,7 +237,12 @@ class RecordedProbe(Probe):
         kept = self.recording.activations(info.name, self.at)
         beyond = rows[rows >= len(kept)]
         if len(beyond):
-            raise NotRecordedError(_told_of_maps(len(kept), int(beyond[0])))
+            of = "sample 0" if len(kept) == 1 else f"samples 0 to {len(kept) - 1}"
+            raise NotRecordedError(
+                f"maps were kept of {of}; sample {beyond[0]} has none"
+                if len(kept)
+                else "no maps were kept in this recording"
+            )
         return kept[rows]
 
 
@@ -261,13 +264,6 @@ def _rows_of(summary: SampleSummary, rows: Integers, above: float | None) -> Sam
         n_nan=None if summary.n_nan is None else summary.n_nan[rows],
         n_positions=summary.n_positions,
     )
-
-
-def _told_of_maps(n_kept: int, sample: int) -> str:
-    if not n_kept:
-        return "no maps were kept in this recording"
-    kept = "sample 0" if n_kept == 1 else f"samples 0 to {n_kept - 1}"
-    return f"maps were kept of {kept}; sample {sample} has none"
 
 
 class StoredPass(ProfilePass):
@@ -488,7 +484,7 @@ class RecordedSession(Session):
 
     _is_ready = False
 
-    def __init__(self, recording: "Recording", at: int = -1, **options: Any) -> None:
+    def __init__(self, recording: RecordingData, at: int = -1, **options: Any) -> None:
         self.recording = recording
         if not recording.snapshots:
             raise DataError(f"the recording {recording.path} holds no snapshot yet")
@@ -523,7 +519,7 @@ class RecordedSession(Session):
             super().__setattr__(name, value)
 
     @property
-    def snapshot(self) -> "SnapshotInfo":
+    def snapshot(self) -> SnapshotInfo:
         """The snapshot that is shown: its epoch, step and metrics."""
         return self._recorded.snapshot
 
@@ -622,3 +618,73 @@ class RecordedSession(Session):
         if resolved.ablations or not resolved.perturbation.is_identity:
             raise SelectionError(RecordedProbe.missing_for_changes)
         return resolved
+
+
+class Recording(RecordingData):
+    """A training on disk: its data, sessions over it, and what can be written of it.
+
+    `at` is a place in `snapshots` everywhere, counted from the end where negative. A recorder
+    that goes on adds snapshots, and may drop some in between: `refresh` looks again.
+
+    Raises:
+        DataError: It holds no recording, or one that cannot be read; says why.
+    """
+
+    # --- looking at it -------------------------------------------------------------------
+
+    def probe(self, at: int = -1) -> RecordedProbe:
+        """The model as it was at a snapshot, for `Session`; it knows the recorded samples only.
+
+        Raises:
+            SelectionError: There is no such snapshot.
+        """
+        return RecordedProbe(self, at)
+
+    def session(self, at: int = -1, **options: Any) -> RecordedSession:
+        """A session that any view works on; set its `at` to look at another snapshot.
+
+        Args:
+            at: Which snapshot it begins at.
+            **options: As of `Session`: the first `layer` or `sample`, …
+
+        Raises:
+            DataError: There is no snapshot yet.
+            SelectionError: No such snapshot, or a first selection that does not exist.
+        """
+        return RecordedSession(self, at, **options)
+
+    # --- handing it on -------------------------------------------------------------------
+
+    def save_gif(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write a view of `session()` as an animated GIF; see `export.animation.save_gif`.
+
+        Over the snapshots, or with `over="layers"` the input and then each layer. The view is
+        put back to what it showed.
+        """
+        from actwidgets.export.animation import save_gif
+
+        save_gif(view, path, **options)
+
+    def save_contact_sheet(self, view: Any, path: str | os.PathLike[str], **options: Any) -> None:
+        """Write the frames of `save_gif` beside one another, as one PNG."""
+        from actwidgets.export.animation import save_contact_sheet
+
+        save_contact_sheet(view, path, **options)
+
+    def to_tensorboard(self, logdir: str | os.PathLike[str], **options: Any) -> Path:
+        """Write event files into a folder in `logdir`; see `export.tensorboard`."""
+        from actwidgets.export.tensorboard import to_tensorboard
+
+        return to_tensorboard(self, logdir, **options)
+
+
+def open_recording(path: str | os.PathLike[str]) -> Recording:
+    """Open what a `Recorder` has written, while it goes on or long after.
+
+    Neither the model nor TensorFlow is needed. Snapshots that cannot be read are left out,
+    and `refused` says why.
+
+    Raises:
+        DataError: The folder holds no recording, or one of a newer version; says why.
+    """
+    return Recording(path)

@@ -1,22 +1,135 @@
-"""Files in the folder of a recording: samples and their lookup, history, LRU of snapshots."""
+"""How a recording is stored: byte quantization, samples and their lookup, the history."""
 
 import hashlib
 import json
 import os
-import threading
-from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from actwidgets.core import batches, files
 from actwidgets.core.arrays import Array, Doubles, Floats, Integers
 from actwidgets.errors import DataError, NotRecordedError, ShapeError
-from actwidgets.recording import snapshot
-from actwidgets.recording.snapshot import Manifest, Snapshot, SnapshotInfo
+
+N_STEPS = 252  # from the lowest code of a number to the highest
+MINUS_INFINITE, INFINITE, NAN = 253, 254, 255
+STEP_BITS = 16  # a step has no more, so that any number of steps is a float32 exactly
+SMALLEST, LARGEST = 2.0**-149, float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, eq=False)
+class Quantized:
+    """Values quantized to a byte: 253 even steps per unit, and codes for NaN and both infinities.
+
+    Zero is kept exactly, and what is above or below it stays there: whether a unit fires at
+    threshold 0 is never wrong.
+
+    Attributes:
+        codes: uint8, `(sample, …, unit)`. Code c up to 252 stands for `low + c · step`, 253
+            for minus infinity, 254 for infinity, 255 for NaN.
+        low: `(unit,)` float32.
+        step: `(unit,)` float32; 0 where all finite values are equal, and then exact.
+    """
+
+    codes: NDArray[np.uint8]
+    low: Floats
+    step: Floats
+
+    @property
+    def values(self) -> Floats:
+        """What the codes stand for: float32, in the shape of `codes`."""
+        with np.errstate(over="ignore"):  # of codes that stand for no number
+            values = (self.codes * self.step.astype(np.float64) + self.low).astype(np.float32)
+        odd = self.codes > N_STEPS
+        if odd.any():
+            table = np.array([-np.inf, np.inf, np.nan], np.float32)
+            values[odd] = table[self.codes[odd] - MINUS_INFINITE]
+        return values
+
+    @property
+    def error(self) -> Floats:
+        """The largest that values may be off: `(unit,)` float32.
+
+        Half a step; a whole one for units whose values reach zero, because those nearest to
+        zero are kept on their side of it.
+        """
+        low, step = self.low.astype(np.float64), self.step.astype(np.float64)
+        high = low + N_STEPS * step
+        one_sided = (low > 0) | (high < 0)
+        rounding = np.maximum(abs(low), abs(high)) * 2.0**-23 + SMALLEST
+        bound = np.where(one_sided, step / 2 + rounding, step)
+        return np.where(step > 0, np.minimum(bound, LARGEST), 0).astype(np.float32)
+
+    @property
+    def n_bytes(self) -> int:
+        """Memory that this takes."""
+        return self.codes.nbytes + self.low.nbytes + self.step.nbytes
+
+
+def quantize(values: ArrayLike) -> Quantized:
+    """Quantize values to a byte each, unit by unit.
+
+    Args:
+        values: `(sample, …, unit)`, any real dtype, read as float32. Not modified.
+
+    Returns:
+        The codes, with a bound on the error; see `Quantized`. No values are no codes.
+
+    Cost: a few passes, and twice the memory of float32 values meanwhile.
+    """
+    with np.errstate(over="ignore"):
+        given: Array = np.asarray(values, np.float32)
+    finite = np.isfinite(given)
+    along = tuple(range(given.ndim - 1))
+    least = np.min(given, axis=along, where=finite, initial=np.inf).astype(np.float64)
+    most = np.max(given, axis=along, where=finite, initial=-np.inf).astype(np.float64)
+    known = least <= most
+    # A grid of 253 steps a unit over its finite values; codes beyond it tell the others.
+    low, step = _grid(np.where(known, least, 0.0), np.where(known, most, 0.0))
+    codes = _codes(np.where(finite, given, 0), finite, low, step)
+    codes[given == -np.inf] = MINUS_INFINITE
+    codes[given == np.inf] = INFINITE
+    codes[np.isnan(given)] = NAN
+    return Quantized(codes, low.astype(np.float32), step.astype(np.float32))
+
+
+def _grid(least: Doubles, most: Doubles) -> tuple[Doubles, Doubles]:
+    """Where the codes of each unit begin, and how far they are apart; both are float32s."""
+    both_signs = (least < 0) & (most > 0)
+    step = _few_bits((most - least) / np.where(both_signs, N_STEPS - 1, N_STEPS))
+    reaches_zero = (least <= 0) & (most >= 0) & (step > 0)
+    safe = np.where(step > 0, step, 1.0)
+    below = np.minimum(np.ceil(-least / safe), np.floor(LARGEST / safe))
+    return np.where(reaches_zero, -below * step, least), step
+
+
+def _few_bits(step: Doubles) -> Doubles:
+    """Rounded up to a float32 of `STEP_BITS` significant bits."""
+    exponent = np.frexp(step)[1]
+    quantum = np.maximum(np.ldexp(1.0, exponent - STEP_BITS), SMALLEST)
+    return np.asarray(np.ceil(step / quantum) * quantum)
+
+
+def _codes(
+    values: Array, finite: NDArray[np.bool_], low: Doubles, step: Doubles
+) -> NDArray[np.uint8]:
+    """The nearest code, or the one beside it where zero lies between."""
+    safe = np.where(step > 0, step, 1.0)
+    top = np.minimum(N_STEPS, np.floor((LARGEST - low) / safe))
+    codes = (values.astype(np.float64) - low) / safe
+    codes = np.clip(np.rint(codes, out=codes), 0, top, out=codes)
+    decoded = codes * step + low
+    # A value that was rounded onto zero or past it takes the next code on its own side.
+    codes += (values > 0) & (decoded <= 0) & finite
+    codes -= (values < 0) & (decoded >= 0) & finite
+    return np.where(step > 0, codes, 0).astype(np.uint8)
+
+
+# --- Samples --------------------------------------------------------------------------------
 
 SAMPLES_NAME = "samples.npz"
 SAMPLES_KIND = files.Kind(
@@ -183,114 +296,6 @@ def _curves(points: Mapping[str, list[tuple[float, float]]]) -> Curves:
         name: (np.array([x for x, _ in curve]), np.array([y for _, y in curve]))
         for name, curve in points.items()
     }
-
-
-KEPT_BYTES = 128 * 2**20  # of snapshots in memory, about; one is kept in any case
-File = tuple[str, int, int]  # name, bytes, time of the last change
-
-
-class SnapshotCache:
-    """Snapshots of a folder, the directory being the truth, with an LRU cache of those decoded.
-
-    Args:
-        manifest: Its manifest; snapshots of other recordings are refused.
-
-    Attributes:
-        infos: Which moments there are, from the earliest on.
-        refused: By name of the file, why it cannot be read.
-        lock: Held while they change.
-    """
-
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self._folder, self._manifest = folder, manifest
-        self.infos: tuple[SnapshotInfo, ...] = ()
-        self.refused: Mapping[str, str] = {}
-        self._looked_at: dict[File, SnapshotInfo | str] = {}
-        self._kept: OrderedDict[str, Snapshot] = OrderedDict()
-        self.lock = threading.RLock()
-        self.refresh()
-
-    def refresh(self, written: SnapshotInfo | None = None) -> bool:
-        """Look again; whether anything has changed. New files are read once, but for `written`."""
-        with self.lock:
-            entries: dict[File, SnapshotInfo | str] = {}
-            for file in self._files():
-                is_known = written is not None and file[:2] == (written.file, written.n_bytes)
-                new = written if is_known else None
-                entries[file] = self._looked_at.get(file) or new or self._look_at(file[0])
-            if entries.keys() == self._looked_at.keys():
-                return False
-            for name, *_ in self._looked_at.keys() - entries.keys():
-                self._kept.pop(name, None)
-            self._looked_at = entries
-            infos = [each for each in entries.values() if isinstance(each, SnapshotInfo)]
-            self.infos = tuple(sorted(infos, key=lambda info: info.index))
-            self.refused = {
-                name: each for (name, *_), each in sorted(entries.items()) if isinstance(each, str)
-            }
-            return True
-
-    def info(self, at: int) -> SnapshotInfo:
-        """Which moment is at a place, counted from the end where negative.
-
-        Raises:
-            DataError: There is none.
-        """
-        return _at(self.infos, at, self._folder)
-
-    def snapshot(self, at: int) -> Snapshot:
-        """What is kept of that moment.
-
-        Raises:
-            DataError: There is none, or its file is gone or was damaged meanwhile.
-        """
-        with self.lock:
-            file = self.info(at).file
-            cached = self._kept.pop(file, None)
-            self._kept[file] = cached or snapshot.read_snapshot(self._folder, file)
-            if cached is None:
-                self._make_room()
-            return self._kept[file]
-
-    def _make_room(self) -> None:
-        while len(self._kept) > 1 and sum(map(_n_bytes, self._kept.values())) > KEPT_BYTES:
-            self._kept.popitem(last=False)
-
-    def _files(self) -> list[File]:
-        files = []
-        for entry in os.scandir(self._folder):
-            if snapshot.index_of(entry.name) is not None:
-                try:
-                    state = entry.stat()
-                except FileNotFoundError:  # thinned meanwhile
-                    continue
-                files.append((entry.name, state.st_size, state.st_mtime_ns))
-        return files
-
-    def _look_at(self, name: str) -> SnapshotInfo | str:
-        try:
-            return snapshot.read_info(self._folder, name, self._manifest)
-        except DataError as failure:
-            return str(failure)
-
-
-def _n_bytes(kept: Any) -> int:
-    """What the arrays in a snapshot take in memory."""
-    if isinstance(kept, np.ndarray):
-        return kept.nbytes
-    if isinstance(kept, Mapping):
-        return sum(map(_n_bytes, kept.values()))
-    return sum(map(_n_bytes, vars(kept).values())) if is_dataclass(kept) else 0
-
-
-def _at(infos: tuple[SnapshotInfo, ...], at: int, folder: Path) -> SnapshotInfo:
-    if not infos:
-        raise DataError(f"the recording in {str(folder)!r} has no snapshot that can be read")
-    if not -len(infos) <= at < len(infos):
-        raise DataError(
-            f"there is no snapshot {at}; this recording has {len(infos)}, 0 to {len(infos) - 1}"
-        )
-    return infos[at]
 
 
 LOOKED_AT = 64  # values of a sample that tell it from most others; the rest is compared

@@ -6,7 +6,7 @@ import pytest
 TRAIN = """
 import keras, tempfile, ipywidgets, actwidgets as aw
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 from actwidgets.views.epoch_slider import EpochSlider
 
 data = aw.load_dataset("digits")

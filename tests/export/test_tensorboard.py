@@ -17,7 +17,7 @@ from actwidgets.errors import ActwidgetsError, DataError, LayerError
 from actwidgets.export.tensorboard import EventListener, EventWriter, to_tensorboard
 from actwidgets.images.tile_grid import map_sheet
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import Recording
+from actwidgets.recording.replay import Recording
 from actwidgets.session.session import Session
 from actwidgets.training.events import TrainingMoment, interval
 

@@ -16,7 +16,7 @@ from actwidgets.probe.call_trace import functional_layers, trace_call
 from actwidgets.probe.compiled import Trace
 from actwidgets.probe.inputs import input_spec_of
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 
 pytestmark = pytest.mark.keras
 X = np.random.default_rng(0).normal(size=(6, 4, 8)).astype("float32")

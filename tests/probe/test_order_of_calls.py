@@ -16,7 +16,7 @@ from actwidgets.probe.compiled import Trace
 from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 
 pytestmark = pytest.mark.keras
 N_SAMPLES = 6

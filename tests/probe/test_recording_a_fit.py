@@ -7,7 +7,7 @@ import pytest
 import actwidgets as aw
 from actwidgets.errors import ShapeError
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 from actwidgets.recording.snapshot import GRADIENT_SAMPLES
 from actwidgets.session.session import Session
 

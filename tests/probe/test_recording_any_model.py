@@ -11,7 +11,7 @@ from test_model_on_loan import _build, _state
 import actwidgets as aw
 from actwidgets.core import batches
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 
 pytestmark = pytest.mark.keras
 

@@ -11,7 +11,7 @@ import pytest
 from trained import TrainedProbe, images
 
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 
 TESTS = Path(__file__).parents[1]
 CODE = """

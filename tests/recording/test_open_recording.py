@@ -11,7 +11,7 @@ from trained import TrainedProbe, images, train
 from actwidgets.core import files
 from actwidgets.errors import DataError, LayerError
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +41,7 @@ def refused(folder):
 def test_neither_the_model_nor_tensorflow_is_needed(folder):
     code = f"""
 import sys
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 recording = open_recording({str(folder)!r})
 for at in range(3):
     recording.activations("dense", at), recording.profiles(at), recording.predictions(at)

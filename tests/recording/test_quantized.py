@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from actwidgets.recording.snapshot import quantize
+from actwidgets.recording.store import quantize
 
 ANY = st.floats(width=32, allow_nan=True, allow_infinity=True, allow_subnormal=True)
 COMMON = st.floats(-4, 4, width=32)

@@ -15,7 +15,7 @@ from actwidgets.core.output_kind import OutputKind
 from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
 from actwidgets.recording import snapshot, store
 from actwidgets.recording.recorder import Recorder, TrainingProgress, to_drop
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 from actwidgets.recording.store import HistoryFile
 from actwidgets.session.session import Session
 from actwidgets.training.events import TrainingMoment

@@ -8,7 +8,7 @@ from trained import TrainedProbe, images, train
 from actwidgets.errors import DataError
 from actwidgets.recording import store
 from actwidgets.recording.recorder import Recorder
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 from actwidgets.recording.store import HistoryFile
 
 PIXELS = np.arange(256, dtype=np.uint8).reshape(4, 8, 8, 1)

@@ -13,7 +13,7 @@ from PIL import Image
 
 import actwidgets as aw
 from actwidgets.errors import NotRecordedError
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 from actwidgets.session.session import Session
 from actwidgets.views.base import View
 
@@ -227,7 +227,7 @@ def test_looking_at_a_recording_loads_no_tensorflow(training):
     code = f"""
 import sys
 import actwidgets as aw
-from actwidgets.recording.recording import open_recording
+from actwidgets.recording.replay import open_recording
 app = aw.explore(open_recording({str(training.path)!r}))
 for title in app.pages.titles:
     app.pages.turn_to(title)
