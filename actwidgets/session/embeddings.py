@@ -1,13 +1,13 @@
 """Embeddings of a session's samples."""
 
+import functools
 import hashlib
 import math
 import operator
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable, Hashable, MutableMapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -27,7 +27,6 @@ from actwidgets.core.embedding import (
     pca,
     two_features,
 )
-from actwidgets.core.layers import LayerInfo
 from actwidgets.core.predictions import predicted_classes
 from actwidgets.errors import DataError
 from actwidgets.session.context import KEPT, Context, KeptTasks
@@ -36,6 +35,7 @@ from actwidgets.session.profiles import layer_features
 from actwidgets.session.tasks import Steps, Task
 
 Read = Callable[[Integers], Array]
+Source = tuple[Read, Layout, str]  # `(sample, feature)` of rows, how they become points, a note
 Arranged = MutableMapping[tuple[object, ...], tuple[Floats, str]]
 KEPT_COMPONENTS = 50  # before t-SNE and UMAP: what is beyond is noise, and costs
 FEWEST = 4  # points that have neighbors to speak of
@@ -51,7 +51,6 @@ class GatheringPass(Task):
         of: "input" or the layer that is read.
         rows: `(point,)` the samples.
         read: From rows to their `(sample, …)` array.
-        batch_size: Samples per step.
     """
 
     def __init__(
@@ -201,10 +200,9 @@ class EmbeddingPass(GatheringPass):
             self._facts.append("all samples are alike" if n_points else "no sample is left")
             self._finish(np.zeros((n_points, 2), np.float32))
         elif in_child and n_points >= FEWEST:
-            told = (
-                f" of {scores.shape[1]} principal components ({shares.sum():.0%} of the variance)"
-            )
-            self._facts.append(METHODS[layout.method] + told)
+            components = f"{scores.shape[1]} principal components"
+            share = f"{shares.sum():.0%} of the variance"
+            self._facts.append(f"{METHODS[layout.method]} of {components} ({share})")
             self._scores = scores
             self._begin_as_before()
         else:
@@ -289,114 +287,7 @@ class EmbeddingPass(GatheringPass):
         )
 
 
-LayerFeatures = Callable[[tuple[str, ...], Any, str], Mapping[str, Array]]
 _LOOKED_AT = 200  # samples that tell which two pixels vary most
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where the features of an embedding come from.
-
-    Attributes:
-        read: From rows to `(sample, feature)` float32.
-        layout: How they become points, now that they are known.
-        note: What is to be said of them, or "".
-    """
-
-    read: Read
-    layout: Layout
-    note: str = ""
-
-
-def missing_of_input(one: Array) -> str:
-    """Why inputs like this one, `(1, …)`, cannot be laid out; "" where they can."""
-    if one.dtype.kind not in "fiub":
-        return "its samples are not numbers"
-    return "" if one.size else "its samples are empty"
-
-
-def of_input(
-    images: Callable[[Any], Array],
-    rows: Integers,
-    layout: Layout,
-    budget_bytes: int,
-    names: Sequence[str] = (),
-) -> Source:
-    """The input of samples, flattened; coarser where it would go beyond the budget.
-
-    Args:
-        images: From rows to `(sample, …)`.
-        rows: All that will be read.
-        layout: What is asked for.
-        budget_bytes: What all features may take.
-        names: Of the numbers of the input, where they have any.
-
-    Raises:
-        DataError: A pair of numbers that the input does not have.
-    """
-    shape = images([0]).shape[1:]
-    if layout.method == "features":
-        pair = layout.features or _varying(images, rows, budget_bytes)
-        _check(pair, math.prod(shape), "the numbers of the input")
-        picked = replace(layout, features=pair, names=namer(shape, names), picked=True)
-        return Source(lambda some: input_features(images(some))[:, pair], picked)
-    step = coarsening(shape, len(rows), budget_bytes)
-    note = ""
-    if step > 1:
-        note = f"means of {step}×{step} pixels" if len(shape) > 1 else f"1 of {step} numbers"
-    return Source(lambda some: input_features(images(some), step), layout, note)
-
-
-def of_layer(
-    info: LayerInfo,
-    features: LayerFeatures,
-    rows: Integers,
-    layout: Layout,
-    budget_bytes: int,
-) -> Source:
-    """What a layer makes of samples: its map at all positions, or the mean over them.
-
-    Args:
-        info: The layer.
-        features: From layers, rows and "flat" or "mean" to each layer's `(sample, feature)`.
-        rows: All that will be read.
-        layout: What is asked for.
-        budget_bytes: What all features may take: beyond it the mean is taken.
-
-    Raises:
-        DataError: A pair of units that the layer does not have.
-    """
-    shape = info.output_shape[1:]
-    has_maps = len(shape) > 1
-    if layout.method == "features":
-        flat = not has_maps
-        if layout.features and info.n_units:
-            _check(layout.features, info.n_units, f"the units of {info.name}")
-        layout = replace(layout, names=lambda unit: f"unit {unit}")
-    else:
-        sizes = [size for size in shape if size is not None]
-        flat = len(sizes) == len(shape) and 4 * len(rows) * math.prod(sizes) <= budget_bytes
-
-    def read(some: Integers) -> Array:
-        found = features((info.name,), some, "flat" if flat else "mean")[info.name]
-        return found.reshape(len(some), -1).astype(np.float32)
-
-    how = "every position of its maps" if flat else "means of its maps"
-    return Source(read, layout, how if has_maps else "")
-
-
-def _varying(images: Callable[[Any], Array], rows: Integers, budget_bytes: int) -> tuple[int, int]:
-    """Two numbers of the input that vary, told by some of the samples."""
-    n_bytes = max(1, images([0]).size * 8)
-    count = max(2, min(_LOOKED_AT, budget_bytes // n_bytes))
-    return two_features(input_features(images(rows[even_rows(len(rows), count)])))
-
-
-def _check(pair: tuple[int, int], count: int, what: str) -> None:
-    if not all(0 <= each < count for each in pair):
-        raise DataError(f"features {pair} are not both in 0..{count - 1}, {what}")
-
-
 INPUT = "input"
 
 
@@ -425,7 +316,10 @@ class Embeddings(KeptTasks):
         """Why there are no points of the input or of a layer; "" where there are."""
         if of != INPUT:
             return "its output is empty" if 0 in self.context.layer_info(of).output_shape else ""
-        return missing_of_input(self.context.samples.images([0]))
+        one = self.context.samples.images([0])
+        if one.dtype.kind not in "fiub":
+            return "its samples are not numbers"
+        return "" if one.size else "its samples are empty"
 
     def rows(self, n_points: int = 2000) -> Integers:
         """The samples that are drawn: at most `n_points`, evenly spread."""
@@ -463,21 +357,13 @@ class Embeddings(KeptTasks):
 
         Cost: a forward pass over the points; PCA 0.1 s, t-SNE 10 s for 2,000.
         """
-        options = Layout(method, seed, float(perplexity), features and _pair(features))
-        embedding = self._embedding(of, n_points, options, None)
+        layout = Layout(method, seed, float(perplexity), features and _pair(features))
+        embedding = self._embedding(of, n_points, layout, None)
         assert embedding is not None
         return embedding
 
     def request(
-        self,
-        of: str = INPUT,
-        *,
-        client: str = "",
-        method: str = "pca",
-        n_points: int = 2000,
-        seed: int = 0,
-        perplexity: float = 30.0,
-        features: tuple[int, int] | None = None,
+        self, of: str = INPUT, *, client: str = "", n_points: int = 2000, **options: Any
     ) -> Embedding | None:
         """The same for a view: None where it is not made yet, and made in the background.
 
@@ -486,14 +372,12 @@ class Embeddings(KeptTasks):
         Args:
             of: As when called.
             client: Who asks: what was asked for before by the same client is then left.
-            method: As when called.
             n_points: As when called.
-            seed: As when called.
-            perplexity: As when called.
-            features: As when called.
+            **options: As when called: `method`, `seed`, `perplexity`, `features`.
         """
-        options = Layout(method, seed, float(perplexity), features and _pair(features))
-        return self._embedding(of, n_points, options, client)
+        if options.get("features"):
+            options["features"] = _pair(options["features"])
+        return self._embedding(of, n_points, Layout(**{"method": "pca"} | options), client)
 
     def _embedding(
         self, of: str, n_points: int, layout: Layout, client: str | None
@@ -504,6 +388,12 @@ class Embeddings(KeptTasks):
             task = self._task(key, lambda: self._embedding_task(of, n_points, layout))
         self._advance(task, key, client is not None, client or "")
         return task.embedding() if task.complete else None
+
+    def _gathered(self, new: GatheringPass, key: Hashable, client: str | None) -> Array | None:
+        with self.context.lock:
+            task = self._task(key, lambda: new)
+        self._advance(task, key, client is not None, client or "")
+        return task.values() if task.complete else None
 
     def predicted(self, n_points: int = 2000, *, client: str | None = None) -> Integers | None:
         """`(point,)` int64: the predicted class of each sample of `rows(n_points)`.
@@ -519,21 +409,13 @@ class Embeddings(KeptTasks):
         if missing := context.missing_for_predictions():
             raise DataError(f"no predictions: {missing}")
         output = context.output
-        with context.lock:
-            key = ("predicted", n_points, self._moment())
-            task = self._task(
-                key,
-                lambda: GatheringPass(
-                    "predicting classes",
-                    INPUT,
-                    self.rows(n_points),
-                    lambda rows: predicted_classes(
-                        context.probe.predictions(context.samples.rows(rows)), output=output
-                    ),
-                ),
-            )
-        self._advance(task, key, client is not None, client or "")
-        return task.values() if task.complete else None
+
+        def read(rows: Integers) -> Array:
+            outputs = context.probe.predictions(context.samples.rows(rows))
+            return predicted_classes(outputs, output=output)
+
+        task = GatheringPass("predicting classes", INPUT, self.rows(n_points), read)
+        return self._gathered(task, ("predicted", n_points, self._moment()), client)
 
     def unit_values(
         self, layer: str, unit: int, n_points: int = 2000, *, client: str | None = None
@@ -564,10 +446,8 @@ class Embeddings(KeptTasks):
             return summary.max[:, column].astype(np.float32)
 
         key = ("units", layer, n_points, None if fits else unit, self._moment())
-        with context.lock:
-            task = self._task(key, lambda: GatheringPass(f"reading {layer}", layer, rows, read))
-        self._advance(task, key, client is not None, client or "")
-        return task.values()[:, unit if fits else 0] if task.complete else None
+        values = self._gathered(GatheringPass(f"reading {layer}", layer, rows, read), key, client)
+        return None if values is None else values[:, unit if fits else 0]
 
     # --- how it is kept ------------------------------------------------------------------
 
@@ -591,30 +471,60 @@ class Embeddings(KeptTasks):
     def _embedding_task(self, of: str, n_points: int, layout: Layout) -> EmbeddingPass:
         while len(self._arranged) > KEPT:
             self._arranged.popitem(last=False)
-        context, rows = self.context, self.rows(n_points)
-        budget = context.budget_bytes // 4
-        if of == INPUT:
-            samples = context.samples
-            names = samples.feature_names
-            source = of_input(samples.input_numbers, rows, layout, budget, names)
+        rows = self.rows(n_points)
+        source = self._of_input if of == INPUT else functools.partial(self._of_layer, of)
+        read, layout_, note = source(rows, layout)
+        onto = self._reference(of, n_points, layout)
+        return EmbeddingPass(of, rows, read, layout_, note=note, arranged=self._arranged, onto=onto)
+
+    def _of_input(self, rows: Integers, layout: Layout) -> Source:
+        """The input of samples, flattened; coarser where it would go beyond the budget."""
+        samples, budget_bytes = self.context.samples, self.context.budget_bytes // 4
+        images = samples.input_numbers
+        one = images([0])
+        shape = one.shape[1:]
+        if layout.method == "features":
+            pair = layout.features
+            if not pair:  # two numbers that vary, told by some of the samples
+                count = max(2, min(_LOOKED_AT, budget_bytes // max(1, one.size * 8)))
+                pair = two_features(input_features(images(rows[even_rows(len(rows), count)])))
+            _check(pair, math.prod(shape), "the numbers of the input")
+            names = namer(shape, samples.feature_names)
+            layout = replace(layout, features=pair, names=names, picked=True)
+            return lambda some: input_features(images(some))[:, pair], layout, ""
+        step = coarsening(shape, len(rows), budget_bytes)
+        note = ""
+        if step > 1:
+            note = f"means of {step}×{step} pixels" if len(shape) > 1 else f"1 of {step} numbers"
+        return lambda some: input_features(images(some), step), layout, note
+
+    def _of_layer(self, of: str, rows: Integers, layout: Layout) -> Source:
+        """What a layer makes of samples: its map at all positions, or the mean over them."""
+        context = self.context
+        info, shape = context.layer_info(of), context.layer_info(of).output_shape[1:]
+        has_maps = len(shape) > 1
+        if layout.method == "features":
+            flat = not has_maps
+            if layout.features and info.n_units:
+                _check(layout.features, info.n_units, f"the units of {of}")
+            layout = replace(layout, names="unit {}".format)
         else:
-            budget = budget if context.probe.has_all_maps else 0
-            source = of_layer(
-                context.layer_info(of),
-                partial(layer_features, context),
-                rows,
-                layout,
-                budget,
-            )
-        return EmbeddingPass(
-            of,
-            rows,
-            source.read,
-            source.layout,
-            note=source.note,
-            arranged=self._arranged,
-            onto=self._reference(of, n_points, layout),
-        )
+            budget_bytes = context.budget_bytes // 4 if context.probe.has_all_maps else 0
+            sizes = [size for size in shape if size is not None]
+            n_bytes = 4 * len(rows) * math.prod(sizes)
+            flat = len(sizes) == len(shape) and n_bytes <= budget_bytes
+
+        def read(some: Integers) -> Array:
+            features = layer_features(context, (of,), some, "flat" if flat else "mean")[of]
+            return features.reshape(len(some), -1).astype(np.float32)
+
+        how = "every position of its maps" if flat else "means of its maps"
+        return read, layout, how if has_maps else ""
+
+
+def _check(pair: tuple[int, int], count: int, what: str) -> None:
+    if not all(0 <= each < count for each in pair):
+        raise DataError(f"features {pair} are not both in 0..{count - 1}, {what}")
 
 
 def _pair(features: Any) -> tuple[int, int]:
