@@ -353,10 +353,8 @@ class Session(BackgroundWork):
             return self._words_of(self.label_sets[row])
         return None if self.labels is None else self.class_names[self.labels[row]]
 
-    def _words_of(self, has: Bools) -> str:
-        """Names of the classes that a sample has, `(class,)` bool."""
-        names = [name for name, each in zip(self.class_names, has, strict=True) if each]
-        return ", ".join(names) or "none"
+    def _words_of(self, is_label: Bools) -> str:
+        return ", ".join(np.array(self.class_names)[is_label].tolist()) or "none"
 
     @property
     def class_order(self) -> str:
@@ -367,10 +365,6 @@ class Session(BackgroundWork):
     def feature_names(self) -> tuple[str, ...]:
         """The names of the columns of samples that were given as a table; () else."""
         return self.context.samples.feature_names
-
-    def exemplars(self, class_index: int, limit: int = 1) -> tuple[int, ...]:
-        """The first `limit` samples of a class; none where it has none."""
-        return self.context.samples.of_class(class_index, limit)
 
     def pictures(
         self,
@@ -412,19 +406,6 @@ class Session(BackgroundWork):
         with self.lock:
             seen = self.context.probe.inputs_of(self.layer if layer is None else layer) or ()
         return tuple(name for name in names if name in seen) or names
-
-    def places_first(self, name: str, values: Array) -> Array:
-        """A map in the shape of an input with its places before its channels, as it is drawn.
-
-        Args:
-            name: Of the input.
-            values: `(sample, …)`.
-        """
-        return self.context.samples.places_first(name, values)
-
-    def picture_shape_of(self, name: str) -> tuple[int, ...]:
-        """Rows and columns of one of `picture_inputs`; () where it is no picture."""
-        return self.context.samples.picture_shape_of(name)
 
     @property
     def picture_shape(self) -> tuple[int, ...]:
@@ -723,22 +704,17 @@ def finish(
         DataError: It took longer.
     """
     until_s = time.monotonic() + within_s
-    while (at_work := _under_way(works)) is not None:
+    while (at_work := next((work for work in works if work.is_reading), None)) is not None:
         if session.lock.is_held_here or session.training.under_way:
             return
         left_s = until_s - time.monotonic()
         if left_s <= 0:
+            progress, how_far = at_work.reading, ""
+            if progress is not None:
+                done = f"{progress.n_read:,} of {progress.n_samples:,}"
+                how_far = f" ({progress.what}: {done})"
             raise DataError(
-                f"{who} is not finished after {within_s:g} s{_how_far(at_work)}; wait longer by "
+                f"{who} is not finished after {within_s:g} s{how_far}; wait longer by "
                 "a larger within_s, or take png(), which shows what there is"
             )
         at_work.wait(min(left_s, POLL_S))
-
-
-def _under_way(works: Sequence[BackgroundWork]) -> BackgroundWork | None:
-    return next((work for work in works if work.is_reading), None)
-
-
-def _how_far(work: BackgroundWork) -> str:
-    reading = work.reading
-    return f" ({reading.what}: {reading.n_read:,} of {reading.n_samples:,})" if reading else ""

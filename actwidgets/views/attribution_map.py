@@ -386,16 +386,16 @@ class AttributionMap(View):
         if not isinstance(values, dict):
             seen = session.picture_inputs_of(attribution.layer) if attribution.layer else drawn
             name = seen[0] if len(seen) == 1 else ""
-            return [(name, session.places_first(name, values))]
+            return [(name, session.context.samples.places_first(name, values))]
         names = [name for name in drawn if name in values] or [next(iter(values))]
-        return [(name, session.places_first(name, values[name])) for name in names]
+        return [(name, session.context.samples.places_first(name, values[name])) for name in names]
 
     def _draw(self, selection: Selection, tiles: list[Tile]) -> None:
         session, by_method = self._session, self.compare == "methods"
         shapes, drawn = {}, dict[str, list[Pixels]]()
         for name in {tile.input for tile in tiles}:
             is_drawn = name in session.picture_inputs
-            shapes[name] = session.picture_shape_of(name) if is_drawn else ()
+            shapes[name] = session.context.samples.picture_shape_of(name) if is_drawn else ()
             if shapes[name]:
                 rows = [tile.row for tile in tiles if tile.input == name]
                 given = session.pictures(rows, as_shown=True, name=name)

@@ -444,7 +444,8 @@ class ExemplarSheet(Picture):
         self.set_words(places, texts, [NEUTRAL] * len(texts))
 
     def _row(self, sheet: ContactSheet, classes: Sequence[int]) -> np.ndarray:
-        rows = [self._session.exemplars(int(index), self._exemplars) for index in classes]
+        samples = self._session.context.samples
+        rows = [samples.of_class(int(index), self._exemplars) for index in classes]
         cells = [
             row[place] if place < len(row) else None
             for place in range(self._exemplars)

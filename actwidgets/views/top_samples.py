@@ -74,7 +74,9 @@ class TopSamples(PassView):
         seen = self._session.picture_inputs_of()
         shape = self._session.pictures([0], name=seen).shape[1:3]
         axes = () if field is None else tuple(axis.axis for axis in field.axes)
-        is_whole = len(seen) == 1 and self._session.picture_shape_of(seen[0]) == shape
+        is_whole = (
+            len(seen) == 1 and self._session.context.samples.picture_shape_of(seen[0]) == shape
+        )
         return field if axes == (1, 2) and is_whole else None
 
     def _paint(self, rows: list[int], frames: tuple[int, ...], field: Any) -> None:
