@@ -31,10 +31,12 @@ OF_KERAS = re.compile(r"^pytestmark = .*pytest\.mark\.keras", re.MULTILINE)
 
 
 def pytest_ignore_collect(collection_path, config):
-    """With `-m "not slow"`, not even import what would only import TensorFlow."""
-    if config.getoption("markexpr") == "not slow" and collection_path.suffix == ".py":
-        return bool(OF_KERAS.search(collection_path.read_text("utf-8"))) or None
-    return None
+    """With `-m "not slow"`, not even import what would only import TensorFlow or a browser."""
+    if config.getoption("markexpr") != "not slow":
+        return None
+    if collection_path.suffix != ".py":
+        return collection_path.name == "browser" or None
+    return bool(OF_KERAS.search(collection_path.read_text("utf-8"))) or None
 
 
 def pytest_collection_modifyitems(items):

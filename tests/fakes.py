@@ -5,11 +5,25 @@ from contextlib import nullcontext
 
 import numpy as np
 from ipywidgets.widgets.widget import _instances
+from recorded_training import MemoryRecording
 
+import actwidgets as aw
 from actwidgets.core.attribution.base import Inputs
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.probe.base import Probe
+from actwidgets.recording.replay import RecordedSession
+
+# By where they come from: asking for every public name would import Keras.
+VIEWS = [name for name, home in aw._HOMES.items() if home.startswith("views.")]
+
+
+def view_of(name, session):
+    """One of `VIEWS`; an epoch slider is of a recording, and two layers need two sessions."""
+    if name == "EpochSlider":
+        return aw.EpochSlider(RecordedSession(MemoryRecording()))
+    view = getattr(aw, name)
+    return view(session, session) if name == "LayerSimilarity" else view(session)
 
 
 class FakeProbe(Probe):

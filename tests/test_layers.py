@@ -96,6 +96,7 @@ def test_importing_it_does_not_load(module, unwanted):
     assert done.stdout.strip() == "set()", done.stdout + done.stderr
 
 
+@pytest.mark.keras
 def test_every_public_name_is_there():
     import actwidgets as aw
 

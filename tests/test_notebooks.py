@@ -4,10 +4,8 @@ import json
 import os
 from pathlib import Path
 
-import nbformat
 import numpy as np
 import pytest
-from nbclient import NotebookClient
 from real_data import data_folder
 
 N_IMAGES = {"mnist": (10_240, 600), "fashion_mnist": (1_600, 600), "cifar10": (1_600, 400)}
@@ -33,6 +31,9 @@ def few_images(tmp_path_factory):
 @pytest.mark.notebook
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs_from_top_to_bottom(path, few_images, tmp_path, monkeypatch):
+    import nbformat  # takes seconds
+    from nbclient import NotebookClient
+
     if few_images is not None:
         monkeypatch.setenv("ACTWIDGETS_DATA", os.fspath(few_images))
     monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "3")

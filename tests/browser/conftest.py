@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 from lab import CHROMIUM_OPTIONS, Lab, Server
-from playwright.sync_api import sync_playwright
 from setup_browser import find_browser
 
 HERE = Path(__file__).parent
@@ -38,6 +37,8 @@ def lab_server(browser_path, tmp_path_factory):
 # other modules' use of asyncio.
 @pytest.fixture(scope="module")
 def lab(browser_path, lab_server):
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
             executable_path=browser_path, args=list(CHROMIUM_OPTIONS)

@@ -1,6 +1,5 @@
 """Every view as a matplotlib figure: its texts, its data, its pictures, and files of it."""
 
-import inspect
 import io
 import logging
 import sys
@@ -11,28 +10,22 @@ import ipywidgets as w
 import matplotlib
 import numpy as np
 import pytest
+from fakes import VIEWS, view_of
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from PIL import Image
-from recorded_training import MemoryRecording
 
 import actwidgets as aw
 from actwidgets.app import Workbench
 from actwidgets.errors import ActwidgetsError, DataError
 from actwidgets.export.animation import save_contact_sheet, save_gif
 from actwidgets.images.colormap import GAP
-from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
 from actwidgets.views.base import View
 from actwidgets.views.comparison import Comparison
 from actwidgets.views.controls import hint
 from actwidgets.views.picture import Picture
 
-VIEWS = [
-    name
-    for name in aw.__all__
-    if inspect.isclass(getattr(aw, name, None)) and issubclass(getattr(aw, name), View)
-]
 PAPER = {"light": (255, 255, 255), "dark": (17, 17, 17)}
 TITLES = {  # what a reader of the figure is told at least
     "LayerPicker": ["Layers", "Conv2D", "Dense"],
@@ -49,13 +42,6 @@ TITLES = {  # what a reader of the figure is told at least
     "AttributionMap": ["method: "],
     "WeightHistogram": ["conv"],
 }
-
-
-def made(name, session):
-    view = getattr(aw, name)
-    if name == "EpochSlider":
-        return view(RecordedSession(MemoryRecording()))
-    return view(session, session) if name == "LayerSimilarity" else view(session)
 
 
 def texts(figure):
@@ -100,7 +86,7 @@ def png_of(figure, scale=1):
 @pytest.mark.parametrize("name", VIEWS)
 def test_every_view_is_a_figure_with_its_texts_and_its_pictures(session, name, caplog):
     session.samples = (0, 4, 9)
-    view = made(name, session)
+    view = view_of(name, session)
     with caplog.at_level(logging.WARNING):
         figure = view.figure()
     assert isinstance(figure, Figure)
@@ -298,7 +284,7 @@ def test_names_of_any_length_and_script_are_texts_as_they_are(probe, data):
     names = ("a_$x^2$_b", "naïve café", "×→–" + "<b>long</b>" * 20)
     session = Session(probe, *data, class_names=names)
     for name in ("ConfusionMatrix", "UnitBoxPlot", "SampleGallery", "ClassSimilarityMatrix"):
-        figure = made(name, session).figure()
+        figure = view_of(name, session).figure()
         told = texts(figure)
         assert any("a_$" in each for each in told)
         assert any("naï" in each for each in told)

@@ -1,45 +1,28 @@
 """What holds of every view."""
 
 import gc
-import inspect
 import weakref
 
 import bqplot as bq
 import numpy as np
 import pytest
 import shown
-from fakes import open_widgets
+from fakes import VIEWS, open_widgets, view_of
 from ipywidgets.widgets.widget_description import DescriptionWidget
-from recorded_training import MemoryRecording
 
-import actwidgets as aw
 from actwidgets.core.perturbation import Perturbation
 from actwidgets.errors import DataError
-from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
-from actwidgets.views.base import View, with_all_they_hold
+from actwidgets.views.base import with_all_they_hold
 from actwidgets.views.controls import Readout
 from actwidgets.views.feature_map_grid import FeatureMapGrid
-
-VIEWS = [
-    name
-    for name in aw.__all__
-    if inspect.isclass(getattr(aw, name, None)) and issubclass(getattr(aw, name), View)
-]
-
-
-def made(name, session):
-    view = getattr(aw, name)
-    if name == "EpochSlider":
-        return view(RecordedSession(MemoryRecording()))
-    return view(session, session) if name == "LayerSimilarity" else view(session)
 
 
 @pytest.mark.parametrize("name", VIEWS)
 def test_no_label_shows_null_as_its_tooltip(session, name):
     labeled = [
         each
-        for each in with_all_they_hold([made(name, session)])
+        for each in with_all_they_hold([view_of(name, session)])
         if isinstance(each, DescriptionWidget) and each.description
     ]
     assert [each.description for each in labeled if each.tooltip is None] == []
@@ -51,7 +34,7 @@ def _readout(view):
 
 def hovered(name, session):
     """A view with the mouse over a cell that has something to tell, or that has no such cell."""
-    view = made(name, session)
+    view = view_of(name, session)
     for each in with_all_they_hold([view]):
         if isinstance(each, bq.GridHeatMap):
             for row, column in np.ndindex(*np.shape(each.color)):
@@ -84,7 +67,7 @@ def test_what_the_mouse_told_is_gone_once_it_has_left(session, name):
 @pytest.mark.parametrize("name", VIEWS)
 def test_no_scale_is_both_reversed_and_told_its_order(session, name):
     # bqplot turns such an order round where it gets both at once, as after a page is reloaded.
-    for each in with_all_they_hold([made(name, session)]):
+    for each in with_all_they_hold([view_of(name, session)]):
         if isinstance(each, bq.OrdinalScale):
             assert not (each.reverse and each.domain)
 
@@ -94,7 +77,7 @@ def test_no_scale_is_both_reversed_and_told_its_order(session, name):
     ["ClassCounts", "ClassRanking", "ClassSeparation", "ClassSimilarityMatrix", "ConfusionMatrix"],
 )
 def test_without_labels_a_view_of_classes_says_that_it_needs_them(probe, data, name):
-    view = made(name, Session(probe, data[0]))
+    view = view_of(name, Session(probe, data[0]))
     assert "this needs labels" in shown.text(view)
     assert view.error == ""
     assert not shown.parts(view, bq.Figure)
@@ -103,7 +86,7 @@ def test_without_labels_a_view_of_classes_says_that_it_needs_them(probe, data, n
 @pytest.mark.parametrize("name", VIEWS)
 def test_closing_gives_every_widget_back_and_lets_go_of_the_view(session, name):
     before = open_widgets()
-    view = made(name, session)
+    view = view_of(name, session)
     session.select(layer="dense", sample=4, perturbation=Perturbation(noise=0.1))
     gone = weakref.ref(view)
     followed = view.session
