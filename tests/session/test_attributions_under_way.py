@@ -35,6 +35,26 @@ def test_a_failure_in_the_background_comes_to_whoever_asks_next(session, probe, 
     session.attributions.wait()
     with pytest.raises(LayerError, match="no gradient there"):
         session.attributions.request("gradient")
+    assert session.attributions.reading.failure == "LayerError: no gradient there"
+    session.attributions.resume()
+    assert session.attributions.reading.failure == ""
+
+
+def test_what_nobody_asks_for_any_more_is_stopped(session, monkeypatch):
+    monkeypatch.setattr("actwidgets.session.attributions.AT_ONCE_S", 0)
+    attributions = session.attributions
+    begin_when_waited_for(attributions, monkeypatch)
+    attributions.request("gradient", client="here")
+    (left,) = attributions._tasks.values()
+    attributions("gradient", target=1)
+    attributions.request("gradient", target=1, client="here")  # complete: it stays
+    assert left.cancelled  # a process of its own would end
+    assert [task.complete for task in attributions._tasks.values()] == [True]
+    monkeypatch.setattr("actwidgets.session.context.KEPT", 0)
+    attributions.request("gradient", target=2, client="there")
+    (dropped,) = [task for task in attributions._tasks.values() if not task.complete]
+    attributions.leave("there")
+    assert dropped.cancelled
 
 
 def test_what_is_asked_next_at_the_same_place_takes_its_room(session, probe, monkeypatch):

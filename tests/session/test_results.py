@@ -1,11 +1,16 @@
 import numpy as np
 import pytest
 
+from actwidgets.core.ablation import Ablation
+from actwidgets.core.layers import LayerInfo
+from actwidgets.core.perturbation import Perturbation
+from actwidgets.core.predictions import PredictionTable
 from actwidgets.core.samples import Samples
 from actwidgets.probe.base import Probe
+from actwidgets.session import results
 from actwidgets.session.context import Context
 from actwidgets.session.profiles import ALL_SAMPLES, Profiles
-from actwidgets.session.results import ArrayCache, Results
+from actwidgets.session.results import ArrayCache, PredictionPass, Results
 
 
 def _put(cache, key, n_bytes):
@@ -45,7 +50,7 @@ X = np.arange(12.0).reshape(6, 2)
 
 
 class _Probe(Probe):
-    layers = ()
+    layers = (LayerInfo("conv", "Dense", (None, 2), 2, 0),)
     n_classes = 2
 
     def __init__(self):
@@ -57,6 +62,9 @@ class _Probe(Probe):
 
     def check(self, x):
         pass
+
+    def edited(self, edits):
+        return self
 
     def predictions(self, x):
         self.asked.append(("predictions", len(x)))
@@ -96,6 +104,38 @@ def test_other_rows_or_layers_are_other_maps(probe):
     assert len(probe.asked) == 3
 
 
+def test_the_samples_on_show_are_taken_once_for_all_layers(probe, monkeypatch):
+    taken, original = [], Samples.perturbed
+    monkeypatch.setattr(
+        Samples, "perturbed", lambda *args: taken.append(args[1:]) or original(*args)
+    )
+    numbers, noisy = _numbers(probe), Perturbation(noise=0.1)
+    for layer in ("a", "b"):
+        numbers.maps(layer, (0, 1))
+    numbers.maps("b", (0, 1), noisy), numbers.maps("b", (0, 2)), numbers.maps("c", tuple([5] * 65))
+    numbers.maps("d", (0, 2)), numbers.outputs((0, 2), noisy)
+    assert [rows[:3] for rows, _ in taken] == [(0, 1), (0, 1), (0, 2), (5, 5, 5), (0, 2)]
+
+
+def test_a_slider_leaves_no_trail_of_ablated_models(probe):
+    numbers, ablations = _numbers(probe), [(Ablation("conv", (0,), scale),) for scale in (0, 0.5)]
+    plain, first, second = (numbers.model(each) for each in [(), *ablations])
+    assert numbers.model(ablations[1]) is second
+    assert numbers.model() is plain
+    assert numbers.model(ablations[0]) is not first
+
+
+def test_steps_of_a_fast_model_grow_to_a_limit(monkeypatch):
+    monkeypatch.setattr(results, "FAST_S", float("inf"))
+    sizes, n_samples = [], 3 * results.LARGEST_STEP
+    task = PredictionPass(
+        PredictionTable(n_samples, 1), lambda rows: sizes.append(len(rows)) or rows[:, None]
+    )
+    task.finish()
+    assert sizes[:3] == [results.STEP, 2 * results.STEP, 4 * results.STEP]
+    assert max(sizes) == results.LARGEST_STEP
+
+
 def test_predictions_are_made_for_rows_not_known(probe):
     numbers = _numbers(probe)
     numbers.outputs([0, 1])
@@ -112,6 +152,22 @@ def test_a_pass_reads_all_samples_and_is_kept(probe):
     assert profiles.firing_rate["conv"].tolist() == [[1 / 3, 2 / 3], [2 / 3, 2 / 3]]
     assert profiles.class_names == ("a", "b")
     assert probe.asked == [("conv", 6)]
+
+
+def test_passes_that_were_used_last_are_kept_within_half_the_budget(probe):
+    profiles = _profiles(probe, budget_bytes=4 * 48)  # whose peaks take 48 bytes each
+
+    def read(layer):
+        profiles.task((layer,), 0.0).finish()
+
+    for layer in "abac":
+        read(layer)
+    probe.asked.clear()
+    for layer in "ac":
+        read(layer)
+    assert probe.asked == []
+    read("b")
+    assert probe.asked == [("b", 6)]
 
 
 def test_without_labels_all_samples_are_read_as_of_one_class(probe):

@@ -286,6 +286,32 @@ def test_after_a_cancel_the_last_complete_result_is_given(slow):
     assert slow.reading.cancelled
 
 
+def test_complete_results_are_kept_of_the_last_layers_alone_and_where_they_are_small(
+    slow, monkeypatch
+):
+    monkeypatch.setattr("actwidgets.session.profiles.COMPLETE_KEPT", 1)
+
+    def after_a_cancel(layer):
+        slow.layer = layer
+        slow.profiles.read(partial=True)
+        slow.cancel()
+        return slow.profiles.read(partial=True)
+
+    for layer in ("conv", "dense"):
+        slow.layer = layer
+        before = slow.profiles()
+    slow.refresh()
+    assert after_a_cancel("dense") is before
+    assert after_a_cancel("conv").n_samples == 64
+    slow.memory_budget_bytes = 8 * before.n_bytes - 1
+    slow.model.go.set()
+    slow.resume()
+    slow.layer = "dense"
+    assert slow.profiles() is not before
+    slow.refresh()
+    assert after_a_cancel("dense") is before  # the later one was too large
+
+
 def test_one_pass_reads_every_layer_and_then_serves_each(slow):
     profiles = slow.profiles(every_layer=True)
     assert profiles.layers == ("conv", "dense")  # an empty output has nothing to tell

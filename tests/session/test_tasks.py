@@ -1,6 +1,7 @@
 import threading
 import time
 from contextlib import contextmanager, nullcontext
+from types import SimpleNamespace
 
 import pytest
 
@@ -70,6 +71,24 @@ def test_a_pass_that_is_not_replaced_is_finished_afterwards(queue, reports):
     second.go.set()
     queue.wait()
     assert [each.layers for each in reports if each.complete] == [("dense",), ("conv",)]
+
+
+def test_no_step_is_begun_while_the_user_moves_something(queue, monkeypatch):
+    slept, wanted = [], _Pass("conv")
+
+    def sleep(seconds):
+        slept.append((seconds, wanted.n_read))
+        queue.touched_s = float("-inf")
+
+    clock = SimpleNamespace(sleep=sleep, monotonic=time.monotonic)
+    monkeypatch.setattr(tasks, "time", clock)
+    monkeypatch.setattr(tasks, "GIVE_WAY_S", 1e6)
+    queue.touched_s = time.monotonic()
+    wanted.go.set()
+    queue.submit(wanted, print)
+    queue.wait()
+    assert slept == [(pytest.approx(1e6, abs=1e3), 0)]
+    assert wanted.complete
 
 
 def test_rate_and_time_left_are_told():
