@@ -15,7 +15,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from actwidgets.errors import DataError
+from actwidgets.errors import DataError, require_path
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def require_suffix(path: str | os.PathLike[str], suffix: str, what: str) -> None
     Raises:
         DataError: It ends in something else.
     """
-    given = Path(path)
+    given = require_path(path)
     if given.suffix and given.suffix.lower() != suffix:
         raise DataError(
             f"{what} are written as {suffix[1:].upper()}; got {str(given)!r}: "

@@ -4,8 +4,8 @@ import io
 import math
 import os
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from itertools import pairwise
-from numbers import Real
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -14,7 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from actwidgets.core.files import replacing, require_suffix
-from actwidgets.errors import DataError
+from actwidgets.errors import (
+    DataError,
+    require_choice,
+    require_integer,
+    require_names,
+    require_number,
+)
 from actwidgets.session.session import all_work, finish
 
 Pixels = NDArray[np.uint8]
@@ -24,7 +30,8 @@ THEME_COLORS: dict[str, tuple[Rgb, Rgb]] = {  # background, and color of the cap
     "light": ((255, 255, 255), (97, 97, 97)),
     "dark": ((17, 17, 17), (181, 181, 181)),
 }
-MIN_FPS, MAX_FPS = 1 / 86400, 50  # a frame a day; readers slow down what is faster
+MIN_FPS, MAX_FPS = Fraction(1, 86400), 50  # a frame a day; readers slow down what is faster
+MAX_SCALE = 16
 MAX_DELAY_CS = MAX_SIDE_PX = 65535  # the format counts delays (1/100 s) and sides in two bytes
 INPUT_PX, MAX_INPUTS, INPUTS_IN_ROW = 160, 8, 4  # the frame of the input, before its layers
 GAP_PX, CAPTION_PX, FONT_PX = 12, 22, 13
@@ -82,7 +89,7 @@ def save_gif(
             file that cannot be written.
     """
     require_suffix(path, ".gif", "animations")
-    _require_fps(fps)
+    require_number("fps", fps, MIN_FPS, MAX_FPS)
     frames = frames_of(view, over, theme, scale=scale, layers=layers)
     background, color = THEME_COLORS[theme]
     pixels: Sequence[Pixels] = list(on_one_size([frame.pixels for frame in frames], background))
@@ -121,6 +128,8 @@ def save_contact_sheet(
         DataError: As `save_gif`.
     """
     require_suffix(path, ".png", "contact sheets")
+    if columns is not None:
+        columns = require_integer("columns", columns, 1)
     frames = frames_of(view, over, theme, scale=scale, layers=layers)
     sheet = contact_sheet(frames, columns=columns, scale=scale, theme=theme)
     with replacing(path, "contact sheets") as file:
@@ -140,10 +149,11 @@ def frames_of(
     Raises:
         DataError: As `save_gif`.
     """
-    if over not in OVER:
-        raise DataError(f"no animation over {over!r}; there are {', '.join(OVER)}")
-    if theme not in THEME_COLORS:
-        raise DataError(f"no theme {theme!r}; there are {', '.join(THEME_COLORS)}")
+    if not (hasattr(view, "session") and hasattr(view, "png")):
+        raise DataError(f"view must be a view of a session; got {view!r}")
+    require_choice("animation over", over, OVER)
+    require_choice("theme", theme, THEME_COLORS)
+    require_scale(scale)
     if over == "layers":
         return list(_over_layers(view, theme, scale, layers))
     return list(_over_epochs(view, theme, scale))
@@ -175,7 +185,9 @@ def _over_layers(
     session = view.session
     shapes = {info.name: info.output_shape for info in session.layers}
     with_maps = [name for name, shape in shapes.items() if len(shape) > 3 and 0 not in shape[1:]]
-    names = list(layers) if layers is not None else with_maps or list(shapes)
+    names = with_maps or list(shapes)
+    if layers is not None:
+        names = list(require_names("layers", layers))
     unknown = [name for name in names if name not in shapes]
     if unknown:
         raise DataError(f"no layer {unknown[0]!r}; there are {', '.join(shapes)}")
@@ -232,7 +244,7 @@ def gif(
     Raises:
         DataError: No frames, a frame that is no picture, too large, or `fps` out of its range.
     """
-    _require_fps(fps)
+    require_number("fps", fps, MIN_FPS, MAX_FPS)
     pixels = on_one_size([_checked(frame) for frame in frames], background)
     n_frames = len(pixels)
     if not n_frames:
@@ -268,9 +280,13 @@ def gif(
     return file.getvalue()
 
 
-def _require_fps(fps: float) -> None:
-    if not isinstance(fps, Real) or not MIN_FPS <= fps <= MAX_FPS:
-        raise DataError(f"fps must be between 1/86400, a frame a day, and {MAX_FPS}; got {fps}")
+def require_scale(scale: float) -> None:
+    """Refuse a scale that no picture is drawn at.
+
+    Raises:
+        DataError: It is no number above 0 and up to 16.
+    """
+    require_number("scale", scale, above=0, high=MAX_SCALE)
 
 
 def _checked(frame: ArrayLike) -> Pixels:

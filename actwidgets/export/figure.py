@@ -20,7 +20,8 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from PIL import Image
 
-from actwidgets.errors import DataError
+from actwidgets.errors import require_choice
+from actwidgets.export.animation import require_scale
 from actwidgets.export.html_text import (
     CSS_DPI,
     PT,
@@ -65,8 +66,7 @@ def figure_of(widget: Any, theme: str = "light", page_px: float = PAGE_PX) -> Vi
     Raises:
         DataError: No such theme.
     """
-    if theme not in THEMES:
-        raise DataError(f"no theme {theme!r}; there are {', '.join(THEMES)}")
+    require_choice("theme", theme, THEMES)
     block = _Layout(THEMES[theme]).arrange(widget, page_px) or together([])
     canvas = Canvas(block.width + 2 * EDGE_PX, block.height + 2 * EDGE_PX, THEMES[theme])
     block.draw(canvas, EDGE_PX, EDGE_PX)
@@ -85,8 +85,7 @@ def save(figure: Figure, file: Any, file_format: str, scale: float = 1) -> None:
     Raises:
         DataError: A scale that is not above 0.
     """
-    if not 0 < scale <= 16:
-        raise DataError(f"a scale lies above 0 and up to 16; got {scale}")
+    require_scale(scale)
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(file_format)
     figure.savefig(
         file, format=file_format, dpi=CSS_DPI * scale, metadata=undated,

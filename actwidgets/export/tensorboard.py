@@ -15,7 +15,14 @@ import numpy as np
 from actwidgets.core.arrays import Array
 from actwidgets.core.files import require_writable
 from actwidgets.core.histograms import Histogram, histogram, shared_bins
-from actwidgets.errors import ActwidgetsError, DataError
+from actwidgets.errors import (
+    ActwidgetsError,
+    DataError,
+    require_choice,
+    require_names,
+    require_path,
+)
+from actwidgets.images.colormap import NORMALIZATIONS
 from actwidgets.images.tile_grid import map_sheet
 from actwidgets.probe.base import Probe
 from actwidgets.training.events import EpochCount, Interval, TrainingMoment
@@ -334,12 +341,15 @@ def to_tensorboard(
     Cost: every snapshot is read once.
     """
     require_tensorboard()
-    names = [info.name for info in recording.layers] if layers is None else list(layers)
+    require_choice("normalization", normalize, NORMALIZATIONS)
+    names = [info.name for info in recording.layers]
+    if layers is not None:
+        names = list(require_names("layers", layers))
     for name in names:
         recording.weight_numbers(name)
     if not recording.snapshots:
         raise DataError("there is no snapshot to write: nothing has been recorded yet")
-    folder = Path(logdir) / recording.path.absolute().name
+    folder = require_path(logdir, "logdir") / recording.path.absolute().name
     require_writable(folder)
     if any(folder.glob("*tfevents*")):
         raise DataError(

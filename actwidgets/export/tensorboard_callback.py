@@ -6,14 +6,18 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from actwidgets.core import batches
 from actwidgets.core.files import require_writable
 from actwidgets.core.samples import Samples
-from actwidgets.errors import DataError
+from actwidgets.errors import (
+    DataError,
+    require_choice,
+    require_integer,
+    require_names,
+    require_path,
+)
 from actwidgets.export.tensorboard import EventListener, EventWriter, require_tensorboard
-from actwidgets.images.colormap import value_range
+from actwidgets.images.colormap import NORMALIZATIONS
 from actwidgets.probe.callbacks import ListeningCallback
 from actwidgets.probe.functions import probe_of
 from actwidgets.probe.keras_probe import KerasProbe
@@ -65,13 +69,12 @@ class TensorBoardActivations(ListeningCallback):
         normalize: str = "per layer",
     ) -> None:
         require_tensorboard()
-        self._names = (layers_name,) if isinstance(layers_name, str) else tuple(layers_name)
+        self._names = require_names("layers_name", layers_name)
         if not self._names:
             raise DataError("layers_name is empty: name at least one layer")
-        if max_samples < 1:
-            raise DataError(f"max_samples must be at least 1; got {max_samples}")
-        value_range(np.zeros(0), normalize)
-        self._output_dir = Path(output_dir)
+        max_samples = require_integer("max_samples", max_samples, 1)
+        require_choice("normalization", normalize, NORMALIZATIONS)
+        self._output_dir = require_path(output_dir, "output_dir")
         require_writable(self._output_dir)
         self._x = _first_samples(validation_data, max(max_samples, N_SPREAD))
         self._events = EventListener(

@@ -19,7 +19,7 @@ from actwidgets.core.labels import names_of_classes
 from actwidgets.core.layers import LayerInfo, ReceptiveField
 from actwidgets.core.output_kind import OutputKind, said_kind
 from actwidgets.core.samples import Samples
-from actwidgets.errors import LayerError, ModelError
+from actwidgets.errors import DataError, LayerError, ModelError
 from actwidgets.training.events import TrainingListener
 from actwidgets.training.step_gate import StepGate
 
@@ -276,9 +276,12 @@ def settled_output_kind(
         What the output means, None where the probe does not tell; class names, or None.
 
     Raises:
-        DataError: `y` brings other numbers of names than the model has classes.
+        DataError: `y` brings other numbers of names than the model has classes; names that are
+            no sequence.
     """
     output, y = probe.output_kind, samples.y
+    if given_names is not None and not hasattr(given_names, "__len__"):
+        raise DataError(f"class_names must be a sequence of names; got {given_names!r}")
     names = given_names
     if names is None and y is not None and y.dtype.kind == "O":  # names, rather than columns
         names = samples.label_names or None

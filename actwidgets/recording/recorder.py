@@ -18,7 +18,15 @@ from actwidgets.core.labels import checked_class_names, count_classes
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import checked_output_is
 from actwidgets.core.samples import Samples
-from actwidgets.errors import DataError, LayerError, ModelError
+from actwidgets.errors import (
+    DataError,
+    LayerError,
+    ModelError,
+    require_integer,
+    require_names,
+    require_number,
+    require_path,
+)
 from actwidgets.probe.base import Probe, settled_output_kind
 from actwidgets.recording import snapshot as snapshots
 from actwidgets.recording import store
@@ -158,7 +166,7 @@ def _recorded_layers(
             raise LayerError("this model has no layer that can be recorded")
         return tuple(chosen)
     by_name = {info.name: info for info in layers}
-    names = [names] if isinstance(names, str) else list(names)
+    names = require_names("layers", names)
     for name in names:
         if name not in by_name:
             raise LayerError(f"no layer {name!r}; this model has {', '.join(by_name)}")
@@ -426,22 +434,22 @@ class Recorder:
         output_is: str | None = None,
         resume: bool = False,
     ) -> None:
+        self._folder = require_path(path)
         self._interval = interval(every)
-        self._budget_bytes = _positive("budget_bytes", budget_bytes)
+        self._budget_bytes = require_integer("budget_bytes", budget_bytes, 1)
         recorded = self._recorded = RecordedModel(
             model,
             x,
             y,
             layers=layers,
             class_names=class_names,
-            n_maps=_positive("n_maps", n_maps, least=0),
-            max_samples=_positive("max_samples", max_samples),
-            batch_size=_positive("batch_size", batch_size),
+            n_maps=require_integer("n_maps", n_maps, 0),
+            max_samples=require_integer("max_samples", max_samples, 1),
+            batch_size=require_integer("batch_size", batch_size, 1),
             image_shape=image_shape,
             head=head,
             output_is=output_is,
         )
-        self._folder = Path(path)
         self.recording = _begin(self._folder, recorded, resume)
         self.error, self.seconds = "", 0.0
         self._history = store.HistoryFile(self._folder)
@@ -486,8 +494,8 @@ class Recorder:
             DataError: Metrics that are not one number each, or an epoch that is none.
         """
         values = _numbers(metrics)
-        if epoch is not None and not (math.isfinite(epoch) and epoch >= 0):
-            raise DataError(f"epoch must be a finite number from 0 on; got {epoch}")
+        if epoch is not None:
+            epoch = require_number("epoch", epoch, 0)
         with self._alone():
             if not self._recorded.probe.is_training:
                 self._progress.run()
@@ -647,12 +655,6 @@ class Recorder:
             f"the samples and the first and last snapshot take {self.recording.n_bytes:,} bytes, "
             f"and budget_bytes is {self._budget_bytes:,}: no other snapshots are kept"
         )
-
-
-def _positive(name: str, value: int, least: int = 1) -> int:
-    if value < least:
-        raise DataError(f"{name} must be at least {least}; got {value!r}")
-    return int(value)
 
 
 def _numbers(metrics: Mapping[str, float] | None) -> dict[str, float]:

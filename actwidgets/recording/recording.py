@@ -1,10 +1,9 @@
 """A recording read back without the model: its data, and an LRU cache of its snapshots."""
 
-import operator
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
@@ -23,7 +22,13 @@ from actwidgets.core.histograms import Histogram
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind, kind_by_values
 from actwidgets.core.predictions import predicted_classes
-from actwidgets.errors import DataError, LayerError
+from actwidgets.errors import (
+    DataError,
+    LayerError,
+    require_integer,
+    require_number,
+    require_path,
+)
 from actwidgets.recording import snapshot, store
 from actwidgets.recording.snapshot import KIND, LayerSnapshot, Manifest, Snapshot, SnapshotInfo
 from actwidgets.recording.store import History
@@ -221,12 +226,12 @@ class SnapshotCache:
         Raises:
             DataError: There is none.
         """
-        n_infos = len(self.infos)
+        n_infos, at = len(self.infos), require_integer("at", at)
         if not n_infos:
             raise DataError(
                 f"the recording in {str(self._folder)!r} has no snapshot that can be read"
             )
-        if not -n_infos <= operator.index(at) < n_infos:
+        if not -n_infos <= at < n_infos:
             raise DataError(
                 f"there is no snapshot {at}; this recording has {n_infos}, 0 to {n_infos - 1}"
             )
@@ -285,7 +290,7 @@ class RecordingData:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path)
+        self.path = require_path(path)
         self.manifest = snapshot.read_manifest(self.path)
         self._layers = {info.name: info for info in self.manifest.recorded_layers}
         self._cache = SnapshotCache(self.path, self.manifest)
@@ -407,6 +412,7 @@ class RecordingData:
             DataError: There is no snapshot yet.
         """
         self._cache.info(0)
+        epoch = require_number("epoch", epoch)
         epochs = np.array([info.epoch for info in self.snapshots])
         return int(np.argmin(abs(epochs - epoch)))
 
@@ -431,7 +437,9 @@ class RecordingData:
             values = values[:, 0]
         if rows is None:
             return values
-        known = [operator.index(row) for row in rows]
+        if isinstance(rows, str) or not isinstance(rows, Iterable):
+            raise DataError(f"rows must be a list of samples; got {rows!r}")
+        known = [require_integer("row", row) for row in rows]
         unknown = [row for row in known if not 0 <= row < len(values)]
         if unknown:
             kept = f"samples 0 to {len(values) - 1}" if len(values) else "no samples"
@@ -510,7 +518,7 @@ class RecordingData:
         return WeightNumbers.of(layer, self.snapshots)
 
     def _require(self, layer: str) -> None:
-        if layer not in self._layers:
+        if not isinstance(layer, str) or layer not in self._layers:
             raise LayerError(
                 f"layer {layer!r} is not recorded; recorded are {', '.join(self._layers)}"
             )

@@ -21,7 +21,14 @@ from actwidgets.core.histograms import Histogram
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.selection import Selection, known_rows
-from actwidgets.errors import DataError, LayerError, ModelError, NotRecordedError, SelectionError
+from actwidgets.errors import (
+    DataError,
+    LayerError,
+    ModelError,
+    NotRecordedError,
+    SelectionError,
+    require_integer,
+)
 from actwidgets.probe.base import Probe
 from actwidgets.recording.recording import CommonScales, RecordingData
 from actwidgets.recording.snapshot import SnapshotInfo
@@ -78,7 +85,7 @@ class RecordedProbe(Probe):
 
     @at.setter
     def at(self, at: int) -> None:
-        snapshots = self.recording.snapshots
+        snapshots, at = self.recording.snapshots, require_integer("at", at)
         if not -len(snapshots) <= at < len(snapshots):
             raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
         self._index = snapshots[at].index
@@ -606,6 +613,7 @@ class RecordedSession(Session):
 
     def _position(self, at: int) -> int:
         count = len(self.recording.snapshots)
+        at = require_integer("at", at)
         index = at + count if at < 0 else at
         if not 0 <= index < count:
             raise SelectionError(

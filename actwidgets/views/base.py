@@ -13,7 +13,7 @@ import traitlets as t
 
 from actwidgets.core.files import replacing, require_suffix
 from actwidgets.core.selection import Selection
-from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError
+from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError, require_number
 from actwidgets.session.context import BackgroundWork
 from actwidgets.session.session import WITHIN_S, Session, finish
 from actwidgets.session.tasks import Progress
@@ -105,7 +105,7 @@ class Exportable:
             ActwidgetsError: matplotlib is not installed.
         """
         _matplotlib_figures()
-        self._finish(within_s)
+        self._finish(require_number("within_s", within_s, 0, finite=False))
         return self._figure_now(theme)
 
     def png(self, scale: float = 1, theme: str = "light") -> bytes:
@@ -163,6 +163,7 @@ class Exportable:
         self, path: str | Path, file_format: str, scale: float, theme: str, within_s: float
     ) -> None:
         require_suffix(path, f".{file_format}", "pictures")
+        _matplotlib_figures().require_scale(scale)
         figure = self.figure(theme, within_s=within_s)
         with replacing(path, "pictures") as file:
             _matplotlib_figures().save(figure, file, file_format, scale)

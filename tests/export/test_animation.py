@@ -174,8 +174,13 @@ def test_a_contact_sheet_holds_every_frame_as_it_is(moving, tmp_path):
         ({"over": "time"}, "no animation over 'time'; there are epochs, layers"),
         ({"over": "epochs"}, "needs a view of a recording's session.*got one of a Session"),
         ({"over": "layers", "layers": ["nowhere"]}, "no layer 'nowhere'; there are conv, dense"),
+        ({"over": ["layers"]}, "no animation over"),
+        ({"over": "layers", "layers": "nowhere"}, "no layer 'nowhere'; there are conv, dense"),
+        ({"over": "layers", "layers": 5}, "layers must be a name or a list of names; got 5"),
         ({"over": "layers", "theme": "blue"}, "no theme 'blue'"),
-        ({"over": "layers", "fps": 0}, "fps must be between"),
+        ({"over": "layers", "fps": 0}, "fps must be a number"),
+        ({"over": "layers", "scale": 0}, "scale must be a number above 0 and up to 16; got 0"),
+        ({"over": "layers", "scale": "2"}, "scale must be .*; got '2'"),
     ],
 )
 def test_what_cannot_be_animated_is_refused_and_nothing_is_written(
@@ -317,10 +322,14 @@ def test_an_animation_is_as_long_as_it_should_be_however_long_a_frame_stays(fram
         ([np.zeros((3, 3, 3))], 4, r"\(3, 3, 3\) of float64"),
         ([np.zeros((3, 3), np.uint8)], 4, r"shape \(3, 3\)"),
         ([np.zeros((0, 3, 3), np.uint8)], 4, "not empty"),
-        ([np.zeros((2, 2, 3), np.uint8)], 0, "fps must be between .* and 50; got 0"),
+        (
+            [np.zeros((2, 2, 3), np.uint8)],
+            0,
+            "fps must be a number of at least 1/86400 and up to 50; got 0",
+        ),
         ([np.zeros((2, 2, 3), np.uint8)], 51, "got 51"),
-        ([np.zeros((2, 2, 3), np.uint8)], 1e-300, "a frame a day, .* got 1e-300"),
-        ([np.zeros((2, 2, 3), np.uint8)], "4", "got 4"),
+        ([np.zeros((2, 2, 3), np.uint8)], 1e-300, "at least 1/86400 .*got 1e-300"),
+        ([np.zeros((2, 2, 3), np.uint8)], "4", "got '4'"),
         ([np.zeros((2, 2, 3), np.uint8)], float("nan"), "got nan"),
     ],
 )

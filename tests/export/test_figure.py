@@ -192,7 +192,13 @@ def test_a_name_that_promises_another_format_is_refused(session, tmp_path, name)
     ("options", "told"),
     [
         ({"theme": "blue"}, "no theme 'blue'; there are light, dark"),
-        ({"scale": 0}, "above 0 and up to 16; got 0"),
+        ({"theme": ["light"]}, r"no theme \['light'\]"),
+        ({"scale": 0}, "scale must be a number above 0 and up to 16; got 0"),
+        ({"scale": "2"}, "scale must be .*; got '2'"),
+        ({"scale": None}, "got None"),
+        ({"scale": 17}, "got 17"),
+        ({"within_s": None}, "within_s must be a number of at least 0; got None"),
+        ({"within_s": -1}, "got -1"),
         ({"scale": float("nan")}, "got nan"),
     ],
 )
@@ -202,6 +208,9 @@ def test_what_cannot_be_drawn_is_refused(session, tmp_path, options, told):
     kept.write_bytes(b"before")
     with pytest.raises(DataError, match=told):
         view.save_png(kept, **options)
+    method = view.figure if "within_s" in options else view.png
+    with pytest.raises(DataError, match=told):
+        method(**options)
     assert kept.read_bytes() == b"before"
     assert [path.name for path in tmp_path.iterdir()] == ["kept.png"]
 

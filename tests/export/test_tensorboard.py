@@ -395,6 +395,13 @@ def test_some_layers_only(recording, tmp_path):
     found = in_folder(to_tensorboard(recording, tmp_path / "logs", layers=["dense"]))
     assert "maps/dense" in found
     assert not any("conv" in tag for tag in found)
+    for wrong, message in (
+        ({"layers": 5}, "layers must be a name or a list of names; got 5"),
+        ({"normalize": "per pixel"}, "no normalization 'per pixel'"),
+        ({"logdir": 5}, "logdir must be text or a Path; got 5"),
+    ):
+        with pytest.raises(DataError, match=message):
+            to_tensorboard(recording, **({"logdir": tmp_path / "wrong"} | wrong))
     with pytest.raises(LayerError, match="'empty' is not recorded; recorded are conv, dense"):
         to_tensorboard(recording, tmp_path / "other", layers=["empty"])
     assert not (tmp_path / "other").exists()

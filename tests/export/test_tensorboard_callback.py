@@ -145,7 +145,10 @@ def test_samples_of_another_shape_are_refused(model, data, tmp_path):
     ("wrong", "told"),
     [
         ({"layers_name": []}, "layers_name is empty"),
-        ({"max_samples": 0}, "max_samples must be at least 1; got 0"),
+        ({"layers_name": 5}, "layers_name must be a name or a list of names; got 5"),
+        ({"max_samples": 0}, "max_samples must be a whole number of at least 1; got 0"),
+        ({"max_samples": "8"}, "max_samples must be .*; got '8'"),
+        ({"output_dir": 5}, "output_dir must be text or a Path; got 5"),
         ({"every": "fortnight"}, "fortnight"),
         ({"normalize": "per pixel"}, "no normalization 'per pixel'"),
         ({"validation_data": (np.zeros((0, 12, 10, 1)), None)}, "no samples"),

@@ -9,7 +9,7 @@ import pytest
 from trained import TrainedProbe, images, train
 
 from actwidgets.core import files
-from actwidgets.errors import DataError, LayerError
+from actwidgets.errors import ActwidgetsError, DataError, LayerError
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.replay import open_recording
 
@@ -137,6 +137,26 @@ def test_a_folder_that_is_no_recording_is_named(folder, text, words):
     with pytest.raises(DataError, match=words) as caught:
         open_recording(folder)
     assert str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("ask", "words"),
+    [
+        (lambda it: it.predictions("1"), "at must be a whole number; got '1'"),
+        (lambda it: it.session(at=None), "at must be a whole number; got None"),
+        (lambda it: it.probe(at=0.5), "at must be a whole number; got 0.5"),
+        (lambda it: it.nearest("1"), "epoch must be a number that is finite; got '1'"),
+        (lambda it: it.activations("dense", rows=5), "rows must be a list of samples; got 5"),
+        (lambda it: it.activations("dense", rows=["a"]), "row must be a whole number; got 'a'"),
+        (lambda it: it.summaries(["dense"]), r"layer \['dense'\] is not recorded"),
+        (lambda it: open_recording(5), "path must be text or a Path; got 5"),
+        (lambda it: it.save_gif(5, "film.gif"), "view must be a view of a session; got 5"),
+        (lambda it: it.save_contact_sheet(it, 5), "path must be text or a Path; got 5"),
+    ],
+)
+def test_values_of_another_kind_are_refused_in_words(folder, ask, words):
+    with pytest.raises(ActwidgetsError, match=words):
+        ask(open_recording(folder))
 
 
 def test_a_folder_that_is_not_there_is_named(tmp_path):

@@ -215,11 +215,11 @@ def test_metrics_that_are_no_numbers_are_refused_and_nothing_is_counted(fake, tm
     assert recorder.snapshot({"loss": 1.0}).epoch == 1
 
 
-@pytest.mark.parametrize("epoch", [np.nan, np.inf, -1])
+@pytest.mark.parametrize("epoch", [np.nan, np.inf, -1, "1", [1]])
 def test_an_epoch_that_is_none_is_refused_and_not_counted_on(fake, tmp_path, epoch):
     recorder = recorder_of(fake, tmp_path)
     recorder.snapshot()
-    with pytest.raises(DataError, match="epoch must be a finite number"):
+    with pytest.raises(DataError, match="epoch must be a number of at least 0; got "):
         recorder.snapshot({"loss": 1.0}, epoch=epoch)
     assert recorder.snapshot().epoch == 1
     assert "loss" not in recorder.recording.history.by_epoch
@@ -272,8 +272,20 @@ def test_snapshots_without_a_manifest_are_not_mixed_with_others(fake, tmp_path):
         ({"layers": []}, LayerError, "at least one layer"),
         ({"every": "now and then"}, DataError, "an interval is .*got 'now and then'"),
         ({"every": ("batches", 0)}, DataError, "an interval is"),
-        ({"n_maps": -1}, DataError, "n_maps must be at least 0"),
-        ({"budget_bytes": 0}, DataError, "budget_bytes"),
+        ({"layers": 5}, DataError, "layers must be a name or a list of names; got 5"),
+        ({"n_maps": -1}, DataError, "n_maps must be a whole number of at least 0; got -1"),
+        ({"budget_bytes": 0}, DataError, "budget_bytes must be a whole number of at least 1"),
+        ({"budget_bytes": "x"}, DataError, "budget_bytes must be .*; got 'x'"),
+        ({"max_samples": 2.5}, DataError, "max_samples must be .*; got 2.5"),
+        ({"max_samples": None}, DataError, "max_samples must be .*; got None"),
+        ({"batch_size": True}, DataError, "batch_size must be .*; got True"),
+        ({"n_maps": np.nan}, DataError, "n_maps must be .*; got nan"),
+        ({"class_names": 5}, DataError, "5"),
+        ({"class_names": "abc"}, DataError, "abc"),
+        ({"image_shape": "x"}, DataError, "image_shape .*'x'"),
+        ({"output_is": 5}, DataError, "5"),
+        ({"every": 5}, DataError, "got 5"),
+        ({"every": ("batches", "2")}, DataError, "an interval is"),
         ({"class_names": ("a",)}, DataError, "3 classes need 3"),
     ],
 )
@@ -296,6 +308,8 @@ def test_a_path_that_can_be_no_folder_is_named(fake, tmp_path):
     (tmp_path / "file").write_text("here")
     with pytest.raises(DataError, match="file"):
         recorder_of(fake, tmp_path / "file")
+    with pytest.raises(DataError, match="path must be text or a Path; got 5"):
+        recorder_of(fake, 5)
 
 
 @pytest.mark.parametrize("function", [(os, "fsync"), (Path, "replace")])
