@@ -21,6 +21,7 @@ from actwidgets.errors import (
     require_names,
     require_number,
 )
+from actwidgets.images.colormap import ValueRange
 from actwidgets.session.session import all_work, finish
 
 Pixels = NDArray[np.uint8]
@@ -65,6 +66,7 @@ def save_gif(
     layers: Sequence[str] | None = None,
     loop: bool = True,
     captions: bool = True,
+    common_range: bool = True,
 ) -> None:
     """Write what a view shows, epoch by epoch or layer by layer, as an animated GIF.
 
@@ -82,6 +84,10 @@ def save_gif(
         layers: Which layers, for `over="layers"`.
         loop: Whether the animation begins again at its end.
         captions: Whether each frame says below which epoch or layer it is.
+        common_range: Whether one color of maps and kernels is one value in all epochs: colors
+            then cover the smallest to the largest value of any frame. Otherwise each frame
+            has its own range, which the note below its maps tells, as it has over layers,
+            whose values have no scale in common, and where each map has its own.
 
     Raises:
         DataError: Another `over` or `theme`, a session that is no recording, a view that
@@ -90,7 +96,7 @@ def save_gif(
     """
     require_suffix(path, ".gif", "animations")
     require_number("fps", fps, MIN_FPS, MAX_FPS)
-    frames = frames_of(view, over, theme, scale=scale, layers=layers)
+    frames = frames_of(view, over, theme, scale=scale, layers=layers, common_range=common_range)
     background, color = THEME_COLORS[theme]
     pixels: Sequence[Pixels] = list(on_one_size([frame.pixels for frame in frames], background))
     if captions:
@@ -112,6 +118,7 @@ def save_contact_sheet(
     scale: float = 1,
     layers: Sequence[str] | None = None,
     columns: int | None = None,
+    common_range: bool = True,
 ) -> None:
     """Write the frames of `save_gif` beside one another as one PNG.
 
@@ -123,6 +130,7 @@ def save_contact_sheet(
         scale: As for `save_gif`.
         layers: As for `save_gif`.
         columns: Frames in a row; chosen where None.
+        common_range: As for `save_gif`.
 
     Raises:
         DataError: As `save_gif`.
@@ -130,7 +138,7 @@ def save_contact_sheet(
     require_suffix(path, ".png", "contact sheets")
     if columns is not None:
         columns = require_integer("columns", columns, 1)
-    frames = frames_of(view, over, theme, scale=scale, layers=layers)
+    frames = frames_of(view, over, theme, scale=scale, layers=layers, common_range=common_range)
     sheet = contact_sheet(frames, columns=columns, scale=scale, theme=theme)
     with replacing(path, "contact sheets") as file:
         Image.fromarray(sheet).save(file, "png")
@@ -143,6 +151,7 @@ def frames_of(
     *,
     scale: float = 1,
     layers: Sequence[str] | None = None,
+    common_range: bool = True,
 ) -> list[Frame]:
     """What a view shows at every step, in its own pixels; arguments as for `save_gif`.
 
@@ -156,10 +165,10 @@ def frames_of(
     require_scale(scale)
     if over == "layers":
         return list(_over_layers(view, theme, scale, layers))
-    return list(_over_epochs(view, theme, scale))
+    return list(_over_epochs(view, theme, scale, common_range))
 
 
-def _over_epochs(view: Renderable, theme: str, scale: float) -> Iterator[Frame]:
+def _over_epochs(view: Renderable, theme: str, scale: float, common_range: bool) -> Iterator[Frame]:
     session = view.session
     recording = getattr(session, "recording", None)
     if recording is None:
@@ -169,14 +178,34 @@ def _over_epochs(view: Renderable, theme: str, scale: float) -> Iterator[Frame]:
             "with any"
         )
     before = session.at
+    map_views = [each for each in _with_children(view) if hasattr(each, "common_range")]
+    earlier = [(each, each.common_range) for each in map_views if common_range]
     try:
+        # A first round gathers the values that colors are to cover, before any frame is drawn.
+        ends: dict[int, list[tuple[float, float]]] = {}
+        for session.at in range(len(recording.snapshots) if earlier else 0):
+            for place, (each, _) in enumerate(earlier):
+                own = each.own_range
+                if own is not None and own.low is not None:
+                    ends.setdefault(place, []).append((own.low, own.high))
+        for place, pairs in ends.items():
+            lows, highs = zip(*pairs, strict=True)
+            earlier[place][0].common_range = ValueRange(min(lows), max(highs))
         for index, snapshot in enumerate(recording.snapshots):
             session.at = index
             is_untrained = index == 0 and not snapshot.epoch
             caption = "before training" if is_untrained else f"epoch {snapshot.epoch:.4g}"
             yield Frame(_rendered(view, theme, scale, caption), caption)
     finally:
+        for each, own in earlier:
+            each.common_range = own
         session.at = before
+
+
+def _with_children(widget: Any) -> Iterator[Any]:
+    yield widget
+    for child in getattr(widget, "children", ()):
+        yield from _with_children(child)
 
 
 def _over_layers(

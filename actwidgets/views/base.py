@@ -14,6 +14,7 @@ import traitlets as t
 from actwidgets.core.files import replacing, require_suffix
 from actwidgets.core.selection import Selection
 from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError, require_number
+from actwidgets.images.colormap import ValueRange, value_range
 from actwidgets.session.context import BackgroundWork
 from actwidgets.session.session import WITHIN_S, Session, finish
 from actwidgets.session.tasks import Progress
@@ -400,6 +401,31 @@ class View(Exportable, w.VBox):
         self.children = ()
         super().close()
         self.layout.close()
+
+
+class MapView(View):
+    """A view of maps in colors, whose range of values may be set from outside, as animations do."""
+
+    common_range = t.Instance(
+        ValueRange,
+        None,
+        allow_none=True,
+        help="values that colors cover, in place of own_range",
+    ).tag(option=True)
+
+    _own_range: ValueRange | None = None
+
+    @property
+    def own_range(self) -> ValueRange | None:
+        """The range of the values that are shown, as `normalize` has it; None before there are."""
+        self._catch_up()
+        return self._own_range
+
+    def _range_of(self, maps: Any, normalize: str) -> ValueRange:
+        """What colors cover: the common range, unless each map has its own."""
+        self._own_range = value_range(maps, normalize)
+        common = self.common_range
+        return self._own_range if common is None or self._own_range.low is None else common
 
 
 class PassView(View):

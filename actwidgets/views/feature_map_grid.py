@@ -15,7 +15,6 @@ from actwidgets.images.colormap import (
     ValueRange,
     color_codes,
     palette,
-    value_range,
 )
 from actwidgets.images.encode import ContactSheet, palette_png, rgba_png
 from actwidgets.images.tile_grid import (
@@ -27,7 +26,7 @@ from actwidgets.images.tile_grid import (
     shrink,
 )
 from actwidgets.session.session import Index
-from actwidgets.views.base import View
+from actwidgets.views.base import MapView
 from actwidgets.views.controls import (
     DepthSlider,
     PageRange,
@@ -43,7 +42,7 @@ from actwidgets.views.picture import Picture
 INPUT_PX = 88
 
 
-class FeatureMapGrid(View):
+class FeatureMapGrid(MapView):
     """Feature maps: samples down, with their input at the left, and units across.
 
     Layers without positions (dense ones) show one cell per unit, sequences a strip per unit
@@ -103,7 +102,7 @@ class FeatureMapGrid(View):
             return  # which drew it
         page = PageRange(self.page, self.units_per_page, self._n_units)
         self._units = order[page.rows]
-        span = value_range(maps, self.normalize)
+        span = self._range_of(maps, self.normalize)
         width_px = self.width_px - INPUT_PX - 12
         longest = width_px - 2 if maps.shape[1] == 1 else MAX_TILE_PX
         shown, averaged = shrink(maps[..., self._units], longest)

@@ -16,7 +16,6 @@ from actwidgets.images.colormap import (
     ValueRange,
     color_codes,
     palette,
-    value_range,
 )
 from actwidgets.images.encode import palette_png, rgba_png
 from actwidgets.images.kernels import (
@@ -41,7 +40,7 @@ from actwidgets.images.tile_grid import (
     shrink,
 )
 from actwidgets.session.session import Index
-from actwidgets.views.base import View
+from actwidgets.views.base import MapView
 from actwidgets.views.controls import (
     DepthSlider,
     OfferedChoice,
@@ -136,7 +135,7 @@ def _weights_text(weights: np.ndarray) -> str:
     return f"mean {weights.mean():.3g}, from {weights.min():.3g} to {weights.max():.3g}"
 
 
-class KernelGrid(View):
+class KernelGrid(MapView):
     """Kernels as heat maps: a block per input channel downwards, and in it a tile per unit.
 
     Or one block: their mean over input channels, or colors where there are three of them.
@@ -206,7 +205,7 @@ class KernelGrid(View):
         self._n_channels = input_shape[-1] if input_shape else kernels.shape[-2]
         mode = self._show_modes(modes_of(self._n_channels))
         pictures = kernel_pictures(kernels, mode, input_shape)
-        span = value_range(pictures, "symmetric" if mode == RGB else self.normalize)
+        span = self._range_of(pictures, "symmetric" if mode == RGB else self.normalize)
         n_slices = pictures.shape[1] if pictures.ndim == 5 else None
         maps = as_maps(pictures, self._slices.show(n_slices, self.depth))
         self._units = PageRange(self.page, self.units_per_page, maps.shape[-1])

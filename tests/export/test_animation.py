@@ -22,6 +22,7 @@ from actwidgets.export.animation import (
     save_contact_sheet,
     save_gif,
 )
+from actwidgets.images.colormap import ValueRange
 from actwidgets.session.session import Session
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.feature_map_grid import FeatureMapGrid
@@ -86,7 +87,7 @@ class MosaicOnly:
 def test_every_snapshot_is_a_frame_as_the_view_shows_it(moving, tmp_path):
     view = FeatureMapGrid(moving)
     moving.at = 2
-    save_gif(view, tmp_path / "film.gif", fps=5)
+    save_gif(view, tmp_path / "film.gif", fps=5, common_range=False)
     assert moving.at == 2
     film = decoded(tmp_path / "film.gif")
     assert len(film) == len(EPOCHS)
@@ -108,6 +109,25 @@ def test_mosaics_in_an_animation_are_exact(moving, tmp_path, colors, captions):
         moving.at = at
         pixels = np.asarray(Image.open(io.BytesIO(bare.png())).convert("RGB"))
         np.testing.assert_array_equal(frame[: pixels.shape[0]], pixels)
+
+
+@pytest.mark.parametrize("normalize", ["per layer", "symmetric", "per map"])
+def test_a_color_is_the_same_value_in_all_frames_unless_each_map_has_its_own(moving, normalize):
+    view = FeatureMapGrid(moving, normalize=normalize)
+    ends = []
+    for moving.at in range(len(EPOCHS)):
+        ends.append((view.own_range.low, view.own_range.high))
+    moving.at = 1
+    frames = frames_of(view)
+    assert moving.at == 1
+    assert view.common_range is None
+    assert np.array_equal(shown(view), frames_of(view, common_range=False)[1].pixels)
+    if normalize != "per map":
+        lows, highs = zip(*ends, strict=True)
+        assert len({*highs}) == len(EPOCHS)
+        view.common_range = ValueRange(min(lows), max(highs))
+    for moving.at, frame in enumerate(frames):
+        np.testing.assert_array_equal(frame.pixels, shown(view))
 
 
 def test_layers_follow_the_input_in_the_order_of_the_model(session, tmp_path):
