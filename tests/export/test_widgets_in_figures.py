@@ -229,6 +229,9 @@ def test_bars_stand_at_their_values_grouped_or_stacked_or_lie():
     (axes,), pixels = drawn(bq.Bars(y=[[4.0, 1.0], [6.0, 2.0]], type="stacked", **options))
     assert [bar.get_y() for bar in axes.patches] == [0, 0, 4, 1]
     assert box_of(pixels, BLUE)[:2] == (0, 54)
+    (axes,), _ = drawn(bq.Bars(y=[[4.0, -1.0], [6.0, -2.0], [-3.0, 5.0]], **options))
+    tops = [(bar.get_y(), bar.get_y() + bar.get_height()) for bar in axes.patches]
+    assert tops == [(0, 4), (0, -1), (4, 10), (-1, -3), (0, -3), (0, 5)]
     (axes,), _ = drawn(bq.Bars(y=[[4.0, 1.0], [6.0, 2.0]], type="grouped", **options))
     assert [bar.get_x() for bar in axes.patches] == [-0.5, 0.5, 0, 1]
     (axes,), pixels = drawn(bq.Bars(y=[2.0, 10.0], orientation="horizontal", **options))

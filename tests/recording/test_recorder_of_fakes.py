@@ -195,6 +195,26 @@ def test_every_so_many_seconds(fake, tmp_path):
     assert [info.step for info in recorder.recording.snapshots] == [0, 6]  # the end is taken
 
 
+def test_seconds_between_snapshots_leave_out_what_a_snapshot_takes(fake, tmp_path, monkeypatch):
+    now = [0.0]
+    capture = snapshot.capture_snapshot
+
+    def capture_slowly(*args):
+        now[0] += 8
+        return capture(*args)
+
+    monkeypatch.setattr("time.monotonic", lambda: now[0])
+    monkeypatch.setattr("actwidgets.recording.recorder.capture_snapshot", capture_slowly)
+    recorder = recorder_of(fake, tmp_path, every=("seconds", 10))
+    recorder.begins(TrainingMoment(n_steps=20))
+    for step in range(1, 10):
+        recorder.before_step(TrainingMoment(0, step - 1, 1, 20, step - 1))
+        now[0] += 3
+        recorder.after_step(TrainingMoment(0, step, 1, 20, step))
+    assert [info.step for info in recorder.recording.snapshots] == [0, 4, 8]
+    assert recorder.seconds == 24
+
+
 def test_a_loop_of_ones_own_takes_snapshots_itself(fake, tmp_path):
     recorder = recorder_of(fake, tmp_path)
     for loss in (2.5, 2.0, 1.5):
