@@ -1,7 +1,8 @@
-"""Trace a model's call: every layer's output by path, or from its functional graph."""
+"""Trace a model's call: every layer's output by path."""
 
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -11,15 +12,18 @@ import keras
 import tensorflow as tf
 
 from actwidgets.probe.frameworks import (
+    GraphCalls,
     call_untouched,
+    calls_of,
     failure_message,
     frameworks,
     graph_runners,
+    is_layer,
     is_recurrent,
 )
-from actwidgets.probe.graph import CallNames, GraphRun, InputFlow, calls_of, is_layer
-from actwidgets.probe.layer_index import PHASE, LayerIndex, Output, describe
-from actwidgets.probe.unit_axis import UnitAxes
+from actwidgets.probe.unit_axis import LAST, UnitAxes
+
+PHASE = ":phase"  # in radians, of what holds complex numbers
 
 
 @dataclass(frozen=True)
@@ -30,7 +34,7 @@ class LayerOutput:
         name: Path, `#` and the number of the call, `:` and the number of the output.
         layer: The layer, or the plain operation of a Functional model.
         output: A tensor, eager or of a graph.
-        unit_axis: The axis along which the units lie.
+        unit_axis: The axis along which the units lie; -1 where only some layers were asked for.
     """
 
     name: str
@@ -93,7 +97,7 @@ def trace_call(
     the layers are put back, also when the model raises.
 
     Raises:
-        RecordingError: The model raised; says which layer.
+        CallTraceError: The model raised; says which layer.
     """
     calls = _Calls(only, at_each_call, change)
 
@@ -147,15 +151,15 @@ class _Calls:
         self.failed_in: str | None = None
         self.ended: list[tuple[str, Any, Any, Any]] = []
         self.attributes: set[tuple[int, str]] = set()
-        self._axes = UnitAxes()
-        self._missing = None if only is None else {_call_name(name) for name in only}
+        self._axes = UnitAxes() if only is None else None  # what is asked for by name is known
+        self._missing = {_call_name(name) for name in only or ()}
         self._at_each_call, self._change = at_each_call, change
         self._path: list[str] = []
         self._callers: list[Any] = []
         self._names = CallNames()
         self._places: dict[tuple[str, ...], int] = {}  # by path
         self._order: dict[str, tuple[int, ...]] = {}
-        self._graphs: list[_GraphUnderWay] = []
+        self._graphs: list[_GraphRun] = []
         self._inside_loop = False
 
     def record(self, layer: Any, call: Any, args: Any, kwargs: Any) -> Any:
@@ -176,7 +180,7 @@ class _Calls:
             self._inside_loop = False
             self._path.pop()
             self._callers.pop()
-        if self._missing is None:
+        if self._axes is not None:
             self.outputs[name] = (layer, output)
             self._axes.note(layer, (args, kwargs), output)
             self.ended.append((name, layer, (args, kwargs), output))
@@ -190,7 +194,7 @@ class _Calls:
     @contextmanager
     def running(self, graph: Any) -> Iterator[None]:
         """Name the calls made meanwhile as those of this graph, which Keras runs by depth."""
-        self._graphs.append(_GraphUnderWay(graph, len(self._path)))
+        self._graphs.append(_GraphRun(graph, len(self._path)))
         try:
             yield
         finally:
@@ -219,15 +223,27 @@ class _Calls:
         return name
 
     def _name_in_graph(self, layer: Any) -> str | None:
-        graph = self._graphs[-1] if self._graphs else None
-        if graph is None or graph.depth != len(self._path):
+        """The name of the next call of a layer of the graph under way; None of no such layer."""
+        run = self._graphs[-1] if self._graphs else None
+        if run is None or run.depth != len(self._path):
             return None
-        if graph.run is None:
+        if run.names is None:
             try:
-                graph.run = GraphRun(calls_of(graph.graph), self._name, self._is_part)
+                run.names = self._names_in_order(calls_of(run.graph))
             except (AttributeError, KeyError):  # Keras' inside has changed
                 return None
-        return graph.run.next(layer)
+        names = run.names.get(id(layer))
+        return names.popleft() if names else None
+
+    def _names_in_order(self, calls: GraphCalls) -> dict[int, deque[str]]:
+        """Names given in the order in which calls were made, by layer as Keras runs them."""
+        made = [call for call in calls.made if self._is_part(call.layer)]
+        names = {id(call.node): self._name(call.layer) for call in made}
+        by_layer: dict[int, deque[str]] = {}
+        for call in calls.run:
+            if id(call.node) in names:
+                by_layer.setdefault(id(call.layer), deque()).append(names[id(call.node)])
+        return by_layer
 
     def _name(self, layer: Any) -> str:
         path = tuple(self._path[1:])
@@ -242,19 +258,44 @@ class _Calls:
             layer, output = self.outputs[name]
             tensors = [t for t in tf.nest.flatten(output) if hasattr(t, "shape")]
             for index, tensor in enumerate(tensors):
-                axis = self._axes.of(tensor)
+                axis = LAST if self._axes is None else self._axes.of(tensor)
                 for part, values in real_parts(element_name(name, index), tensor):
                     found.append(LayerOutput(part, layer, values, axis))
         return tuple(found)
 
 
+class CallNames:
+    """Unique names of all calls below a model, such as `shared` and `shared#1`."""
+
+    def __init__(self) -> None:
+        self._taken: set[str] = set()
+        self._counts: dict[tuple[str, ...], int] = {}
+
+    def name(self, path: Sequence[str], layer: Any) -> str:
+        """The part of a name that stands for the next call of a layer in this place.
+
+        Args:
+            path: Parts of the name of the call that it is called in.
+            layer: What is called.
+        """
+        key = (*path, layer.name)
+        while True:  # a layer may itself be called `shared#1`
+            count = self._counts.get(key, 0)
+            self._counts[key] = count + 1
+            part = f"{layer.name}#{count}" if count else layer.name
+            name = "/".join((*path, part))
+            if name not in self._taken:
+                self._taken.add(name)
+                return part
+
+
 @dataclass
-class _GraphUnderWay:
-    """A functional graph being run at some depth; its names are given at its first call."""
+class _GraphRun:
+    """A run of a functional graph: at which depth, and names that its calls will have, by layer."""
 
     graph: Any
     depth: int
-    run: GraphRun | None = None
+    names: dict[int, deque[str]] | None = None  # given at its first call
 
 
 # --- how calls are seen ------------------------------------------------------------------
@@ -380,78 +421,3 @@ def _is_tensorflows(function: Any) -> bool:
 def _described(failure: Exception) -> str:
     """An exception on one line, with its kind."""
     return f"{type(failure).__name__}: {failure_message(failure)}".removesuffix(": ")
-
-
-class _OpaqueError(Exception):
-    """Raised where part of a graph shows only when the model is called."""
-
-
-def functional_layers(model: Any) -> LayerIndex | None:
-    """List the layers of a Functional model without a trace, at a hundredth of its cost.
-
-    Returns:
-        None where only a call would show it: subclassed models, layers with layers inside,
-        inner graphs that were made for other sizes than they are called with.
-    """
-    try:
-        graph = _functional_graph(model)
-        if any(tensor.shape[0] is not None for tensor in graph.inputs):
-            raise _OpaqueError  # built by a call: shapes hold for that size of batch only
-        axes = UnitAxes()
-        flow = InputFlow(keras.tree.flatten(graph._inputs_struct))
-        outputs = [*_walk(model, graph, (), axes, CallNames(), flow)]
-        outputs = [*_tensors_of("", model, graph.outputs, axes), *outputs]
-        return LayerIndex(outputs, graph._outputs_struct, graph.output_names, flow.done())
-    except (_OpaqueError, AttributeError, KeyError):  # or Keras' inside has changed
-        return None
-
-
-def _functional_graph(model: Any) -> Any:
-    if not isinstance(model, keras.Model):
-        raise _OpaqueError
-    graph = getattr(model, "_functional", model)
-    # A subclass may do anything in its `call`.
-    if type(graph).call is not keras.src.models.functional.Functional.call:
-        raise _OpaqueError
-    return graph
-
-
-def _walk(
-    model: Any,
-    graph: Any,
-    path: tuple[str, ...],
-    axes: UnitAxes,
-    names: CallNames,
-    flow: InputFlow,
-) -> Iterator[Output]:
-    for operation, node in calls_of(graph).made:
-        if model is not graph and not is_layer(operation):
-            continue  # a Sequential is made of layers; the rest computes masks
-        here = (*path, names.name(path, operation))
-        outputs = keras.tree.flatten(node.outputs)
-        inside: list[Output] = []
-        axes.note(operation, (node.arguments.args, node.arguments.kwargs), outputs)
-        flow.note("/".join(here), operation, node.input_tensors, outputs)
-        if isinstance(operation, keras.Model):
-            inner = _functional_graph(operation)
-            if [each.shape for each in inner.outputs] != [each.shape for each in outputs]:
-                raise _OpaqueError
-            axes.hand_on(node.input_tensors, inner.inputs)
-            flow.alias(inner.inputs, node.input_tensors)
-            inside = [*_walk(operation, inner, here, axes, names, flow)]
-            axes.hand_on(inner.outputs, outputs)
-        elif getattr(operation, "_layers", None) and not is_recurrent(operation):
-            raise _OpaqueError
-        yield from _tensors_of("/".join(here), operation, outputs, axes)
-        yield from inside
-
-
-def _tensors_of(name: str, layer: Any, tensors: Any, axes: UnitAxes) -> Iterator[Output]:
-    for index, tensor in enumerate(tensors):
-        axis, part = axes.of(tensor), element_name(name, index)
-        if not str(tensor.dtype).startswith("complex"):
-            yield describe(part, layer, tensor, axis, sample_axis=(None,))
-            continue
-        real = keras.KerasTensor(tensor.shape, "float64" if "128" in tensor.dtype else "float32")
-        for each in (part, f"{part}{PHASE}"):
-            yield describe(each, layer, real, axis, sample_axis=(None,))

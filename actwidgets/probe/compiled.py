@@ -12,7 +12,7 @@ from actwidgets.core.accumulators import SampleSummary
 from actwidgets.core.arrays import Array
 from actwidgets.core.layers import ReceptiveField
 from actwidgets.probe.call_trace import CallTrace, trace_call
-from actwidgets.probe.graph import InputFlow
+from actwidgets.probe.input_flow import InputFlow
 from actwidgets.probe.inputs import InputSpec
 from actwidgets.probe.layer_index import LayerIndex, Output, describe
 from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
@@ -222,10 +222,10 @@ class Trace:
 
     Attributes:
         layer_index: Its layers.
-        set_by_calls: As of a `Recording`.
+        set_by_calls: As of a `CallTrace`.
 
     Raises:
-        RecordingError: A layer cannot be traced.
+        CallTraceError: A layer cannot be traced.
     """
 
     def __init__(

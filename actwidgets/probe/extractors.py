@@ -20,7 +20,6 @@ from actwidgets.probe.call_trace import (
     CallTrace,
     CallTraceError,
     element_name,
-    functional_layers,
     trace_call,
 )
 from actwidgets.probe.compiled import (
@@ -37,7 +36,13 @@ from actwidgets.probe.compiled import (
 from actwidgets.probe.fingerprint import containers, grown, same_structure, structure
 from actwidgets.probe.frameworks import failure_message, require_model, step_gate_of
 from actwidgets.probe.inputs import InputSpec, Shapes, fixed_batch, input_spec_of, state_reset
-from actwidgets.probe.layer_index import LayerIndex, Output, describe, is_models_own
+from actwidgets.probe.layer_index import (
+    LayerIndex,
+    Output,
+    describe,
+    functional_layers,
+    is_models_own,
+)
 from actwidgets.probe.prefetch import Prefetcher
 
 MAX_FUNCTIONS = 256  # one of ResNet50 takes about 0.2 MB
@@ -103,6 +108,12 @@ class FeatureExtractor:
         self._tolerance, self._state = tolerance_of(model), state_reset(model)
         self._begin(warm)
         self.layer_index = functional_layers(model) or self._layer_index_of_a_call(like)
+        keys = [(info.name,) for info in self.layer_index.layers]
+        # By layer that can be shown: those that an arrow key goes to from there.
+        self._neighbors: dict[str, list[Key]] = {
+            name: [*keys[index + 1 : index + 2], *keys[max(index - 1, 0) : index]]
+            for index, (name,) in enumerate(keys)
+        }
 
     def _begin(self, warm: bool) -> None:
         self._traces: dict[Shapes, _Traced] = {}
@@ -135,9 +146,7 @@ class FeatureExtractor:
             DataError: Values of the wrong kind.
             ModelError: A layer raised.
         """
-        key = tuple(names)
-        for name in key:
-            self.layer_index.require(name)
+        key = self._known(names)
         return self._in_batches(self.inputs.tensors(x), lambda batch: self._outputs(key, batch))
 
     def folded(self, names: Sequence[str], x: Any, fold: PositionReduction) -> list[tf.Tensor]:
@@ -145,9 +154,7 @@ class FeatureExtractor:
 
         Raises: as `outputs`.
         """
-        key = tuple(names)
-        for name in key:
-            self.layer_index.require(name)
+        key = self._known(names)
 
         def folded(batch: Sequence[tf.Tensor]) -> list[tf.Tensor]:
             function = self._function(key, batch, fold)
@@ -156,6 +163,12 @@ class FeatureExtractor:
             return self._run(key, function, batch, fold)
 
         return self._in_batches(self.inputs.tensors(x), folded)
+
+    def _known(self, names: Sequence[str]) -> Key:
+        for name in names:
+            if name not in self._neighbors:  # an output of the model itself, or none
+                self.layer_index.require(name)
+        return tuple(names)
 
     def _in_batches(
         self, tensors: Sequence[tf.Tensor], read: Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
@@ -187,7 +200,7 @@ class FeatureExtractor:
                 self._looked_at.add((shapes, key))
                 found = self._look(key, tensors)
                 if prefetcher and not self._is_eager(shapes, key):
-                    likely = self._neighbors(key)
+                    likely = self._neighbors.get(key[0], ()) if len(key) == 1 else ()
                     prefetcher.want(key, likely, self.inputs.first_of(tensors, N_COMPARED))
                 return found
         function = self._function(key, tensors)
@@ -356,16 +369,6 @@ class FeatureExtractor:
                 self._n_asked += 1
                 self._traces[shapes].used = self._n_asked
             return function
-
-    def _neighbors(self, key: Key) -> list[Key]:
-        """The layers that an arrow key goes to from here."""
-        names = [info.name for info in self.layer_index.layers]
-        if len(key) != 1 or is_models_own(key[0]):
-            return []
-        place = names.index(key[0])
-        return [
-            (name,) for name in (*names[place + 1 : place + 2], *names[max(place - 1, 0) : place])
-        ]
 
     # --- the model itself ----------------------------------------------------------------
 

@@ -1,12 +1,13 @@
-"""Keras 3 or Keras 2: the framework a model belongs to, its errors, state and step gate."""
+"""Keras 3 or Keras 2: the framework of a model, its graph, errors, state and step gate."""
 
 import functools
+import heapq
 import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import keras
@@ -98,6 +99,11 @@ def runs_channels_first() -> bool:
     except tf.errors.OpError:
         return False
     return True
+
+
+def is_layer(part: Any) -> bool:
+    """Whether it is a layer rather than a plain operation of a Keras 3 model."""
+    return isinstance(part, keras.Layer) or not isinstance(part, keras.Operation)
 
 
 def is_recurrent(layer: Any) -> bool:
@@ -202,3 +208,104 @@ def step_gate_of(model: Any) -> StepGate:
         if found is None:
             found = _step_gates[model] = StepGate()
         return found
+
+
+class GraphCall(NamedTuple):
+    """One call of one layer, as a Functional model holds it.
+
+    Attributes:
+        layer: The layer, or the plain operation of a Keras 3 model.
+        node: What Keras keeps of the call.
+    """
+
+    layer: Any
+    node: Any
+
+
+class GraphCalls(NamedTuple):
+    """The calls of one graph.
+
+    Attributes:
+        made: In the order of `model.layers`; those of one layer as they were made, and none
+            before what it takes its input from.
+        run: As Keras runs them: by depth, where the second call may come first.
+    """
+
+    made: tuple[GraphCall, ...]
+    run: tuple[GraphCall, ...]
+
+
+_calls_of_graphs: WeakKeyDictionary[Any, tuple[Any, GraphCalls]] = WeakKeyDictionary()
+
+
+def calls_of(graph: Any) -> GraphCalls:
+    """List the calls of a Functional model of Keras 3 or 2, input layers left out.
+
+    Args:
+        graph: The model; of a Sequential, the Functional one inside.
+
+    Raises:
+        AttributeError: Not such a graph, or Keras' inside has changed.
+
+    Cost: a sort of its nodes the first time.
+    """
+    by_depth = graph._nodes_by_depth
+    known = _calls_of_graphs.get(graph)
+    if known is None or known[0] is not by_depth:  # Keras 2 makes a Sequential's anew
+        known = _calls_of_graphs[graph] = by_depth, _calls(graph, by_depth)
+    return known[1]
+
+
+def _calls(graph: Any, by_depth: Any) -> GraphCalls:
+    run = tuple(
+        GraphCall(layer, node)
+        for depth in sorted(by_depth, reverse=True)
+        for node in by_depth[depth]
+        if (layer := _layer_of(node)) is not None and not node.is_input
+    )
+    layers = getattr(graph, "_operations", None) or graph.layers
+    places = {id(layer): place for place, layer in enumerate(layers)}
+    return GraphCalls(_as_made(run, places), run)
+
+
+def _layer_of(node: Any) -> Any:
+    return node.operation if hasattr(node, "operation") else node.layer
+
+
+def _as_made(run: Sequence[GraphCall], places: dict[int, int]) -> tuple[GraphCall, ...]:
+    """Sort calls by the place of their layer, each behind its inputs and its layer's call before.
+
+    A layer's list of nodes is the one thing that tells in which order it was called; there is
+    no such list of a whole model.
+    """
+    keys = {}
+    before = {id(call.node): {id(each) for each in call.node.parent_nodes} for call in run}
+    by_layer: dict[int, list[GraphCall]] = {}
+    for call in run:
+        by_layer.setdefault(id(call.layer), []).append(call)
+    for calls in by_layer.values():
+        numbers = {id(node): number for number, node in enumerate(calls[0].layer._inbound_nodes)}
+        calls.sort(key=lambda call: numbers[id(call.node)])
+        for number, call in enumerate(calls):
+            keys[id(call.node)] = places[id(call.layer)], number
+            if number:
+                before[id(call.node)].add(id(calls[number - 1].node))
+    nodes = {id(call.node): call for call in run}
+    behind: dict[int, list[int]] = {}
+    for node, earlier in before.items():
+        earlier.intersection_update(nodes)  # an input is there before any call
+        for each in earlier:
+            behind.setdefault(each, []).append(node)
+    ready = [(keys[node], node) for node, earlier in before.items() if not earlier]
+    heapq.heapify(ready)
+    made = []
+    while ready:
+        _, node = heapq.heappop(ready)
+        made.append(nodes[node])
+        for each in behind.get(node, ()):
+            before[each].discard(node)
+            if not before[each]:
+                heapq.heappush(ready, (keys[each], each))
+    if len(made) < len(run):
+        raise AttributeError("calls that wait for each other")
+    return tuple(made)

@@ -88,8 +88,12 @@ class InputSpec:
             ShapeError: Another shape, another number of inputs, or other names.
             DataError: Values that are not numbers, where the model takes numbers.
         """
-        several = len(self.specs) > 1
-        for name, part, spec in zip(self.names, self._ordered(x), self.specs, strict=True):
+        self._checked(x)
+
+    def _checked(self, x: Any) -> list[Any]:
+        """The parts of a batch in the order of the inputs, as `check` lets them pass."""
+        parts = self._ordered(x)
+        for name, part, spec in zip(self.names, parts, self.specs, strict=True):
             kind = np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind
             if spec.dtype == tf.string and kind not in "OSU":
                 raise DataError(f"x must hold text; got values of type {part.dtype}")
@@ -97,15 +101,15 @@ class InputSpec:
                 raise DataError(f"x must hold numbers; got values of type {part.dtype}")
             given = tuple(part.shape)
             if not given or not spec.shape[1:].is_compatible_with(given[1:]):
-                wanted = tuple(spec.shape[1:])
-                raise ShapeError(shape_message(name if several else "x", wanted, given[1:]))
+                name = name if len(parts) > 1 else "x"
+                raise ShapeError(shape_message(name, tuple(spec.shape[1:]), given[1:]))
+        return parts
 
     def tensors(self, x: Any) -> list[tf.Tensor]:
         """A batch as tensors of the right kind, one per input."""
-        self.check(x)
         return [
             part if tf.is_tensor(part) and part.dtype == spec.dtype else _tensor(part, spec.dtype)
-            for part, spec in zip(self._ordered(x), self.specs, strict=True)
+            for part, spec in zip(self._checked(x), self.specs, strict=True)
         ]
 
     def part_names(self, x: Any) -> tuple[str, ...]:

@@ -128,6 +128,8 @@ class KerasProbe(Probe):
         self._score_models = ScoreModels(model, training=training)
         self._edited_traces, self._edits = EditedTraces(extractor), dict[str, Edit]()
         self.layers: tuple[LayerInfo, ...] = extractor.layer_index.layers
+        outputs = extractor.layer_index.outputs
+        self._unit_axes = {name: output.unit_axis for name, output in outputs.items()}
         output = extractor.layer_index.head(head)
         self._head = output.name
         checked_output_is(output_is)
@@ -179,10 +181,11 @@ class KerasProbe(Probe):
         return {name: _floats(output) for name, output in zip(layers, found, strict=True)}
 
     def _units_last(self, layers: Sequence[str], found: Sequence[Any]) -> dict[str, np.ndarray]:
-        axes = [self._whole.layer_index.require(name).unit_axis for name in layers]
         return {
-            name: np.moveaxis(_floats(output), axis, -1) if axis > 0 else _floats(output)
-            for name, axis, output in zip(layers, axes, found, strict=True)
+            name: np.moveaxis(_floats(output), axis, -1)
+            if (axis := self._unit_axes[name]) > 0
+            else _floats(output)
+            for name, output in zip(layers, found, strict=True)
         }
 
     def activations(self, layers: Sequence[str], x: Any) -> dict[str, np.ndarray]:

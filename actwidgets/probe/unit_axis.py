@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from actwidgets.probe.graph import calls_of
+from actwidgets.probe.frameworks import calls_of
 
 LAST = -1
 Shape = tuple[int | None, ...]

@@ -8,10 +8,10 @@ from model_zoo import CASES, N_CLASSES, N_SAMPLES, build
 import actwidgets as aw
 from actwidgets.core import batches
 from actwidgets.errors import LayerError
-from actwidgets.probe.call_trace import functional_layers
 from actwidgets.probe.compiled import Trace
 from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
+from actwidgets.probe.layer_index import functional_layers
 
 pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES)]
 Y = np.arange(N_SAMPLES) % N_CLASSES

@@ -12,9 +12,10 @@ import tensorflow as tf
 
 import actwidgets as aw
 from actwidgets.errors import LayerError
-from actwidgets.probe.call_trace import functional_layers, trace_call
+from actwidgets.probe.call_trace import trace_call
 from actwidgets.probe.compiled import Trace
 from actwidgets.probe.inputs import input_spec_of
+from actwidgets.probe.layer_index import functional_layers
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.replay import open_recording
 

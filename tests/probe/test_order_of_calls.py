@@ -11,10 +11,11 @@ import tf_keras
 
 import actwidgets as aw
 from actwidgets.core.ablation import Edit
-from actwidgets.probe.call_trace import functional_layers, trace_call
+from actwidgets.probe.call_trace import trace_call
 from actwidgets.probe.compiled import Trace
 from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
+from actwidgets.probe.layer_index import functional_layers
 from actwidgets.recording.recorder import Recorder
 from actwidgets.recording.replay import open_recording
 
