@@ -62,12 +62,10 @@ def run_export(options: argparse.Namespace) -> int:
 
     try:
         export = Export.checked(options)
-        for path, told in export.write():
-            sys.stdout.write(f"{path}: {told}\n")
-            sys.stdout.flush()
+        for path, message in export.write():
+            _say(f"{path}: {message}")
     except (ActwidgetsError, OSError) as failure:
-        sys.stderr.write(f"actwidgets: {failure}\n")
-        return 1
+        return _fail(f"{failure}")
     return 0
 
 

@@ -42,7 +42,9 @@ class MemoryRecording:
         self.refused = {}
         self.layers = LAYERS
         self.n_samples = N_SAMPLES
-        self.manifest = SimpleNamespace(n_classes=N_CLASSES, image_shape=None, head=None)
+        self.manifest = SimpleNamespace(
+            n_classes=N_CLASSES, image_shape=None, head=None, input_names=(), input_axes={}
+        )
         generator = np.random.default_rng(0)
         self.labels = np.arange(N_SAMPLES) % N_CLASSES if labeled else None
         self.targets = None

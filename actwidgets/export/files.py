@@ -1,7 +1,5 @@
 """`actwidgets export`: layer outputs as files."""
 
-import os
-import tempfile
 import zipfile
 from argparse import Namespace
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +11,7 @@ import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.core.arrays import Array
-from actwidgets.core.files import require_writable
+from actwidgets.core.files import replacing, require_writable
 from actwidgets.core.labels import class_indices
 from actwidgets.core.layers import LayerInfo
 from actwidgets.core.samples import Samples
@@ -63,8 +61,8 @@ def given_data(named: str, labels: Path | None = None, divide_by: float | None =
     elif path.suffix or path.name != named:
         raise DataError(f"there is no file {named!r}")
     else:
-        found = load_dataset(named)
-        data = GivenData(found.x_test, found.y_test, found.class_names)
+        dataset = load_dataset(named)
+        data = GivenData(dataset.x_test, dataset.y_test, dataset.class_names)
     y = data.y if labels is None else _labels(labels)
     if not batches.count_samples(data.x):
         raise DataError(f"{named!r} holds no samples")
@@ -101,10 +99,9 @@ def _labels(path: Path) -> Array:
 def _arrays(path: Path) -> dict[str, Array]:
     try:
         with path.open("rb") as file:
-            found = np.load(file, allow_pickle=False)
-            if not isinstance(found, np.lib.npyio.NpzFile):
-                return {"x": found}
-            return {name: found[name] for name in found.files}
+            arrays = np.load(file, allow_pickle=False)
+            is_npz = isinstance(arrays, np.lib.npyio.NpzFile)
+            return {name: arrays[name] for name in arrays.files} if is_npz else {"x": arrays}
     except FileNotFoundError:
         raise DataError(f"there is no file {str(path)!r}") from None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as failure:
@@ -167,7 +164,7 @@ class Export:
         probe.check(data.x)
         if options.layers is not None:
             probe.require(options.layers)
-        wanted = options.layers or [info.name for info in probe.layers]
+        names = options.layers or [info.name for info in probe.layers]
         infos = {info.name: info for info in probe.layers}
         n_samples = batches.count_samples(data.x)
         rows = options.samples or tuple(range(min(options.n, n_samples)))
@@ -176,7 +173,7 @@ class Export:
         formats = options.format or ("png", "npz", *(() if data.y is None else ("csv",)))
         if "csv" in formats:
             _require_labels(data, probe.n_classes)
-        layers = [infos[name] for name in wanted]
+        layers = [infos[name] for name in names]
         return cls(probe, data, layers, rows, formats, options.out)
 
     def write(self) -> Iterator[tuple[Path, str]]:
@@ -186,7 +183,7 @@ class Export:
             A path, and what is to be said of it.
 
         Raises:
-            OSError: It cannot be written.
+            DataError: It cannot be written.
         """
         outputs = self._outputs()
         files = _file_names([info.name for info in self.layers])
@@ -199,13 +196,12 @@ class Export:
         self.folder.mkdir(parents=True, exist_ok=True)
         if "png" in self.formats:
             for name, sheet in sheets.items():
-                told = f"{len(self.rows)} samples of {name}; {sheet}"
-                yield self._put(f"{files[name]}.png", sheet.png()), told
+                message = f"{len(self.rows)} samples of {name}; {sheet}"
+                yield self._put(f"{files[name]}.png", sheet.png()), message
         if "npz" in self.formats:
-            with tempfile.TemporaryFile() as file:
+            path = self.folder / "activations.npz"
+            with replacing(path, "exports") as file:
                 _write_arrays(file, {"samples": np.array(self.rows)}, outputs)
-                file.seek(0)
-                path = self._put("activations.npz", file.read())
             yield path, f"values of {len(outputs)} layers"
         if frames:
             from actwidgets.export.animation import gif
@@ -255,18 +251,13 @@ class Export:
         )
         tables = {name: profiles.to_dataframe(name) for name in profiles.sums}
         text = pd.concat(tables, names=["layer"]).reset_index("layer").to_csv(index=False)
-        told = f"class profiles of {int(profiles.counts.sum()):,} samples"
-        return self._put("class_profiles.csv", text.encode()), told
+        message = f"class profiles of {int(profiles.counts.sum()):,} samples"
+        return self._put("class_profiles.csv", text.encode()), message
 
     def _put(self, name: str, data: bytes) -> Path:
-        """Write a file in one step."""
         path = self.folder / name
-        scratch = path.with_name(f".{name}.{os.getpid()}")
-        try:
-            scratch.write_bytes(data)
-            scratch.replace(path)
-        finally:
-            scratch.unlink(missing_ok=True)
+        with replacing(path, "exports") as file:
+            file.write(data)
         return path
 
 
@@ -291,11 +282,11 @@ def _write_arrays(file: Any, *groups: Mapping[str, Array]) -> None:
 
 def _file_names(layers: Sequence[str]) -> dict[str, str]:
     """A name for each layer that any file system takes, and that no two share."""
-    found: dict[str, str] = {}
+    names: dict[str, str] = {}
     for layer in layers:
         base = "".join(each if each.isalnum() or each in "-_#." else "." for each in layer)
         name, number = base, 2
-        while name in found.values():
+        while name in names.values():
             name, number = f"{base}-{number}", number + 1
-        found[layer] = name
-    return found
+        names[layer] = name
+    return names

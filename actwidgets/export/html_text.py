@@ -144,6 +144,11 @@ def filled(block: Block, color: Any, *, zorder: float = 0.5) -> Block:
     return Block(block.width, block.height, draw)
 
 
+def area(width: float, height: float, color: Any) -> Block:
+    """Nothing but a color."""
+    return filled(Block(width, height, lambda *_: None), color)
+
+
 def px(length: Any, whole: float | None = None) -> float | None:
     """A CSS length in pixels; None where it says none."""
     found = re.fullmatch(r"\s*([\d.]+)(px|%|)\s*", str(length or ""))
@@ -376,7 +381,7 @@ class HtmlLayout:
             placed.append((px(element.style.get("left")) or 0, 0, inner))
         elif "aw-error" in element.classes:
             red = to_rgba("#d9534f")
-            edge = filled(Block(3, inner.height + 8, lambda *_: None), red)
+            edge = area(3, inner.height + 8, red)
             yield filled(together([(0, 0, edge), (11, 4, inner)]), (*red[:3], 0.12))
         else:
             yield inner
@@ -385,8 +390,8 @@ class HtmlLayout:
         """A share of the width: `<b>` of a value, `<i>` thin of what it was before."""
         width, is_value = max(1.0, px(element.style["width"], room) or 0), element.tag == "b"
         color = color_of(element.style.get("background"), self._theme)
-        nothing = Block(width, 10 if is_value else 3, lambda *_: None)
-        return filled(nothing, color if is_value else to_rgba(self._theme.faint, 0.6))
+        faint = to_rgba(self._theme.faint, 0.6)
+        return area(width, 10, color) if is_value else area(width, 3, faint)
 
     def _table(self, table: Element, style: Style, room: float) -> Block:
         """Rows of cells in columns."""
@@ -415,11 +420,9 @@ class HtmlLayout:
             blocks = [self._flow(cell, how, widths[at]) for at, (cell, how) in enumerate(line)]
             high = max([block.height for block in blocks] + [17]) + (2 if is_bars else 0)
             if "aw-chosen" in row.classes:
-                ground = Block(lefts[-1], high, lambda *_: None)
-                placed.append((0, top, filled(ground, SELECTED)))
+                placed.append((0, top, area(lefts[-1], high, SELECTED)))
             if "aw-rule" in row.classes:
-                rule = Block(lefts[-1], 1, lambda *_: None)
-                placed.append((0, top, filled(rule, (0.5, 0.5, 0.5, 0.4))))
+                placed.append((0, top, area(lefts[-1], 1, (0.5, 0.5, 0.5, 0.4))))
             for at, ((cell, _), block) in enumerate(zip(line, blocks, strict=True)):
                 is_left = "left" in cell.style.get("text-align", "") or (is_bars and at == 1)
                 spare = 0 if is_left else widths[at] - block.width

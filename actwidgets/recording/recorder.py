@@ -155,11 +155,7 @@ class RecordedModel:
 def _recorded_layers(
     layers: Sequence[LayerInfo], names: Sequence[str] | None
 ) -> tuple[LayerInfo, ...]:
-    """The layers to record, in the model's order.
-
-    Raises:
-        LayerError: A layer that the model does not have, or that cannot be recorded; none.
-    """
+    """The layers to record, in the model's order."""
     if names is None:
         chosen = [info for info in layers if not _refusal(info) and info.n_units <= MANY_UNITS]
         if not chosen:
@@ -248,19 +244,11 @@ class TrainingProgress(EpochCount):
             seconds=max([0.0, *(info.seconds for info in infos)]),
         )
 
-    def advance(self, epoch: float | None) -> None:
-        """In a training loop of somebody's own: to that epoch, or to the next."""
-        self.epoch = float(self.epoch + 1 if epoch is None else epoch)
-
 
 def _begin(folder: Path, recorded: RecordedModel, resume: bool) -> Recording:
     """Make a folder a recording, or see that it holds this one; else change nothing.
 
     What a recorder that was killed has left behind is removed.
-
-    Raises:
-        DataError: It holds another recording, or this one and `resume` is False; it cannot be
-            written to.
     """
     path = repr(str(folder))
     if (folder / snapshots.MANIFEST_NAME).exists():
@@ -330,19 +318,16 @@ class UpdateRatios:
         if not self._before:
             return
         before, self._before = self._before, {}
-        self.known = {
-            layer: _ratio(before[layer], after) for layer, after in self._weights().items()
-        }
+        with np.errstate(divide="ignore", invalid="ignore"):  # of weights that are 0 or not finite
+            self.known = {
+                layer: float(np.float64(norm(after, before[layer])) / norm(before[layer]))
+                for layer, after in self._weights().items()
+            }
 
     def _weights(self) -> dict[str, Mapping[str, Array]]:
         recorded = self._recorded
         by_layer = {name: weights_of(recorded.probe, name) for name in recorded.manifest.recorded}
         return {name: weights for name, weights in by_layer.items() if weights}
-
-
-def _ratio(before: Mapping[str, Array], after: Mapping[str, Array]) -> float:
-    with np.errstate(divide="ignore", invalid="ignore"):  # of weights that are 0 or not finite
-        return float(np.float64(norm(after, before)) / norm(before))
 
 
 def to_drop(epochs: Sequence[float], n_bytes: Sequence[int], budget_bytes: int) -> tuple[int, ...]:
@@ -499,8 +484,9 @@ class Recorder:
         with self._alone():
             if not self._recorded.probe.is_training:
                 self._progress.run()
-                if self.recording.snapshots or epoch is not None:
-                    self._progress.advance(epoch)
+                if epoch is None and self.recording.snapshots:
+                    epoch = self._progress.epoch + 1
+                self._progress.epoch = self._progress.epoch if epoch is None else epoch
             if values:
                 self._note(
                     self._history.add_epoch, self._progress.epoch, self._progress.step, values

@@ -97,14 +97,14 @@ class RecordedProbe(Probe):
 
     def input_names(self, x: Any) -> tuple[str, ...]:
         """What the arrays in `x` are called as inputs, as it was recorded."""
-        parts, names = batches.parts(x), getattr(self.recording.manifest, "input_names", ())
+        parts, names = batches.parts(x), self.recording.manifest.input_names
         if len(names) == len(parts):
             return names
         return tuple(map(str, x)) if isinstance(x, Mapping) else tuple(map(str, range(len(parts))))
 
     def input_axes(self) -> dict[str, tuple[str, ...]]:
         """What the axes of inputs are, by name, as far as that was recorded."""
-        return getattr(self.recording.manifest, "input_axes", {})
+        return self.recording.manifest.input_axes
 
     @property
     def output_kind(self) -> OutputKind | None:
@@ -145,7 +145,17 @@ class RecordedProbe(Probe):
         summaries = {}
         for name in layers:
             self._require(name)
-            summaries[name] = _rows_of(self.recording.summaries(name, self.at), rows, above)
+            taken = self.recording.summaries(name, self.at).take(rows)
+            n_above: Integers | None = None
+            if above is not None:
+                if taken.n_positions != 1:
+                    raise NotRecordedError(
+                        WITHOUT_MODEL + "shares of positions above a threshold were not kept"
+                    )
+                n_above = (taken.max > np.float32(above)).astype(np.int64)
+            # Means are float64, as they are of a live model.
+            mean = np.asarray(taken.mean, np.float64)
+            summaries[name] = replace(taken, mean=mean, n_above=n_above)
         return summaries
 
     def predictions(self, x: Any) -> Floats:
@@ -251,26 +261,6 @@ class RecordedProbe(Probe):
                 else "no maps were kept in this recording"
             )
         return kept[rows]
-
-
-def _rows_of(summary: SampleSummary, rows: Integers, above: float | None) -> SampleSummary:
-    """Some rows of a summary; float64 means, as they are of a live model."""
-    high = np.asarray(summary.max, np.float32)[rows]
-    n_above: Integers | None = None
-    if above is not None:
-        if summary.n_positions != 1:
-            raise NotRecordedError(
-                WITHOUT_MODEL + "shares of positions above a threshold were not kept"
-            )
-        n_above = (high > np.float32(above)).astype(np.int64)
-    return SampleSummary(
-        max=high,
-        mean=np.asarray(summary.mean, np.float64)[rows],
-        min=None if summary.min is None else np.asarray(summary.min, np.float32)[rows],
-        n_above=n_above,
-        n_nan=None if summary.n_nan is None else summary.n_nan[rows],
-        n_positions=summary.n_positions,
-    )
 
 
 class StoredPass(ProfilePass):

@@ -314,20 +314,15 @@ class _LayerCapture:
         assert self._histogram is not None
         parts = self._summaries
         high = np.concatenate([part.max for part in parts])
-        n_nan: Integers | None = None
-        if any(part.n_nan is not None for part in parts):
-            zeros = [np.zeros(part.max.shape, np.int64) for part in parts]
-            n_nan = np.concatenate(
-                [
-                    none if part.n_nan is None else part.n_nan
-                    for part, none in zip(parts, zeros, strict=True)
-                ]
-            )
+        n_nan = np.concatenate(
+            [np.zeros(part.max.shape, np.int64) if part.n_nan is None else part.n_nan
+             for part in parts]
+        )  # fmt: skip
         return LayerSnapshot(
             max=quantize(high),
             mean=quantize(np.concatenate([part.mean for part in parts])),
             min=quantize(np.concatenate([part.min for part in parts if part.min is not None])),
-            n_nan=n_nan,
+            n_nan=n_nan if n_nan.any() else None,
             n_positions=parts[0].n_positions,
             maps=quantize(np.concatenate(self._maps)),
             histogram=self._histogram,
