@@ -27,7 +27,7 @@ def plain(message: str) -> str:
     What is given to this package mostly comes out of arrays, alone or in lists and tuples, and
     numpy writes the type of each into its `repr`.
     """
-    return _NUMPY.sub(lambda found: next(each for each in found.groups() if each), message)
+    return _NUMPY.sub(lambda match: next(each for each in match.groups() if each), message)
 
 
 class ActwidgetsError(Exception):

@@ -97,14 +97,11 @@ def save_gif(
     require_suffix(path, ".gif", "animations")
     require_number("fps", fps, MIN_FPS, MAX_FPS)
     frames = frames_of(view, over, theme, scale=scale, layers=layers, common_range=common_range)
-    background, color = THEME_COLORS[theme]
-    pixels: Sequence[Pixels] = list(on_one_size([frame.pixels for frame in frames], background))
     if captions:
-        pixels = [
-            captioned(each, frame.caption, scale=scale, background=background, color=color)
-            for each, frame in zip(pixels, frames, strict=True)
-        ]
-    animation = gif(pixels, fps, loop)
+        pixels: Sequence[Pixels] = _all_captioned(frames, scale, theme)
+    else:
+        pixels = [frame.pixels for frame in frames]
+    animation = gif(pixels, fps, loop, background=THEME_COLORS[theme][0])
     with replacing(path, "animations") as file:
         file.write(animation)
 
@@ -184,13 +181,13 @@ def _over_epochs(view: Renderable, theme: str, scale: float, common_range: bool)
         # A first round gathers the values that colors are to cover, before any frame is drawn.
         ends: dict[int, list[tuple[float, float]]] = {}
         for session.at in range(len(recording.snapshots) if earlier else 0):
-            for place, (each, _) in enumerate(earlier):
+            for index, (each, _) in enumerate(earlier):
                 own = each.own_range
                 if own is not None and own.low is not None:
-                    ends.setdefault(place, []).append((own.low, own.high))
-        for place, pairs in ends.items():
+                    ends.setdefault(index, []).append((own.low, own.high))
+        for index, pairs in ends.items():
             lows, highs = zip(*pairs, strict=True)
-            earlier[place][0].common_range = ValueRange(min(lows), max(highs))
+            earlier[index][0].common_range = ValueRange(min(lows), max(highs))
         for index, snapshot in enumerate(recording.snapshots):
             session.at = index
             is_untrained = index == 0 and not snapshot.epoch
@@ -370,25 +367,13 @@ def on_one_size(frames: Sequence[Pixels], background: Rgb | None = None) -> Pixe
 def captioned(
     frame: Pixels,
     caption: str,
-    *,
     scale: float = 1,
-    background: Rgb = THEME_COLORS["light"][0],
-    color: Rgb = THEME_COLORS["light"][1],
+    theme: str = "light",
 ) -> Pixels:
-    """A frame with a caption below it, ended by … where it is too long.
-
-    Args:
-        frame: `(row, column, 3)` uint8.
-        caption: One line.
-        scale: Of the caption.
-        background: Color behind it.
-        color: Its own.
-
-    Returns:
-        `(row, column, 3)` uint8, higher by the strip of the caption.
-    """
+    """A frame `(row, column, 3)` with a caption below it, ended by … where it is too long."""
     import matplotlib  # for its font alone, which has more letters than Pillow's own
 
+    background, color = THEME_COLORS[theme]
     height, width = frame.shape[:2]
     strip = round(CAPTION_PX * scale)
     font = ImageFont.truetype(
@@ -406,6 +391,15 @@ def captioned(
     return np.asarray(image)
 
 
+def _all_captioned(frames: Sequence[Frame], scale: float, theme: str) -> list[Pixels]:
+    """Frames of one size with their captions."""
+    pixels = on_one_size([frame.pixels for frame in frames], THEME_COLORS[theme][0])
+    return [
+        captioned(each, frame.caption, scale, theme)
+        for each, frame in zip(pixels, frames, strict=True)
+    ]
+
+
 def contact_sheet(
     frames: Sequence[Frame], *, columns: int | None = None, scale: float = 1, theme: str = "light"
 ) -> Pixels:
@@ -421,13 +415,7 @@ def contact_sheet(
     Returns:
         `(row, column, 3)` uint8; the pixels of every frame are in it as they are.
     """
-    background, color = THEME_COLORS[theme]
-    cells = [
-        captioned(pixels, frame.caption, scale=scale, background=background, color=color)
-        for pixels, frame in zip(
-            on_one_size([frame.pixels for frame in frames], background), frames, strict=True
-        )
-    ]
+    cells = _all_captioned(frames, scale, theme)
     gap = round(GAP_PX * scale)
     across, down = cells[0].shape[1] + gap, cells[0].shape[0] + gap
     if columns is None:
@@ -436,7 +424,7 @@ def contact_sheet(
     columns = max(1, min(columns, len(cells)))
     n_rows = -(-len(cells) // columns)
     sheet = np.empty((n_rows * down + gap, columns * across + gap, 3), np.uint8)
-    sheet[:] = background
+    sheet[:] = THEME_COLORS[theme][0]
     for index, cell in enumerate(cells):
         row, column = divmod(index, columns)
         top, left = gap + row * down, gap + column * across

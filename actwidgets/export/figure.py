@@ -151,8 +151,8 @@ class _Layout:
             children = [child for child in children if "aw-banner" in child._dom_classes]
         flow = box.layout.flex_flow or ""
         if isinstance(box, w.GridBox):
-            found = re.search(r"repeat\(\s*(\d+)", box.layout.grid_template_columns or "")
-            return self._row(children, room, int(found[1]) if found else 1)
+            match = re.search(r"repeat\(\s*(\d+)", box.layout.grid_template_columns or "")
+            return self._row(children, room, int(match[1]) if match else 1)
         if "row" in flow or not ("column" in flow or isinstance(box, w.VBox)):
             return self._row(children, room)
         # Text is as wide as the pictures above and below it.
@@ -209,10 +209,10 @@ class _Layout:
         width = max((text_width(text, style) for text in shown), default=0) + 12
 
         def draw(canvas: Canvas, x: float, y: float) -> None:
-            for place, text in enumerate(shown):
-                if first + place == index:
-                    canvas.fill(x, y + place * 17, width, 17, SELECTED)
-                canvas.text(x + 6, y + place * 17 + 12.5, text, style)
+            for line, text in enumerate(shown):
+                if first + line == index:
+                    canvas.fill(x, y + line * 17, width, 17, SELECTED)
+                canvas.text(x + 6, y + line * 17 + 12.5, text, style)
 
         return Block(width, 17 * len(shown), draw) if shown else None
 

@@ -78,9 +78,9 @@ class Canvas:
         """Axes on whole pixels, without spines and ticks."""
         left, top = round(x), round(y)
         width, height = max(1, round(x + width) - left), max(1, round(y + height) - top)
-        place = left / self.width, 1 - (top + height) / self.height
+        corner = left / self.width, 1 - (top + height) / self.height
         axes = self.figure.add_axes(
-            (*place, width / self.width, height / self.height), label=label, autoscale_on=False
+            (*corner, width / self.width, height / self.height), label=label, autoscale_on=False
         )
         axes.patch.set_visible(False)
         axes.grid(False)
@@ -151,10 +151,10 @@ def area(width: float, height: float, color: Any) -> Block:
 
 def px(length: Any, whole: float | None = None) -> float | None:
     """A CSS length in pixels; None where it says none."""
-    found = re.fullmatch(r"\s*([\d.]+)(px|%|)\s*", str(length or ""))
-    if not found or (found[2] == "%" and whole is None):
+    match = re.fullmatch(r"\s*([\d.]+)(px|%|)\s*", str(length or ""))
+    if not match or (match[2] == "%" and whole is None):
         return None
-    return float(found[1]) * ((whole or 0) / 100 if found[2] == "%" else 1)
+    return float(match[1]) * ((whole or 0) / 100 if match[2] == "%" else 1)
 
 
 def color_of(text: Any, theme: Theme) -> Any:
@@ -347,8 +347,8 @@ class HtmlLayout:
                 end_line()
                 blocks.extend(self._block_of(child, inner, room, placed))
             elif background:
-                found = re.findall(r"rgba?\([^)]*\)|#[0-9a-fA-F]{3,8}", background)
-                colors = [color_of(each, self._theme) for each in found]
+                texts = re.findall(r"rgba?\([^)]*\)|#[0-9a-fA-F]{3,8}", background)
+                colors = [color_of(each, self._theme) for each in texts]
                 width = px(child.style.get("width")) or (110 if len(colors) > 1 else 9)
                 line.append((_Swatch(colors, width), inner))
             else:
@@ -461,8 +461,8 @@ def _lines(parts: Sequence[tuple[str | _Swatch, Style]], room: float) -> Block:
             for at, _, what, style in (row[-1] for row in rows if row)]  # fmt: skip
 
     def draw(canvas: Canvas, left: float, top: float) -> None:
-        for place, row in enumerate(rows):
-            middle, before = top + (place + 0.5) * high, None
+        for index, row in enumerate(rows):
+            middle, before = top + (index + 0.5) * high, None
             for at, space, what, style in row:
                 if isinstance(what, str):
                     begin = left + at if before is None else space

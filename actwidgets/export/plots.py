@@ -63,7 +63,7 @@ class _Plot:
             bq.Boxplot: self._boxes, bq.Lines: self._lines, bq.Label: self._labels,
             bq.Scatter: self._points,
         }  # fmt: skip
-        for place, mark in enumerate(self._marks):
+        for index, mark in enumerate(self._marks):
             before = self._artists()
             draw = next((each for kind, each in drawn.items() if isinstance(mark, kind)), None)
             if draw is None:
@@ -71,7 +71,7 @@ class _Plot:
             elif np.size(getattr(mark, "x", 1)):
                 draw(mark)
             for artist in self._artists() - before:  # matplotlib has points below boxes
-                artist.set_zorder(2 + 0.01 * place)
+                artist.set_zorder(2 + 0.01 * index)
         for axis in self._figure.axes:
             if axis.visible:
                 self._axis(axis)
@@ -121,7 +121,7 @@ class _Plot:
         if not isinstance(scale, bq.OrdinalScale):
             numbers = np.asarray(values, float)
             return np.where(np.isfinite(numbers), numbers, np.nan)
-        order = {name: place for place, name in enumerate(self._domain(scale))}
+        order = {name: index for index, name in enumerate(self._domain(scale))}
         return np.array([order.get(each, np.nan) for each in np.asarray(values).tolist()], float)
 
     def _located(self, mark: Any) -> tuple[Axes, Any, Any]:
@@ -129,10 +129,10 @@ class _Plot:
         x, y = mark.scales["x"], mark.scales["y"]
         return self._axes_of(x, y), self._places(x, mark.x), self._places(y, mark.y)
 
-    def _color(self, colors: Any, place: int, opacities: Any = ()) -> Any:
+    def _color(self, colors: Any, index: int, opacities: Any = ()) -> Any:
         """The color of one of several, as bqplot repeats them."""
-        color = color_of(colors[place % len(colors)] if len(colors) else "steelblue", self._theme)
-        return to_rgba(color, opacities[place % len(opacities)]) if len(opacities) else color
+        color = color_of(colors[index % len(colors)] if len(colors) else "steelblue", self._theme)
+        return to_rgba(color, opacities[index % len(opacities)]) if len(opacities) else color
 
     # --- Marks
 
@@ -187,7 +187,7 @@ class _Plot:
             options: dict[str, Any] = {
                 "height" if is_flat else "width": width,
                 "left" if is_flat else "bottom": mark.base + below,
-                "color": [self._color(mark.colors, place, mark.opacities) for place in order],
+                "color": [self._color(mark.colors, index, mark.opacities) for index in order],
             }
             draw = axes.barh if is_flat else axes.bar
             draw(middles + aside, values, linewidth=0, **options)
@@ -208,13 +208,13 @@ class _Plot:
     def _lines(self, mark: Any) -> None:
         axes, xs, ys = self._located(mark)
         xs, ys = np.broadcast_arrays(np.atleast_2d(xs), np.atleast_2d(ys))
-        for place, (x, y) in enumerate(zip(xs, ys, strict=True)):
+        for index, (x, y) in enumerate(zip(xs, ys, strict=True)):
             if mark.fill != "none":
                 colors = mark.fill_colors or mark.colors
-                shade = self._color(colors, place, mark.fill_opacities)
+                shade = self._color(colors, index, mark.fill_opacities)
                 axes.fill(x, y, facecolor=shade, linewidth=0)
             axes.plot(
-                x, y, color=self._color(mark.colors, place, mark.opacities),
+                x, y, color=self._color(mark.colors, index, mark.opacities),
                 linewidth=mark.stroke_width * PT, linestyle=DASHES.get(mark.line_style, "-"),
                 marker="o" if mark.marker else "none", markeredgewidth=0,
                 markersize=2 * (mark.marker_size / np.pi) ** 0.5 * PT,
@@ -223,14 +223,14 @@ class _Plot:
     def _labels(self, mark: Any) -> None:
         axes, xs, ys = self._located(mark)
         style = Style(LABEL_SHARE * mark.default_size, "bold" in mark.font_weight)
-        for place, (x, y, text) in enumerate(zip(xs, ys, mark.text, strict=False)):
+        for index, (x, y, text) in enumerate(zip(xs, ys, mark.text, strict=False)):
             if np.isfinite([x, y]).all() and str(text):
-                color = self._color(mark.colors or [self._theme.foreground], place)
+                color = self._color(mark.colors or [self._theme.foreground], index)
                 _annotate(axes, str(text), x, y, replace(style, color=color), mark.align)
 
     def _points(self, mark: Any) -> None:
         axes, xs, ys = self._located(mark)
-        colors = [self._color(mark.colors, place, mark.opacities) for place in range(len(xs))]
+        colors = [self._color(mark.colors, index, mark.opacities) for index in range(len(xs))]
         axes.scatter(xs, ys, s=mark.default_size * PT**2, c=colors, linewidths=0)
 
     # --- Axes
@@ -307,7 +307,7 @@ def number_text(value: float, form: str | None) -> str:
 def _annotate(
     axes: Axes, text: str, x: float, y: float, style: Style, align: str = "middle"
 ) -> None:
-    """Text whose capitals are centered on a place."""
+    """Text whose capitals are centered on a point."""
     axes.annotate(
         text, (x, y), (0, -0.36 * style.size * PT), textcoords="offset points", va="baseline",
         ha=ALIGN[align], annotation_clip=False, **style.options(),

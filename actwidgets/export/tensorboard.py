@@ -111,8 +111,8 @@ class EventWriter:
             sheet = map_sheet(maps, normalize)
             height, width = sheet.codes.shape
             image = [f"{width}".encode(), f"{height}".encode(), sheet.png()]
-            told = metadata.create_summary_metadata(display_name=None, description=str(sheet))
-            self._tensor(f"maps/{layer}", step, image, told)
+            summary = metadata.create_summary_metadata(display_name=None, description=str(sheet))
+            self._tensor(f"maps/{layer}", step, image, summary)
         self.histogram(f"activations/{layer}", step, activations)
         for name, values in weights.items():
             self.histogram(f"weights/{layer}/{name}", step, values)
@@ -130,8 +130,8 @@ class EventWriter:
         """
         from tensorboard.plugins.scalar import metadata
 
-        told = metadata.create_summary_metadata(display_name=None, description=None)
-        self._tensor(tag, step, np.float32(value), told)
+        summary = metadata.create_summary_metadata(display_name=None, description=None)
+        self._tensor(tag, step, np.float32(value), summary)
 
     def histogram(self, tag: str, step: int, values: Array | Histogram) -> None:
         """Write a distribution in at most 64 bins, each of whole bins of the histogram.
@@ -148,8 +148,8 @@ class EventWriter:
         bins = shared_bins([counted], N_BINS)
         edges = np.clip(bins.edges, -MAX_EDGE, MAX_EDGE)
         table = np.stack([edges[:-1], edges[1:], bins.counts[0].astype(np.float64)], axis=1)
-        told = metadata.create_summary_metadata(display_name=None, description=None)
-        self._tensor(tag, step, table, told)
+        summary = metadata.create_summary_metadata(display_name=None, description=None)
+        self._tensor(tag, step, table, summary)
         n_lost = counted.n_nan + counted.n_infinite
         if n_lost:
             self.scalar(f"{tag}/not_finite", step, n_lost)

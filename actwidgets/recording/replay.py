@@ -42,6 +42,16 @@ from actwidgets.session.tasks import Task
 WITHOUT_MODEL = "a recording holds values, not the model: "
 
 
+def _position(recording: RecordingData, at: int) -> int:
+    """The position of a snapshot from the beginning on."""
+    count, at = len(recording.snapshots), require_integer("at", at)
+    if not -count <= at < count:
+        raise SelectionError(
+            f"snapshot {at} is outside 0..{count - 1} of the recording {recording.path}"
+        )
+    return at % count
+
+
 class RecordedProbe(Probe):
     """Answer for the recorded samples with stored values.
 
@@ -85,10 +95,7 @@ class RecordedProbe(Probe):
 
     @at.setter
     def at(self, at: int) -> None:
-        snapshots, at = self.recording.snapshots, require_integer("at", at)
-        if not -len(snapshots) <= at < len(snapshots):
-            raise SelectionError(f"snapshot {at} is outside 0..{len(snapshots) - 1}")
-        self._index = snapshots[at].index
+        self._index = self.recording.snapshots[_position(self.recording, at)].index
 
     @property
     def snapshot(self) -> SnapshotInfo:
@@ -137,7 +144,7 @@ class RecordedProbe(Probe):
 
         Args:
             above: Positions above this cannot be counted but where there is a single one.
-            low: Whether the smallest values are wanted; they are there in any case.
+            low: Whether the smallest values are asked for; they are there in any case.
 
         Raises: as `activations`.
         """
@@ -363,7 +370,7 @@ class RecordedEmbeddings(Embeddings):
         )
 
     def _plane(self, of: str, n_points: int) -> Plane:
-        """The plane of a layer at the last snapshot, found once."""
+        """The plane of a layer at the last snapshot, worked out once."""
         recording, rows = self._probe.recording, self.rows(n_points)
         last = recording.snapshots[-1]
         key = of, n_points, last.index
@@ -485,7 +492,7 @@ class RecordedSession(Session):
         self.recording = recording
         if not recording.snapshots:
             raise DataError(f"the recording {recording.path} holds no snapshot yet")
-        index = self._position(at)
+        index = _position(recording, at)
         options.setdefault("class_names", recording.class_names or None)
         options.setdefault("image_shape", recording.manifest.image_shape)
         options.setdefault("head", recording.manifest.head)  # which of them y is of
@@ -588,7 +595,7 @@ class RecordedSession(Session):
 
     @t.validate("at")
     def _known_position(self, proposal: Any) -> int:
-        return self._position(proposal.value)
+        return _position(self.recording, proposal.value)
 
     @t.observe("at")
     def _on_at(self, _change: Any) -> None:
@@ -600,16 +607,6 @@ class RecordedSession(Session):
             self._recorded.at = self.at
             self._forget()
             self._raise_revision()
-
-    def _position(self, at: int) -> int:
-        count = len(self.recording.snapshots)
-        at = require_integer("at", at)
-        index = at + count if at < 0 else at
-        if not 0 <= index < count:
-            raise SelectionError(
-                f"snapshot {at} is outside 0..{count - 1} of the recording {self.recording.path}"
-            )
-        return index
 
     def _resolved(self, choice: Any) -> Selection:
         resolved = super()._resolved(choice)

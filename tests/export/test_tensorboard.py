@@ -248,56 +248,37 @@ def test_a_second_training_is_counted_on(listener, folder):
     assert len(listener.probe.calls) == 4, "the state between them is written once"
 
 
-def test_one_that_goes_on_at_an_epoch_is_not_counted_twice(listener, folder):
-    train(listener)
-    train(listener, n_epochs=4, initial_epoch=2)
-    assert in_folder(folder)["metrics/loss"].keys() == {1, 2, 3, 4}
-
-
-def test_the_first_training_may_begin_at_a_later_epoch(listener, folder):
-    train(listener, n_epochs=6, initial_epoch=5)
-    assert in_folder(folder)["maps/conv"].keys() == {5, 6}
-
-
-def test_an_interrupted_training_is_counted_on(listener, folder):
-    train(listener, n_epochs=1, ends=False)
-    train(listener, n_epochs=1)
-    assert in_folder(folder)["maps/conv"].keys() == {0, 1, 2}
-
-
-def test_an_interrupted_epoch_counts_as_one(listener, folder):
-    train(listener, n_epochs=2, until=4)
-    train(listener, n_epochs=1)
-    assert in_folder(folder)["metrics/loss"].keys() == {1, 3}
-
-
-def test_one_that_begins_within_the_earlier_ones_comes_behind_them(listener, folder):
-    train(listener, n_epochs=2)
-    train(listener, n_epochs=2, initial_epoch=1)
-    assert in_folder(folder)["metrics/loss"].keys() == {1, 2, 3}
-
-
-def test_a_training_without_a_step_is_counted_on(listener, folder):
-    train(listener)
-    train(listener, n_epochs=1, n_steps=0)
-    assert in_folder(folder)["metrics/loss"].keys() == {1, 2, 3}
-
-
-def test_every_few_batches_the_axis_is_that_of_steps(folder, data):
-    listener = make(folder, data[0], ("batches", 2))
-    train(listener)
-    train(listener, n_epochs=1)
+@pytest.mark.parametrize(
+    ("every", "trainings", "places"),
+    [
+        ("epoch", [{}, {"n_epochs": 4, "initial_epoch": 2}], {"metrics/loss": {1, 2, 3, 4}}),
+        ("epoch", [{"n_epochs": 6, "initial_epoch": 5}], {"maps/conv": {5, 6}}),
+        ("epoch", [{"n_epochs": 1, "ends": False}, {"n_epochs": 1}], {"maps/conv": {0, 1, 2}}),
+        ("epoch", [{"until": 4}, {"n_epochs": 1}], {"metrics/loss": {1, 3}}),
+        ("epoch", [{}, {"initial_epoch": 1}], {"metrics/loss": {1, 2, 3}}),
+        ("epoch", [{}, {"n_epochs": 1, "n_steps": 0}], {"metrics/loss": {1, 2, 3}}),
+        (
+            ("batches", 2),
+            [{}, {"n_epochs": 1}],
+            {
+                "maps/conv": {0, 2, 4, 6, 8, 9},  # and the last step
+                "batch_metrics/loss": {2, 4, 6, 8},
+                "metrics/loss": {3, 6, 9},
+            },
+        ),
+        (
+            ("epochs", 2),
+            [{"n_epochs": 5}],
+            {"maps/conv": {0, 2, 4, 5}, "metrics/loss": {1, 2, 3, 4, 5}},
+        ),
+    ],
+)
+def test_trainings_are_counted_on_in_epochs_or_steps(folder, data, every, trainings, places):
+    listener = make(folder, data[0], every)
+    for options in trainings:
+        train(listener, **options)
     found = in_folder(folder)
-    assert found["maps/conv"].keys() == {0, 2, 4, 6, 8, 9}, "and the last step"
-    assert found["batch_metrics/loss"].keys() == {2, 4, 6, 8}
-    assert found["metrics/loss"].keys() == {3, 6, 9}
-
-
-def test_every_second_epoch_and_the_last(folder, data):
-    train(make(folder, data[0], ("epochs", 2)), n_epochs=5)
-    found = in_folder(folder)
-    assert found["maps/conv"].keys() == {0, 2, 4, 5}
-    assert found["metrics/loss"].keys() == {1, 2, 3, 4, 5}
+    assert {tag: found[tag].keys() for tag in places} == places
 
 
 def test_every_few_seconds(folder, data, monkeypatch):

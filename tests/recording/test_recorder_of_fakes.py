@@ -565,27 +565,22 @@ def test_of_an_epoch_of_unknown_length_it_is_known_that_it_is_not_over():
     assert course.epoch == 2
 
 
-def test_a_second_fit_goes_on():
+@pytest.mark.parametrize(
+    ("fits", "epoch", "step"),
+    [
+        ([(2,), (1,)], 3, 12),
+        ([(2,), (3, 2)], 3, 12),  # epochs that Keras counts on
+        ([(2,), (6, 5)], 6, 12),
+        ([(2,), (2, 1)], 3, 12),
+        ([(2, 0, 5)], 1.25, 5),  # interrupted
+        ([(2, 0, 5), (1,)], 3, 9),
+    ],
+)
+def test_a_second_fit_goes_on(fits, epoch, step):
     course = TrainingProgress()
-    fit(course, 2)
-    fit(course, 1)
-    assert (course.epoch, course.step) == (3, 12)
-
-
-@pytest.mark.parametrize(("first", "wanted"), [(2, 3), (5, 6), (1, 3)])
-def test_epochs_that_keras_counts_on_are_not_counted_twice(first, wanted):
-    course = TrainingProgress()
-    fit(course, 2)
-    fit(course, first + 1, first)
-    assert course.epoch == wanted
-
-
-def test_an_interrupted_epoch_counts_as_one():
-    course = TrainingProgress()
-    fit(course, 2, until=5)
-    assert (course.epoch, course.step) == (1.25, 5)
-    fit(course, 1)
-    assert (course.epoch, course.step) == (3, 9)
+    for n_epochs, *first_and_until in fits:
+        fit(course, n_epochs, **dict(zip(("first", "until"), first_and_until, strict=False)))
+    assert (course.epoch, course.step) == (epoch, step)
 
 
 def test_pauses_do_not_count(monkeypatch):
