@@ -281,17 +281,13 @@ class StoredPass(ProfilePass):
     """
 
     def __init__(self, probe: "RecordedProbe", layers: Layers, labels: Integers) -> None:
-        Task.__init__(self, "profiles", layers, self._steps)
+        n_samples = len(labels)
+        Task.__init__(self, "profiles", layers, self._steps, lambda: (n_samples, n_samples))
         self._probe, self._labels = probe, labels
         stored = probe.recording.profiles(probe.at)
         sums = {name: stored.sums[name] for name in layers}
         self._stored = replace(stored, sums=sums, complete=True)
         self._moved: tuple[float, ClassProfiles] | None = None
-
-    @property
-    def n_read(self) -> int:
-        """All samples."""
-        return len(self._labels)
 
     @property
     def n_bytes(self) -> int:

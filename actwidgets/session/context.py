@@ -268,10 +268,10 @@ class KeptTasks(BackgroundWork):
         """
         requested = set(self._requests.values())
         spare = [key for key in self._tasks if key not in requested]
-        n_bytes = sum(getattr(task, "n_bytes", 0) for task in self._tasks.values())
+        n_bytes = sum(task.n_bytes for task in self._tasks.values())
         while spare and (len(spare) >= KEPT or n_bytes > self.context.budget_bytes // KEPT_SHARE):
             dropped = self._tasks.pop(spare.pop(0))
-            n_bytes -= getattr(dropped, "n_bytes", 0)
+            n_bytes -= dropped.n_bytes
             dropped.stop()
 
     def _forget_all(self) -> None:

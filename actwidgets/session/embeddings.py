@@ -56,21 +56,14 @@ class GatheringPass(Task):
     def __init__(
         self, what: str, of: str, rows: Integers, read: Read, *, batch_size: int = 128
     ) -> None:
-        super().__init__(what, (of,), self._steps)
+        super().__init__(what, (of,), self._steps, self._count)
         self.rows = rows
         self._read, self._batch_size = read, batch_size
         self._n_gathered = 0
         self._values: Array | None = None
 
-    @property
-    def n_read(self) -> int:
-        """How many samples have been read."""
-        return self._n_gathered
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples are read in all."""
-        return len(self.rows)
+    def _count(self) -> tuple[int, int]:
+        return self._n_gathered, len(self.rows)
 
     def values(self) -> Array:
         """`(point, …)`, once complete."""
@@ -107,8 +100,7 @@ class EmbeddingPass(GatheringPass):
         read: From rows to their `(sample, feature)` array.
         layout: How they become points.
         note: What is to be said of the features themselves.
-        arranged: Where points are kept by what they were made of: the same features are laid
-            out once.
+        arranged: Points by what they were made of: the same features are laid out once.
         onto: Where to lay the points out, so that they can be compared with others'.
     """
 
@@ -137,22 +129,12 @@ class EmbeddingPass(GatheringPass):
         self._scores: Floats | None = None
         self._begin_at: Floats | None = None
 
-    @property
-    def n_read(self) -> int:
-        """Samples read, and what of laying them out is worth as many."""
-        if self._embedding is not None:
-            return self.n_samples
-        done = self._n_gathered + int(self._share * self._n_arranging)
-        return min(done, self.n_samples - 1)
-
-    @property
-    def n_samples(self) -> int:
-        """Samples in all, and what laying them out is worth."""
-        return len(self.rows) + self._n_arranging
-
-    @property
-    def _n_arranging(self) -> int:
-        return _ARRANGING * len(self.rows) if self.is_slow else 1
+    def _count(self) -> tuple[int, int]:
+        """Samples, and what laying them out is worth; the last one only when all is done."""
+        n_arranging = _ARRANGING * len(self.rows) if self.is_slow else 1
+        total = len(self.rows) + n_arranging
+        done = self._n_gathered + int(self._share * n_arranging)
+        return total if self._embedding is not None else min(done, total - 1), total
 
     def stop(self) -> None:
         """Do no more until `resume`, and end at once what is under way."""

@@ -43,19 +43,9 @@ class ImportancePass(Task):
     unit by unit and the ablation by unit and batch. `n_read` and `n_samples` count these
     pieces of work.
 
-    Args:
-        layer: Name of the layer.
-        n_units: How many units it has.
-        read: What the layer puts out on some rows, positions folded away.
-        labels: `(sample,)` class indices of all samples.
-        predict: The model's output on some rows, `(sample, class)`, with the layer edited;
-            None where the model predicts no classes.
-        output: What that output means; None will do for several outputs.
-        class_index: The class that is told from the rest; None for all classes.
-        class_name: How it is called.
-        without_ablation: Why there is no `predict`, as a sentence.
-        budget_bytes: What the values may take; of a very wide layer fewer samples are read.
-        n_trees: Trees of the forest.
+    `read` gives the layer's summary of rows; `predict` the model's output on rows with the layer
+    edited, or None, and `without_ablation` says why. Of a `class_index` it is told from the rest.
+    Of a very wide layer fewer samples are read, so that values take `budget_bytes`.
 
     Cost: one forward pass to the layer over at most 2,000 samples, some 15 ms for each of a
     hundred trees and for each unit at ten classes, and one whole forward pass over the
@@ -79,7 +69,7 @@ class ImportancePass(Task):
         budget_bytes: int = 128 * 2**20,
         n_trees: int = TREES,
     ) -> None:
-        super().__init__("importance", (layer,), self._steps)
+        super().__init__("importance", (layer,), self._steps, self._count)
         self._layer, self._n_units, self._class_name = layer, n_units, class_name
         self._read, self._predict, self._class_index = read, predict, class_index
         self._output = output
@@ -109,15 +99,10 @@ class ImportancePass(Task):
         self._piece_s: dict[str, float] = {}
         self._stage = "reading"
 
-    @property
-    def n_read(self) -> int:
-        """How many pieces of work are done; the last one only when all is known."""
-        return self.n_samples if self._has_ended else sum(self._done.values())
-
-    @property
-    def n_samples(self) -> int:
-        """How many pieces of work there are, and one for the end."""
-        return sum(self._pieces.values()) + 1
+    def _count(self) -> tuple[int, int]:
+        """Pieces of work, and one for the end."""
+        total = sum(self._pieces.values()) + 1
+        return total if self._has_ended else sum(self._done.values()), total
 
     def _steps(self) -> Steps:
         """The measuring, and how long it takes; it cannot go on where the model raised."""

@@ -56,7 +56,9 @@ class ProfilePass(Task):
         threshold: float,
         budget_bytes: int,
     ) -> None:
-        super().__init__("profiles", layers, self._steps)
+        super().__init__(
+            "profiles", layers, self._steps, lambda: (self._builder.n_samples, len(labels))
+        )
         self._summaries, self._labels, self._budget_bytes = summaries, labels, budget_bytes
         self._builder = ProfileBuilder(class_names, ProfileSpec(threshold))
         # Samples and their profiles: replaced as one, so that other threads see a whole state.
@@ -64,16 +66,6 @@ class ProfilePass(Task):
         self._peaks: dict[str, NDArray[Any]] = {}
         self._top: dict[str, TopSamples] = {}
         self._fits = True
-
-    @property
-    def n_read(self) -> int:
-        """How many samples have been read."""
-        return self._builder.n_samples
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples the whole pass reads."""
-        return len(self._labels)
 
     @property
     def n_bytes(self) -> int:
@@ -190,23 +182,15 @@ class RepresentationPass(Task):
         n_samples: int,
         budget_bytes: int,
     ) -> None:
-        super().__init__("representations", layers, self._steps)
+        super().__init__(
+            "representations", layers, self._steps, lambda: (self._sums.n_samples, self._n_samples)
+        )
         self._n_samples, self._budget_bytes = n_samples, budget_bytes
         self._outputs, self._other_outputs = outputs, other_outputs
         self._other_layers = other_layers
         self.left_out: Layers = ()
         self._table: LayerSimilarityTable | None = None
         self._clear()
-
-    @property
-    def n_read(self) -> int:
-        """How many samples have been read."""
-        return self._sums.n_samples
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples are read in all; 0 where every layer is left out."""
-        return self._n_samples
 
     def table(self) -> LayerSimilarityTable | None:
         """What has been read so far; None before there are 4 samples."""

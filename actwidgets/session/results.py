@@ -76,18 +76,8 @@ class PredictionPass(Task):
     """Fills a table of predictions, by what gives those of some rows."""
 
     def __init__(self, table: PredictionTable, predict: Callable[[Integers], Any]) -> None:
-        super().__init__("predictions", (), self._steps)
+        super().__init__("predictions", (), self._steps, lambda: (table.n_known, len(table)))
         self.table, self._predict = table, predict
-
-    @property
-    def n_read(self) -> int:
-        """How many samples have been predicted."""
-        return self.table.n_known
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples there are."""
-        return len(self.table)
 
     def predictions(self, rows: Any) -> Floats:
         """The predictions of some rows, `(sample, class)` float32."""
@@ -109,18 +99,10 @@ class PixelPass(Task):
     def __init__(
         self, counter: PixelCounter, masks: Any, predict: Callable[[Any], Any], output: OutputKind
     ) -> None:
-        super().__init__("predictions", (), self._steps)
+        super().__init__(
+            "predictions", (), self._steps, lambda: (counter.n_read, counter.n_samples)
+        )
         self._counter, self._masks, self._predict, self._output = counter, masks, predict, output
-
-    @property
-    def n_read(self) -> int:
-        """How many samples have been compared."""
-        return self._counter.n_read
-
-    @property
-    def n_samples(self) -> int:
-        """How many samples there are."""
-        return self._counter.n_samples
 
     def confusion(self) -> PixelConfusion:
         """What was counted so far."""

@@ -30,6 +30,7 @@ class Task:
         what: What is made, in words.
         layers: The layers it is about.
         steps: Begins the work: a generator of `(done, total)` that returns the result.
+        counts: Tells `(done, total)` at any time; by default as the steps told last.
 
     Attributes:
         is_slow: Whether other tasks need not wait for it.
@@ -39,8 +40,14 @@ class Task:
 
     is_slow = False
 
-    def __init__(self, what: str, layers: tuple[str, ...], steps: Callable[[], Steps]) -> None:
-        self.what, self.layers = what, layers
+    def __init__(
+        self,
+        what: str,
+        layers: tuple[str, ...],
+        steps: Callable[[], Steps],
+        counts: Callable[[], tuple[int, int]] | None = None,
+    ) -> None:
+        self.what, self.layers, self._counts = what, layers, counts or self._told
         self.cancelled = False
         self.failure = ""
         self._raised: tuple[Exception, TracebackType | None] | None = None
@@ -51,16 +58,20 @@ class Task:
         self._has_ended = False
         self._stepping = threading.Lock()
 
+    def _told(self) -> tuple[int, int]:
+        done, total = self._progress
+        total = max(total, done + 1)  # more than are done, until the end
+        return total if self._has_ended else done, total
+
     @property
     def n_read(self) -> int:
         """How many samples are read, or pieces are done."""
-        return self.n_samples if self._has_ended else self._progress[0]
+        return self._counts()[0]
 
     @property
     def n_samples(self) -> int:
-        """How many samples or pieces there are, as far as is known; more than are done."""
-        done, total = self._progress
-        return max(total, done + 1)
+        """How many samples or pieces there are, as far as is known."""
+        return self._counts()[1]
 
     @property
     def complete(self) -> bool:

@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
-from fakes import FakeProbe, begin_when_waited_for
+from fakes import FakeProbe, begin_when_waited_for, hold_back
 
 from actwidgets.errors import LayerError
 from actwidgets.session.session import Session
+from actwidgets.session.tasks import Task
 
 WEIGHTS = FakeProbe().slice.weights
 
@@ -140,9 +141,13 @@ def test_after_refresh_nothing_is_made_twice(data, session, probe, monkeypatch):
     other = Session(probe, data[0], None)
     attributions = other.attributions
     attributions("gradient")
+    left = attributions._task("under way", lambda: Task("maps", (), lambda: iter([(0, 1)] * 9)))
+    hold_back(attributions)
+    other.context.queue.submit(left, attributions._report)
     weights[0] = 2
     other.refresh()
     attributions("gradient")
+    assert left.cancelled
     n_calls = len(probe.slice.calls)
     monkeypatch.setattr("actwidgets.session.attributions.LOOK_EVERY_S", 0)
     attributions("gradient")

@@ -1,5 +1,8 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from fakes import look_again
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
@@ -115,6 +118,15 @@ def test_the_samples_on_show_are_taken_once_for_all_layers(probe, monkeypatch):
     numbers.maps("b", (0, 1), noisy), numbers.maps("b", (0, 2)), numbers.maps("c", tuple([5] * 65))
     numbers.maps("d", (0, 2)), numbers.outputs((0, 2), noisy)
     assert [rows[:3] for rows, _ in taken] == [(0, 1), (0, 1), (0, 2), (5, 5, 5), (0, 2)]
+
+
+def test_maps_of_other_weights_are_not_shown_again_once_they_are_looked_at(probe):
+    numbers = _numbers(probe)
+    numbers.maps("conv", (0,)), numbers.outputs((0,))
+    probe.fingerprint = lambda: 2
+    look_again(SimpleNamespace(results=numbers))
+    numbers.maps("conv", (0,)), numbers.outputs((0,))
+    assert probe.asked == [("conv", 1), ("predictions", 1)] * 2
 
 
 def test_a_slider_leaves_no_trail_of_ablated_models(probe):

@@ -310,6 +310,8 @@ def test_complete_results_are_kept_of_the_last_layers_alone_and_where_they_are_s
     assert slow.profiles() is not before
     slow.refresh()
     assert after_a_cancel("dense") is before  # the later one was too large
+    slow.model = SlowProbe(slow.model.go)
+    assert after_a_cancel("dense") is not before  # it was of another model
 
 
 def test_one_pass_reads_every_layer_and_then_serves_each(slow):

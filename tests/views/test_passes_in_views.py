@@ -6,7 +6,7 @@ import ipywidgets as w
 import numpy as np
 import pytest
 import shown
-from fakes import SlowProbe, report
+from fakes import SlowProbe, begin_when_waited_for, report
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.session.results import STEP
@@ -61,6 +61,7 @@ def test_what_others_finish_is_no_longer_said_to_be_cancelled(kind, session):
 
 
 def test_what_another_view_finishes_is_told_to_those_that_wait_for_it(session, monkeypatch):
+    begin_when_waited_for(session, monkeypatch)
     view = ConfusionMatrix(session)
     assert (session.reading, "so far" in shown.text(view)) == (None, True)
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 10.0)
