@@ -3,9 +3,10 @@
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, is_dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -101,12 +102,12 @@ class CommonScales:
         """A number of each moment; those that are gone meanwhile are left out."""
         snapshots = self._recording.snapshots
         indices = np.unique(np.linspace(0, len(snapshots) - 1, MOMENTS).round().astype(int))
-        results = []
+        results, folder = [], Path(self._recording.path)
         for info in (snapshots[index] for index in indices):
             key = info.index, what
             if key not in self._known:
                 try:
-                    with _opened(self._recording, info) as (header, arrays):
+                    with files.open_npz(folder / info.file, KIND, checked=True) as (header, arrays):
                         self._known[key] = of(header, arrays)
                 except DataError:
                     continue
@@ -123,13 +124,6 @@ def diagonal_and_rest(matrix: Doubles) -> tuple[float, float]:
     known = np.nan_to_num(matrix)
     is_right = np.eye(len(known), dtype=bool)
     return float(known[is_right].max(initial=0)), float(known[~is_right].max(initial=0))
-
-
-@contextmanager
-def _opened(recording: "RecordingData", info: SnapshotInfo) -> Iterator[tuple[Any, Arrays]]:
-    path = Path(recording.path) / info.file
-    with files.open_npz(path, KIND, checked=True) as (header, arrays):
-        yield header, arrays
 
 
 def _profiles(header: Mapping[str, Any], arrays: Arrays, layer: str) -> ClassProfiles:
@@ -294,7 +288,6 @@ class RecordingData:
         self.manifest = snapshot.read_manifest(self.path)
         self._layers = {info.name: info for info in self.manifest.recorded_layers}
         self._cache = SnapshotCache(self.path, self.manifest)
-        self._samples: tuple[Any, Integers | None, Floats | None] | None = None
         self._output: OutputKind | None = None
 
     def __repr__(self) -> str:
@@ -344,17 +337,17 @@ class RecordingData:
     @property
     def x(self) -> Any:
         """The samples: an array, or a list or dict of arrays, as they were given."""
-        return self._read_samples()[0]
+        return self._samples[0]
 
     @property
     def labels(self) -> Integers | None:
         """`(sample,)` int64 class indices, or None."""
-        return self._read_samples()[1]
+        return self._samples[1]
 
     @property
     def targets(self) -> Floats | None:
         """`(sample, output)` float32 targets of a regression, or None."""
-        return self._read_samples()[2]
+        return self._samples[2]
 
     @property
     def n_bytes(self) -> int:
@@ -529,7 +522,6 @@ class RecordingData:
 
     # --- reading -------------------------------------------------------------------------
 
-    def _read_samples(self) -> tuple[Any, Integers | None, Floats | None]:
-        if self._samples is None:
-            self._samples = store.read_samples(self.path)
-        return self._samples
+    @cached_property
+    def _samples(self) -> tuple[Any, Integers | None, Floats | None]:
+        return store.read_samples(self.path)
