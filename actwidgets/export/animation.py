@@ -3,7 +3,7 @@
 import io
 import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -271,6 +271,8 @@ def gif(
         DataError: No frames, a frame that is no picture, too large, or `fps` out of its range.
     """
     require_number("fps", fps, MIN_FPS, MAX_FPS)
+    if not isinstance(frames, Iterable):
+        raise DataError(f"frames must be a list of pictures; got {frames!r}")
     pixels = on_one_size([_checked(frame) for frame in frames], background)
     n_frames = len(pixels)
     if not n_frames:

@@ -85,6 +85,8 @@ class RecordedModel:
             head = self._session.context.options["head"] if head is None else head
             output_is = output_is or self._session.context.options["output_is"]
         checked_output_is(output_is)
+        if not (head is None or isinstance(head, str)):
+            head = require_integer("head, unless it is a name,", head)
         self._head, self._output_is = head, output_is
         n_samples = min(len(samples), max_samples)
         self._one = samples.rows([0])

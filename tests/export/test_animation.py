@@ -339,6 +339,7 @@ def test_an_animation_is_as_long_as_it_should_be_however_long_a_frame_stays(fram
     ("frames", "fps", "told"),
     [
         ([], 4, "a frame at least"),
+        (5, 4, "frames must be a list of pictures; got 5"),
         ([np.zeros((3, 3, 3))], 4, r"\(3, 3, 3\) of float64"),
         ([np.zeros((3, 3), np.uint8)], 4, r"shape \(3, 3\)"),
         ([np.zeros((0, 3, 3), np.uint8)], 4, "not empty"),

@@ -304,6 +304,7 @@ def test_snapshots_without_a_manifest_are_not_mixed_with_others(fake, tmp_path):
         ({"class_names": "abc"}, DataError, "abc"),
         ({"image_shape": "x"}, DataError, "image_shape .*'x'"),
         ({"output_is": 5}, DataError, "5"),
+        ({"head": b"x"}, DataError, "head, unless it is a name, must be a whole number; got b'x'"),
         ({"every": 5}, DataError, "got 5"),
         ({"every": ("batches", "2")}, DataError, "an interval is"),
         ({"class_names": ("a",)}, DataError, "3 classes need 3"),
