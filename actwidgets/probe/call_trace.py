@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -339,7 +340,10 @@ def _recording_to(calls: _Calls) -> Iterator[None]:
 
 def _patch_missing() -> None:
     patched = {owner for owner, _, _ in _originals}
-    wrappers = [(keras.Operation, "__call__", _seen_operation), (_COMPILED, "__call__", _inlined)]
+    # A layer of Keras 3 is an operation too, and comes by there on its way inwards.
+    of_operations = partial(_seen, unless=keras.Layer)
+    wrappers: list[tuple[type, str, Callable[[Any], Any]]]
+    wrappers = [(keras.Operation, "__call__", of_operations), (_COMPILED, "__call__", _inlined)]
     for framework in frameworks():
         layer = framework.layers.Layer
         wrappers += [(layer, "__call__", _seen), (layer, "__setattr__", _noted)]
@@ -351,24 +355,14 @@ def _patch_missing() -> None:
             setattr(owner, method, wrapper(original))
 
 
-def _seen(original: Any) -> Any:
-    def call(layer: Any, *args: Any, **kwargs: Any) -> Any:
+def _seen(original: Any, unless: Any = ()) -> Any:
+    """Record calls of layers, or of plain operations of a Functional model."""
+
+    def call(part: Any, *args: Any, **kwargs: Any) -> Any:
         calls = getattr(_here, "calls", None)
-        if calls is None:
-            return original(layer, *args, **kwargs)
-        return calls.record(layer, original, args, kwargs)
-
-    return call
-
-
-def _seen_operation(original: Any) -> Any:
-    """A plain operation of a Functional model. A layer comes here too, on its way inwards."""
-
-    def call(operation: Any, *args: Any, **kwargs: Any) -> Any:
-        calls = getattr(_here, "calls", None)
-        if calls is None or isinstance(operation, keras.Layer):
-            return original(operation, *args, **kwargs)
-        return calls.record(operation, original, args, kwargs)
+        if calls is None or isinstance(part, unless):
+            return original(part, *args, **kwargs)
+        return calls.record(part, original, args, kwargs)
 
     return call
 

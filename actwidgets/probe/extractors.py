@@ -4,10 +4,10 @@ import copy
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -137,8 +137,15 @@ class FeatureExtractor:
         other._begin(warm=self._prefetcher is not None)
         return other
 
-    def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
+    def outputs(
+        self, names: Sequence[str], x: Any, numbers: Sequence[tf.Tensor] = ()
+    ) -> list[tf.Tensor]:
         """Outputs of layers on one batch, in one forward pass that ends at the last of them.
+
+        Args:
+            names: Names of the layers.
+            x: One batch.
+            numbers: Of edited layers, `(2, unit)` for each in turn: its factors and its offsets.
 
         Raises:
             LayerError: The model has no such layer, or it cannot be shown.
@@ -147,9 +154,16 @@ class FeatureExtractor:
             ModelError: A layer raised.
         """
         key = self._known(names)
-        return self._in_batches(self.inputs.tensors(x), lambda batch: self._outputs(key, batch))
+        tensors = [*self.inputs.tensors(x), *numbers]
+        return self._in_batches(tensors, lambda batch: self._outputs(key, batch))
 
-    def folded(self, names: Sequence[str], x: Any, fold: PositionReduction) -> list[tf.Tensor]:
+    def folded(
+        self,
+        names: Sequence[str],
+        x: Any,
+        fold: PositionReduction,
+        numbers: Sequence[tf.Tensor] = (),
+    ) -> list[tf.Tensor]:
         """What `fold` makes of the outputs of layers on one batch, in the same forward pass.
 
         Raises: as `outputs`.
@@ -162,7 +176,7 @@ class FeatureExtractor:
                 return fold(self._look(key, batch))
             return self._run(key, function, batch, fold)
 
-        return self._in_batches(self.inputs.tensors(x), folded)
+        return self._in_batches([*self.inputs.tensors(x), *numbers], folded)
 
     def _known(self, names: Sequence[str]) -> Key:
         for name in names:
@@ -453,13 +467,6 @@ class FeatureExtractor:
 MAX_TRACES = 8  # one of ResNet50 takes about 25 MB
 
 
-class _Edited(NamedTuple):
-    """Samples, and `(2, unit)` for each edited layer in turn: its factors and its offsets."""
-
-    x: Any
-    numbers: Sequence[tf.Tensor]
-
-
 @dataclass(frozen=True)
 class EditedInputSpec(InputSpec):
     """Input spec of a model with edited layers: its own inputs, then factors and offsets.
@@ -474,23 +481,8 @@ class EditedInputSpec(InputSpec):
 
     @property
     def signature(self) -> tuple[tf.TensorSpec, ...]:
-        """What `tensors` gives: the model's own inputs, then the numbers."""
+        """The kinds of the model's own inputs, then of the numbers."""
         return (*self.specs, *(tf.TensorSpec((2, _n_units(each))) for each in self.edited))
-
-    def tensors(self, x: _Edited) -> list[tf.Tensor]:
-        """Samples as tensors of the right kind, and the numbers behind them."""
-        return [*super().tensors(x.x), *x.numbers]
-
-    def first_of(self, tensors: Sequence[tf.Tensor], n_samples: int) -> list[tf.Tensor]:
-        """The first samples of a batch, with all the numbers."""
-        n_inputs = len(self.specs)
-        return [*super().first_of(tensors[:n_inputs], n_samples), *tensors[n_inputs:]]
-
-    def batches_of(self, tensors: Sequence[Any]) -> Iterator[tuple[list[Any], int]]:
-        """Batches of the number of samples that is fixed, with all the numbers."""
-        n_inputs = len(self.specs)
-        for batch, n_rows in super().batches_of(tensors[:n_inputs]):
-            yield [*batch, *tensors[n_inputs:]], n_rows
 
     def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any]:
         """For `trace_call`: what is handed on in the place of a layer's output."""
@@ -533,11 +525,11 @@ class EditedExtractor:
 
     def outputs(self, names: Sequence[str], x: Any) -> list[tf.Tensor]:
         """As `FeatureExtractor.outputs`."""
-        return self._edited.outputs(names, _Edited(x, self.numbers))
+        return self._edited.outputs(names, x, self.numbers)
 
     def folded(self, names: Sequence[str], x: Any, fold: PositionReduction) -> list[tf.Tensor]:
         """As `FeatureExtractor.folded`."""
-        return self._edited.folded(names, _Edited(x, self.numbers), fold)
+        return self._edited.folded(names, x, fold, self.numbers)
 
     def wait(self) -> None:
         """As `FeatureExtractor.wait`."""

@@ -73,7 +73,7 @@ class InputSpec:
 
     @property
     def signature(self) -> tuple[tf.TensorSpec, ...]:
-        """The kinds of the tensors that `tensors` gives."""
+        """The kinds of the tensors that a traced function takes."""
         return self.specs
 
     def arguments(self, tensors: Sequence[Any]) -> tuple[Any, ...]:
@@ -123,27 +123,40 @@ class InputSpec:
         return self.names
 
     def first_of(self, tensors: Sequence[tf.Tensor], n_samples: int) -> Sequence[tf.Tensor]:
-        """The first samples of a batch, or all of them where their number is fixed."""
-        return tensors if self.fixed_batch else [each[:n_samples] for each in tensors]
+        """The first samples of a batch, or all where their number is fixed, and what is behind."""
+        if self.fixed_batch:
+            return tensors
+        n_inputs = len(self.specs)
+        return [*(each[:n_samples] for each in tensors[:n_inputs]), *tensors[n_inputs:]]
 
     def batches_of(self, tensors: Sequence[Any]) -> Iterator[tuple[list[Any], int]]:
-        """Batches of the number of samples that is fixed, and how many of them were given."""
-        size, n_samples = self.fixed_batch or 1, len(tensors[0])
+        """Batches of the number of samples that is fixed, and how many of them were given.
+
+        What stands behind the inputs, such as numbers of edits, goes with every batch.
+        """
+        size, n_samples, n_inputs = self.fixed_batch or 1, len(tensors[0]), len(self.specs)
         for start in range(0, max(n_samples, 1), size):
             rows = np.arange(start, start + size).clip(0, max(n_samples - 1, 0))
-            batch = [tf.gather(each, rows) for each in tensors] if n_samples else self.blank(size)
-            yield batch, min(size, n_samples - start)
+            samples = (
+                [tf.gather(each, rows) for each in tensors[:n_inputs]]
+                if n_samples
+                else self.blank(size)
+            )
+            yield [*samples, *tensors[n_inputs:]], min(size, n_samples - start)
 
     def change(self, tensors: Sequence[Any]) -> Callable[[str, Any], Any] | None:
         """What becomes of outputs of layers, for `trace_call`: nothing."""
         return None
 
-    def blank(self, n_samples: int) -> list[tf.Tensor]:
-        """Samples made of zeros; an axis that may have any length has 8."""
+    def blank(self, n_samples: int, open_length: int = 8) -> list[tf.Tensor]:
+        """Samples of zeros, or empty texts one by one; how long an axis of any length is made."""
         return [
-            tf.zeros((n_samples, *(8 if axis is None else axis for axis in spec.shape[1:])), dtype)
-            if (dtype := spec.dtype) != tf.string
-            else tf.fill((n_samples, *(axis or 1 for axis in spec.shape[1:])), "")
+            tf.fill((n_samples, *(axis or 1 for axis in spec.shape[1:])), "")
+            if spec.dtype == tf.string
+            else tf.zeros(
+                [n_samples, *(open_length if axis is None else axis for axis in spec.shape[1:])],
+                spec.dtype,
+            )
             for spec in self.specs
         ]
 

@@ -228,8 +228,7 @@ class KerasProbe(Probe):
         self, layers: Sequence[str], x: Any
     ) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """`activations` and `predictions` of one batch, in one forward pass; to be read only."""
-        found = map(np.asarray, self._extractor.outputs((*layers, self._head), x))  # not copied
-        *outputs, predicted = found
+        *outputs, predicted = map(np.asarray, self._extractor.outputs((*layers, self._head), x))
         return self._units_last(layers, outputs), _floats(predicted)
 
     def edited(self, edits: Mapping[str, Edit]) -> "KerasProbe":

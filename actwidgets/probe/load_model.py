@@ -6,7 +6,7 @@ import json
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 
 import h5py
 import keras
-import numpy as np
 import tensorflow as tf
 
 from actwidgets.errors import ModelError
 from actwidgets.probe import model_file
 from actwidgets.probe.frameworks import call_untouched, frameworks, require_model
+from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.load_weights import (
     NotPlacedError,
     in_file,
@@ -52,11 +52,7 @@ _VARIABLES = "variables/variables"
 
 
 def keras_2_config(stored: Stored) -> Mapping[str, Any] | None:
-    """Config of the Sequential or Functional model in a SavedModel of Keras 2, or None.
-
-    Raises:
-        ModelError: It was written by Keras 2, which is not at hand.
-    """
+    """Config of the Sequential or Functional model in a SavedModel of Keras 2, or None."""
     metadata = stored.path / _METADATA
     if not metadata.is_file():
         return None
@@ -87,11 +83,7 @@ def model_of_keras_2(stored: Stored, config: Mapping[str, Any], custom: Mapping[
 
 
 def graph_as_a_layer(stored: Stored, *, safe_mode: bool) -> Any:
-    """Wrap the graph of a SavedModel as a model of one layer, whose insides cannot be shown.
-
-    Raises:
-        ModelError: It is not trusted, or has nothing to call.
-    """
+    """Wrap the graph of a SavedModel as a model of one layer, whose insides cannot be shown."""
     if safe_mode:
         raise ModelError(
             f"{stored.name} is a SavedModel without a Keras model that could be built again. Its "
@@ -118,16 +110,7 @@ def graph_as_a_layer(stored: Stored, *, safe_mode: bool) -> Any:
 
 
 def with_weights_of(stored: Stored, model: Any, folder: Path) -> Any:
-    """Copy a model with the weights of a file; the model itself stays as it is.
-
-    Args:
-        stored: A file with weights alone, or with a whole model.
-        model: A built Sequential or Functional model of Keras 3 or 2.
-        folder: Temporary.
-
-    Raises:
-        ModelError: The model cannot be copied, or the weights are those of another.
-    """
+    """Copy a built Sequential or Functional model with the weights of a file."""
     require_model(model)
     if stored.kind == "saved_model":
         raise ModelError(f"{stored.name} is a SavedModel: it is read without model=")
@@ -164,11 +147,7 @@ def _fetch(stored: Stored, folder: Path) -> tuple[Path, Counter[Any]]:
     elif _is_of_layers(path) and not path.name.endswith(".h5"):
         path = model_file.named_rightly(stored, folder)
     elif not _is_of_layers(path):
-        path = renumbered(path, folder)
-        if not path.name.endswith(".weights.h5"):
-            target = folder / "named.weights.h5"
-            target.symlink_to(path.resolve())
-            path = target
+        path = model_file.linked(renumbered(path, folder), (".weights.h5",), folder)
     return path, in_file(path)
 
 
@@ -437,11 +416,7 @@ def _refuse_of_another(
 
 
 def _require_order(config: Mapping[str, Any], model: Any) -> None:
-    """Require the same order of layers: weights of a `.keras` file are numbered by it.
-
-    Raises:
-        NotKnownError: It is not.
-    """
+    """Require the same order of layers: weights of a `.keras` file are numbered by it."""
     entries = [each for each in config["config"]["layers"] if each["class_name"] != "InputLayer"]
     layers = [each for each in model.layers if not isinstance(each, keras.layers.InputLayer)]
     if [each["config"]["name"] for each in entries] != [each.name for each in layers]:
@@ -460,24 +435,13 @@ def _problem_of_a_run(model: Any) -> str | None:
     Some operations are there for one processor and not for another, which only a call tells.
     """
     problem: str | None = None
-    for samples in _blank_samples(model):
+    inputs = input_spec_of(model)
+    for open_length in _OPEN_AXES if inputs.has_open_axes else _OPEN_AXES[:1]:
+        samples = inputs.blank(inputs.batch_size or 1, open_length)
         try:
-            call_untouched(model, partial(model, samples, training=False))
+            call_untouched(model, partial(model, *inputs.arguments(samples), training=False))
         except Exception as failure:  # noqa: BLE001  whatever it is, it does not run
             problem = problem or first_line(failure)
         else:
             return None
     return problem
-
-
-def _blank_samples(model: Any) -> Iterator[Any]:
-    shapes = [tuple(tensor.shape) for tensor in model.inputs]
-    is_open = any(length is None for shape in shapes for length in shape[1:])
-    for open_length in _OPEN_AXES if is_open else _OPEN_AXES[:1]:
-        found = []
-        for tensor, shape in zip(model.inputs, shapes, strict=True):
-            lengths = [shape[0] or 1, *(length or open_length for length in shape[1:])]
-            dtype = tf.as_dtype(tensor.dtype)
-            blank = "" if dtype == tf.string else np.zeros((), dtype.as_numpy_dtype)
-            found.append(tf.fill(lengths, tf.constant(blank, dtype)))
-        yield found[0] if len(found) == 1 else found

@@ -35,6 +35,16 @@ def parts_of(config: Any) -> Iterator[Mapping[str, Any]]:
             yield from parts_of(part)
 
 
+def function_config(name: str, registered_name: str = "function") -> dict[str, Any]:
+    """A function as a configuration of Keras 3 names it."""
+    return {
+        "module": "builtins",
+        "class_name": "function",
+        "config": name,
+        "registered_name": registered_name,
+    }
+
+
 # --- Lambda ------------------------------------------------------------------------------
 
 
@@ -70,12 +80,7 @@ def with_given_functions(config: Any, custom: dict[str, Any]) -> Any:
     name = f"{_GIVEN}{inner['name']}"
     custom[name] = own
     if isinstance(inner["function"], Mapping):
-        inner["function"] = {
-            "module": "builtins",
-            "class_name": "function",
-            "config": name,
-            "registered_name": "function",
-        }
+        inner["function"] = function_config(name)
     else:  # as Keras 2 writes it
         inner.update(function=name, function_type="function", module=None)
         inner.setdefault("output_shape_type", "raw")
@@ -417,22 +422,16 @@ def _archive(path: Path, folder: Path) -> Stored:
 
 
 def _described(metadata: bytes, text: bytes, path: Path, kind: str) -> Stored:
-    config = json.loads(text)
+    config = json.loads(text, object_hook=_moved)
     config.pop("compile_config", None)  # the loss and such, which are left out
-    config = _moved(config)
     return Stored(path, path.name, kind, config, _major(json.loads(metadata)["keras_version"]))
 
 
-def _moved(config: Any) -> Any:
-    """A configuration with the modules of Keras 2.12, which have moved since."""
-    if isinstance(config, list):
-        return [_moved(each) for each in config]
-    if not isinstance(config, Mapping):
-        return config
-    found = {name: _moved(each) for name, each in config.items()}
-    if str(found.get("module")).startswith("keras.engine."):
-        found["module"] = found["module"].replace("keras.engine.", "keras.src.engine.", 1)
-    return found
+def _moved(part: dict[str, Any]) -> dict[str, Any]:
+    """Part of a configuration with the module of Keras 2.12 under its name of today."""
+    if str(part.get("module")).startswith("keras.engine."):
+        part["module"] = part["module"].replace("keras.engine.", "keras.src.engine.", 1)
+    return part
 
 
 def _folder(path: Path, folder: Path) -> Stored:
@@ -493,15 +492,19 @@ def _major(version: Any) -> int:
 
 def named_rightly(stored: Stored, folder: Path) -> Path:
     """Link a file under the suffix that its content asks for: Keras goes by the suffix."""
-    suffixes = _SUFFIXES[stored.kind]
-    if stored.path.name.endswith(suffixes):
-        return stored.path
+    return linked(stored.path, _SUFFIXES[stored.kind], folder)
+
+
+def linked(path: Path, suffixes: tuple[str, ...], folder: Path) -> Path:
+    """Link a file under the first of some suffixes, where it has none of them."""
+    if path.name.endswith(suffixes):
+        return path
     target = folder / f"named{suffixes[0]}"
     if not target.exists():
         try:
-            target.symlink_to(stored.path.resolve())
+            target.symlink_to(path.resolve())
         except OSError:  # as on Windows without the right to
-            shutil.copyfile(stored.path, target)
+            shutil.copyfile(path, target)
     return target
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from actwidgets.probe.load_weights import texts_of
-from actwidgets.probe.model_file import Stored
+from actwidgets.probe.model_file import Stored, function_config
 
 _SAME = """
     Activation Add Average AveragePooling1D AveragePooling2D AveragePooling3D
@@ -187,12 +187,7 @@ def _lambda(config: Mapping[str, Any]) -> dict[str, Any]:
     """Convert a Lambda with a named function; one with code never gets here."""
     function = config["function"]
     if isinstance(function, str):
-        function = {
-            "module": "builtins",
-            "class_name": "function",
-            "config": function,
-            "registered_name": "function",
-        }
+        function = function_config(function)
     if function["config"] == "hard_sigmoid":
         function = _activation("hard_sigmoid")
     found = {"name": config["name"], "function": function}
@@ -242,12 +237,7 @@ def _parameters(layer_class: Any) -> set[str]:
 
 def _activation(value: Any) -> Any:
     if value == "hard_sigmoid":
-        return {
-            "module": "builtins",
-            "class_name": "function",
-            "config": "keras_2_hard_sigmoid",
-            "registered_name": "actwidgets>keras_2_hard_sigmoid",
-        }
+        return function_config("keras_2_hard_sigmoid", "actwidgets>keras_2_hard_sigmoid")
     if value not in _SAME_ACTIVATIONS:
         raise NotKnownError(f"activation {value!r}")
     return value
@@ -324,6 +314,7 @@ _LEFT_OUT = """
     W_learning_rate_multiplier b_learning_rate_multiplier depthwise_constraint
     pointwise_constraint unroll forget_bias_init cache_enabled
 """.split()  # noqa: SIM905
+_SIZES = ("nb_row", "nb_col", "kernel_dim1", "kernel_dim2", "kernel_dim3")
 _GATES_OF_LSTM = (0, 2, 1, 3)  # kept as i, c, f, o; wanted as i, f, c, o
 
 
@@ -341,8 +332,7 @@ def as_keras_2(stored: Stored, folder: Path) -> Stored:
     Raises:
         NotConvertedError: A layer or a setting that cannot be converted.
     """
-    layers = _entries(stored.config)
-    config = {**stored.config, "config": _with_layers(stored.config["config"], layers)}
+    config = _model_of_keras_1(stored.config)
     path = folder / "of_keras_1.h5"
     with h5py.File(stored.path) as old, h5py.File(path, "w") as new:
         new.attrs["model_config"] = json.dumps(config)
@@ -351,29 +341,21 @@ def as_keras_2(stored: Stored, folder: Path) -> Stored:
     return replace(stored, path=path, config=config)
 
 
-def _entries(config: Mapping[str, Any]) -> list[dict[str, Any]]:
-    kind, inner = config["class_name"], config["config"]
-    if kind == "Sequential":
-        return [
-            _layer_of_keras_1(each)
-            for each in (inner if isinstance(inner, list) else inner["layers"])
-        ]
-    if kind in ("Model", "Graph") and isinstance(inner, Mapping) and "layers" in inner:
-        return [_layer_of_keras_1(each) for each in inner["layers"]]
-    raise NotConvertedError(f"a model of class {kind} is not known")
-
-
-def _with_layers(inner: Any, layers: list[dict[str, Any]]) -> Any:
-    return layers if isinstance(inner, list) else {**inner, "layers": layers}
+def _model_of_keras_1(entry: Mapping[str, Any]) -> dict[str, Any]:
+    kind, inner = entry["class_name"], entry["config"]
+    if kind == "Sequential" and isinstance(inner, list):
+        return {**entry, "config": [_layer_of_keras_1(each) for each in inner]}
+    if kind not in ("Sequential", "Model", "Graph") or "layers" not in inner:
+        raise NotConvertedError(f"a model of class {kind} is not known")
+    layers = [_layer_of_keras_1(each) for each in inner["layers"]]
+    return {**entry, "config": {**inner, "layers": layers}}
 
 
 def _layer_of_keras_1(entry: Mapping[str, Any]) -> dict[str, Any]:
     kind, config = entry["class_name"], dict(entry["config"] if entry["config"] else {})
     kept = {key: entry[key] for key in ("name", "inbound_nodes") if key in entry}
     if kind in ("Sequential", "Model"):
-        layers = _entries(entry)
-        inner = _with_layers(entry["config"], layers)
-        return {"class_name": kind, "config": inner, **kept}
+        return _model_of_keras_1(entry)
     if kind == "Merge":
         kind, config = _merge(config)
         return {"class_name": kind, "config": config, **kept}
@@ -433,9 +415,6 @@ def _arguments_of_keras_1(kind: str, config: dict[str, Any]) -> dict[str, Any]:
     return found
 
 
-_SIZES = ("nb_row", "nb_col", "kernel_dim1", "kernel_dim2", "kernel_dim3")
-
-
 # --- weights -----------------------------------------------------------------------------
 
 
@@ -490,14 +469,6 @@ def _of_convolution(weights: list[np.ndarray], config: Mapping[str, Any]) -> lis
     return [kernel, *weights[1:]]
 
 
-def _of_lstm(weights: list[np.ndarray], config: Mapping[str, Any]) -> list[np.ndarray]:
-    return _gates_side_by_side(weights, _GATES_OF_LSTM)
-
-
-def _of_gru(weights: list[np.ndarray], config: Mapping[str, Any]) -> list[np.ndarray]:
-    return _gates_side_by_side(weights, (0, 1, 2))
-
-
 def _gates_side_by_side(weights: list[np.ndarray], order: Sequence[int]) -> list[np.ndarray]:
     """Concatenate W, U and b of each gate into one kernel, recurrent kernel and bias."""
     if len(weights) == 3:  # of a layer made for a GPU, which keeps them side by side
@@ -514,6 +485,6 @@ _CONVERSIONS: dict[str, _Conversion] = {
     "Conv1D": _of_convolution_1d,
     "Conv2D": _of_convolution,
     "Conv3D": _of_convolution,
-    "LSTM": _of_lstm,
-    "GRU": _of_gru,
+    "LSTM": lambda weights, config: _gates_side_by_side(weights, _GATES_OF_LSTM),
+    "GRU": lambda weights, config: _gates_side_by_side(weights, (0, 1, 2)),
 }

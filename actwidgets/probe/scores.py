@@ -137,7 +137,7 @@ class ScoreModel:
             ShapeError: Samples of another shape than the model takes.
             DataError: Values of the wrong kind.
         """
-        tensors = InputSpec.tensors(self._inputs, x)  # samples alone, also where layers are edited
+        tensors = self._inputs.tensors(x)
         arrays, others = list[Array](), list[Array]()
         for each, is_chosen in zip(tensors, self._differentiated, strict=True):
             (arrays if is_chosen else others).append(each.numpy())

@@ -168,14 +168,6 @@ def _agreed(axes: Sequence[int | None]) -> int | None:
     return known.pop() if len(known) == 1 else None
 
 
-def _last(call: Call) -> int | None:
-    return call.rank - 1
-
-
-def _unknown(call: Call) -> int | None:
-    return None
-
-
 def _kept(call: Call) -> int | None:
     """Elementwise: shapes aligned at their ends; an axis of length one tells nothing."""
     axes = []
@@ -249,18 +241,6 @@ def _moved(change: Callable[[Call, np.ndarray], np.ndarray]) -> Callable[[Call],
     return rule
 
 
-def _permuted(call: Call, array: np.ndarray) -> np.ndarray:
-    return array.transpose(0, *call.layer.dims)
-
-
-def _transposed(call: Call, array: np.ndarray) -> np.ndarray:
-    return np.transpose(array, call.setting("axes", "perm"))
-
-
-def _swapped(call: Call, array: np.ndarray) -> np.ndarray:
-    return np.swapaxes(array, call.setting("axis1"), call.setting("axis2"))
-
-
 def _moved_axis(call: Call, array: np.ndarray) -> np.ndarray:
     return np.moveaxis(array, call.setting("source"), call.setting("destination", place=2))
 
@@ -309,15 +289,18 @@ def _reshaped(call: Call) -> int | None:
 
 
 def _reduced(call: Call) -> int | None:
-    axes, axis = call.setting("axis"), call.axis
-    keeps = call.setting("keepdims", place=2)
+    left = _left_of(call, call.setting("axis"))
+    return call.axis if left is not None and call.setting("keepdims", place=2) else left
+
+
+def _left_of(call: Call, axes: Any) -> int | None:
+    """Where the unit axis lies once other axes are gone; None where it is one of them."""
+    axis = call.axis
     if axis is None or axes is None:
         return None
     rank = len(call.given[0].shape)
     gone = {each % rank for each in ([axes] if isinstance(axes, int) else axes)}
-    if axis in gone:
-        return None
-    return axis if keeps else axis - sum(each < axis for each in gone)
+    return None if axis in gone else axis - sum(each < axis for each in gone)
 
 
 def _averaged(call: Call) -> int | None:
@@ -339,13 +322,10 @@ def _multiplied(call: Call) -> int | None:
 
 
 def _squeezed(call: Call) -> int | None:
-    shape, axes, axis = call.given[0].shape, call.setting("axis"), call.axis
-    if axis is None:
-        return None
+    axes = call.setting("axis")
     if axes is None:
-        axes = [place for place, length in enumerate(shape) if length == 1]
-    gone = {each % len(shape) for each in ([axes] if isinstance(axes, int) else axes)}
-    return None if axis in gone else axis - sum(each < axis for each in gone)
+        axes = [place for place, length in enumerate(call.given[0].shape) if length == 1]
+    return _left_of(call, axes)
 
 
 def _concatenated(call: Call) -> int | None:
@@ -393,47 +373,56 @@ def _inside(layer: Any, call: Call) -> int | None:
         return None
 
 
-_RULES: dict[str, Callable[[Call], int | None]] = {
-    **dict.fromkeys(("Dense", "Embedding", "RNN", "RepeatVector", "CategoryEncoding"), _last),
-    **dict.fromkeys(("Attention", "BaseDenseAttention", "HashedCrossing", "Hashing"), _last),
-    **dict.fromkeys(("TextVectorization", "StringLookup", "IntegerLookup"), _last),
-    **dict.fromkeys(("MultiHeadAttention", "GroupedQueryAttention"), _of_attention),
-    **dict.fromkeys(("EinsumDense", "Einsum", "tf.einsum"), _by_equation),
-    **dict.fromkeys(("BatchNormalization", "GroupNormalization"), _normalized),
-    "GroupQueryAttention": _of_attention,
-    "TimeDistributed": _through_time,
-    **dict.fromkeys(("Bidirectional", "Wrapper"), _wrapped),
-    "Permute": _moved(_permuted),
-    **dict.fromkeys(("Transpose", "tf.transpose"), _moved(_transposed)),
-    "Swapaxes": _moved(_swapped),
-    "Moveaxis": _moved(_moved_axis),
-    **dict.fromkeys(("ExpandDims", "tf.expand_dims"), _moved(_expanded)),
-    **dict.fromkeys(("GetItem", "SlicingOpLambda", "tf.getitem"), _moved(_picked)),
-    **dict.fromkeys(("Reshape", "View", "tf.reshape"), _reshaped),
-    **dict.fromkeys(("Squeeze", "tf.squeeze"), _squeezed),
-    **dict.fromkeys(("Concatenate", "tf.concat"), _concatenated),
-    **dict.fromkeys(("Stack", "tf.stack"), _stacked),
-    **dict.fromkeys(("Mean", "Max", "Min", "Sum", "Prod", "Std", "Var", "Any", "All"), _reduced),
-    **dict.fromkeys(("Amax", "Amin", "Argmax", "Argmin", "Median", "Quantile"), _reduced),
-    **dict.fromkeys(("Percentile", "CountNonzero", "Logsumexp", "Norm"), _reduced),
-    **dict.fromkeys(("Nanmean", "Nanmax", "Nanmin", "Nansum", "Nanstd", "Nanvar"), _reduced),
-    **dict.fromkeys(("Nanprod", "Nanmedian", "Nanquantile", "Nanpercentile"), _reduced),
-    **dict.fromkeys(("Ptp", "Unstack", "Trapezoid"), _reduced),
-    **{
-        f"tf.reduce_{name}": _reduced
-        for name in ("mean", "max", "min", "sum", "prod", "std", "variance", "logsumexp")
-    },
-    **dict.fromkeys(("Matmul", "tf.matmul"), _multiplied),
-    "Average": _averaged,
-    **dict.fromkeys(("Dot", "Tensordot", "Inner", "Outer", "Kron", "Vdot"), _unknown),
-    **dict.fromkeys(("tf.tensordot", "tf.gather", "tf.boolean_mask"), _unknown),
-    **dict.fromkeys(("Cholesky", "Inv", "Pinv", "Qr", "SVD", "Eig", "Eigh"), _unknown),
-    **dict.fromkeys(("Solve", "SolveTriangular", "Lstsq", "CholeskyInverse"), _unknown),
-    **dict.fromkeys(("Diag", "Diagflat", "Diagonal", "Rot90", "Cross", "CDist"), _unknown),
-    **dict.fromkeys(("Corrcoef", "Correlate", "DotProductAttention", "Scatter"), _unknown),
-    **dict.fromkeys(("Map", "Scan", "AssociativeScan", "WhileLoop", "Cond"), _unknown),
-    **dict.fromkeys(("VectorizedMap", "Rearrange", "Function", "Switch"), _unknown),
-}
+Rule = Callable[[Call], int | None]
+
+
+# Keras classes, and `tf.` functions in a model of Keras 2, by the rule for their output.
+_NAMES: tuple[tuple[Rule, str], ...] = (
+    (
+        lambda call: call.rank - 1,
+        "Dense Embedding RNN RepeatVector CategoryEncoding Attention BaseDenseAttention "
+        "HashedCrossing Hashing TextVectorization StringLookup IntegerLookup",
+    ),
+    (_of_attention, "MultiHeadAttention GroupedQueryAttention GroupQueryAttention"),
+    (_by_equation, "EinsumDense Einsum tf.einsum"),
+    (_normalized, "BatchNormalization GroupNormalization"),
+    (_through_time, "TimeDistributed"),
+    (_wrapped, "Bidirectional Wrapper"),
+    (_moved(lambda call, array: array.transpose(0, *call.layer.dims)), "Permute"),
+    (
+        _moved(lambda call, array: array.transpose(call.setting("axes", "perm"))),
+        "Transpose tf.transpose",
+    ),
+    (
+        _moved(lambda call, array: array.swapaxes(call.setting("axis1"), call.setting("axis2"))),
+        "Swapaxes",
+    ),
+    (_moved(_moved_axis), "Moveaxis"),
+    (_moved(_expanded), "ExpandDims tf.expand_dims"),
+    (_moved(_picked), "GetItem SlicingOpLambda tf.getitem"),
+    (_reshaped, "Reshape View tf.reshape"),
+    (_squeezed, "Squeeze tf.squeeze"),
+    (_concatenated, "Concatenate tf.concat"),
+    (_stacked, "Stack tf.stack"),
+    (
+        _reduced,
+        "Mean Max Min Sum Prod Std Var Any All Amax Amin Argmax Argmin Median Quantile "
+        "Percentile CountNonzero Logsumexp Norm Nanmean Nanmax Nanmin Nansum Nanstd Nanvar "
+        "Nanprod Nanmedian Nanquantile Nanpercentile Ptp Unstack Trapezoid tf.reduce_mean "
+        "tf.reduce_max tf.reduce_min tf.reduce_sum tf.reduce_prod tf.reduce_std "
+        "tf.reduce_variance tf.reduce_logsumexp",
+    ),
+    (_multiplied, "Matmul tf.matmul"),
+    (_averaged, "Average"),
+    (
+        lambda call: None,
+        "Dot Tensordot Inner Outer Kron Vdot tf.tensordot tf.gather tf.boolean_mask Cholesky Inv "
+        "Pinv Qr SVD Eig Eigh Solve SolveTriangular Lstsq CholeskyInverse Diag Diagflat Diagonal "
+        "Rot90 Cross CDist Corrcoef Correlate DotProductAttention Scatter Map Scan "
+        "AssociativeScan WhileLoop Cond VectorizedMap Rearrange Function Switch",
+    ),
+)
+_RULES = {name: rule for rule, names in _NAMES for name in names.split()}
 
 
 # --- a graph's own operations, between the layers of a model without a list of them -------

@@ -93,10 +93,8 @@ def test_edits_of_several_layers_follow_one_another():
     assert by_both_roads(KerasProbe(_net()), edits, X)[:2, 0].tolist() == [5, 41]
 
 
-@pytest.mark.parametrize("unit", range(4))
-def test_a_dense_unit_switched_off_is_a_row_of_the_next_kernel_at_zero(unit):
-    x = images(5)
-    model = keras.Sequential(
+def _dense_net():
+    return keras.Sequential(
         [
             keras.Input((5,)),
             layers.Dense(4, activation="tanh", name="first"),
@@ -104,18 +102,10 @@ def test_a_dense_unit_switched_off_is_a_row_of_the_next_kernel_at_zero(unit):
             layers.Dense(3, activation="softmax"),
         ]
     )
-    clone = keras.models.clone_model(model)
-    clone.set_weights(model.get_weights())
-    kernel = clone.get_layer("next").kernel.numpy()
-    kernel[unit] = 0
-    clone.get_layer("next").kernel.assign(kernel)
-    found = by_both_roads(KerasProbe(model), {"first": Edit(1 - np.eye(4)[unit], np.zeros(4))}, x)
-    np.testing.assert_allclose(found, clone(x), atol=1e-6)
 
 
-def test_a_map_switched_off_is_an_in_channel_of_the_next_kernel_at_zero():
-    x = images(7, 9, 2)
-    model = keras.Sequential(
+def _net_of_maps():
+    return keras.Sequential(
         [
             keras.Input((7, 9, 2)),
             layers.Conv2D(4, 3, activation="relu", name="first"),
@@ -124,12 +114,19 @@ def test_a_map_switched_off_is_an_in_channel_of_the_next_kernel_at_zero():
             layers.GlobalAveragePooling2D(),
         ]
     )
+
+
+@pytest.mark.parametrize("unit", range(4))
+@pytest.mark.parametrize("make", [_dense_net, _net_of_maps])
+def test_a_unit_switched_off_is_an_input_of_the_next_kernel_at_zero(make, unit):
+    model = make()
+    x = images(*model.input_shape[1:])
     clone = keras.models.clone_model(model)
     clone.set_weights(model.get_weights())
     kernel = clone.get_layer("next").kernel.numpy()
-    kernel[:, :, 2] = 0
+    kernel[..., unit, :] = 0
     clone.get_layer("next").kernel.assign(kernel)
-    found = by_both_roads(KerasProbe(model), {"first": Edit([1, 1, 0, 1], np.zeros(4))}, x)
+    found = by_both_roads(KerasProbe(model), {"first": Edit(1 - np.eye(4)[unit], np.zeros(4))}, x)
     np.testing.assert_allclose(found, clone(x), atol=1e-6)
 
 

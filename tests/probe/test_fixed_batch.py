@@ -17,32 +17,11 @@ X = np.random.default_rng(0).normal(size=(N, 5, 2)).astype(np.float32)
 Y = np.arange(N) % 3
 
 
-def _stateful():
-    return keras.Sequential(
-        [
-            keras.Input(batch_shape=(SIZE, 5, 2)),
-            layers.LSTM(3, stateful=True, return_sequences=True, name="inner"),
-            layers.GRU(4, stateful=True, name="rnn"),
-            layers.Dense(3, activation="softmax", name="last"),
-        ]
-    )
-
-
 class Rows(layers.Layer):
     """Needs to know how many samples there are."""
 
     def call(self, x):
         return keras.ops.reshape(x, (SIZE, 10))
-
-
-def _reshaped():
-    return keras.Sequential(
-        [
-            keras.Input((5, 2), batch_size=SIZE),
-            Rows(name="rnn"),
-            layers.Dense(3, activation="softmax", name="last"),
-        ]
-    )
 
 
 class Offsets(layers.Layer):
@@ -52,45 +31,28 @@ class Offsets(layers.Layer):
         return x * (1.0 if x.shape[0] == SIZE else 2.0)
 
 
-def _silent():
-    return keras.Sequential(
-        [
-            keras.Input((5, 2), batch_size=SIZE),
-            Offsets(name="rnn"),
-            layers.Flatten(),
-            layers.Dense(3, activation="softmax", name="last"),
-        ]
-    )
+def _of(*inner):
+    last = layers.Dense(3, activation="softmax", name="last")
+    return keras.Sequential([keras.Input(batch_shape=(SIZE, 5, 2)), *inner, last])
 
 
 def _keras_2():
     import tf_keras
 
-    return tf_keras.Sequential(
-        [
-            tf_keras.layers.Input(batch_shape=(SIZE, 5, 2)),
-            tf_keras.layers.LSTM(4, stateful=True, name="rnn"),
-            tf_keras.layers.Dense(3, activation="softmax", name="last"),
-        ]
-    )
-
-
-def _bidirectional():
-    return keras.Sequential(
-        [
-            keras.Input(batch_shape=(SIZE, 5, 2)),
-            layers.Bidirectional(layers.GRU(3, stateful=True), name="rnn"),
-            layers.Dense(3, activation="softmax", name="last"),
-        ]
-    )
+    first = tf_keras.layers.Input(batch_shape=(SIZE, 5, 2))
+    last = tf_keras.layers.Dense(3, activation="softmax", name="last")
+    return tf_keras.Sequential([first, tf_keras.layers.LSTM(4, stateful=True, name="rnn"), last])
 
 
 MODELS = {
-    "stateful": _stateful,
-    "reshaped": _reshaped,
-    "silent": _silent,
+    "stateful": lambda: _of(
+        layers.LSTM(3, stateful=True, return_sequences=True, name="inner"),
+        layers.GRU(4, stateful=True, name="rnn"),
+    ),
+    "reshaped": lambda: _of(Rows(name="rnn")),
+    "silent": lambda: _of(Offsets(name="rnn"), layers.Flatten()),
     "keras 2": _keras_2,
-    "bidirectional": _bidirectional,
+    "bidirectional": lambda: _of(layers.Bidirectional(layers.GRU(3, stateful=True), name="rnn")),
 }
 
 
@@ -109,12 +71,6 @@ def _places(model):
 
 def _states(model):
     return [np.asarray(state) for state in _places(model)]
-
-
-def _set_states(model):
-    """As after some batches of longer sequences, another one in every row."""
-    for place in _places(model):
-        place.assign(np.random.default_rng(7).normal(size=place.shape))
 
 
 def _by_hand(model, x, *, names=("rnn", "last")):
@@ -136,15 +92,20 @@ def _by_hand(model, x, *, names=("rnn", "last")):
 
 @pytest.fixture(params=MODELS)
 def model(request):
+    """With a state as after some batches of longer sequences, which every test leaves as it is."""
     model = MODELS[request.param]()
-    _set_states(model)
-    return model
+    for place in _places(model):
+        place.assign(np.random.default_rng(7).normal(size=place.shape))
+    before = _states(model)
+    yield model
+    for kept, state in zip(before, _states(model), strict=True):
+        np.testing.assert_array_equal(kept, state)
 
 
 @pytest.mark.parametrize("n_samples", [1, 3, 4, 5, 9])
 def test_any_number_of_samples_is_read_from_a_state_of_zeros(model, n_samples):
     x = X[:n_samples]
-    wanted, before = _by_hand(model, x), _states(model)
+    wanted = _by_hand(model, x)
     probe = KerasProbe(model, warm=True)
     for _ in range(2):  # eagerly, then compiled
         np.testing.assert_allclose(probe.outputs(["rnn"], x)["rnn"], wanted["rnn"], atol=1e-6)
@@ -157,12 +118,9 @@ def test_any_number_of_samples_is_read_from_a_state_of_zeros(model, n_samples):
     summary = probe.summaries(["rnn"], x)["rnn"]
     np.testing.assert_allclose(summary.max, flat.max(axis=1), atol=1e-6)
     np.testing.assert_allclose(summary.mean, flat.mean(axis=1), atol=1e-6)
-    for kept, state in zip(before, _states(model), strict=True):
-        np.testing.assert_array_equal(kept, state)
 
 
 def test_gradients_edits_and_profiles_are_of_each_sample_alone(model):
-    before = _states(model)
     n_units = KerasProbe(model).activations(["rnn"], X[:1])["rnn"].shape[-1]
     edits = {"rnn": Edit(np.zeros(n_units), np.zeros(n_units))}
     edited = KerasProbe(model).edited(edits)
@@ -178,12 +136,9 @@ def test_gradients_edits_and_profiles_are_of_each_sample_alone(model):
     np.testing.assert_allclose(profiles.firing_rate["last"], wanted)
     for method in ("integrated_gradients", "occlusion", "smooth_grad"):
         assert aw.attribute(model, X[:3], 1, method).values.shape == X[:3].shape
-    for kept, state in zip(before, _states(model), strict=True):
-        np.testing.assert_array_equal(kept, state)
 
 
 def test_the_workbench_opens_on_it(model):
-    before = _states(model)
     # By hand before the workbench is there, whose background calls the model too.
     wanted, whole = _by_hand(model, X[[0, 4, 7]])["rnn"], _by_hand(model, X)["last"]
     app = aw.explore(model, X, Y)
@@ -196,12 +151,10 @@ def test_the_workbench_opens_on_it(model):
     assert app.error == ""
     app.close()
     session.context.probe.wait()  # a call under way puts the states back when it is left
-    for kept, state in zip(before, _states(model), strict=True):
-        np.testing.assert_array_equal(kept, state)
 
 
 def test_what_is_asked_beside_a_sample_changes_nothing_about_it(model):
-    whole, before = _by_hand(model, X)["last"], _states(model)
+    whole = _by_hand(model, X)["last"]
     for size in (2, 4, 300):
         np.testing.assert_allclose(aw.predict(model, X, batch_size=size), whole, atol=1e-6)
     np.testing.assert_allclose(aw.predict(model, X[[4, 1]]), whole[[4, 1]], atol=1e-6)
@@ -211,20 +164,16 @@ def test_what_is_asked_beside_a_sample_changes_nothing_about_it(model):
     )
     deletion = aw.faithfulness(model, X[:6], found)
     np.testing.assert_allclose(deletion.scores[:, 0], whole[:6, 1], atol=1e-6)
-    for kept, state in zip(before, _states(model), strict=True):
-        np.testing.assert_array_equal(kept, state)
 
 
 def test_copies_of_a_sample_meet_the_state_that_it_meets_itself(model):
-    whole, before = _by_hand(model, X)["last"], _states(model)
+    whole = _by_hand(model, X)["last"]
     nothing = _by_hand(model, np.zeros_like(X))["last"]
     found = aw.attribute(model, X[:6], 1, "integrated_gradients", output="probability", steps=128)
     difference = whole[:6, 1] - nothing[:6, 1]
     np.testing.assert_allclose(found.values.sum(axis=(1, 2)), difference, atol=2e-3)
     found = aw.attribute(model, np.zeros_like(X[:6]), 1, "occlusion", fill=0.0)
     np.testing.assert_allclose(found.values, 0, atol=1e-6)
-    for kept, state in zip(before, _states(model), strict=True):
-        np.testing.assert_array_equal(kept, state)
 
 
 def test_a_number_that_a_model_was_built_with_by_the_way_is_not_insisted_on():

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import warnings
 import zipfile
 
 import h5py
@@ -17,15 +16,13 @@ from actwidgets.probe.model_file import read_labels
 
 tf_keras = pytest.importorskip("tf_keras")
 k2 = tf_keras.layers
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:You are saving")]
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(4, 3)).astype(np.float32)
 
 
 def _save(model, path, **options):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path, **options)
+    model.save(path, **options)
     return path
 
 

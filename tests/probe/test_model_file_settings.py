@@ -1,7 +1,5 @@
 """What a reader drops in silence: each setting of each layer, beside the model that was saved."""
 
-import warnings
-
 import keras
 import numpy as np
 import pytest
@@ -11,15 +9,13 @@ from actwidgets.errors import ModelError
 from actwidgets.probe.load_weights import unlike_settings
 
 tf_keras = pytest.importorskip("tf_keras")
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:You are saving")]
 RNG = np.random.default_rng(3)
 IMAGE, SERIES, VOLUME = (6, 8, 4), (6, 4), (5, 6, 7, 2)
 
 
 def _save(model, path):
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
+    model.save(path)
     return path
 
 

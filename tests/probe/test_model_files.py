@@ -3,7 +3,6 @@
 import json
 import shutil
 import sys
-import warnings
 import zipfile
 
 import h5py
@@ -17,7 +16,7 @@ from actwidgets.errors import ModelError
 
 tf_keras = pytest.importorskip("tf_keras")
 k2 = tf_keras.layers
-pytestmark = pytest.mark.keras
+pytestmark = [pytest.mark.keras, pytest.mark.filterwarnings("ignore:You are saving")]
 RNG = np.random.default_rng(0)
 
 
@@ -142,10 +141,8 @@ def test_a_file_of_keras_2_is_read_right(name, suffix, tmp_path):
     x = _samples(model, name)
     wanted = model.predict(x, verbose=0)
     path = tmp_path / f"model{suffix}"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
-        loaded = aw.load_model(path)
+    model.save(path)
+    loaded = aw.load_model(path)
     assert isinstance(loaded, tf_keras.Model if name in NEEDS_KERAS_2 else keras.Model)
     found = loaded.predict(x, verbose=0)
     for one, other in zip(_listed(found), _listed(wanted), strict=True):
@@ -168,9 +165,7 @@ def saved(tmp_path):
     """A small Keras 2 file, the model in it, and samples."""
     model = tf_keras.Sequential([k2.Dense(4, activation="tanh", input_shape=(3,)), k2.Dense(2)])
     path = tmp_path / "model.h5"
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
+    model.save(path)
     return path, model, RNG.normal(size=(5, 3)).astype(np.float32)
 
 
@@ -185,9 +180,7 @@ def test_a_configuration_that_is_a_bare_list_is_read(saved):
 def test_an_old_gru_without_reset_after_has_none(tmp_path):
     model = tf_keras.Sequential([k2.GRU(4, reset_after=False, input_shape=(6, 3))])
     path, x = tmp_path / "gru.h5", RNG.normal(size=(2, 6, 3)).astype(np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
+    model.save(path)
 
     def forget(config):
         for layer in config["config"]["layers"]:
@@ -201,9 +194,7 @@ def test_an_old_gru_without_reset_after_has_none(tmp_path):
 @pytest.mark.parametrize("suffix", [".h5", ".keras"])
 def test_a_file_of_keras_3_is_read(suffix, tmp_path):
     model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, activation="hard_sigmoid")])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(tmp_path / f"model{suffix}")
+    model.save(tmp_path / f"model{suffix}")
     x = RNG.normal(size=(5, 3)).astype(np.float32)
     loaded = aw.load_model(str(tmp_path / f"model{suffix}"))
     np.testing.assert_allclose(aw.predict(loaded, x), model(x), atol=1e-6)
@@ -220,9 +211,7 @@ def test_a_weight_that_did_not_arrive_is_noticed(saved, monkeypatch):
 
 def test_without_keras_2_the_message_says_what_to_install(tmp_path, monkeypatch):
     model = MODELS["unknown to Keras 3"]()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(tmp_path / "model.h5")
+    model.save(tmp_path / "model.h5")
     monkeypatch.setitem(sys.modules, "tf_keras", None)
     with pytest.raises(ModelError, match=r"class ThresholdedReLU\): pip install tf_keras"):
         aw.load_model(tmp_path / "model.h5")
@@ -248,9 +237,7 @@ def test_code_in_a_file_is_not_run_unless_the_caller_says_so(framework, suffix, 
     model = framework.Sequential([framework.layers.InputLayer((3,)), *layers])
     path, x = tmp_path / f"model{suffix}", np.ones((2, 3), np.float32)
     wanted = np.asarray(model(x))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
+    model.save(path)
     with pytest.raises(ModelError, match=r"holds Python code .*safe_mode=False if you trust"):
         aw.load_model(path)
     loaded = aw.load_model(path, safe_mode=False)
@@ -271,9 +258,7 @@ def _with_lambda(framework, function, path):
     model = framework.Sequential(
         [layers.InputLayer((3,)), layers.Lambda(function, output_shape=(3,), name="times")]
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
+    model.save(path)
     return path
 
 
@@ -399,9 +384,7 @@ class OldHalve(tf_keras.layers.Layer):
 def test_a_class_of_ones_own_is_asked_for_by_name(framework, layer, suffix, tmp_path):
     model = framework.Sequential([framework.layers.InputLayer((3,)), layer()])
     path, name = tmp_path / f"model{suffix}", layer.__name__
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(path)
+    model.save(path)
     with pytest.raises(ModelError, match=rf"{name}.*custom_objects={{'{name}'"):
         aw.load_model(path)
     loaded = aw.load_model(path, custom_objects={name: layer})
@@ -416,9 +399,7 @@ def test_the_missing_class_is_named_and_no_other(suffix, tmp_path):
     )  # holds __keras_tensor__, DTypePolicy
     halved = keras.Model(inputs, Halve()(inner(inputs)))
     for name, model in (("nested", keras.Sequential([keras.Input((3,)), inner])), ("own", halved)):
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model.save(tmp_path / f"{name}{suffix}")
+        model.save(tmp_path / f"{name}{suffix}")
     assert aw.load_model(tmp_path / f"nested{suffix}").built
     with pytest.raises(ModelError, match="the class Halve") as caught:
         aw.load_model(tmp_path / f"own{suffix}")
@@ -430,10 +411,8 @@ def test_the_missing_class_is_named_and_no_other(suffix, tmp_path):
 def test_a_class_for_another_keras_is_told_to_be_one(suffix, tmp_path):
     of_3 = keras.Sequential([keras.layers.InputLayer((3,)), Halve()])
     of_2 = tf_keras.Sequential([k2.InputLayer((3,)), k2.ThresholdedReLU(0.1), OldHalve()])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        of_3.save(tmp_path / f"3{suffix}")
-        of_2.save(tmp_path / f"2{suffix}")
+    of_3.save(tmp_path / f"3{suffix}")
+    of_2.save(tmp_path / f"2{suffix}")
     told = r"has to be read by Keras 3, and the class Halve .* derives from keras.layers.Layer"
     with pytest.raises(ModelError, match=told):
         aw.load_model(tmp_path / f"3{suffix}", custom_objects={"Halve": OldHalve})
@@ -455,9 +434,7 @@ def _own_loss(y, predicted):
 def test_what_keras_knows_already_is_not_asked_for_nor_is_the_loss(suffix, tmp_path):
     model = keras.Sequential([keras.Input((3,)), Registered()])
     model.compile("sgd", _own_loss)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        model.save(tmp_path / f"model{suffix}")
+    model.save(tmp_path / f"model{suffix}")
     loaded = aw.load_model(tmp_path / f"model{suffix}")
     assert aw.predict(loaded, np.ones((1, 3), np.float32)).tolist() == [[0.5, 0.5, 0.5]]
 

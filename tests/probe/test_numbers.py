@@ -101,12 +101,15 @@ def test_profiles_equal_a_plain_loop(model, data):
         )
 
 
+def _of_maps(*shape):
+    inputs = keras.Input(shape)
+    maps = keras.layers.ReLU(name="maps")(inputs)
+    return keras.Model(inputs, keras.layers.Dense(3)(maps[:, 0, 0]))
+
+
 def test_folding_positions_does_not_depend_on_the_batch():
     """Where the layer's own output does not, as here where nothing is multiplied."""
-    inputs = keras.Input((17, 11, 5))
-    model = keras.Model(
-        inputs, keras.layers.Dense(3)(keras.layers.ReLU(name="maps")(inputs)[:, 0, 0])
-    )
+    model = _of_maps(17, 11, 5)
     x = np.random.default_rng(0).normal(size=(67, 17, 11, 5)).astype(np.float32)
     y = np.arange(67) % 3
     found = [
@@ -116,14 +119,10 @@ def test_folding_positions_does_not_depend_on_the_batch():
     ]
     for profiles, reduce in zip(found, ("any", "mean") * 4, strict=True):
         whole = found[-2 if reduce == "any" else -1]
-        for name in ("firing_rate", "min", "max"):
-            np.testing.assert_array_equal(
-                getattr(profiles, name)["maps"], getattr(whole, name)["maps"]
-            )
-        for name in ("mean", "std"):
-            np.testing.assert_allclose(
-                getattr(profiles, name)["maps"], getattr(whole, name)["maps"], rtol=1e-12
-            )
+        for name in ("firing_rate", "min", "max", "mean", "std"):
+            values, wanted = (getattr(each, name)["maps"] for each in (profiles, whole))
+            rtol = 1e-12 if name in ("mean", "std") else 0
+            np.testing.assert_allclose(values, wanted, rtol=rtol)
 
 
 def test_a_single_statistic_may_stand_for_itself(model, data):
@@ -153,10 +152,7 @@ def test_shares_of_positions_are_those_above_the_threshold(model, data, layer):
 
 
 def test_nan_and_infinity_are_told_as_of_the_whole_output():
-    inputs = keras.Input((3, 4, 2))
-    model = keras.Model(
-        inputs, keras.layers.Dense(2)(keras.layers.ReLU(name="maps")(inputs)[:, 0, 0])
-    )
+    model = _of_maps(3, 4, 2)
     x = np.random.default_rng(0).normal(size=(12, 3, 4, 2)).astype(np.float32)
     x[2, 1, 1, 0] = np.nan
     x[5] = np.nan
@@ -167,15 +163,13 @@ def test_nan_and_infinity_are_told_as_of_the_whole_output():
         profiles = aw.class_profiles(model, x, y, layers="maps", batch_size=batch_size)
         for index in range(2):
             mine = values[y == index]
-            np.testing.assert_array_equal(
-                profiles.n_nan["maps"][index], np.isnan(mine).sum(axis=(0, 1, 2))
-            )
-            np.testing.assert_array_equal(
-                profiles.max["maps"][index], np.nanmax(mine, axis=(0, 1, 2))
-            )
-            np.testing.assert_array_equal(
-                profiles.firing_rate["maps"][index], (mine > 0).any(axis=(1, 2)).mean(axis=0)
-            )
+            wanted = {
+                "n_nan": np.isnan(mine).sum(axis=(0, 1, 2)),
+                "max": np.nanmax(mine, axis=(0, 1, 2)),
+                "firing_rate": (mine > 0).any(axis=(1, 2)).mean(axis=0),
+            }
+            for name, numbers in wanted.items():
+                np.testing.assert_array_equal(getattr(profiles, name)["maps"][index], numbers)
 
 
 def test_an_error_in_mid_stream_names_the_batch_and_keeps_what_was_gathered(model, data):

@@ -34,21 +34,19 @@ def _dense(library, n_units, name):
     return library.layers.Dense(n_units, bias_initializer="random_normal", name=name)
 
 
-def siamese(library):
+def siamese(library, kind=None, *, elsewhere=False):
     """The case of the issue: the second call of `shared` runs first, `o2` before `o1`."""
-    first, second = library.Input((3,)), library.Input((3,))
+    first, second, other = (library.Input((3,)) for _ in range(3))
     shared, o1, o2 = (_dense(library, *each) for each in ((2, "shared"), (1, "o1"), (1, "o2")))
+    if elsewhere:
+        library.Model(other, shared(other))
+    one = o1(shared(first))
+    if elsewhere:
+        library.Model(other, o1(shared(other)))
+    model = (kind or library.Model)([first, second], [one, o2(shared(second))])
     x = _samples(2)
-    return (
-        library.Model([first, second], [o1(shared(first)), o2(shared(second))]),
-        x,
-        {
-            "shared": shared(x[0]),
-            "shared#1": shared(x[1]),
-            "o1": o1(shared(x[0])),
-            "o2": o2(shared(x[1])),
-        },
-    )
+    calls = {"shared": shared(x[0]), "shared#1": shared(x[1])}
+    return model, x, calls | {"o1": o1(calls["shared"]), "o2": o2(calls["shared#1"])}
 
 
 def called_three_times(library):
@@ -101,30 +99,26 @@ def heads_of_uneven_depth(library):
     )
 
 
-def _encoder(library, name="encoder"):
-    inputs = library.Input((3,))
-    inside, last = _dense(library, 4, "inside"), _dense(library, 2, "last")
-    return library.Model(inputs, last(inside(inputs)), name=name), inside, last
+def _calls_of(encoder, inside, x):
+    wanted = {}
+    for name, given in zip(("encoder", "encoder#1"), x, strict=True):
+        wanted |= {name: encoder(given), f"{name}/inside": inside(given)}
+        wanted[f"{name}/last"] = wanted[name]
+    return wanted
 
 
 def nested_siamese(library):
-    encoder, inside, _ = _encoder(library)
+    inputs = library.Input((3,))
+    inside, last = _dense(library, 4, "inside"), _dense(library, 2, "last")
+    encoder = library.Model(inputs, last(inside(inputs)), name="encoder")
     first, second = library.Input((3,)), library.Input((3,))
     left, right = _dense(library, 1, "left"), _dense(library, 1, "right")
     x = _samples(2)
     return (
         library.Model([first, second], [left(encoder(first)), right(encoder(second))]),
         x,
-        {
-            "encoder": encoder(x[0]),
-            "encoder/inside": inside(x[0]),
-            "encoder/last": encoder(x[0]),
-            "encoder#1": encoder(x[1]),
-            "encoder#1/inside": inside(x[1]),
-            "encoder#1/last": encoder(x[1]),
-            "left": left(encoder(x[0])),
-            "right": right(encoder(x[1])),
-        },
+        _calls_of(encoder, inside, x)
+        | {"left": left(encoder(x[0])), "right": right(encoder(x[1]))},
     )
 
 
@@ -161,36 +155,14 @@ def sequential_encoder(library):
     return (
         library.Model([first, second], apart([encoder(second), encoder(first)])),
         x,
-        {  # called on the second input first
-            "encoder": encoder(x[1]),
-            "encoder/inside": inside(x[1]),
-            "encoder/last": encoder(x[1]),
-            "encoder#1": encoder(x[0]),
-            "encoder#1/inside": inside(x[0]),
-            "encoder#1/last": encoder(x[0]),
-            "apart": encoder(x[1]) - encoder(x[0]),
-        },
+        # Called on the second input first.
+        _calls_of(encoder, inside, x[::-1]) | {"apart": encoder(x[1]) - encoder(x[0])},
     )
 
 
 def calls_that_belong_to_another_model(library):
     """`shared` has a call before and one between that this model is not made of."""
-    first, second, other = (library.Input((3,)) for _ in range(3))
-    shared, o1, o2 = (_dense(library, *each) for each in ((2, "shared"), (1, "o1"), (1, "o2")))
-    library.Model(other, shared(other))
-    one = o1(shared(first))
-    library.Model(other, o1(shared(other)))
-    x = _samples(2)
-    return (
-        library.Model([first, second], [one, o2(shared(second))]),
-        x,
-        {
-            "shared": shared(x[0]),
-            "shared#1": shared(x[1]),
-            "o1": o1(shared(x[0])),
-            "o2": o2(shared(x[1])),
-        },
-    )
+    return siamese(library, elsewhere=True)
 
 
 def operations_between(_):
@@ -216,20 +188,7 @@ def subclass_that_runs_the_graph_itself(_):
         def call(self, inputs, training=None, mask=None):
             return super().call(inputs, training=training, mask=mask)
 
-    first, second = keras.Input((3,)), keras.Input((3,))
-    shared, o1, o2 = (_dense(keras, *each) for each in ((2, "shared"), (1, "o1"), (1, "o2")))
-    model = Subclass([first, second], [o1(shared(first)), o2(shared(second))])
-    x = _samples(2)
-    return (
-        model,
-        x,
-        {
-            "shared": shared(x[0]),
-            "shared#1": shared(x[1]),
-            "o1": o1(shared(x[0])),
-            "o2": o2(shared(x[1])),
-        },
-    )
+    return siamese(keras, Subclass)
 
 
 SHAPES = [
