@@ -22,6 +22,7 @@ LABELS = np.array([0, 0, 0, 1, 1, 2, 0])
 PREDICTED = np.array([0, 1, 1, 1, 0, 2, 2])
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=1, max_size=60))
 def test_counts_shares_and_report_are_scikit_learns(pairs):
     labels, predicted = np.array(pairs).T

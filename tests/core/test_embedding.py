@@ -54,6 +54,7 @@ def test_the_components_are_those_of_the_svd(n_features):
     np.testing.assert_allclose(shares, wanted_shares[:2], rtol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_components_of_real_digits_are_those_of_the_svd():
     with np.load(require_data("mnist") / "mnist.npz") as data:
         pixels = data["x_test"][:1000].reshape(1000, -1).astype(np.float32) / 255

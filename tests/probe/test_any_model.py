@@ -13,7 +13,7 @@ from actwidgets.probe.inputs import input_spec_of
 from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.layer_index import functional_layers
 
-pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES)]
+pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES, scope="module")]
 Y = np.arange(N_SAMPLES) % N_CLASSES
 NEEDS_A_CALL = {
     "sequential_built_by_a_call",

@@ -10,7 +10,7 @@ from actwidgets.core.ablation import Edit
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.keras_probe import KerasProbe
 
-pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES)]
+pytestmark = [pytest.mark.keras, pytest.mark.parametrize("name", CASES, scope="module")]
 TARGET = np.arange(N_SAMPLES) % 3
 OTHER = (TARGET + 1) % 3
 EMBEDDED = (

@@ -3,6 +3,7 @@
 import threading
 import time
 from contextlib import suppress
+from itertools import product
 
 import keras
 import numpy as np
@@ -90,15 +91,16 @@ def _closed(app):
     app.session.context.probe.wait()
 
 
+OUTPUTS = ("logit", "probability")
 ATTRIBUTIONS = ("gradient", "guided_backprop", "grad_cam", "guided_grad_cam", "score_cam")
+ASKED = tuple(product(ATTRIBUTIONS, OUTPUTS))
 
 
-def _attributed(model, x=X, methods=ATTRIBUTIONS, **options):
+def _attributed(model, x=X, asked=ASKED, **options):
     """By every road; what does not apply is refused, and leaves nothing behind either."""
-    for method in methods:
-        for output in ("logit", "probability"):
-            with suppress(ModelError, LayerError):
-                aw.attribute(model, x, 0, method, output=output, **options)
+    for method, output in asked:
+        with suppress(ModelError, LayerError):
+            aw.attribute(model, x, 0, method, output=output, **options)
     slice_ = KerasProbe(model, x, head=options.get("head"), training=True).score_function()
     slice_.gradients(slice_.points(x), np.zeros(len(slice_.points(x)), np.int64))
 
@@ -138,7 +140,8 @@ def test_models_of_every_kind_are_left_as_they_were(kind):
     aw.predict(case.model, case.x, head=case.options.get("head"))
     aw.class_profiles(case.model, case.x, y, batch_size=4, head=case.options.get("head"))
     _edited(case.model, case.x, case.wanted)
-    _attributed(case.model, case.x, ("gradient", "guided_grad_cam"), head=case.options.get("head"))
+    asked = zip(("gradient", "guided_grad_cam"), OUTPUTS, strict=True)  # tracing takes long
+    _attributed(case.model, case.x, asked, head=case.options.get("head"))
     app = aw.explore(case.model, case.x, y, **case.options)
     app.session.context.probe.wait()
     app.session.layer = app.session.layers[-1].name

@@ -40,9 +40,17 @@ def model(request):
     return MODELS[request.param]()
 
 
-def test_lrp_0_is_the_gradient_times_the_input(model):
-    x = samples(*shape_of(with_weights(model, shifted=True)))
-    found = handed_back(model, x, LRP_0)
+@pytest.fixture(scope="module", params=MODELS)
+def shifted(request):
+    """What a model with biases hands back by rules that add nothing of their own, of one trace."""
+    keras.utils.set_random_seed(1)
+    model = with_weights(MODELS[request.param](), shifted=True)
+    rules = LrpRules("gamma", gamma=0.0, epsilon=0.01), LrpRules("epsilon", epsilon=0.01)
+    return by_each_rule(model, samples(*shape_of(model)), dict(enumerate((LRP_0, *rules))))
+
+
+def test_lrp_0_is_the_gradient_times_the_input(shifted):
+    found = shifted[0]
     np.testing.assert_allclose(found.relevance[0], found.gradient_x_input[0], rtol=1e-7, atol=1e-10)
     assert np.abs(found.relevance[0]).max() > 1e-3
 
@@ -67,10 +75,8 @@ def test_the_relevance_of_every_layer_sums_to_the_score(name):
                 np.testing.assert_allclose(each, together.scores, rtol=1e-6, err_msg=rule + layer)
 
 
-def test_gamma_0_is_the_epsilon_rule(model):
-    x = samples(*shape_of(with_weights(model, shifted=True)))
-    rules = LrpRules("gamma", gamma=0.0, epsilon=0.01), LrpRules("epsilon", epsilon=0.01)
-    gamma, epsilon = by_each_rule(model, x, dict(enumerate(rules))).values()
+def test_gamma_0_is_the_epsilon_rule(shifted):
+    _, gamma, epsilon = shifted.values()
     np.testing.assert_allclose(gamma.relevance[0], epsilon.relevance[0], rtol=1e-7, atol=1e-12)
 
 

@@ -44,6 +44,7 @@ def test_integrated_gradients_of_a_linear_model_are_exact(shape, seed):
     np.testing.assert_allclose(found.gap, 0, atol=1e-9)
 
 
+@pytest.mark.slow
 @given(shape=SHAPES, seed=st.integers(0, 99), baseline=st.floats(-2, 2))
 def test_integrated_gradients_of_a_cubic_model_are_its_path_integral(shape, seed, baseline):
     rng = np.random.default_rng(seed)
