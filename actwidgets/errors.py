@@ -67,6 +67,9 @@ class SelectionError(ActwidgetsError, TraitError):
     """A layer, unit, sample or class that does not exist was asked for."""
 
 
+# --- checks at the door: each raises a DataError that says what was given and what is right
+
+
 def require_number(
     name: str,
     value: Any,
@@ -102,11 +105,7 @@ def require_number(
 
 
 def require_integer(name: str, value: Any, low: int | None = None) -> int:
-    """A whole number at the door of a function, also one that is written as 4.0.
-
-    Raises:
-        DataError: It is something else; says what would be right.
-    """
+    """A whole number at the door of a function, also one that is written as 4.0."""
     is_whole = isinstance(value, Real) and not isinstance(value, bool) and value % 1 == 0
     if not is_whole or (low is not None and value < float(low)):
         least = "" if low is None else f" of at least {low}"
@@ -115,22 +114,14 @@ def require_integer(name: str, value: Any, low: int | None = None) -> int:
 
 
 def require_choice(what: str, value: Any, choices: Collection[str]) -> str:
-    """One of some names at the door of a function.
-
-    Raises:
-        DataError: It is none of them.
-    """
+    """One of some names at the door of a function."""
     if not isinstance(value, str) or value not in choices:
         raise DataError(f"no {what} {value!r}; there are {', '.join(choices)}")
     return value
 
 
 def require_names(name: str, value: Any) -> tuple[str, ...]:
-    """Names at the door of a function: a single one, or some.
-
-    Raises:
-        DataError: Something else than text.
-    """
+    """Names at the door of a function: a single one, or some."""
     if isinstance(value, str):
         return (value,)
     names = tuple(value) if isinstance(value, Iterable) else (None,)
@@ -140,11 +131,7 @@ def require_names(name: str, value: Any) -> tuple[str, ...]:
 
 
 def require_path(value: Any, name: str = "path") -> Path:
-    """A path at the door of a function.
-
-    Raises:
-        DataError: Neither text nor a `Path`.
-    """
+    """A path at the door of a function."""
     if not isinstance(value, str | os.PathLike):
         raise DataError(f"{name} must be text or a Path; got {value!r}")
     return Path(value)

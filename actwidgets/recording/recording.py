@@ -215,7 +215,7 @@ class SnapshotCache:
             return True
 
     def info(self, at: int) -> SnapshotInfo:
-        """Which moment is at a place, counted from the end where negative.
+        """The snapshot at a position, counted from the end where negative.
 
         Raises:
             DataError: There is none.
@@ -274,14 +274,7 @@ def _n_bytes(kept: Any) -> int:
 
 
 class RecordingData:
-    """The data of a recording. Snapshots are read when they are asked for, and a few are kept.
-
-    `at` is a place in `snapshots` everywhere, counted from the end where negative. A recorder
-    that goes on adds snapshots, and may drop some in between: `refresh` looks again.
-
-    Raises:
-        DataError: It holds no recording, or one that cannot be read; says why.
-    """
+    """The data of a `Recording`. Snapshots are read when they are asked for; a few are kept."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = require_path(path)
@@ -399,7 +392,7 @@ class RecordingData:
         return self._cache.refused
 
     def nearest(self, epoch: float) -> int:
-        """The place in `snapshots` of the one nearest to an epoch.
+        """The position in `snapshots` of the one nearest to an epoch.
 
         Raises:
             DataError: There is no snapshot yet.

@@ -614,7 +614,7 @@ class RecordedSession(Session):
 class Recording(RecordingData):
     """A training on disk: its data, sessions over it, and what can be written of it.
 
-    `at` is a place in `snapshots` everywhere, counted from the end where negative. A recorder
+    `at` is a position in `snapshots` everywhere, counted from the end where negative. A recorder
     that goes on adds snapshots, and may drop some in between: `refresh` looks again.
 
     Raises:
