@@ -113,16 +113,11 @@ def test_a_map_counts_by_its_mean(session):
     np.testing.assert_allclose(table.mutual_information, flat.mutual_information, atol=1e-5)
 
 
-def test_other_weights_drop_what_was_measured(session):
-    session.importance()
-    session.refresh()
-    assert session.importance.known() is None
-
-
-def test_weights_that_changed_unannounced_drop_it_too(session, probe):
-    session.importance()
-    probe.fingerprint = lambda: 7
-    assert session.importance.known() is None
+def test_other_weights_drop_what_was_measured_announced_or_not(session, probe):
+    for change in (session.refresh, lambda: setattr(probe, "fingerprint", lambda: 7)):
+        session.importance()
+        change()
+        assert session.importance.known() is None
 
 
 def test_cancel_stops_and_resume_goes_on_where_it_was():
@@ -214,17 +209,13 @@ def test_ablations_of_the_session_are_not_in_force(session):
 # --- what cannot be measured -------------------------------------------------------------
 
 
-def test_without_labels_it_is_refused(probe):
+@pytest.mark.parametrize("n_classes", [2, 1])  # or a regression
+def test_without_labels_it_is_refused(probe, n_classes):
+    probe.n_classes = n_classes
     session = Session(probe, planted_samples()[0])
     assert session.importance.missing() == "this needs labels"
     with pytest.raises(DataError, match="no importance of units: this needs labels"):
         session.importance()
-
-
-def test_a_regression_without_labels_is_refused(probe):
-    probe.n_classes = 1
-    session = Session(probe, planted_samples()[0])
-    assert session.importance.missing() == "this needs labels"
 
 
 def test_a_model_that_predicts_no_classes_is_measured_without_ablation(probe):

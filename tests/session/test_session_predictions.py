@@ -170,6 +170,7 @@ def test_scores_are_of_what_is_on_show_or_of_rows(session):
     assert session.scores().predicted.tolist() == [0, 0]
     assert session.scores([3, 4], ablated=False).predicted.tolist() == [0, 1]
     assert session.scores(limit=1).confidence.tolist() == [1.0]
+    assert len(session.maps([1, 2, 3], limit=2)) == 2
     np.testing.assert_allclose(session.scores().loss, [-np.log(1e-7), 0], atol=1e-6)
 
 
@@ -222,10 +223,6 @@ def test_predictions_of_perturbed_samples_follow_the_ablations(session):
     assert session.outputs(session.samples, as_shown=True).argmax() == 1
     session.ablations = Ablation("dense", (0,))
     assert session.outputs(session.samples, as_shown=True).argmax() == 0
-
-
-def test_maps_of_rows_may_be_limited(session):
-    assert len(session.maps([1, 2, 3], limit=2)) == 2
 
 
 def test_one_ablation_is_several_and_what_does_not_exist_is_refused(session):
