@@ -43,11 +43,7 @@ class ScoreModels:
     def of(
         self, extractor: FeatureExtractor | EditedExtractor, memory_budget_bytes: int
     ) -> ScoreModel:
-        """The model whose layers these are.
-
-        Raises:
-            ModelError: It cannot be differentiated.
-        """
+        """The model whose layers these are; ModelError where it cannot be differentiated."""
         edited = getattr(extractor.inputs, "edited", ())
         key = tuple(output.name for output in edited), memory_budget_bytes
         with self._making:
@@ -67,24 +63,6 @@ class ScoreModels:
         """Trace anew when something is wanted."""
         with self._making:
             self._kept.clear()
-
-    def randomized(
-        self, extractor: FeatureExtractor | EditedExtractor, memory_budget_bytes: int, seed: int
-    ) -> RandomizedModel:
-        """The same with weights of its own, which can be made random.
-
-        Raises:
-            ModelError: Its weights cannot be exchanged.
-        """
-        made = RandomizedModel(
-            self._model,
-            extractor.inputs,
-            extractor.layer_index,
-            seed=seed,
-            training=self._training,
-            memory_budget_bytes=memory_budget_bytes,
-        )
-        return made.with_numbers(extractor.numbers)
 
 
 _KERNELS = ("depthwise_kernel", "kernel")
@@ -119,7 +97,7 @@ class KerasProbe(Probe):
         training: bool = False,
         warm: bool = False,
     ) -> None:
-        self._model = model
+        self._model, self._training = model, training
         extractor = FeatureExtractor(model, like, training=training, warm=warm)
         self._settings = number_of_settings(model)
         self.step_gate = step_gate_of(model)
@@ -356,7 +334,14 @@ class KerasProbe(Probe):
 
         Cost: a trace, and the weights once more in memory.
         """
-        model = self._score_models.randomized(self._extractor, memory_budget_bytes, seed)
+        model = RandomizedModel(
+            self._model,
+            self._extractor.inputs,
+            self._extractor.layer_index,
+            seed=seed,
+            training=self._training,
+            memory_budget_bytes=memory_budget_bytes,
+        ).with_numbers(self._extractor.numbers)
         return RandomizedKerasScores(model, self._head, layer, output, kind=self.output_kind)
 
     def check(self, x: Any) -> None:
