@@ -18,7 +18,8 @@ from actwidgets.core.samples import Samples
 from actwidgets.datasets import load_dataset
 from actwidgets.errors import DataError, ShapeError
 from actwidgets.images.tile_grid import MapSheet, map_sheet
-from actwidgets.probe.functions import class_profiles, probe_of
+from actwidgets.probe.functions import probe_of
+from actwidgets.probe.keras_probe import KerasProbe
 from actwidgets.probe.load_model import load_model
 
 X_NAMES, Y_NAMES = ("x", "x_test"), ("y", "y_test")
@@ -138,7 +139,7 @@ class Export:
         folder: Where to.
     """
 
-    probe: Any
+    probe: KerasProbe
     data: GivenData
     layers: Sequence[LayerInfo]
     rows: Sequence[int]
@@ -242,8 +243,7 @@ class Export:
     def _profiles(self) -> tuple[Path, str]:
         import pandas as pd
 
-        profiles = class_profiles(
-            self.probe,
+        profiles = self.probe.class_profiles(
             self.data.x,
             self.data.y,
             layers=[info.name for info in self.layers if info.n_units and info.output_shape[1:]],

@@ -9,18 +9,11 @@ import numpy as np
 
 from actwidgets.core import batches
 from actwidgets.core.accumulators import Reduce
-from actwidgets.core.arrays import Array
 from actwidgets.core.cka import DEFAULT_BUDGET_BYTES, CkaSums, LayerSimilarityTable, position_means
-from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder, ProfileSpec
-from actwidgets.core.labels import (
-    checked_class_names,
-    class_labels,
-    count_classes,
-    label_names,
-    names_of_classes,
-)
+from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.layers import LayerInfo
-from actwidgets.errors import ActwidgetsError, DataError, ShapeError
+from actwidgets.errors import DataError, ShapeError
+from actwidgets.probe.dask import profiles_on_cluster
 from actwidgets.probe.frameworks import require_model
 from actwidgets.probe.keras_probe import KerasProbe
 
@@ -81,7 +74,7 @@ def activations(
     statistics over many samples use `class_profiles`.
     """
     probe = probe_of(model, x, training=training)
-    names = _layer_names(probe, layers)
+    names = probe.layer_names(layers)
     kept: dict[str, list[np.ndarray]] = {name: [] for name in names}
     for batch, _ in batches.iterate(x, batch_size=batch_size):
         for name, values in probe.outputs(names, batch).items():
@@ -195,82 +188,22 @@ def class_profiles(
     float64 sums over samples and units: for a small CNN 1.3 times the bare forward pass over
     all layers with everything, 1.05 for one dense layer (`benchmarks/profile_pass.py`).
     """
+    options: dict[str, Any] = {
+        "layers": layers,
+        "threshold": threshold,
+        "reduce": reduce,
+        "batch_size": batch_size,
+        "progress": progress,
+        "class_names": class_names,
+        "statistics": statistics,
+    }
     if client is not None:
-        from actwidgets.probe.dask_run import profiles_on_cluster  # Dask is an extra
-
-        options: dict[str, Any] = {
-            "layers": layers,
-            "threshold": threshold,
-            "reduce": reduce,
-            "head": head,
-        }
-        options |= {"batch_size": batch_size, "progress": progress, "class_names": class_names}
-        options["statistics"] = statistics
-        return profiles_on_cluster(client, model, x, y, **options)
-    names_of_statistics = (statistics,) if isinstance(statistics, str) else statistics
-    spec = ProfileSpec(
-        threshold, reduce, None if names_of_statistics is None else tuple(names_of_statistics)
-    )
-    probe = probe_of(model, x, head=head)
-    names = _layer_names(probe, layers, lambda info: info.n_units and 0 not in info.output_shape)
-    given = probe.class_names if class_names is None else class_names
-    class_names = names_of_classes(given, label_names(y), probe.n_classes)
-    n_classes = count_classes(probe.n_classes, class_names)
-    if not n_classes:
-        raise DataError("this model's output is not (sample, class): give class_names")
-    known_names = checked_class_names(class_names, n_classes)
-    if y is not None:
-        try:
-            y = class_labels(y, n_classes=n_classes, class_names=known_names)
-        except (DataError, ShapeError) as failure:
-            if len(probe.head_names) < 2:
-                raise
-            told = f"{failure}. The model has several outputs ({', '.join(probe.head_names)}): "
-            raise type(failure)(f"{told}choose the one that y is of with head=") from failure
-    builder = ProfileBuilder(known_names, spec)
-    number = 0
-    try:
-        for batch, labels in batches.iterate(x, y, batch_size=batch_size):
-            indices = _checked_labels(batch, labels, known_names)
-            summaries = probe.summaries(
-                names, batch, above=spec.positions_above, low=spec.wants("min", "max")
-            )
-            builder.add(summaries, indices)
-            number += 1
-            if progress is not None:
-                progress(builder.n_samples)
-    except ActwidgetsError as failure:
-        if not builder.n_samples:
-            raise
-        at_batch = type(failure)(
-            f"batch {number}, after {builder.n_samples:,} samples: {failure}; "
-            "what was gathered before is in this error's .partial"
-        )
-        at_batch.partial = builder.profiles(complete=False)
-        raise at_batch from failure
-    except BaseException as failure:  # an interrupt, or whatever a stream of the user's raises
-        failure.partial = builder.profiles(complete=False)  # type: ignore[attr-defined]
-        raise
-    if not builder.n_samples:
-        raise DataError("x holds no samples")
-    return builder.profiles()
-
-
-def _checked_labels(batch: Any, labels: Any, class_names: tuple[str, ...]) -> Array:
-    """Class indices of one batch, as many as it has samples."""
-    if labels is None:
-        raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
-    indices = class_labels(labels, n_classes=len(class_names), class_names=class_names)
-    n_batch = batches.count_samples(batch)
-    if n_batch != len(indices):
-        raise ShapeError(f"it has {n_batch} samples and {len(indices)} labels")
-    return indices
+        return profiles_on_cluster(client, model, x, y, head=head, **options)
+    return probe_of(model, x, head=head).class_profiles(x, y, **options)
 
 
 def probe_of(model: Any, x: Any, **options: Any) -> KerasProbe:
     """Make a probe of a model; a sample is shown to one that does not say what it takes."""
-    if isinstance(model, KerasProbe):  # as a worker keeps one for all its partitions
-        return model
     if x is None or getattr(model, "inputs", None):
         return KerasProbe(model, **options)
     require_model(model)  # before anything is said of x
@@ -287,19 +220,6 @@ def _joined(name: str, batches_of_values: list[np.ndarray]) -> np.ndarray:
             "into one array: give batches of one length, or ask for fewer samples at a time"
         )
     return np.concatenate(batches_of_values)
-
-
-def _layer_names(
-    probe: KerasProbe,
-    layers: Sequence[str] | str | None,
-    is_taken: Callable[[LayerInfo], Any] = lambda info: True,
-) -> tuple[str, ...]:
-    """Names as they were given, or of all layers that are taken where none were."""
-    if layers is None:
-        return tuple(info.name for info in probe.layers if is_taken(info))
-    names = (layers,) if isinstance(layers, str) else tuple(layers)
-    probe.require(names)
-    return names
 
 
 Positions = Literal["flat", "mean"]
@@ -358,12 +278,12 @@ def layer_similarity(
     if positions not in ("flat", "mean"):
         raise DataError(f"positions must be 'flat' or 'mean'; got {positions!r}")
     probe = probe_of(model, x)
-    names = _layer_names(probe, layers, lambda info: info.n_units)
+    names = probe.layer_names(layers, lambda info: info.n_units)
     other_probe, other_names = probe, None  # the rows again
     if other is not None:
         other_probe = probe_of(other, x)
     if other is not None or other_layers is not None:
-        other_names = _layer_names(other_probe, other_layers, lambda info: info.n_units)
+        other_names = other_probe.layer_names(other_layers, lambda info: info.n_units)
     sums = CkaSums(names, other_names, memory_budget_bytes=memory_budget_bytes)
     for batch, _ in batches.iterate(x, batch_size=batch_size):
         if other_names is None:

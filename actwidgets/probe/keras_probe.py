@@ -2,16 +2,26 @@
 
 import copy
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from actwidgets.core import batches
 from actwidgets.core.ablation import Edit, combined
-from actwidgets.core.accumulators import SampleSummary, summarize
+from actwidgets.core.accumulators import Reduce, SampleSummary, summarize
+from actwidgets.core.arrays import Array
+from actwidgets.core.class_profiles import ClassProfiles, ProfileBuilder, ProfileSpec
+from actwidgets.core.labels import (
+    checked_class_names,
+    class_labels,
+    count_classes,
+    label_names,
+    names_of_classes,
+)
 from actwidgets.core.layers import LayerInfo, ReceptiveField
 from actwidgets.core.output_kind import OutputKind, checked_output_is
-from actwidgets.errors import LayerError
+from actwidgets.errors import ActwidgetsError, DataError, LayerError, ShapeError
 from actwidgets.images.kernels import as_kernels
 from actwidgets.probe.base import Probe
 from actwidgets.probe.callbacks import ListeningCallback, gradient_norms
@@ -208,6 +218,78 @@ class KerasProbe(Probe):
         """`activations` and `predictions` of one batch, in one forward pass; to be read only."""
         *outputs, predicted = map(np.asarray, self._extractor.outputs((*layers, self._head), x))
         return self._units_last(layers, outputs), _floats(predicted)
+
+    def class_profiles(
+        self,
+        x: Any,
+        y: Any = None,
+        layers: Sequence[str] | str | None = None,
+        threshold: float = 0.0,
+        reduce: Reduce = "any",
+        batch_size: int = 256,
+        progress: Callable[[int], None] | None = None,
+        class_names: Sequence[str] | None = None,
+        statistics: Sequence[str] | str | None = None,
+    ) -> ClassProfiles:
+        """One pass over labeled samples; see `actwidgets.class_profiles`."""
+        names_of_statistics = (statistics,) if isinstance(statistics, str) else statistics
+        spec = ProfileSpec(
+            threshold, reduce, None if names_of_statistics is None else tuple(names_of_statistics)
+        )
+        names = self.layer_names(layers, lambda info: info.n_units and 0 not in info.output_shape)
+        given = self.class_names if class_names is None else class_names
+        class_names = names_of_classes(given, label_names(y), self.n_classes)
+        n_classes = count_classes(self.n_classes, class_names)
+        if not n_classes:
+            raise DataError("this model's output is not (sample, class): give class_names")
+        known_names = checked_class_names(class_names, n_classes)
+        if y is not None:
+            try:
+                y = class_labels(y, n_classes=n_classes, class_names=known_names)
+            except (DataError, ShapeError) as failure:
+                if len(self.head_names) < 2:
+                    raise
+                told = f"{failure}. The model has several outputs ({', '.join(self.head_names)}): "
+                raise type(failure)(f"{told}choose the one that y is of with head=") from failure
+        builder = ProfileBuilder(known_names, spec)
+        number = 0
+        try:
+            for batch, labels in batches.iterate(x, y, batch_size=batch_size):
+                indices = _checked_labels(batch, labels, known_names)
+                summaries = self.summaries(
+                    names, batch, above=spec.positions_above, low=spec.wants("min", "max")
+                )
+                builder.add(summaries, indices)
+                number += 1
+                if progress is not None:
+                    progress(builder.n_samples)
+        except ActwidgetsError as failure:
+            if not builder.n_samples:
+                raise
+            at_batch = type(failure)(
+                f"batch {number}, after {builder.n_samples:,} samples: {failure}; "
+                "what was gathered before is in this error's .partial"
+            )
+            at_batch.partial = builder.profiles(complete=False)
+            raise at_batch from failure
+        except BaseException as failure:  # an interrupt, or whatever a stream of the user's raises
+            failure.partial = builder.profiles(complete=False)  # type: ignore[attr-defined]
+            raise
+        if not builder.n_samples:
+            raise DataError("x holds no samples")
+        return builder.profiles()
+
+    def layer_names(
+        self,
+        layers: Sequence[str] | str | None,
+        is_taken: Callable[[LayerInfo], Any] = lambda info: True,
+    ) -> tuple[str, ...]:
+        """Names as they were given, or of all layers that are taken where none were."""
+        if layers is None:
+            return tuple(info.name for info in self.layers if is_taken(info))
+        names = (layers,) if isinstance(layers, str) else tuple(layers)
+        self.require(names)
+        return names
 
     def edited(self, edits: Mapping[str, Edit]) -> "KerasProbe":
         """The same model with the outputs of some layers altered on their way to the rest.
@@ -411,3 +493,14 @@ class KerasProbe(Probe):
 def _floats(tensor: Any) -> np.ndarray:
     values = tensor if isinstance(tensor, np.ndarray) else tensor.numpy()
     return values.astype(np.float32, copy=False)
+
+
+def _checked_labels(batch: Any, labels: Any, class_names: tuple[str, ...]) -> Array:
+    """Class indices of one batch, as many as it has samples."""
+    if labels is None:
+        raise DataError("class_profiles needs labels: give y, or batches of (x, y) pairs")
+    indices = class_labels(labels, n_classes=len(class_names), class_names=class_names)
+    n_batch = batches.count_samples(batch)
+    if n_batch != len(indices):
+        raise ShapeError(f"it has {n_batch} samples and {len(indices)} labels")
+    return indices

@@ -176,8 +176,8 @@ def test_a_worker_that_dies_changes_nothing(client, model, data, wanted, tmp_pat
 
 
 def test_the_same_partitions_give_the_same_bits(client, model, data, monkeypatch):
-    monkeypatch.setattr("actwidgets.probe.dask_run.PER_BRANCH", 16)
-    monkeypatch.setattr("actwidgets.probe.dask_run.FAN_IN", 3)
+    monkeypatch.setattr("actwidgets.probe.dask.PER_BRANCH", 16)
+    monkeypatch.setattr("actwidgets.probe.dask.FAN_IN", 3)
     parts = aw.Partitions(_loaders(data, 25))
     one, other = (aw.class_profiles(model, parts, layers="dense", client=client) for _ in range(2))
     for name in ("mean", "std"):
@@ -263,7 +263,7 @@ def test_a_bad_partition_is_named(client, model, data, loader, error, words):
 
 
 def test_what_was_merged_before_a_failure_is_kept(client, model, data, monkeypatch, tmp_path):
-    monkeypatch.setattr("actwidgets.probe.dask_run.PER_BRANCH", 2)
+    monkeypatch.setattr("actwidgets.probe.dask.PER_BRANCH", 2)
     batches = [(data[0][:20], data[1][:20]), (np.zeros((3, 8, 8, 1)), [0, 1, 11])]
     is_merged, merged = tmp_path / "merged", dask.merged
 
