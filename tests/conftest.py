@@ -60,6 +60,15 @@ def pytest_collection_finish():
     gc.set_threshold(100_000, 20, 20)
 
 
+@pytest.fixture(scope="module")
+def in_double_precision():
+    """Models in double precision for a whole file."""
+    from small_models import double_precision  # which imports Keras
+
+    with double_precision():
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _slow_machines_do_the_same(monkeypatch):
     """What is made at once is, however long it takes; tests of the background set 0."""

@@ -66,16 +66,7 @@ def shared(received: Any, total: Any, epsilon: float) -> Any:
 
 
 def handed_back(layer: WeightedLayer, received: Any, rules: LrpRules, flow: Flow) -> Any:
-    """Propagate the relevance of a layer's outputs to its inputs.
-
-    Args:
-        layer: The layer.
-        received: In the shape of `layer.outputs`.
-        rules: Which rule, where.
-        flow: What lies around the layer.
-
-    Returns:
-        In the shape of `layer.inputs`.
+    """Propagate the relevance of a layer's outputs, in their shape, to its inputs.
 
     Cost: one backward step for epsilon; for gamma, between ReLUs, one forward step more; two
     and up to four of both for the others.
@@ -89,24 +80,21 @@ def handed_back(layer: WeightedLayer, received: Any, rules: LrpRules, flow: Flow
     if layer.shifts_before:
         inputs = layer.carried_in(layer.inputs, shifted=False)
     if rule == "epsilon":
-        found = _by_epsilon(layer, inputs, received, rules)
+        share = shared(received, layer.outputs, rules.epsilon)
+        found = inputs * layer.transposed(share, layer.weights)
     else:
         signed = _Signed(layer, inputs, above_zero=_is_above_zero(inputs, flow))
         found = _BY_SIGN[rule](signed, received, rules, flow)
     return layer.handed_out(found)
 
 
-def _by_epsilon(layer: WeightedLayer, inputs: Any, received: Any, rules: LrpRules) -> Any:
-    share = shared(received, layer.outputs, rules.epsilon)
-    return inputs * layer.transposed(share, layer.weights)
-
-
 class _Signed:
-    """A layer's positive and negative contributions, biases included."""
+    """A layer's contributions by sign, biases included: 1 for an output, -1 against it."""
 
     def __init__(self, layer: WeightedLayer, inputs: Any, *, above_zero: bool) -> None:
         self.layer, self.inputs = layer, inputs
-        self._up, self._down = tf.nn.relu(layer.weights), -tf.nn.relu(-layer.weights)
+        up, down = tf.nn.relu(layer.weights), -tf.nn.relu(-layer.weights)
+        self._weights = {1: (up, down), -1: (down, up)}  # of inputs above zero, and below
         self._above = inputs if above_zero else tf.nn.relu(inputs)
         self._below = None if above_zero else -tf.nn.relu(-inputs)
         shift = layer.shift
@@ -115,53 +103,39 @@ class _Signed:
             shift = added if shift is None else added + shift
         self._shift = shift
 
-    def for_it(self) -> Any:
-        """The sum of what speaks for each output."""
-        return self._sum(self._up, self._down, tf.nn.relu)
-
-    def against_it(self) -> Any:
-        """The sum of what speaks against each output; at most 0."""
-        return self._sum(self._down, self._up, lambda shift: -tf.nn.relu(-shift))
-
-    def to_those_for(self, share: Any) -> Any:
-        """A share of each output for every contribution that speaks for it."""
-        return self._back(share, self._up, self._down)
-
-    def to_those_against(self, share: Any) -> Any:
-        """A share of each output for every contribution that speaks against it."""
-        return self._back(share, self._down, self._up)
-
-    def to_all(self, share: Any) -> Any:
-        """A share of each output for every contribution."""
-        return self.inputs * self.layer.transposed(share, self.layer.weights)
-
-    def _sum(self, weights: Any, of_negative: Any, part: Any) -> Any:
-        total = self.layer.apply(self._above, weights)
+    def total(self, sign: int) -> Any:
+        """The sum of what speaks for each output, or of what speaks against it: at most 0."""
+        of_above, of_below = self._weights[sign]
+        total = self.layer.apply(self._above, of_above)
         if self._below is not None:
-            total += self.layer.apply(self._below, of_negative)
-        return total if self._shift is None else total + part(self._shift)
+            total += self.layer.apply(self._below, of_below)
+        if self._shift is None:
+            return total
+        return total + (tf.nn.relu(self._shift) if sign > 0 else -tf.nn.relu(-self._shift))
 
-    def _back(self, share: Any, weights: Any, of_negative: Any) -> Any:
-        found = self._above * self.layer.transposed(share, weights)
+    def back(self, share: Any, sign: int) -> Any:
+        """A share of each output for every contribution of a sign."""
+        of_above, of_below = self._weights[sign]
+        found = self._above * self.layer.transposed(share, of_above)
         if self._below is not None:
-            found += self._below * self.layer.transposed(share, of_negative)
+            found += self._below * self.layer.transposed(share, of_below)
         return found
 
 
 def _by_gamma(signed: _Signed, received: Any, rules: LrpRules, flow: Flow) -> Any:
     """LRP-gamma, generalized to both signs (Andéol 2021; Montavon 2019 behind ReLUs)."""
-    outputs = signed.layer.outputs
+    layer, outputs = signed.layer, signed.layer.outputs
     rising = outputs > 0
-    agreeing = signed.for_it()
+    agreeing = signed.total(1)
     only_rising = flow.readers_are(outputs, ("Relu", "Relu6"))
     if not only_rising:
-        agreeing = tf.where(rising, agreeing, signed.against_it())
+        agreeing = tf.where(rising, agreeing, signed.total(-1))
     share = shared(received, outputs + rules.gamma * agreeing, rules.epsilon)
     nothing = tf.zeros_like(share)
-    more = signed.to_those_for(tf.where(rising, share, nothing))
+    more = signed.back(tf.where(rising, share, nothing), 1)
     if not only_rising:
-        more += signed.to_those_against(tf.where(rising, nothing, share))
-    return signed.to_all(share) + rules.gamma * more
+        more += signed.back(tf.where(rising, nothing, share), -1)
+    return signed.inputs * layer.transposed(share, layer.weights) + rules.gamma * more
 
 
 def _by_alpha_beta(signed: _Signed, received: Any, rules: LrpRules, _flow: Flow) -> Any:
@@ -169,12 +143,12 @@ def _by_alpha_beta(signed: _Signed, received: Any, rules: LrpRules, _flow: Flow)
 
     Where nothing speaks against it, or nothing for it, the others get all: no part is lost.
     """
-    up, down = signed.for_it(), signed.against_it()
+    up, down = signed.total(1), signed.total(-1)
     one = tf.ones_like(up)
     to_up = tf.where(down < 0, rules.alpha * one, one)
     to_down = tf.where(up > 0, (1 - rules.alpha) * one, one)
-    found = signed.to_those_for(shared(received * to_up, up, rules.epsilon))
-    return found + signed.to_those_against(shared(received * to_down, down, rules.epsilon))
+    found = signed.back(shared(received * to_up, up, rules.epsilon), 1)
+    return found + signed.back(shared(received * to_down, down, rules.epsilon), -1)
 
 
 _BY_SIGN = {"gamma": _by_gamma, "alpha_beta": _by_alpha_beta}
@@ -243,14 +217,9 @@ class RecurrentCall:
     operations: frozenset[Any]
 
     def handed_back(self, received: Sequence[Any], weights: Weights, epsilon: float) -> Any:
-        """What is handed back to the sequence.
+        """What is handed back to the sequence of what each of `outputs` received, or None.
 
-        Args:
-            received: Of each of `outputs`; None where nothing arrived.
-            weights: Gives the value of a variable.
-            epsilon: Added to denominators.
-
-        Cost: two loops over the steps.
+        `weights` gives the value of a variable. Cost: two loops over the steps.
         """
         cell = _CELLS[_kind(self.layer)](self.layer, weights, self.sequence.dtype, epsilon)
         values, mask = self.sequence, self.mask
@@ -260,23 +229,21 @@ class RecurrentCall:
         nothing = tf.zeros_like(values[:, 0, :1]) * tf.zeros((1, self.layer.units), values.dtype)
         arrived = {"sequence": None, "last": nothing, "cell": nothing}
         for (_, kind), each in zip(self.outputs, received, strict=True):
-            if each is not None:
-                if kind in ("sequence", "output"):
-                    each, kind = self._of_steps_that_count(each, kind, mask)
-                before = arrived[kind]
-                arrived[kind] = each if before is None else before + each
+            if each is None:
+                continue
+            at_steps = kind in ("sequence", "output")
+            if at_steps and mask is not None and getattr(self.layer, "zero_output_for_mask", False):
+                # Nothing arrives at steps for which 0 is put out.
+                counts = mask[..., None] if kind == "sequence" else mask[:, -1:]
+                each = tf.where(counts, each, tf.zeros_like(each))
+            kind = "last" if kind == "output" else kind
+            before = arrived[kind]
+            arrived[kind] = each if before is None else before + each
         if arrived["sequence"] is None:
             n_steps = tf.ones_like(values[:, :, :1])
             arrived["sequence"] = n_steps * tf.zeros((1, 1, self.layer.units), values.dtype)
         found = _run(cell, values, mask, nothing, arrived)
         return tf.reverse(found, [1]) if self.layer.go_backwards else found
-
-    def _of_steps_that_count(self, received: Any, kind: str, mask: Any) -> tuple[Any, str]:
-        """What arrives at the steps, or the last one: nothing where 0 is put out for a mask."""
-        if mask is not None and getattr(self.layer, "zero_output_for_mask", False):
-            counts = mask[..., None] if kind == "sequence" else mask[:, -1:]
-            received = tf.where(counts, received, tf.zeros_like(received))
-        return received, "last" if kind == "output" else kind
 
 
 def recurrent_calls(flow: Flow, names: LayerNames) -> list[RecurrentCall]:
@@ -486,52 +453,43 @@ _CELLS = {"SimpleRNN": _SimpleCell, "GRU": _GruCell, "LSTM": _LstmCell}
 Parts = list[tuple[Any, Any]]  # tensors, each with what is handed to it
 
 
-def relevance(
-    outputs: tf.Tensor,
-    start: tf.Tensor,
-    inputs: Sequence[tf.Tensor],
-    rules: LrpRules,
-    names: LayerNames,
-    weights: Sequence[tuple[Any, Any]] = (),
-) -> list[tf.Tensor]:
+class Relevance:
     """Propagate relevance from outputs to inputs, in the graph under construction.
 
     Args:
         outputs: Scores before a softmax, `(sample, class)`.
-        start: What is handed back, in their shape: the score of the target, 0 elsewhere.
         inputs: Tensors of the same graph; what arrives at one is also handed on to those
             that it depends on.
         rules: Which rule, where.
         names: Of the layers that operations belong to.
         weights: Variables, each with the one that stands in for it.
-
-    Returns:
-        One tensor per input, in its shape; zeros where nothing arrives.
-
-    Raises:
-        LayerError: A layer through which it cannot be handed; says which.
-        ShapeError: A box with another number of channels than the input.
-
-    Cost: for the epsilon rule, about one forward and one backward pass.
     """
-    return _Walk(outputs, inputs, rules, names, weights).run(start)
 
-
-class _Walk:
     def __init__(
         self,
         outputs: Any,
         inputs: Sequence[Any],
         rules: LrpRules,
         names: LayerNames,
-        weights: Sequence[tuple[Any, Any]],
+        weights: Sequence[tuple[Any, Any]] = (),
     ) -> None:
         self._outputs, self._inputs, self._rules = outputs, inputs, rules
         self._names, self._weights = names, weights
         self._flow = Flow(outputs, inputs, names)
         self._has_boxed = False
 
-    def run(self, start: Any) -> list[Any]:
+    def of(self, start: Any) -> list[Any]:
+        """Hand back `start`, in the shape of the outputs: the score of the target, 0 elsewhere.
+
+        Returns:
+            One tensor per input, in its shape; zeros where nothing arrives.
+
+        Raises:
+            LayerError: A layer through which it cannot be handed; says which.
+            ShapeError: A box with another number of channels than the input.
+
+        Cost: for the epsilon rule, about one forward and one backward pass.
+        """
         origin = self._flow.origin
         found = {origin(self._outputs).ref(): start}
         calls = recurrent_calls(self._flow, self._names)

@@ -6,6 +6,7 @@ numbers and looked up, and no derivative leads back to them.
 """
 
 import functools
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -54,72 +55,74 @@ class Call:
 Build = Callable[[Call], Sequence[Any]]
 
 
-def called(
-    model: Any,
-    inputs: InputSpec,
-    tensors: Sequence[Any],
-    embedded: Sequence[Output] = (),
-    differentiated: Sequence[bool] | None = None,
-    *,
-    operations: Callable[[], Sequence[Any]],
-    gradients: Callable[[Any, Sequence[Any]], list[Any]],
-    training: bool = False,
-    weights: Sequence[tuple[Any, Any]] = (),
-) -> Call:
-    """Call a model, eagerly or while it is traced.
+class _Backend:
+    """A model as it is called for its scores, and what takes the place of its parts.
 
     Args:
         model: A built Keras model.
         inputs: What it takes.
-        tensors: What `signature` says.
-        embedded: Outputs of layers in whose place arguments are put.
+        embedded: Outputs of layers that are arguments, in the place of what these layers put out.
         differentiated: Which of the inputs are; all floating-point ones by default.
-        operations: Gives those of the call, once it is over.
-        gradients: As in `Call`.
         training: Whether layers act as they do in training.
         weights: Variables, each with the one that stands in for it.
-
-    Raises:
-        RecordingError: A layer raised.
     """
-    n_given, n_inputs = len(inputs.signature), len(inputs.specs)
-    given, arguments, target = tensors[:n_given], tensors[n_given:-1], tensors[-1]
-    stand_ins = {each.name: tensor for each, tensor in zip(embedded, arguments, strict=True)}
-    edit = inputs.change(given)
 
-    def change(name: str, output: Any) -> Any:
-        output = output if edit is None else edit(name, output)
-        return _exchanged(name, output, stand_ins)  # what stands in was edited when it was made
+    def __init__(
+        self,
+        model: Any,
+        inputs: InputSpec,
+        embedded: Sequence[Output] = (),
+        differentiated: Sequence[bool] | None = None,
+        *,
+        training: bool = False,
+        weights: Sequence[tuple[Any, Any]] = (),
+    ) -> None:
+        self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
+        self._differentiated, self._training, self._weights = differentiated, training, weights
 
-    recording = trace_call(
-        model,
-        inputs.arguments(given),
-        training=training,
-        change=change,
-        weights=[(ours, tf.convert_to_tensor(other)) for ours, other in weights],
-    )
-    return Call(
-        inputs=tuple(given[:n_inputs]),
-        points=(*_differentiated(given[:n_inputs], differentiated), *arguments),
-        target=target,
-        taps={tap.name: tap.output for tap in recording.taps},
-        recorded=recording.taps,
-        operations=operations(),
-        gradients=gradients,
-        weights=weights,
-    )
+    def _call(
+        self,
+        tensors: Sequence[Any],
+        operations: Callable[[], Sequence[Any]],
+        gradients: Callable[[Any, Sequence[Any]], list[Any]],
+    ) -> Call:
+        """Call the model, eagerly or while it is traced; `operations` is asked when it is over.
 
+        Tensors are the model's inputs, the embedded ones, and the target. CallTraceError where
+        a layer raised.
+        """
+        inputs = self._inputs
+        n_given, n_inputs = len(inputs.signature), len(inputs.specs)
+        given, arguments, target = tensors[:n_given], tensors[n_given:-1], tensors[-1]
+        names = [output.name for output in self._embedded]
+        stand_ins = dict(zip(names, arguments, strict=True))
+        edit = inputs.change(given)
 
-def signature(inputs: InputSpec, embedded: Sequence[Output]) -> tuple[tf.TensorSpec, ...]:
-    """Signature of a compiled output: the model's inputs, the embedded ones, and the target."""
-    arguments = (tf.TensorSpec(each.shape, each.dtype) for each in embedded)
-    return (*inputs.signature, *arguments, tf.TensorSpec((None,), tf.int64))
+        def change(name: str, output: Any) -> Any:
+            output = output if edit is None else edit(name, output)
+            return _exchanged(name, output, stand_ins)  # what stands in was edited when it was made
 
-
-def _differentiated(inputs: Sequence[Any], chosen: Sequence[bool] | None) -> list[Any]:
-    if chosen is None:
-        return [each for each in inputs if each.dtype.is_floating]
-    return [each for each, is_chosen in zip(inputs, chosen, strict=True) if is_chosen]
+        recording = trace_call(
+            self._model,
+            inputs.arguments(given),
+            training=self._training,
+            change=change,
+            weights=[(ours, tf.convert_to_tensor(other)) for ours, other in self._weights],
+        )
+        own = given[:n_inputs]
+        chosen = self._differentiated
+        if chosen is None:
+            chosen = [tensor.dtype.is_floating for tensor in own]
+        return Call(
+            inputs=tuple(own),
+            points=(*itertools.compress(own, chosen), *arguments),
+            target=target,
+            taps={tap.name: tap.output for tap in recording.taps},
+            recorded=recording.taps,
+            operations=operations(),
+            gradients=gradients,
+            weights=self._weights,
+        )
 
 
 def _exchanged(name: str, output: Any, stand_ins: Mapping[str, Any]) -> Any:
@@ -197,34 +200,26 @@ def embedded_inputs(call: Call) -> EmbeddedInputs:
     number still: that no derivative leads to it is for the caller to say.
     """
     floating = frozenset(place for place, each in enumerate(call.inputs) if each.dtype.is_floating)
-    reached = _follow(call, floating, {}).reaching
+    reached, _ = _follow(call, floating, {})
     unused = floating - reached
     by_tensor = {tap.output.ref(): tap for tap in call.recorded if hasattr(tap.output, "ref")}
-    walk = _follow(call, reached, by_tensor)
-    embedded = frozenset[int]().union(*(sources for _, sources in walk.found))
+    _, found = _follow(call, reached, by_tensor)
+    embedded = frozenset[int]().union(*(sources for _, sources in found))
     differentiated = reached | (unused - embedded)
     return EmbeddedInputs(
         tuple(place in differentiated for place in range(len(call.inputs))),
-        tuple(tap for tap, _ in walk.found),
-        tuple(sources for _, sources in walk.found),
+        tuple(tap for tap, _ in found),
+        tuple(sources for _, sources in found),
     )
 
 
-@dataclass
-class _Walk:
-    """Inputs that reach an output, and layer outputs with the inputs they are made of."""
+def _follow(
+    call: Call, points: frozenset[int], by_tensor: Mapping[Any, LayerOutput]
+) -> tuple[frozenset[int], list[tuple[LayerOutput, frozenset[int]]]]:
+    """Inputs that reach an output, and layer outputs with the inputs they are made of.
 
-    reaching: frozenset[int]
-    found: list[tuple[LayerOutput, frozenset[int]]]
-
-
-def _follow(call: Call, points: frozenset[int], by_tensor: Mapping[Any, LayerOutput]) -> _Walk:
-    """Walk over the operations once.
-
-    Args:
-        call: The call.
-        points: The inputs that are differentiated, as far as is known.
-        by_tensor: The taps at which others may become floating-point; none for none.
+    The operations are walked over once. `points` are the inputs that are differentiated, as far
+    as is known, `by_tensor` the taps at which others may become floating-point.
     """
     live: dict[Any, frozenset[int]] = {}  # floating all the way from these inputs
     cut: dict[Any, frozenset[int]] = {}  # made of these, with something whole on the way
@@ -265,7 +260,7 @@ def _follow(call: Call, points: frozenset[int], by_tensor: Mapping[Any, LayerOut
                     cut[place] = whole
                     looked_up |= {place} if is_lookup else set()
     ends = (tap.output.ref() for tap in call.recorded if is_models_own(tap.name))
-    return _Walk(_union(live, ends), found)
+    return _union(live, ends), found
 
 
 def _carries_derivatives(dtype: Any) -> bool:
@@ -285,32 +280,8 @@ class Operation(NamedTuple):
     outputs: tuple[Any, ...]
 
 
-class EagerBackend:
-    """Eager backend, for a model that branches in Python on values.
-
-    Args:
-        model: A built Keras model.
-        inputs: What it takes.
-        embedded: As of `TracedBackend`.
-        differentiated: As of `TracedBackend`.
-        training: Whether layers act as they do in training.
-        weights: Variables, each with the one that stands in for it.
-
-    """
-
-    def __init__(
-        self,
-        model: Any,
-        inputs: InputSpec,
-        embedded: Sequence[Output] = (),
-        differentiated: Sequence[bool] | None = None,
-        *,
-        training: bool = False,
-        weights: Sequence[tuple[Any, Any]] = (),
-    ) -> None:
-        self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
-        self._differentiated = differentiated
-        self._options: dict[str, Any] = {"training": training, "weights": weights}
+class EagerBackend(_Backend):
+    """Eager backend, for a model that branches in Python on values."""
 
     @functools.cached_property
     def call(self) -> Call:
@@ -342,16 +313,7 @@ class EagerBackend:
                 with tape.stop_recording():
                     return tape.gradient(score, list(at))
 
-            call = called(
-                self._model,
-                self._inputs,
-                tensors,
-                self._embedded,
-                self._differentiated,
-                operations=lambda: operations,
-                gradients=gradients,
-                **self._options,
-            )
+            call = self._call(tensors, lambda: operations, gradients)
             return call, [] if build is None else list(build(call))
 
     def blank(self) -> list[Any]:
@@ -392,41 +354,26 @@ def operations_noted() -> Iterator[list[Operation]]:
         remove_op_callback(note)
 
 
-class TracedBackend:
+class TracedBackend(_Backend):
     """Traced backend: one trace of a model with compiled outputs on the same graph.
 
     Args:
-        model: A built Keras model.
-        inputs: What it takes.
-        embedded: Outputs of layers that are arguments of the graph, and take the place of
-            what these layers put out.
-        differentiated: Which of the inputs are; all floating-point ones by default.
-        training: Whether layers act as they do in training.
+        arguments, options: As of every backend.
         guided: Whether the gradient of every ReLU is the guided one.
-        weights: Variables, each with the one that stands in for it.
 
     Attributes:
         call: The call that was traced.
         compared: Layers whose values were found to be those of an eager call.
 
     Raises:
-        RecordingError: A layer cannot be traced.
+        CallTraceError: A layer cannot be traced.
     """
 
-    def __init__(
-        self,
-        model: Any,
-        inputs: InputSpec,
-        embedded: Sequence[Output] = (),
-        differentiated: Sequence[bool] | None = None,
-        *,
-        training: bool = False,
-        guided: bool = False,
-        weights: Sequence[tuple[Any, Any]] = (),
-    ) -> None:
-        self._model, self._inputs, self._embedded = model, inputs, tuple(embedded)
-        self._differentiated = differentiated
-        self._training, self._guided, self._weights = training, guided, weights
+    def __init__(self, *arguments: Any, guided: bool = False, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._guided = guided
+        outputs = (tf.TensorSpec(output.shape, output.dtype) for output in self._embedded)
+        self._signature = (*self._inputs.signature, *outputs, tf.TensorSpec((None,), tf.int64))
         calls: list[Call] = []
 
         def call(*tensors: Any) -> Any:
@@ -434,25 +381,16 @@ class TracedBackend:
             return []  # each function brings outputs of its own
 
         traced = tf.function(call, autograph=False)
-        self._whole = traced.get_concrete_function(*signature(inputs, self._embedded))
+        self._whole = traced.get_concrete_function(*self._signature)
         self.call = calls[0]
         self._functions: dict[Any, CompiledFunction] = {}
         self.compared: set[str] = set()
         self._making = threading.Lock()
 
-    @property
-    def graph(self) -> Any:
-        """The traced graph."""
-        return self._whole.graph
-
     def function(self, key: Any, build: Build) -> CompiledFunction:
         """A compiled function of the model's inputs, the embedded ones, and the target.
 
-        Args:
-            key: What the function is known by.
-            build: Makes the tensors wanted, in the graph of the call.
-
-        Raises: what `build` raises.
+        `build` makes the tensors wanted, in the graph of the call, once for each `key`.
         """
         with self._making:
             if key not in self._functions:
@@ -460,7 +398,7 @@ class TracedBackend:
             return self._functions[key]
 
     def _make(self, build: Build) -> CompiledFunction:
-        with self.graph.as_default():
+        with self._whole.graph.as_default():
             outputs = list(build(self.call))
         try:
             return function_on_graph(self._whole, outputs)
@@ -468,21 +406,16 @@ class TracedBackend:
             traced = tf.function(
                 lambda *tensors: list(build(self._called(tensors))), autograph=False
             )
-            return traced.get_concrete_function(*signature(self._inputs, self._embedded))
+            return traced.get_concrete_function(*self._signature)
 
     def _called(self, tensors: Sequence[Any]) -> Call:
         graph = tf.compat.v1.get_default_graph()
-        call = called(
-            self._model,
-            self._inputs,
-            tensors,
-            self._embedded,
-            self._differentiated,
-            operations=graph.get_operations,
-            gradients=lambda score, at: tf.gradients(score, list(at)),
-            training=self._training,
-            weights=self._weights,
+        call = self._call(
+            tensors, graph.get_operations, lambda score, at: tf.gradients(score, list(at))
         )
         if self._guided:
             guide(call.operations, LayerNames(call.recorded))
         return call
+
+
+Backend = TracedBackend | EagerBackend

@@ -15,7 +15,7 @@ from actwidgets.probe.compiled import operations_behind
 from actwidgets.probe.graph_ops import LayerNames, same_shape
 from actwidgets.probe.guided_relu import is_guided, is_like_relu, is_thresholded
 from actwidgets.probe.layer_index import LayerIndex, is_models_own
-from actwidgets.probe.lrp import relevance as handed_back
+from actwidgets.probe.lrp import Relevance
 from actwidgets.probe.receptive_fields import CALLS, Fields, field_of, receptive_fields
 from actwidgets.probe.score_backends import Build, Call
 
@@ -25,14 +25,9 @@ _PASSING = ("Identity", "Cast", "CheckNumerics", "EnsureShape", "PreventGradient
 _LAID_OTHERWISE = ("Reshape", "Transpose", "Squeeze", "ExpandDims")
 
 
-def pre_softmax(output: Any, operations: Sequence[Any] = ()) -> Any:
-    """Logits in front of a model's last softmax or sigmoid; the output itself where none is.
-
-    Args:
-        output: A tensor of a graph, or an eager one.
-        operations: By which an eager one was made.
-    """
-    function, _ = _last_function(output, operations)
+def pre_softmax(output: Any) -> Any:
+    """Logits in front of a graph's last softmax or sigmoid; the output itself where none is."""
+    function, _ = _last_function(output, ())
     return output if function is None else function.inputs[0]
 
 
@@ -98,8 +93,7 @@ def class_scores(
         output: The model's output `(sample, …, class)` or `(sample,)`.
         as_probability: Whether probabilities are wanted, rather than what is before them.
         operations: By which an eager output was made.
-        kind: What the output means; None for logits, and what is found before a softmax or a
-            sigmoid.
+        kind: What the output means; None for what its last function says.
 
     Returns:
         `(sample, target)`, at least float32. A single output tells two classes: the scores
@@ -126,7 +120,9 @@ def class_scores(
         scores = tf.experimental.numpy.moveaxis(scores, axis, -1)
     if scores.shape.rank > 2:
         scores = tf.reduce_sum(scores, axis=[*range(1, scores.shape.rank - 1)])
-    if scores.shape[-1] == 1 and _tells_two_classes(output, operations, kind):
+    if scores.shape[-1] == 1 and (
+        last_link(output, operations)[0] == SIGMOID if kind is None else kind.kind != "value"
+    ):
         scores = tf.concat([1 - scores if is_probability else -scores, scores], axis=1)
     return scores
 
@@ -141,9 +137,8 @@ def _scores(
         has_logits = link == LOG_SOFTMAX or (is_probability and link != NO_LINK)
         if kind is not None and kind.kind == "value":
             has_logits = False
-        return _single(
-            _before(output, operations) if has_logits else output
-        ), is_probability and not has_logits
+        logits = _before(output, operations) if has_logits else output
+        return _single(logits), is_probability and not has_logits
     values = _single(output)
     if is_probability:
         return values, True
@@ -152,12 +147,6 @@ def _scores(
     if kind is not None and kind.link == SIGMOID:
         return tf.sigmoid(values), True
     return tf.nn.softmax(values, axis=-1 if kind is None else kind.axis), True
-
-
-def _tells_two_classes(output: Any, operations: Sequence[Any], kind: OutputKind | None) -> bool:
-    if kind is not None:
-        return kind.kind != "value"
-    return last_link(output, operations)[0] == SIGMOID
 
 
 def _single(values: Any) -> Any:
@@ -240,10 +229,10 @@ class MapPositions:
         """
         with self._looking:
             if head not in self._last:
-                self._last[head] = self._found_last(head)
+                self._last[head] = self._last_on_the_way(head)
             return self._last[head]
 
-    def _found_last(self, head: str) -> str:
+    def _last_on_the_way(self, head: str) -> str:
         candidates = [
             info
             for info in self._layer_index.layers
@@ -279,7 +268,9 @@ class MapPositions:
             return ()
         axes = self._counted(place, info)
         if self._is_traced:
-            alike = (each for each in self._layer_index.layers if _n_positions(each) == n_positions)
+            alike = (
+                each for each in self._layer_index.layers if len(position_axes(each)) == n_positions
+            )
             axes = next(filter(None, (self._known(fields, each) for each in alike)), axes)
         lengths = [info.output_shape[axis] for axis in position_axes(info)]
         return axes if _is_alike(lengths, [point.shape[axis] for axis in axes]) else ()
@@ -294,7 +285,7 @@ class MapPositions:
 
     def _counted(self, place: int, info: LayerInfo) -> tuple[int, ...]:
         """The axes that they run along if it goes by their number; () where that differs."""
-        rank, n_positions = self._call.points[place].shape.rank, _n_positions(info)
+        rank, n_positions = self._call.points[place].shape.rank, len(position_axes(info))
         if rank == n_positions + 2:  # units lie where the input has its channels
             return tuple(axis for axis in range(1, rank) if axis != info.unit_axis % rank)
         if rank == n_positions + 1 and self._gains_channels(place):
@@ -345,10 +336,6 @@ def _is_alike(lengths: Sequence[int | None], others: Sequence[int | None]) -> bo
     """Whether two boxes have about the same aspect ratio."""
     scales = [one / other for one, other in zip(lengths, others, strict=False) if one and other]
     return not scales or max(scales) <= MOST_STRETCHED * min(scales)
-
-
-def _n_positions(info: LayerInfo) -> int:
-    return len(position_axes(info))
 
 
 def scores(head: str, as_probability: bool, kind: OutputKind) -> Build:
@@ -430,11 +417,8 @@ def relevance(head: str, kind: OutputKind, rules: LrpRules) -> Build:
     def build(call: Call) -> list[Any]:
         table = _table(call, head, False, kind)
         start = table * tf.one_hot(call.target, table.shape[-1], dtype=table.dtype)
-        names = LayerNames(call.recorded)
-        return [
-            tf.reduce_sum(start, axis=1),
-            *handed_back(table, start, call.points, rules, names, call.weights),
-        ]
+        propagation = Relevance(table, call.points, rules, LayerNames(call.recorded), call.weights)
+        return [tf.reduce_sum(start, axis=1), *propagation.of(start)]
 
     return build
 

@@ -6,7 +6,7 @@ import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -29,6 +29,7 @@ from actwidgets.probe.frameworks import failure_message, step_gate_of
 from actwidgets.probe.inputs import InputSpec, Shapes, state_reset
 from actwidgets.probe.layer_index import LayerIndex, Output
 from actwidgets.probe.score_backends import (
+    Backend,
     Build,
     Call,
     EagerBackend,
@@ -42,20 +43,6 @@ MEMORY_BUDGET_BYTES = 512 * 2**20
 MAX_TRACES = 6  # for samples of several shapes
 _EMBEDDING, _PLAIN, _GUIDED = "embedding", "plain", "guided"
 log = logging.getLogger("actwidgets")
-
-
-@dataclass
-class _Learnt:
-    """Traces by shapes of samples and those found wrong, shared by all numbers of edits.
-
-    Attributes:
-        traces: By kind (`_EMBEDDING`, `_PLAIN` or `_GUIDED`) and the shapes of samples; the
-            last ones are kept.
-        wrong: Shapes of samples that are called eagerly, as their trace gives other values.
-    """
-
-    traces: OrderedDict[tuple[str, Shapes], TracedBackend] = field(default_factory=OrderedDict)
-    wrong: set[Shapes] = field(default_factory=set)
 
 
 class ScoreModel:
@@ -95,12 +82,15 @@ class ScoreModel:
         self._inputs, self._numbers = inputs, list[Any]()
         self._weights, self._model, self._training = list(weights), model, training
         self._tracing, self._state = threading.Lock(), state_reset(model)
-        self._learned = _Learnt()
+        # Shared by all numbers of edits: the last traces, by kind (`_EMBEDDING`, `_PLAIN` or
+        # `_GUIDED`) and shapes of samples; and the shapes whose trace gives other values.
+        self._traces = OrderedDict[tuple[str, Shapes], Backend]()
+        self._wrong = set[Shapes]()
         self._untraceable = ""
         self._embedded: tuple[Output, ...] = ()
         self._differentiated: tuple[bool, ...] = ()  # one per input, once it is known
         whole = self._called()
-        self._embedding: TracedBackend | EagerBackend | None = None
+        self._embedding: Backend | None = None
         seen = embedded_inputs(whole.call)
         self._differentiated = seen.differentiated
         places = [place for place, chosen in enumerate(seen.differentiated) if not chosen]
@@ -171,9 +161,8 @@ class ScoreModel:
 
     def n_targets(self, head: str, output: str, kind: OutputKind) -> int:
         """How many classes an output of the model tells apart."""
-        as_probability = output == "probability"
-        key = "scores", head, as_probability, kind
-        made: Any = self._plain.function(key, score_outputs.scores(head, as_probability, kind))
+        of = head, output == "probability", kind
+        made: Any = self._plain.function(("scores", *of), score_outputs.scores(*of))
         if isinstance(self._plain, EagerBackend):
             return int(made(*self._plain.blank())[0].shape[-1])
         return int(made.output_shapes[0][-1])
@@ -222,8 +211,10 @@ class ScoreModel:
         """
         if not len(points):  # TensorFlow has operations that fail on none
             blank, none = points.blank(), np.zeros(1, np.int64)
-            options: dict[str, Any] = {"guided": guided, "forward": forward, "rests_on": rests_on}
-            return [each[:0] for each in self.run(key, build, blank, none, **options)]
+            found = self.run(
+                key, build, blank, none, guided=guided, forward=forward, rests_on=rests_on
+            )
+            return [values[:0] for values in found]
 
         def arguments(rows: Any) -> list[Any]:
             is_whole = len(rows) == len(points) and not self._inputs.fixed_batch
@@ -239,7 +230,7 @@ class ScoreModel:
         if not self._is_right(
             trace, rests_on, function, eager.function("forward", forward), arguments, len(points)
         ):
-            self._learned.wrong.add(shapes)
+            self._wrong.add(shapes)
             if guided or key[0] == "relevance":
                 raise ModelError(
                     f"model {self._model.name!r}, traced, gives other scores than an eager call of "
@@ -255,7 +246,7 @@ class ScoreModel:
                 found = self._run(eager.function(key, build), arguments, len(points))
             except ModelError:
                 raise failure from failure.__cause__
-            self._learned.wrong.add(shapes)  # the trace alone fails
+            self._wrong.add(shapes)  # the trace alone fails
             return found
 
     def _run(
@@ -289,8 +280,9 @@ class ScoreModel:
 
     def guided_note(self, head: str) -> str:
         """What is to be said of the guided gradients of an output, once asked for."""
-        traces = [t for (kind, _), t in self._learned.traces.items() if kind == _GUIDED]
-        return next((n for t in reversed(traces) if (n := t.call.notes.get(("guided", head)))), "")
+        traces = [trace for (kind, _), trace in self._traces.items() if kind == _GUIDED]
+        notes = (trace.call.notes.get(("guided", head)) for trace in reversed(traces))
+        return next(filter(None, notes), "")
 
     def _shapes_of(self, points: Inputs) -> Shapes:
         """Of samples and of what is embedded of them, where these may be several; else ()."""
@@ -301,25 +293,24 @@ class ScoreModel:
         parts = [next(arrays if each else others) for each in self._differentiated]
         return tuple(tuple(each.shape[1:]) for each in (*parts, *arrays))
 
-    def _trace_for(
-        self, kind: str, shapes: Shapes, general: TracedBackend | EagerBackend
-    ) -> TracedBackend | EagerBackend:
+    def _trace_for(self, kind: str, shapes: Shapes, general: Backend) -> Backend:
         """A trace for samples of these shapes; `general` serves where they have but one."""
         if isinstance(general, EagerBackend):
             return general
-        if shapes in self._learned.wrong and kind != _GUIDED:
+        if shapes in self._wrong and kind != _GUIDED:
             return self._eager(whole=kind == _EMBEDDING)
         if not shapes and kind != _GUIDED:
             return general
         with self._tracing:
-            traces = self._learned.traces
+            traces = self._traces
             if (kind, shapes) not in traces:
-                traces[kind, shapes] = self._traced(
-                    inputs=self._inputs.of_shapes(shapes[: len(self._inputs.specs)]),
-                    embedded=() if kind == _EMBEDDING else self._embedded_of(shapes),
-                    differentiated=None if kind == _EMBEDDING else self._differentiated or None,
-                    guided=kind == _GUIDED,
-                )
+                inputs = self._inputs.of_shapes(shapes[: len(self._inputs.specs)])
+                if kind == _EMBEDDING:
+                    trace = self._traced(inputs, embedded=(), differentiated=None)
+                else:
+                    embedded = self._embedded_of(shapes)
+                    trace = self._traced(inputs, guided=kind == _GUIDED, embedded=embedded)
+                traces[kind, shapes] = trace
             traces.move_to_end((kind, shapes))
             while len(traces) > MAX_TRACES:
                 traces.popitem(last=False)
@@ -336,18 +327,12 @@ class ScoreModel:
 
     def _eager(self, *, whole: bool = False) -> EagerBackend:
         """The model called eagerly; where it is whole, from its own inputs on."""
-        return EagerBackend(
-            self._model,
-            self._inputs,
-            () if whole else self._embedded,
-            None if whole else self._differentiated or None,
-            training=self._training,
-            weights=self._weights,
-        )
+        cut = {"embedded": (), "differentiated": None} if whole else {}
+        return EagerBackend(self._model, self._inputs, **self._backend_options(**cut))
 
     def _is_right(
         self,
-        trace: TracedBackend | EagerBackend,
+        trace: Backend,
         rests_on: tuple[str, ...],
         function: CompiledFunction,
         eager: CompiledFunction,
@@ -387,7 +372,7 @@ class ScoreModel:
         )
         return False
 
-    def _called(self) -> TracedBackend | EagerBackend:
+    def _called(self) -> Backend:
         """The model traced; called eagerly where it cannot be."""
         if not self._untraceable:
             try:
@@ -401,15 +386,20 @@ class ScoreModel:
         except CallTraceError as failure:
             raise ModelError(f"model {self._model.name!r} cannot be run: {failure}") from failure
 
-    def _traced(self, inputs: InputSpec | None = None, **options: Any) -> TracedBackend:
-        own = {"embedded": self._embedded, "differentiated": self._differentiated or None}
-        return TracedBackend(
-            self._model,
-            inputs or self._inputs,
-            training=self._training,
-            weights=self._weights,
-            **(own | options),
-        )
+    def _traced(
+        self, inputs: InputSpec | None = None, *, guided: bool = False, **cut: Any
+    ) -> TracedBackend:
+        options = self._backend_options(**cut)
+        return TracedBackend(self._model, inputs or self._inputs, guided=guided, **options)
+
+    def _backend_options(self, **cut: Any) -> dict[str, Any]:
+        return {
+            "embedded": self._embedded,
+            "differentiated": self._differentiated or None,
+            "training": self._training,
+            "weights": self._weights,
+            **cut,
+        }
 
     def _affordable(self, budget_bytes: int) -> int:
         """How many samples at once keep values and gradients of all layers in the budget."""
@@ -455,6 +445,7 @@ class KerasScoreFunction:
     ) -> None:
         self._model, self._head, self._kind = model, head, kind
         self.output = output
+        self._of = head, output == "probability", kind
         self.layer = model.positions.last(head) if layer is None else layer
         self._unit_axis = model.layer_index.require(self.layer).unit_axis if self.layer else -1
         self.n_targets = model.n_targets(head, output, kind)
@@ -480,20 +471,17 @@ class KerasScoreFunction:
 
     def scores(self, points: Inputs, output: str | None = None) -> Floats:
         """See `ScoreFunction`."""
-        as_probability = (output or self.output) == "probability"
-        key = "scores", self._head, as_probability, self._kind
-        build = score_outputs.scores(self._head, as_probability, self._kind)
-        return self._run(key, build, points, forward=build, rests_on=(self._head,))[0]
+        of = self._head, (output or self.output) == "probability", self._kind
+        build = score_outputs.scores(*of)
+        target = np.zeros(len(points), np.int64)
+        return self._run(("scores", *of), build, points, target, forward=build)[0]
 
     def gradients(
         self, points: Inputs, target: Integers, *, guided: bool = False
     ) -> tuple[Floats, tuple[Array, ...]]:
         """See `ScoreFunction`."""
-        key = "gradients", self._head, self._as_probability, self._kind
-        build = score_outputs.gradients(self._head, self._as_probability, self._kind, guided)
-        forward = score_outputs.score(self._head, self._as_probability, self._kind)
-        options: dict[str, Any] = {"forward": forward, "rests_on": (self._head,)}
-        score, *found = self._run(key, build, points, target, guided=guided, **options)
+        build = score_outputs.gradients(*self._of, guided)
+        score, *found = self._run(("gradients", *self._of), build, points, target, guided=guided)
         return score, tuple(found)
 
     def position_axes(self) -> Mapping[str, tuple[int, ...]]:
@@ -510,10 +498,10 @@ class KerasScoreFunction:
 
     def maps(self, points: Inputs) -> Array:
         """See `ScoreFunction`."""
-        layer = self._required_layer()
+        layer, target = self._required_layer(), np.zeros(len(points), np.int64)
         build = score_outputs.maps(layer)
-        found = self._run(("maps", layer), build, points, forward=build, rests_on=(layer,))
-        return self._units_last(found[0])
+        options: dict[str, Any] = {"forward": build, "rests_on": (layer,)}
+        return self._units_last(self._run(("maps", layer), build, points, target, **options)[0])
 
     def map_gradients(self, points: Inputs, target: Integers) -> tuple[Floats, Array, Array]:
         """See `ScoreFunction`."""
@@ -523,11 +511,14 @@ class KerasScoreFunction:
                 f"no gradient can be taken in what layer {layer!r} shows: it puts out complex "
                 "numbers; name a layer before or behind it"
             )
-        key = "map gradients", self._head, self._as_probability, self._kind, layer
-        build = score_outputs.map_gradients(self._head, self._as_probability, self._kind, layer)
-        forward = score_outputs.score(self._head, self._as_probability, self._kind, layer)
-        options: dict[str, Any] = {"forward": forward, "rests_on": (self._head, layer)}
-        score, maps, gradient = self._run(key, build, points, target, **options)
+        key, build = (
+            ("map gradients", *self._of, layer),
+            score_outputs.map_gradients(*self._of, layer),
+        )
+        forward, rests_on = score_outputs.score(*self._of, layer), (self._head, layer)
+        score, maps, gradient = self._run(
+            key, build, points, target, forward=forward, rests_on=rests_on
+        )
         return score, self._units_last(maps), self._units_last(gradient)
 
     def relevance(
@@ -536,11 +527,10 @@ class KerasScoreFunction:
         """See `ScoreFunction`."""
         self._model.require_trace("LRP")
         self._refuse_rounded_inputs()
-        key = "relevance", self._head, self._kind, rules
         build = score_outputs.relevance(self._head, self._kind, rules)
         forward = score_outputs.score(self._head, False, self._kind)
-        options: dict[str, Any] = {"forward": forward, "rests_on": (self._head,)}
-        score, *found = self._run(key, build, points, target, **options)
+        key = "relevance", self._head, self._kind, rules
+        score, *found = self._run(key, build, points, target, forward=forward)
         return score, tuple(found)
 
     def _refuse_rounded_inputs(self) -> None:
@@ -554,10 +544,6 @@ class KerasScoreFunction:
                     f"({type(layer).__name__}): quantized to {mode}, it rounds what it takes to "
                     "whole numbers; take another method, such as integrated_gradients"
                 )
-
-    @property
-    def _as_probability(self) -> bool:
-        return self.output == "probability"
 
     def _required_layer(self) -> str:
         if not self.layer:
@@ -580,10 +566,14 @@ class KerasScoreFunction:
         key: Any,
         build: Build,
         points: Inputs,
-        target: Integers | None = None,
-        **options: Any,
+        target: Integers,
+        *,
+        guided: bool = False,
+        forward: Build | None = None,
+        rests_on: tuple[str, ...] = (),
     ) -> list[Array]:
-        """Run a compiled function on all samples."""
-        if target is None:
-            target = np.zeros(len(points), np.int64)
-        return self._model.run(key, build, points, target, **options)
+        """Run a compiled function on all samples; compared by the score unless told otherwise."""
+        forward, rests_on = forward or score_outputs.score(*self._of), rests_on or (self._head,)
+        return self._model.run(
+            key, build, points, target, guided=guided, forward=forward, rests_on=rests_on
+        )

@@ -9,7 +9,7 @@ import tensorflow as tf
 from actwidgets.core.attribution.base import LrpRules
 from actwidgets.probe.call_trace import trace_call
 from actwidgets.probe.graph_ops import LayerNames
-from actwidgets.probe.lrp import relevance
+from actwidgets.probe.lrp import Relevance
 from actwidgets.probe.score_outputs import class_scores
 
 LRP_0 = LrpRules("epsilon", epsilon=0.0)
@@ -74,7 +74,7 @@ def at_places(model, x, rules=ALL_RULES, places=(None,), output=""):
             slopes = tf.gradients(score, group, unconnected_gradients="zero")
             products.append([slope * each for slope, each in zip(slopes, group, strict=True)])
         found = {
-            name: [relevance(table, start, group, one, names) for group in sources]
+            name: [Relevance(table, group, one, names).of(start) for group in sources]
             for name, one in rules.items()
         }
         return score, found, products

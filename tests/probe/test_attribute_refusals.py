@@ -5,6 +5,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import Called
 
 import actwidgets as aw
 from actwidgets.errors import DataError, LayerError, ModelError, ShapeError
@@ -28,17 +29,6 @@ def _small():
 
 
 X = RNG.normal(size=(5, 8, 24, 2)).astype(np.float32)
-
-
-class Called(layers.Layer):
-    """Calls a function."""
-
-    def __init__(self, function, **options):
-        super().__init__(**options)
-        self.function = function
-
-    def call(self, x):
-        return self.function(x)
 
 
 STEPS = {

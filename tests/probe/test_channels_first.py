@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from model_zoo import require_channels_first
-from precision import double_precision
+from small_models import double_precision
 
 import actwidgets as aw
 from actwidgets.errors import ModelError

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 from model_zoo import require_channels_first
-from precision import double_precision
+from small_models import double_precision
 
 import actwidgets as aw
 from actwidgets.core.ablation import Edit

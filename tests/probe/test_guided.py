@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import Called
 
 import actwidgets as aw
 from actwidgets.errors import ModelError
@@ -40,17 +41,6 @@ def _net(make_relu, **options):
     hidden = make_relu()(_matrix(FIRST, "first", **options)(inputs))
     hidden = make_relu()(_matrix(SECOND, "second", **options)(hidden))
     return keras.Model(inputs, _matrix(LAST, "last")(hidden))
-
-
-class Called(layers.Layer):
-    """Calls a function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def call(self, x):
-        return self.function(x)
 
 
 class Subclassed(keras.Model):

@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import Called
 
 import actwidgets as aw
 from actwidgets.core.output_kind import OutputKind
@@ -14,17 +15,6 @@ from actwidgets.probe.keras_probe import KerasProbe
 
 pytestmark = pytest.mark.keras
 layers, losses, ops = keras.layers, keras.losses, keras.ops
-
-
-class Called(layers.Layer):
-    """Calls a function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def call(self, x):
-        return self.function(x)
 
 
 class Subclassed(keras.Model):

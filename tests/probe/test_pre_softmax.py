@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from small_models import Called
 
 import actwidgets as aw
 from actwidgets.errors import ModelError
@@ -16,17 +17,6 @@ X = RNG.normal(size=(4, 5)).astype(np.float32)
 KERNEL, BIAS = RNG.normal(size=(5, 3)).astype(np.float32), RNG.normal(size=3).astype(np.float32)
 LOGITS = X @ KERNEL + BIAS
 PROBABILITIES = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
-
-
-class Called(layers.Layer):
-    """Calls a function."""
-
-    def __init__(self, function):
-        super().__init__()
-        self.function = function
-
-    def call(self, x):
-        return self.function(x)
 
 
 class Branching(keras.Model):

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from precision import double_precision
 from real_data import require_data, require_model
 from relevance_models import MODELS, conv, shape_of
 from relevance_truth import (
@@ -25,13 +24,7 @@ import actwidgets as aw
 from actwidgets.core.attribution.base import LrpRules
 from actwidgets.errors import LayerError
 
-pytestmark = pytest.mark.keras
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _in_double_precision():
-    with double_precision():
-        yield
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("in_double_precision")]
 
 
 @pytest.fixture(params=MODELS)

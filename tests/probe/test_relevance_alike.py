@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from precision import double_precision
 from relevance_truth import (
     ALL_RULES,
     at_places,
@@ -16,13 +15,7 @@ from relevance_truth import (
     with_weights,
 )
 
-pytestmark = pytest.mark.keras
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _in_double_precision():
-    with double_precision():
-        yield
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("in_double_precision")]
 
 
 @pytest.mark.parametrize(

@@ -4,20 +4,13 @@ import keras
 import numpy as np
 import pytest
 from keras import layers
-from precision import double_precision
 from relevance_models import MODELS, shape_of
 from relevance_truth import ALL_RULES, LRP_0, chain, handed_back, samples, with_weights
 
 from actwidgets.core.attribution.base import LrpRules
 from actwidgets.errors import LayerError, ShapeError
 
-pytestmark = pytest.mark.keras
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _in_double_precision():
-    with double_precision():
-        yield
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("in_double_precision")]
 
 
 def _one_unit(*weights, bias=0.0):

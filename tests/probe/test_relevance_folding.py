@@ -4,17 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from precision import double_precision
 from relevance_models import RAMP, FusedNormalization, conv
 from relevance_truth import by_each_rule, chain, handed_back, samples, with_weights
 
-pytestmark = pytest.mark.keras
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _in_double_precision():
-    with double_precision():
-        yield
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("in_double_precision")]
 
 
 def _assert_alike(one, other, x, rtol=1e-6, atol=1e-9):

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from precision import double_precision
 from relevance_truth import (
     ALL_RULES,
     LRP_0,
@@ -24,13 +23,7 @@ import actwidgets as aw
 from actwidgets.core.attribution.base import LrpRules
 from actwidgets.errors import LayerError
 
-pytestmark = pytest.mark.keras
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _in_double_precision():
-    with double_precision():
-        yield
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("in_double_precision")]
 
 
 def _gradient_x_input(function, x):

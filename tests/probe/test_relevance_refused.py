@@ -5,19 +5,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
-from precision import double_precision
 from relevance_models import RAMP
 from relevance_truth import chain, handed_back, samples
 
 from actwidgets.errors import LayerError
 
-pytestmark = pytest.mark.keras
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _in_double_precision():
-    with double_precision():
-        yield
+pytestmark = [pytest.mark.keras, pytest.mark.usefixtures("in_double_precision")]
 
 
 def _multiplied_in_a_block():
