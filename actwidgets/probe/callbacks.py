@@ -103,7 +103,13 @@ class ListeningCallback(keras.callbacks.Callback):
         self._failures = set()
         self._is_of_another = not _have_weights_in_common(self._watched, self.model)
         if self._is_of_another:
-            self._tell_of_another()
+            message = (
+                f"the model that is trained, {self.model.name!r}, has no weight in common with "
+                f"the one that is watched, {self._watched.name!r}: make the session, and what "
+                "watches it, of the model that is trained"
+            )
+            log.warning(message)
+            self._listener.failed(ModelError(message))
             return
         is_running = RunningFrame.of_caller()
         for gate in self._step_gates():
@@ -160,15 +166,6 @@ class ListeningCallback(keras.callbacks.Callback):
     def _end_step(self) -> None:
         for gate in self._step_gates():
             gate.end_step()
-
-    def _tell_of_another(self) -> None:
-        told = (
-            f"the model that is trained, {self.model.name!r}, has no weight in common with the "
-            f"one that is watched, {self._watched.name!r}: make the session, and what watches "
-            "it, of the model that is trained"
-        )
-        log.warning(told)
-        self._listener.failed(ModelError(told))
 
     def _tell(
         self, tell: Callable[[TrainingMoment], None], epoch: int, step: int, logs: Mapping[str, Any]

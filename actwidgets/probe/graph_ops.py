@@ -126,15 +126,7 @@ ELEMENTWISE = PRODUCTS | LINEAR | frozenset((
 
 
 def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
-    """Rerun an operation with some of its operands replaced.
-
-    Args:
-        operation: Of the graph that is built now.
-        replaced: By the place of the operand.
-
-    Returns:
-        What it puts out. What nobody reads of that is not computed.
-    """
+    """What an operation of this graph puts out with some operands, by place, replaced."""
     operands = [replaced.get(place, each) for place, each in enumerate(operation.inputs)]
     if (
         operation.type in ("Conv2D", "Conv3D")
@@ -154,15 +146,9 @@ def again(operation: Any, replaced: Mapping[int, Any]) -> list[Any]:
 
 
 def transposed(operation: Any, places: Sequence[int], received: Mapping[int, Any]) -> list[Any]:
-    """Transpose of an operation taken as linear: what it hands back to its operands.
+    """Transpose of an operation taken as linear: what it hands back to operands, by place.
 
-    Args:
-        operation: Of the graph that is built now.
-        places: Of the operands asked about.
-        received: What arrived, by the place of the output.
-
-    Returns:
-        One tensor per place, in the shape of the operand.
+    `received` is what arrived, by the place of the output.
     """
     if operation.type == "Cast":
         # TensorFlow has no gradient to eight bits, and a share must not be rounded to them.
@@ -352,7 +338,9 @@ class Flow:
             if operation.type not in ELEMENTWISE or self._names.scope(operation) != scope:
                 break
             operands = self.operands(operation)
-            if not weights and not self._has_plain_constants(operation):
+            # What does not depend on the input must be single numbers that are not learned.
+            free = [each for each in map(self.origin, operation.inputs) if self._is_free(each)]
+            if not weights and not all(map(self._is_plain, free)):
                 break
             del waiting[latest.ref()]
             waiting |= {each.ref(): each for _, each in operands}
@@ -362,14 +350,8 @@ class Flow:
                 source = only if same_shape(only, tensor) else source
         return source
 
-    def _has_plain_constants(self, operation: Any) -> bool:
-        """Whether what does not depend on the input is single numbers that are not learned."""
-        others = [
-            each
-            for each in map(self.origin, operation.inputs)
-            if each.ref() not in self.carried and each.ref() not in self._jumping
-        ]
-        return all(map(self._is_plain, others))
+    def _is_free(self, tensor: Any) -> bool:
+        return tensor.ref() not in self.carried and tensor.ref() not in self._jumping
 
     def _is_plain(self, tensor: Any) -> bool:
         if tensor.op.type in ("OnesLike", "ZerosLike"):

@@ -39,21 +39,8 @@ def is_affine(operation: Any, flow: Flow) -> bool:
     return places == [0] or "Div" not in operation.type
 
 
-def normalization(operation: Any) -> tuple[Any, Any]:
-    """Scale and shift of a batch normalization in inference, `(channel,)` each."""
-    _, gamma, beta, mean, variance = operation.inputs
-    scale = gamma * tf.math.rsqrt(variance + operation.get_attr("epsilon"))
-    return scale, beta - mean * scale
-
-
 def without_shift(operation: Any, place: int, values: Any) -> Any:
-    """Apply an affine operation without its constant.
-
-    Args:
-        operation: For which `is_affine` is true.
-        place: Of the operand in whose place the values are.
-        values: In the shape of that operand.
-    """
+    """Apply an affine operation to values in place of an operand, without its constant."""
     if operation.type in NORMALIZATIONS:
         beta, mean = operation.inputs[2:4]
         return again(operation, {0: values, 2: tf.zeros_like(beta), 3: tf.zeros_like(mean)})[0]
@@ -65,12 +52,7 @@ def without_shift(operation: Any, place: int, values: Any) -> Any:
 class ChannelAffine:
     """Affine map by channel of the last axis, `scale * values + shift`, composed step by step.
 
-    Args:
-        dtype: Of both.
-
-    Attributes:
-        scale: `(channel,)`, `(1,)`, or None for 1.
-        shift: `(channel,)`, `(1,)`, or None for 0.
+    Both are `(channel,)` or `(1,)`; None is a scale of 1, and a shift of 0.
     """
 
     def __init__(self, dtype: Any) -> None:
@@ -87,9 +69,10 @@ class ChannelAffine:
         if operation.type == "Neg":
             self._scale(tf.constant([-1], self._dtype))
         elif operation.type in NORMALIZATIONS:
-            scale, shift = normalization(operation)
+            _, gamma, beta, mean, variance = operation.inputs
+            scale = gamma * tf.math.rsqrt(variance + operation.get_attr("epsilon"))
             self._scale(tf.cast(scale, self._dtype))
-            self._shift(tf.cast(shift, self._dtype))
+            self._shift(tf.cast(beta - mean * scale, self._dtype))
         elif operation.type == "Mul":
             self._scale(constants)
         elif operation.type in SCALINGS:
@@ -207,7 +190,7 @@ def _is_size(tensor: Any, flow: Flow) -> bool:
             return _is_mean_square(before, flow)
         if kind == "Pow":
             return operands[0][0] == 0 and _is_mean_square(before, flow)
-        if kind in ("EuclideanNorm",):
+        if kind == "EuclideanNorm":
             return True
         if kind in ("Max", "Mean", "Sum"):
             return not flow.is_input(before) and before.op.type == "Abs"
@@ -305,12 +288,7 @@ class WeightedLayer:
         return any(step.operation.type in ADDITIONS | NORMALIZATIONS for step in self.before)
 
     def apply(self, values: Any, weights: Any) -> Any:
-        """`weights · values`, without any shift.
-
-        Args:
-            values: In the shape of `kernel_inputs`.
-            weights: In the shape of `weights`.
-        """
+        """`weights · values`, without any shift."""
         step = self.kernel
         found = again(step.operation, {step.place: values, 1 if step.place != 1 else 0: weights})[0]
         for step in self.after:
@@ -323,12 +301,7 @@ class WeightedLayer:
         return tf.gradients(self.apply(source, weights), source, grad_ys=received)[0]
 
     def carried_in(self, values: Any, *, shifted: bool) -> Any:
-        """What the kernel would be given where `inputs` held these values.
-
-        Args:
-            values: In the shape of `inputs`.
-            shifted: Whether to add what is added on the way.
-        """
+        """What the kernel would be given of `inputs`, with what is added on the way or not."""
         for step in self.before:
             operation, place = step.operation, step.place
             if operation.type in AFFINE and not shifted:

@@ -130,7 +130,7 @@ def _decided(
             return replace(found, shape=shape, reason=f"{words}; {found.reason}")
     if loss is not None:
         return OutputKind("value", PLAIN, shape, loss[2], "loss")
-    if function in ("tanh", BOUNDED) or function == "log_sigmoid":
+    if function in ("tanh", BOUNDED, "log_sigmoid"):
         return OutputKind("value", PLAIN, shape, words, "graph")
     if size == 1:
         return OutputKind("value", PLAIN, shape, f"one number; {words}, and no loss", "shape")
@@ -179,11 +179,10 @@ def _hands_on(operation: Any) -> bool:
 
 
 def _of_layer(operation: Any) -> _Ending | None:
-    kinds = {name: getattr(keras.layers, name) for name in _CARRIERS}
     name = operation.name
     if type(operation) is keras.layers.Softmax and operation.axis == -1:
         return _Ending(SOFTMAX, f"it ends in the softmax of layer {name!r}")
-    kind = next((each for each, of in kinds.items() if type(operation) is of), None)
+    kind = next((k for k in _CARRIERS if type(operation) is getattr(keras.layers, k)), None)
     function = None if kind is None else _name_of(operation.activation)
     if function is None or (function == "linear" and kind == "Activation"):
         return None
@@ -208,7 +207,8 @@ _ARITHMETIC = frozenset((
     "EnsureShape", "PreventGradient", "Split", "SplitV", "Unpack", "Tile", "GatherNd", "AvgPool",
     "AvgPool3D", "MaxPool", "MaxPool3D", "Max", "Min", "Pad", "PadV2", "SelectV2",
 ))  # fmt: skip
-_LINEAR = CONVOLUTIONS | DENSE | {"BiasAdd"}
+_ENDS = {"Softmax": SOFTMAX, "Sigmoid": SIGMOID, "Tanh": "tanh"}
+_ENDS |= dict.fromkeys(CONVOLUTIONS | DENSE | {"BiasAdd"}, LINEAR)
 
 
 def _of_operations(model: Any, inputs: InputSpec, head: Output) -> _Ending:
@@ -298,14 +298,8 @@ def _ends(output: Any, maker: Any) -> Iterator[str]:
         if operation is None or not tensor.dtype.is_floating:
             continue  # a constant, a weight, a shape
         kind = operation.type
-        if kind == "Softmax":
-            yield SOFTMAX
-        elif kind == "Sigmoid":
-            yield SIGMOID
-        elif kind == "Tanh":
-            yield "tanh"
-        elif kind in _LINEAR:
-            yield LINEAR
+        if kind in _ENDS:
+            yield _ENDS[kind]
         elif kind in _ARITHMETIC:
             waiting += list(operation.inputs)
         elif kind not in ("ReadVariableOp", "Const", "Fill", "ZerosLike", "OnesLike"):
@@ -372,9 +366,7 @@ def _from_logits(loss: Any, given: Any) -> bool:
     for kept in (vars(loss) if hasattr(loss, "__dict__") else {}, getattr(loss, "_fn_kwargs", {})):
         if "from_logits" in kept:
             return bool(kept["from_logits"])
-    if inspect.isfunction(loss):
-        return False
-    if not hasattr(loss, "get_config"):
+    if inspect.isfunction(loss) or not hasattr(loss, "get_config"):
         return False
     try:
         return bool(loss.get_config().get("from_logits", False))

@@ -74,7 +74,7 @@ class RandomizedModel(ScoreModel):
         waiting: list[tuple[Any, Any]] = []
         owned = set[int]()
         used = {
-            _call_of(name)
+            re.sub(r":\d+$", "", name)  # of the output `lstm:1` the call, `lstm`
             for name, tap in call.taps.items()
             if name not in embedded and getattr(tap, "op", None) in needed
         }
@@ -138,12 +138,7 @@ class RandomizedModel(ScoreModel):
 class RandomizedKerasScores(KerasScoreFunction):
     """Score function of a model whose layers can be given random weights.
 
-    Args:
-        model: What all score functions of the same model share.
-        head: Name of the model's output in its layer_index.
-        layer: As of a `KerasScoreFunction`.
-        output: "logit" or "probability".
-        kind: What the model's output means.
+    Args: as of a `KerasScoreFunction`.
     """
 
     def __init__(
@@ -209,11 +204,6 @@ def _holds_kernel(call: Any) -> bool:
         _is_constant_kernel(each) or (each.type in CALLS and _holds_kernel(each))
         for each in inner.get_operations()
     )
-
-
-def _call_of(name: str) -> str:
-    """Name of the call that an output is of: of `lstm:1`, `lstm`."""
-    return re.sub(r":\d+$", "", name)
 
 
 def _random_values(owner: Any, weight: Any, seed: int) -> Any:
