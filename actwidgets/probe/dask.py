@@ -643,21 +643,19 @@ class _Run:
 
     def _submit_branch(self, indices: range) -> None:
         """Map partitions to states, and reduce these in a tree."""
-        states = [
-            self._submit("profile", index, task, self._parts.place(index), self._model, *arguments)
-            for index, (task, *arguments) in zip(
-                indices, self._parts.tasks(self._client, indices), strict=True
-            )
-        ]
-        for index, state in zip(indices, states, strict=True):
+        states = []
+        for index, (task, *arguments) in zip(
+            indices, self._parts.tasks(self._client, indices), strict=True
+        ):
             place = self._parts.place(index)
+            state = self._submit("profile", index, task, place, self._model, *arguments)
             count = self._submit("count", index, "n_samples", place, state, priority=10)
+            states.append(state)
             self._counts[count.key] = count
             self._finished.add(count)
-        place, level = f"partitions {indices[0]} to {indices[-1]}", 0
+        place = f"partitions {indices[0]} to {indices[-1]}"
         while len(states) > 1:
-            level += 1
-            name, groups = f"merge{level}", range(0, len(states), FAN_IN)
+            name, groups = f"merge{len(states)}", range(0, len(states), FAN_IN)
             states = [
                 self._submit(
                     name,

@@ -10,44 +10,106 @@ from typing import Any
 import tensorflow as tf
 from tensorflow.core.framework import attr_value_pb2
 
+from actwidgets.errors import ModelError
+from actwidgets.probe.compiled import operations_behind
 from actwidgets.probe.graph_ops import ELEMENTWISE, LayerNames
+from actwidgets.probe.receptive_fields import CALLS
 
 GUIDED = {
     "Relu": "ActwidgetsGuidedRelu",
     "Relu6": "ActwidgetsGuidedRelu6",
     "Maximum": "ActwidgetsGuidedMaximum",
 }
-
-
 _MARK = "_gradient_op_type"  # what TensorFlow looks for before it takes an operation's own
+NAMED = 3  # layers that a note spells out
+_OTHERS = {
+    **{each: each for each in ("Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "Tanh")},
+    **{"Erf": "GELU", "Erfc": "GELU", "Sigmoid": "sigmoid"},
+}
+_CALLS = ("While", "StatelessWhile", "If", "StatelessIf", *CALLS)
 
 
 def guide(operations: Sequence[Any], names: LayerNames) -> None:
-    """Override the gradient at every ReLU of a graph by the guided one.
-
-    Args:
-        operations: Of the graph, before any gradient in it is asked for.
-        names: Of the layers they belong to.
-    """
+    """Override the gradient at every ReLU of a graph, before any gradient in it is asked for."""
     for operation in operations:
-        if is_like_relu(operation) and not _is_part_of_another(operation, names):
+        if _is_like_relu(operation) and not _is_part_of_another(operation, names):
             guided = GUIDED[operation.type].encode()
             operation._set_attr(_MARK, attr_value_pb2.AttrValue(s=guided))
 
 
-def is_guided(operation: Any) -> bool:
+def require_relu(score: Any, points: Sequence[Any], names: LayerNames) -> str:
+    """Refuse a model without a ReLU on the way, or with one that cannot be guided.
+
+    Returns:
+        A sentence on the activations that are not guided; "" where all are.
+    """
+    behind = operations_behind([score])
+    on_the_way = behind & _in_front_of({point.op for point in points}, behind)
+    if any(_holds_relu(operation) for operation in on_the_way):
+        raise ModelError(
+            "a ReLU inside a loop or a branch of this model cannot be guided: take another method"
+        )
+    plain = [each for each in on_the_way if _is_like_relu(each) and not _is_guided(each)]
+    plain += [each for each in on_the_way if _is_thresholded(each)]
+    others = {names(each) for each in plain}
+    if not any(map(_is_guided, on_the_way)):
+        others |= {_OTHERS[each.type] for each in on_the_way if each.type in _OTHERS}
+        said = f" (but {', '.join(sorted(others))})" if others else ""
+        raise ModelError(
+            "guided methods change the gradient of ReLUs, and between the input and the score "
+            f"there is none{said}: take another method"
+        )
+    others |= {names(each) for each in on_the_way if each.type in _OTHERS}
+    if not others:
+        return ""
+    named = sorted(others)
+    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
+    return (
+        f"Only ReLUs are guided: the gradient is the plain one at {', '.join(named[:NAMED])}{more}."
+    )
+
+
+def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
+    """Operations among `behind` that depend on the sources."""
+    found = set(sources)
+    for operation in sorted(behind, key=lambda each: each._id):
+        if any(each.op in found for each in operation.inputs):
+            found.add(operation)
+    return found
+
+
+def _holds_relu(operation: Any) -> bool:
+    """Whether an operation calls a function in which there is a ReLU."""
+    if operation.type not in _CALLS:
+        return False
+    graph = operation.graph
+    names = [
+        operation.get_attr(each).name
+        for each in ("body", "f", "then_branch", "else_branch")
+        if each in operation.node_def.attr
+    ]
+    functions = {name: graph._get_function(name) for name in names}
+    return any(
+        node.op in ("Relu", "Relu6")
+        for function in functions.values()
+        if function is not None
+        for node in function.cached_definition.node_def
+    )
+
+
+def _is_guided(operation: Any) -> bool:
     """Whether the gradient at an operation is the guided one."""
     return _MARK in operation.node_def.attr and operation.type in GUIDED
 
 
-def is_like_relu(operation: Any) -> bool:
+def _is_like_relu(operation: Any) -> bool:
     """Whether an operation is a ReLU by its values, `maximum(x, 0)` included."""
     if operation.type == "Maximum":
         return any(map(_is_zero, operation.inputs))
     return operation.type in GUIDED
 
 
-def is_thresholded(operation: Any) -> bool:
+def _is_thresholded(operation: Any) -> bool:
     """Whether an operation is a thresholded ReLU: `x * (x > t)`, or `where(x > t, x, …)`.
 
     `ReLU(threshold=…)` is made so. The gradient there is the plain one.
@@ -164,7 +226,7 @@ def _guided_relu6(operation: Any, gradient: Any) -> Any:
 @tf.RegisterGradient(GUIDED["Maximum"])
 def _guided_maximum(operation: Any, gradient: Any) -> list[Any]:
     one, other = operation.inputs
-    if is_like_relu(operation):
+    if _is_like_relu(operation):
         gradient = _kept(gradient, (gradient > 0) & (operation.outputs[0] > 0))
     return [
         _of_shape(_kept(gradient, one >= other), one),

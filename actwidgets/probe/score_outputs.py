@@ -13,10 +13,10 @@ from actwidgets.core.output_kind import SIGMOID, SOFTMAX, OutputKind
 from actwidgets.errors import LayerError, ModelError
 from actwidgets.probe.compiled import operations_behind
 from actwidgets.probe.graph_ops import LayerNames, same_shape
-from actwidgets.probe.guided_relu import is_guided, is_like_relu, is_thresholded
+from actwidgets.probe.guided_relu import require_relu
 from actwidgets.probe.layer_index import LayerIndex, is_models_own
 from actwidgets.probe.lrp import Relevance
-from actwidgets.probe.receptive_fields import CALLS, Fields, field_of, receptive_fields
+from actwidgets.probe.receptive_fields import Fields, field_of, receptive_fields
 from actwidgets.probe.score_backends import Build, Call
 
 LOG_SOFTMAX, NO_LINK = "log_softmax", ""
@@ -363,7 +363,7 @@ def gradients(head: str, as_probability: bool, kind: OutputKind, guided: bool) -
     def build(call: Call) -> list[Any]:
         score = _score(call, head, as_probability, kind)
         if guided:
-            call.notes["guided", head] = _require_relu(score, call)
+            call.notes["guided", head] = require_relu(score, call.points, LayerNames(call.recorded))
         found = _gradients(call, score, call.points)
         if all(each is None for each in found):
             raise ModelError(
@@ -444,74 +444,3 @@ def _gradients(call: Call, score: Any, at: Sequence[Any]) -> list[Any]:
     except LookupError as failure:
         words = " ".join(str(failure).split())
         raise ModelError(f"the score cannot be differentiated: {words}") from failure
-
-
-def _require_relu(score: Any, call: Call) -> str:
-    """Refuse a model without a ReLU on the way, or with one that cannot be guided.
-
-    Returns:
-        A sentence on the activations that are not guided; "" where all are.
-    """
-    behind = operations_behind([score])
-    on_the_way = behind & _in_front_of({each.op for each in call.points}, behind)
-    if any(_holds_relu(operation) for operation in on_the_way):
-        raise ModelError(
-            "a ReLU inside a loop or a branch of this model cannot be guided: take another method"
-        )
-    names = LayerNames(call.recorded)
-    plain = [each for each in on_the_way if is_like_relu(each) and not is_guided(each)]
-    plain += [each for each in on_the_way if is_thresholded(each)]
-    others = {names(each) for each in plain}
-    if not any(map(is_guided, on_the_way)):
-        others |= {_OTHERS[each.type] for each in on_the_way if each.type in _OTHERS}
-        said = f" (but {', '.join(sorted(others))})" if others else ""
-        raise ModelError(
-            "guided methods change the gradient of ReLUs, and between the input and the score "
-            f"there is none{said}: take another method"
-        )
-    others |= {names(each) for each in on_the_way if each.type in _OTHERS}
-    if not others:
-        return ""
-    named = sorted(others)
-    more = f" and {len(named) - NAMED} more" if len(named) > NAMED else ""
-    return (
-        f"Only ReLUs are guided: the gradient is the plain one at {', '.join(named[:NAMED])}{more}."
-    )
-
-
-NAMED = 3  # layers that a note spells out
-_OTHERS = {
-    **{each: each for each in ("Elu", "Selu", "LeakyRelu", "Softplus", "Softsign", "Tanh")},
-    **{"Erf": "GELU", "Erfc": "GELU", "Sigmoid": "sigmoid"},
-}
-
-
-def _in_front_of(sources: set[Any], behind: set[Any]) -> set[Any]:
-    """Operations among `behind` that depend on the sources."""
-    found = set(sources)
-    for operation in sorted(behind, key=lambda each: each._id):
-        if any(each.op in found for each in operation.inputs):
-            found.add(operation)
-    return found
-
-
-_CALLS = ("While", "StatelessWhile", "If", "StatelessIf", *CALLS)
-
-
-def _holds_relu(operation: Any) -> bool:
-    """Whether an operation calls a function in which there is a ReLU."""
-    if operation.type not in _CALLS:
-        return False
-    graph = operation.graph
-    names = [
-        operation.get_attr(each).name
-        for each in ("body", "f", "then_branch", "else_branch")
-        if each in operation.node_def.attr
-    ]
-    functions = {name: graph._get_function(name) for name in names}
-    return any(
-        node.op in ("Relu", "Relu6")
-        for function in functions.values()
-        if function is not None
-        for node in function.cached_definition.node_def
-    )
