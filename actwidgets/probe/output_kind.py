@@ -90,8 +90,8 @@ def read_output_kind(
         link = ending.function if ending.function in (SOFTMAX, SIGMOID) else loss and loss[1]
         return replace(said_kind(output_is, shape, link or None), axis=ending.axis, **known)
     if head.dtype and not tf.as_dtype(head.dtype).is_floating:
-        told = f"it puts out {head.dtype}, which has no gradient and is no probability"
-        return OutputKind("value", PLAIN, shape, told, "graph", **known)
+        reason = f"it puts out {head.dtype}, which has no gradient and is no probability"
+        return OutputKind("value", PLAIN, shape, reason, "graph", **known)
     spec_shapes = [tuple(spec.shape[1:]) for spec in inputs.specs if spec.dtype.is_floating]
     found = _decided(ending, loss, shape, reconstructs(shape, spec_shapes))
     return replace(found, axis=ending.axis if found.link == SOFTMAX else -1, **known)
@@ -109,20 +109,20 @@ def _decided(
         return OutputKind("probability", SOFTMAX, shape, words, "graph")
     if function == "log_softmax":
         return OutputKind("logit", SOFTMAX, shape, words, "graph")
-    told_of_classes = loss is not None and loss[:2] != ("value", PLAIN) and loss[1] != SIGMOID
-    if is_reconstruction and not told_of_classes:
-        told = "it has as many outputs as inputs, as an autoencoder has"
+    tells_of_classes = loss is not None and loss[:2] != ("value", PLAIN) and loss[1] != SIGMOID
+    if is_reconstruction and not tells_of_classes:
+        reason = "it has as many outputs as inputs, as an autoencoder has"
         ends_in = SIGMOID if function == SIGMOID else ""
-        return OutputKind("value", PLAIN, shape, told, "shape", ends_in=ends_in)
+        return OutputKind("value", PLAIN, shape, reason, "shape", ends_in=ends_in)
     if function == SIGMOID:
         return OutputKind("probability", SIGMOID, shape, words, "graph")
     if function == MIXED:
         return OutputKind("value", PLAIN, shape, words, "graph")
     is_value_loss = loss is not None and loss[0] == "value"
     if loss is not None and not is_value_loss:
-        kind, link, told = loss
+        kind, link, reason = loss
         return OutputKind(
-            kind, SIGMOID if size == 1 and link == SOFTMAX else link, shape, told, "loss"
+            kind, SIGMOID if size == 1 and link == SOFTMAX else link, shape, reason, "loss"
         )
     if function in (OTHER, BOUNDED) and ending.values is not None:
         found = kind_by_values(ending.values, OF_NOISE)
@@ -134,8 +134,8 @@ def _decided(
         return OutputKind("value", PLAIN, shape, words, "graph")
     if size == 1:
         return OutputKind("value", PLAIN, shape, f"one number; {words}, and no loss", "shape")
-    told = f"{words}, and it was compiled with no loss that tells otherwise"
-    return OutputKind("logit", SOFTMAX, shape, told, "shape")
+    reason = f"{words}, and it was compiled with no loss that tells otherwise"
+    return OutputKind("logit", SOFTMAX, shape, reason, "shape")
 
 
 # --- the last layer ----------------------------------------------------------------------
@@ -335,21 +335,21 @@ def _loss_of(model: Any, index: int, names: Sequence[str]) -> tuple[str, str, st
         given = given[0]
     if not given:
         return None
-    loss = _found(model, given)
+    loss = _looked_up(model, given)
     name = getattr(loss, "__name__", None) or type(loss).__name__
     plain = name.replace("_", "").lower().removeprefix("sparse")
     from_logits = _from_logits(loss, given)
-    told = f"it was compiled with {name}" + ("(from_logits=True)" if from_logits else "")
+    reason = f"it was compiled with {name}" + ("(from_logits=True)" if from_logits else "")
     if plain in _CATEGORICAL:
-        return "logit" if from_logits else "probability", SOFTMAX, told
+        return "logit" if from_logits else "probability", SOFTMAX, reason
     if plain in _BINARY:
-        return "logit" if from_logits else "probability", SIGMOID, told
+        return "logit" if from_logits else "probability", SIGMOID, reason
     if plain in _MARGINS:
-        return "logit", MARGIN, told
-    return ("value", PLAIN, told) if plain in _VALUES else None
+        return "logit", MARGIN, reason
+    return ("value", PLAIN, reason) if plain in _VALUES else None
 
 
-def _found(model: Any, given: Any) -> Any:
+def _looked_up(model: Any, given: Any) -> Any:
     """Look up a loss by name."""
     if not isinstance(given, str):
         return given.func if isinstance(given, functools.partial) else given

@@ -122,20 +122,20 @@ def test_guided_backprop_is_that_of_the_hand_written_net(form):
     assert not np.allclose(plain, found)
 
 
-@pytest.mark.parametrize("make", [lambda: layers.ReLU(6.0), lambda: Called(tf.nn.relu6)])
-def test_at_a_relu6_only_what_lies_between_passes(make):
+@pytest.mark.parametrize(
+    ("make", "top"),
+    [
+        (lambda: layers.ReLU(6.0), 6),
+        (lambda: Called(tf.nn.relu6), 6),
+        (lambda: layers.ReLU(max_value=2.5), 2.5),
+    ],
+)
+def test_at_a_capped_relu_only_what_lies_between_passes(make, top):
     model = _net(make)
     model.set_weights([FIRST, SECOND, LAST])
-    found = aw.attribute(model, X, TARGET, "guided_backprop").values
-    assert (np.clip(X @ FIRST, 0, None) > 6).any()
-    np.testing.assert_allclose(found, by_hand(top=6), rtol=1e-5, atol=1e-5)
-
-
-def test_a_relu_capped_elsewhere_is_guided_up_to_there():
-    model = _net(lambda: layers.ReLU(max_value=2.5))
-    model.set_weights([FIRST, SECOND, LAST])
     found = aw.attribute(model, X, TARGET, "guided_backprop")
-    np.testing.assert_allclose(found.values, by_hand(top=2.5), rtol=1e-5, atol=1e-5)
+    assert (np.clip(X @ FIRST, 0, None) > top).any()
+    np.testing.assert_allclose(found.values, by_hand(top=top), rtol=1e-5, atol=1e-5)
     assert found.note == ""
 
 
