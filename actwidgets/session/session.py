@@ -512,6 +512,9 @@ class Session(BackgroundWork):
 
         Cost: a forward pass over the rows.
         """
+        if not len(rows):
+            # Not asked of the model: a convolution of TensorFlow gives no rows another shape.
+            return np.zeros((0, max(len(self.layer_info.output_shape) - 2, 0)), np.int64)
         values = np.nan_to_num(self._of_unit(self.maps(rows)), nan=-np.inf)
         flat = values.reshape(len(values), -1).argmax(axis=1)
         return np.stack(np.unravel_index(flat, values.shape[1:] or (1,)), axis=1)[

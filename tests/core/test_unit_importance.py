@@ -90,16 +90,7 @@ def test_a_unit_that_is_never_above_0_is_not_dead():
     x[0, DEAD] = 0
     x[:, 0] = np.where(labels, 0, -1)  # 0 is the largest, of a map perhaps
     maps = np.stack([x, 0 * x], axis=1)[:, :, None]
-    wanted = ImportancePass(
-        "<units>",
-        x.shape[1],
-        lambda rows: summarize(maps[rows]),
-        labels,
-        lambda edit, rows: probe.edited({"<units>": edit}).predictions(x[rows]),
-        n_trees=25,
-    )
-    while not wanted.complete:
-        wanted.step()
+    _table(maps, labels, predict=lambda e, rows: probe.edited({"<units>": e}).predictions(x[rows]))
     run = [units for _, units in probe.log]
     assert [DEAD] in run
     assert [0] in run

@@ -324,6 +324,7 @@ def test_the_peak_of_a_unit_on_some_rows(session):
     session.select(layer="conv", unit=2)
     assert session.peak_values([1, 5]).tolist() == [3, 15]
     assert session.peak_values([]).shape == (0,)
+    assert session.peak_positions([]).shape == (0, 2)
 
 
 def test_a_layer_of_one_number_a_sample_has_one_unit(data):
@@ -336,3 +337,4 @@ def test_a_layer_of_one_number_a_sample_has_one_unit(data):
     session = Session(Scalar(), *data)
     assert session.peak_values([3, 5]).tolist() == [3, 5]
     assert session.peak_positions([3, 5]).shape == (2, 0)
+    assert session.peak_positions([]).shape == (0, 0)

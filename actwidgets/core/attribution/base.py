@@ -60,7 +60,8 @@ class LrpRules:
             layers, gamma for convolutions.
         epsilon: What is added to a denominator, away from zero; 0 gives LRP-0.
         gamma: By how much what agrees with the sign of an output counts more.
-        alpha: Share of what speaks for; `beta = alpha - 1` speaks against.
+        alpha: Share of the evidence for the output; `beta = alpha - 1` is that of the evidence
+            against it.
         box: The lowest and the highest value of the inputs, each a number or one for every
             channel, for the z^B rule at layers that read an input; None for `rule` there too.
     """
@@ -524,7 +525,7 @@ class Method:
         source: The paper.
         options: Its settings.
         needs_layer: Whether it looks at the maps of a layer.
-        signed: Whether a negative value speaks against the class.
+        signed: Whether a negative value is evidence against the class.
         channels: Whether its map has the channels of the input, rather than its places alone.
         promise: What its values sum to, in words; "" where they need not sum to anything.
     """

@@ -231,7 +231,7 @@ GRAD_CAM = Method(
     "grad_cam",
     "Grad-CAM",
     grad_cam,
-    tells="Where the layer's maps speak for the class, at the layer's resolution.",
+    tells="Where the layer's maps are evidence for the class, at the layer's resolution.",
     source="Selvaraju et al. 2017, arXiv:1610.02391",
     options=(UPSAMPLE,),
     needs_layer=True,
@@ -244,8 +244,8 @@ GRAD_CAM_PLUS_PLUS = Method(
     "grad_cam_plus_plus",
     "Grad-CAM++",
     partial(grad_cam, weights=unit_weights),
-    tells="Where the layer's maps speak for the class; small or several things count as much as "
-    "one large thing.",
+    tells="Where the layer's maps are evidence for the class; small or several things count as "
+    "much as one large thing.",
     source="Chattopadhay et al. 2018, arXiv:1710.11063",
     options=(UPSAMPLE,),
     needs_layer=True,

@@ -39,7 +39,7 @@ def lrp(
         rule: As in `LrpRules`, like what follows.
         epsilon: Added to denominators.
         gamma: By how much what agrees with the sign of an output counts more.
-        alpha: Share of what speaks for.
+        alpha: Share of the evidence for the output.
         box: The lowest and the highest value of the inputs, or None.
 
     Raises:
@@ -71,7 +71,7 @@ LRP = Method(
         Option("rule", DEFAULTS.rule, RULES, "how a layer shares out what it is handed"),
         Option("epsilon", DEFAULTS.epsilon, (0.0, 1e-6, 1e-3, 0.1), "added to denominators"),
         Option("gamma", DEFAULTS.gamma, (0.0, 0.1, 0.25, 1.0), "how much more its own sign counts"),
-        Option("alpha", DEFAULTS.alpha, (1.0, 1.5, 2.0), "share of what speaks for"),
+        Option("alpha", DEFAULTS.alpha, (1.0, 1.5, 2.0), "share of the evidence for the class"),
         Option("box", DEFAULTS.box, (), "lowest and highest value of the input"),
     ),
     promise="the score, less what the biases took",

@@ -72,7 +72,8 @@ def patches_of(points: Inputs, index: int, patch: Any = None, stride: Any = None
                 "must not be longer than the patch"
             )
     along = [
-        [slice(start, start + length) for start in _starts(side, length, step)]
+        # The last one is moved back so that it ends with the sample.
+        [slice(at, at + length) for at in (*range(0, side - length, step), side - length)]
         for side, length, step in zip(sides, lengths, strides, strict=True)
     ]
     by_axis = dict(zip(axes, along, strict=True))
@@ -97,10 +98,6 @@ def _lengths(name: str, setting: Any, default: list[int]) -> list[int]:
     if len(given) != len(default):
         raise ShapeError(f"{name} must have {len(default)} lengths, as the patch; got {setting!r}")
     return [whole(name, each, least=1) for each in given]
-
-
-def _starts(side: int, length: int, step: int) -> list[int]:
-    return [*range(0, side - length, step), side - length]
 
 
 def occlusion(
