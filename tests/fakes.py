@@ -212,15 +212,12 @@ def look_again(session):
 
 def keep_moving(gallery, monkeypatch):
     """Have a gallery's slider not come to rest until the function that this returns is called."""
-    rests_after, at_rest = "actwidgets.views.sample_gallery.TURN_AFTER_S", threading.Event()
-    monkeypatch.setattr(rests_after, float("inf"))
-    monkeypatch.setattr(gallery._closing, "wait", lambda _left_s: not at_rest.wait(60))
+    queue, waiting = gallery.session.context.queue, set()
+    monkeypatch.setattr(queue, "call_later", lambda _delay_s, call: waiting.add(call))
 
     def rest():
-        turning = gallery._turning
-        monkeypatch.setattr(rests_after, 0.0)
-        at_rest.set()
-        turning.join(60)
+        while waiting:
+            waiting.pop()()
 
     return rest
 

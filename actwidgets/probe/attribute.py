@@ -94,7 +94,7 @@ def attribute(
     memory_budget_bytes: int = 512 * 2**20,
     **options: Any,
 ) -> Attribution:
-    """How much each part of each sample speaks for a class.
+    """How much each part of each sample is evidence for a class.
 
     Args:
         model: A built Keras model; nothing about it is changed.

@@ -104,7 +104,7 @@ class _Signed:
         self._shift = shift
 
     def total(self, sign: int) -> Any:
-        """The sum of what speaks for each output, or of what speaks against it: at most 0."""
+        """The sum of the evidence for each output, or of that against it: at most 0."""
         of_above, of_below = self._weights[sign]
         total = self.layer.apply(self._above, of_above)
         if self._below is not None:
@@ -141,7 +141,7 @@ def _by_gamma(signed: _Signed, received: Any, rules: LrpRules, flow: Flow) -> An
 def _by_alpha_beta(signed: _Signed, received: Any, rules: LrpRules, _flow: Flow) -> Any:
     """LRP-alpha-beta: `alpha` to positive contributions, less `alpha - 1` to negative ones.
 
-    Where nothing speaks against it, or nothing for it, the others get all: no part is lost.
+    Where there is no evidence against it, or none for it, the others get all: no part is lost.
     """
     up, down = signed.total(1), signed.total(-1)
     one = tf.ones_like(up)

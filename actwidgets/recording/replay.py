@@ -244,7 +244,7 @@ class RecordedProbe(Probe):
         Raises:
             NotRecordedError: Always.
         """
-        raise NotRecordedError(WITHOUT_MODEL + "what speaks for a class has to be asked of it")
+        raise NotRecordedError(WITHOUT_MODEL + "an attribution has to be asked of it")
 
     randomized_score_function = score_function
 

@@ -213,19 +213,22 @@ class View(Exportable, w.VBox):
     def __init__(self, session: Session, **options: Any) -> None:
         unknown = sorted(set(options) - set(self.trait_names()))
         if unknown:
-            raise TypeError(f"{type(self).__name__}() has no option {', '.join(unknown)}")
+            raise TypeError(
+                f"{type(self).__name__}() has no option {', '.join(unknown)}; its options are "
+                + (", ".join(sorted(self.trait_names(option=True))) or "none")
+            )
         if not isinstance(session, Session):
             raise TypeError(
                 f"{type(self).__name__}() needs a Session; got {type(session).__name__}"
             )
         self._session = session
+        super().__init__(**options)  # before the banner: a refused option leaves no widget behind
         self._painted: Any = None
         self._cleanup = ExitStack()  # what closing does first
         self._n_failures, self._failed, self._unrecorded = 0, "", ""
         self._readout: Readout | None = None
         self._banner = w.HTML(layout={"display": "none"})
         self._banner.add_class("aw-banner")
-        super().__init__(**options)
         self.add_class("aw-view")
         built = self._build()
         scripts = KEYS if self._readout is None else KEYS + LEAVING

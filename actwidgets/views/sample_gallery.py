@@ -1,7 +1,5 @@
 """Thumbnails of the samples, to select what all views of a session show."""
 
-import threading
-import time
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +27,7 @@ from actwidgets.views.controls import (
 from actwidgets.views.picture import Picture
 
 ALL = -1
-TURN_AFTER_S = 0.3  # after the slider came to rest
+DEBOUNCE_S = 0.3  # the slider's: the page is turned so long after it came to rest
 BETWEEN_PX = 2  # captions of neighbors
 NAMES_PX = 12  # room for the names of several inputs
 MARGIN_PX = 10
@@ -45,7 +43,7 @@ class SampleGallery(View):
     by side, named where there are several. A click chooses a sample, or with `several`
     adds it and takes it away again; the current sample has the thicker frame. Where another
     view, or a program, chooses several samples, or those of a cell of the confusion matrix, the
-    gallery shows those alone.
+    gallery shows those alone. The slider is debounced: the page is turned when it rests.
     """
 
     watched = ("sample", "samples", "confusion_cell", "ablations")
@@ -102,9 +100,8 @@ class SampleGallery(View):
         is_labeled = session.labels is not None or session.label_sets is not None
         self._filters.layout.display = None if is_labeled else "none"
         self._rows = np.arange(session.n_samples)
-        self._turning: threading.Thread | None = None
-        self._moved_s, self._closing = 0.0, threading.Event()
-        self._cleanup.callback(self._closing.set)
+        self._is_sliding = False
+        self._cleanup.callback(session.context.queue.drop_call, self._turn_at_rest)
         self._filtered: Any = None
         self._drawn: Any = None
         self._known: tuple[Any, ...] = (session.samples, session.confusion_cell)
@@ -240,7 +237,7 @@ class SampleGallery(View):
         if not self.watching:
             return
         self._show_what_was_chosen()
-        if self._turning is None:  # while the slider moves, the thumbnails wait
+        if not self._is_sliding:  # while the slider moves, the thumbnails wait
             self._turn_to_focus()
             super()._on_session(change)
 
@@ -254,18 +251,13 @@ class SampleGallery(View):
         with self._guard("could not choose the sample"):
             if change.new == self._session.sample:
                 return
-            self._moved_s = time.monotonic()
-            if self._turning is None:  # one thread for a whole drag, not one for each tick
-                self._turning = threading.Thread(target=self._turn_when_it_rests, daemon=True)
-                self._turning.start()
+            self._is_sliding = True
+            self._session.context.queue.call_later(DEBOUNCE_S, self._turn_at_rest)
             self._select(sample=change.new)
 
-    def _turn_when_it_rests(self) -> None:
-        while (left_s := self._moved_s + TURN_AFTER_S - time.monotonic()) > 0:
-            if self._closing.wait(left_s):
-                return
+    def _turn_at_rest(self) -> None:
         with self._guard("could not turn the page"):
-            self._turning = None
+            self._is_sliding = False
             self._on_session()
 
     def _on_user_click(self, row: int, column: int) -> None:

@@ -206,7 +206,7 @@ def test_a_sample_of_several_labels_counts_in_each_of_its_classes(model):
 
 
 def test_the_features_of_a_table_keep_their_names(model):
-    """In attributions, in the plane of two features, and in the view of what speaks for a class."""
+    """In attributions, in the plane of two features, and in the view of attributions."""
     table = pd.DataFrame(X, columns=NAMES)
     found = aw.attribute(model, table, 1, "gradient_x_input")
     assert found.feature_names == tuple(NAMES)

@@ -24,7 +24,7 @@ N_SAMPLES, N_MAPS = 90, 8
 WITHOUT = {  # what the live model alone can tell, and the words it is told in
     aw.UnitAblation: "units cannot be altered",
     aw.InputLab: "nor samples perturbed",
-    aw.AttributionMap: "what speaks for a class has to be asked of it",
+    aw.AttributionMap: "an attribution has to be asked of it",
 }
 VIEWS = [
     *(aw.LayerPicker, aw.SampleGallery, aw.FeatureMapGrid, aw.ClassSimilarityMatrix),

@@ -218,7 +218,7 @@ def test_what_is_zero_everywhere_has_no_scale_of_colors():
 
 def test_the_account_of_a_value_speaks_of_the_output():
     found = attribution_panels.account(method_named("grad_cam"), [_attribution(1.0)], is_value=True)
-    assert "speak for the output" in found
+    assert "evidence for the output" in found
     assert "the class" not in found
 
 

@@ -7,6 +7,7 @@ import bqplot as bq
 import numpy as np
 import pytest
 import shown
+import traitlets as t
 from fakes import VIEWS, open_widgets, view_of
 from ipywidgets.widgets.widget_description import DescriptionWidget
 
@@ -115,3 +116,18 @@ def test_a_view_that_nobody_watches_is_saved_as_it_would_be_painted_now(session)
     view.watching = False
     session.select(layer="dense")
     assert view.png() == other.png()
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_a_refused_option_leaves_no_widget_behind_and_names_the_options(session, name):
+    view = view_of(name, session)
+    options = sorted(view.trait_names(option=True))
+    before = open_widgets()
+    said = "has no option colour; its options are " + (", ".join(options) or "none")
+    with pytest.raises(TypeError, match=said):
+        type(view)(view.session, colour="red")
+    for option in options:
+        if isinstance(view.traits()[option], t.Int | t.Float | t.Enum | t.Bool):
+            with pytest.raises(t.TraitError):
+                type(view)(view.session, **{option: object()})
+    assert open_widgets() == before

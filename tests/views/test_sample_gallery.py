@@ -170,11 +170,22 @@ def test_while_the_slider_moves_the_thumbnails_wait(session, probe, monkeypatch)
     shown.choose(gallery, "sample", 29)
     assert (session.sample, gallery.page) == (29, 0)
     assert probe.calls == [], "no prediction is made on the path of a tick"
-    before = threading.active_count()
     shown.choose(gallery, "sample", 28)
-    assert threading.active_count() == before, "one thread for a whole drag"
     rest()
     assert gallery.page == 2
+
+
+def test_the_debounced_page_is_turned_by_itself_but_not_of_a_closed_gallery(session, monkeypatch):
+    monkeypatch.setattr("actwidgets.views.sample_gallery.DEBOUNCE_S", 0.01)
+    gallery, turned = SampleGallery(session), threading.Event()
+    gallery.observe(lambda _: turned.set(), names="page")
+    shown.choose(gallery, "sample", 29)
+    assert turned.wait(60)
+    assert gallery.page == 2
+    monkeypatch.setattr("actwidgets.views.sample_gallery.DEBOUNCE_S", 1e6)
+    shown.choose(gallery, "sample", 0)
+    gallery.close()
+    assert not session.context.queue._calls
 
 
 def test_turning_pages(session):
