@@ -173,6 +173,8 @@ def test_weights_are_compared_now_and_then_only(data, session, probe, monkeypatc
     attributions = other.attributions
     attributions("gradient")
     looks.clear()
+    # Results have a look of their own, which here began at the time of this machine.
+    monkeypatch.setattr("actwidgets.session.results.LOOK_EVERY_S", float("inf"))
     monkeypatch.setattr("actwidgets.session.attributions.time.monotonic", lambda: now_s[0])
     attributions._looked_s = now_s[0]
     for later_s in (0.1, 0.3, 0.4, 0.5, 0.6):
