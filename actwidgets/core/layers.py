@@ -297,7 +297,7 @@ def unit_order(maps: NDArray[Any], order: str) -> NDArray[np.intp]:
     """
     if order not in ORDERS:
         raise DataError(f"no order {order!r}; there are {', '.join(ORDERS)}")
-    if not maps.size:
+    if order == "index" or not maps.size:
         return np.arange(maps.shape[-1])
     with np.errstate(invalid="ignore"):  # infinities of both signs have no mean
         scores = ORDERS[order](maps).astype(np.float64)

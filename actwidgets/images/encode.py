@@ -1,6 +1,6 @@
 """Arrays as PNG bytes, and input images as RGB."""
 
-import io
+import struct
 import textwrap
 import zlib
 from collections.abc import Sequence
@@ -227,17 +227,44 @@ def palette_png(codes: Pixels, colors: Pixels) -> bytes:
 
     Cost: 0.1 to 1 ms for a mosaic; the fastest compression, since the link is local.
     """
-    image = Image.fromarray(np.ascontiguousarray(codes))
-    image.putpalette(colors.tobytes())
-    return _encoded(image, transparency=GAP)
+    alpha = np.full(GAP + 1, 255, np.uint8)
+    alpha[GAP] = 0
+    tables = _chunk(b"PLTE", colors.tobytes()) + _chunk(b"tRNS", alpha.tobytes())
+    return _png(codes, _PALETTE, tables, _UNFILTERED)
 
 
 def rgba_png(pixels: Pixels) -> bytes:
     """A PNG of `(row, column, 4)` uint8 pixels."""
-    return _encoded(Image.fromarray(np.ascontiguousarray(pixels)))
+    # What differs from the pixel above: enlarged pictures are rows of zeros then.
+    differences = pixels.copy()
+    differences[1:] -= pixels[:-1]
+    return _png(differences, _RGBA, b"", _ABOVE)
 
 
-def _encoded(image: Image.Image, **options: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "png", compress_level=1, compress_type=zlib.Z_RLE, **options)
-    return file.getvalue()
+_PALETTE, _RGBA = 3, 6  # types of color, as the header has them
+_UNFILTERED, _ABOVE = 0, 2  # filters of a row
+
+
+def _png(rows: Pixels, color_type: int, tables: bytes, row_filter: int) -> bytes:
+    """A PNG of filtered rows. Pillow takes twice as long, which a tick would wait for.
+
+    W3C, Portable Network Graphics (Third Edition), sections 5, 9 and 11.
+    """
+    height, width = rows.shape[:2]
+    filtered = np.empty((height, 1 + rows[:1].size), np.uint8)
+    filtered[:, 0], filtered[:, 1:] = row_filter, rows.reshape(height, -1)
+    deflate = zlib.compressobj(1, zlib.DEFLATED, zlib.MAX_WBITS, zlib.DEF_MEM_LEVEL, zlib.Z_RLE)
+    return b"".join(
+        (
+            b"\x89PNG\r\n\x1a\n",
+            _chunk(b"IHDR", struct.pack(">2I5B", width, height, 8, color_type, 0, 0, 0)),
+            tables,
+            _chunk(b"IDAT", deflate.compress(filtered.data) + deflate.flush()),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    content = kind + content
+    return struct.pack(">I", len(content) - 4) + content + struct.pack(">I", zlib.crc32(content))

@@ -3,7 +3,7 @@
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -44,22 +44,22 @@ class Mosaic:
     margin: int = 1
     gap: int = 4
 
-    @property
+    @cached_property
     def rows_per_sample(self) -> int:
         """Rows of tiles in the block of one sample."""
         return max(1, -(-self.n_units // self.columns))
 
-    @property
+    @cached_property
     def block_height(self) -> int:
         """Height of one sample's block."""
         return self.rows_per_sample * (self.tile_height + 2 * self.margin)
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Height of the picture."""
         return self.n_samples * (self.block_height + self.gap) - self.gap
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Width of the picture."""
         return self.columns * (self.tile_width + 2 * self.margin)
@@ -175,17 +175,18 @@ class MosaicPlan:
     enlarged: tuple[int, int]
     zoom: int
 
-    @property
+    @cached_property
     def height_px(self) -> int:
         """Height on the screen."""
         return self.mosaic.height * self.zoom
 
-    @property
+    @cached_property
     def width_px(self) -> int:
         """Width on the screen."""
         return self.mosaic.width * self.zoom
 
 
+@lru_cache(64)  # a tick asks for the plan of the one before
 def plan_mosaic(
     n_samples: int, n_units: int, height: int, width: int, *, width_px: int
 ) -> MosaicPlan:

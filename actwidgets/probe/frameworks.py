@@ -108,7 +108,7 @@ def is_layer(part: Any) -> bool:
 
 def is_recurrent(layer: Any) -> bool:
     """Whether a layer runs a cell in a loop: layers inside have no output of their own."""
-    return any(isinstance(layer, framework.layers.RNN) for framework in frameworks())
+    return isinstance(layer, tuple(framework.layers.RNN for framework in frameworks()))
 
 
 def states_of(model: Any) -> list[Any]:
@@ -116,7 +116,7 @@ def states_of(model: Any) -> list[Any]:
     return [
         each
         for layer in model._flatten_layers()
-        if is_recurrent(layer) and getattr(layer, "stateful", False)
+        if getattr(layer, "stateful", False) and is_recurrent(layer)
         for each in tf.nest.flatten(layer.states)
         if each is not None
     ]

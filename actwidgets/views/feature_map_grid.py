@@ -90,7 +90,7 @@ class FeatureMapGrid(MapView):
         info = self._session.layer_info
         detail = f"{info.name} · {info.kind} · {info.shape_text}"
         self._title.value = title("Feature maps", detail)
-        outputs = self._outputs()
+        outputs = self._outputs(selection)
         self._slices.show(outputs.shape[1] if outputs.ndim == 5 else None, self.depth)
         maps = self._maps_of(outputs)
         if 0 in maps.shape:
@@ -156,9 +156,11 @@ class FeatureMapGrid(MapView):
         self._inputs.show(rgba_png(sheet.compose(list(pictures), [0] * count)))
         self._inputs_shown = key
 
-    def _outputs(self) -> np.ndarray:
-        """What the layer makes of the samples that are drawn."""
-        return self._session.maps(limit=self.max_samples)
+    def _outputs(self, selection: Selection) -> np.ndarray:
+        """What the layer makes of the samples that are drawn; the session's lock is held."""
+        drawn = selection.samples[: self.max_samples]
+        edits = selection.perturbation, selection.ablations
+        return self._session.results.maps(selection.layer, drawn, *edits)
 
     def _maps_of(self, outputs: np.ndarray) -> np.ndarray:
         """Maps of the layer; of a volume the slice that the slider stands at."""
@@ -191,7 +193,7 @@ class FeatureMapGrid(MapView):
         if not chosen:
             return ""
         place = self._session.samples.index(chosen[0])
-        outputs = self._outputs()
+        outputs = self._outputs(self._session.selection)
         return _readout_text(self._maps_of(outputs)[place, :, :, chosen[1]], *chosen, outputs.ndim)
 
 
