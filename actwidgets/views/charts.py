@@ -1,5 +1,6 @@
 """Axis ticks, charts by class, line charts, histogram outlines, value lists of regressions."""
 
+import html
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,11 +11,11 @@ import ipywidgets as w
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Doubles, Floats, Integers, finite_range
+from actwidgets.core.arrays import Doubles, Floats, finite_range
 from actwidgets.core.histograms import SharedBins
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.predictions import ValueScores
-from actwidgets.views.controls import note, on_user, setting
+from actwidgets.views.controls import NEUTRAL, line_list, note, setting, update
 from actwidgets.views.picture import plain_figure
 
 
@@ -34,16 +35,25 @@ def ticks(low: float, high: float, count: int = 5) -> Doubles:
     if high <= low:
         margin = abs(low) / 2 or 0.5
         low, high = low - margin, high + margin
-    rough = (high - low) / max(count, 1)
-    power = 10.0 ** math.floor(math.log10(rough))
-    step = next(power * factor for factor in (1, 2, 5, 10) if rough <= power * factor * (1 + 1e-9))
+    step = _round_step((high - low) / max(count, 1))
     first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
     return np.arange(first, last + 1, dtype=np.float64) * step
+
+
+def _round_step(least: float) -> float:
+    """The next of 1, 2, 5, 10 times a power of ten."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return power * next(each for each in (1, 2, 5, 10) if each * power >= least * (1 - 1e-9))
 
 
 LETTER_PX = 6.6  # of a name at an axis
 SLANTED_PX, UPRIGHT_PX = 17, 12  # room for a name that is slanted, or turned by a right angle
 SMALL = {"font-size": "11px"}
+# Faint lines across the plot, and numbers that do not stand on the end of their axis.
+ACROSS = {
+    "grid_color": "rgba(128,128,128,.18)",
+    "tick_style": SMALL | {"transform": "translate(-4px, 0)"},
+}
 LEFT_PX, RIGHT_PX = 56, 12  # beside the plot
 
 
@@ -71,29 +81,49 @@ def class_figure(
         ticks: The values to write beside them; as many as there are round ones by default.
     """
     room_px = (width_px - LEFT_PX - RIGHT_PX) / max(min(len(names), n_shown or len(names)), 1)
-    across = bq.Axis(
-        scale=scales["x"], side="bottom", grid_lines="none", **class_ticks(names, room_px)
-    )
+    across = class_axis(scales["x"], names, room_px)
     upwards = bq.Axis(
         scale=scales["y"],
         side="left",
         label=label,
         label_offset="38px",
-        tick_style=SMALL | {"transform": "translate(-4px, 0)"},  # off the end of its axis
-        grid_color="rgba(128,128,128,.18)",
+        **ACROSS,
         tick_values=None if ticks is None else np.asarray(ticks, np.float64),
     )
-    width, height = f"{width_px}px", f"{round(width_px * height_share)}px"
     return plain_figure(
         marks,
         axes=[across, upwards],
-        margin={
-            "top": 10,
-            "bottom": below_px(names, room_px),
-            "left": LEFT_PX,
-            "right": RIGHT_PX,
-        },
-        layout={"width": width, "min_width": width, "height": height, "min_height": height},
+        margin=margins(10, below_px(names, room_px), LEFT_PX, RIGHT_PX),
+        layout=fixed_size(width_px, round(width_px * height_share)),
+    )
+
+
+def margins(top: int, bottom: int, left: int, right: int) -> dict[str, int]:
+    """Pixels around what is drawn in a figure."""
+    return {"top": top, "bottom": bottom, "left": left, "right": right}
+
+
+def fixed_size(width_px: int, height_px: int) -> dict[str, str]:
+    """The layout of a figure that keeps its size; bqplot takes it as `min_width` and so on too."""
+    width, height = f"{width_px}px", f"{height_px}px"
+    return {"width": width, "min_width": width, "height": height, "min_height": height}
+
+
+def fitting_size(width_px: int, least_px: int, height_px: int) -> dict[str, str]:
+    """The layout of a figure that is no wider than a narrow page."""
+    size = fixed_size(least_px, height_px)
+    return size | {"width": f"{width_px}px", "max_width": "100%", "margin": "2px 0"}
+
+
+def exact(low: float = 0, high: float = 1, *, reverse: bool = False) -> bq.LinearScale:
+    """A scale that ends where it is told to: bqplot pads others for the height of words."""
+    return bq.LinearScale(min=low, max=high, reverse=reverse, allow_padding=False)
+
+
+def class_axis(scale: bq.Scale, names: Sequence[str], room_px: float, **options: Any) -> bq.Axis:
+    """An axis of classes below a plot; `room_px` for each of them."""
+    return bq.Axis(
+        scale=scale, side="bottom", grid_lines="none", **class_ticks(names, room_px), **options
     )
 
 
@@ -144,8 +174,6 @@ def _width_px(names: Sequence[str]) -> float:
 
 
 COLORS = ("#3fa7a0", "#e08a2e")
-MARK = "#888888"
-MARGIN = {"top": 12, "bottom": 46, "left": 54, "right": 54}
 
 
 class LineFigure(w.VBox):
@@ -168,45 +196,25 @@ class LineFigure(w.VBox):
         width_px: int = 420,
         height_px: int = 210,
     ) -> None:
-        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
-        self._one_scale = one_scale
-        self._ys = [
-            bq.LinearScale(min=0, max=1, allow_padding=False)
-            for _ in range(1 if one_scale else len(names))
-        ]
-        ys = [self._ys[0] if one_scale else scale for scale in (self._ys * 2)[: len(names)]]
+        x, self._one_scale = exact(), one_scale
+        self._ys = [exact() for _ in (names[:1] if one_scale else names)]
         self.lines = [
-            bq.Lines(x=[0, 1], y=[0, 0], scales={"x": self._x, "y": y}, colors=[color])
-            for y, color in zip(ys, COLORS, strict=False)
+            bq.Lines(x=[0, 1], y=[0, 0], scales={"x": x, "y": y}, colors=[color])
+            for y, color in zip(self._ys * len(names), COLORS[: len(names)], strict=False)
         ]
-        self.mark = bq.Lines(
-            x=[0, 0],
-            y=[0, 1],
-            colors=[MARK],
-            stroke_width=1.0,
-            line_style="dashed",
-            scales={"x": self._x, "y": bq.LinearScale(min=0, max=1, allow_padding=False)},
+        self.mark = place_mark(x, line_style="dashed")
+        axes = [bq.Axis(scale=x, label=across, label_offset="34px", num_ticks=6, grid_lines="none")]
+        style = {"orientation": "vertical", "grid_lines": "none", "tick_format": ".2g"}
+        axes += [
+            bq.Axis(scale=y, side=side, num_ticks=5, **style)
+            for y, side in zip(self._ys, ("left", "right"), strict=False)
+        ]
+        self.figure = plain_figure(
+            [*self.lines, self.mark],
+            margin=margins(12, 46, 54, 54),
+            axes=axes,
+            layout=fixed_size(width_px, height_px),
         )
-        axes = [
-            bq.Axis(
-                scale=self._x, label=across, label_offset="34px", num_ticks=6, grid_lines="none"
-            )
-        ]
-        for place, y in enumerate(self._ys):
-            axes.append(
-                bq.Axis(
-                    scale=y,
-                    orientation="vertical",
-                    side="left" if place == 0 else "right",
-                    num_ticks=5,
-                    grid_lines="none",
-                    tick_format=".2g",
-                )
-            )
-        self.figure = plain_figure([*self.lines, self.mark], margin=MARGIN, axes=axes)
-        layout = self.figure.layout
-        layout.width = layout.min_width = f"{width_px}px"
-        layout.height = layout.min_height = f"{height_px}px"
         keys = "".join(
             f'<span style="color:{color};margin-right:14px">▬ {name}</span>'
             for name, color in zip(names, COLORS, strict=False)
@@ -225,15 +233,19 @@ class LineFigure(w.VBox):
         for scale, y in zip([] if self._one_scale else self._ys, values, strict=False):
             low, high = finite_range(y)
             margin = 0.06 * (high - low) or 0.5
-            with scale.hold_sync():
-                scale.min, scale.max = float(low - margin), float(high + margin)
+            update(scale, min=float(low - margin), max=float(high + margin))
         for line, y in zip(self.lines, values, strict=True):
-            with line.hold_sync():
-                line.x, line.y = x, y
+            update(line, x=x, y=y)
 
     def move_mark(self, place: float) -> None:
         """Put the mark somewhere along the axis."""
         self.mark.x = np.array([place, place], np.float32)
+
+
+def place_mark(x: bq.Scale, **style: Any) -> bq.Lines:
+    """A line upwards over the whole figure, at a place of its axis."""
+    scales = {"x": x, "y": exact()}
+    return bq.Lines(x=[0, 0], y=[0, 1], colors=[NEUTRAL], stroke_width=1.0, scales=scales, **style)
 
 
 def fit_axis(axis: bq.Axis, numbers: Doubles, before: float, beyond: float) -> None:
@@ -250,8 +262,7 @@ def fit_axis(axis: bq.Axis, numbers: Doubles, before: float, beyond: float) -> N
     low, high = float(numbers[0] - before * length), float(numbers[-1] + beyond * length)
     if axis.scale.max == high and axis.scale.min == low:
         return
-    with axis.scale.hold_sync():
-        axis.scale.min, axis.scale.max = low, high
+    update(axis.scale, min=low, max=high)
     axis.tick_values = numbers
 
 
@@ -267,12 +278,10 @@ class ValueLines(w.VBox):
     """
 
     def __init__(self, on_sample: Callable[[int], None]) -> None:
-        self.lines = w.Select(layout={"width": "auto"})
-        self.lines.add_class("aw-list")
+        self.lines = line_list(self._on_line)
         self._rows: list[int] = []
         self._focus = -1
         self._on_sample = on_sample
-        on_user(self.lines, self._on_line, "index")
         super().__init__([self.lines])
 
     def show(
@@ -316,6 +325,29 @@ class ValueLines(w.VBox):
             self._on_sample(self._rows[change.new - 1])
         elif change.new == 0:  # the heads of the columns
             self.lines.index = self._place_of_focus()
+
+
+def table_row(
+    name: str,
+    cells: Sequence[str],
+    *,
+    cell: str = "td",
+    is_chosen: bool = False,
+    rule: bool = False,
+) -> str:
+    """A row of a table as HTML; the name is escaped, cells are not.
+
+    Args:
+        name: What stands before them.
+        cells: What stands in it.
+        cell: "td", or "th" for heads.
+        is_chosen: Whether it stands out.
+        rule: Whether there is a line above it.
+    """
+    kinds = [kind for kind, on in (("aw-chosen", is_chosen), ("aw-rule", rule)) if on]
+    classes = f' class="{" ".join(kinds)}"' if kinds else ""
+    body = "".join(f"<{cell}>{text}</{cell}>" for text in cells)
+    return f"<tr{classes}><th>{html.escape(name)}</th>{body}</tr>"
 
 
 def summary(scores: ValueScores) -> str:
@@ -399,7 +431,10 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
     Returns:
         Shapes without points where there are no bins.
     """
-    heights = bin_heights(_as_many(shared.counts), log=log)
+    counts = shared.counts
+    totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
+    raised: Doubles = counts * (totals.max(initial=0.0) / np.maximum(totals, 1.0))
+    heights = bin_heights(raised, log=log)
     n_shapes, n_bins = heights.shape
     feet = np.zeros(n_shapes)
     if rows:
@@ -414,13 +449,6 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
     return Outlines(x.astype(np.float32), y.astype(np.float32), feet, float(y.max()))
 
 
-def _as_many(counts: Integers) -> Doubles:
-    """The counts, raised where they are of fewer values in all."""
-    totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
-    raised: Doubles = counts * (totals.max(initial=0.0) / np.maximum(totals, 1.0))
-    return raised
-
-
 def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
     """About so many round figures from `low` to `high`.
 
@@ -431,11 +459,9 @@ def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
     span = high - low
     if not (np.isfinite(span) and span > 0):
         return np.zeros(0)
-    # The next of 1, 2, 5, 10 times a power of ten that gives no more than `n_ticks` steps.
-    rough = span / n_ticks
-    power = 10.0 ** np.floor(np.log10(rough))
-    step = power * next(each for each in (1, 2, 5, 10) if each * power >= rough * (1 - 1e-9))
-    return step * np.arange(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)
+    step = _round_step(span / n_ticks)
+    first, last = math.ceil(low / step), math.floor(high / step)
+    return step * np.arange(first, last + 1, dtype=np.float64)
 
 
 def tick_labels(ticks: Doubles) -> dict[str, str]:

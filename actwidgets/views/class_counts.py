@@ -47,11 +47,11 @@ class ClassCounts(View):
         if splits is None:
             name = "samples" if session.label_sets is None else "labels"
             splits = {} if labels is None else {name: labels}
-        names = session.class_names
+        names = session.class_names  # without them nothing can be counted
         self._counts = {
             name: class_counts(labels, len(names), names)
             for name, labels in splits.items()
-            if names  # of a model without classes nothing can be counted
+            if names
         }
         if self._of_masks:
             self._counts = {"pixels": pixel_counts(session.masks, len(names))}
@@ -118,14 +118,12 @@ class ClassCounts(View):
 
     def _legend(self) -> str:
         """What the colors mean, as HTML: above the bars, where it hides none."""
-        if len(self._counts) < 2:
-            return ""
-        colors = itertools.cycle(COLORS)
         marks = (
             f'<span style="color:{color}">■</span> {html.escape(name)}'
-            for name, color in zip(self._counts, colors, strict=False)
+            for name, color in zip(self._counts, itertools.cycle(COLORS), strict=False)
         )
-        return f'<div class="aw-note">{" &nbsp; ".join(marks)}</div>'
+        line = f'<div class="aw-note">{" &nbsp; ".join(marks)}</div>'
+        return line if len(self._counts) > 1 else ""
 
     def _on_user_bar(self, change: Any) -> None:
         with self._guard("could not choose the class"):

@@ -6,36 +6,28 @@ import ipywidgets as w
 import numpy as np
 import traitlets as t
 
-from actwidgets.core.accumulators import STATISTICS
 from actwidgets.core.arrays import finite_range
 from actwidgets.core.class_distances import cluster, ranking
-from actwidgets.core.class_profiles import METRICS, ClassProfiles
-from actwidgets.core.histograms import METRICS as OF_HISTOGRAMS
+from actwidgets.core.class_profiles import ClassProfiles
 from actwidgets.core.selection import Selection
 from actwidgets.recording.replay import RecordedSession
-from actwidgets.views.base import PassView
 from actwidgets.views.controls import (
     Readout,
     choice,
     control_row,
     hint,
+    labeled,
     note,
-    option_labels,
     set_slider,
     title,
 )
 from actwidgets.views.matrix import (
     CELL_PX,
-    METRIC,
-    STATISTIC,
     ClassCells,
     ClassOverview,
+    DistanceView,
     ExemplarSheet,
-    class_distances,
     classes_with_samples,
-    mean_button,
-    offer_mean,
-    why_nothing,
 )
 
 CELLS_UP_TO = 60  # classes; beyond, a picture of the whole and a part of it enlarged
@@ -44,7 +36,7 @@ NAMED_UP_TO = 8  # classes without samples
 ORDERS = ("class", "clustered", "nearest first")
 
 
-class ClassSimilarityMatrix(PassView):
+class ClassSimilarityMatrix(DistanceView):
     """Distances between classes in the selected layer, and what is nearest to the chosen class.
 
     Every pair of classes is a cell: the darker, the more alike are the profiles of the two.
@@ -63,62 +55,51 @@ class ClassSimilarityMatrix(PassView):
     """
 
     watched = ("layer", "class_index", "threshold")
-    statistic = t.Enum(STATISTICS, STATISTIC, help="what describes a class").tag(option=True)
-    metric = t.Enum(METRICS, METRIC, help="how classes differ").tag(option=True)
     order = t.Enum(ORDERS, "class", help="how rows and columns are sorted").tag(option=True)
     width_px = t.Int(520, min=200, help="width of the matrix").tag(option=True)
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
-        self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
-        self._threshold = w.FloatSlider(
-            description="threshold",
+        self._readout = Readout(self._readout_of_cell)
+        self._threshold = labeled(
+            w.FloatSlider,
+            "threshold",
+            "260px",
             tooltip="a unit fires when its value is above it",
             step=None,  # the browser would round a value set from Python, and send it back
             readout_format=".2f",
-            layout={"width": "260px"},
             style={"description_width": "62px"},
         )
         self._threshold.observe(self._on_user_threshold, names="value")
-        controls = control_row(
-            self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
-            self._control("metric", choice("metric", option_labels(METRICS), "214px")),
-            self._control("order", choice("order", ORDERS, "190px")),
-            self._threshold,
-        )
+        statistic, metric = self._build_measures()
+        metric.layout.width = "214px"
+        order = self._control("order", choice("order", ORDERS, "190px"))
+        controls = control_row(statistic, metric, order, self._threshold)
         names = self._session.class_names
         self._overview: ClassOverview | None = None
+        on_cell = self._on_user_cell, self._on_user_hover
         if len(names) > CELLS_UP_TO:
-            self._overview = ClassOverview(
-                names, self.width_px, self._choose, self._on_user_cell, self._on_user_hover
-            )
-            self._cells, shown = self._overview.cells, self._overview
+            self._overview = ClassOverview(names, self.width_px, self._choose, *on_cell)
+            self._cells = self._overview.cells
         else:
-            self._cells = shown = ClassCells(
-                names, self.width_px, self._on_user_cell, self._on_user_hover
-            )
+            self._cells = ClassCells(names, self.width_px, *on_cell)
         self.matrix = self._cells.matrix
         self._ranked_title = w.HTML()
         self._ranked = ExemplarSheet(self._session, self._choose, exemplars=3)
-        self._picture = w.VBox([shown, self._readout, self._ranked_title, self._ranked])
-        self._use_mean = mean_button(self._on_user_mean)
+        self._picture = w.VBox(
+            [self._overview or self._cells, self._readout, self._ranked_title, self._ranked]
+        )
         return self._title, controls, self._note, self._use_mean, self._picture
 
     def _heading(self, selection: Selection) -> tuple[str, str]:
         return "Class similarity", selection.layer
 
-    def _missing(self) -> str:
-        return self._session.missing_for_classes()
-
     def _draw(self, selection: Selection, profiles: ClassProfiles) -> bool:
         session = self._session
-        matrix = class_distances(profiles, selection.layer, self.statistic, self.metric)
-        by_firing = self.statistic == "firing_rate" and self.metric not in OF_HISTOGRAMS
-        self._threshold.disabled = not by_firing
+        matrix, nothing = self._distances(profiles, selection.layer)
+        self._threshold.disabled = not self._by_firing
         low, high = session.value_range()
         set_slider(self._threshold, min(low, 0.0), high, selection.threshold)
-        self._threshold.layout.display = None if by_firing else "none"
-        nothing = why_nothing(profiles, selection.layer, matrix, self.statistic, self.metric)
-        offer_mean(self._use_mean, nothing, self.statistic, self.metric)
+        self._threshold.layout.display = None if self._by_firing else "none"
         if nothing:
             self._note.value = note(f"{nothing}; {self._describe(profiles)}")
             return False
@@ -184,14 +165,6 @@ class ClassSimilarityMatrix(PassView):
         elif n_empty:
             text += f"; no samples of {', '.join(profiles.empty_classes)}"
         return text
-
-    def _choose(self, class_index: int) -> None:
-        with self._guard("could not choose the class"):
-            self._session.select(class_index=class_index)
-
-    def _on_user_mean(self) -> None:
-        with self._guard("could not compare means"):
-            self.statistic = "mean"
 
     def _on_user_threshold(self, change: Any) -> None:
         with self._guard("could not set the threshold"):

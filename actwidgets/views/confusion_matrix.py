@@ -1,6 +1,5 @@
 """Confusion matrix and classification report."""
 
-import html
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -23,16 +22,28 @@ from actwidgets.core.selection import Cell, Selection
 from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.tasks import Progress
 from actwidgets.views.base import PassView
-from actwidgets.views.charts import below_px, class_ticks, output_note, tick_count
+from actwidgets.views.charts import (
+    SMALL,
+    below_px,
+    class_axis,
+    exact,
+    fixed_size,
+    margins,
+    output_note,
+    table_row,
+    tick_count,
+)
 from actwidgets.views.controls import (
     Readout,
     choice,
+    class_search,
     control_row,
+    line_list,
     note,
-    on_user,
     setting,
     shorten,
     unique_short,
+    update,
 )
 from actwidgets.views.picture import CellHover, cell_of, plain_figure
 
@@ -64,14 +75,10 @@ ROWS = 30
 
 
 def report_table(report: ClassificationReport, chosen: int | None = None) -> str:
-    """The report as HTML, with names escaped.
+    """The report as HTML, with names escaped; the chosen class stands out.
 
     Of more than 30 classes those with the lowest F1 of those that have samples. A figure that
     is 0 because there was nothing to divide by is a dash.
-
-    Args:
-        report: The report.
-        chosen: A class that stands out, or None.
     """
     n_classes = len(report.class_names)
     rows = np.arange(n_classes)
@@ -79,43 +86,34 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
         known = np.flatnonzero(report.support)
         rows = known[np.argsort(report.f1[known], kind="stable")[:ROWS]]
     has_iou = report.iou is not None
-    lines = [_line("th", "", (*COLUMNS, "IoU") if has_iou else COLUMNS)]
+    lines = [table_row("", (*COLUMNS, "IoU") if has_iou else COLUMNS, cell="th")]
     for index in rows.tolist():
         support, n_predicted = int(report.support[index]), int(report.n_predicted[index])
-        cells: tuple[str, ...] = (
+        cells = [
             _report_share(report.precision[index], n_predicted),
             _report_share(report.recall[index], support),
             _report_share(report.f1[index], support + n_predicted),
             f"{support:,}",
-        )
+        ]
         if report.iou is not None:
-            cells += (_report_share(report.iou[index], support + n_predicted),)
-        lines.append(_line("td", report.class_names[index], cells, is_chosen=index == chosen))
+            cells.append(_report_share(report.iou[index], support + n_predicted))
+        lines.append(table_row(report.class_names[index], cells, is_chosen=index == chosen))
     total = f"{int(report.support.sum()):,}"
     whole = "accuracy" if report.micro is None else "all labels right"
     last = ("",) if has_iou else ()
     accuracy = ("", "", _report_share(report.accuracy, 1), total, *last)
-    lines.append(_line("td", whole, accuracy, rule=True))
+    lines.append(table_row(whole, accuracy, rule=True))
     for name, average in report.averages:
         figures = (
             _report_share(value, 1) for value in (average.precision, average.recall, average.f1)
         )
         if report.iou is not None:
             last = (_report_share(float(report.iou.mean()), 1),) if name == "macro avg" else ("",)
-        lines.append(_line("td", name.replace("avg", "average"), (*figures, total, *last)))
+        lines.append(table_row(name.replace("avg", "average"), (*figures, total, *last)))
     table = f'<table class="aw-table">{"".join(lines)}</table>'
     if n_classes > ROWS:
         table += f'<div class="aw-note">{len(rows)} of {n_classes:,} classes, lowest F1 first</div>'
     return table
-
-
-def _line(
-    cell: str, name: str, cells: tuple[str, ...], *, is_chosen: bool = False, rule: bool = False
-) -> str:
-    kinds = [kind for kind, on in (("aw-chosen", is_chosen), ("aw-rule", rule)) if on]
-    classes = f' class="{" ".join(kinds)}"' if kinds else ""
-    body = "".join(f"<{cell}>{text}</{cell}>" for text in cells)
-    return f"<tr{classes}><th>{html.escape(name)}</th>{body}</tr>"
 
 
 def _report_share(value: float, count: int) -> str:
@@ -180,8 +178,7 @@ class ConfusionCells(w.Box):
             font_weight="normal",
         )
         # Its corners lie between the cells, where an ordinal scale has no places.
-        self._along = bq.LinearScale(min=0, max=1, allow_padding=False)
-        self._below = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
+        self._along, self._below = exact(), exact(reverse=True)
         self.line = bq.Lines(
             x=np.zeros(5),
             y=np.zeros(5),
@@ -190,32 +187,19 @@ class ConfusionCells(w.Box):
             stroke_width=3,
             visible=False,
         )
-        small = {"font-size": "11px"}
         self._room_px = (width_px - LEFT_PX - RIGHT_PX) / (min(len(self._names), n_shown) + 1)
         below = below_px(self._names, self._room_px)
-        self._across = bq.Axis(
-            scale=self._columns,
-            side="bottom",
-            label="predicted",
-            label_offset=f"{below + 10}px",
-            **class_ticks(self._names, self._room_px),
-            grid_lines="none",
-        )
-        self._down = bq.Axis(
-            scale=self._rows,
-            side="left",
-            label="true",
-            label_offset="104px",
-            tick_style=small,
-            grid_lines="none",
-        )
-        self._height_px = round(width_px * 0.88) - below - 28  # of the cells
-        width, height = f"{width_px}px", f"{round(width_px * 0.88)}px"
+        named = {"label": "predicted", "label_offset": f"{below + 10}px"}
+        self._across = class_axis(self._columns, self._names, self._room_px, **named)
+        named = {"label": "true", "label_offset": "104px", "side": "left", "grid_lines": "none"}
+        self._down = bq.Axis(scale=self._rows, tick_style=SMALL, **named)
+        height_px = round(width_px * 0.88)
+        self._height_px = height_px - below - 28  # of the cells
         figure = plain_figure(
             [self.matrix, self.line, self.figures],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": below + 24, "left": LEFT_PX, "right": RIGHT_PX},
-            layout={"width": width, "min_width": width, "height": height, "min_height": height},
+            margin=margins(4, below + 24, LEFT_PX, RIGHT_PX),
+            layout=fixed_size(width_px, height_px),
         )
         super().__init__(children=(figure,))
         self.add_class("aw-outlined")
@@ -247,11 +231,8 @@ class ConfusionCells(w.Box):
             names = self._axis_names()
             if list(self.matrix.row) != names[0]:
                 self.matrix.row, self.matrix.column = names
-        if len(order) > FIGURES_UP_TO:
-            texts: list[list[str]] = []
-        else:
-            texts = _texts(shown, recall[order], precision[order], are_shares)
-        self._write(texts)
+        has_room = len(order) <= FIGURES_UP_TO
+        self._write(_texts(shown, recall[order], precision[order], are_shares) if has_room else [])
 
     def outline(self, cell: Cell | None) -> None:
         """Draw a line around a cell, a row, a column, or nothing.
@@ -265,10 +246,12 @@ class ConfusionCells(w.Box):
             return
         self._along.max = self._below.max = float(len(self._shown) + 1)
         (top, bottom), (left, right) = down, across
-        with self.line.hold_sync(), self.line.hold_trait_notifications():
-            self.line.x = np.array([left, right, right, left, left], float)
-            self.line.y = np.array([top, top, bottom, bottom, top], float)
-            self.line.visible = True
+        update(
+            self.line,
+            x=np.array([left, right, right, left, left], float),
+            y=np.array([top, top, bottom, bottom, top], float),
+            visible=True,
+        )
 
     def _ends(self, index: int | None) -> tuple[int, int] | None:
         """Where a row or column begins and ends, all of them for None; None for one not visible."""
@@ -304,18 +287,16 @@ class ConfusionCells(w.Box):
             for across, text in enumerate(line)
             if text
         ]
-        with self.figures.hold_sync(), self.figures.hold_trait_notifications():
-            self.figures.x = [x for x, _, _, _ in labels]
-            self.figures.y = [y for _, y, _, _ in labels]
-            self.figures.text = [text for _, _, text, _ in labels]
-            self.figures.colors = [color for _, _, _, color in labels] or [TEXT]
+        x, y, text, colors = (
+            map(list, zip(*labels, strict=True)) if labels else ([], [], [], [TEXT])
+        )
+        update(self.figures, x=x, y=y, text=text, colors=colors)
 
     def _classes(self, row: int, column: int) -> tuple[int | None, int | None]:
-        n_shown = len(self._shown)
-        return (
-            self._shown[row] if row < n_shown else None,
-            self._shown[column] if column < n_shown else None,
+        row_class, column_class = (
+            self._shown[place] if place < len(self._shown) else None for place in (row, column)
         )
+        return row_class, column_class
 
 
 def _shades(values: np.ndarray, highest: tuple[float, float]) -> np.ndarray:
@@ -362,6 +343,7 @@ CELLS_UP_TO = 40  # classes; of more, some
 PART = 24
 PAIRS = 100
 LETTERS = 18
+PARTS = ("the row", "the column", "all")  # that a cell may be told as a share of
 OF_LABEL_PX = 360  # two by two cells
 
 
@@ -399,25 +381,14 @@ class ConfusionMatrix(PredictionView):
             cells, width_px, n_shown, self._on_user_cell, self._on_user_hover
         )
         self.matrix = self._cells.matrix
-        ways = [
-            ("counts", "counts"),
-            ("share of the row", "row"),
-            ("share of the column", "column"),
-            ("share of all", "all"),
-        ]
-        controls = control_row(self._control("normalized", choice("show", ways, "180px")))
-        self._search = w.Combobox(
-            options=list(names),
-            placeholder="find a class",
-            ensure_option=False,
-            layout={"width": "210px", "display": None if len(names) > CELLS_UP_TO else "none"},
+        shares = [(f"share of {part}", part.split()[-1]) for part in PARTS]
+        controls = control_row(
+            self._control("normalized", choice("show", [("counts", "counts"), *shares], "180px"))
         )
-        self._search.observe(self._on_user_search, names="value")
-        self._report = w.HTML()
-        self.pairs = w.Select(rows=7, layout={"width": "352px"})
-        self.pairs.add_class("aw-list")
-        on_user(self.pairs, self._on_user_pair, "index")
-        self._pairs_title = w.HTML()
+        searched = None if len(names) > CELLS_UP_TO else "none"
+        self._search = class_search(names, self._on_user_search, display=searched)
+        self.pairs = line_list(self._on_user_pair, "352px", rows=7)
+        self._report, self._pairs_title = w.HTML(), w.HTML()
         beside = w.VBox([self._report, self._pairs_title, self.pairs])
         self._picture = w.HBox(
             [w.VBox([self._search, self._cells, self._readout]), beside],
@@ -427,18 +398,15 @@ class ConfusionMatrix(PredictionView):
 
     def _heading(self, selection: Selection) -> tuple[str, str]:
         altered = " · with ablated units" if selection.ablations else ""
-        of = ""
-        if self._several:
-            name = self._session.class_names[selection.class_index or 0]
-            of = f" of {name}"
+        names = self._session.class_names
+        of = f" of {names[selection.class_index or 0]}" if self._several else ""
         return f"Confusion matrix{of}", f"true down, predicted across{altered}"
 
     def _draw(self, selection: Selection, given: AnyConfusion) -> bool:
         table, text = given.report, self._read_of(given)
-        confusion: ConfusionCounts
         if isinstance(given, MultilabelConfusion):
             self._label = selection.class_index or 0
-            confusion = given.of_label(self._label)
+            confusion: ConfusionCounts = given.of_label(self._label)
             self._list_labels(given)
         else:
             confusion = given
@@ -447,12 +415,9 @@ class ConfusionMatrix(PredictionView):
         recall = np.where(report.support > 0, report.recall, np.nan)
         precision = np.where(report.n_predicted > 0, report.precision, np.nan)
         order = self._order(confusion, selection.class_index)
-        session = self._session
-        common = (
-            session.confusion_scale(self.normalized)
-            if isinstance(session, RecordedSession)
-            else None
-        )
+        session, common = self._session, None
+        if isinstance(session, RecordedSession):
+            common = session.confusion_scale(self.normalized)
         self._cells.show(
             confusion.normalized(self.normalized),
             order,
@@ -461,7 +426,9 @@ class ConfusionMatrix(PredictionView):
             are_shares=self.normalized != "counts",
             highest=common or (0.0, 0.0),
         )
-        self._cells.outline(self._outlined(selection, confusion))
+        cell = selection.confusion_cell  # outlined while its samples are those that are chosen
+        is_so = cell is not None and set(confusion.samples(*cell)) == set(selection.samples)
+        self._cells.outline(cell if is_so else None)
         chosen = self._label if self._several else selection.class_index
         self._report.value = report_table(table, chosen)
         if not self._several:
@@ -472,18 +439,12 @@ class ConfusionMatrix(PredictionView):
         text += f", {what} {given.accuracy:.4f}"
         if len(order) < len(confusion.class_names):
             text += f"; {len(order)} of {len(confusion.class_names):,} classes"
-        if self._session.class_order:
-            text += f"; {self._session.class_order}"
+        if session.class_order:
+            text += f"; {session.class_order}"
         if common is not None:
             text += "; colors mean the same at all epochs"
-        self._note.value = note(text) + output_note(self._session.output)
+        self._note.value = note(text) + output_note(session.output)
         return True
-
-    def _outlined(self, selection: Selection, confusion: ConfusionCounts) -> Cell | None:
-        """The cell whose samples are chosen, while they are what it holds."""
-        cell = selection.confusion_cell
-        is_so = cell is not None and set(confusion.samples(*cell)) == set(selection.samples)
-        return cell if is_so else None
 
     def _order(self, confusion: ConfusionCounts, class_index: int | None) -> np.ndarray:
         if len(confusion.class_names) <= CELLS_UP_TO:
@@ -502,10 +463,8 @@ class ConfusionMatrix(PredictionView):
             ]
             self.pairs.index = None
         what = "samples" if self._session.masks is None else "pixels"
-        text = (
-            f"most confused pairs, with the share of the class's {what}" if pairs else "no errors"
-        )
-        self._pairs_title.value = note(text)
+        shares = f"most confused pairs, with the share of the class's {what}"
+        self._pairs_title.value = note(shares if pairs else "no errors")
         self.pairs.layout.display = None if pairs else "none"
 
     def _list_labels(self, confusion: MultilabelConfusion) -> None:
@@ -550,11 +509,8 @@ class ConfusionMatrix(PredictionView):
             n_pixels = int(self._confusion.counts[rows, columns].sum())
             samples = f"{n_pixels:,} pixels in {samples},"
         of_class = "" if true is None else f" of {names[true]}"
-        return (
-            samples
-            + of_class
-            + (f" predicted as {names[predicted]}" if predicted is not None else "")
-        )
+        as_class = "" if predicted is None else f" predicted as {names[predicted]}"
+        return samples + of_class + as_class
 
     def _on_user_cell(self, true: int | None, predicted: int | None) -> None:
         with self._guard("could not choose the samples"):

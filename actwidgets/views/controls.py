@@ -151,18 +151,69 @@ def on_user(widget: Any, handler: Callable[[Any], None], names: Any = "value") -
     widget.observe(changed, names=names)
 
 
-def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
-    """A list to choose from, with its label.
+def update(widget: w.Widget, **traits: Any) -> None:
+    """Set several traits in one message; a mark whose arrays differ in length is never drawn."""
+    with widget.hold_sync(), widget.hold_trait_notifications():
+        for name, value in traits.items():
+            setattr(widget, name, value)
+
+
+def labeled(kind: Callable[..., Any], label: str, width: str = "150px", **options: Any) -> Any:
+    """A control with its label.
 
     Like every widget with a label it has a tooltip: without one the browser shows "null".
     """
-    return w.Dropdown(
-        options=options,
-        description=label,
-        tooltip=label,
-        layout={"width": width},
-        style={"description_width": "initial"},
+    return kind(**_labeled(label, width) | options)
+
+
+def _labeled(label: str, width: str) -> dict[str, Any]:
+    style = {"description_width": "initial"}
+    return {"description": label, "tooltip": label, "layout": {"width": width}, "style": style}
+
+
+def choice(label: str, options: Sequence[Any], width: str = "150px") -> w.Dropdown:
+    """A list to choose from, with its label."""
+    return labeled(w.Dropdown, label, width, options=options)
+
+
+def button(
+    label: str,
+    act: Callable[[], None],
+    width: str = "auto",
+    height: str | None = None,
+    **options: Any,
+) -> w.Button:
+    """A button that calls `act()`."""
+    made = w.Button(description=label, layout={"width": width, "height": height}, **options)
+    made.on_click(lambda _button: act())
+    return made
+
+
+def toggle(label: str, width: str = "auto", **options: Any) -> w.ToggleButton:
+    """A button that stays down; as the control of an option it has the option's tooltip."""
+    return w.ToggleButton(description=label, layout={"width": width}, **options)
+
+
+def line_list(on_index: Callable[[Any], None], width: str = "auto", **options: Any) -> w.Select:
+    """A list of lines in columns; `on_index(change)` is called for choices of the user only."""
+    made = w.Select(layout={"width": width}, **options)
+    made.add_class("aw-list")
+    on_user(made, on_index, "index")
+    return made
+
+
+def class_search(
+    names: Sequence[str], on_change: Callable[[Any], None], **layout: str | None
+) -> w.Combobox:
+    """A field that completes the names of classes."""
+    made = w.Combobox(
+        options=list(names),
+        placeholder="find a class",
+        ensure_option=False,
+        layout={"width": "210px", **layout},
     )
+    made.observe(on_change, names="value")
+    return made
 
 
 def option_labels(names: Sequence[str]) -> list[tuple[str, str]]:
@@ -231,13 +282,8 @@ def shorten(name: str, letters: int) -> str:
     return name if len(name) <= letters else name[: letters - 1] + "…"
 
 
-def text_px(text: str, size_px: float) -> float:
-    """How wide a text is at most, in the sans-serif fonts that browsers come with."""
-    return size_px * sum(map(_em, text))
-
-
 def _em(letter: str) -> float:
-    """The width of a letter over the size of the font: of DejaVu Sans, one of the widest."""
+    """How wide a letter is at most, over the size of the font: as in DejaVu Sans."""
     for width, letters in _EM.items():
         if letter in letters:
             return width
@@ -251,7 +297,7 @@ def fitted(text: str, width_px: float, size_px: float = 10) -> str:
     """A text that is no wider, with … for what had to go; its first letters stay."""
     for letters in range(len(text), 3, -1):
         short = shorten(text, letters)
-        if text_px(short, size_px) <= width_px:
+        if size_px * sum(map(_em, short)) <= width_px:
             return short
     return shorten(text, 3)
 
@@ -284,8 +330,7 @@ def set_slider(slider: w.FloatSlider, low: float, high: float, value: float) -> 
     if (slider.min, slider.max, slider.value) == (low, high, value):
         return
     with slider.hold_sync():
-        slider.min = min(slider.min, low)
-        slider.max = max(slider.max, high)
+        slider.min, slider.max = min(slider.min, low), max(slider.max, high)
         slider.value = value
         slider.min, slider.max = low, high
 
@@ -345,8 +390,7 @@ class ProgressLine(w.HBox):
             max=1.0, layout={"width": "110px", "height": "14px"}, style={"bar_color": "#3fa7a0"}
         )
         self.words = w.HTML()
-        self.button = w.Button(description="Cancel", layout={"width": "72px", "height": "24px"})
-        self.button.on_click(self._on_user_button)
+        self.button = button("Cancel", self._on_user_button, "72px", "24px")
         self._under_way = False
         super().__init__(
             children=(self.bar, self.words, self.button),
@@ -358,7 +402,7 @@ class ProgressLine(w.HBox):
 
         Args:
             reading: How far it is.
-            told: The same in words, where it does not count samples.
+            text: The same in words, where it does not count samples.
         """
         if reading is None or reading.complete or reading.failure:
             self.layout.display = "none"
@@ -369,7 +413,7 @@ class ProgressLine(w.HBox):
         self.button.description = "Cancel" if reading.under_way else "Resume"
         self.layout.display = None
 
-    def _on_user_button(self, _button: w.Button) -> None:
+    def _on_user_button(self) -> None:
         (self._cancel if self._under_way else self._resume)()
 
 
@@ -402,14 +446,13 @@ class OfferedChoice(w.Dropdown):
     options: Any
 
     def __init__(self, label: str, on_choice: Callable[[Any], None], width: str = "180px") -> None:
-        super().__init__(
-            description=label,
-            tooltip=label,
-            layout={"width": width},
-            style={"description_width": "initial"},
-        )
-        self._on_choice = on_choice
-        on_user(self, self._on_value)
+        super().__init__(**_labeled(label, width))
+
+        def chosen(change: Any) -> None:
+            if change.new is not None:
+                on_choice(change.new)
+
+        on_user(self, chosen)
 
     def offer(self, options: Sequence[Any], value: Any) -> None:
         """Offer other entries.
@@ -425,10 +468,6 @@ class OfferedChoice(w.Dropdown):
                 self.index = None
             else:
                 self.value = value
-
-    def _on_value(self, change: Any) -> None:
-        if change.new is not None:
-            self._on_choice(change.new)
 
 
 class DepthSlider(w.IntSlider):
@@ -456,7 +495,7 @@ class DepthSlider(w.IntSlider):
 
         Args:
             n_slices: How many there are; None where there is no depth.
-            wanted: The slice; the middle one where None, the last one where it is beyond.
+            depth: The slice; the middle one where None, the last one where it is beyond.
 
         Returns:
             The slice; None where there is no depth.

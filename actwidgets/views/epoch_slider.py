@@ -16,12 +16,19 @@ from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
 from actwidgets.training.events import VALIDATION
 from actwidgets.views.base import View
-from actwidgets.views.charts import COLORS, MARK, fit_axis, ticks
-from actwidgets.views.controls import HINT, note, show
+from actwidgets.views.charts import (
+    COLORS,
+    exact,
+    fit_axis,
+    fixed_size,
+    margins,
+    place_mark,
+    ticks,
+)
+from actwidgets.views.controls import HINT, labeled, note, show, toggle, update
 from actwidgets.views.picture import plain_figure
 
 BEYOND = 0.06  # of its length an axis goes beyond its last numbers, that a dot there is whole
-MARGIN = {"top": 6, "bottom": 8, "left": 44, "right": 12}
 
 
 class MetricCurve(w.VBox):
@@ -33,31 +40,18 @@ class MetricCurve(w.VBox):
     """
 
     def __init__(self, width_px: int, height_px: int = 72) -> None:
-        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
-        y = bq.LinearScale(min=0, max=1, allow_padding=False)
-        scales = {"x": self._x, "y": y}
-        self.line = bq.Lines(
-            x=[0], y=[0], scales=scales, colors=[COLORS[0]], stroke_width=1.5, marker="circle"
+        self._x, y = exact(), exact()
+        style = {"colors": [COLORS[0]], "stroke_width": 1.5, "marker": "circle", "marker_size": 12}
+        self.line = bq.Lines(x=[0], y=[0], scales={"x": self._x, "y": y}, **style)
+        self.mark = place_mark(self._x)
+        style = {"tick_format": "~g", "grid_lines": "none", "tick_style": {"font-size": "10px"}}
+        self._axis = bq.Axis(scale=y, orientation="vertical", **style)
+        figure = plain_figure(
+            [self.mark, self.line],
+            margin=margins(6, 8, 44, 12),
+            axes=[self._axis],
+            layout=fixed_size(width_px, height_px),
         )
-        self.line.marker_size = 12
-        whole = bq.LinearScale(min=0, max=1, allow_padding=False)
-        self.mark = bq.Lines(
-            x=[0, 0],
-            y=[0, 1],
-            scales={"x": self._x, "y": whole},
-            colors=[MARK],
-            stroke_width=1.0,
-        )
-        self._axis = bq.Axis(
-            scale=y,
-            orientation="vertical",
-            tick_format="~g",
-            grid_lines="none",
-            tick_style={"font-size": "10px"},
-        )
-        figure = plain_figure([self.mark, self.line], margin=MARGIN, axes=[self._axis])
-        figure.layout.width = figure.layout.min_width = f"{width_px}px"
-        figure.layout.height = figure.layout.min_height = f"{height_px}px"
         self._name = w.HTML()
         super().__init__(children=(self._name, figure))
 
@@ -71,13 +65,11 @@ class MetricCurve(w.VBox):
         values = np.asarray(values, np.float32)
         fit_axis(self._axis, ticks(*finite_range(values), count=3), BEYOND, BEYOND)
         last = max(len(values) - 1, 1)
-        with self._x.hold_sync():
-            self._x.min, self._x.max = -0.02 * last, 1.02 * last
+        update(self._x, min=-0.02 * last, max=1.02 * last)
         self._name.value = note(name)
         known = np.flatnonzero(np.isfinite(values))  # bqplot's markers fail on NaN
-        with self.line.hold_sync():
-            self.line.x, self.line.y = known.astype(np.float32), values[known]
-            self.line.marker = "circle" if len(values) <= 40 else None
+        marker = "circle" if len(values) <= 40 else None
+        update(self.line, x=known.astype(np.float32), y=values[known], marker=marker)
 
     def move_mark(self, position: int) -> None:
         """Put the mark at a snapshot."""
@@ -127,22 +119,14 @@ class EpochSlider(View):
         self._drawn: Any = None
         self._epoch = w.HTML()
         self._play = w.Play(max=0, show_repeat=False, layout={"width": "auto"})
-        self._slider = w.IntSlider(
-            max=0,
-            readout=False,
-            description="epoch",
-            tooltip="which snapshot of the recording all views show",
-            layout={"flex": "1 1 auto", "width": "0"},
-            style={"description_width": "initial"},
-        )
+        tip = "which snapshot of the recording all views show"
+        self._slider = labeled(w.IntSlider, "epoch", "0", max=0, readout=False, tooltip=tip)
+        self._slider.layout.flex = "1 1 auto"
         self._slider.add_class(HINT)  # the title tells the epoch
         for widget in (self._play, self._slider):
             widget.observe(self._on_user_position, names="value")
-        loop = w.ToggleButton(
-            description="loop", tooltip=self.traits()["loop"].help, layout={"width": "54px"}
-        )
         row = w.HBox(
-            [self._play, self._slider, self._control("loop", loop)],
+            [self._play, self._slider, self._control("loop", toggle("loop", "54px"))],
             layout={"align_items": "center", "width": f"{self.width_px - PADDING_PX}px"},
         )
         self._curve = MetricCurve(self.width_px - PADDING_PX)
@@ -164,7 +148,10 @@ class EpochSlider(View):
         self._show_curve(snapshots, at)
 
     def _show_curve(self, snapshots: Any, at: int) -> None:
-        name = self._metric_of(snapshots)
+        # That of the option, or the first there is; none where there is but one snapshot.
+        names = [name for snapshot in snapshots for name in snapshot.metrics]
+        name = self.metric if self.metric in names else "".join(names[:1])
+        name = name if len(snapshots) > 1 else ""
         drawn = tuple((snapshot.index, snapshot.metrics.get(name)) for snapshot in snapshots)
         if (name, drawn) != self._drawn:
             self._drawn = name, drawn
@@ -172,13 +159,6 @@ class EpochSlider(View):
             self._curve.show(name, values)
         show(self._frame, bool(name))
         self._curve.move_mark(at)
-
-    def _metric_of(self, snapshots: Any) -> str:
-        """The metric that is drawn; "" where there is none of more than one snapshot."""
-        names = [name for snapshot in snapshots for name in snapshot.metrics]
-        if len(snapshots) < 2 or not names:
-            return ""
-        return self.metric if self.metric in names else names[0]
 
     def _on_user_position(self, change: Any) -> None:
         with self._guard("could not go to the snapshot"):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import bqplot as bq
 import ipywidgets as w
 import numpy as np
+import traitlets as t
 
 from actwidgets.core.accumulators import STATISTICS
 from actwidgets.core.arrays import finite_range
@@ -15,15 +16,21 @@ from actwidgets.errors import DataError
 from actwidgets.images.colormap import ValueRange, color_codes, palette
 from actwidgets.images.encode import ContactSheet, palette_png, rgba_png
 from actwidgets.session.session import Session
-from actwidgets.views.charts import below_px, class_ticks, tick_count
+from actwidgets.views.base import PassView
+from actwidgets.views.charts import SMALL, below_px, class_axis, fixed_size, margins, tick_count
 from actwidgets.views.controls import (
     NEUTRAL,
+    button,
+    choice,
+    class_search,
     decimals,
+    line_list,
     note,
-    on_user,
+    option_labels,
     setting,
     shorten,
     unique_short,
+    update,
 )
 from actwidgets.views.picture import CellHover, Picture, cell_of, plain_figure
 
@@ -33,18 +40,53 @@ HISTOGRAMS_UP_TO = 100  # classes whose histograms are compared while somebody w
 STATISTIC, METRIC = STATISTICS[STATISTICS.index("mean")], METRICS[METRICS.index("euclidean")]
 
 
-def class_distances(profiles: ClassProfiles, layer: str, statistic: str, metric: str) -> np.ndarray:
-    """`(class, class)` distances, as `ClassProfiles.similarity` has them.
+class DistanceView(PassView):
+    """A view of how far classes are from one another in the selected layer."""
 
-    Raises:
-        DataError: Histograms of so many classes that it would take minutes.
-    """
-    if metric in OF_HISTOGRAMS and len(profiles.class_names) > HISTOGRAMS_UP_TO:
-        raise DataError(
-            f"{metric} of more than {HISTOGRAMS_UP_TO} classes takes minutes: "
-            "call session.profiles().similarity(…) for it"
+    statistic = t.Enum(STATISTICS, STATISTIC, help="what describes a class").tag(option=True)
+    metric = t.Enum(METRICS, METRIC, help="how classes differ").tag(option=True)
+
+    def _build_measures(self) -> tuple[w.Widget, w.Widget]:
+        self._title, self._note = w.HTML(), w.HTML()
+        self._use_mean = button("Use mean activation", self._on_user_mean, "170px")
+        self._use_mean.layout.display = "none"
+        return (
+            self._control("statistic", choice("statistic", option_labels(STATISTICS), "170px")),
+            self._control("metric", choice("metric", option_labels(METRICS), "190px")),
         )
-    return profiles.similarity(layer, statistic, metric)
+
+    def _missing(self) -> str:
+        return self._session.missing_for_classes()
+
+    @property
+    def _by_firing(self) -> bool:
+        return self.statistic == "firing_rate" and self.metric not in OF_HISTOGRAMS
+
+    def _distances(self, profiles: ClassProfiles, layer: str) -> tuple[np.ndarray, str]:
+        """`(class, class)` distances, and why they do not separate classes; "" where they do.
+
+        Where means may separate classes that firing rates do not, they are offered.
+
+        Raises:
+            DataError: Histograms of so many classes that it would take minutes.
+        """
+        if self.metric in OF_HISTOGRAMS and len(profiles.class_names) > HISTOGRAMS_UP_TO:
+            raise DataError(
+                f"{self.metric} of more than {HISTOGRAMS_UP_TO} classes takes minutes: "
+                "call session.profiles().similarity(…) for it"
+            )
+        matrix = profiles.similarity(layer, self.statistic, self.metric)
+        nothing = _why_nothing(profiles, layer, matrix, self.metric, by_firing=self._by_firing)
+        self._use_mean.layout.display = None if nothing and self._by_firing else "none"
+        return matrix, nothing
+
+    def _choose(self, class_index: int) -> None:
+        with self._guard("could not choose the class"):
+            self._session.select(class_index=class_index)
+
+    def _on_user_mean(self) -> None:
+        with self._guard("could not compare means"):
+            self.statistic = "mean"
 
 
 def classes_with_samples(profiles: ClassProfiles) -> np.ndarray:
@@ -52,10 +94,9 @@ def classes_with_samples(profiles: ClassProfiles) -> np.ndarray:
     return np.flatnonzero(profiles.counts)
 
 
-def why_nothing(
-    profiles: ClassProfiles, layer: str, matrix: np.ndarray, statistic: str, metric: str
+def _why_nothing(
+    profiles: ClassProfiles, layer: str, matrix: np.ndarray, metric: str, *, by_firing: bool
 ) -> str:
-    """Why these distances do not separate classes, as a sentence; "" where they do."""
     n_present, n_classes = len(classes_with_samples(profiles)), len(profiles.class_names)
     if n_present < 2:
         return f"nothing to compare: {n_present} of {n_classes:,} classes have samples"
@@ -65,27 +106,13 @@ def why_nothing(
         return f"nothing to compare: no class has a distance by {metric} here"
     differ = bool(np.nan_to_num(matrix).any())
     alike = "are equally far from one another" if differ else "are the same"
-    if statistic != "firing_rate" or metric in OF_HISTOGRAMS:
+    if not by_firing:
         return f"nothing to compare: all classes {alike} by this statistic and metric"
     where = "any position of a map is" if profiles.sums[layer].n_positions > 1 else "a unit is"
     return (
         f"nothing to compare: all classes {alike} by firing rate, which counts the samples on "
         f"which {where} above {profiles.threshold:.3g}"
     )
-
-
-def mean_button(on_click: Callable[[], None]) -> w.Button:
-    """A button that switches to means where firing rates do not separate classes."""
-    button = w.Button(description="Use mean activation", layout={"width": "170px"})
-    button.on_click(lambda _button: on_click())
-    button.layout.display = "none"
-    return button
-
-
-def offer_mean(button: w.Button, nothing: str, statistic: str, metric: str) -> None:
-    """Show the button where means may separate classes that firing rates do not."""
-    helps = bool(nothing) and statistic == "firing_rate" and metric not in OF_HISTOGRAMS
-    button.layout.display = None if helps else "none"
 
 
 NEAR, FAR = "#3fa7a0", "#f4f1ea"  # black figures can be read on both
@@ -136,21 +163,15 @@ class ClassCells(w.HBox):
         self._hover = CellHover(self.matrix, lambda *cell: on_hover(*self._classes(*cell)))
         room_px = (width_px - SIDES_PX) / max(n_shown or len(self._names), 1)
         below = below_px(self._names, room_px)
-        small = {"font-size": "11px"}
-        self._across = bq.Axis(
-            scale=self._columns,
-            side="bottom",
-            **class_ticks(self._names, room_px),
-            grid_lines="none",
-        )
-        self._down = bq.Axis(scale=self._rows, side="left", tick_style=small, grid_lines="none")
+        self._across = class_axis(self._columns, self._names, room_px)
+        self._down = bq.Axis(scale=self._rows, side="left", tick_style=SMALL, grid_lines="none")
         height_px = round(width_px * 0.86)
         self._height_px = height_px - below - 4  # of the cells
         self._figure = plain_figure(
             [self.matrix],
             axes=[self._across, self._down],
-            margin={"top": 4, "bottom": below, "left": 92, "right": SIDES_PX - 92},
-            layout=_size(width_px, height_px),
+            margin=margins(4, below, 92, SIDES_PX - 92),
+            layout=fixed_size(width_px, height_px),
         )
         self._heights = bq.LinearScale(min=0, max=1)
         self._places = bq.LinearScale(min=0, max=1, reverse=True)
@@ -165,8 +186,8 @@ class ClassCells(w.HBox):
             [self.tree],
             scale_x=self._heights,
             scale_y=self._places,
-            margin={"top": 4, "bottom": below, "left": 2, "right": 4},
-            layout=_size(TREE_PX, height_px),
+            margin=margins(4, below, 2, 4),
+            layout=fixed_size(TREE_PX, height_px),
         )
         self._beside = w.Box([tree_figure], layout={"width": "0px", "overflow": "hidden"})
         super().__init__(children=(self._figure, self._beside))
@@ -225,28 +246,18 @@ class ClassCells(w.HBox):
         beside_px = 0 if joins is None else TREE_PX
         self._beside.layout.width = f"{beside_px}px"
         width = f"{self._width_px - beside_px}px"  # the tree takes its room from the matrix
-        with self._figure.layout.hold_sync():
-            self._figure.layout.width = self._figure.layout.min_width = width
+        update(self._figure.layout, width=width, min_width=width)
         if joins is None or not len(joins):
             return
         lines = joins if len(joins) > 1 else np.repeat(joins, 2, axis=0)  # bqplot drops axes of 1
         self._places.min, self._places.max = -0.5, n_classes - 0.5
         self._heights.max = max(float(joins[:, :, 1].max()) * 1.04, 1e-12)
-        with self.tree.hold_sync(), self.tree.hold_trait_notifications():
-            self.tree.x, self.tree.y = lines[:, :, 1], lines[:, :, 0]
+        update(self.tree, x=lines[:, :, 1], y=lines[:, :, 0])
 
     def _classes(self, *cell: int) -> tuple[int, ...]:
         """The classes of a row and a column; none where there is no cell."""
         is_shown = max(cell, default=0) < len(self._order)
         return tuple(self._order[place] for place in cell) if is_shown else ()
-
-
-def _size(width_px: int, height_px: int) -> dict[str, str]:
-    return {
-        f"{least}{side}": f"{length}px"
-        for side, length in (("width", width_px), ("height", height_px))
-        for least in ("", "min_")
-    }
 
 
 WINDOW = 24  # classes in the part that is shown as cells
@@ -283,16 +294,8 @@ class ClassOverview(w.VBox):
         self._matrix: np.ndarray | None = None
         self._highest = 0.0
         self._codes: bytes | None = None
-        self.search = w.Combobox(
-            options=self._class_names,
-            placeholder="find a class",
-            ensure_option=False,
-            layout={"width": "210px"},
-        )
-        self.search.observe(self._on_user_search, names="value")
-        self.pairs = w.Select(rows=6, layout={"width": f"{width_px}px"})
-        self.pairs.add_class("aw-list")
-        on_user(self.pairs, self._on_user_pair, "index")
+        self.search = class_search(class_names, self._on_user_search)
+        self.pairs = line_list(self._on_user_pair, f"{width_px}px", rows=6)
         self.whole = Picture()
         self.whole.on_click(self._on_user_block)
         self._caption = w.HTML()
@@ -391,22 +394,21 @@ class ExemplarSheet(Picture):
         session: Whose samples are shown.
         on_class: Called with the index of a class that was clicked.
         exemplars: Samples of each class, above one another.
-        letters: How many of a name there is room for.
     """
 
     def __init__(
-        self,
-        session: Session,
-        on_class: Callable[[int], None],
-        *,
-        exemplars: int = 1,
-        letters: int = 8,
+        self, session: Session, on_class: Callable[[int], None], *, exemplars: int = 1
     ) -> None:
         super().__init__(with_words=True)
-        self._session, self._exemplars, self._letters = session, exemplars, letters
+        self._session, self._exemplars = session, exemplars
         self._order = np.zeros((0, 0), int)
         self._drawn: object = None
-        self.on_click(lambda row, column: self._clicked(row, column, on_class))
+
+        def clicked(row: int, column: int) -> None:
+            if row < self._order.shape[0] and column < self._order.shape[1]:
+                on_class(int(self._order[row, column]))
+
+        self.on_click(clicked)
 
     @property
     def order(self) -> np.ndarray:
@@ -432,7 +434,7 @@ class ExemplarSheet(Picture):
             parts = [part for row in order for part in (self._row(sheet, row), below)]
             self.show(rgba_png(np.vstack(parts)))
             self._drawn = drawn
-        names = unique_short(session.class_names, self._letters)
+        names = unique_short(session.class_names, 8)
         places, texts = [], []
         for row in range(n_rows):
             top = row * height + sheet.height_px
@@ -446,14 +448,9 @@ class ExemplarSheet(Picture):
     def _row(self, sheet: ContactSheet, classes: Sequence[int]) -> np.ndarray:
         samples = self._session.context.samples
         rows = [samples.of_class(int(index), self._exemplars) for index in classes]
-        cells = [
-            row[place] if place < len(row) else None
+        pictures = [
+            self._session.pictures([row[place]])[0] if place < len(row) else None
             for place in range(self._exemplars)
             for row in rows
         ]
-        pictures = [None if row is None else self._session.pictures([row])[0] for row in cells]
         return sheet.compose(pictures, [0] * len(pictures))
-
-    def _clicked(self, row: int, column: int, on_class: Callable[[int], None]) -> None:
-        if row < self._order.shape[0] and column < self._order.shape[1]:
-            on_class(int(self._order[row, column]))

@@ -19,8 +19,17 @@ from actwidgets.session.session import Session
 from actwidgets.training.events import VALIDATION, Curves, Interval, TrainingMoment, interval
 from actwidgets.training.time_budget import TimeBudget
 from actwidgets.views.base import View
-from actwidgets.views.charts import fit_axis, ticks
-from actwidgets.views.controls import HINT, OfferedChoice, note, show
+from actwidgets.views.charts import (
+    ACROSS,
+    COLORS,
+    SMALL,
+    exact,
+    fit_axis,
+    fitting_size,
+    margins,
+    ticks,
+)
+from actwidgets.views.controls import HINT, OfferedChoice, button, note, show, toggle, update
 from actwidgets.views.picture import plain_figure
 
 WEIGHTS_UP_TO = 2**20  # that are counted, of one kind: a picture costs milliseconds
@@ -36,9 +45,8 @@ def keep_first(session: Session) -> None:
         histograms.remember(AT_FIRST, activations=False, limit=WEIGHTS_UP_TO)
 
 
-TRAINING, VALIDATING = "#3fa7a0", "#e08a2e"
+TRAINING, VALIDATING = COLORS
 NARROWEST_PX = 160
-MARGIN = {"top": 8, "bottom": 40, "left": 52, "right": 14}
 # An axis goes so far beyond its first and last number, in parts of its length, that a dot there
 # is whole.
 BEYOND_LEFT, BEYOND_RIGHT, BEYOND_UP_DOWN = 0.0, 0.02, 0.03
@@ -54,40 +62,25 @@ class TrainingCurve(w.VBox):
     """
 
     def __init__(self, width_px: int, height_px: int) -> None:
-        scales = {
-            axis: bq.LinearScale(min=0.0, max=1.0, allow_padding=False) for axis in ("x", "y")
-        }
-        self.by_step = bq.Lines(
-            scales=scales, colors=[TRAINING], stroke_width=1.2, opacities=[0.75]
+        scales = {"x": exact(), "y": exact()}
+        plain = {"scales": scales, "x": NOTHING, "y": NOTHING, "visible": False}
+        dots = {"stroke_width": 2.0, "marker": "circle", "marker_size": 28}
+        self._lines = (
+            bq.Lines(colors=[TRAINING], stroke_width=1.2, opacities=[0.75], **plain),
+            *(bq.Lines(colors=[color], **dots, **plain) for color in (TRAINING, VALIDATING)),
         )
-        self.by_epoch, self.validation = (
-            bq.Lines(
-                scales=scales, colors=[color], stroke_width=2.0, marker="circle", marker_size=28
-            )
-            for color in (TRAINING, VALIDATING)
-        )
-        for line in (self.by_step, self.by_epoch, self.validation):
-            line.x = line.y = NOTHING
-            line.visible = False
-        # Beside lines across, a number would stand on the end of its axis.
-        beside = {"font-size": "11px", "transform": "translate(-4px, 0)"}
-        plain = {"grid_color": "rgba(128,128,128,.18)", "tick_style": beside}
+        self.by_step, self.by_epoch, self.validation = self._lines
+        style = {"label": "epoch", "label_offset": "30px", "tick_style": SMALL, "tick_format": "~g"}
         self._axes = [
-            bq.Axis(
-                scale=scales["x"], label="epoch", label_offset="30px",
-                tick_format="~g", grid_lines="none", tick_style={"font-size": "11px"},
-            ),
-            bq.Axis(
-                scale=scales["y"], orientation="vertical", tick_format="~g", **plain
-            ),
-        ]  # fmt: skip
+            bq.Axis(scale=scales["x"], grid_lines="none", **style),
+            bq.Axis(scale=scales["y"], orientation="vertical", tick_format="~g", **ACROSS),
+        ]
         self.figure = plain_figure(
-            [self.by_step, self.by_epoch, self.validation], margin=MARGIN, axes=self._axes
+            self._lines,
+            margin=margins(8, 40, 52, 14),
+            axes=self._axes,
+            layout=fitting_size(width_px, NARROWEST_PX, height_px),
         )
-        layout = self.figure.layout
-        layout.width, layout.min_width = f"{width_px}px", f"{NARROWEST_PX}px"
-        layout.max_width, layout.margin = "100%", "2px 0"  # no wider than a narrow page
-        layout.height = layout.min_height = f"{height_px}px"
         self._key = w.HTML()
         super().__init__(children=(self._key, self.figure))
 
@@ -99,22 +92,15 @@ class TrainingCurve(w.VBox):
         across, up = self._axes
         fit_axis(across, ticks(0.0, max(places.max(initial=0.0), 1.0)), BEYOND_LEFT, BEYOND_RIGHT)
         fit_axis(up, ticks(*finite_range(values)), BEYOND_UP_DOWN, BEYOND_UP_DOWN)
-        for line, (x, y) in zip((self.by_step, self.by_epoch, self.validation), drawn, strict=True):
-            _draw(line, x, y)
+        for line, (x, y) in zip(self._lines, drawn, strict=True):
+            visible = bool(np.isfinite(y).any())  # a line without a point is not there
+            x, y = (x, y) if visible else (NOTHING, NOTHING)
+            if visible or line.visible:
+                update(line, x=x, y=y, visible=visible)
         key = f'<b>{html.escape(name)}</b> <span style="color:{TRAINING}">▬ training</span>'
         if len(validation[0]):
             key += f' <span style="color:{VALIDATING}">▬ validation</span>'
         self._key.value = f'<div class="aw-note">{key}</div>'
-
-
-def _draw(line: bq.Lines, x: Doubles, y: Doubles) -> None:
-    """A line, which is not there where it has no point."""
-    visible = bool(np.isfinite(y).any())
-    if not visible and not line.visible:
-        return
-    with line.hold_sync():
-        line.x, line.y = (x, y) if visible else (NOTHING, NOTHING)
-        line.visible = visible
 
 
 COUNTED_WEIGHTS = 1_000_000  # of each, for a histogram: 4 ms
@@ -166,10 +152,8 @@ class TrainingWatch:
         self.curves.begin()
         self._begun_s = self._drawn_s = self._refreshed_s = time.monotonic()
         self._refreshed_at = moment
-        self._for_curves, self._for_views = (
-            TimeBudget(self.share / 3),
-            TimeBudget(self.share * 2 / 3),
-        )
+        self._for_curves = TimeBudget(self.share / 3)
+        self._for_views = TimeBudget(self.share * 2 / 3)
         self._window_s = 0.0
         self._noticing = threading.Thread(
             target=self._notice_the_end, args=(self._over,), name="actwidgets watch", daemon=True
@@ -368,13 +352,9 @@ class TrainingMonitor(View):
     def _build(self) -> tuple[w.Widget, ...]:
         self._title = w.HTML('<div class="aw-title">Training</div>')
         self._status = w.HTML()
-        self._stop = w.Button(description="Stop", icon="stop", layout={"width": "90px"})
-        self._stop.tooltip = "end the training after the batch under way"
-        self._stop.on_click(self._on_user_stop)
-        self._pause = w.ToggleButton(
-            description="Pause drawing", icon="pause", layout={"width": "150px"}
-        )
-        self._control("paused", self._pause)
+        tip = "end the training after the batch under way"
+        self._stop = button("Stop", self._on_user_stop, "90px", icon="stop", tooltip=tip)
+        pause = self._control("paused", toggle("Pause drawing", "150px", icon="pause"))
         self._often = OfferedChoice("refresh", self._on_user_often, "180px")
         self._often.add_class(HINT)
         self._which = OfferedChoice("metric", self._on_user_metric, "220px")
@@ -382,7 +362,7 @@ class TrainingMonitor(View):
         self.loss, self.other = TrainingCurve(half, 210), TrainingCurve(half, 210)
         self._curves = w.HBox([self.loss, self.other])
         controls = w.HBox(
-            [self._stop, self._pause, self._often, self._which], layout={"flex_flow": "row wrap"}
+            [self._stop, pause, self._often, self._which], layout={"flex_flow": "row wrap"}
         )
         return self._title, controls, self._status, self._curves
 
@@ -411,19 +391,15 @@ class TrainingMonitor(View):
             self.other.show(watch.curves, shown)
         self._status.value = self._status_html()
 
-    def _no_training(self) -> str:
-        """What to give `fit`, as HTML; a click on the code marks all of it, to be copied."""
-        code = html.escape(f"callbacks=[{self.spelled}]", quote=True)
-        code = f'<code style="user-select: all; cursor: text">{code}</code>'
-        return f'<div class="aw-note">no training yet: pass {code} to fit</div>'
-
     def _status_html(self) -> str:
         watch = self._watch
         failure = ""
         if watch.failure:
             failure = f'<div class="aw-note">could not be drawn: {html.escape(watch.failure)}</div>'
-        if not watch.state:
-            return self._no_training() + failure
+        if not watch.state:  # a click on the code marks all of it, to be copied
+            code = html.escape(f"callbacks=[{self.spelled}]")
+            code = f'<code style="user-select: all; cursor: text">{code}</code>'
+            return f'<div class="aw-note">no training yet: pass {code} to fit</div>{failure}'
         now = watch.moment
         epoch = now.epoch + (now.step_of_epoch > 0)  # the one under way
         of_all = f" of {now.n_epochs}" if now.n_epochs else ""
@@ -441,7 +417,7 @@ class TrainingMonitor(View):
         parts.append(f"drawing took {watch.spent_share:.1%}")
         return note(" · ".join(parts)) + failure
 
-    def _on_user_stop(self, _button: Any) -> None:
+    def _on_user_stop(self) -> None:
         with self._guard("could not stop the training"):
             self.stop()
 

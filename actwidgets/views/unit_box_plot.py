@@ -1,6 +1,6 @@
 """Box plots of the selected unit's activation by class, with a table of ranges."""
 
-import html
+from collections.abc import Sequence
 from typing import Any
 
 import bqplot as bq
@@ -13,8 +13,8 @@ from actwidgets.core.class_profiles import BoxStatistics, ClassProfiles
 from actwidgets.core.labels import label_pairs
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView
-from actwidgets.views.charts import class_figure
-from actwidgets.views.controls import NEUTRAL, note, unique_short
+from actwidgets.views.charts import class_figure, table_row
+from actwidgets.views.controls import NEUTRAL, note, unique_short, update
 
 CLASSES_UP_TO = 30
 CHOSEN_UP_TO = 100  # samples that are dots
@@ -96,20 +96,15 @@ class UnitBoxPlot(PassView):
         ends = (boxes.min[known], boxes.max[known], boxes.fives[known].ravel())
         low, high = finite_range(np.concatenate(ends))
         margin = 0.04 * (high - low) or 0.5
-        with self._values.hold_sync():
-            self._values.min, self._values.max = low - margin, high + margin
-        with self.boxes.hold_sync(), self.boxes.hold_trait_notifications():
-            self.boxes.x, self.boxes.y = names, boxes.fives[known]
+        update(self._values, min=low - margin, max=high + margin)
+        update(self.boxes, x=names, y=boxes.fives[known])
         beyond = [
             (self._names[index], value)
             for index in known
             for value in boxes.outliers[index]
             if np.isfinite(value)
         ]
-        if beyond or len(self.outliers.x):
-            with self.outliers.hold_sync(), self.outliers.hold_trait_notifications():
-                self.outliers.x = [name for name, _ in beyond]
-                self.outliers.y = [value for _, value in beyond]
+        _show_dots(self.outliers, beyond)
 
     def _paint_chosen(self, selection: Selection) -> None:
         rows = selection.chosen[:CHOSEN_UP_TO]
@@ -124,10 +119,7 @@ class UnitBoxPlot(PassView):
             for index, value in zip(classes.tolist(), values[places].tolist(), strict=True)
             if index in shown and np.isfinite(value)
         ]
-        if dots or len(self.chosen.x):
-            with self.chosen.hold_sync(), self.chosen.hold_trait_notifications():
-                self.chosen.x = [name for name, _ in dots]
-                self.chosen.y = [value for _, value in dots]
+        _show_dots(self.chosen, dots)
 
     def _describe(self, boxes: BoxStatistics, complete: bool) -> str:
         text = self._read_text(int(boxes.counts.sum()), complete=complete)
@@ -161,6 +153,11 @@ class UnitBoxPlot(PassView):
                     self._session.select(class_index=int(self._classes[place]))
 
 
+def _show_dots(mark: bq.Scatter, dots: Sequence[tuple[str, float]]) -> None:
+    if dots or len(mark.x):
+        update(mark, x=[name for name, _ in dots], y=[value for _, value in dots])
+
+
 def _has_box(boxes: BoxStatistics) -> np.ndarray:
     """`(class,)` bool: whether a class has values, and no infinity among its five numbers."""
     return np.asarray(np.isfinite(boxes.fives).all(axis=1))
@@ -170,7 +167,7 @@ def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | Non
     """The range of each class as a table; the class of the largest value stands out."""
     known = np.where(np.isnan(boxes.max), -np.inf, boxes.max)
     largest = int(np.argmax(known)) if len(np.unique(known)) > 1 else None
-    lines = [f"<tr><th></th>{''.join(f'<th>{name}</th>' for name in COLUMNS)}</tr>"]
+    lines = [table_row("", COLUMNS, cell="th")]
     rows = np.arange(len(class_names))
     if len(class_names) > CLASSES_UP_TO:
         rows = np.argsort(-known, kind="stable")[:CLASSES_UP_TO]
@@ -180,7 +177,5 @@ def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | Non
         cells += ["–" if np.isnan(value) else f"{value:.3g}" for value in figures]
         if index == largest:
             cells[-1] = f"<b>{cells[-1]}</b>"
-        kind = ' class="aw-chosen"' if index == chosen else ""
-        name = html.escape(class_names[index])
-        lines.append(f"<tr{kind}><th>{name}</th>{''.join(f'<td>{c}</td>' for c in cells)}</tr>")
+        lines.append(table_row(class_names[index], cells, is_chosen=index == chosen))
     return f'<table class="aw-table">{"".join(lines)}</table>'

@@ -15,9 +15,11 @@ from actwidgets.core.selection import Selection
 from actwidgets.core.unit_importance import MEASURES, ImportanceTable
 from actwidgets.session.context import BackgroundWork
 from actwidgets.views.base import View
+from actwidgets.views.charts import exact, fixed_size
 from actwidgets.views.controls import (
     NEUTRAL,
     ProgressLine,
+    button,
     choice,
     control_row,
     decimals,
@@ -26,6 +28,7 @@ from actwidgets.views.controls import (
     note,
     show,
     title,
+    update,
 )
 from actwidgets.views.picture import CLEAR, plain_figure
 
@@ -64,7 +67,7 @@ HEAD = "position:absolute;white-space:nowrap;color:var(--jp-ui-font-color1,#2121
 FAINT = "color:var(--jp-ui-font-color2,#616161)"
 
 
-def header(table: ImportanceTable, by: str, lefts_px: Sequence[int], width_px: int) -> str:
+def _header(table: ImportanceTable, by: str, lefts_px: Sequence[int], width_px: int) -> str:
     """The names of the measures and their units, each over its panel, as HTML."""
     lost = "accuracy" if table.class_name is None else "recall"
     units = {
@@ -100,11 +103,6 @@ def progress(table: ImportanceTable, cancelled: bool) -> str:
     if cancelled:
         return f"{DOING[table.stage]}, cancelled"
     return f"{DOING[table.stage]}; about {duration(table.seconds_left)} left in all"
-
-
-def subject(layer: str, class_name: str | None) -> str:
-    """What is measured, as plain text."""
-    return layer if class_name is None else f"{layer}, {class_name} against the rest"
 
 
 def account(table: ImportanceTable) -> str:
@@ -176,8 +174,6 @@ class MeasureBars(w.VBox):
         self.n_panels, self._width_px = n_panels, width_px
         self.header = w.HTML()
         self._rows = bq.OrdinalScale(domain=[0])
-        # Padded, as bqplot does for the height of words, these would drift from the bars.
-        self._down = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
         self._across = bq.LinearScale(min=-LABELS, max=n_panels)
         scales = {"x": self._rows, "y": self._across}
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
@@ -189,15 +185,15 @@ class MeasureBars(w.VBox):
             for panel in range(n_panels)
         ]
         style = {"x": [], "y": [], "text": [], "default_size": 11, "font_weight": "normal"}
-        style |= {"scales": {"x": self._across, "y": self._down}, "colors": [NEUTRAL]}
+        # Padded, they would drift from the bars.
+        style |= {"scales": {"x": self._across, "y": exact(reverse=True)}, "colors": [NEUTRAL]}
         self.names = bq.Label(align="end", **style)
         self.figures = bq.Label(align="start", **style)
         for mark in (self.bands, *self.bars):
-            mark.on_element_click(lambda _mark, event: on_row(_row_of(event)))
-        self._figure = plain_figure([self.bands, *self.bars, self.names, self.figures])
-        self._figure.display_toolbar = False  # it would lie over the rows
-        self._figure.layout.width = self._figure.layout.min_width = f"{width_px}px"
-        self._set_height(1)
+            mark.on_element_click(lambda _mark, event: on_row(int(event["data"]["index"])))
+        self._figure = plain_figure(
+            [self.bands, *self.bars, self.names, self.figures], layout=fixed_size(width_px, ROW_PX)
+        )
         super().__init__(children=(self.header, self._figure))
 
     def left_px(self, panel: int) -> int:
@@ -223,41 +219,26 @@ class MeasureBars(w.VBox):
         if n_rows > len(self._rows.domain):  # a row outside the domain would have no place
             self._set_rows(n_rows)
         colors = [CHOSEN if row == chosen else BAR for row in range(n_rows)]
-        with self.bands.hold_sync(), self.bands.hold_trait_notifications():
-            self.bands.x, self.bands.y = rows, np.full(n_rows, float(self.n_panels))
-            self.bands.opacities = [0.2 if row == chosen else 0.0 for row in range(n_rows)]
+        opacities = [0.2 if row == chosen else 0.0 for row in range(n_rows)]
+        update(self.bands, x=rows, y=np.full(n_rows, float(self.n_panels)), opacities=opacities)
         places, texts = [], []
         for panel, (zero, ends, values) in enumerate(panels):
-            bars = self.bars[panel]
-            with bars.hold_sync(), bars.hold_trait_notifications():
-                bars.base = panel + BARS * zero
-                bars.x, bars.y = rows, panel + BARS * np.asarray(ends)
-                bars.colors = colors
+            base, y = panel + BARS * zero, panel + BARS * np.asarray(ends)
+            update(self.bars[panel], base=base, x=rows, y=y, colors=colors)
             places += list(panel + BARS * np.maximum(ends, zero) + 0.02)
             texts += list(values)
         if n_rows < len(self._rows.domain):
             self._set_rows(n_rows)
         middles = (rows + 0.5) / n_rows
-        _write(self.names, np.full(n_rows, -0.03), middles, names)
-        _write(self.figures, np.array(places), np.tile(middles, len(panels)), texts)
+        named, written = (np.array(words, dtype=str) for words in (names, texts))
+        update(self.names, x=np.full(n_rows, -0.03), y=middles, text=named)
+        heights = np.tile(middles, len(panels))
+        update(self.figures, x=np.array(places), y=heights, text=written)
 
     def _set_rows(self, n_rows: int) -> None:
         self._rows.domain = list(range(n_rows))[::-1]  # bqplot begins at the bottom
-        self._set_height(n_rows)
-
-    def _set_height(self, n_rows: int) -> None:
-        layout = self._figure.layout
-        with layout.hold_sync():
-            layout.height = layout.min_height = f"{n_rows * ROW_PX}px"
-
-
-def _write(label: bq.Label, x: np.ndarray, y: np.ndarray, texts: Sequence[str]) -> None:
-    with label.hold_sync(), label.hold_trait_notifications():
-        label.x, label.y, label.text = x, y, np.array(texts, dtype=str)
-
-
-def _row_of(event: Any) -> int:
-    return int(event["data"]["index"])
+        height = f"{n_rows * ROW_PX}px"
+        update(self._figure.layout, height=height, min_height=height)
 
 
 ROWS_UP_TO = 30
@@ -295,8 +276,7 @@ class UnitImportance(View):
         self._shown: np.ndarray = np.arange(0)
         self._is_old = True
         self._title, self._note, self._account = w.HTML(), w.HTML(), w.HTML()
-        self._button = w.Button(description="Measure", layout={"width": "92px"})
-        self._button.on_click(self._on_user_measure)
+        self._button = button("Measure", self._on_user_measure, "92px")
         names = [*((TITLES[measure].lower(), measure) for measure in MEASURES), ("unit", "unit")]
         controls = control_row(
             self._control("by", choice("sorted by", names, "220px")), self._button
@@ -313,10 +293,9 @@ class UnitImportance(View):
         return self._title, self._progress, controls, self._note, self._picture, style
 
     def _render(self, selection: Selection) -> None:
-        class_name = None
+        what = selection.layer
         if selection.class_index is not None:
-            class_name = self._session.class_names[selection.class_index]
-        what = subject(selection.layer, class_name)
+            what += f", {self._session.class_names[selection.class_index]} against the rest"
         self._title.value = title("Unit importance", what)
         missing = self._importance.missing()
         table = None if missing else self._importance.known()
@@ -347,7 +326,7 @@ class UnitImportance(View):
             [str(unit) for unit in self._shown], chosen[0] if chosen.size else None, panels
         )
         lefts = [self._bars.left_px(panel) for panel in range(len(MEASURES))]
-        self._bars.header.value = header(table, by, lefts, self.width_px)
+        self._bars.header.value = _header(table, by, lefts, self.width_px)
         self._note.value = note(_describe(table, counted, self._session.layer_info.output_shape))
         self._account.value = account(table)
 
@@ -390,7 +369,7 @@ class UnitImportance(View):
         if self.watching and reading is not None and reading.failure:
             self._show_error(f"could not measure the units: {reading.failure}")
 
-    def _on_user_measure(self, _button: w.Button) -> None:
+    def _on_user_measure(self) -> None:
         with self._guard("could not measure the units"):
             self.measure()
 

@@ -2,27 +2,41 @@
 
 import html
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 
 import bqplot as bq
 import ipywidgets as w
 import numpy as np
 import traitlets as t
+from numpy.typing import ArrayLike
 
 from actwidgets.core.histograms import ACTIVATIONS, NOW, Histogram, SharedBins, shared_bins
 from actwidgets.core.selection import Selection
 from actwidgets.errors import LayerError
 from actwidgets.images.colormap import TOP, css_color, palette
 from actwidgets.views.base import View
-from actwidgets.views.charts import SMALL, outlines, round_ticks, spread_marks, tick_labels
+from actwidgets.views.charts import (
+    SMALL,
+    Outlines,
+    exact,
+    fitting_size,
+    margins,
+    outlines,
+    round_ticks,
+    spread_marks,
+    tick_labels,
+)
 from actwidgets.views.controls import (
     OfferedChoice,
+    button,
     choice,
     control_row,
     note,
     shorten,
     show,
     title,
+    update,
 )
 from actwidgets.views.picture import plain_figure
 from actwidgets.views.training_monitor import WEIGHTS_UP_TO, keep_first
@@ -42,11 +56,8 @@ def moment_lines(moments: Sequence[tuple[str, Histogram]], colors: Sequence[str]
 def _figures(histogram: Histogram) -> str:
     if not histogram.n_finite:
         return "no finite values"
-    return f"mean {_figure(histogram.mean)}, standard deviation {_figure(histogram.std)}"
-
-
-def _figure(value: float) -> str:
-    return f"{value:.3g}".replace("-", MINUS)
+    text = f"mean {histogram.mean:.3g}, standard deviation {histogram.std:.3g}"
+    return text.replace("-", MINUS)
 
 
 def counted_weights(histogram: Histogram, n_all: int | None) -> str:
@@ -77,7 +88,6 @@ def odd_values(moments: Sequence[tuple[str, Histogram]]) -> str:
 
 HEIGHT_PX, ROWS_HEIGHT_PX = 240, 360
 NARROWEST_PX = 240
-MARGIN = {"top": 8, "bottom": 30, "left": 100, "right": 14}
 FEWEST_BINS = 8  # there is room for, however few there are
 LABELS_UP_TO = 14  # rows that are named
 LETTERS = 15  # of a name
@@ -93,29 +103,20 @@ class HistogramFigure(w.VBox):
     """
 
     def __init__(self, width_px: int) -> None:
-        self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
-        self._y = bq.LinearScale(min=0, max=1, allow_padding=False)
-        scales = {"x": self._x, "y": self._y}
+        self._x, self._y = exact(), exact()
         nothing = np.zeros((2, 2), np.float32)
-        self.areas = bq.Lines(
-            x=nothing, y=nothing, scales=scales, fill="inside", stroke_width=1.0, apply_clip=True
-        )
-        self.spreads = bq.Lines(x=nothing, y=nothing, scales=scales, stroke_width=2.0)
-        self._upwards = bq.Axis(
-            scale=self._y,
-            side="left",
-            label_offset="52px",
-            tick_style=SMALL,
-            grid_lines="none",
-        )
-        self._across = bq.Axis(scale=self._x, tick_style=SMALL, grid_lines="none")
+        plain = {"x": nothing, "y": nothing, "scales": {"x": self._x, "y": self._y}}
+        self.areas = bq.Lines(fill="inside", stroke_width=1.0, apply_clip=True, **plain)
+        self.spreads = bq.Lines(stroke_width=2.0, **plain)
+        plain = {"tick_style": SMALL, "grid_lines": "none"}
+        self._upwards = bq.Axis(scale=self._y, side="left", label_offset="52px", **plain)
+        self._across = bq.Axis(scale=self._x, **plain)
         self.figure = plain_figure(
-            [self.areas, self.spreads], margin=MARGIN, axes=[self._across, self._upwards]
+            [self.areas, self.spreads],
+            margin=margins(8, 30, 100, 14),
+            axes=[self._across, self._upwards],
+            layout=fitting_size(width_px, NARROWEST_PX, HEIGHT_PX),
         )
-        layout = self.figure.layout
-        layout.width, layout.min_width = f"{width_px}px", f"{NARROWEST_PX}px"
-        layout.max_width, layout.margin = "100%", "2px 0"  # no wider than a narrow page
-        layout.height = layout.min_height = f"{HEIGHT_PX}px"
         super().__init__(children=(self.figure,))
 
     def show(
@@ -139,18 +140,12 @@ class HistogramFigure(w.VBox):
         shapes = outlines(shared, log=log)
         top = shapes.top or 1.0
         below = -0.055 * top * (1.0 + np.arange(len(histograms)))
-        self._set_height(HEIGHT_PX)
-        self._set_range(shared, below[-1] - 0.05 * top, 1.05 * top)
+        self._resize(HEIGHT_PX, shared, below[-1] - 0.05 * top, 1.05 * top)
         powers = list(range(int(top) + 1)) if log else []
-        with self._upwards.hold_sync():
-            self._upwards.tick_labels = {str(n): f"{10 ** (n - 1):,}" if n else "0" for n in powers}
-            ticks = np.array(powers) if log else round_ticks(0.0, 1.05 * top, 5)
-            self._upwards.tick_values = ticks.astype(np.float64)
-            self._upwards.label = f"number of {noun}"
-        self._paint(shapes.x, shapes.y, colors, [FAINT] * len(histograms))
-        means = [histogram.mean for histogram in histograms]
-        stds = [histogram.std for histogram in histograms]
-        self._mark(*spread_marks(means, stds, below, top - below), colors)
+        ticks = np.array(powers, np.float64) if log else round_ticks(0.0, 1.05 * top, 5)
+        names = {str(n): f"{10 ** (n - 1):,}" if n else "0" for n in powers}
+        update(self._upwards, tick_labels=names, tick_values=ticks, label=f"number of {noun}")
+        self._paint(shapes, histograms, colors, [FAINT] * len(histograms), below, top - below)
 
     def show_rows(
         self,
@@ -173,53 +168,42 @@ class HistogramFigure(w.VBox):
             in_view: The row that stands out; None for none.
         """
         shapes = outlines(shared, log=log, rows=True)
-        self._set_height(ROWS_HEIGHT_PX)
-        self._set_range(shared, -0.3, shapes.top + 0.1)
+        self._resize(ROWS_HEIGHT_PX, shared, -0.3, shapes.top + 0.1)
         named = _named(len(labels), in_view)
-        with self._upwards.hold_sync():
-            self._upwards.tick_labels = {
-                str(int(shapes.feet[row])): ("▸ " if row == in_view else "")
-                + shorten(labels[row], LETTERS)
-                for row in named
-            }
-            self._upwards.tick_values = shapes.feet[named]
-            self._upwards.label = ""
+        names = {
+            str(int(shapes.feet[row])): "▸ " * (row == in_view) + shorten(labels[row], LETTERS)
+            for row in named
+        }
+        update(self._upwards, tick_labels=names, tick_values=shapes.feet[named], label="")
         strengths = [STRONG if row == in_view else PLAIN for row in range(len(labels))]
-        self._paint(shapes.x, shapes.y, colors, strengths)
-        means = [histogram.mean for histogram in histograms]
-        stds = [histogram.std for histogram in histograms]
-        self._mark(*spread_marks(means, stds, shapes.feet, ROW_TICK), colors)
+        self._paint(shapes, histograms, colors, strengths, shapes.feet, ROW_TICK)
 
     def _paint(
-        self, x: np.ndarray, y: np.ndarray, colors: Sequence[str], strengths: Sequence[float]
+        self,
+        shapes: Outlines,
+        histograms: Sequence[Histogram],
+        colors: Sequence[str],
+        strengths: Sequence[float],
+        feet: np.ndarray,
+        heights: ArrayLike,
     ) -> None:
-        with self.areas.hold_sync(), self.areas.hold_trait_notifications():
-            self.areas.x, self.areas.y = x, y
-            self.areas.colors = self.areas.fill_colors = list(colors)
-            self.areas.fill_opacities = list(strengths)
+        colors = list(colors)
+        filled = {"fill_colors": colors, "fill_opacities": strengths}
+        update(self.areas, x=shapes.x, y=shapes.y, colors=colors, **filled)
+        means = [histogram.mean for histogram in histograms]
+        stds = [histogram.std for histogram in histograms]
+        x, y = spread_marks(means, stds, feet, heights)
+        update(self.spreads, x=x, y=y, colors=colors)
 
-    def _mark(self, x: np.ndarray, y: np.ndarray, colors: Sequence[str]) -> None:
-        with self.spreads.hold_sync(), self.spreads.hold_trait_notifications():
-            self.spreads.x, self.spreads.y = x, y
-            self.spreads.colors = list(colors)
-
-    def _set_range(self, shared: SharedBins, low: float, high: float) -> None:
+    def _resize(self, height_px: int, shared: SharedBins, low: float, high: float) -> None:
+        update(self.figure.layout, height=f"{height_px}px", min_height=f"{height_px}px")
         edges = shared.edges
         beside = max(FEWEST_BINS - (len(edges) - 1), 0) / 2 * float(edges[1] - edges[0])
         left, right = float(edges[0]) - beside, float(edges[-1]) + beside
-        with self._x.hold_sync():
-            self._x.min, self._x.max = left, right
-        ticks = round_ticks(left, right, 8)
-        with self._across.hold_sync():  # bqplot is late to follow a `tick_format`
-            self._across.tick_labels = tick_labels(ticks)
-            self._across.tick_values = ticks
-        with self._y.hold_sync():
-            self._y.min, self._y.max = float(low), float(high)
-
-    def _set_height(self, height_px: int) -> None:
-        layout = self.figure.layout
-        with layout.hold_sync():
-            layout.height = layout.min_height = f"{height_px}px"
+        update(self._x, min=left, max=right)
+        ticks = round_ticks(left, right, 8)  # bqplot is late to follow a `tick_format`
+        update(self._across, tick_labels=tick_labels(ticks), tick_values=ticks)
+        update(self._y, min=float(low), max=float(high))
 
 
 def moment_colors(n_moments: int) -> list[str]:
@@ -269,15 +253,16 @@ class WeightHistogram(View):
         self._shown = ""
         self._title, self._means, self._note = w.HTML(), w.HTML(), w.HTML()
         self._figure = HistogramFigure(self.width_px)
-        self._whats = OfferedChoice("show", self._on_user_what, "190px")
-        self._earlier = OfferedChoice("from", self._on_user_earlier, "170px")
-        self._later = OfferedChoice("to", self._on_user_later, "170px")
-        self._keep = w.Button(
-            description="Keep this moment",
-            tooltip="Remember weights and activations as they are now",
-            layout={"width": "140px"},
+        self._whats, self._earlier, self._later = (
+            OfferedChoice(label, partial(self._on_user_choice, option), width)
+            for label, option, width in (
+                ("show", "what", "190px"),
+                ("from", "earlier", "170px"),
+                ("to", "later", "170px"),
+            )
         )
-        self._keep.on_click(self._on_user_keep)
+        tip = "Remember weights and activations as they are now"
+        self._keep = button("Keep this moment", self._on_user_keep, "140px", tooltip=tip)
         log = w.Checkbox(
             description="log counts", tooltip="", indent=False, layout={"width": "100px"}
         )
@@ -299,7 +284,8 @@ class WeightHistogram(View):
             names = self._histograms.weight_names(layer)
         except LayerError:
             names = ()
-        what = self._shown = self._shown_what(names)
+        what = self.what if self.what in (*names, ACTIVATIONS) else "".join(names[:1])
+        self._shown = what
         kind = "Activations" if what == ACTIVATIONS else "Weights"
         self._title.value = title(kind, f"{layer} · {what}" if names else layer)
         self._whats.offer([(name, name) for name in (*names, ACTIVATIONS)], what or None)
@@ -321,12 +307,6 @@ class WeightHistogram(View):
         )
         show(self._picture, True)
 
-    def _shown_what(self, names: tuple[str, ...]) -> str:
-        """What of a layer is shown: what is asked for, else the first of its weights."""
-        if self.what in (*names, ACTIVATIONS):
-            return self.what
-        return names[0] if names else ""
-
     def _draw_pair(self, moments: Moments) -> None:
         """Lay the earlier and the later moment over one another."""
         labels = [label for label, _ in moments]
@@ -344,7 +324,8 @@ class WeightHistogram(View):
         within = range(len(moments)) if self._histograms.recorded else places
         bins = shared_bins([moments[place][1] for place in within], self.n_bins)
         shared = bins.only([within.index(place) for place in places])
-        self._figure.show(shared, histograms, colors, log=self.log_counts, noun=self._noun())
+        noun = "values" if self._shown == ACTIVATIONS else "weights"
+        self._figure.show(shared, histograms, colors, log=self.log_counts, noun=noun)
         self._means.value = moment_lines(shown, colors)
         self._show_note(shown, [*missing_first, *missing_last])
 
@@ -377,9 +358,6 @@ class WeightHistogram(View):
         """The place of the moment that the session is at."""
         return range(len(moments))[self._histograms.in_view]
 
-    def _noun(self) -> str:
-        return "values" if self._shown == ACTIVATIONS else "weights"
-
     def _show_note(self, shown: Moments, extra: Sequence[str]) -> None:
         """Say what was counted, what is not in the picture, and what else there is to say."""
         session, layer = self._session, self._session.layer
@@ -402,19 +380,11 @@ class WeightHistogram(View):
         self._earlier.layout.display = self._later.layout.display = "none"
         show(self._picture, False)
 
-    def _on_user_what(self, what: str) -> None:
-        with self._guard("could not set what"):
-            self.what = what
+    def _on_user_choice(self, option: str, value: str) -> None:
+        with self._guard(f"could not set {option}"):
+            setattr(self, option, value)
 
-    def _on_user_earlier(self, label: str) -> None:
-        with self._guard("could not set earlier"):
-            self.earlier = label
-
-    def _on_user_later(self, label: str) -> None:
-        with self._guard("could not set later"):
-            self.later = label
-
-    def _on_user_keep(self, _button: w.Button) -> None:
+    def _on_user_keep(self) -> None:
         with self._guard("could not keep this moment"):
             labels = self._histograms.labels
             number = next(n for n in count(1) if f"moment {n}" not in labels)
