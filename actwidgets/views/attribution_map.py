@@ -16,7 +16,6 @@ from actwidgets.images.encode import Pixels
 from actwidgets.images.heatmap import COLORINGS, shrunk
 from actwidgets.session.context import BackgroundWork
 from actwidgets.session.session import Session
-from actwidgets.views import attribution_panels
 from actwidgets.views.attribution_panels import (
     REFUSALS,
     TITLES,
@@ -25,6 +24,10 @@ from actwidgets.views.attribution_panels import (
     Look,
     Subject,
     Tile,
+    account,
+    caption,
+    features_text,
+    sample_text,
 )
 from actwidgets.views.base import View
 from actwidgets.views.controls import (
@@ -32,10 +35,12 @@ from actwidgets.views.controls import (
     ProgressLine,
     choice,
     control_row,
+    labeled,
     note,
     on_user,
     setting,
     title,
+    toggle,
 )
 
 TARGETS = ("predicted", "label", "chosen")
@@ -82,12 +87,9 @@ def target_of(session: Session, selection: Selection, target: Any, rows: tuple[i
 
 
 class MethodSettings(w.Box):
-    """A control for each setting that a method offers choices for.
+    """A control for each setting that a method offers choices for, made when it is first chosen.
 
-    Those of a method are made when it is first chosen, and kept.
-
-    Args:
-        on_setting: Called with the name of a setting and its new value.
+    `on_setting` is called with the name of a setting and its new value.
     """
 
     children: tuple[w.Widget, ...]
@@ -114,10 +116,8 @@ class MethodSettings(w.Box):
                     place = len(choices)
                     choices.append(settings[name])
                     option = next(item for item in method.options if item.name == name)
-                    control.options = [
-                        *control.options,
-                        (_setting_text(settings[name], option), place),
-                    ]
+                    added = _setting_text(settings[name], option), place
+                    control.options = [*control.options, added]
                 control.value = place
         if self.children != tuple(controls.values()):
             self.children = tuple(controls.values())
@@ -129,14 +129,14 @@ class MethodSettings(w.Box):
         self._choices[method, option.name] = choices
         is_slider = len(choices) > 2 and all(isinstance(value, int | float) for value in choices)
         make = w.SelectionSlider if is_slider else w.Dropdown
-        control = make(
+        control = labeled(
+            make,
+            option.name.replace("_", " "),
+            "232px",
             # By place: a list with the value None shows nothing.
             options=[(_setting_text(value, option), place) for place, value in enumerate(choices)],
             value=choices.index(option.default),
-            description=option.name.replace("_", " "),
             tooltip=option.help,
-            layout={"width": "232px"},
-            style={"description_width": "initial"},
         )
         on_user(control, lambda change: self._on_setting(option.name, choices[change.new]))
         return control
@@ -148,20 +148,16 @@ class MethodSettings(w.Box):
 
 def _place_of(value: Any, choices: list[Any]) -> int | None:
     """Which choice a setting is; None for one that is not offered yet."""
+    value = tuple(value) if isinstance(value, list) else value
     for place, option in enumerate(choices):
-        if option is value or (
-            _is_plain(option) and _is_plain(value) and _plain(option) == _plain(value)
-        ):
+        option = tuple(option) if isinstance(option, list) else option
+        if option is value or (_is_plain(option) and _is_plain(value) and option == value):
             return place
     return None
 
 
 def _is_plain(value: Any) -> bool:
     return not isinstance(value, np.ndarray | dict)
-
-
-def _plain(value: Any) -> Any:
-    return tuple(value) if isinstance(value, list) else value
 
 
 def _setting_text(value: Any, option: Option) -> str:
@@ -177,6 +173,7 @@ def _setting_text(value: Any, option: Option) -> str:
 
 
 WITHIN_S = 0.4  # what is not made by then comes from the background
+COMPARED, SCORES = ("samples", "methods"), ("logit", "probability")
 SIDE_BY_SIDE = ("gradient", "integrated_gradients", "grad_cam", "occlusion", "lrp")
 
 
@@ -191,13 +188,11 @@ class AttributionMap(View):
     watched = ("sample", "samples", "layer", "class_index", "perturbation", "ablations")
     method = t.Enum(tuple(METHODS), help="how").tag(option=True)
     methods = t.Tuple(help="those side by side").tag(option=True)
-    compare = t.Enum(("samples", "methods"), "samples", help="what tiles differ in").tag(
-        option=True
-    )
+    compare = t.Enum(COMPARED, "samples", help="what tiles differ in").tag(option=True)
     target = t.Union(
         [t.Enum(TARGETS), t.Int(min=0)], default_value="predicted", help="the class asked about"
     ).tag(option=True)
-    output = t.Enum(("logit", "probability"), "logit", help="its score").tag(option=True)
+    output = t.Enum(SCORES, "logit", help="its score").tag(option=True)
     settings = t.Dict(default_value={}, help="of methods, by their name").tag(option=True)
     at_chosen_layer = t.Bool(False, help="class activation maps of the selected layer").tag(
         option=True
@@ -236,53 +231,35 @@ class AttributionMap(View):
             self._cleanup.callback(give_back)
         self._cleanup.callback(self._attributions.leave, str(id(self)))
         self._subscribe(self._attributions, self._on_reading, "reading")
-        self._panel_buttons = self._control(
-            "panel",
-            w.ToggleButtons(
-                options=[("none", ""), *((title, name) for name, title in TITLES.items())],
-                description="details",
-                tooltip="",
-                style={"description_width": "initial", "button_width": "auto"},
-            ),
+        panels = w.ToggleButtons(
+            options=[("none", ""), *((title, name) for name, title in TITLES.items())],
+            description="details",
+            style={"description_width": "initial", "button_width": "auto"},
         )
-        controls = self._controls()
         return (
-            *(self._title, controls, self._offered, self._progress, self._tiles, self._note),
-            *(self._panel_buttons, self._panels),
+            *(self._title, self._controls(), self._offered, self._progress, self._tiles),
+            *(self._note, self._control("panel", panels), self._panels),
         )
 
     def _controls(self) -> w.Widget:
         titles = [(method.title, method.name) for method in attribution_methods()]
-        opacity = w.FloatSlider(
-            min=0,
-            max=1,
-            step=0.05,
-            description="opacity",
-            tooltip="",
-            readout_format=".0%",
-            layout={"width": "220px"},
-            style={"description_width": "initial"},
-        )
+        steps = {"min": 0, "max": 1, "step": 0.05, "readout_format": ".0%"}
+        opacity = labeled(w.FloatSlider, "opacity", "220px", **steps)
         self._targets = OfferedChoice("target", self._on_user_target, "220px")
         self._targets.tooltip = "which class or score is explained"
-        self._score = self._control("output", choice("score", ("logit", "probability"), "150px"))
-        self._shared = self._toggle("shared_scale", "shared scale")
-        self._at_layer = self._toggle("at_chosen_layer", "selected layer")
+        self._score = self._control("output", choice("score", SCORES, "150px"))
+        self._shared = self._control("shared_scale", toggle("shared scale"))
+        self._at_layer = self._control("at_chosen_layer", toggle("selected layer"))
         return control_row(
             self._control("method", choice("method", titles, "250px")),
             self._targets,
-            self._control("compare", choice("compare", ("samples", "methods"), "176px")),
+            self._control("compare", choice("compare", COMPARED, "176px")),
             self._score,
             self._control("coloring", choice("colors", tuple(COLORINGS), "150px")),
             self._control("opacity", opacity),
             self._shared,
             self._at_layer,
         )
-
-    def _toggle(self, option: str, label: str) -> w.Widget:
-        tip = self.traits()[option].help
-        button = w.ToggleButton(description=label, tooltip=tip, layout={"width": "auto"})
-        return self._control(option, button)
 
     # --- what is shown -------------------------------------------------------------------
 
@@ -295,34 +272,29 @@ class AttributionMap(View):
         self._at_layer.layout.display = None if looks_at_layer else "none"
         self._shared.layout.display = None if self.compare == "samples" else "none"
         tiles, refused, self._waiting = self._gathered(selection)
-        is_value = self._session.output.kind == "value"
         applies = self._session.output.has_probabilities or self.output != "logit"
         self._score.layout.display = None if applies else "none"  # nothing to choose from
         self._title.value = title("Attribution", self._subtitle(selection, tiles))
         is_old = self._waiting and not tiles
         if tiles:
             self._draw(selection, tiles)
-            account = attribution_panels.account(
-                chosen, [tile.attribution for tile in tiles], is_value=is_value
-            )
+            maps = [tile.attribution for tile in tiles]
+            text = account(chosen, maps, is_value=self._session.output.kind == "value")
             if self.target == "chosen" and selection.class_index is None:
-                account = note("No class is selected: the predicted class is explained.") + account
-            named = filter(None, map(self._features_of, tiles))
-            self._note.value = account + "".join(map(note, [*named, *refused]))
+                text = note("No class is selected: the predicted class is explained.") + text
+            names = self._session.feature_names  # of a table: those with the most attribution
+            most = [features_text(tile.row, tile.attribution, tile.place, names) for tile in tiles]
+            self._note.value = text + "".join(map(note, [*filter(None, most), *refused]))
         elif refused:
             self._note.value = note(f"nothing to show: {' '.join(refused)}")
         else:
             self._note.value = ""  # what it told is of another map
         self._tiles.turn(shown=bool(tiles) or (is_old and bool(self._tiles.tiles)), old=is_old)
-        self._show_panel(selection)
-        self._attributions.leave(str(id(self)), but=self._places)
-
-    def _show_panel(self, selection: Selection) -> None:
-        """Unfold the panel that is wanted; what is missing of it comes later."""
         if not self.panel:
             self._panels.fold()
         elif not self._panels.unfold(self.panel, self._subject(selection)):
-            self._waiting = True
+            self._waiting = True  # what is missing of it comes later
+        self._attributions.leave(str(id(self)), but=self._places)
 
     def _subject(self, selection: Selection) -> Subject:
         shape, row = self._session.picture_shape, selection.sample
@@ -331,10 +303,7 @@ class AttributionMap(View):
         return Subject(
             row=row,
             method=self.method,
-            settings=self.settings.get(self.method, {}),
-            target=target_of(self._session, selection, self.target, (row,)),
-            output=self.output,
-            layer=selection.layer if self.at_chosen_layer else None,
+            options=self._options(selection, self.method, (row,)),
             pictures=None if pictures is None else shrunk(pictures, self.tile_px),
             picture_shape=shape,
             input=first,
@@ -346,49 +315,50 @@ class AttributionMap(View):
         """The tiles there are, why others are none, and whether more are on their way."""
         by_method = self.compare == "methods"
         rows = (selection.sample,) if by_method else selection.samples[: self.max_samples]
-        tiles: list[Tile] = []
-        refused: list[str] = []
-        waiting = False
+        tiles, refused, waiting = list[Tile](), list[str](), False
         allowed = (ActwidgetsError,) if by_method else REFUSALS  # of one, the others go on
         until_s = time.monotonic() + WITHIN_S  # for all of them together
         for name in self.methods if by_method else (self.method,):
             try:
                 attribution = self._attributions.request(
                     name,
-                    rows=rows,
-                    target=target_of(self._session, selection, self.target, rows),
-                    layer=selection.layer if self.at_chosen_layer else None,
-                    output=self.output,
                     client=self._place(f"method {name}" if by_method else "samples"),
                     within_s=max(0.0, until_s - time.monotonic()) if by_method else None,
-                    **self.settings.get(name, {}),
+                    **self._options(selection, name, rows),
                 )
             except allowed as refusal:
-                refused.append(
-                    f"{method_named(name).title}: {refusal}" if by_method else str(refusal)
-                )
+                of = f"{method_named(name).title}: " if by_method else ""
+                refused.append(f"{of}{refusal}")
                 continue
-            if attribution is None:
-                waiting = True
-            else:
-                maps = self._maps(attribution)
-                tiles += [
-                    Tile(row, name, attribution, place, of, values)
-                    for place, row in enumerate(rows)
-                    for of, values in maps
-                ]
+            waiting |= attribution is None
+            maps = [] if attribution is None else self._maps(attribution)
+            tiles += [
+                Tile(row, name, attribution, place, of, values)
+                for place, row in enumerate(rows)
+                for of, values in maps
+            ]
         return tiles, refused, waiting
+
+    def _options(self, selection: Selection, method: str, rows: tuple[int, ...]) -> dict[str, Any]:
+        """What is asked of a method, about these samples."""
+        return {
+            "rows": rows,
+            "target": target_of(self._session, selection, self.target, rows),
+            "layer": selection.layer if self.at_chosen_layer else None,
+            "output": self.output,
+            **self.settings.get(method, {}),
+        }
 
     def _maps(self, attribution: Attribution) -> list[tuple[str, Any]]:
         """The maps to draw, each with the name of the input that it lies over; "" for none."""
-        session = self._session
-        drawn, values = session.picture_inputs, attribution.values
+        session, values = self._session, attribution.values
+        drawn, places_first = session.picture_inputs, session.context.samples.places_first
         if not isinstance(values, dict):
             seen = session.picture_inputs_of(attribution.layer) if attribution.layer else drawn
             name = seen[0] if len(seen) == 1 else ""
-            return [(name, session.context.samples.places_first(name, values))]
+            return [(name, places_first(name, values))]
         names = [name for name in drawn if name in values] or [next(iter(values))]
-        return [(name, session.context.samples.places_first(name, values[name])) for name in names]
+        return [(name, places_first(name, values[name])) for name in names]
 
     def _draw(self, selection: Selection, tiles: list[Tile]) -> None:
         session, by_method = self._session, self.compare == "methods"
@@ -429,21 +399,14 @@ class AttributionMap(View):
         name = names[target] if target < len(names) and not is_value else f"class {target}"
         if is_value:
             name = f"output {target}" if self._session.n_outputs > 1 else "output"
-        below = attribution_panels.caption(tile.attribution, tile.place, name)
+        below = caption(tile.attribution, tile.place, name)
         of = f" · {tile.input}" if tile.input and len(self._session.picture_inputs) > 1 else ""
         if self.compare == "methods":
             return method_named(tile.method).title + of, below
         true, sets = self._session.label_words(tile.row), self._session.label_sets
         if sets is not None and sets[tile.row][target]:
             true = name  # beside others, perhaps
-        return attribution_panels.sample_text(
-            tile.row, None if is_value else true, name
-        ) + of, below
-
-    def _features_of(self, tile: Tile) -> str:
-        """The features with the largest attributions, of a sample of a table."""
-        names = self._session.feature_names
-        return attribution_panels.features_text(tile.row, tile.attribution, tile.place, names)
+        return sample_text(tile.row, None if is_value else true, name) + of, below
 
     def _subtitle(self, selection: Selection, tiles: list[Tile]) -> str:
         if self._waiting and not tiles and self._tiles.tiles:

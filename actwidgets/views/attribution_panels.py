@@ -26,7 +26,7 @@ from actwidgets.images.heatmap import (
 from actwidgets.images.inputs import GRAY
 from actwidgets.session.session import Session
 from actwidgets.views.charts import LineFigure
-from actwidgets.views.controls import NEUTRAL, fade, note, shorten, show
+from actwidgets.views.controls import NEUTRAL, fade, labeled, note, shorten, show
 from actwidgets.views.picture import Picture
 
 FEATURES = 6  # of a table, that are named
@@ -90,13 +90,7 @@ def features_text(row: int, attribution: Attribution, place: int, names: Sequenc
 
 
 def account(method: Method, attributions: Sequence[Attribution], *, is_value: bool = False) -> str:
-    """What the map means, what its sum promises, and what went wrong, as HTML.
-
-    Args:
-        method: That made the maps.
-        attributions: The maps.
-        is_value: Whether they are of an output that is a value, of no class.
-    """
+    """What maps mean, what their sums promise, and what went wrong, as HTML."""
     sentences = [method.tells.replace("the class", "the output") if is_value else method.tells]
     if method.promise:
         sentences.append(f"Its values sum to {method.promise}.")
@@ -110,15 +104,9 @@ LETTER_PX = 5.2  # of the words below a tile
 
 @dataclass(frozen=True)
 class Tile:
-    """One sample by one method.
+    """A sample, a row of the data, by a method; at a place of the attribution.
 
-    Attributes:
-        row: Of the data.
-        method: Name of the method.
-        attribution: What it found, of this sample and perhaps others.
-        place: Of the sample in the attribution.
-        input: Name of the input that this is the map of.
-        values: That map, of all samples of the attribution, places before channels.
+    `values` is the map of an input, of all samples of the attribution, places before channels.
     """
 
     row: int
@@ -131,15 +119,9 @@ class Tile:
 
 @dataclass(frozen=True)
 class Look:
-    """How tiles are drawn.
+    """How tiles are drawn; `shared` is the scale of colors, `score` what is attributed, in words.
 
-    Attributes:
-        coloring: "signed" or "absolute".
-        opacity: Of the map on its picture.
-        shared: Whether one scale of colors holds for all.
-        tile_px: Longer side of a tile on the screen.
-        width_px: Of all of them.
-        score: What the map is a map of, in words.
+    `tile_px` is the longer side of a tile on the screen, `width_px` that of all of them.
     """
 
     coloring: str
@@ -151,11 +133,7 @@ class Look:
 
 
 class AttributionTiles(w.VBox):
-    """A picture of all tiles, words below each, and the legend of the colors.
-
-    Args:
-        on_tile: Called with the tile that is clicked.
-    """
+    """A picture of all tiles, words below each, and the legend; clicks go to `on_tile(tile)`."""
 
     def __init__(self, on_tile: Callable[[Tile], None]) -> None:
         self._on_tile = on_tile
@@ -178,16 +156,13 @@ class AttributionTiles(w.VBox):
         *,
         framed: int | None,
     ) -> None:
-        """Paint tiles.
+        """Paint tiles, with two lines of words below each; the framed one is chosen.
 
         Args:
             tiles: One or more.
             pictures: `(row, column, 3)` uint8 for each, of the input that it is the map of;
                 None where samples are no pictures.
             picture_shapes: Rows and columns of that input, or ().
-            words: Two lines for each.
-            look: How.
-            framed: Place of the tile that is chosen.
         """
         planes, on_picture = [], pictures is not None
         for tile, shape in zip(tiles, picture_shapes, strict=True):
@@ -206,13 +181,11 @@ class AttributionTiles(w.VBox):
         limits = np.concatenate([color_limits(plane, shared=look.shared) for plane in planes])
         if look.shared and len(planes) > 1:
             limits = np.full_like(limits, limits.max())
-        painted, first = [], 0
-        for place, group in enumerate(planes):
-            part = slice(first, first + len(group))
-            first = part.stop
-            under = None if drawn is None else drawn[place]
+        painted, ends = [], np.cumsum([len(group) for group in planes])
+        for place, (group, end) in enumerate(zip(planes, ends, strict=True)):
+            under, part = None if drawn is None else drawn[place], limits[end - len(group) : end]
             painted.append(
-                overlay(under, group, limits[part], coloring=look.coloring, opacity=look.opacity)
+                overlay(under, group, part, coloring=look.coloring, opacity=look.opacity)
             )
         height, width = (max(group.shape[axis] for group in painted) for axis in (1, 2))
         colors = np.concatenate([_in_a_box(group, height, width) for group in painted])
@@ -268,82 +241,59 @@ def _in_a_box(tiles: Any, height: int, width: int) -> Any:
 
 @dataclass(frozen=True)
 class Subject:
-    """The map that a panel is about.
+    """The map that a panel is about: of a sample, with what is asked of the method.
 
     Attributes:
-        row: The sample.
-        method: Name of the method.
-        settings: Of the method.
-        target: Class asked about, or None for the predicted one.
-        output: What its score is.
-        layer: Of class activation maps, or None.
         pictures: `(1, row, column, 3)` uint8 of the sample, or None where it is no picture.
         picture_shape: Rows and columns of the sample, or ().
         input: Name of the input that these are of.
-        look: How maps are drawn.
         place: Who asks, for the session.
     """
 
     row: int
     method: str
-    settings: dict[str, Any]
-    target: Any
-    output: str
-    layer: str | None
+    options: dict[str, Any]
     pictures: Any
     picture_shape: tuple[int, ...]
     input: str
     look: Look
     place: str
 
-    @property
-    def rows(self) -> tuple[int, ...]:
-        """The one row, as the session asks for them."""
-        return (self.row,)
-
 
 class AttributionPanel(w.VBox):
-    """A panel, made when it is first unfolded."""
+    """A figure of lines about the shown map of a sample; `repaint` draws it anew."""
 
-    def show(self, subject: Subject) -> bool:
-        """Draw what is there of it; say whether that is all."""
-        raise NotImplementedError
+    across: str  # what the axis says
+    names: tuple[str, ...]  # of the lines
+    one_scale, width_px = True, 520
 
-
-class CurvePanel(AttributionPanel):
-    """Deletion and insertion curves of the shown map of the current sample.
-
-    Args:
-        session: Whose sample it is.
-    """
-
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, repaint: Callable[[], None]) -> None:
         self._attributions = session.attributions
         self.lines = LineFigure(
-            "share of positions, highest attribution first",
-            ("deletion", "insertion"),
-            one_scale=True,
-            width_px=520,
+            self.across, self.names, one_scale=self.one_scale, width_px=self.width_px
         )
         self._text = w.HTML()
         super().__init__(children=(self.lines, self._text))
 
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
-        curves = [
-            self._attributions.request(
-                subject.method,
-                rows=subject.rows,
-                kind=kind,
-                target=subject.target,
-                layer=subject.layer,
-                output=subject.output,
-                client=f"{subject.place} {kind}",
-                **subject.settings,
-            )
-            for kind in ("deletion", "insertion")
-        ]
-        deletion, insertion = curves
+        raise NotImplementedError
+
+    def _request(self, subject: Subject, kind: Any) -> Any:
+        return self._attributions.request(
+            subject.method, kind=kind, client=f"{subject.place} {kind}", **subject.options
+        )
+
+
+class CurvePanel(AttributionPanel):
+    """Deletion and insertion curves of the map."""
+
+    across = "share of positions, highest attribution first"
+    names = ("deletion", "insertion")
+
+    def show(self, subject: Subject) -> bool:
+        """Draw what is there of it; say whether that is all."""
+        deletion, insertion = (self._request(subject, kind) for kind in self.names)
         if deletion is None or insertion is None:
             return False
         self.lines.show(deletion.shares, [deletion.scores[0], insertion.scores[0]])
@@ -362,43 +312,36 @@ METHOD = "interior_gradients"
 
 
 class PathPanel(AttributionPanel):
-    """Score and gradient norm at alpha · x against alpha, and the map at one alpha.
+    """Score and gradient norm at alpha · x against alpha, and the map at one alpha."""
 
-    Args:
-        session: Whose sample it is.
-        repaint: Draws the panel anew.
-    """
+    across, names = "alpha", ("score", "gradient norm")
+    one_scale, width_px = False, 420
 
     def __init__(self, session: Session, repaint: Callable[[], None]) -> None:
-        self._attributions = session.attributions
+        super().__init__(session, repaint)
         self.alphas = tuple((np.arange(1, STEPS + 1) / STEPS).tolist())
-        self.slider = w.SelectionSlider(
+        self.slider = labeled(
+            w.SelectionSlider,
+            "alpha",
+            "400px",
             options=[(f"{alpha:.2f}", alpha) for alpha in self.alphas],
             value=self.alphas[-1],
-            description="alpha",
             tooltip="place on the path from the baseline, 0, to the sample, 1",
-            continuous_update=True,
-            layout={"width": "400px"},
-            style={"description_width": "initial"},
         )
         self.slider.observe(lambda _change: repaint(), names="value")
-        self.lines = LineFigure("alpha", ("score", "gradient norm"))
         self.tiles = AttributionTiles(lambda _tile: None)
-        self._text = w.HTML()
         left = w.VBox([self.lines, self.slider, self._text], layout={"width": "440px"})
-        super().__init__(children=(w.HBox([left, self.tiles], layout={"flex_flow": "row wrap"}),))
+        self.children = (w.HBox([left, self.tiles], layout={"flex_flow": "row wrap"}),)
 
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
-        alpha = float(self.slider.value)
+        alpha, row = float(self.slider.value), subject.row
         whole, here = (
             self._attributions.request(
                 METHOD,
-                rows=subject.rows,
-                target=subject.target,
-                output=subject.output,
                 client=f"{subject.place} {len(alphas)}",
                 alphas=alphas,
+                **{name: subject.options[name] for name in ("rows", "target", "output")},
             )
             for alphas in (self.alphas, (alpha,))
         )
@@ -410,20 +353,19 @@ class PathPanel(AttributionPanel):
         self.lines.show(path.alphas, [scores, norms])
         score, end = float(here.path.scores[0, 0] if here.path else np.nan), float(scores[-1])
         at = int(np.argmin(np.abs(path.alphas - alpha)))
-        share = (
-            f", {score / end:.0%} of that of the sample" if end > 0 and np.isfinite(score) else ""
-        )
+        known = end > 0 and np.isfinite(score)
+        share = f", {score / end:.0%} of that of the sample" if known else ""
         self._text.value = note(
-            f"From 0 to sample {subject.row}, whatever the method above. "
+            f"From 0 to sample {row}, whatever the method above. "
             f"At {alpha:.2f} · x the score is {figure(score)}{share}; the gradient norm is "
             f"{figure(float(norms[at]))}, at the sample {figure(float(norms[-1]))}."
         )
-        values = here.values
-        has_own = not isinstance(values, dict) or subject.input in values
+        values, has_own = here.values, True
         if isinstance(values, dict):  # of several inputs that which is drawn first
+            has_own = subject.input in values
             values = values[subject.input] if has_own else next(iter(values.values()))
         self.tiles.draw(
-            [Tile(subject.row, METHOD, here, 0, subject.input, values)],
+            [Tile(row, METHOD, here, 0, subject.input, values)],
             subject.pictures if has_own else None,
             [subject.picture_shape if has_own else ()],
             [("x · gradient", f"at {alpha:.2f} · x")],
@@ -434,35 +376,14 @@ class PathPanel(AttributionPanel):
 
 
 class RandomizationPanel(AttributionPanel):
-    """How alike the map stays while the weights are made random, layer by layer from the top.
+    """How alike the map stays while the weights are made random, layer by layer from the top."""
 
-    Args:
-        session: Whose sample it is.
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._attributions = session.attributions
-        self.lines = LineFigure(
-            "share of layers randomized, from the top",
-            ("similarity to the original map",),
-            one_scale=True,
-            width_px=520,
-        )
-        self._text = w.HTML()
-        super().__init__(children=(self.lines, self._text))
+    across = "share of layers randomized, from the top"
+    names = ("similarity to the original map",)
 
     def show(self, subject: Subject) -> bool:
         """Draw what is there of it; say whether that is all."""
-        check = self._attributions.request(
-            subject.method,
-            rows=subject.rows,
-            target=subject.target,
-            layer=subject.layer,
-            output=subject.output,
-            client=f"{subject.place} random",
-            **subject.settings,
-            kind="random weights",
-        )
+        check = self._request(subject, "random weights")
         if check is None:
             return False
         similarity = check.similarity[:, 0]
@@ -477,25 +398,17 @@ TITLES = {
     "curves": "deletion and insertion",
     "randomization": "randomization check",
 }
+PANELS = {"path": PathPanel, "curves": CurvePanel, "randomization": RandomizationPanel}
 REFUSALS = (LayerError, ModelError)  # a method that does not apply here is nothing unusual
 
 
 class AttributionPanels(w.VBox):
-    """A place for one panel at a time.
-
-    Args:
-        session: Whose samples they are about.
-        repaint: Draws what is unfolded anew.
-    """
+    """A place for one panel at a time; `repaint` draws what is unfolded anew."""
 
     children: tuple[w.Widget, ...]
 
     def __init__(self, session: Session, repaint: Callable[[], None]) -> None:
-        self._makers: dict[str, Callable[[], AttributionPanel]] = {
-            "path": lambda: PathPanel(session, repaint),
-            "curves": lambda: CurvePanel(session),
-            "randomization": lambda: RandomizationPanel(session),
-        }
+        self._session, self._draw = session, repaint
         self.made: dict[str, AttributionPanel] = {}
         self._note = w.HTML()
         super().__init__()
@@ -507,7 +420,7 @@ class AttributionPanels(w.VBox):
     def unfold(self, name: str, subject: Subject) -> bool:
         """Show a panel about a sample; say whether all of it is there."""
         if name not in self.made:
-            self.made[name] = self._makers[name]()
+            self.made[name] = PANELS[name](self._session, self._draw)
         panel = self.made[name]
         if panel not in self.children[:1]:
             self.children = (panel, self._note)

@@ -68,7 +68,7 @@ def class_figure(
     label: str = "",
     ticks: Sequence[float] | None = None,
 ) -> bq.Figure:
-    """A figure with its axes.
+    """A figure of values by class, with its axes.
 
     Args:
         marks: What is drawn, the lowest first.
@@ -120,6 +120,18 @@ def exact(low: float = 0, high: float = 1, *, reverse: bool = False) -> bq.Linea
     return bq.LinearScale(min=low, max=high, reverse=reverse, allow_padding=False)
 
 
+def on_select(mark: bq.Mark, choose: Callable[[int], None]) -> None:
+    """Call `choose(place)` when one of a mark's bars or boxes is clicked."""
+
+    def selected(change: Any) -> None:
+        if change.new is not None and len(change.new):
+            mark.selected = None  # or the next click on it would tell nothing new
+            choose(int(change.new[-1]))
+
+    mark.interactions = {"click": "select"}
+    mark.observe(selected, names="selected")
+
+
 def class_axis(scale: bq.Scale, names: Sequence[str], room_px: float, **options: Any) -> bq.Axis:
     """An axis of classes below a plot; `room_px` for each of them."""
     return bq.Axis(
@@ -128,12 +140,7 @@ def class_axis(scale: bq.Scale, names: Sequence[str], room_px: float, **options:
 
 
 def class_ticks(names: Sequence[str], room_px: float) -> dict[str, Any]:
-    """How an axis below a plot writes the names of classes: slanted or upright where they are long.
-
-    Args:
-        names: Of the classes.
-        room_px: For each of them.
-    """
+    """How an axis writes names of classes, with `room_px` for each: slanted where they are long."""
     turned = _turned(names, room_px)
     if not turned:
         return {"tick_style": SMALL}
@@ -152,10 +159,7 @@ def below_px(names: Sequence[str], room_px: float) -> int:
 def tick_count(n_names: int, room_px: float, names: Sequence[str] = ()) -> int:
     """How many of so many names in a row an axis may write, so that none lies upon another.
 
-    Args:
-        n_names: How many there are.
-        room_px: For each of them.
-        names: Those that stand straight beside one another; none where they stand in lines.
+    There is `room_px` for each; of names that stand in lines none are given.
     """
     needed_px = UPRIGHT_PX if _turned(names, room_px) or not names else _width_px(names)
     step = max(1, math.ceil(needed_px / max(room_px, 1e-9)))
@@ -183,8 +187,6 @@ class LineFigure(w.VBox):
         across: What the axis below says.
         names: What each line is; at the axis of its color.
         one_scale: Whether both lines are read at the left axis, of shares from 0 to 1.
-        width_px: Of the figure.
-        height_px: Of the figure.
     """
 
     def __init__(
@@ -222,12 +224,7 @@ class LineFigure(w.VBox):
         super().__init__(children=(w.HTML(f'<div class="aw-note">{keys}</div>'), self.figure))
 
     def show(self, x: ArrayLike, lines: Sequence[ArrayLike]) -> None:
-        """Draw other lines.
-
-        Args:
-            x: `(point,)` in 0..1.
-            lines: `(point,)` each; NaN leaves a gap.
-        """
+        """Draw other lines, `(point,)` each over `(point,)` x in 0..1; NaN leaves a gap."""
         x = np.asarray(x, np.float32)
         values = [np.asarray(line, np.float32) for line in lines]
         for scale, y in zip([] if self._one_scale else self._ys, values, strict=False):
@@ -273,8 +270,7 @@ WIDTH = 12  # letters of a column
 class ValueLines(w.VBox):
     """A line for each sample: what is predicted, and where it is known, what was to be.
 
-    Args:
-        on_sample: Called with the row of the data that the user chooses.
+    `on_sample` is called with the row of the data that the user chooses.
     """
 
     def __init__(self, on_sample: Callable[[int], None]) -> None:
@@ -287,13 +283,9 @@ class ValueLines(w.VBox):
     def show(
         self, scores: ValueScores, places: Sequence[int], rows: Sequence[int], focus: int
     ) -> None:
-        """Show some samples.
+        """Show some samples: their places in the scores, and their rows in the data.
 
-        Args:
-            scores: Of all of them.
-            places: Which, in the order of the lines.
-            rows: Their rows in the data.
-            focus: The row that is chosen.
+        The row in focus is chosen.
         """
         shown = range(min(scores.values.shape[1], OUTPUTS_UP_TO))
         several = len(shown) > 1
@@ -337,12 +329,7 @@ def table_row(
 ) -> str:
     """A row of a table as HTML; the name is escaped, cells are not.
 
-    Args:
-        name: What stands before them.
-        cells: What stands in it.
-        cell: "td", or "th" for heads.
-        is_chosen: Whether it stands out.
-        rule: Whether there is a line above it.
+    A cell is "td", or "th" of heads; a rule is a line above it.
     """
     kinds = [kind for kind, on in (("aw-chosen", is_chosen), ("aw-rule", rule)) if on]
     classes = f' class="{" ".join(kinds)}"' if kinds else ""
@@ -388,11 +375,7 @@ OVERLAP = 2.4  # how many rows the highest ridge reaches up
 class Outlines:
     """Closed shapes, from the foot of the first bin over all steps to that of the last.
 
-    Attributes:
-        x: `(shape, point)` float32.
-        y: `(shape, point)` float32.
-        feet: `(shape,)` float64: the height at which each stands.
-        top: The height of the highest point.
+    `x` and `y` are `(shape, point)`, `feet` the `(shape,)` heights at which they stand.
     """
 
     x: Floats
@@ -402,14 +385,9 @@ class Outlines:
 
 
 def bin_heights(counts: ArrayLike, *, log: bool = False) -> Doubles:
-    """How high the bins are drawn.
+    """How high bins are drawn: float64 of the shape of their counts.
 
-    Args:
-        counts: Any shape, of whole numbers.
-        log: Whether by powers of ten: 0 for none, 1 for one, 2 for ten, 3 for a hundred.
-
-    Returns:
-        float64 of the same shape.
+    By `log` as powers of ten: 0 for none, 1 for one, 2 for ten, 3 for a hundred.
     """
     counts = np.asarray(counts, np.float64)
     if not log:
@@ -418,7 +396,7 @@ def bin_heights(counts: ArrayLike, *, log: bool = False) -> Doubles:
 
 
 def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Outlines:
-    """The shapes of several histograms.
+    """The shapes of several histograms; without points where there are no bins.
 
     Histograms of fewer values than others are as high as if they were of as many.
 
@@ -427,9 +405,6 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
         log: As in `bin_heights`.
         rows: Whether they stand one above the other, a row of height 1 each and the first on
             top, the highest bin of all reaching up 2.4 rows; else all stand at 0.
-
-    Returns:
-        Shapes without points where there are no bins.
     """
     counts = shared.counts
     totals = counts.sum(axis=1, keepdims=True, dtype=np.float64)
@@ -450,12 +425,7 @@ def outlines(shared: SharedBins, *, log: bool = False, rows: bool = False) -> Ou
 
 
 def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
-    """About so many round figures from `low` to `high`.
-
-    Returns:
-        `(tick,)` float64, ascending: multiples of 1, 2 or 5 times a power of
-        ten; none for a range that is empty or not finite.
-    """
+    """About so many round figures from `low` to `high`, as of `ticks`; none for no finite range."""
     span = high - low
     if not (np.isfinite(span) and span > 0):
         return np.zeros(0)
@@ -465,10 +435,9 @@ def round_ticks(low: float, high: float, n_ticks: int = 6) -> Doubles:
 
 
 def tick_labels(ticks: Doubles) -> dict[str, str]:
-    """How round figures are written: each with the decimals that all of them need.
+    """How round figures are written, by the figure in JavaScript's words: "0.5", "1", "1e-7".
 
-    Returns:
-        By the figure as JavaScript has it in words: "0.5", "1", "1e-7".
+    Each has the decimals that all of them need.
     """
     apart = float(ticks[1] - ticks[0]) if len(ticks) > 1 else 1.0
     power = int(np.floor(np.log10(apart) + 1e-9))

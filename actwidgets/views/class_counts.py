@@ -15,7 +15,7 @@ from actwidgets.core.predictions import class_counts, pixel_counts
 from actwidgets.core.selection import Selection
 from actwidgets.session.session import Session
 from actwidgets.views.base import View
-from actwidgets.views.charts import class_figure
+from actwidgets.views.charts import class_figure, on_select
 from actwidgets.views.controls import note, show, title, unique_short
 
 COLORS = ("#3fa7a0", "#ef8a4c", "#7f8fc9", "#c9a227", "#b56a9c")
@@ -55,32 +55,27 @@ class ClassCounts(View):
         }
         if self._of_masks:
             self._counts = {"pixels": pixel_counts(session.masks, len(names))}
-        self._several = any(
-            multi_hot(labels) is not None for labels in splits.values() if not self._of_masks
-        )
+        of_labels = () if self._of_masks else splits.values()
+        self._several = any(multi_hot(labels) is not None for labels in of_labels)
         super().__init__(session, **options)
 
     def _build(self) -> tuple[w.Widget, ...]:
-        self._title, self._note = w.HTML(), w.HTML()
         what = "Pixels" if self._of_masks else "Samples"
-        self._title.value = title(f"{what} by class")
+        self._title, self._note = w.HTML(title(f"{what} by class")), w.HTML()
         names = unique_short(self._session.class_names, 12)
         table = np.array([*self._counts.values()] or [np.zeros(len(names), int)], float)
         # Of very many classes those with the most samples.
-        most = np.argsort(-table.sum(axis=0), kind="stable")[:CLASSES_UP_TO]
-        self._classes = np.sort(most)
-        across = bq.OrdinalScale()
+        self._classes = np.sort(np.argsort(-table.sum(axis=0), kind="stable")[:CLASSES_UP_TO])
         values = bq.LinearScale(min=0, max=1.04 * table.max(initial=1))
         self.bars = bq.Bars(
             x=[names[index] for index in self._classes],
             y=table[:, self._classes],
-            scales={"x": across, "y": values},
+            scales={"x": bq.OrdinalScale(), "y": values},
             colors=list(COLORS),
             type="grouped",
             labels=list(self._counts),
-            interactions={"click": "select"},
         )
-        self.bars.observe(self._on_user_bar, names="selected")
+        on_select(self.bars, self._on_user_bar)
         figure = class_figure(
             [self.bars],
             self.bars.scales,
@@ -125,8 +120,6 @@ class ClassCounts(View):
         line = f'<div class="aw-note">{" &nbsp; ".join(marks)}</div>'
         return line if len(self._counts) > 1 else ""
 
-    def _on_user_bar(self, change: Any) -> None:
+    def _on_user_bar(self, place: int) -> None:
         with self._guard("could not choose the class"):
-            if change.new is not None and len(change.new):
-                self.bars.selected = None  # or the next click on it would tell nothing new
-                self._session.select(class_index=int(self._classes[int(change.new[-1])]))
+            self._session.select(class_index=int(self._classes[place]))

@@ -55,8 +55,8 @@ class ClassSeparation(PassView):
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
-        names = list(enumerate(self._session.class_names))
-        classes = [("all classes", ALL), *((name, index) for index, name in names)]
+        names = self._session.class_names
+        classes = [("all classes", ALL), *((name, index) for index, name in enumerate(names))]
         controls = control_row(
             self._control("first", choice("class", classes, "190px")),
             self._control("second", choice("against", classes, "180px")),
@@ -123,9 +123,8 @@ class ClassSeparation(PassView):
 
     def _write(self, strip: MatrixStrip, ratios: list[float]) -> None:
         places, texts = [], []
-        for tile, (name, ratio) in enumerate(
-            zip(unique_short(self._layers, 13, shorten_path), ratios, strict=True)
-        ):
+        names = unique_short(self._layers, 13, shorten_path)
+        for tile, (name, ratio) in enumerate(zip(names, ratios, strict=True)):
             top, left = strip.corner(tile)
             middle = left + strip.side / 2
             places += [(middle, top - 9), (middle, top + strip.side + 22)]

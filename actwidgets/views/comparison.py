@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ipywidgets as w
@@ -39,16 +40,13 @@ PAGES: dict[str, tuple[type[View], ...]] = {
 class Comparison(ViewBox):
     """Two models or more, a column each; layers, samples, units and classes are chosen for all.
 
-    Each that is a recording has a slider of its snapshots, above the tabs.
-
-    Layers are matched by name; a model that has no layer of that name keeps the one it shows,
-    and its column says so.
+    Each that is a recording has a slider of its snapshots, above the tabs. Layers are matched by
+    name; a model that has no layer of that name keeps the one it shows, and its column says so.
 
     Args:
         sessions: By name of the model, over the same samples.
 
     Attributes:
-        sessions: The sessions, by name.
         views: The views made so far: "before: FeatureMapGrid", …
         pages: The tabs; `pages.turn_to("units")` turns to one.
 
@@ -85,10 +83,10 @@ class Comparison(ViewBox):
             return []
         columns = []
         for name, session in self.sessions.items():
-            made: list[w.Widget] = [w.HTML(_title(name))]
+            made = []
             if isinstance(session, RecordedSession):
                 made.append(self._add(name, EpochSlider(session, **_fitted(EpochSlider))))
-            columns.append(w.VBox(made, layout={"width": f"{COLUMN_PX}px"}))
+            columns.append(_column(name, *made))
         return [w.Box(columns, layout=WRAPPING | {"padding": "0 0 0 6px"})]
 
     def _columns(self, kinds: Sequence[type[View]]) -> Page:
@@ -98,11 +96,7 @@ class Comparison(ViewBox):
                 message = w.HTML()
                 self._notes[name].append(message)
                 made = [self._add(name, kind(session, **_fitted(kind))) for kind in kinds]
-                columns.append(
-                    w.VBox(
-                        [w.HTML(_title(name)), message, *made], layout={"width": f"{COLUMN_PX}px"}
-                    )
-                )
+                columns.append(_column(name, message, *made))
                 views += made
             return w.Box(columns, layout=WRAPPING), views
 
@@ -111,28 +105,30 @@ class Comparison(ViewBox):
     def _layer_by_layer(self) -> tuple[w.Widget, list[View]]:
         """How alike each layer of the first model is to those of each other one."""
         first, *others = self.sessions
-        views = []
-        for name in others:
-            view = LayerSimilarity(self.sessions[first], self.sessions[name])
-            self.views[f"{first} and {name}: LayerSimilarity"] = view
-            views.append(view)
+        views = [
+            self._add(
+                f"{first} and {name}", LayerSimilarity(self.sessions[first], self.sessions[name])
+            )
+            for name in others
+        ]
         return w.Box(views, layout=WRAPPING), views
 
     def _show_unmatched(self, _views: Sequence[View] = ()) -> None:
         for name, notes in self._notes.items():
             lacking = self._linked.unmatched.get(name)
             shown = self.sessions[name].layer
-            text = f"no layer {lacking} here: {shown} is shown" if lacking else ""
+            text = note(f"no layer {lacking} here: {shown} is shown") if lacking else ""
             for widget in notes:
-                widget.value = note(text) if text else ""
+                widget.value = text
 
     def _sessions(self) -> list[Session]:
         self._linked.close()
         return list(self.sessions.values())
 
 
-def _title(name: str) -> str:
-    return f'<div class="aw-title aw-model">{html.escape(name)}</div>'
+def _column(name: str, *below: w.Widget) -> w.VBox:
+    head = w.HTML(f'<div class="aw-title aw-model">{html.escape(name)}</div>')
+    return w.VBox([head, *below], layout={"width": f"{COLUMN_PX}px"})
 
 
 def _fitted(kind: type[View]) -> dict[str, int]:
@@ -147,9 +143,6 @@ class LinkedSessions(t.HasTraits):
     What is chosen in one is chosen in the others; of a layer, unit, class or ablation that a
     model does not have, its session keeps its own, and `unmatched` says which layer it lacks.
     They share one lock, so that no two threads choose in two of them at a time.
-
-    Args:
-        sessions: By name, two or more, with as many samples each.
 
     Raises:
         DataError: Fewer than two sessions, or other numbers of samples.
@@ -203,20 +196,13 @@ class LinkedSessions(t.HasTraits):
 def _take_over(session: Session, selection: Selection, changed: Sequence[str]) -> None:
     """Choose what has changed and a session's model has, field by field where not all goes."""
     wanted = {name: getattr(selection, name) for name in changed}
-    try:
+    with suppress(SelectionError):
         session.select(**wanted)
         return
-    except SelectionError:
-        pass
+    parts = ("layer",), ("sample", "samples", "confusion_cell"), *((name,) for name in FIELDS[3:])
     with session.hold_trait_notifications():
-        for fields in (
-            ("layer",),
-            ("sample", "samples", "confusion_cell"),
-            *((name,) for name in FIELDS[3:]),
-        ):
+        for fields in parts:
             if "layer" in wanted and fields == ("unit",) and session.layer != wanted["layer"]:
                 continue  # it is a unit of a layer that this model does not have
-            try:
+            with suppress(SelectionError):  # this model has no such layer, unit, class
                 session.select(**{name: wanted[name] for name in fields if name in wanted})
-            except SelectionError:  # this model has no such layer, unit, class
-                continue

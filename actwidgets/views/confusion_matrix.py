@@ -85,31 +85,27 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
     if n_classes > ROWS:
         known = np.flatnonzero(report.support)
         rows = known[np.argsort(report.f1[known], kind="stable")[:ROWS]]
-    has_iou = report.iou is not None
-    lines = [table_row("", (*COLUMNS, "IoU") if has_iou else COLUMNS, cell="th")]
+    support, n_predicted, iou = report.support, report.n_predicted, report.iou
+    of_both = support + n_predicted
+    shares = [(report.precision, n_predicted), (report.recall, support), (report.f1, of_both)]
+    if iou is not None:
+        shares.append((iou, of_both))
+    lines = [table_row("", COLUMNS if iou is None else (*COLUMNS, "IoU"), cell="th")]
     for index in rows.tolist():
-        support, n_predicted = int(report.support[index]), int(report.n_predicted[index])
-        cells = [
-            _report_share(report.precision[index], n_predicted),
-            _report_share(report.recall[index], support),
-            _report_share(report.f1[index], support + n_predicted),
-            f"{support:,}",
-        ]
-        if report.iou is not None:
-            cells.append(_report_share(report.iou[index], support + n_predicted))
+        cells = [_report_share(values[index], counts[index]) for values, counts in shares]
+        cells.insert(3, f"{support[index]:,}")
         lines.append(table_row(report.class_names[index], cells, is_chosen=index == chosen))
-    total = f"{int(report.support.sum()):,}"
+    total = f"{int(support.sum()):,}"
     whole = "accuracy" if report.micro is None else "all labels right"
-    last = ("",) if has_iou else ()
-    accuracy = ("", "", _report_share(report.accuracy, 1), total, *last)
+    none = [] if iou is None else [""]
+    accuracy = ["", "", _report_share(report.accuracy, 1), total, *none]
     lines.append(table_row(whole, accuracy, rule=True))
     for name, average in report.averages:
-        figures = (
-            _report_share(value, 1) for value in (average.precision, average.recall, average.f1)
-        )
-        if report.iou is not None:
-            last = (_report_share(float(report.iou.mean()), 1),) if name == "macro avg" else ("",)
-        lines.append(table_row(name.replace("avg", "average"), (*figures, total, *last)))
+        values = (average.precision, average.recall, average.f1)
+        cells = [*(_report_share(value, 1) for value in values), total, *none]
+        if iou is not None and name == "macro avg":
+            cells[-1] = _report_share(float(iou.mean()), 1)
+        lines.append(table_row(name.replace("avg", "average"), cells))
     table = f'<table class="aw-table">{"".join(lines)}</table>'
     if n_classes > ROWS:
         table += f'<div class="aw-note">{len(rows)} of {n_classes:,} classes, lowest F1 first</div>'
@@ -214,7 +210,7 @@ class ConfusionCells(w.Box):
         are_shares: bool,
         highest: tuple[float, float] = (0.0, 0.0),
     ) -> None:
-        """Show some classes.
+        """Show the classes of an order.
 
         Args:
             values: `(class, class)` counts or shares of all classes; NaN where there is none.
@@ -235,11 +231,7 @@ class ConfusionCells(w.Box):
         self._write(_texts(shown, recall[order], precision[order], are_shares) if has_room else [])
 
     def outline(self, cell: Cell | None) -> None:
-        """Draw a line around a cell, a row, a column, or nothing.
-
-        Args:
-            cell: True and predicted class, None for all of them; or None for no line.
-        """
+        """Draw a line around a cell, a row or a column: None is all classes, no cell no line."""
         down, across = (None, None) if cell is None else map(self._ends, cell)
         if down is None or across is None:
             self.line.visible = False
@@ -300,9 +292,7 @@ class ConfusionCells(w.Box):
 
 
 def _shades(values: np.ndarray, highest: tuple[float, float]) -> np.ndarray:
-    """-1..0 on the diagonal, 0..1 beside it, each as a share of its own largest value.
-
-    Or of the `highest` there are elsewhere, if they are larger.
+    """-1..0 on the diagonal, 0..1 beside it, as a share of its largest value or of the `highest`.
 
     A cell without samples to take a share of is 0: bqplot draws NaN black.
     """
@@ -317,9 +307,10 @@ def _texts(
     values: np.ndarray, recall: np.ndarray, precision: np.ndarray, are_shares: bool
 ) -> list[list[str]]:
     """The figures of each cell; nothing where it is 0, so that what is there stands out."""
-    figures = [[_figure(value, are_shares) for value in line] for line in values.tolist()]
-    for line, share in zip(figures, recall.tolist(), strict=True):
-        line.append(_share(share))
+    figures = [
+        [*(_figure(value, are_shares) for value in line), _share(share)]
+        for line, share in zip(values.tolist(), recall.tolist(), strict=True)
+    ]
     return [*figures, [*map(_share, precision.tolist()), ""]]
 
 
@@ -377,9 +368,8 @@ class ConfusionMatrix(PredictionView):
         cells = ("no", "yes") if self._several else names
         width_px = min(self.width_px, OF_LABEL_PX) if self._several else self.width_px
         n_shown = PART if len(cells) > CELLS_UP_TO else len(cells)
-        self._cells = ConfusionCells(
-            cells, width_px, n_shown, self._on_user_cell, self._on_user_hover
-        )
+        handlers = self._on_user_cell, self._on_user_hover
+        self._cells = ConfusionCells(cells, width_px, n_shown, *handlers)
         self.matrix = self._cells.matrix
         shares = [(f"share of {part}", part.split()[-1]) for part in PARTS]
         controls = control_row(
@@ -414,7 +404,9 @@ class ConfusionMatrix(PredictionView):
         report = confusion.report
         recall = np.where(report.support > 0, report.recall, np.nan)
         precision = np.where(report.n_predicted > 0, report.precision, np.nan)
-        order = self._order(confusion, selection.class_index)
+        order = np.arange(len(confusion.class_names))
+        if len(order) > CELLS_UP_TO:
+            order = confusion.mixed_up(selection.class_index, PART)
         session, common = self._session, None
         if isinstance(session, RecordedSession):
             common = session.confusion_scale(self.normalized)
@@ -446,11 +438,6 @@ class ConfusionMatrix(PredictionView):
         self._note.value = note(text) + output_note(session.output)
         return True
 
-    def _order(self, confusion: ConfusionCounts, class_index: int | None) -> np.ndarray:
-        if len(confusion.class_names) <= CELLS_UP_TO:
-            return np.arange(len(confusion.class_names))
-        return confusion.mixed_up(class_index, PART)
-
     def _list_pairs(self, pairs: tuple[ConfusedPair, ...]) -> None:
         if pairs == self._pairs and self._pairs_title.value:
             return
@@ -470,11 +457,10 @@ class ConfusionMatrix(PredictionView):
     def _list_labels(self, confusion: MultilabelConfusion) -> None:
         """The counts of every label, two by two in a line."""
         names = [shorten(name, LETTERS) for name in self._session.class_names]
+        counts = zip(confusion.counts.tolist(), names, strict=True)
         lines = [
             f"{yes:6,} {missed:6,} {false:6,} {no:6,}  {name}"
-            for ((no, false), (missed, yes)), name in zip(
-                confusion.counts.tolist(), names, strict=True
-            )
+            for ((no, false), (missed, yes)), name in counts
         ]
         with setting(self.pairs):
             if list(self.pairs.options) != lines:

@@ -227,8 +227,7 @@ def option_labels(names: Sequence[str]) -> list[tuple[str, str]]:
 class Readout(w.HTML):
     """The readout below a picture: what the mouse is over; empty once it has left.
 
-    Args:
-        text_of: Given where the mouse is, returns the words; "" for none.
+    `text_of` is given where the mouse is; "" for no words.
     """
 
     def __init__(self, text_of: Callable[..., str]) -> None:
@@ -348,11 +347,7 @@ def decimals(highest: float) -> int:
 
 
 class Pager(w.HBox):
-    """Buttons to the page before and the next one, hidden where there is one page.
-
-    Args:
-        on_page: Called with the number of the page to show.
-    """
+    """Buttons to the page before and the next one, hidden where there is no other."""
 
     def __init__(self, on_page: Callable[[int], None]) -> None:
         self._page = PageRange(0, 1, 0)
@@ -377,12 +372,7 @@ class Pager(w.HBox):
 
 
 class ProgressLine(w.HBox):
-    """A bar, how far it is, how fast, how long still, and a button; gone when all is read.
-
-    Args:
-        cancel: Called when the button is pressed while something is read.
-        resume: Called when it is pressed after that was cancelled.
-    """
+    """A bar, how far it is, how fast, how long still, and a button to cancel or resume."""
 
     def __init__(self, cancel: Callable[[], None], resume: Callable[[], None]) -> None:
         self._cancel, self._resume = cancel, resume
@@ -400,9 +390,7 @@ class ProgressLine(w.HBox):
     def show(self, reading: Progress | None, text: str | None = None) -> None:
         """Tell how far a reading is; None, or one that is done, hides the line.
 
-        Args:
-            reading: How far it is.
-            text: The same in words, where it does not count samples.
+        The text tells the same where it does not count samples.
         """
         if reading is None or reading.complete or reading.failure:
             self.layout.display = "none"
@@ -435,13 +423,7 @@ def duration(seconds: float) -> str:
 
 
 class OfferedChoice(w.Dropdown):
-    """A dropdown with changing entries, which calls back for choices of the user only.
-
-    Args:
-        label: What stands before it.
-        on_choice: Called with the chosen value.
-        width: Of the whole.
-    """
+    """A dropdown with changing entries, which calls back for choices of the user only."""
 
     options: Any
 
@@ -455,12 +437,7 @@ class OfferedChoice(w.Dropdown):
         on_user(self, chosen)
 
     def offer(self, options: Sequence[Any], value: Any) -> None:
-        """Offer other entries.
-
-        Args:
-            options: What is read, alone or with what it stands for.
-            value: The one that is chosen; None for none of them.
-        """
+        """Offer other entries, of which that of a value is chosen; None for none of them."""
         with setting(self), self.hold_sync():
             if self.options != tuple(options):
                 self.options = tuple(options)
@@ -471,12 +448,7 @@ class OfferedChoice(w.Dropdown):
 
 
 class DepthSlider(w.IntSlider):
-    """The slice of a volume; hidden where there is no depth.
-
-    Args:
-        label: What stands before it.
-        on_slice: Called with the slice that somebody moves it to.
-    """
+    """The slice of a volume, which the user moves by `on_slice(slice)`; hidden without depth."""
 
     max: int
 
@@ -491,14 +463,9 @@ class DepthSlider(w.IntSlider):
         on_user(self, lambda change: on_slice(change.new))
 
     def show(self, n_slices: int | None, depth: int | None) -> int | None:
-        """Stand at a slice.
+        """Stand at a slice, the middle one where None, the last one where it is beyond; return it.
 
-        Args:
-            n_slices: How many there are; None where there is no depth.
-            depth: The slice; the middle one where None, the last one where it is beyond.
-
-        Returns:
-            The slice; None where there is no depth.
+        Without slices, None, there is no depth.
         """
         self.layout.display = "none" if n_slices is None else None
         if n_slices is None:

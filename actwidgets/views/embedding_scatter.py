@@ -11,7 +11,6 @@ from actwidgets.core.embedding import MAX_POINTS, METHODS, STAYING, Embedding, p
 from actwidgets.core.selection import Selection
 from actwidgets.images.encode import fit, rgba_png
 from actwidgets.session.context import BackgroundWork
-from actwidgets.session.tasks import Progress
 from actwidgets.views.base import View
 from actwidgets.views.controls import (
     HINT,
@@ -19,6 +18,7 @@ from actwidgets.views.controls import (
     choice,
     duration,
     hint,
+    labeled,
     note,
     share_text,
     title,
@@ -42,19 +42,14 @@ from actwidgets.views.point_cloud import (
 
 
 class CloudSide(w.VBox):
-    """A cloud with a caption above it and a note below.
+    """A cloud of `size_px` by `size_px` with a caption above it and a note below.
 
-    Args:
-        size_px: Height and width of the cloud.
-        on_choose: Called with the rows that were chosen, and whether they are added.
-        on_clear: Called when the choice is taken back.
-        on_hover: Called with this side and the row under the mouse, None for none.
+    Args are those of a `PointCloud`, of rows of the data; `on_hover` is told this side too.
     """
 
     def __init__(
         self,
         size_px: int,
-        *,
         on_choose: Callable[[tuple[int, ...], bool], None],
         on_clear: Callable[[], None],
         on_hover: Callable[["CloudSide", int | None], None],
@@ -76,14 +71,9 @@ class CloudSide(w.VBox):
         )
 
     def show(self, embedding: Embedding, name: str, to: Embedding | None) -> None:
-        """Show points, laid upon those before, or upon another picture where there are none.
+        """Show points below a name, laid upon those before, or upon `to` where there are none.
 
         Points of the same plane as those before are moved as those were.
-
-        Args:
-            embedding: The points.
-            name: What stands above them.
-            to: Another picture of the same samples.
         """
         if embedding is not self._given:
             before = self.shown if self.shown is not None else to
@@ -126,25 +116,16 @@ class CloudSide(w.VBox):
 
     def mark(self, row: int | None) -> None:
         """Draw a ring around a sample, where it is among the points."""
-        point = -1
+        places = np.arange(0)
         if row is not None and self.shown is not None:
             places = np.flatnonzero(self.shown.rows == row)
-            point = int(places[0]) if len(places) else -1
-        self.cloud.mark(point)
+        self.cloud.mark(int(places[0]) if len(places) else -1)
 
     def _rows(self, points: np.ndarray) -> tuple[int, ...]:
         return () if self.shown is None else tuple(int(row) for row in self.shown.rows[points])
 
     def _row(self, point: int) -> int | None:
         return None if point < 0 or self.shown is None else int(self.shown.rows[point])
-
-
-def _progress_text(reading: Progress) -> str:
-    if reading.cancelled:
-        return f"{reading.what}: cancelled"
-    if not reading.per_second:
-        return reading.what
-    return f"{reading.what}, about {duration(reading.seconds_left)} left"
 
 
 COLORS = {"class": "class", "outcome": "right or wrong", "unit": "unit value"}
@@ -181,17 +162,10 @@ class EmbeddingScatter(View):
         self._title, self._legend = w.HTML(), w.HTML()
         self._hint = w.HTML(hint(MOUSE_HINT))
         self._progress = ProgressLine(self._embeddings.cancel, self._embeddings.resume)
-        status = w.HBox([self._progress, self._hint], layout={"min_height": "30px"})
-        status.layout.align_items = "center"
-        self.input, self.layer = (
-            CloudSide(
-                self.size_px,
-                on_choose=self._on_user_choice,
-                on_clear=self._on_user_clear,
-                on_hover=self._on_user_point,
-            )
-            for _ in range(2)
-        )
+        centered = {"min_height": "30px", "align_items": "center"}
+        status = w.HBox([self._progress, self._hint], layout=centered)
+        handlers = self._on_user_choice, self._on_user_clear, self._on_user_point
+        self.input, self.layer = (CloudSide(self.size_px, *handlers) for _ in range(2))
         self._waiting = False
         for what in ("input", "layer", "colors"):
             self._cleanup.callback(self._embeddings.leave, self._place(what))
@@ -204,22 +178,14 @@ class EmbeddingScatter(View):
     def _controls(self) -> w.Widget:
         methods = [(METHODS[name], name) for name in self._embeddings.methods]
         colors = [(label, name) for name, label in COLORS.items()]
-        self._perplexity = w.BoundedFloatText(
-            min=2.0,
-            max=1000.0,
-            description="neighbors",
-            tooltip="",
-            layout={"width": "136px"},
-            style={"description_width": "initial"},
-        )
+        self._perplexity = labeled(w.BoundedFloatText, "neighbors", "136px", min=2.0, max=1000.0)
         self._pair_boxes = {
-            name: w.Text(
-                description=name,
+            name: labeled(
+                w.Text,
+                name,
                 tooltip=f"the two {name} along the axes, as 3, 8",
                 placeholder="two numbers",
                 continuous_update=False,
-                layout={"width": "150px"},
-                style={"description_width": "initial"},
             )
             for name in ("pixels", "units")
         }
@@ -241,7 +207,9 @@ class EmbeddingScatter(View):
     # --- painting ------------------------------------------------------------------------
 
     def _render(self, selection: Selection) -> None:
-        self._show_controls()
+        self._perplexity.layout.display = None if self.method in NEIGHBORLY else "none"
+        for box in self._pair_boxes.values():
+            box.layout.display = None if self.method == "features" else "none"
         n_samples, rows = self._session.n_samples, self._embeddings.rows(self.n_points)
         self._waiting = False
         coloring = self._coloring(selection, rows)
@@ -281,37 +249,34 @@ class EmbeddingScatter(View):
             box.value = "{}, {}".format(*embedding.features)
 
     def _points(self, of: str) -> Embedding | None:
+        units: tuple[int, int] | None = self.units
+        n_units = self._session.layer_info.n_units
+        if units is not None and n_units and max(units) >= n_units:
+            units = None  # the layer does not have them
         return self._embeddings.request(
             of,
             method=self.method,
             n_points=self.n_points,
             seed=self.seed,
             perplexity=self.perplexity if self.method in NEIGHBORLY else 30.0,
-            features=self.pixels if of == "input" else self._units(),
+            features=self.pixels if of == "input" else units,
             client=self._place("input" if of == "input" else "layer"),
         )
-
-    def _units(self) -> tuple[int, int] | None:
-        """The chosen two units, where the layer has them."""
-        n_units = self._session.layer_info.n_units
-        fits = self.units is not None and (not n_units or max(self.units) < n_units)
-        return self.units if fits else None
 
     def _coloring(self, selection: Selection, rows: Any) -> tuple[PointColors, str] | None:
         """Colors of all drawn samples with their legend; None while they are read."""
         session, embeddings = self._session, self._embeddings
         names, labels = session.class_names, session.labels
         client = self._place("colors")
-        if self.color == "unit" and not embeddings.missing(selection.layer):
-            values = embeddings.unit_values(
-                selection.layer, selection.unit, self.n_points, client=client
-            )
+        layer, unit = selection.layer, selection.unit
+        if self.color == "unit" and embeddings.missing(layer):
+            return in_one_color(len(rows)), plain_legend("this layer has no values to color by")
+        if self.color == "unit":
+            values = embeddings.unit_values(layer, unit, self.n_points, client=client)
             if values is None:
                 return None
             colors = by_value(values)
-            return colors, value_legend(selection.unit, selection.layer, colors)
-        if self.color == "unit":
-            return in_one_color(len(rows)), plain_legend("this layer has no values to color by")
+            return colors, value_legend(unit, layer, colors)
         if self.color == "class" and labels is not None and names:
             colors = by_class(labels[rows], len(names))
             return colors, class_legend(labels[rows], names, colors)
@@ -328,11 +293,6 @@ class EmbeddingScatter(View):
         colors = by_class(predicted, len(names))
         return colors, class_legend(predicted, names, colors)
 
-    def _show_controls(self) -> None:
-        self._perplexity.layout.display = None if self.method in NEIGHBORLY else "none"
-        for box in self._pair_boxes.values():
-            box.layout.display = None if self.method == "features" else "none"
-
     def _place(self, what: str) -> str:
         return f"{id(self)} {what}"
 
@@ -347,11 +307,11 @@ class EmbeddingScatter(View):
 
     def _repaint(self) -> None:
         super()._repaint()
-        self._show_progress()
-
-    def _show_progress(self) -> None:
-        reading = self._embeddings.reading
-        text = None if reading is None else _progress_text(reading)
+        reading, text = self._embeddings.reading, None
+        if reading is not None:
+            text = reading.what + ": cancelled" * reading.cancelled
+            if reading.per_second and not reading.cancelled:
+                text += f", about {duration(reading.seconds_left)} left"
         self._progress.show(reading if self._waiting else None, text)
         hidden = self._progress.layout.display == "none"
         self._hint.layout.display = None if hidden else "none"
@@ -377,10 +337,8 @@ class EmbeddingScatter(View):
                 side.cloud.show_card(-1, b"", ())
                 return
             point = int((side.shown.rows < row).sum())
-            side.cloud.show_card(point, self._picture(row), self._card_lines(row))
-
-    def _picture(self, row: int) -> bytes:
-        return rgba_png(fit(self._session.pictures([row])[0], CARD_PX, CARD_PX))
+            picture = fit(self._session.pictures([row])[0], CARD_PX, CARD_PX)
+            side.cloud.show_card(point, rgba_png(picture), self._card_lines(row))
 
     def _card_lines(self, row: int) -> list[str]:
         """What a card says of a sample."""
@@ -392,9 +350,8 @@ class EmbeddingScatter(View):
             predicted = int(session.predicted_classes([row])[0])
             highest = float(session.predictions([row]).max())
             sign = "" if label is None else ("✓ " if predicted == label else "✗ ")
-            lines.append(
-                f"{sign}predicted {session.class_names[predicted]} ({share_text(highest)})"
-            )
+            name = session.class_names[predicted]
+            lines.append(f"{sign}predicted {name} ({share_text(highest)})")
         return lines
 
     def _on_user_pair(self, name: str, change: Any) -> None:

@@ -32,12 +32,7 @@ BEYOND = 0.06  # of its length an axis goes beyond its last numbers, that a dot 
 
 
 class MetricCurve(w.VBox):
-    """One line, and above it what it is.
-
-    Args:
-        width_px: Of the figure.
-        height_px: Of the figure.
-    """
+    """One line over the snapshots, and above it what it is."""
 
     def __init__(self, width_px: int, height_px: int = 72) -> None:
         self._x, y = exact(), exact()
@@ -56,12 +51,7 @@ class MetricCurve(w.VBox):
         super().__init__(children=(self._name, figure))
 
     def show(self, name: str, values: ArrayLike) -> None:
-        """Draw another line.
-
-        Args:
-            name: What it is.
-            values: `(snapshot,)`; those without a finite value are left out.
-        """
+        """Draw another line of `(snapshot,)` values; those that are not finite are left out."""
         values = np.asarray(values, np.float32)
         fit_axis(self._axis, ticks(*finite_range(values), count=3), BEYOND, BEYOND)
         last = max(len(values) - 1, 1)

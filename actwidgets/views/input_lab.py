@@ -17,7 +17,19 @@ from actwidgets.images.colormap import FRAME_COLOR, css_color
 from actwidgets.images.encode import Pixels, fit, rgba_png
 from actwidgets.views.base import View
 from actwidgets.views.charts import output_note
-from actwidgets.views.controls import RIGHT, WRONG, hint, note, set_slider, share_text, show, title
+from actwidgets.views.controls import (
+    RIGHT,
+    WRONG,
+    button,
+    hint,
+    labeled,
+    note,
+    set_slider,
+    share_text,
+    show,
+    title,
+    update,
+)
 from actwidgets.views.picture import Picture
 
 NOW, CHOSEN = "#8cc9c4", "#3fa7a0"
@@ -45,12 +57,16 @@ def sentence(
     """`ankle boot 0.98 → sandal 0.61`, as HTML; without `changed` the first half only."""
     parts = []
     for predicted, sure in zip(shift.predicted, shift.confidence, strict=True):
-        if not shift.has_probabilities:
-            parts.append(_colored(names[predicted], predicted, true))
-        elif np.isnan(sure):
+        text = html.escape(names[predicted])
+        if shift.has_probabilities and np.isnan(sure):
             parts.append("not a number")
-        else:
-            parts.append(_colored(f"{names[predicted]} {share_text(sure)}", predicted, true))
+            continue
+        if shift.has_probabilities:
+            text += f" {share_text(sure)}"
+        if true is not None:
+            color = RIGHT if predicted == true else WRONG
+            text = f'<span style="color:{color}">{text}</span>'
+        parts.append(text)
     return f'<div class="aw-says">{" → ".join(parts if changed else parts[:1])}</div>'
 
 
@@ -62,50 +78,26 @@ def bars(shift: PredictionShift, names: Sequence[str], true: int | None) -> str:
     """
     rows = []
     for index, before, now in zip(shift.classes, shift.before, shift.now, strict=True):
-        name = html.escape(names[index], quote=True)
-        color = NOW
+        name, color = html.escape(names[index]), NOW
         if index == shift.predicted[1] and not np.isnan(now):
             color = CHOSEN if true is None else RIGHT if index == true else WRONG
-        kind, title = (
-            (' class="aw-true"', f"{name}: the true class") if index == true else ("", name)
-        )
+        kind, of = (' class="aw-true"', ": the true class") if index == true else ("", "")
+        figure = "–" if np.isnan(now) else share_text(now)
         rows.append(
-            f'<tr{kind}><th title="{title}">{name}</th><td>'
-            f'<b style="width:{_width(_share(now, shift))}%;background:{color}"></b>'
-            f'<i style="width:{_width(_share(before, shift))}%"></i></td>'
-            f"<td>{_figure(now)}</td></tr>"
+            f'<tr{kind}><th title="{name}{of}">{name}</th><td>'
+            f'<b style="width:{_percent(now, shift)}%;background:{color}"></b>'
+            f'<i style="width:{_percent(before, shift)}%"></i></td><td>{figure}</td></tr>'
         )
     return f'<table class="aw-bars">{"".join(rows)}</table>'
 
 
-def values_sentence(before: float, now: float, *, changed: bool) -> str:
-    """What a regression says, before and now, as HTML."""
-    text = f"{before:.4g} → {now:.4g}" if changed else f"{before:.4g}"
-    return f'<div class="aw-says">{text}</div>'
-
-
-def _colored(text: str, predicted: int, true: int | None) -> str:
-    text = html.escape(text, quote=True)
-    if true is None:
-        return text
-    return f'<span style="color:{RIGHT if predicted == true else WRONG}">{text}</span>'
-
-
-def _figure(value: float) -> str:
-    return "–" if np.isnan(value) else share_text(value)
-
-
-def _share(value: float, shift: PredictionShift) -> float:
-    """How long a bar is, in 0..1: of margins by where it lies among all of them."""
-    if shift.has_probabilities:
-        return value
-    known = np.nan_to_num([*shift.before, *shift.now])
-    low, high = min(known.min(), 0.0), max(known.max(), 0.0)
-    return (value - low) / (high - low) if high > low else 0.0
-
-
-def _width(share: float) -> str:
-    return f"{0.0 if np.isnan(share) else 100 * share:.1f}"
+def _percent(value: float, shift: PredictionShift) -> str:
+    """How long a bar is: of margins by where it lies among all of them."""
+    if not shift.has_probabilities:
+        known = np.nan_to_num([*shift.before, *shift.now])
+        low, high = min(known.min(), 0.0), max(known.max(), 0.0)
+        value = (value - low) / (high - low) if high > low else 0.0
+    return f"{0.0 if np.isnan(value) else 100 * value:.1f}"
 
 
 SMALL = 128  # pixels; pictures up to there are shown with hard edges
@@ -146,14 +138,10 @@ class PatchPicture(w.Box):
             self.add_class("aw-small")
 
     def show(self, pixels: Pixels, patch: Patch | None) -> None:
-        """Paint the picture and put the rectangle where the patch is.
+        """Paint `(row, column, 3)` pixels and put the rectangle where the patch is.
 
         While the mouse drags the rectangle it is left alone: it gets its whole pixels when the
         mouse lets go.
-
-        Args:
-            pixels: `(row, column, 3)` uint8, as `Session.pictures` gives them.
-            patch: `(top, left, height, width)`, or None.
         """
         rows, columns = self._shape
         scale = self._side_px / max(pixels.shape[:2])
@@ -181,8 +169,7 @@ class PatchPicture(w.Box):
         if target == self._edges():
             return
         down, across = (None, None) if target is None else np.array(target, np.float64)
-        with self.brush.hold_sync(), self.brush.hold_trait_notifications():
-            self.brush.selected_x, self.brush.selected_y = across, down
+        update(self.brush, selected_x=across, selected_y=down)
 
     def _edges(self) -> Edges | None:
         """The rectangle as it lies there now."""
@@ -195,16 +182,13 @@ class PatchPicture(w.Box):
         edges = self._edges()
         if edges != self._shown and not (edges is None and self.brush.brushing):
             self._shown = edges
-            self._on_patch(None if edges is None else self._patch_at(edges))
+            self._on_patch(None if edges is None else patch_between(*edges, self._shape))
         if not self.brush.brushing:
             self._put(self._edges_of(self._patch))
 
-    def _patch_at(self, edges: Edges) -> Patch:
-        return patch_between(*edges, self._shape)
-
 
 # Field, words, lowest, highest, step, format.
-SLIDERS = (
+SLIDERS: tuple[tuple[Any, ...], ...] = (
     ("brightness", "brightness", -1.0, 1.0, 0.01, "+.0%"),
     ("contrast", "contrast ×", 0.0, 3.0, 0.05, ".2f"),
     ("noise", "noise", 0.0, 0.5, 0.005, ".1%"),
@@ -232,15 +216,14 @@ class InputLab(View):
         shape = self._session.picture_shape
         self._title, self._note, self._says, self._where = w.HTML(), w.HTML(), w.HTML(), w.HTML()
         self._picture = PatchPicture(shape or (1, 1), self.picture_px, self._on_user_patch)
-        self._sliders = {
-            field: self._slider(field, label, low, high, step, form)
-            for field, label, low, high, step, form in SLIDERS
-        }
+        self._sliders = {field: self._slider(field, *settings) for field, *settings in SLIDERS}
         for (field, label), length in zip(SHIFTS, shape or (1, 1), strict=True):
             reach = float(max(1, length // 2))
             self._sliders[field] = self._slider(field, label, -reach, reach, 0.5, "+.1f")
-        self._reset = _button("Reset", "as the samples were given", self._on_user_reset)
-        self._unhide = _button("Remove patch", "hide nothing", lambda _: self._on_user_patch(None))
+        self._reset, self._unhide = (
+            button("Reset", self._on_user_reset, tooltip="as the samples were given"),
+            button("Remove patch", lambda: self._on_user_patch(None), tooltip="hide nothing"),
+        )
         column = {"width": f"{self.picture_px}px", "margin": "0 18px 0 0", "overflow": "hidden"}
         picture = w.VBox([self._picture, self._where], layout=column | {"flex": "0 0 auto"})
         says = w.VBox([self._says], layout={"flex": "1 1 240px", "min_width": "220px"})
@@ -266,16 +249,15 @@ class InputLab(View):
     def _slider(
         self, field: str, label: str, low: float, high: float, step: float, form: str
     ) -> w.FloatSlider:
-        value = getattr(UNDISTURBED, field)
-        slider = w.FloatSlider(
-            value=value,
+        slider: w.FloatSlider = labeled(
+            w.FloatSlider,
+            label,
+            "auto",
+            value=getattr(UNDISTURBED, field),
             min=low,
             max=high,
             step=step,
-            description=label,
-            tooltip=label,
             readout_format=form,
-            layout={"width": "auto"},
             style={"description_width": "76px"},
         )
         slider.observe(lambda change: self._on_user_slider(field, change.new), names="value")
@@ -283,8 +265,7 @@ class InputLab(View):
 
     def _render(self, selection: Selection) -> None:
         self._session.require_changes()
-        shape = self._session.picture_shape
-        of = self._session.picture_inputs
+        shape, of = self._session.picture_shape, self._session.picture_inputs
         self._title.value = _title(selection, shape, of[0] if len(of) > 1 else "")
         self._note.value = "" if shape else note("nothing to show: the samples are no images")
         show(self._frame, bool(shape))
@@ -293,12 +274,12 @@ class InputLab(View):
         perturbation = selection.perturbation
         for field, slider in self._sliders.items():
             set_slider(slider, slider.min, slider.max, getattr(perturbation, field))
-        first = self._session.picture_inputs[0]
-        picture = self._session.pictures([selection.sample], as_shown=True, name=first)[0]
+        picture = self._session.pictures([selection.sample], as_shown=True, name=of[0])[0]
         self._picture.show(picture, perturbation.patch)
-        self._where.value = (
-            hint(HINT) if perturbation.patch is None else note(_place(perturbation.patch))
-        )
+        where = hint(HINT)
+        if perturbation.patch is not None:
+            where = note("{2}×{3} hidden, row {0}, column {1}".format(*perturbation.patch))
+        self._where.value = where
         self._reset.disabled = perturbation == UNDISTURBED
         self._unhide.disabled = perturbation.patch is None
         self._says.value = self._what_is_said(selection)
@@ -311,8 +292,8 @@ class InputLab(View):
             if session.n_outputs != 1:
                 return note(f"no predictions: {missing}")
             before, now = self._before_and_now(selection)
-            text = values_sentence(before.item(), now.item(), changed=changed)
-            return text + output_note(session.output)
+            text = f"{before.item():.4g}" + (f" → {now.item():.4g}" if changed else "")
+            return f'<div class="aw-says">{text}</div>' + output_note(session.output)
         before, now = self._before_and_now(selection)
         true = None if session.labels is None else int(session.labels[selection.sample])
         shift = prediction_shift(
@@ -337,18 +318,12 @@ class InputLab(View):
         if patch != self._session.perturbation.patch:
             self._perturb(patch=patch)
 
-    def _on_user_reset(self, _button: Any) -> None:
+    def _on_user_reset(self) -> None:
         self._perturb(**vars(UNDISTURBED))
 
     def _perturb(self, **fields: Any) -> None:
         with self._guard("could not perturb the samples"):
             self._session.select(perturbation=replace(self._session.perturbation, **fields))
-
-
-def _button(label: str, tooltip: str, act: Any) -> w.Button:
-    button = w.Button(description=label, tooltip=tooltip, layout={"width": "auto"})
-    button.on_click(act)
-    return button
 
 
 def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
@@ -360,8 +335,3 @@ def _title(selection: Selection, shape: tuple[int, ...], of: str) -> str:
     if of:
         text += f" of input {of!r} alone"
     return title("Input lab", text)
-
-
-def _place(patch: Patch) -> str:
-    top, left, height, width = patch
-    return f"{height}×{width} hidden, row {top}, column {left}"

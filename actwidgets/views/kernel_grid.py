@@ -1,6 +1,6 @@
 """The weights of the selected layer as pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import ipywidgets as w
@@ -33,7 +33,6 @@ from actwidgets.images.kernels import (
 from actwidgets.images.tile_grid import (
     MAX_TILE_PX,
     Mosaic,
-    MosaicPlan,
     color_mosaic,
     enlarge,
     plan_mosaic,
@@ -58,12 +57,7 @@ WRITTEN_OUT = 9  # weights; of more the mean and the ends are told
 
 
 def subtitle(kind: str, shape: Sequence[int]) -> str:
-    """Kind and size of a layer's kernels.
-
-    Args:
-        kind: The layer's class.
-        shape: `([depth,] row, column, in_channel, out_channel)`.
-    """
+    """Kind and size of kernels of `([depth,] row, column, in_channel, out_channel)`."""
     *positions, n_channels, n_kernels = shape
     if kind == "Dense":
         return f"Dense · {n_channels:,} to {n_kernels:,} units"
@@ -82,20 +76,14 @@ def described(
     kind: str,
     n_inputs: int,
     input_shape: Sequence[int] | None,
-    *,
     mode: str,
     span: ValueRange,
     averaged: int,
 ) -> str:
     """The caption: kernels, mode, scale.
 
-    Args:
-        kind: The layer's class.
-        n_inputs: Input channels of its weights.
-        input_shape: What dense weights are shown as, channels last; None where they are not.
-        mode: How input channels are shown.
-        span: What the colors cover.
-        averaged: Weights to the side of a pixel.
+    `input_shape` is what dense weights are shown as, channels last; None where they are not. So
+    many weights to a side are averaged to a pixel.
     """
     parts = []
     if input_shape:
@@ -117,19 +105,8 @@ def described(
     return "; ".join(parts)
 
 
-def readout(name: str, parts: Mapping[str, np.ndarray]) -> str:
-    """The weights of a kernel: number by number where they are few, else in short.
-
-    Args:
-        name: Which one.
-        parts: `(row, column)` each, by what they are called.
-    """
-    return f"{name}: " + "; ".join(
-        f"{part} {_weights_text(weights)}".lstrip() for part, weights in parts.items()
-    )
-
-
-def _weights_text(weights: np.ndarray) -> str:
+def weights_text(weights: np.ndarray) -> str:
+    """`(row, column)` weights, number by number where they are few, else in short."""
     if weights.size <= WRITTEN_OUT:
         return " / ".join(" ".join(f"{value:.2f}" for value in row) for row in weights)
     return f"mean {weights.mean():.3g}, from {weights.min():.3g} to {weights.max():.3g}"
@@ -212,23 +189,15 @@ class KernelGrid(MapView):
         n_blocks = 1 if mode == RGB else len(maps)
         self._channels = PageRange(self.channel_page, self.channels_per_page, n_blocks)
         blocks = slice(None) if mode == RGB else self._channels.rows
-        weights = maps[blocks, :, :, self._units.rows]
-        self._weights = weights
+        self._weights = maps[blocks, :, :, self._units.rows]
         averaged = self._paint(mode, span)
         self._unit_pager.show(self._units, self._units.text(f"{self._kernel_noun()}s"))
         self._noun = input_noun(info.kind, input_shape)
         self._channel_pager.show(self._channels, self._channels.text(f"{self._noun}s"))
         self._channel_pager.layout.display = None if n_blocks > 1 else "none"
-        self._note.value = note(
-            described(
-                info.kind,
-                kernels.shape[-2],
-                input_shape,
-                mode=mode,
-                span=span,
-                averaged=averaged,
-            )
-        )
+        n_inputs = kernels.shape[-2]
+        text = described(info.kind, n_inputs, input_shape, mode, span, averaged)
+        self._note.value = note(text)
         show(self._frame, True)
         self._controls.layout.display = None
 
@@ -239,7 +208,9 @@ class KernelGrid(MapView):
         n_blocks = 1 if mode == RGB else len(shown)
         plan = plan_mosaic(n_blocks, shown.shape[-1], *shown.shape[1:3], width_px=self.width_px)
         mosaic = self._mosaic = plan.mosaic
-        framed = self._framed()
+        place, page = self._session.unit - self._units.rows.start, self._units.rows
+        on_page = 0 <= place < page.stop - page.start
+        framed = place if on_page and self._has_units() else None
         if mode == RGB:
             tiles = enlarge(kernel_colors(shown, span.high)[None], *plan.enlarged)
             png = rgba_png(color_mosaic(mosaic, tiles, framed))
@@ -248,19 +219,10 @@ class KernelGrid(MapView):
             if framed is not None:
                 mosaic.draw_frame(picture, framed)
             png = palette_png(picture, palette(self.cmap))
-        self._place(plan)
+        self._picture.set_size(plan.height_px, plan.width_px)
+        self._picture.set_cells(mosaic.row_edges, mosaic.column_edges)
         self._picture.show(png)
         return averaged
-
-    def _place(self, plan: MosaicPlan) -> None:
-        self._picture.set_size(plan.height_px, plan.width_px)
-        self._picture.set_cells(plan.mosaic.row_edges, plan.mosaic.column_edges)
-
-    def _framed(self) -> int | None:
-        """The chosen unit as a position on this page, where it is on it."""
-        place = self._session.unit - self._units.rows.start
-        on_page = 0 <= place < self._units.rows.stop - self._units.rows.start
-        return place if on_page and self._has_units() else None
 
     def _has_units(self) -> bool:
         return kernels_are_units(self._session.layer_info.kind)
@@ -296,10 +258,6 @@ class KernelGrid(MapView):
             self._turn_to_focus()
         super()._on_session(change)
 
-    def _at(self, row: int, column: int) -> tuple[int, int] | None:
-        """Block and kernel under a cell, as positions on this page."""
-        return self._mosaic.at(row, column) if self._mosaic else None
-
     def _on_user_depth(self, depth: int) -> None:
         with self._guard("could not choose the slice"):
             self.depth = depth
@@ -310,21 +268,22 @@ class KernelGrid(MapView):
 
     def _on_user_click(self, row: int, column: int) -> None:
         with self._guard("could not choose the unit"):
-            chosen = self._at(row, column)
-            if chosen and self._has_units():
-                self._session.select(unit=self._units.rows.start + chosen[1])
+            place = self._mosaic.at(row, column) if self._mosaic else None
+            if place and self._has_units():
+                self._session.select(unit=self._units.rows.start + place[1])
 
     def _readout_of_cell(self, row: int, column: int) -> str:
-        chosen = self._at(row, column)
-        return self._readout_text(*chosen) if chosen else ""
-
-    def _readout_text(self, block: int, kernel: int) -> str:
+        place = self._mosaic.at(row, column) if self._mosaic else None
+        if place is None:
+            return ""
+        block, kernel = place
         name = f"{self._kernel_noun()} {self._units.rows.start + kernel}"
         weights = self._weights[..., kernel]
         if self._shown_mode == RGB:
-            return readout(name, dict(zip(("red", "green", "blue"), weights, strict=True)))
+            parts = zip(("red", "green", "blue"), map(weights_text, weights), strict=True)
+            return f"{name}: " + "; ".join(map(" ".join, parts))
         if self._shown_mode == AVERAGE:
             name = f"mean over {self._n_channels:,} {self._noun}s, {name}"
         elif self._n_channels > 1:
             name = f"{self._noun} {self._channels.rows.start + block}, {name}"
-        return readout(name, {"": weights[block]})
+        return f"{name}: {weights_text(weights[block])}"

@@ -11,7 +11,7 @@ import traitlets as t
 from actwidgets.core.layers import LayerTree, Row
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import View
-from actwidgets.views.controls import shorten, title
+from actwidgets.views.controls import button, shorten, title
 
 SPACE = "\u00a0"  # browsers fold ordinary spaces in a list
 KIND_LETTERS, LEAST_KIND_LETTERS = 15, 6
@@ -24,16 +24,11 @@ Lines = tuple[tuple[str, str], ...]
 def layer_lines(rows: Sequence[Row], letters: int, *, in_tree: bool) -> Lines:
     """A line of columns for each layer, and the name it stands for.
 
-    Names are indented as the tree is deep; names and kinds are shortened to fit.
-
-    Args:
-        rows: The visible rows.
-        letters: How long a line may be; only very long shapes make it longer.
-        in_tree: Whether there is anything to open and close.
+    Names are indented as the tree is deep; names and kinds are shortened to fit into so many
+    letters, which only very long shapes exceed.
     """
-    indents = [
-        "  " * row.depth + (MARKS[row.is_container, row.is_open] if in_tree else "") for row in rows
-    ]
+    marks = [MARKS[row.is_container, row.is_open] if in_tree else "" for row in rows]
+    indents = ["  " * row.depth + mark for row, mark in zip(rows, marks, strict=True)]
     names = [indent + row.label for indent, row in zip(indents, rows, strict=True)]
     shapes = [row.layer.shape_text for row in rows]
     counts = [row.layer.n_params_text for row in rows]
@@ -82,13 +77,7 @@ def _widest(texts: Iterable[str]) -> int:
 
 def _aligned(cells: Sequence[Sequence[str]], names: Iterable[str], gap: str) -> Lines:
     widths = [_widest(column) for column in zip(*cells, strict=True)]
-    lines = (
-        gap.join(
-            cell.rjust(width) if place == 3 else cell.ljust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in cells
-    )
+    lines = (gap.join([*map(str.ljust, row[:3], widths), row[3].rjust(widths[3])]) for row in cells)
     return tuple((line.replace(" ", SPACE), name) for line, name in zip(lines, names, strict=True))
 
 
@@ -114,19 +103,16 @@ class LayerPicker(View):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._title = w.HTML()
-        self._filter = self._control(
-            "filter",
-            w.Text(placeholder="filter by name or kind", layout={"width": "auto", "flex": "1 1 0"}),
-        )
-        self._fold, self._fold_all = (w.Button(layout={"width": "32px"}) for _ in range(2))
-        self._fold.on_click(self._on_user_fold)
-        self._fold_all.on_click(self._on_user_fold_all)
+        wide = {"width": "auto", "flex": "1 1 0"}
+        name = self._control("filter", w.Text(placeholder="filter by name or kind", layout=wide))
+        self._fold = button("", self._on_user_fold, "32px")
+        self._fold_all = button("", self._on_user_fold_all, "32px")
         self._list = w.Select(options=[], layout={"width": "auto"})
         self._list.add_class("aw-list")
         self._list.observe(self._on_user_layer, names="value")
-        self._shown: tuple[tuple[str, str], ...] = ()
+        self._shown: Lines = ()
         self._open_around_the_chosen(self.opened)
-        return self._title, w.HBox([self._filter, self._fold, self._fold_all]), self._list
+        return self._title, w.HBox([name, self._fold, self._fold_all]), self._list
 
     def _render(self, selection: Selection) -> None:
         tree, terms = self._tree, self.filter.split()
@@ -147,12 +133,10 @@ class LayerPicker(View):
         else:
             counts = f"{n_layers} in all, {len(rows)} shown"
         self._title.value = title("Layers", counts)
-        self._render_buttons(selection.layer, FILTERED if terms else "")
-
-    def _render_buttons(self, layer: str, idle: str) -> None:
-        containers, container = self._tree.containers, self._tree.nearest_container(layer)
-        for button in (self._fold, self._fold_all):
-            button.layout.display = None if containers else "none"
+        idle = FILTERED if terms else ""
+        containers, container = tree.containers, tree.nearest_container(selection.layer)
+        for fold in (self._fold, self._fold_all):
+            fold.layout.display = None if containers else "none"
         opening = container is not None and container not in self.opened
         outside = "" if container else "The selected layer is not nested"
         _announce(self._fold, "angle", opening, container, idle or outside)
@@ -188,7 +172,7 @@ class LayerPicker(View):
             with self._guard("could not choose the layer"):
                 self._session.select(layer=change.new)
 
-    def _on_user_fold(self, _button: w.Button) -> None:
+    def _on_user_fold(self) -> None:
         with self._guard("could not open or close"):
             container = self._tree.nearest_container(self._session.layer)
             if container in self.opened:
@@ -196,7 +180,7 @@ class LayerPicker(View):
             else:
                 self.opened = (*self.opened, container)
 
-    def _on_user_fold_all(self, _button: w.Button) -> None:
+    def _on_user_fold_all(self) -> None:
         with self._guard("could not open or close"):
             containers = self._tree.containers
             self.opened = () if self.opened == containers else containers
@@ -210,8 +194,8 @@ class LayerPicker(View):
         return self._tree.known(proposal.value)
 
 
-def _announce(button: w.Button, icon: str, opening: bool, what: str | None, idle: str) -> None:
+def _announce(fold: w.Button, icon: str, opening: bool, what: str | None, idle: str) -> None:
     """Let a button say what it will do, or why it does nothing."""
-    button.icon = f"{icon}-{'down' if opening else 'up'}"
-    button.disabled = bool(idle)
-    button.tooltip = idle or f"{'Open' if opening else 'Close'} {what}"
+    fold.icon = f"{icon}-{'down' if opening else 'up'}"
+    fold.disabled = bool(idle)
+    fold.tooltip = idle or f"{'Open' if opening else 'Close'} {what}"

@@ -8,7 +8,7 @@ import traitlets as t
 
 from actwidgets.core.cka import LayerSimilarityTable
 from actwidgets.core.selection import Selection
-from actwidgets.images.colormap import FRAME, GAP, ValueRange, color_codes, palette
+from actwidgets.images.colormap import FRAME, GAP, palette
 from actwidgets.images.encode import palette_png
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import Progress
@@ -23,6 +23,7 @@ from actwidgets.views.controls import (
     title,
     unique_short,
 )
+from actwidgets.views.matrix import matrix_codes
 from actwidgets.views.picture import Picture
 
 POSITIONS = [("mean of each map", "mean"), ("every position", "flat")]
@@ -92,15 +93,17 @@ class LayerSimilarity(PassView):
     def _paint(self, table: LayerSimilarityTable, layer: str) -> None:
         n_rows, n_columns = table.values.shape
         cell = max(2, min(46, self.width_px // max(n_rows, n_columns)))
-        distances = 1 - np.clip(table.values, 0, 1)
-        codes = color_codes(distances[None, :, :, None], ValueRange(0.0, 1.0))[0, :, :, 0]
+        codes = matrix_codes(1 - np.clip(table.values, 0, 1), 1.0)
         beside = BESIDE_PX if n_rows <= NAMES_UP_TO else 0
         below = BELOW_PX * 2 if n_columns <= VALUES_UP_TO else 0
         height, width = n_rows * cell + below, beside + n_columns * cell
         picture = np.full((height, width), GAP, np.uint8)
         picture[: n_rows * cell, beside:] = codes.repeat(cell, axis=0).repeat(cell, axis=1)
         if layer in table.layers:
-            _frame(picture, table.layers.index(layer) * cell, beside, cell, n_columns * cell)
+            top, thick = table.layers.index(layer) * cell, 2 if cell > 8 else 1
+            row = picture[top : top + cell, beside:]
+            for edge in (row[:thick], row[-thick:], row[:, :thick], row[:, -thick:]):
+                edge[...] = FRAME
         self._picture.set_size(height, width)
         edges = np.arange(n_rows + 1) * cell, beside + np.arange(n_columns + 1) * cell
         rows = np.append(edges[0], height) if below else edges[0]
@@ -112,23 +115,22 @@ class LayerSimilarity(PassView):
 
     def _write(self, table: LayerSimilarityTable, cell: int, beside: int) -> None:
         n_rows, n_columns = table.values.shape
-        places, texts, colors = [], [], []
+        places: list[tuple[float, float]] = []
+        texts: list[str] = []
+        middles = (beside + (np.arange(n_columns) + 0.5) * cell).tolist()
         if beside:
-            for row, name in enumerate(unique_short(table.layers, 15, shorten_path)):
-                places.append((beside / 2 - 2, (row + 0.5) * cell))
-                texts.append(name)
-                colors.append(NEUTRAL)
+            texts += unique_short(table.layers, 15, shorten_path)
+            places += [(beside / 2 - 2, (row + 0.5) * cell) for row in range(n_rows)]
+        n_values = 0
         if n_columns <= VALUES_UP_TO:
-            letters = max(4, cell // 6)
-            for column, name in enumerate(unique_short(table.other_layers, letters, shorten_path)):
-                down = n_rows * cell + 8 + column % 2 * BELOW_PX  # in two lines, or they touch
-                places.append((beside + (column + 0.5) * cell, down))
-                texts.append(name)
-                colors.append(NEUTRAL)
+            texts += unique_short(table.other_layers, max(4, cell // 6), shorten_path)
+            for column, x in enumerate(middles):  # in two lines, or they touch
+                places.append((x, n_rows * cell + 8 + column % 2 * BELOW_PX))
+            n_values = table.values.size
             for (row, column), value in np.ndenumerate(table.values):
-                places.append((beside + (column + 0.5) * cell, (row + 0.5) * cell))
+                places.append((middles[column], (row + 0.5) * cell))
                 texts.append("–" if np.isnan(value) else f"{value:.2f}")
-                colors.append("black")
+        colors = [NEUTRAL] * (len(texts) - n_values) + ["black"] * n_values
         self._picture.set_words(places, texts, colors)
 
     def _describe(self, table: LayerSimilarityTable, left_out: tuple[str, ...]) -> str:
@@ -146,31 +148,17 @@ class LayerSimilarity(PassView):
     def _follows(self, reading: Progress) -> bool:
         return reading.what == "representations"
 
-    def _pair(self, row: int, column: int) -> tuple[int, int] | None:
-        """The layers of a cell, or None beside the matrix."""
-        column -= self._first_column
-        inside = self._table is not None and column >= 0 and row < len(self._table.layers)
-        return (row, column) if inside else None
-
     def _on_user_cell(self, row: int, column: int) -> None:
         with self._guard("could not choose the layer"):
             if self._table is not None and row < len(self._table.layers):
                 self._session.select(layer=self._table.layers[row])
 
     def _readout_of_cell(self, row: int, column: int) -> str:
-        pair = self._pair(row, column)
-        if pair is None or self._table is None:
-            return ""
-        table, value = self._table, self._table.values[pair]
+        table, pair = self._table, (row, column - self._first_column)
+        if table is None or pair[1] < 0 or row >= len(table.layers):
+            return ""  # beside the matrix
+        value = table.values[pair]
         text = "no variance" if np.isnan(value) else f"{value:.3f}"
         if table.estimated[pair]:
             text += " (estimated)"
         return f"{table.layers[pair[0]]} – {table.other_layers[pair[1]]}: {text}"
-
-
-def _frame(picture: np.ndarray, top: int, left: int, height: int, width: int) -> None:
-    """A frame inside a box of the picture."""
-    box = picture[top : top + height, left : left + width]
-    thick = 2 if height > 8 else 1
-    for edge in (box[:thick], box[-thick:], box[:, :thick], box[:, -thick:]):
-        edge[...] = FRAME

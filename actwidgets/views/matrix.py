@@ -175,13 +175,8 @@ class ClassCells(w.HBox):
         )
         self._heights = bq.LinearScale(min=0, max=1)
         self._places = bq.LinearScale(min=0, max=1, reverse=True)
-        self.tree = bq.Lines(
-            x=np.zeros((2, 4)),
-            y=np.zeros((2, 4)),
-            scales={"x": self._heights, "y": self._places},
-            colors=[NEUTRAL],
-            stroke_width=1,
-        )
+        scales, nowhere = {"x": self._heights, "y": self._places}, np.zeros((2, 4))
+        self.tree = bq.Lines(x=nowhere, y=nowhere, scales=scales, colors=[NEUTRAL], stroke_width=1)
         tree_figure = plain_figure(
             [self.tree],
             scale_x=self._heights,
@@ -211,46 +206,32 @@ class ClassCells(w.HBox):
         highest = max(finite_range(shown)[1], highest)
         self.color_scale.max = highest if highest > 0 else 1.0
         same = tuple(order) == self._order
+        names = [self._names[index] for index in order]
         if not same:
             self._order = tuple(int(index) for index in order)
-            names = [self._names[index] for index in order]
             if self._all:
                 # bqplot keeps the order of names that stay the same, unless it is told one;
                 # told one, it has no place for a name that is not in it yet.
                 self._rows.domain, self._columns.domain = names[::-1], names
             self._down.num_ticks = tick_count(len(order), self._height_px / len(order))
-        with self.matrix.hold_sync(), self.matrix.hold_trait_notifications():
-            if len(order) <= VALUES_UP_TO:
-                self.matrix.display_format = self._figures(highest, len(order), joins is not None)
-            elif self.matrix.display_format is not None:
-                self.matrix.display_format = None
-            self.matrix.color = shown
-            if not same:
-                self.matrix.row = self.matrix.column = names
+        beside_px = 0 if joins is None else TREE_PX
+        room_px = (self._width_px - SIDES_PX - beside_px) / len(order)
+        figures = _figures(highest, room_px) if len(order) <= VALUES_UP_TO else None
+        other = {} if same else {"row": names, "column": names}
+        update(self.matrix, display_format=figures, color=shown, **other)
         if not same:
             self._hover.again()
-        across_px = self._width_px - SIDES_PX - (0 if joins is None else TREE_PX)
-        self._across.num_ticks = tick_count(len(order), across_px / len(order), self._names)
-        self._show_tree(joins, len(order))
+        self._across.num_ticks = tick_count(len(order), room_px, self._names)
+        self._show_tree(joins, beside_px)
 
-    def _figures(self, highest: float, n_classes: int, with_tree: bool) -> str | None:
-        """How the figures are written that have room in a cell; None where none has."""
-        across_px = self._width_px - SIDES_PX - (TREE_PX if with_tree else 0)
-        room = int((across_px / n_classes - BETWEEN_PX) // DIGIT_PX)
-        whole = len(f"{highest:.0f}")
-        n_decimals = min(decimals(highest), max(room - whole - 1, 0))
-        tells = whole <= room and (highest <= 0 or float(f"{highest:.{n_decimals}f}") > 0)
-        return f".{n_decimals}f" if tells else None
-
-    def _show_tree(self, joins: np.ndarray | None, n_classes: int) -> None:
-        beside_px = 0 if joins is None else TREE_PX
+    def _show_tree(self, joins: np.ndarray | None, beside_px: int) -> None:
         self._beside.layout.width = f"{beside_px}px"
         width = f"{self._width_px - beside_px}px"  # the tree takes its room from the matrix
         update(self._figure.layout, width=width, min_width=width)
         if joins is None or not len(joins):
             return
         lines = joins if len(joins) > 1 else np.repeat(joins, 2, axis=0)  # bqplot drops axes of 1
-        self._places.min, self._places.max = -0.5, n_classes - 0.5
+        self._places.min, self._places.max = -0.5, len(self._order) - 0.5
         self._heights.max = max(float(joins[:, :, 1].max()) * 1.04, 1e-12)
         update(self.tree, x=lines[:, :, 1], y=lines[:, :, 0])
 
@@ -258,6 +239,19 @@ class ClassCells(w.HBox):
         """The classes of a row and a column; none where there is no cell."""
         is_shown = max(cell, default=0) < len(self._order)
         return tuple(self._order[place] for place in cell) if is_shown else ()
+
+
+def _figures(highest: float, room_px: float) -> str | None:
+    """How the figures are written that have room in a cell; None where none has."""
+    room, whole = int((room_px - BETWEEN_PX) // DIGIT_PX), len(f"{highest:.0f}")
+    n_decimals = min(decimals(highest), max(room - whole - 1, 0))
+    tells = whole <= room and (highest <= 0 or float(f"{highest:.{n_decimals}f}") > 0)
+    return f".{n_decimals}f" if tells else None
+
+
+def matrix_codes(matrix: np.ndarray, reach: float) -> np.ndarray:
+    """Palette codes of a matrix, whose colors go from 0 to `reach`."""
+    return color_codes(matrix[None, :, :, None], ValueRange(0.0, reach))[0, :, :, 0]
 
 
 WINDOW = 24  # classes in the part that is shown as cells
@@ -270,14 +264,8 @@ class ClassOverview(w.VBox):
     """A picture of the whole matrix, a pixel or more to a class; what is clicked is enlarged.
 
     Above it the classes can be searched by name, and the nearest pairs chosen from a list:
-    a thousand classes are one picture and 24 x 24 cells, not a million.
-
-    Args:
-        class_names: Of all classes.
-        width_px: Of the enlarged part.
-        on_class: Called with the class that was chosen.
-        on_click: Called with the classes of row and column of a cell.
-        on_hover: Likewise.
+    a thousand classes are one picture and 24 x 24 cells, not a million. `on_class` is called with
+    the class that was chosen; the rest is as of `ClassCells`.
     """
 
     def __init__(
@@ -300,15 +288,9 @@ class ClassOverview(w.VBox):
         self.whole.on_click(self._on_user_block)
         self._caption = w.HTML()
         self.cells = ClassCells(class_names, width_px, on_click, on_hover, n_shown=WINDOW)
-        super().__init__(
-            children=(
-                w.HBox([self.search, self._caption], layout={"align_items": "center"}),
-                self.whole,
-                self.cells,
-                w.HTML(note("nearest pairs")),
-                self.pairs,
-            )
-        )
+        found = w.HBox([self.search, self._caption], layout={"align_items": "center"})
+        nearest = w.HTML(note("nearest pairs"))
+        super().__init__(children=(found, self.whole, self.cells, nearest, self.pairs))
 
     def show(
         self,
@@ -317,25 +299,15 @@ class ClassOverview(w.VBox):
         class_index: int | None,
         highest: float = 0.0,
     ) -> None:
-        """Show a matrix of all classes in an order; enlarge where the chosen class is.
-
-        Args:
-            matrix: `(class, class)` distances.
-            order: Indices of the classes to show, two or more.
-            class_index: The chosen one, or None; it may be one that is not shown.
-            highest: How far the colors reach at least, in the whole and in the part.
-        """
+        """Show a matrix in an order, as `ClassCells`; enlarge where the chosen class is."""
         n_classes = len(order)
         self._matrix, self._order, self._highest = matrix, order, highest
         reach = max(finite_range(matrix)[1], highest) or 1.0
-        codes = color_codes(matrix[np.ix_(order, order)][None, :, :, None], ValueRange(0.0, reach))[
-            0, :, :, 0
-        ]
+        codes = matrix_codes(matrix[np.ix_(order, order)], reach)
         scale = max(1, SIDE_PX // n_classes)
-        side = n_classes * scale
         if codes.tobytes() != self._codes:
             self._codes = codes.tobytes()
-            shown_px = min(side, self._width_px)
+            shown_px = min(n_classes * scale, self._width_px)
             self.whole.set_size(shown_px, shown_px)
             edges = np.linspace(0, n_classes, min(BLOCKS, n_classes) + 1)
             self.whole.set_cells(edges, edges)
@@ -361,11 +333,9 @@ class ClassOverview(w.VBox):
     def _show_pairs(self, matrix: np.ndarray) -> None:
         self._nearest = nearest_pairs(matrix, PAIRS)
         names = [shorten(name, 28) for name in self._class_names]
+        pairs = [f"{matrix[a, b]:8.4f}  {names[a]} – {names[b]}" for a, b in self._nearest]
         with setting(self.pairs):
-            self.pairs.options = [
-                f"{matrix[a, b]:8.4f}  {names[a]} – {names[b]}" for a, b in self._nearest
-            ]
-            self.pairs.index = None
+            self.pairs.options, self.pairs.index = pairs, None
 
     def _on_user_search(self, change: object) -> None:
         name = self.search.value
@@ -378,8 +348,7 @@ class ClassOverview(w.VBox):
 
     def _on_user_block(self, row: int, _column: int) -> None:
         n_classes = len(self._order)
-        n_blocks = min(BLOCKS, n_classes)
-        place = int((row + 0.5) * n_classes / n_blocks)
+        place = int((row + 0.5) * n_classes / min(BLOCKS, n_classes))
         self._first = place - WINDOW // 2
         self._on_class(int(self._order[min(place, n_classes - 1)]))
 
@@ -390,10 +359,7 @@ CELL_PX = 52  # width of a class
 class ExemplarSheet(Picture):
     """Classes in a grid: one or more samples of each, its name and a figure below them.
 
-    Args:
-        session: Whose samples are shown.
-        on_class: Called with the index of a class that was clicked.
-        exemplars: Samples of each class, above one another.
+    Exemplars stand above one another; `on_class` is called with the class that was clicked.
     """
 
     def __init__(
@@ -416,12 +382,7 @@ class ExemplarSheet(Picture):
         return self._order
 
     def show_classes(self, order: np.ndarray, figures: np.ndarray) -> None:
-        """Show classes.
-
-        Args:
-            order: `(row, place)` class indices.
-            figures: What is written below each, of the same shape.
-        """
+        """Show `(row, place)` class indices, with figures of the same shape below them."""
         session, self._order = self._session, order
         n_rows, n_places = order.shape
         sheet = ContactSheet(n_places, self._exemplars, 46, CELL_PX, 50)

@@ -30,14 +30,10 @@ ONE = "007ea9"
 
 @dataclass(frozen=True)
 class PointColors:
-    """Colors of points.
+    """Colors of points: `(point,)` places in a `(color, 3)` palette.
 
-    Attributes:
-        codes: `(point,)` uint8 places in the palette.
-        palette: `(color, 3)` uint8.
-        rising: Whether points of higher code are to lie on top.
-        low: The value of the first color, where colors are values; else None.
-        high: The value of the last one.
+    Rising, points of higher code are to lie on top. Where colors are values, `low` is that of the
+    first one and `high` that of the last.
     """
 
     codes: NDArray[np.uint8]
@@ -72,20 +68,14 @@ def by_class(classes: Integers, n_classes: int) -> PointColors:
 
 
 def by_outcome(predicted: Integers, labels: Integers) -> PointColors:
-    """Two colors: right ones, and on top of them wrong ones.
-
-    Args:
-        predicted: `(point,)` class indices.
-        labels: `(point,)` class indices.
-    """
+    """Two colors: right ones, and on top of them wrong ones; of `(point,)` class indices."""
     return PointColors((predicted != labels).astype(np.uint8), _rgb(*RIGHT_OR_WRONG), True)
 
 
 def by_value(values: Array) -> PointColors:
-    """A color for each value, the largest on top.
+    """A color for each `(point,)` value, the largest on top.
 
-    Args:
-        values: `(point,)` real; NaN and infinity have a color of their own, on top of all.
+    NaN and infinity have a color of their own, on top of all.
     """
     low, high = finite_range(values)
     shares = to_unit_range(values, low=low, high=high)

@@ -34,6 +34,7 @@ from actwidgets.views.controls import (
 )
 from actwidgets.views.picture import Picture
 
+ORDERS = tuple(dict.fromkeys((*SORTED_BY, *VALUES_SORTED_BY)))
 SCOPES = ("auto", "chosen", "all")
 OF_ALL = 4_000_000  # probabilities that are sorted where all samples are shown
 DARK, LIGHT = "#1b1b1b", "#ffffff"
@@ -59,11 +60,7 @@ class PredictionTable(PassView):
     every_layer = True
     watched = ("sample", "samples", "confusion_cell", "perturbation", "ablations")
     scope = t.Enum(SCOPES, "auto", help="which samples have a line").tag(option=True)
-    sort = t.Enum(
-        tuple(dict.fromkeys((*SORTED_BY, *VALUES_SORTED_BY))),
-        "row",
-        help="what the lines are sorted by",
-    ).tag(option=True)
+    sort = t.Enum(ORDERS, "row", help="what the lines are sorted by").tag(option=True)
     lines = t.Int(20, min=1, help="samples on a page").tag(option=True)
     page = t.Int(0, min=0, help="page of samples").tag(option=True)
     width_px = t.Int(720, min=200, help="width of the table at most").tag(option=True)
@@ -132,12 +129,20 @@ class PredictionTable(PassView):
         is_of_values = isinstance(scores, ValueScores)
         self._classes.layout.display = "none" if is_of_values else None
         self._values.layout.display = None if is_of_values else "none"
-        if isinstance(scores, ValueScores):
-            return self._draw_values(selection, rows, scores)
         order = scores.order(self.sort)
         page = PageRange(self.page, self.lines, len(order))
-        self._rows, self._scores = rows[order], scores
-        self._on_page = order[page.rows]
+        self._rows, self._on_page = rows[order], order[page.rows]
+        if isinstance(scores, ValueScores):
+            text = self._draw_values(selection, rows, scores)
+        else:
+            text = self._draw_classes(selection, rows, scores)
+        self._pager.show(page, page.span_text())
+        self._note.value = (note(text) if text else "") + output_note(self._session.output)
+        return True
+
+    def _draw_classes(self, selection: Selection, rows: np.ndarray, scores: ClassScores) -> str:
+        """Draw the table, and describe it."""
+        self._scores = scores
         values = scores.values[self._on_page]
         self._columns = shown_classes(values, classes_within(self.width_px, values.shape[1]))
         sheet = sheet_within(self.width_px, len(self._on_page), len(self._columns))
@@ -149,25 +154,21 @@ class PredictionTable(PassView):
         # Of a thousand classes that are about as probable two decimals tell nothing.
         self._n_decimals = 3 if np.nanmax(np.abs(shown), initial=0) < 0.1 else 2
         self._write(sheet, shares, rows, selection.sample)
-        self._pager.show(page, page.span_text())
-        text = note(self._describe(len(rows), scores, sheet)).replace("&nbsp;", "")
-        self._note.value = text + output_note(self._session.output)
-        return True
+        return self._describe(len(rows), scores, sheet)
 
-    def _draw_values(self, selection: Selection, all_rows: np.ndarray, scores: ValueScores) -> bool:
-        order = scores.order(self.sort)
-        page = PageRange(self.page, self.lines, len(order))
-        self._rows, self._scores, self._on_page = all_rows[order], None, order[page.rows]
+    def _draw_values(self, selection: Selection, all_rows: np.ndarray, scores: ValueScores) -> str:
+        """Write the lines, and describe them."""
+        self._scores = None
         rows = all_rows[self._on_page].tolist()
         self._values.show(scores, self._on_page.tolist(), rows, selection.sample)
-        self._pager.show(page, page.span_text())
-        n_samples, output = self._session.n_samples, self._session.output
-        parts = [summary(scores), left_out(output)]
-        if not self._of_chosen(selection) and len(all_rows) < n_samples:
-            parts.append(f"the first {len(all_rows):,} of {n_samples:,} samples")
-        text = note("; ".join(filter(None, parts))).replace("&nbsp;", "")
-        self._note.value = text + output_note(output)
-        return True
+        parts = [summary(scores), left_out(self._session.output), self._first_of(len(all_rows))]
+        return "; ".join(filter(None, parts))
+
+    def _first_of(self, n_found: int) -> str:
+        """That not all samples have a place in the table; "" where they have."""
+        n_samples, chosen = self._session.n_samples, self._of_chosen(self._session.selection)
+        few = n_found < n_samples and not chosen
+        return f"the first {n_found:,} of {n_samples:,} samples" if few else ""
 
     def _shares(self, scores: ClassScores) -> np.ndarray:
         """What colors the cells, 0..1: scores without bounds by where they lie in their line."""
@@ -192,57 +193,42 @@ class PredictionTable(PassView):
         beside = HEAD_PX - (28 if len(self._columns) % 2 == 0 else 12)  # not on the last class's
         for place, name in enumerate(("confid.", "margin", "loss") if sheet.right_px else ()):
             labels.append((right + 26 + 46 * place, beside, name, NEUTRAL))
+        scores = self._scores
+        assert scores is not None
+        told_of = (scores.confidence, scores.margin, scores.loss) if sheet.right_px else ()
         for line, index in enumerate(self._on_page):
-            labels += self._words_of(sheet, line, int(index), shares[line], rows, focus)
+            row, middle = int(rows[index]), sheet.middle(line)
+            verdict, color = self._verdict(row, int(scores.predicted[index]))
+            mark = "▸ " if row == focus else ""
+            labels.append((30.0, middle, f"{mark}{row}", NEUTRAL))
+            labels.append((108.0, middle, verdict, color))
+            for place, share in enumerate(shares[line]):
+                text = _figure(float(scores.values[index, self._columns[place]]), self._n_decimals)
+                color = LIGHT if share > 0.55 else DARK
+                labels.append((sheet.class_middle(place), middle, text, color))
+            for place, figures in enumerate(told_of):
+                value = float(figures[index])
+                text = "–" if np.isnan(value) else f"{value:.3f}"
+                labels.append((right + 26 + 46 * place, middle, text, NEUTRAL))
         places = [(x, y) for x, y, _, _ in labels]
         texts, colors = [label[2] for label in labels], [label[3] for label in labels]
         self._sheet.set_words(places, texts, colors)
 
-    def _words_of(
-        self,
-        sheet: ProbabilitySheet,
-        line: int,
-        index: int,
-        shares: np.ndarray,
-        rows: np.ndarray,
-        focus: int,
-    ) -> list[tuple[float, float, str, str]]:
-        scores, middle = self._scores, sheet.middle(line)
-        assert scores is not None
-        row, right = int(rows[index]), sheet.width_px - sheet.right_px
-        verdict, color = self._verdict(row, int(scores.predicted[index]))
-        mark = "▸ " if row == focus else ""
-        labels = [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, verdict, color)]
-        for place, share in enumerate(shares):
-            text = _figure(float(scores.values[index, self._columns[place]]), self._n_decimals)
-            text_color = LIGHT if share > 0.55 else DARK
-            labels.append((sheet.class_middle(place), middle, text, text_color))
-        told_of = (scores.confidence, scores.margin, scores.loss) if sheet.right_px else ()
-        for place, figures in enumerate(told_of):
-            value = float(figures[index])
-            text = "–" if np.isnan(value) else f"{value:.3f}"
-            labels.append((right + 26 + 46 * place, middle, text, NEUTRAL))
-        return labels
-
     def _verdict(self, row: int, predicted: int) -> tuple[str, str]:
-        names, labels = self._session.class_names, self._session.labels
-        if self._session.label_sets is not None:
-            said = self._session.predicted_words(row) or ""
-            true = self._session.label_words(row) or ""
-            if said == true:
-                return f"✓ {shorten(said, 16)}", RIGHT
-            return f"{shorten(true, 8)} ✗ {shorten(said, 8)}", WRONG
-        if labels is None:
-            return f"→ {shorten(names[predicted], 16)}", NEUTRAL
-        if labels[row] == predicted:
-            return f"✓ {shorten(names[predicted], 16)}", RIGHT
-        return f"{shorten(names[labels[row]], 8)} ✗ {shorten(names[predicted], 8)}", WRONG
+        session, said = self._session, self._session.class_names[predicted]
+        true = session.label_words(row)
+        is_right = session.labels is not None and session.labels[row] == predicted
+        if session.label_sets is not None:
+            said = session.predicted_words(row) or ""
+            is_right = said == true
+        if true is None:
+            return f"→ {shorten(said, 16)}", NEUTRAL
+        if is_right:
+            return f"✓ {shorten(said, 16)}", RIGHT
+        return f"{shorten(true, 8)} ✗ {shorten(said, 8)}", WRONG
 
     def _describe(self, n_found: int, scores: ClassScores, sheet: ProbabilitySheet) -> str:
-        parts = []
-        n_samples = self._session.n_samples
-        if not self._of_chosen(self._session.selection) and n_found < n_samples:
-            parts.append(f"the first {n_found:,} of {n_samples:,} samples")
+        parts = [self._first_of(n_found)]
         if len(self._columns) < scores.values.shape[1]:
             parts.append(f"{len(self._columns)} of {scores.values.shape[1]:,} classes")
         if not sheet.right_px:
@@ -252,9 +238,9 @@ class PredictionTable(PassView):
                 "several labels a sample: right where all are; confidence and margin are those of "
                 "the most probable one"
             )
-        elif KINDS[scores.kind]:
+        else:
             parts.append(KINDS[scores.kind])
-        return "; ".join(parts)
+        return "; ".join(filter(None, parts))
 
     def _row_at(self, line: int) -> int | None:
         if not 0 <= line < len(self._on_page):

@@ -21,8 +21,10 @@ from actwidgets.views.controls import (
     choice,
     control_row,
     fitted,
+    labeled,
     share_text,
     title,
+    toggle,
 )
 from actwidgets.views.picture import Picture
 
@@ -58,8 +60,9 @@ class SampleGallery(View):
     def _build(self) -> tuple[w.Widget, ...]:
         session = self._session
         self._title, self._readout = w.HTML(), Readout(self._readout_of_cell)
-        self._slider = w.IntSlider(
-            description="sample",
+        self._slider = labeled(
+            w.IntSlider,
+            "sample",
             tooltip="the current sample, by its row in the data",
             max=session.n_samples - 1,
             layout={"width": "auto", "max_width": f"{max(70 * self.columns, 280)}px"},
@@ -76,26 +79,14 @@ class SampleGallery(View):
             self._control("class_filter", choice("class", classes, "152px")),
             self._control("outcome", choice("show", OUTCOMES, "118px")),
         )
-        several = w.ToggleButton(
-            description="multi-select",
-            tooltip="a click adds a sample to the selection or removes it",
-            layout={"width": "94px"},
-        )
-        self._only = w.ToggleButton(
-            description="selected",
-            tooltip="show only the selected samples",
-            layout={"width": "78px"},
-        )
-        toggles = w.HBox(
-            [self._control("only_chosen", self._only), self._control("several", several)],
-            layout=UNSHRUNK,
-        )
+        tip = "a click adds a sample to the selection or removes it"
+        several = self._control("several", toggle("multi-select", "94px", tooltip=tip))
+        tip = "show only the selected samples"
+        only = self._control("only_chosen", toggle("selected", "78px", tooltip=tip))
+        toggles = w.HBox([only, several], layout=UNSHRUNK)
         self._pager.layout.flex = UNSHRUNK["flex"]
-        below = w.HBox(
-            [self._pager, toggles],
-            layout={"justify_content": "space-between", "align_items": "center"},
-        )
-        below.layout.flex_flow = "row wrap"
+        below = control_row(self._pager, toggles)
+        below.layout.justify_content = "space-between"
         below.layout.max_width = f"{max(70 * self.columns, 340)}px"
         is_labeled = session.labels is not None or session.label_sets is not None
         self._filters.layout.display = None if is_labeled else "none"
@@ -118,10 +109,8 @@ class SampleGallery(View):
             3 if row == selection.sample else int(row in selection.samples) * 2 for row in rows
         )
         counted = self._counted()
-        drawn = (
-            *(tuple(rows), frames, session.revision, selection.ablations),
-            *(self.columns, self.rows, page, counted),
-        )
+        of = tuple(rows), frames, session.revision, selection.ablations
+        drawn = (*of, self.columns, self.rows, page, counted)
         if drawn == self._drawn:
             return
         sheet = self._sheet()
@@ -167,12 +156,8 @@ class SampleGallery(View):
         if n_pictures == 1:
             return one
         width_px = one.cell_width_px + (n_pictures - 1) * one.picture_px
-        return replace(
-            one,
-            cell_width_px=width_px,
-            cell_height_px=one.cell_height_px + NAMES_PX,
-            across=n_pictures,
-        )
+        height_px = one.cell_height_px + NAMES_PX
+        return replace(one, cell_width_px=width_px, cell_height_px=height_px, across=n_pictures)
 
     def _page(self) -> PageRange:
         return PageRange(self.page, self._n_across * self.rows, len(self._rows))
@@ -199,9 +184,8 @@ class SampleGallery(View):
                     texts.append(fitted(name, sheet.picture_px))
                     colors.append(NEUTRAL)
                 y += NAMES_PX
-            above, below, color = _caption(
-                *self._classes(int(row)), sheet.cell_width_px - BETWEEN_PX
-            )
+            width_px = sheet.cell_width_px - BETWEEN_PX
+            above, below, color = _caption(*self._classes(int(row)), width_px)
             places += [(x, y + 7), (x, y + 18)]
             texts += [above, below]
             colors += [color, color]
@@ -295,7 +279,7 @@ class SampleGallery(View):
 def _caption(predicted: str | None, true: str | None, width_px: float) -> tuple[str, str, str]:
     """Two lines below a thumbnail, and their color; the sign before a name always stays."""
     if predicted is None:
-        return (fitted(true, width_px) if true is not None else ""), "", NEUTRAL
+        return fitted(true or "", width_px), "", NEUTRAL
     if true is None:
         return fitted(f"→ {predicted}", width_px), "", NEUTRAL
     if predicted == true:

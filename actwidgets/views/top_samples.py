@@ -54,9 +54,8 @@ class TopSamples(PassView):
         if len(rows) and self._values[0] == self._values[-1]:
             text += "; same value on all of these samples"
         elif field is not None and len(rows):
-            text += (
-                f"; framed: receptive field of the peak, {'×'.join(map(str, field.size))} pixels"
-            )
+            size = "×".join(map(str, field.size))
+            text += f"; framed: receptive field of the peak, {size} pixels"
         seen = session.picture_inputs_of()
         if len(session.picture_inputs) > 1 and len(rows):
             text += f"; shown: {', '.join(seen)}"
@@ -70,13 +69,11 @@ class TopSamples(PassView):
 
     def _field(self) -> Any:
         """What a position sees of the picture, where pictures are the samples as they are."""
-        field = self._session.receptive_field()
-        seen = self._session.picture_inputs_of()
-        shape = self._session.pictures([0], name=seen).shape[1:3]
+        session = self._session
+        field, seen = session.receptive_field(), session.picture_inputs_of()
+        shape = session.pictures([0], name=seen).shape[1:3]
         axes = () if field is None else tuple(axis.axis for axis in field.axes)
-        is_whole = (
-            len(seen) == 1 and self._session.context.samples.picture_shape_of(seen[0]) == shape
-        )
+        is_whole = len(seen) == 1 and session.context.samples.picture_shape_of(seen[0]) == shape
         return field if axes == (1, 2) and is_whole else None
 
     def _paint(self, rows: list[int], frames: tuple[int, ...], field: Any) -> None:
@@ -87,11 +84,8 @@ class TopSamples(PassView):
         pictures = list(session.pictures(rows, name=session.picture_inputs_of()))
         boxes = None
         if field is not None and self._values[0] > self._values[-1]:
-            peaks = session.peak_positions(rows)
-            boxes = [
-                field.box(place, picture.shape[:2])
-                for picture, place in zip(pictures, peaks, strict=True)
-            ]
+            peaks = zip(pictures, session.peak_positions(rows), strict=True)
+            boxes = [field.box(place, picture.shape[:2]) for picture, place in peaks]
         self._sheet.set_size(sheet.height_px, sheet.width_px)
         self._sheet.set_cells(sheet.row_edges, sheet.column_edges)
         self._sheet.show(rgba_png(sheet.compose(pictures, frames, boxes)))
@@ -120,5 +114,5 @@ class TopSamples(PassView):
             return ""
         sample = int(self._rows[place])
         name = session.label_words(sample)
-        text = f"sample {sample:,}" if name is None else f"sample {sample:,}, {name}"
-        return f"{text}: {self._values[place]:.4g}"
+        of = "" if name is None else f", {name}"
+        return f"sample {sample:,}{of}: {self._values[place]:.4g}"

@@ -54,12 +54,7 @@ NOTHING: Doubles = np.zeros(1)
 
 
 class TrainingCurve(w.VBox):
-    """A figure with a thin line by batches, and dots at the ends of the epochs.
-
-    Args:
-        width_px: Of the figure.
-        height_px: Of the figure.
-    """
+    """A figure with a thin line by batches, and dots at the ends of the epochs."""
 
     def __init__(self, width_px: int, height_px: int) -> None:
         scales = {"x": exact(), "y": exact()}
@@ -124,13 +119,9 @@ class TrainingWatch:
             training ended without a word.
 
     Attributes:
-        curves: The metrics so far.
         state: "", "training", "stopping", "stopped", "finished" or "interrupted".
         moment: Where the training stood when it told last.
         failure: Why something could not be shown, or "".
-        share: Of the time, that showing may take.
-        every: How often the other views are refreshed.
-        paused: Whether nothing is drawn.
     """
 
     def __init__(self, session: Session, draw: Callable[[], None]) -> None:
@@ -297,10 +288,6 @@ class TrainingMonitor(View):
     sliders of all views answer between two steps, with the weights of that moment. What drawing
     and refreshing take of the time is measured and held at `share`: beyond it frames are left
     out. A failure to draw is told in the view it concerns and never ends the training.
-
-    Args:
-        session: Whose model is trained.
-        **options: Of the view.
     """
 
     every = t.Any(

@@ -17,12 +17,15 @@ from actwidgets.views.charts import class_figure, output_note
 from actwidgets.views.confusion_matrix import PredictionView
 from actwidgets.views.controls import (
     PageRange,
+    button,
     choice,
     control_row,
+    labeled,
     note,
     setting,
     share_text,
     unique_short,
+    update,
 )
 from actwidgets.views.picture import Picture
 
@@ -33,12 +36,7 @@ ON_TEXT, OFF_TEXT = "#2b4a47", "#ffffff"
 
 
 class UnitTiles(Picture):
-    """Numbered tiles; those in a set are filled with another color, the current one framed.
-
-    Args:
-        width_px: Of a row of tiles.
-        on_click: Called with the unit.
-    """
+    """Numbered tiles in rows of `width_px`; a click calls `on_click(unit)`."""
 
     def __init__(self, width_px: int, on_click: Callable[[int], None]) -> None:
         super().__init__(with_words=True)
@@ -55,13 +53,7 @@ class UnitTiles(Picture):
         self.on_click(clicked)
 
     def display(self, units: slice, filled: Collection[int], focus: int) -> None:
-        """Show some units.
-
-        Args:
-            units: Which of them are visible.
-            filled: Those with the other color.
-            focus: The one with a frame.
-        """
+        """Show some units: those in a set filled with another color, that in focus framed."""
         key = units, tuple(filled), focus
         if key == self._drawn:
             return
@@ -114,25 +106,13 @@ class UnitAblation(PredictionView):
         self._title, self._note, self._effect = w.HTML(), w.HTML(), w.HTML()
         self._tiles = UnitTiles(self.width_px, self._on_user_tile)
         self._pager = self._make_pager()
-        slider = w.FloatSlider(
-            description="scale",
-            tooltip="",
-            min=0.0,
-            max=3.0,
-            step=0.05,
-            layout={"width": "250px"},
-            style={"description_width": "38px"},
-        )
+        steps = {"min": 0.0, "max": 3.0, "step": 0.05, "style": {"description_width": "38px"}}
         fills = [("zero", "zero"), ("the mean", "mean")]
-        self._only = w.Button(description="this unit only", layout={"width": "112px"})
-        self._only.on_click(self._on_user_only)
-        self._none = w.Button(description="all on", layout={"width": "70px"})
-        self._none.on_click(self._on_user_none)
         controls = control_row(
             self._control("fill", choice("replace by", fills, "168px")),
-            self._control("scale", slider),
-            self._only,
-            self._none,
+            self._control("scale", labeled(w.FloatSlider, "scale", "250px", **steps)),
+            button("this unit only", self._on_user_only, "112px"),
+            button("all on", self._on_user_none, "70px"),
             self._pager,
         )
         self._picture = w.VBox([self._build_recall()])
@@ -200,11 +180,8 @@ class UnitAblation(PredictionView):
         names = [self._names[index] for index in supported]
         if list(self._across.domain or ()) != names:
             self._across.domain = names
-        with self.recall.hold_sync(), self.recall.hold_trait_notifications():
-            self.recall.x = names
-            self.recall.y = np.stack(
-                [before.report.recall[supported], confusion.report.recall[supported]]
-            )
+        recalls = [of.report.recall[supported] for of in (before, confusion)]
+        update(self.recall, x=names, y=np.stack(recalls))
         self._effect.value = self._result(selection, before, confusion)
         text = self._read_of(confusion)
         if len(supported) < np.count_nonzero(before.report.support):
@@ -259,8 +236,7 @@ class UnitAblation(PredictionView):
 
     def _show_altered(self, selection: Selection) -> None:
         """Controls stand where the ablation of this layer does, whoever made it."""
-        mine = self._of_layer(selection)
-        if mine:
+        if mine := self._of_layer(selection):
             with setting(self):
                 self.fill, self.scale = mine[0].fill, min(max(mine[0].scale, 0.0), 3.0)
 
@@ -283,10 +259,10 @@ class UnitAblation(PredictionView):
             kept = tuple(altered for altered in units if altered != unit)
             self._alter(kept if unit in units else tuple(sorted((*units, unit))), unit=unit)
 
-    def _on_user_only(self, _button: w.Button) -> None:
+    def _on_user_only(self) -> None:
         with self._guard("could not switch the unit off"):
             self._alter((self._session.unit,))
 
-    def _on_user_none(self, _button: w.Button) -> None:
+    def _on_user_none(self) -> None:
         with self._guard("could not switch the units on"):
             self._alter(())

@@ -1,7 +1,6 @@
 """Box plots of the selected unit's activation by class, with a table of ranges."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import bqplot as bq
 import ipywidgets as w
@@ -13,7 +12,7 @@ from actwidgets.core.class_profiles import BoxStatistics, ClassProfiles
 from actwidgets.core.labels import label_pairs
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView
-from actwidgets.views.charts import class_figure, table_row
+from actwidgets.views.charts import class_figure, on_select, table_row
 from actwidgets.views.controls import NEUTRAL, note, unique_short, update
 
 CLASSES_UP_TO = 30
@@ -49,14 +48,13 @@ class UnitBoxPlot(PassView):
             stroke=NEUTRAL,
             box_fill_color="#8cc9c4",
             auto_detect_outliers=False,  # it gets the five numbers of each box
-            interactions={"click": "select"},
         )
-        self.boxes.observe(self._on_user_box, names="selected")
-        self.outliers = bq.Scatter(
-            x=[], y=[], scales=scales, colors=[NEUTRAL], default_size=9, opacities=[0.5]
-        )
-        self.chosen = bq.Scatter(
-            x=[], y=[], scales=scales, colors=[CHOSEN], default_size=26, opacities=[0.75]
+        on_select(self.boxes, self._on_user_box)
+        self.outliers, self.chosen = (
+            bq.Scatter(
+                x=[], y=[], scales=scales, colors=[color], default_size=size, opacities=[opacity]
+            )
+            for color, size, opacity in ((NEUTRAL, 9, 0.5), (CHOSEN, 26, 0.75))
         )
         figure = class_figure(
             [self.outliers, self.boxes, self.chosen],
@@ -144,13 +142,10 @@ class UnitBoxPlot(PassView):
             text += f"; the {CLASSES_UP_TO} classes with the highest medians"
         return text
 
-    def _on_user_box(self, change: Any) -> None:
+    def _on_user_box(self, place: int) -> None:
         with self._guard("could not choose the class"):
-            if change.new is not None and len(change.new):
-                self.boxes.selected = None  # or the next click on it would tell nothing new
-                place = int(change.new[-1])
-                if place < len(self._classes):
-                    self._session.select(class_index=int(self._classes[place]))
+            if place < len(self._classes):
+                self._session.select(class_index=int(self._classes[place]))
 
 
 def _show_dots(mark: bq.Scatter, dots: Sequence[tuple[str, float]]) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import traitlets as t
 from numpy.typing import ArrayLike
 
-from actwidgets.core.arrays import Doubles, Integers, finite_range
+from actwidgets.core.arrays import Doubles, Integers
 from actwidgets.core.selection import Selection
 from actwidgets.core.unit_importance import MEASURES, ImportanceTable
 from actwidgets.session.context import BackgroundWork
@@ -34,22 +34,14 @@ from actwidgets.views.picture import CLEAR, plain_figure
 
 
 def bar_ends(values: ArrayLike) -> tuple[float, Doubles]:
-    """Scale values so that zero and the outermost of them span 0..1.
+    """Where zero lies, and where each bar ends that begins there, scaled to span 0..1.
 
-    Args:
-        values: `(bar,)`, of any sign; NaN and infinity have no bar.
-
-    Returns:
-        Where zero lies, and `(bar,)` float64 where each bar ends that begins there. Where no
-        value differs from zero all bars end where they begin, at 0.
+    Of `(bar,)` values of any sign; NaN and infinity have no bar. Where no value differs from zero
+    all bars end where they begin, at 0.
     """
-    given: Doubles = np.asarray(values, np.float64)
-    low, high = finite_range(given)
-    low, high = min(low, 0.0), max(high, 0.0)
-    span = high - low
-    if not span:
-        return 0.0, np.zeros(given.shape)
-    known: Doubles = np.where(np.isfinite(given), given, 0.0)
+    known: Doubles = np.nan_to_num(np.asarray(values, np.float64), posinf=0.0, neginf=0.0)
+    low, high = min(known.min(initial=0.0), 0.0), max(known.max(initial=0.0), 0.0)
+    span = (high - low) or np.inf
     return -low / span, (known - low) / span
 
 
@@ -58,9 +50,9 @@ TITLES = {
     "mutual_information": "Mutual information",
     "ablation": "Ablation effect",
 }
-DOING = {"reading": "reading samples", "forest": "growing the forest"} | {
-    "mutual_information": "mutual information",
-    "ablation": "ablating units",
+DOING = {
+    **{"reading": "reading samples", "forest": "growing the forest"},
+    **{"mutual_information": "mutual information", "ablation": "ablating units"},
 }
 MINUS = "\u2212"
 HEAD = "position:absolute;white-space:nowrap;color:var(--jp-ui-font-color1,#212121)"
@@ -98,13 +90,6 @@ def figures(table: ImportanceTable, measure: str, units: Integers) -> list[str]:
     ]
 
 
-def progress(table: ImportanceTable, cancelled: bool) -> str:
-    """What is being done, and how long it will take."""
-    if cancelled:
-        return f"{DOING[table.stage]}, cancelled"
-    return f"{DOING[table.stage]}; about {duration(table.seconds_left)} left in all"
-
-
 def account(table: ImportanceTable) -> str:
     """A row per measure: what it cost, what it found, what to mind; as HTML."""
     rows = [
@@ -113,14 +98,10 @@ def account(table: ImportanceTable) -> str:
         f'<td style="{_CELL}">{html.escape(table.caveats[measure])}</td></tr>'
         for measure in MEASURES
     ]
-    heads = "".join(
-        f'<th style="{_CELL};{FAINT}">{name}</th>'
-        for name in ("measure", "cost and result", "caveats")
-    )
-    return (
-        '<table class="aw-table" style="margin:10px 0 0 0;line-height:16px">'
-        f"<tr>{heads}</tr>{''.join(rows)}</table>"
-    )
+    names = ("measure", "cost and result", "caveats")
+    heads = "".join(f'<th style="{_CELL};{FAINT}">{name}</th>' for name in names)
+    style = 'class="aw-table" style="margin:10px 0 0 0;line-height:16px"'
+    return f"<table {style}><tr>{heads}</tr>{''.join(rows)}</table>"
 
 
 _CELL = "text-align:left;vertical-align:top;padding:2px 14px 6px 0;white-space:normal"
@@ -162,13 +143,7 @@ BAND = "#3fa7a0"
 
 
 class MeasureBars(w.VBox):
-    """A table with a bar in every cell. The rows are clicked, not the bars alone.
-
-    Args:
-        n_panels: How many measures there are.
-        width_px: Of the whole.
-        on_row: Called with the row that is clicked.
-    """
+    """A table with a bar in every cell. The rows are clicked, not the bars alone: `on_row(row)`."""
 
     def __init__(self, n_panels: int, width_px: int, on_row: Callable[[int], None]) -> None:
         self.n_panels, self._width_px = n_panels, width_px
@@ -206,13 +181,10 @@ class MeasureBars(w.VBox):
         chosen: int | None,
         panels: Sequence[tuple[float, np.ndarray, Sequence[str]]],
     ) -> None:
-        """Show other rows.
+        """Show other rows, the first on top; the chosen one stands out.
 
-        Args:
-            names: One per row, the first on top.
-            chosen: The row that stands out.
-            panels: Of each measure: where zero lies, where the bars end, both in 0..1, and
-                what is written behind each bar.
+        A panel is a measure: where zero lies, where the bars end, both in 0..1, and what is written
+        behind each bar.
         """
         n_rows = len(names)
         rows = np.arange(n_rows, dtype=np.float32)
@@ -302,15 +274,15 @@ class UnitImportance(View):
         self._tell_progress(selection, table)
         if missing:
             self._note.value = note(f"nothing to show for {selection.layer}: {missing}")
-            self._fade(True)
             show(self._picture, False)
-        elif table is None or not any(table.known(measure) for measure in MEASURES):
-            self._fade(True)
-            self._note.value = note(self._nothing_yet(what, table))
-        else:
+        is_known = table is not None and any(table.known(measure) for measure in MEASURES)
+        if table is not None and is_known:
             self._draw(selection, table)
-            self._fade(False)
             show(self._picture, True)
+        elif not missing:
+            self._note.value = note(self._nothing_yet(what, table))
+        self._is_old = not is_known
+        fade(self._picture, self._is_old)
 
     def _draw(self, selection: Selection, table: ImportanceTable) -> None:
         by = self.by  # until that is known, by what is known first
@@ -336,10 +308,6 @@ class UnitImportance(View):
         measuring = table is not None and self._is_of(self._session.selection)
         return "" if measuring else f"not measured yet for {what}"
 
-    def _fade(self, is_old: bool) -> None:
-        self._is_old = is_old
-        fade(self._picture, is_old)
-
     # --- what is under way ---------------------------------------------------------------
 
     def _works(self) -> tuple[BackgroundWork, ...]:
@@ -355,7 +323,9 @@ class UnitImportance(View):
         if reading is None or not (mine or under_way):
             self._progress.show(None)
         elif mine and table is not None:
-            self._progress.show(reading, progress(table, reading.cancelled))
+            left = f"; about {duration(table.seconds_left)} left in all"
+            text = DOING[table.stage] + (", cancelled" if reading.cancelled else left)
+            self._progress.show(reading, text)
         else:
             self._progress.show(reading, f"measuring {', '.join(reading.layers)}")
         done = table is not None and table.complete

@@ -9,7 +9,7 @@ import traitlets as t
 from actwidgets.core.class_profiles import ClassProfiles, UnitFinding
 from actwidgets.core.selection import Selection
 from actwidgets.views.base import PassView
-from actwidgets.views.controls import note, on_user, setting
+from actwidgets.views.controls import line_list, note, setting
 
 LINES_UP_TO = 200
 
@@ -27,9 +27,7 @@ class UnitTable(PassView):
 
     def _build_picture(self) -> tuple[w.Widget, ...]:
         self._title, self._note = w.HTML(), w.HTML()
-        self._list = w.Select(layout={"width": "auto"})
-        self._list.add_class("aw-list")
-        on_user(self._list, self._on_user_line, "index")
+        self._list = line_list(self._on_user_line)
         self._findings: tuple[UnitFinding, ...] = ()
         self._picture = w.VBox([self._list])
         return self._title, self._note, self._picture
@@ -46,11 +44,7 @@ class UnitTable(PassView):
         n_units = profiles.sums[selection.layer].fired.shape[1]
         read = self._read_text(profiles.n_samples, complete=profiles.complete)
         self._note.value = note(f"{_counted(findings, n_units)}; {read}")
-        self._show_lines(selection, profiles.threshold)
-        return bool(findings)
-
-    def _show_lines(self, selection: Selection, threshold: float) -> None:
-        names = self._session.class_names
+        names, threshold = self._session.class_names, profiles.threshold
         of = "samples" if self._session.label_sets is None else "labels"
         lines = tuple(_line(finding, names, threshold, of) for finding in self._findings)
         units = [finding.unit for finding in self._findings]
@@ -62,6 +56,7 @@ class UnitTable(PassView):
             if lines != self._list.options:
                 self._list.options = lines
             self._list.index = index
+        return bool(findings)
 
     def _on_user_line(self, change: Any) -> None:
         with self._guard("could not choose the unit"):

@@ -60,22 +60,6 @@ def _figures(histogram: Histogram) -> str:
     return text.replace("-", MINUS)
 
 
-def counted_weights(histogram: Histogram, n_all: int | None) -> str:
-    """How many weights were counted."""
-    if n_all is None or n_all == histogram.n_values:
-        return f"{histogram.n_values:,} weight{'s' if histogram.n_values != 1 else ''}"
-    return f"{histogram.n_values:,} of {n_all:,} weights, evenly spread"
-
-
-def counted_activations(
-    histogram: Histogram, n_samples: int, n_all: int, *, has_positions: bool
-) -> str:
-    """Over what the activations were counted."""
-    samples = f"{n_all:,} samples" if n_samples == n_all else f"{n_samples:,} of {n_all:,} samples"
-    where = " at all positions" if has_positions else ""
-    return f"{histogram.n_values:,} values: of {samples}{where}"
-
-
 def odd_values(moments: Sequence[tuple[str, Histogram]]) -> str:
     """What the bins do not hold; "" where they hold everything."""
     parts = []
@@ -96,11 +80,7 @@ FAINT, PLAIN, STRONG = 0.3, 0.4, 0.8  # how opaque an area is
 
 
 class HistogramFigure(w.VBox):
-    """Overlaid or stacked histograms as areas, each with its mean and standard deviation.
-
-    Args:
-        width_px: Of the figure.
-    """
+    """Overlaid or stacked histograms as areas, each with its mean and standard deviation."""
 
     def __init__(self, width_px: int) -> None:
         self._x, self._y = exact(), exact()
@@ -128,14 +108,9 @@ class HistogramFigure(w.VBox):
         log: bool,
         noun: str,
     ) -> None:
-        """Lay a few histograms over one another.
+        """Lay a few histograms of shared bins over one another, a color for each.
 
-        Args:
-            shared: Their bins.
-            histograms: The same ones.
-            colors: One for each.
-            log: Whether bins are as high as the powers of ten in their counts.
-            noun: What is counted.
+        By `log` bins are as high as the powers of ten in their counts; `noun` is what is counted.
         """
         shapes = outlines(shared, log=log)
         top = shapes.top or 1.0
@@ -155,18 +130,9 @@ class HistogramFigure(w.VBox):
         labels: Sequence[str],
         *,
         log: bool,
-        in_view: int | None,
+        in_view: int,
     ) -> None:
-        """Stand histograms in rows, the first on top.
-
-        Args:
-            shared: Their bins.
-            histograms: The same ones.
-            colors: One for each.
-            labels: One for each.
-            log: As in `show`.
-            in_view: The row that stands out; None for none.
-        """
+        """Stand histograms in rows, the first on top; that which is in view stands out."""
         shapes = outlines(shared, log=log, rows=True)
         self._resize(ROWS_HEIGHT_PX, shared, -0.3, shapes.top + 0.1)
         named = _named(len(labels), in_view)
@@ -212,13 +178,11 @@ def moment_colors(n_moments: int) -> list[str]:
     return [css_color((int(r), int(g), int(b))) for r, g, b in palette("time")[places]]
 
 
-def _named(n_rows: int, in_view: int | None) -> list[int]:
+def _named(n_rows: int, in_view: int) -> list[int]:
     """The rows whose names have room: evenly, and the current one instead of its neighbors."""
     if n_rows <= LABELS_UP_TO:
         return list(range(n_rows))
     rows = np.linspace(0, n_rows - 1, LABELS_UP_TO).round().astype(int).tolist()
-    if in_view is None:
-        return rows
     apart = (n_rows - 1) / (LABELS_UP_TO - 1)
     return sorted({in_view, *(row for row in rows if abs(row - in_view) >= 0.8 * apart)})
 
@@ -263,9 +227,8 @@ class WeightHistogram(View):
         )
         tip = "Remember weights and activations as they are now"
         self._keep = button("Keep this moment", self._on_user_keep, "140px", tooltip=tip)
-        log = w.Checkbox(
-            description="log counts", tooltip="", indent=False, layout={"width": "100px"}
-        )
+        width = {"width": "100px"}
+        log = w.Checkbox(description="log counts", indent=False, layout=width)
         self._controls = control_row(
             self._whats,
             self._control("style", choice("as", STYLES, "130px")),
@@ -336,18 +299,14 @@ class WeightHistogram(View):
         if in_view not in rows:
             rows[np.abs(rows - in_view).argmin()] = in_view
         shown = [moments[row] for row in rows]
-        histograms = [histogram for _, histogram in shown]
+        labels, histograms = zip(*shown, strict=True)
         colors = moment_colors(len(shown))
         focus = int(np.flatnonzero(rows == in_view)[0])
+        shared = shared_bins(histograms, self.n_bins)
         self._figure.show_rows(
-            shared_bins(histograms, self.n_bins),
-            histograms,
-            colors,
-            [label for label, _ in shown],
-            log=self.log_counts,
-            in_view=focus,
+            shared, histograms, colors, labels, log=self.log_counts, in_view=focus
         )
-        ends = [0, focus] if focus else [0]
+        ends = sorted({0, focus})
         self._means.value = moment_lines(
             [shown[row] for row in ends], [colors[row] for row in ends]
         )
@@ -361,16 +320,17 @@ class WeightHistogram(View):
     def _show_note(self, shown: Moments, extra: Sequence[str]) -> None:
         """Say what was counted, what is not in the picture, and what else there is to say."""
         session, layer = self._session, self._session.layer
-        histogram = shown[-1][1]
+        n_values = shown[-1][1].n_values
         if self._shown == ACTIVATIONS:
-            text = counted_activations(
-                histogram,
-                self._histograms.n_samples(layer),
-                session.n_samples,
-                has_positions=len(session.layer_info.output_shape) > 2,
-            )
+            n_samples, n_all = self._histograms.n_samples(layer), session.n_samples
+            few = "" if n_samples == n_all else f"{n_samples:,} of "
+            where = " at all positions" if len(session.layer_info.output_shape) > 2 else ""
+            text = f"{n_values:,} values: of {few}{n_all:,} samples{where}"
         else:
-            text = counted_weights(histogram, self._histograms.n_weights(layer, self._shown))
+            n_all = self._histograms.n_weights(layer, self._shown) or n_values
+            text = f"{n_values:,} weight{'s' * (n_values != 1)}"
+            if n_all != n_values:
+                text = f"{n_values:,} of {n_all:,} weights, evenly spread"
         if len(shown) == 1 and not self._histograms.recorded:
             extra = [*extra, "keep this moment to compare with it later"]
         self._note.value = note("; ".join(filter(None, [text, odd_values(shown), *extra])))
