@@ -153,12 +153,15 @@ class SlowProbe(FakeProbe):
 
 
 class Wire:
-    """A comm that keeps which traits each update message held."""
+    """A comm that keeps which traits each update message held, in the place of a widget's own.
 
-    kernel, comm_id = object(), "wire"
+    It has the id of the other: by that ipywidgets keeps, and forgets, the widget.
+    """
 
-    def __init__(self):
-        self.sent = []
+    kernel = object()
+
+    def __init__(self, widget):
+        self.comm_id, self.sent = widget.model_id, []
 
     def on_msg(self, _):
         pass
@@ -231,7 +234,7 @@ def wiretap():
     """Put a comm of its own on every open widget; return them by widget."""
     wires = {}
     for widget in open_widgets().values():
-        widget.comm = wires[widget] = Wire()
+        widget.comm = wires[widget] = Wire(widget)
     return wires
 
 

@@ -45,26 +45,18 @@ def close_all(widgets: Iterable[w.Widget]) -> None:
 def with_all_they_hold(widgets: Iterable[w.Widget]) -> list[w.Widget]:
     """These widgets and everything they refer to, each once."""
     widgets_by_id: dict[int, w.Widget] = {}
-    waiting = list(widgets)
+    waiting: list[Any] = list(widgets)
     while waiting:
-        widget = waiting.pop()
-        if id(widget) in widgets_by_id:
-            continue
-        widgets_by_id[id(widget)] = widget
-        for name in widget.keys:
-            waiting += _widgets_in(widget._trait_values.get(name))
+        value = waiting.pop()
+        if isinstance(value, w.Widget):
+            if id(value) not in widgets_by_id:
+                widgets_by_id[id(value)] = value
+                waiting += map(value._trait_values.get, value.keys)
+        elif isinstance(value, dict):
+            waiting += value.values()
+        elif isinstance(value, list | tuple):
+            waiting += value
     return list(widgets_by_id.values())
-
-
-def _widgets_in(value: Any) -> Iterator[w.Widget]:
-    if isinstance(value, w.Widget):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _widgets_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _widgets_in(item)
 
 
 def answer_at_any_time(widget: w.Widget) -> None:

@@ -131,7 +131,7 @@ class Picture(w.Box):
 
     def close(self) -> None:
         """Close what does not hang on the figure: the spare image, words that are not used."""
-        if hasattr(self, "words"):
+        if self.comm is not None and hasattr(self, "words"):
             close_all([*self._images, self.words])
         super().close()
 

@@ -18,8 +18,8 @@ NAMES = ("<i>shirt", "coat", "bag")
 class _Recorder(Wire):
     """Keeps also the traits that travel as bytes, and messages of a widget's own."""
 
-    def __init__(self):
-        super().__init__()
+    def __init__(self, widget):
+        super().__init__(widget)
         self.own = []
 
     def send(self, data=None, buffers=None, **_):
@@ -49,7 +49,7 @@ def _view(session, **options):
 
 
 def _wires(view):
-    wires = [_Recorder(), _Recorder()]
+    wires = [_Recorder(view.input.cloud), _Recorder(view.layer.cloud)]
     view.input.cloud.comm, view.layer.cloud.comm = wires
     return wires
 
