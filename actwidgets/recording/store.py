@@ -55,13 +55,13 @@ class Quantized:
         """The largest that values may be off: `(unit,)` float32.
 
         Half a step; a whole one for units whose values reach zero, because those nearest to
-        zero are kept on their side of it.
+        zero are kept on their side of it, or the end of float32, beyond which there is no code.
         """
         low, step = self.low.astype(np.float64), self.step.astype(np.float64)
         high = low + N_STEPS * step
-        one_sided = (low > 0) | (high < 0)
+        halved = ((low > 0) | (high < 0)) & (high <= LARGEST)
         rounding = np.maximum(abs(low), abs(high)) * 2.0**-23 + SMALLEST
-        bound = np.where(one_sided, step / 2 + rounding, step)
+        bound = np.where(halved, step / 2 + rounding, step)
         return np.where(step > 0, np.minimum(bound, LARGEST), 0).astype(np.float32)
 
     @property

@@ -3,7 +3,7 @@ import subprocess
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from trained import TrainedProbe, images, train
@@ -127,6 +127,7 @@ def tables(elements):
     return arrays.arrays(np.float32, shapes, elements=elements)
 
 
+@example(np.array([[3.4028235e38], [3.3e37]], np.float32))
 @given(tables(ANY) | tables(COMMON))
 def test_no_value_is_further_off_than_the_error_says(values):
     quantized = quantize(values)
