@@ -165,6 +165,7 @@ class GrowingForest:
         self.importance: Doubles = np.full(self._values.shape[1], np.nan)
         self.out_of_bag_accuracy = float("nan")
         self._forest: Any = None
+        self._by_tree: list[Doubles] = []  # scikit-learn's own figure asks every tree again
 
     def grow(self) -> None:
         """Add a tree; nothing where all have grown.
@@ -187,7 +188,13 @@ class GrowingForest:
         self._forest.set_params(n_estimators=self.n_grown + 1, oob_score=last)
         self._forest.fit(self._values, self._labels)
         self.n_grown += 1
-        self.importance = self._forest.feature_importances_
+        tree = self._forest.estimators_[-1]
+        if tree.tree_.node_count > 1:
+            self._by_tree.append(tree.feature_importances_)
+            mean = np.mean(self._by_tree, axis=0)
+            self.importance = mean / mean.sum()
+        elif not self._by_tree:
+            self.importance = np.zeros(self._values.shape[1])
         if last:
             self.out_of_bag_accuracy = float(self._forest.oob_score_)
 
