@@ -71,9 +71,13 @@ def in_double_precision():
 
 @pytest.fixture(autouse=True)
 def _slow_machines_do_the_same(monkeypatch):
-    """What is made at once is, however long it takes; tests of the background set 0."""
+    """What is made at once is, however long it takes; tests of the background set 0.
+
+    And the background waits for no mouse to rest where none is moved.
+    """
     for each in AT_ONCE:
         monkeypatch.setattr(each, float("inf"))
+    monkeypatch.setattr("actwidgets.session.tasks.GIVE_WAY_S", 0.0)
 
 
 @pytest.fixture

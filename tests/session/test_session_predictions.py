@@ -1,11 +1,9 @@
 """What a session's model predicts of all samples, as it is and with units ablated."""
 
-import time
-
 import numpy as np
 import pytest
 import traitlets
-from fakes import FakeProbe
+from fakes import FakeProbe, hold_back
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.layers import LayerInfo
@@ -76,12 +74,13 @@ def test_a_cancelled_pass_goes_no_further_until_it_is_resumed(monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 40 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    session.context.queue.touched_s = time.monotonic()
+    go = hold_back(session)
     assert len(session.predictions.confusion(partial=True).rows) == STEP
     session.cancel()
     session.wait()
     assert not session.predictions.confusion(partial=True).complete
     assert session.reading.cancelled
+    go()
     session.resume()
     session.predictions.confusion(partial=True)
     session.wait()
@@ -92,9 +91,10 @@ def test_a_pass_that_others_finish_is_reported_as_complete(monkeypatch):
     monkeypatch.setattr("actwidgets.session.predictions.AT_ONCE_S", 0.0)
     n_samples = 20 * STEP
     session = Session(_Editable(), np.zeros((n_samples, 6, 8, 1), np.float32), [0] * n_samples)
-    session.context.queue.touched_s = time.monotonic()
+    go = hold_back(session)
     session.predictions.confusion(partial=True)
     session.predictions()
+    go()
     session.wait()
     assert session.reading.complete
 
