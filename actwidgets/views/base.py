@@ -67,9 +67,10 @@ def answer_at_any_time(widget: w.Widget) -> None:
     it, or where `fit` moved it, that is the main one, which is busy until `fit` ends. This hook
     of its kernel is put out of use for our own widgets; versions without it need nothing.
     """
-    for inner in with_all_they_hold([widget]):
-        if hasattr(inner.comm, "_reply_subshell_for"):
-            inner.comm._reply_subshell_for = None
+    if hasattr(widget.comm, "_reply_subshell_for"):
+        for inner in with_all_they_hold([widget]):
+            if inner.comm is not None:
+                inner.comm._reply_subshell_for = None
 
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,6 @@ import polars as pl
 import pytest
 import scipy.sparse as sp
 import xarray as xr
-import zarr
 from dask import array as da
 
 from actwidgets.core.arrays import Rows, as_array, as_arrays, feature_names
@@ -39,6 +38,12 @@ def _h5py(tmp_path):
     return file.create_dataset("x", data=X, chunks=(4, 5), compression="gzip")
 
 
+def _zarr(_):
+    import zarr  # takes half a second
+
+    return zarr.array(X, chunks=(4, 5))
+
+
 def _stored_xarray(tmp_path):
     path = tmp_path / "x.zarr"
     xr.Dataset({"x": (("row", "feature"), X)}).to_zarr(path, zarr_format=2)
@@ -53,7 +58,7 @@ def _memmap(tmp_path):
 STORES = {
     "h5py": _h5py,
     "memory map": _memmap,
-    "zarr": lambda _: zarr.array(X, chunks=(4, 5)),
+    "zarr": _zarr,
     "dask": lambda _: da.from_array(X, chunks=(5, 5)),
     "xarray": lambda _: xr.DataArray(X, dims=("row", "feature")),
     "stored xarray": _stored_xarray,
