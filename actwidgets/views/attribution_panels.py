@@ -42,9 +42,8 @@ def caption(attribution: Attribution, place: int, class_name: str) -> str:
     """The second line below a tile: the target score, and the completeness gap."""
     text = f"S({shorten(class_name, 12)}) {figure(float(attribution.scores[place]))}"
     gap, share = float(attribution.gap[place]), float(attribution.gap_share[place])
-    if not np.isfinite(gap):
-        return text
-    return f"{text} · gap {share:.2%}" if share < 10 else f"{text} · gap {figure(gap)}"
+    told = f"{share:.2%}" if share < 10 else figure(gap)
+    return f"{text} · gap {told}" if np.isfinite(gap) else text
 
 
 def sample_text(row: int, true: str | None, asked: str) -> str:
@@ -62,8 +61,7 @@ def legend(
         return f'<div class="aw-note">zero everywhere · S: {score}</div>'
     is_signed = coloring == "signed"
     first = TOP // 2 if is_signed and not has_negative else 0  # half of them are not used
-    codes = np.linspace(first, TOP, STOPS).astype(int)
-    colors = palette(COLORINGS[coloring])[codes]
+    colors = palette(COLORINGS[coloring])[np.linspace(first, TOP, STOPS).astype(int)]
     stops = ", ".join("rgb({},{},{})".format(*rgb) for rgb in colors)
     low, high = ("negative", "positive") if is_signed else ("0", "max")
     if shared or len(limits) == 1:
@@ -83,10 +81,8 @@ def legend(
 def features_text(row: int, attribution: Attribution, place: int, names: Sequence[str]) -> str:
     """The features with the largest attributions, by name; "" where they have no names."""
     most = attribution.by_feature(place, names)[:FEATURES]
-    if not most:
-        return ""
     text = ", ".join(f"{shorten(name, 20)} {value:+.3g}" for name, value in most)
-    return f"sample {row}: {text}"
+    return text and f"sample {row}: {text}"
 
 
 def account(method: Method, attributions: Sequence[Attribution], *, is_value: bool = False) -> str:

@@ -15,7 +15,7 @@ from actwidgets.core.arrays import Doubles, Floats, finite_range
 from actwidgets.core.histograms import SharedBins
 from actwidgets.core.output_kind import OutputKind
 from actwidgets.core.predictions import ValueScores
-from actwidgets.views.controls import NEUTRAL, line_list, note, setting, update
+from actwidgets.views.controls import NEUTRAL, line_list, setting, update
 from actwidgets.views.picture import plain_figure
 
 
@@ -104,7 +104,7 @@ def margins(top: int, bottom: int, left: int, right: int) -> dict[str, int]:
 
 
 def fixed_size(width_px: int, height_px: int) -> dict[str, str]:
-    """The layout of a figure that keeps its size; bqplot takes it as `min_width` and so on too."""
+    """The layout of a figure that keeps its size where there is less room."""
     width, height = f"{width_px}px", f"{height_px}px"
     return {"width": width, "min_width": width, "height": height, "min_height": height}
 
@@ -115,9 +115,9 @@ def fitting_size(width_px: int, least_px: int, height_px: int) -> dict[str, str]
     return size | {"width": f"{width_px}px", "max_width": "100%", "margin": "2px 0"}
 
 
-def exact(low: float = 0, high: float = 1, *, reverse: bool = False) -> bq.LinearScale:
+def exact(*, reverse: bool = False) -> bq.LinearScale:
     """A scale that ends where it is told to: bqplot pads others for the height of words."""
-    return bq.LinearScale(min=low, max=high, reverse=reverse, allow_padding=False)
+    return bq.LinearScale(min=0, max=1, reverse=reverse, allow_padding=False)
 
 
 def on_select(mark: bq.Mark, choose: Callable[[int], None]) -> None:
@@ -294,13 +294,13 @@ class ValueLines(w.VBox):
             heads += ["target"] * (not several) + ["mean |residual|" if several else "residual"]
         lines = [_line(heads)]  # so that it stands above the columns in any font
         for place, row in zip(places, rows, strict=True):
-            figures = [_figure(scores.values[place, output]) for output in shown]
+            figures = [f"{scores.values[place, output]:.4g}" for output in shown]
             if scores.targets is not None:
                 residuals = scores.values[place] - scores.targets[place]
                 if several:
-                    figures.append(_figure(np.abs(residuals).mean()))
+                    figures.append(f"{np.abs(residuals).mean():.4g}")
                 else:
-                    figures += [_figure(scores.targets[place, 0]), f"{residuals[0]:+.4g}"]
+                    figures += [f"{scores.targets[place, 0]:.4g}", f"{residuals[0]:+.4g}"]
             lines.append(_line([str(row), *figures]))
         self._rows, self._focus = [int(row) for row in rows], focus
         with setting(self.lines):
@@ -319,22 +319,11 @@ class ValueLines(w.VBox):
             self.lines.index = self._place_of_focus()
 
 
-def table_row(
-    name: str,
-    cells: Sequence[str],
-    *,
-    cell: str = "td",
-    is_chosen: bool = False,
-    rule: bool = False,
-) -> str:
-    """A row of a table as HTML; the name is escaped, cells are not.
-
-    A cell is "td", or "th" of heads; a rule is a line above it.
-    """
-    kinds = [kind for kind, on in (("aw-chosen", is_chosen), ("aw-rule", rule)) if on]
-    classes = f' class="{" ".join(kinds)}"' if kinds else ""
+def table_row(name: str, cells: Sequence[str], kind: str = "", *, cell: str = "td") -> str:
+    """A row of a table as HTML, of a CSS class; the name is escaped, cells are not."""
+    kind = f' class="{kind}"' if kind else ""
     body = "".join(f"<{cell}>{text}</{cell}>" for text in cells)
-    return f"<tr{classes}><th>{html.escape(name)}</th>{body}</tr>"
+    return f"<tr{kind}><th>{html.escape(name)}</th>{body}</tr>"
 
 
 def summary(scores: ValueScores) -> str:
@@ -353,13 +342,9 @@ def left_out(output: OutputKind) -> str:
 
 def output_note(output: OutputKind) -> str:
     """The kind of output, as HTML, with the reason as a tooltip."""
-    line = note(output.words if output.heads else f"output: {output.words}")
-    reason = note(output.reason).removeprefix('<div class="aw-note">').removesuffix("</div>")
-    return line.replace("<div ", f'<div title="{reason}" ', 1)
-
-
-def _figure(value: float) -> str:
-    return "nan" if np.isnan(value) else f"{value:.4g}"
+    words = html.escape(output.words if output.heads else f"output: {output.words}")
+    reason = html.escape(output.reason) or "&nbsp;"
+    return f'<div title="{reason}" class="aw-note">{words}</div>'
 
 
 def _line(parts: Sequence[str]) -> str:

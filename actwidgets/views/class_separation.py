@@ -85,13 +85,12 @@ class ClassSeparation(PassView):
         matrices = self._work_out(profiles)
         columns = min(self.columns, len(self._layers))
         strip = MatrixStrip(len(self._layers), columns)
-        layer = selection.layer
-        framed = self._layers.index(layer) if layer in self._layers else None
-        ratios = [self._ratios[name] for name in self._layers]
+        layers, layer = self._layers, selection.layer
+        framed = layers.index(layer) if layer in layers else None
+        ratios = [self._ratios[name] for name in layers]
         self._strip.set_size(strip.height, strip.width)
         self._strip.set_cells(
-            np.arange(strip.rows + 1) * strip.cell_height,
-            np.arange(columns + 1) * strip.cell_width,
+            np.arange(strip.rows + 1) * strip.cell_height, np.arange(columns + 1) * strip.cell_width
         )
         self._strip.show(palette_png(strip.draw(matrices, ratios, framed), palette("nearness")))
         self._write(strip, ratios)
@@ -101,17 +100,13 @@ class ClassSeparation(PassView):
 
     def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
         """The matrices of this page; nothing is worked out again where only the frame moves."""
-        key = (id(profiles), self._layers, self.statistic, self.metric, self._parted())
+        layers, of = self._layers, (self.statistic, self.metric)
+        key = (id(profiles), layers, of, self._parted())
         if self._numbers is None or self._numbers[0] != key:
             present = classes_with_samples(profiles)
             pairs = np.ix_(present, present)
-            matrices = [
-                profiles.similarity(name, self.statistic, self.metric)[pairs]
-                for name in self._layers
-            ]
-            self._ratios = {
-                name: profiles.fisher_ratio(name, self._parted()) for name in self._layers
-            }
+            matrices = [profiles.similarity(name, *of)[pairs] for name in layers]
+            self._ratios = {name: profiles.fisher_ratio(name, self._parted()) for name in layers}
             self._numbers = key, profiles, matrices  # kept, so that its id stays its own
         return self._numbers[2]
 
@@ -135,10 +130,10 @@ class ClassSeparation(PassView):
         names, parted = self._session.class_names, self._parted()
         what = "all classes" if parted is None else " and ".join(names[index] for index in parted)
         read = self._read_text(profiles.n_samples, complete=profiles.complete)
-        best = max(profiles.layers, key=lambda name: _known(self._ratios.get(name)))
+        known = {name: ratio for name, ratio in self._ratios.items() if not np.isnan(ratio)}
         text = f"{read}; Fisher's ratio of {what} below each layer{self._by_chance(profiles)}"
-        if len(profiles.layers) == len(self._layers) and _known(self._ratios.get(best)) >= 0:
-            text += f", largest in {best}"
+        if len(profiles.layers) == len(self._layers) and known:
+            text += f", largest in {max(known, key=known.__getitem__)}"
         if n_empty := len(profiles.empty_classes):
             text += f"; {n_empty:,} of {len(names):,} classes without samples are left out"
         n_left = sum(bool(info.n_units) for info in self._session.layers) - len(profiles.layers)
@@ -175,7 +170,3 @@ class ClassSeparation(PassView):
     def _readout_of_cell(self, row: int, column: int) -> str:
         name = self._tile(row, column)
         return "" if name is None else f"{name}: Fisher's ratio {self._ratios[name]:.4g}"
-
-
-def _known(ratio: float | None) -> float:
-    return -1.0 if ratio is None or np.isnan(ratio) else ratio

@@ -94,12 +94,13 @@ def report_table(report: ClassificationReport, chosen: int | None = None) -> str
     for index in rows.tolist():
         cells = [_report_share(values[index], counts[index]) for values, counts in shares]
         cells.insert(3, f"{support[index]:,}")
-        lines.append(table_row(report.class_names[index], cells, is_chosen=index == chosen))
+        kind = "aw-chosen" if index == chosen else ""
+        lines.append(table_row(report.class_names[index], cells, kind))
     total = f"{int(support.sum()):,}"
     whole = "accuracy" if report.micro is None else "all labels right"
     none = [] if iou is None else [""]
     accuracy = ["", "", _report_share(report.accuracy, 1), total, *none]
-    lines.append(table_row(whole, accuracy, rule=True))
+    lines.append(table_row(whole, accuracy, "aw-rule"))
     for name, average in report.averages:
         values = (average.precision, average.recall, average.f1)
         cells = [*(_report_share(value, 1) for value in values), total, *none]
@@ -296,8 +297,7 @@ def _shades(values: np.ndarray, highest: tuple[float, float]) -> np.ndarray:
 
     A cell without samples to take a share of is 0: bqplot draws NaN black.
     """
-    known = np.nan_to_num(values)
-    is_right = np.eye(len(values), dtype=bool)
+    known, is_right = np.nan_to_num(values), np.eye(len(values), dtype=bool)
     right, wrong = np.where(is_right, known, 0), np.where(is_right, 0, known)
     most_right, most_wrong = max(right.max(), highest[0]), max(wrong.max(), highest[1])
     return wrong / (most_wrong or 1) - right / (most_right or 1)
@@ -317,9 +317,8 @@ def _texts(
 def _figure(value: float, is_share: bool) -> str:
     if np.isnan(value) or not value:
         return ""
-    if not is_share:
-        return f"{value:.0f}"
-    return f"{value:.2f}"[value < 1 :] if value >= 0.005 else "<.01"
+    share = f"{value:.2f}"[value < 1 :] if value >= 0.005 else "<.01"
+    return share if is_share else f"{value:.0f}"
 
 
 def _share(value: float) -> str:

@@ -152,7 +152,7 @@ def on_user(widget: Any, handler: Callable[[Any], None], names: Any = "value") -
 
 
 def update(widget: w.Widget, **traits: Any) -> None:
-    """Set several traits in one message; a mark whose arrays differ in length is never drawn."""
+    """Set traits of a widget in one message, so that none is drawn with half of them."""
     with widget.hold_sync(), widget.hold_trait_notifications():
         for name, value in traits.items():
             setattr(widget, name, value)

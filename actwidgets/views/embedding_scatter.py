@@ -83,23 +83,23 @@ class CloudSide(w.VBox):
             self.shown = self._motion.moved(embedding)
             self.cloud.show(self.shown.points)
             self.cloud.fill = embedding.method == "features"
-        self._caption.value = title(name)
-        self._note.value = note(embedding.note)
+        self._say(name, embedding.note)
         self.cloud.label = f"{len(embedding.rows):,} samples as points: {name}. {embedding.note}"
 
     def show_waiting(self, name: str) -> None:
         """Say whose points will stand here, where there are none yet."""
         if self.shown is None:
-            self._caption.value = title(name)
-            self._note.value = note("not computed yet")
+            self._say(name, "not computed yet")
 
     def show_missing(self, name: str, why: str) -> None:
         """Say why there are no points."""
         self.shown = self._given = None
         self.cloud.show(np.zeros((0, 2), np.float32))
-        self._caption.value = title(name)
-        self._note.value = note(f"nothing to show for {name}: {why}")
+        self._say(name, f"nothing to show for {name}: {why}")
         self.cloud.label = f"nothing to show for {name}"
+
+    def _say(self, name: str, text: str) -> None:
+        self._caption.value, self._note.value = title(name), note(text)
 
     def color(self, colors: PointColors, rows: np.ndarray) -> None:
         """Color the points, by colors of all of `rows`; nothing where they are not among them."""

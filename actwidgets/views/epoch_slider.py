@@ -16,15 +16,7 @@ from actwidgets.recording.replay import RecordedSession
 from actwidgets.session.session import Session
 from actwidgets.training.events import VALIDATION
 from actwidgets.views.base import View
-from actwidgets.views.charts import (
-    COLORS,
-    exact,
-    fit_axis,
-    fixed_size,
-    margins,
-    place_mark,
-    ticks,
-)
+from actwidgets.views.charts import COLORS, exact, fit_axis, fixed_size, margins, place_mark, ticks
 from actwidgets.views.controls import HINT, labeled, note, show, toggle, update
 from actwidgets.views.picture import plain_figure
 

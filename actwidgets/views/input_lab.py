@@ -154,22 +154,17 @@ class PatchPicture(w.Box):
 
     def _edges_of(self, patch: Patch | None) -> Edges | None:
         """The part of a patch that lies on the picture; None where there is none."""
-        if patch is None:
-            return None
-        top, left, height, width = patch
+        top, left, height, width = patch or (0, 0, 0, 0)
         rows = max(top, 0), min(top + height, self._shape[0])
         columns = max(left, 0), min(left + width, self._shape[1])
-        if rows[0] >= rows[1] or columns[0] >= columns[1]:
-            return None
-        return rows, columns
+        return (rows, columns) if rows[0] < rows[1] and columns[0] < columns[1] else None
 
     def _put(self, target: Edges | None) -> None:
         """Lay the rectangle there."""
         self._shown = target
-        if target == self._edges():
-            return
-        down, across = (None, None) if target is None else np.array(target, np.float64)
-        update(self.brush, selected_x=across, selected_y=down)
+        if target != self._edges():
+            down, across = (None, None) if target is None else np.array(target, np.float64)
+            update(self.brush, selected_x=across, selected_y=down)
 
     def _edges(self) -> Edges | None:
         """The rectangle as it lies there now."""
@@ -228,38 +223,23 @@ class InputLab(View):
         picture = w.VBox([self._picture, self._where], layout=column | {"flex": "0 0 auto"})
         says = w.VBox([self._says], layout={"flex": "1 1 240px", "min_width": "220px"})
         order = ("brightness", "rotation", "contrast", "shift_down", "noise", "shift_right")
+        columns = {"grid_template_columns": "repeat(auto-fit, minmax(250px, 1fr))"}
         sliders = w.GridBox(
             [self._sliders[field] for field in (*order, "blur", "patch_value")],
-            layout={
-                "grid_template_columns": "repeat(auto-fit, minmax(250px, 1fr))",
-                "grid_gap": "0 16px",
-                "margin": "8px 0 0",
-            },
+            layout=columns | {"grid_gap": "0 16px", "margin": "8px 0 0"},
         )
-        self._frame = w.VBox(
-            [
-                w.HBox([picture, says], layout={"align_items": "flex-start"}),
-                sliders,
-                w.HBox([self._reset, self._unhide], layout={"margin": "6px 0 0"}),
-            ],
-            layout={"max_width": "640px"},  # alone in a cell it has all of the page
-        )
+        above = w.HBox([picture, says], layout={"align_items": "flex-start"})
+        below = w.HBox([self._reset, self._unhide], layout={"margin": "6px 0 0"})
+        # Alone in a cell it has all of the page.
+        self._frame = w.VBox([above, sliders, below], layout={"max_width": "640px"})
         return w.HTML(BARS_SHEET, layout={"display": "none"}), self._title, self._frame, self._note
 
     def _slider(
         self, field: str, label: str, low: float, high: float, step: float, form: str
     ) -> w.FloatSlider:
-        slider: w.FloatSlider = labeled(
-            w.FloatSlider,
-            label,
-            "auto",
-            value=getattr(UNDISTURBED, field),
-            min=low,
-            max=high,
-            step=step,
-            readout_format=form,
-            style={"description_width": "76px"},
-        )
+        ends = {"value": getattr(UNDISTURBED, field), "min": low, "max": high, "step": step}
+        style = {"readout_format": form, "style": {"description_width": "76px"}}
+        slider: w.FloatSlider = labeled(w.FloatSlider, label, "auto", **ends, **style)
         slider.observe(lambda change: self._on_user_slider(field, change.new), names="value")
         return slider
 

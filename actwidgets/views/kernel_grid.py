@@ -10,13 +10,7 @@ import traitlets as t
 from actwidgets.core.arrays import as_maps
 from actwidgets.core.selection import Selection
 from actwidgets.errors import LayerError
-from actwidgets.images.colormap import (
-    NAMES,
-    NORMALIZATIONS,
-    ValueRange,
-    color_codes,
-    palette,
-)
+from actwidgets.images.colormap import NAMES, NORMALIZATIONS, ValueRange, color_codes, palette
 from actwidgets.images.encode import palette_png, rgba_png
 from actwidgets.images.kernels import (
     AVERAGE,
@@ -62,9 +56,9 @@ def subtitle(kind: str, shape: Sequence[int]) -> str:
     if kind == "Dense":
         return f"Dense · {n_channels:,} to {n_kernels:,} units"
     size = "×".join(map(str, positions[1:] if "1D" in kind else positions))
-    if sees_one_channel(kind):
-        return f"{kind} · {size}, {n_kernels:,} kernels of one channel"
-    return f"{kind} · {size}, {n_channels:,} to {n_kernels:,} channels"
+    of_all = f"{n_channels:,} to {n_kernels:,} channels"
+    of_one = f"{n_kernels:,} kernels of one channel"
+    return f"{kind} · {size}, {of_one if sees_one_channel(kind) else of_all}"
 
 
 def input_noun(kind: str, input_shape: Sequence[int] | None) -> str:
@@ -75,25 +69,24 @@ def input_noun(kind: str, input_shape: Sequence[int] | None) -> str:
 def described(
     kind: str,
     n_inputs: int,
-    input_shape: Sequence[int] | None,
+    shape: Sequence[int] | None,
     mode: str,
     span: ValueRange,
     averaged: int,
 ) -> str:
-    """The caption: kernels, mode, scale.
+    """The caption: kernels, mode, scale, weights to the side of a pixel.
 
-    `input_shape` is what dense weights are shown as, channels last; None where they are not. So
-    many weights to a side are averaged to a pixel.
+    The shape is what dense weights are shown as, channels last; None where they are not.
     """
     parts = []
-    if input_shape:
-        lengths = input_shape[:-1] if input_shape[-1] == 1 else input_shape
-        if len(input_shape) == 3 and lengths[0] == 1:  # a sequence
+    if shape:
+        lengths = shape[:-1] if shape[-1] == 1 else shape
+        if len(shape) == 3 and lengths[0] == 1:  # a sequence
             lengths = lengths[1:]
         parts.append(f"each unit's {n_inputs:,} weights as {' x '.join(map(str, lengths))}")
     if mode == AVERAGE:
-        n_channels = input_shape[-1] if input_shape else n_inputs
-        parts.append(f"mean over {n_channels:,} {input_noun(kind, input_shape)}s")
+        n_channels = shape[-1] if shape else n_inputs
+        parts.append(f"mean over {n_channels:,} {input_noun(kind, shape)}s")
     parts.append(f"RGB: gray is 0, ±{span.high:.3g}" if mode == RGB else str(span))
     if averaged > 1:
         across = f"{averaged}" if "1D" in kind else f"{averaged}×{averaged}"
@@ -155,12 +148,9 @@ class KernelGrid(MapView):
         self._focus = self._session.layer, self._session.unit
         if not self.page:
             self._turn_to_focus()
-        self._scales = w.HBox(
-            [
-                self._control("normalize", choice("normalize", NORMALIZATIONS, "180px")),
-                self._control("cmap", choice("colormap", NAMES, "168px")),
-            ]
-        )
+        normalize = self._control("normalize", choice("normalize", NORMALIZATIONS, "180px"))
+        cmap = self._control("cmap", choice("colormap", NAMES, "168px"))
+        self._scales = w.HBox([normalize, cmap])
         self._controls = control_row(
             self._modes, self._scales, self._unit_pager, self._channel_pager, self._slices
         )
@@ -172,15 +162,22 @@ class KernelGrid(MapView):
         try:
             kernels = self._session.kernels()
         except LayerError as failure:
-            self._show_nothing(info.name, failure)
+            self._title.value = title("Kernels", info.name)
+            self._note.value = note(f"nothing to show for {info.name}: {failure}")
+            self._mosaic = None
+            show(self._frame, False)
+            self._controls.layout.display = "none"
             return
         detail = f"{info.name} · {subtitle(info.kind, kernels.shape)}"
         self._title.value = title("Kernels", detail)
-        input_shape = dense_input_shape(
-            self._session.layers, info.name, kernels.shape[-2], self._session.picture_shape
-        )
-        self._n_channels = input_shape[-1] if input_shape else kernels.shape[-2]
-        mode = self._show_modes(modes_of(self._n_channels))
+        n_inputs, picture_shape = kernels.shape[-2], self._session.picture_shape
+        input_shape = dense_input_shape(self._session.layers, info.name, n_inputs, picture_shape)
+        self._n_channels = input_shape[-1] if input_shape else n_inputs
+        modes = modes_of(self._n_channels)
+        mode = self._shown_mode = self.mode if self.mode in modes else EACH
+        self._modes.layout.display = None if len(modes) > 1 else "none"
+        self._scales.layout.display = "none" if mode == RGB else None
+        self._modes.offer(modes, mode)
         pictures = kernel_pictures(kernels, mode, input_shape)
         span = self._range_of(pictures, "symmetric" if mode == RGB else self.normalize)
         n_slices = pictures.shape[1] if pictures.ndim == 5 else None
@@ -195,7 +192,6 @@ class KernelGrid(MapView):
         self._noun = input_noun(info.kind, input_shape)
         self._channel_pager.show(self._channels, self._channels.text(f"{self._noun}s"))
         self._channel_pager.layout.display = None if n_blocks > 1 else "none"
-        n_inputs = kernels.shape[-2]
         text = described(info.kind, n_inputs, input_shape, mode, span, averaged)
         self._note.value = note(text)
         show(self._frame, True)
@@ -229,22 +225,6 @@ class KernelGrid(MapView):
 
     def _kernel_noun(self) -> str:
         return "unit" if self._has_units() else "kernel"
-
-    def _show_modes(self, modes: tuple[str, ...]) -> str:
-        """Offer the modes that apply; return the one to show."""
-        mode = self.mode if self.mode in modes else EACH
-        self._modes.layout.display = None if len(modes) > 1 else "none"
-        self._scales.layout.display = "none" if mode == RGB else None
-        self._modes.offer(modes, mode)
-        self._shown_mode = mode
-        return mode
-
-    def _show_nothing(self, name: str, why: LayerError) -> None:
-        self._title.value = title("Kernels", name)
-        self._note.value = note(f"nothing to show for {name}: {why}")
-        self._mosaic = None
-        show(self._frame, False)
-        self._controls.layout.display = "none"
 
     def _turn_to_focus(self) -> None:
         """Go to the page of the selected unit."""

@@ -188,11 +188,7 @@ class ClassCells(w.HBox):
         super().__init__(children=(self._figure, self._beside))
 
     def show(
-        self,
-        matrix: np.ndarray,
-        order: np.ndarray,
-        joins: np.ndarray | None,
-        highest: float = 0.0,
+        self, matrix: np.ndarray, order: np.ndarray, joins: np.ndarray | None, highest: float = 0.0
     ) -> None:
         """Show some classes.
 
@@ -293,11 +289,7 @@ class ClassOverview(w.VBox):
         super().__init__(children=(found, self.whole, self.cells, nearest, self.pairs))
 
     def show(
-        self,
-        matrix: np.ndarray,
-        order: np.ndarray,
-        class_index: int | None,
-        highest: float = 0.0,
+        self, matrix: np.ndarray, order: np.ndarray, class_index: int | None, highest: float = 0.0
     ) -> None:
         """Show a matrix in an order, as `ClassCells`; enlarge where the chosen class is."""
         n_classes = len(order)

@@ -114,23 +114,18 @@ def class_legend(classes: Integers, class_names: Sequence[str], colors: PointCol
     """The names of the classes in their colors, the most frequent where there are many."""
     known = most_frequent(classes, len(class_names), NAMES_UP_TO)
     shown = [
-        (shorten(class_names[index], LETTERS), _color(colors, index % len(colors.palette)))
+        _dot(shorten(class_names[index], LETTERS), colors, index % len(colors.palette))
         for index in known
     ]
     left = len(class_names) - len(shown)
-    return _line([_dot(*entry) for entry in shown] + ([f"and {left:,} more"] if left else []))
+    return _line([*shown, f"and {left:,} more"] if left else shown)
 
 
 def outcome_legend(colors: PointColors) -> str:
     """Right and wrong, each with its number of points."""
     n_wrong = int(colors.codes.sum())
-    counts = (len(colors.codes) - n_wrong, n_wrong)
-    return _line(
-        [
-            _dot(f"{name} {count:,}", _color(colors, code))
-            for code, (name, count) in enumerate(zip(("right", "wrong"), counts, strict=True))
-        ]
-    )
+    right = _dot(f"right {len(colors.codes) - n_wrong:,}", colors, 0)
+    return _line([right, _dot(f"wrong {n_wrong:,}", colors, 1)])
 
 
 def value_legend(unit: int, layer: str, colors: PointColors) -> str:
@@ -146,8 +141,8 @@ def plain_legend(text: str) -> str:
     return _line([html.escape(text, quote=True)])
 
 
-def _dot(name: str, color: str) -> str:
-    return f'<i style="background: {color}"></i>{html.escape(name, quote=True)}'
+def _dot(name: str, colors: PointColors, code: int) -> str:
+    return f'<i style="background: {_color(colors, code)}"></i>{html.escape(name)}'
 
 
 def _color(colors: PointColors, code: int) -> str:

@@ -38,6 +38,10 @@ ORDERS = tuple(dict.fromkeys((*SORTED_BY, *VALUES_SORTED_BY)))
 SCOPES = ("auto", "chosen", "all")
 OF_ALL = 4_000_000  # probabilities that are sorted where all samples are shown
 DARK, LIGHT = "#1b1b1b", "#ffffff"
+SEVERAL = (
+    "several labels a sample: right where all are; confidence and margin are those of the most "
+    "probable one"
+)
 KINDS = {
     "probabilities": "",
     "shares": "the outputs do not sum to one: the loss is of their shares of the sum",
@@ -76,10 +80,9 @@ class PredictionTable(PassView):
         self._columns: np.ndarray = np.arange(0)
         self._names = unique_short(self._session.class_names, 9)
         scopes = [("selected, or all", "auto"), ("selected", "chosen"), ("all", "all")]
-        self._sort = choice("sort", self._orders(), "150px")
         controls = control_row(
             self._control("scope", choice("samples", scopes, "226px")),
-            self._control("sort", self._sort),
+            self._control("sort", choice("sort", self._orders(), "150px")),
             self._pager,
         )
         self._values = ValueLines(self._on_user_value)
@@ -110,17 +113,14 @@ class PredictionTable(PassView):
         return self.scope == "chosen" or (self.scope == "auto" and bool(selection.chosen))
 
     def _gathered(self) -> tuple[np.ndarray, ClassScores | ValueScores]:
-        session = self._session
-        if self._is_of_values:
-            if self._of_chosen(session.selection):
-                return np.array(session.samples), session.value_scores()
-            rows = session.predictions.rows(partial=True)[: max(OF_ALL // session.n_outputs, 20)]
-            return rows, session.value_scores(rows)
+        session, of_values = self._session, self._is_of_values
+        scores: Any = session.value_scores if of_values else session.scores
         if self._of_chosen(session.selection):
-            return np.array(session.samples), session.scores()
-        limit = max(OF_ALL // len(session.class_names), self.lines)
+            return np.array(session.samples), scores()
+        n_columns = session.n_outputs if of_values else len(session.class_names)
+        limit = max(OF_ALL // n_columns, 20 if of_values else self.lines)
         rows = session.predictions.rows(partial=True)[:limit]
-        return rows, session.scores(rows)
+        return rows, scores(rows)
 
     def _draw(
         self, selection: Selection, gathered: tuple[np.ndarray, ClassScores | ValueScores]
@@ -185,7 +185,7 @@ class PredictionTable(PassView):
     def _write(
         self, sheet: ProbabilitySheet, shares: np.ndarray, rows: np.ndarray, focus: int
     ) -> None:
-        labels: list[tuple[float, float, str, str]] = []
+        scores, labels = self._scores, list[tuple[float, float, str, str]]()
         right = sheet.width_px - sheet.right_px
         for place, index in enumerate(self._columns):
             up = HEAD_PX - (12 if place % 2 else 28)  # in two lines, so that names have room
@@ -193,15 +193,13 @@ class PredictionTable(PassView):
         beside = HEAD_PX - (28 if len(self._columns) % 2 == 0 else 12)  # not on the last class's
         for place, name in enumerate(("confid.", "margin", "loss") if sheet.right_px else ()):
             labels.append((right + 26 + 46 * place, beside, name, NEUTRAL))
-        scores = self._scores
         assert scores is not None
         told_of = (scores.confidence, scores.margin, scores.loss) if sheet.right_px else ()
         for line, index in enumerate(self._on_page):
             row, middle = int(rows[index]), sheet.middle(line)
             verdict, color = self._verdict(row, int(scores.predicted[index]))
             mark = "▸ " if row == focus else ""
-            labels.append((30.0, middle, f"{mark}{row}", NEUTRAL))
-            labels.append((108.0, middle, verdict, color))
+            labels += [(30.0, middle, f"{mark}{row}", NEUTRAL), (108.0, middle, verdict, color)]
             for place, share in enumerate(shares[line]):
                 text = _figure(float(scores.values[index, self._columns[place]]), self._n_decimals)
                 color = LIGHT if share > 0.55 else DARK
@@ -210,9 +208,8 @@ class PredictionTable(PassView):
                 value = float(figures[index])
                 text = "–" if np.isnan(value) else f"{value:.3f}"
                 labels.append((right + 26 + 46 * place, middle, text, NEUTRAL))
-        places = [(x, y) for x, y, _, _ in labels]
-        texts, colors = [label[2] for label in labels], [label[3] for label in labels]
-        self._sheet.set_words(places, texts, colors)
+        _, _, texts, colors = zip(*labels, strict=True)
+        self._sheet.set_words([label[:2] for label in labels], texts, colors)
 
     def _verdict(self, row: int, predicted: int) -> tuple[str, str]:
         session, said = self._session, self._session.class_names[predicted]
@@ -234,10 +231,7 @@ class PredictionTable(PassView):
         if not sheet.right_px:
             parts.append("too narrow for confidence, margin and loss")
         if self._session.label_sets is not None:
-            parts.append(
-                "several labels a sample: right where all are; confidence and margin are those of "
-                "the most probable one"
-            )
+            parts.append(SEVERAL)
         else:
             parts.append(KINDS[scores.kind])
         return "; ".join(filter(None, parts))

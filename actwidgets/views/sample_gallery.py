@@ -104,11 +104,11 @@ class SampleGallery(View):
         self._slider.value = selection.sample
         self._filter()
         page = self._page()
-        rows = self._rows[page.rows]
-        frames = tuple(
-            3 if row == selection.sample else int(row in selection.samples) * 2 for row in rows
-        )
-        counted = self._counted()
+        rows, chosen = self._rows[page.rows], selection.samples
+        frames = tuple(3 if row == selection.sample else 2 * (row in chosen) for row in rows)
+        counted = f"{session.n_samples:,}"
+        if self.only_chosen:
+            counted = f"{len(self._rows):,} selected of {counted}"
         of = tuple(rows), frames, session.revision, selection.ablations
         drawn = (*of, self.columns, self.rows, page, counted)
         if drawn == self._drawn:
@@ -139,10 +139,6 @@ class SampleGallery(View):
                 output=session.output if predictions is not None else None,
             )
             self._filtered = key
-
-    def _counted(self) -> str:
-        n_samples = f"{self._session.n_samples:,}"
-        return f"{len(self._rows):,} selected of {n_samples}" if self.only_chosen else n_samples
 
     @property
     def _n_across(self) -> int:

@@ -165,7 +165,11 @@ class TrainingWatch:
         """The same at the end of an epoch."""
         self.moment = moment
         self.curves.add_epoch(moment)
-        self._remember()
+        histograms = self._session.histograms  # kept where the first are
+        if histograms.labels and self._for_views.can_afford():
+            with self._for_views.spending():
+                label = f"epoch {self.curves.n_epochs}"
+                histograms.remember(label, activations=False, limit=COUNTED_WEIGHTS)
         self._show_what_is_due()
 
     def ends(self, moment: TrainingMoment) -> None:
@@ -209,10 +213,8 @@ class TrainingWatch:
             return
         now_s = time.monotonic()
         self._for_curves.share, self._for_views.share = self.share / 3, self.share * 2 / 3
-        now, last = self.moment, self._refreshed_at
-        due = self.every.is_over(
-            now.epoch - last.epoch, now.step - last.step, now_s - self._refreshed_s
-        )
+        now, last, since_s = self.moment, self._refreshed_at, now_s - self._refreshed_s
+        due = self.every.is_over(now.epoch - last.epoch, now.step - last.step, since_s)
         if due and self._for_views.can_afford(self._window_s):
             self._refreshed_s, self._refreshed_at, self._drawn_s = now_s, self.moment, now_s
             with self._for_views.spending():
@@ -222,14 +224,6 @@ class TrainingWatch:
             self._drawn_s = now_s
             with self._for_curves.spending():
                 self._draw()
-
-    def _remember(self) -> None:
-        """Keep how the weights are spread after an epoch, where the first are kept."""
-        histograms = self._session.histograms
-        if histograms.labels and self._for_views.can_afford():
-            with self._for_views.spending():
-                label = f"epoch {self.curves.n_epochs}"
-                histograms.remember(label, activations=False, limit=COUNTED_WEIGHTS)
 
     def _read_on(self) -> None:
         """Have passes over the samples go on while the weights stay as they are."""
@@ -259,12 +253,12 @@ class TrainingWatch:
 
         Callbacks behind this one, such as `EarlyStopping`, may change the weights at the end.
         """
+        training = self._session.training
         while not over.wait(LOOK_AGAIN_S):
-            if not self._session.training.under_way:
+            if not training.under_way:
                 if over is self._over:
                     self._finish("interrupted")
                 return
-        training = self._session.training
         pause_s = LEAVING_S
         while over is self._over and (training.under_way or training.is_leaving):
             time.sleep(pause_s)
@@ -348,9 +342,8 @@ class TrainingMonitor(View):
         half = self.width_px // 2 - 4
         self.loss, self.other = TrainingCurve(half, 210), TrainingCurve(half, 210)
         self._curves = w.HBox([self.loss, self.other])
-        controls = w.HBox(
-            [self._stop, pause, self._often, self._which], layout={"flex_flow": "row wrap"}
-        )
+        wrapping = {"flex_flow": "row wrap"}
+        controls = w.HBox([self._stop, pause, self._often, self._which], layout=wrapping)
         return self._title, controls, self._status, self._curves
 
     @t.validate("every")

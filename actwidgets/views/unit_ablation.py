@@ -58,11 +58,11 @@ class UnitTiles(Picture):
         if key == self._drawn:
             return
         self._drawn, self._units = key, units
-        n_units = units.stop - units.start
-        n_rows = max(-(-n_units // self._columns), 1)  # of no units an empty one
+        shown = range(units.start, units.stop)
+        n_rows = max(-(-len(shown) // self._columns), 1)  # of no units an empty one
         picture = np.zeros((n_rows * TILE_PX, self._columns * TILE_PX, 4), np.uint8)
         places, colors = [], []
-        for place, unit in enumerate(range(units.start, units.stop)):
+        for place, unit in enumerate(shown):
             row, column = divmod(place, self._columns)
             tile = picture[row * TILE_PX : (row + 1) * TILE_PX, column * TILE_PX :][:, :TILE_PX]
             if unit == focus:
@@ -74,7 +74,7 @@ class UnitTiles(Picture):
         self.set_size(*picture.shape[:2])
         self.set_cells(np.arange(n_rows + 1) * TILE_PX, np.arange(self._columns + 1) * TILE_PX)
         self.show(rgba_png(picture))
-        self.set_words(places, [str(unit) for unit in range(units.start, units.stop)], colors)
+        self.set_words(places, list(map(str, shown)), colors)
 
 
 AnyConfusion = Confusion | MultilabelConfusion
@@ -193,10 +193,8 @@ class UnitAblation(PredictionView):
         n_off = len(self._mine(selection))
         units = f"{n_off} unit{'s' if n_off != 1 else ''} ablated in this layer"
         changed = int((before.predicted != now.predicted).sum())
-        text = (
-            f"<b>accuracy {before.accuracy:.4f} → {now.accuracy:.4f}</b> &nbsp; {units}, "
-            f"{changed:,} of {len(now.rows):,} predictions changed"
-        )
+        text = f"<b>accuracy {before.accuracy:.4f} → {now.accuracy:.4f}</b> &nbsp; {units}, "
+        text += f"{changed:,} of {len(now.rows):,} predictions changed"
         return f'<div class="aw-note">{text}{self._of_focus(selection)}</div>'
 
     def _without_labels(self, selection: Selection) -> str:
@@ -210,11 +208,11 @@ class UnitAblation(PredictionView):
         rows = selection.samples[:SHOWN_UP_TO]
         before, now = (session.outputs(rows, ablated=ablated) for ablated in (False, True))
         place = rows.index(selection.sample) if selection.sample in rows else 0
-        first = f"sample {rows[place]}: {before[place, 0]:.4g} → {now[place, 0]:.4g}"
+        text = f"sample {rows[place]}: {before[place, 0]:.4g} → {now[place, 0]:.4g}"
         if len(rows) > 1:
-            first += f"; mean of {len(rows):,} visible samples: {before[:, 0].mean():.4g} → "
-            first += f"{now[:, 0].mean():.4g}"
-        return note(first)
+            means = f"{before[:, 0].mean():.4g} → {now[:, 0].mean():.4g}"
+            text += f"; mean of {len(rows):,} visible samples: {means}"
+        return note(text)
 
     def _of_focus(self, selection: Selection) -> str:
         """What becomes of the current sample, in words."""

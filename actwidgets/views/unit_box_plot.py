@@ -172,5 +172,6 @@ def _table(boxes: BoxStatistics, class_names: tuple[str, ...], chosen: int | Non
         cells += ["–" if np.isnan(value) else f"{value:.3g}" for value in figures]
         if index == largest:
             cells[-1] = f"<b>{cells[-1]}</b>"
-        lines.append(table_row(class_names[index], cells, is_chosen=index == chosen))
+        kind = "aw-chosen" if index == chosen else ""
+        lines.append(table_row(class_names[index], cells, kind))
     return f'<table class="aw-table">{"".join(lines)}</table>'

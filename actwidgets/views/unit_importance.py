@@ -62,17 +62,13 @@ FAINT = "color:var(--jp-ui-font-color2,#616161)"
 def _header(table: ImportanceTable, by: str, lefts_px: Sequence[int], width_px: int) -> str:
     """The names of the measures and their units, each over its panel, as HTML."""
     lost = "accuracy" if table.class_name is None else "recall"
-    units = {
-        "forest": "% of the forest's gain",
-        "mutual_information": "nats",
-        "ablation": f"points of {lost} lost",
-    }
+    units = ("% of the forest's gain", "nats", f"points of {lost} lost")
     cells = [f'<div style="{HEAD};left:2px"><b>Unit</b></div>']
-    for measure, left in zip(MEASURES, lefts_px, strict=True):
+    for measure, unit, left in zip(MEASURES, units, lefts_px, strict=True):
         mark = " ▾" if measure == by else ""
         cells.append(
             f'<div style="{HEAD};left:{left}px"><b>{TITLES[measure]}{mark}</b><br>'
-            f'<span style="{FAINT}">{units[measure]}</span></div>'
+            f'<span style="{FAINT}">{unit}</span></div>'
         )
     style = f"position:relative;height:36px;width:{width_px}px;line-height:16px;font-size:12px"
     return f'<div style="{style}">{"".join(cells)}</div>'
@@ -113,12 +109,10 @@ def _found(table: ImportanceTable, measure: str) -> str:
         return "not known" if table.complete else "not yet"
     if measure == "forest":
         text = f"{seconds} for {_counted(table.n_trees, 'tree')} on {table.n_finite:,} samples"
-        if not np.isnan(table.out_of_bag_accuracy):
-            text += (
-                f"; out-of-bag accuracy {table.out_of_bag_accuracy:.1%}, where the most "
-                f"frequent class makes {table.majority_share:.1%}"
-            )
-        return text
+        if np.isnan(table.out_of_bag_accuracy):
+            return text
+        text += f"; out-of-bag accuracy {table.out_of_bag_accuracy:.1%}, where the most frequent"
+        return f"{text} class makes {table.majority_share:.1%}"
     n_known = int((~np.isnan(table.of(measure)[table.measured])).sum())
     units = _counted(n_known, "unit")
     if measure == "mutual_information":
@@ -131,7 +125,7 @@ def _found(table: ImportanceTable, measure: str) -> str:
 
 
 def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
+    return f"{count:,} {what}{'s' * (count != 1)}"
 
 
 ROW_PX = 18
@@ -139,7 +133,6 @@ GAP = 0.22  # between bars, of a row
 LABELS = 0.2  # width of the column of names, a panel being 1
 BARS = 0.7  # of a panel; the rest is for the figure behind the bar
 BAR, CHOSEN = "#3fa7a0", "#e08a2e"
-BAND = "#3fa7a0"
 
 
 class MeasureBars(w.VBox):
@@ -153,7 +146,7 @@ class MeasureBars(w.VBox):
         scales = {"x": self._rows, "y": self._across}
         flat = {"orientation": "horizontal", "stroke": CLEAR, "stroke_width": 0.0, "x": []}
         self.bands = bq.Bars(
-            scales=scales, y=[], base=-2 * LABELS, padding=0.0, colors=[BAND], **flat
+            scales=scales, y=[], base=-2 * LABELS, padding=0.0, colors=[BAR], **flat
         )
         self.bars = [
             bq.Bars(scales=scales, y=[], base=float(panel), padding=GAP, colors=[BAR], **flat)
@@ -293,10 +286,9 @@ class UnitImportance(View):
         for measure in MEASURES:
             zero, ends = bar_ends(table.of(measure))
             panels.append((zero, ends[self._shown], figures(table, measure, self._shown)))
-        chosen = np.flatnonzero(self._shown == selection.unit)
-        self._bars.show(
-            [str(unit) for unit in self._shown], chosen[0] if chosen.size else None, panels
-        )
+        units = self._shown.tolist()
+        chosen = units.index(selection.unit) if selection.unit in units else None
+        self._bars.show(list(map(str, units)), chosen, panels)
         lefts = [self._bars.left_px(panel) for panel in range(len(MEASURES))]
         self._bars.header.value = _header(table, by, lefts, self.width_px)
         self._note.value = note(_describe(table, counted, self._session.layer_info.output_shape))

@@ -54,10 +54,8 @@ def moment_lines(moments: Sequence[tuple[str, Histogram]], colors: Sequence[str]
 
 
 def _figures(histogram: Histogram) -> str:
-    if not histogram.n_finite:
-        return "no finite values"
     text = f"mean {histogram.mean:.3g}, standard deviation {histogram.std:.3g}"
-    return text.replace("-", MINUS)
+    return text.replace("-", MINUS) if histogram.n_finite else "no finite values"
 
 
 def odd_values(moments: Sequence[tuple[str, Histogram]]) -> str:
@@ -77,6 +75,8 @@ LABELS_UP_TO = 14  # rows that are named
 LETTERS = 15  # of a name
 ROW_TICK = 0.5  # how far up the mark at a mean goes, of a row
 FAINT, PLAIN, STRONG = 0.3, 0.4, 0.8  # how opaque an area is
+Histograms = Sequence[Histogram]
+Colors = Sequence[str]
 
 
 class HistogramFigure(w.VBox):
@@ -100,13 +100,7 @@ class HistogramFigure(w.VBox):
         super().__init__(children=(self.figure,))
 
     def show(
-        self,
-        shared: SharedBins,
-        histograms: Sequence[Histogram],
-        colors: Sequence[str],
-        *,
-        log: bool,
-        noun: str,
+        self, shared: SharedBins, histograms: Histograms, colors: Colors, *, log: bool, noun: str
     ) -> None:
         """Lay a few histograms of shared bins over one another, a color for each.
 
@@ -125,8 +119,8 @@ class HistogramFigure(w.VBox):
     def show_rows(
         self,
         shared: SharedBins,
-        histograms: Sequence[Histogram],
-        colors: Sequence[str],
+        histograms: Histograms,
+        colors: Colors,
         labels: Sequence[str],
         *,
         log: bool,
@@ -147,8 +141,8 @@ class HistogramFigure(w.VBox):
     def _paint(
         self,
         shapes: Outlines,
-        histograms: Sequence[Histogram],
-        colors: Sequence[str],
+        histograms: Histograms,
+        colors: Colors,
         strengths: Sequence[float],
         feet: np.ndarray,
         heights: ArrayLike,
@@ -261,13 +255,9 @@ class WeightHistogram(View):
             n_values = sum(histogram.n_values for _, histogram in moments)
             self._show_nothing(layer, "no value is finite" if n_values else "its output is empty")
             return
-        if self.style == "overlaid":
-            self._draw_pair(moments)
-        else:
-            self._draw_rows(moments)
-        self._earlier.layout.display = self._later.layout.display = (
-            None if self.style == "overlaid" and len(moments) > 1 else "none"
-        )
+        (self._draw_pair if self.style == "overlaid" else self._draw_rows)(moments)
+        shown = None if self.style == "overlaid" and len(moments) > 1 else "none"
+        self._earlier.layout.display = self._later.layout.display = shown
         show(self._picture, True)
 
     def _draw_pair(self, moments: Moments) -> None:
@@ -306,12 +296,10 @@ class WeightHistogram(View):
         self._figure.show_rows(
             shared, histograms, colors, labels, log=self.log_counts, in_view=focus
         )
-        ends = sorted({0, focus})
-        self._means.value = moment_lines(
-            [shown[row] for row in ends], [colors[row] for row in ends]
-        )
+        of_ends = [(shown[row], colors[row]) for row in sorted({0, focus})]
+        self._means.value = moment_lines(*zip(*of_ends, strict=True))
         few = f"{len(shown)} of {len(moments)} moments" if len(shown) < len(moments) else ""
-        self._show_note(shown, [few] if few else [])
+        self._show_note(shown, [few])
 
     def _in_view(self, moments: Moments) -> int:
         """The place of the moment that the session is at."""
@@ -353,8 +341,6 @@ class WeightHistogram(View):
 
 def _place(labels: Sequence[str], label: str, default: int) -> tuple[int, list[str]]:
     """Where a moment is among those of a layer; the default where it is not, and that said."""
-    if not label:
-        return default, []
     if label in labels:
         return labels.index(label), []
-    return default, [f"no moment {label} of this layer"]
+    return default, [f"no moment {label} of this layer"] if label else []
