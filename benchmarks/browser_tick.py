@@ -97,7 +97,7 @@ TICK = """async ([handle, target]) => {
     }
     return performance.now() - start;
 }"""
-MAPS = ".bqplot svg:has(image) image"
+MAPS = ".aw-picture > img, .bqplot svg:has(image) image"  # the latter in builds before
 
 
 def main():

@@ -450,7 +450,7 @@ def shown(view: Any) -> tuple[list[np.ndarray], list[np.ndarray]]:
         if kind == "Image" and isinstance(getattr(widget, "value", None), bytes) and widget.value:
             with Image.open(io.BytesIO(widget.value)) as image:
                 pictures.append(np.asarray(image.convert("RGBA")))
-        elif type(widget).__module__.startswith("bqplot.marks"):
+        elif kind != "Image" and type(widget).__module__.startswith("bqplot.marks"):
             for name in ("x", "y", "color", "size", "sample"):
                 if name in widget.keys:
                     values = np.asarray(getattr(widget, name))

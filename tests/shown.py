@@ -126,12 +126,12 @@ def lines(root: w.Widget) -> list[str]:
 
 def pictures(root: w.Widget) -> list[np.ndarray]:
     """The pictures of a view, decoded, each `(row, column, RGBA)` uint8."""
-    return [_decoded(mark.image.value) for mark in parts(root, bq.Image)]
+    return [_decoded(each.value) for each in parts(root, w.Image)]
 
 
 def picture(root: w.Widget, place: int = 0) -> np.ndarray:
     """One of `pictures`, the first if no other is asked for."""
-    return _decoded(part(root, bq.Image, place).image.value)
+    return _decoded(part(root, w.Image, place).value)
 
 
 def _decoded(png: bytes) -> np.ndarray:

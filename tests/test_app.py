@@ -113,7 +113,7 @@ def test_a_slider_tick_is_one_pass_and_no_more_messages_than_pictures(data, monk
     wires, probe.calls[:] = wiretap(), []
     shown.choose(gallery, "sample", 14)
     assert probe.calls == [(("conv",), 1)]
-    assert [name for name, _ in messages(wires)] == ["HTML", *["Image"] * 4]
+    assert [name for name, _ in messages(wires)] == ["HTML", "Image", "Image"]
 
 
 @pytest.mark.expects_error

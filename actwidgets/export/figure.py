@@ -130,6 +130,10 @@ class _Layout:
             return self._html.block(text, min(room, px(widget.layout.width, room) or room))
         if isinstance(widget, w.Image):
             return _image_block(widget) if widget.value else None
+        if "aw-picture" in widget._dom_classes:
+            image, figure = widget.children
+            layers = [_image_block(image)] if image.value else []
+            return together([(0, 0, layer) for layer in (*layers, plot_block(figure, room))])
         if isinstance(widget, w.Select):
             return self._list(widget, room)
         if isinstance(widget, w.Box):

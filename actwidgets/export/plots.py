@@ -1,6 +1,5 @@
 """bqplot's figures as matplotlib's: marks, axes, ticks and labels at the same places."""
 
-import io
 import logging
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,6 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize, TwoSlopeNorm, 
 from matplotlib.patches import Rectangle
 from matplotlib.spines import Spine
 from matplotlib.ticker import MaxNLocator
-from PIL import Image
 
 from actwidgets.export.html_text import PT, Block, Canvas, Style, color_of, cut, px
 from actwidgets.images.colormap import FRAME_COLOR, css_color
@@ -59,9 +57,8 @@ class _Plot:
     def draw(self) -> None:
         """Draw all marks, then the axes."""
         drawn = {
-            bq.Image: self._image, bq.GridHeatMap: self._cells, bq.Bars: self._bars,
-            bq.Boxplot: self._boxes, bq.Lines: self._lines, bq.Label: self._labels,
-            bq.Scatter: self._points,
+            bq.GridHeatMap: self._cells, bq.Bars: self._bars, bq.Boxplot: self._boxes,
+            bq.Lines: self._lines, bq.Label: self._labels, bq.Scatter: self._points,
         }  # fmt: skip
         for index, mark in enumerate(self._marks):
             before = self._artists()
@@ -135,16 +132,6 @@ class _Plot:
         return to_rgba(color, opacities[index % len(opacities)]) if len(opacities) else color
 
     # --- Marks
-
-    def _image(self, mark: Any) -> None:
-        if not mark.image.value:
-            return
-        with Image.open(io.BytesIO(mark.image.value)) as image:
-            pixels = np.asarray(image.convert("RGBA"))
-        axes = self._axes_of(mark.scales["x"], mark.scales["y"])
-        left, right = sorted(mark.x)
-        bottom, top = sorted(mark.y, reverse=bool(axes.yaxis_inverted()))
-        show_pixels(axes, pixels, (left, right, bottom, top))
 
     def _cells(self, mark: Any) -> None:
         scale, values = mark.scales["color"], np.asarray(mark.color, float)

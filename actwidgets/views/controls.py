@@ -92,6 +92,9 @@ SHEET = """<style>
 .aw-view button.aw-chip { border-radius: 12px; padding: 0 10px; font-size: 12px;
   background: rgba(63, 167, 160, .18); color: var(--jp-ui-font-color1, #212121); }
 .aw-view .bqplot { background: transparent; }
+.aw-picture, .aw-picture > .bqplot { position: relative; }
+.aw-picture > img { position: absolute; left: 0; top: 0; max-width: none;
+  image-rendering: pixelated; pointer-events: none; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); pointer-events: none; }
 .aw-view .bqplot .axislabel { fill: var(--jp-ui-font-color2, #616161) !important; font-size: 12px;
   font-weight: 400; } /* bqplot has it orange in the dark */

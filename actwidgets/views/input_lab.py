@@ -126,7 +126,7 @@ class PatchPicture(w.Box):
         self._shape, self._side_px, self._on_patch = shape, side_px, on_patch
         self._patch: Patch | None = None
         self.picture = Picture()
-        scales = self.picture.image.scales
+        scales = self.picture.scales
         self.brush = bq.interacts.BrushSelector(x_scale=scales["x"], y_scale=scales["y"])
         self._shown: Any = self._edges()
         self.brush.observe(self._on_user_brush, names=["selected_x", "selected_y", "brushing"])

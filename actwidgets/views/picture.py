@@ -1,4 +1,4 @@
-"""A pixel image in a bqplot figure, repainted in place, with cells for hover and click."""
+"""A pixel image below a bqplot figure, repainted in place, with cells for hover and click."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -16,9 +16,9 @@ CLEAR = "rgba(0,0,0,0)"
 class Picture(w.Box):
     """A picture made of pixels.
 
-    The mark and the figure are made once. A new picture goes into the `ipywidgets.Image`
-    that is not visible, and the mark is given that one: bqplot repaints only when the
-    mark's `image` changes. Over it lies a transparent grid of cells for hover and click.
+    A new one is a single message: the value of an `ipywidgets.Image`. Over it lies a
+    transparent figure with a grid of cells for hover and click, and with words. An image mark
+    in the figure would take two, as bqplot repaints only when the mark is given another widget.
 
     Args:
         with_words: Whether `set_words` will be used.
@@ -28,9 +28,8 @@ class Picture(w.Box):
         # Without padding: words would have bqplot leave a margin, and cells lie beside pixels.
         self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
         self._y = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
-        self._images = (w.Image(), w.Image())
-        scales = {"x": self._x, "y": self._y}
-        self.image = bq.Image(image=self._images[0], scales=scales, x=(0, 1), y=(0, 1))
+        self.scales = {"x": self._x, "y": self._y}
+        self.image = w.Image()
         self.cells = bq.GridHeatMap(
             color=np.zeros((2, 2), np.float32),
             row=np.array([0, 1, 1], np.float32),
@@ -47,25 +46,25 @@ class Picture(w.Box):
             x=[],
             y=[],
             text=[],
-            scales=scales,
+            scales=self.scales,
             align="middle",
             default_size=10,
             font_weight="normal",
         )
-        marks = [self.image, self.cells, self.words] if with_words else [self.image, self.cells]
+        marks = [self.cells, self.words] if with_words else [self.cells]
         self.figure = plain_figure(marks, scale_x=self._x, scale_y=self._y)
         self._size: tuple[int, int] | None = None
         self._edges: tuple[bytes, bytes] | None = None
         self._hover: CellHover | None = None
         self._words: tuple[list[str], list[str], bytes] | None = None
         # No bars to scroll by: the margin of the figure alone would bring them up.
-        super().__init__(children=(self.figure,), layout={"overflow": "hidden", "flex": "0 0 auto"})
+        layout = {"overflow": "hidden", "flex": "0 0 auto"}
+        super().__init__(children=(self.image, self.figure), layout=layout)
+        self.add_class("aw-picture")  # which lays the figure over the image
 
     def show(self, png: bytes) -> None:
         """Paint another picture of the size that `set_size` gave."""
-        spare = self._images[self.image.image is self._images[0]]
-        spare.value = png
-        self.image.image = spare
+        self.image.value = png
 
     def set_size(self, height_px: int, width_px: int) -> None:
         """How large the picture is on the screen."""
@@ -73,10 +72,10 @@ class Picture(w.Box):
             return
         self._size = height_px, width_px
         height, width = f"{height_px}px", f"{width_px}px"
-        layout = self.figure.layout
-        with layout.hold_sync():
-            layout.height, layout.width = height, width
-            layout.min_height, layout.min_width = height, width
+        for layout in (self.image.layout, self.figure.layout):
+            with layout.hold_sync():
+                layout.height, layout.width = height, width
+                layout.min_height, layout.min_width = height, width
         self.layout.min_width = width  # so that what is around it can scroll
 
     def set_cells(self, row_edges: ArrayLike, column_edges: ArrayLike) -> None:
@@ -94,9 +93,6 @@ class Picture(w.Box):
             return
         self._edges = edges
         self._x.max, self._y.max = float(columns[-1]), float(rows[-1])
-        with self.image.hold_sync():
-            self.image.x = np.array([0, columns[-1]])
-            self.image.y = np.array([rows[-1], 0])
         with self.cells.hold_sync(), self.cells.hold_trait_notifications():
             self.cells.color = np.zeros((len(rows) - 1, len(columns) - 1), np.float32)
             self.cells.row, self.cells.column = rows, columns
@@ -130,9 +126,9 @@ class Picture(w.Box):
         self._hover = CellHover(self.cells, handler)
 
     def close(self) -> None:
-        """Close what does not hang on the figure: the spare image, words that are not used."""
+        """Close what does not hang on the figure: words that are not used."""
         if self.comm is not None and hasattr(self, "words"):
-            close_all([*self._images, self.words])
+            close_all([self.words])
         super().close()
 
 

@@ -39,7 +39,7 @@ def notebook(lab):
 
 def _picture(notebook, view):
     """The pixels of the last picture in a view, found by its title."""
-    return notebook.pixels(_view(notebook, view).locator(".bqplot svg image").last)
+    return notebook.pixels(_view(notebook, view).locator(".aw-picture > img").last)
 
 
 def _view(notebook, title):

@@ -18,7 +18,7 @@ def notebook(lab):
 
 
 def _figure(notebook, place):
-    return notebook.page.locator(".bqplot svg:has(image)").nth(place)
+    return notebook.page.locator(".aw-picture > .bqplot svg:has(.heatmapcell)").nth(place)
 
 
 def _click_at(notebook, place, across, down):
@@ -55,7 +55,7 @@ def test_dragging_the_slider_changes_the_maps_in_place(notebook):
 
     def is_as_sent():
         sent = notebook.evaluate(
-            "np.asarray(Image.open(io.BytesIO(app.views['FeatureMapGrid']._maps.image.image.value))"
+            "np.asarray(Image.open(io.BytesIO(app.views['FeatureMapGrid']._maps.image.value))"
             ".convert('RGBA')).tolist()"
         )
         shown = notebook.pixels(maps)
@@ -105,7 +105,7 @@ def test_the_mouse_over_a_map_tells_its_unit_and_a_click_chooses_it(notebook):
 def test_a_cell_of_the_matrix_chooses_a_class_and_the_threshold_repaints_it(notebook):
     notebook.execute("session.select(layer='dense', class_index=0, threshold=0.0); session.wait()")
     notebook.settle()
-    cells = notebook.page.locator(".bqplot svg:not(:has(image)) .heatmapcell")
+    cells = notebook.page.locator(":not(.aw-picture) > .bqplot .heatmapcell")
     cells.nth(34).scroll_into_view_if_needed()
     cells.nth(34).click()
     notebook.page.get_by_text("Nearest to 3").wait_for()
@@ -136,7 +136,7 @@ def test_it_can_be_read_at_1000_pixels_and_in_the_dark(notebook):
     notebook.resize(1000, 900)
     notebook.theme("dark")
     notebook.settle()
-    for figure in notebook.page.locator(".bqplot svg:has(image)").all():
+    for figure in notebook.page.locator(".aw-picture > .bqplot svg:has(.heatmapcell)").all():
         box = figure.bounding_box()
         assert box["x"] + box["width"] <= 1000
     title = notebook.page.locator(".aw-title").first

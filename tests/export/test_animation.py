@@ -78,7 +78,7 @@ class MosaicOnly:
         self.view, self.session = view, view.session
 
     def png(self, scale=1, theme="light"):
-        image = Image.open(io.BytesIO(self.view._maps.image.image.value)).convert("RGB")
+        image = Image.open(io.BytesIO(self.view._maps.image.value)).convert("RGB")
         file = io.BytesIO()
         image.save(file, "png")
         return file.getvalue()

@@ -58,14 +58,14 @@ def pictures_in(widget):
     folded = (widget.layout.height, widget.layout.display)
     if "0px" in folded or "none" in folded:
         return
-    if isinstance(widget, Picture) and widget.image.image.value:
+    if isinstance(widget, Picture) and widget.image.value:
         yield widget
     for child in getattr(widget, "children", ()):
         yield from pictures_in(child)
 
 
 def decoded(picture):
-    return np.asarray(Image.open(io.BytesIO(picture.image.image.value)).convert("RGBA"))
+    return np.asarray(Image.open(io.BytesIO(picture.image.value)).convert("RGBA"))
 
 
 def region(figure, axes, scale):
@@ -109,7 +109,7 @@ def test_every_view_is_a_figure_with_its_texts_and_its_pictures(session, name, c
 def test_pixels_of_a_picture_are_squares_of_whole_pixels(session, theme, scale):
     session.samples = (1, 2)
     view = aw.FeatureMapGrid(session)
-    png = view._maps.image.image.value
+    png = view._maps.image.value
     codes = np.asarray(Image.open(io.BytesIO(png)))
     zoom = view._maps._size[0] // codes.shape[0]
     wanted = np.where((codes == GAP)[..., None], np.uint8(PAPER[theme]), pixels(png))

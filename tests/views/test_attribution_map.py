@@ -128,7 +128,7 @@ def test_a_tick_is_one_pass_and_one_message_per_mark(view):
     session.perturbation = Perturbation(brightness=0.1)
     assert passes(session) == before + 1
     kinds = [kind for kind, _ in messages(wires)]
-    assert kinds == ["Image", "Image", "Label"]  # the picture, its mark, the words
+    assert kinds == ["Image", "Label"]  # the picture, the words
 
 
 def test_opacity_and_colors_ask_the_model_nothing(view):

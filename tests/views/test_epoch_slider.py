@@ -75,8 +75,7 @@ def test_one_move_sends_one_message_to_each_widget(session, view):
     assert names.count("Play") == 1
     assert names.count("Lines") == 1  # the mark; the line stays as it is
     assert names.count("IntSlider") <= 1
-    pictures = [traits for name, traits in sent if name == "Image" and traits == ["image"]]
-    assert len(pictures) == 2  # the inputs and the maps
+    assert names.count("Image") == 1  # the maps; the inputs are the same pixels
     grid.close()
 
 

@@ -123,7 +123,7 @@ def test_another_unit_on_the_page_sends_its_picture_only(several):
     KernelGrid(several, mode="RGB")
     wires = wiretap()
     several.unit = 1
-    assert messages(wires) == [("Image", []), ("Image", ["image"])]  # the bytes apart
+    assert messages(wires) == [("Image", [])]  # the bytes apart
 
 
 def test_what_is_read_under_the_mouse_is_of_the_kernels_on_show(several):

@@ -157,7 +157,7 @@ def test_while_it_does_not_watch_nothing_is_painted(session):
 def test_captions_stand_below_their_pictures_in_other_columns_too(data):
     gallery = SampleGallery(Session(FakeProbe(), data[0][:5], data[1][:5]))
     gallery.columns = 3
-    width = shown.part(gallery, bq.Image).x[-1] / 3
+    width = shown.part(gallery, bq.GridHeatMap).column[-1] / 3
     assert shown.part(gallery, bq.Label).x[::2].tolist() == [
         width * each for each in (0.5, 1.5, 2.5, 0.5, 1.5)
     ]

@@ -64,7 +64,7 @@ def test_a_click_on_a_tile_is_one_choice_and_one_picture(session):
     _tile(view, 3)
     assert [(each.unit, each.ablations) for each in seen] == [(3, (Ablation("dense", (3,)),))]
     kinds = [name for name, _ in messages(wires)]
-    assert kinds.count("Image") == 2  # the pixels, and the mark that is given them
+    assert kinds.count("Image") == 1
     assert kinds.count("Bars") <= 1
 
 
