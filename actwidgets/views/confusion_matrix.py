@@ -333,7 +333,10 @@ CELLS_UP_TO = 40  # classes; of more, some
 PART = 24
 PAIRS = 100
 LETTERS = 18
-PARTS = ("the row", "the column", "all")  # that a cell may be told as a share of
+SHOWN = [
+    *(("counts", "counts"), ("share of the row", "row")),
+    *(("share of the column", "column"), ("share of all", "all")),
+]
 OF_LABEL_PX = 360  # two by two cells
 
 
@@ -370,17 +373,14 @@ class ConfusionMatrix(PredictionView):
         handlers = self._on_user_cell, self._on_user_hover
         self._cells = ConfusionCells(cells, width_px, n_shown, *handlers)
         self.matrix = self._cells.matrix
-        shares = [(f"share of {part}", part.split()[-1]) for part in PARTS]
-        controls = control_row(
-            self._control("normalized", choice("show", [("counts", "counts"), *shares], "180px"))
-        )
-        searched = None if len(names) > CELLS_UP_TO else "none"
-        self._search = class_search(names, self._on_user_search, display=searched)
+        controls = control_row(self._control("normalized", choice("show", SHOWN, "180px")))
+        search = class_search(names, self._on_user_class)
+        search.layout.display = None if len(names) > CELLS_UP_TO else "none"
         self.pairs = line_list(self._on_user_pair, "352px", rows=7)
         self._report, self._pairs_title = w.HTML(), w.HTML()
         beside = w.VBox([self._report, self._pairs_title, self.pairs])
         self._picture = w.HBox(
-            [w.VBox([self._search, self._cells, self._readout]), beside],
+            [w.VBox([search, self._cells, self._readout]), beside],
             layout={"flex_flow": "row wrap", "align_items": "flex-start"},
         )
         return self._title, controls, self._note, self._picture
@@ -512,7 +512,6 @@ class ConfusionMatrix(PredictionView):
                 self.pairs.index = None  # so that the same one may be chosen again
                 self._choose(pair.true, pair.predicted)
 
-    def _on_user_search(self, change: Any) -> None:
+    def _on_user_class(self, class_index: int) -> None:
         with self._guard("could not choose the class"):
-            if change.new in self._session.class_names:
-                self._session.select(class_index=self._session.class_names.index(change.new))
+            self._session.select(class_index=class_index)

@@ -205,17 +205,16 @@ def line_list(on_index: Callable[[Any], None], width: str = "auto", **options: A
     return made
 
 
-def class_search(
-    names: Sequence[str], on_change: Callable[[Any], None], **layout: str | None
-) -> w.Combobox:
-    """A field that completes the names of classes."""
-    made = w.Combobox(
-        options=list(names),
-        placeholder="find a class",
-        ensure_option=False,
-        layout={"width": "210px", **layout},
-    )
-    made.observe(on_change, names="value")
+def class_search(names: Sequence[str], choose: Callable[[int], None]) -> w.Combobox:
+    """A field that completes the names of classes, and calls `choose(class_index)`."""
+    found = {"options": list(names), "placeholder": "find a class", "ensure_option": False}
+    made = w.Combobox(layout={"width": "210px"}, **found)
+
+    def changed(change: Any) -> None:
+        if change.new in names:
+            choose(names.index(change.new))
+
+    made.observe(changed, names="value")
     return made
 
 

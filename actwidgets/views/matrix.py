@@ -278,7 +278,7 @@ class ClassOverview(w.VBox):
         self._matrix: np.ndarray | None = None
         self._highest = 0.0
         self._codes: bytes | None = None
-        self.search = class_search(class_names, self._on_user_search)
+        self.search = class_search(class_names, on_class)
         self.pairs = line_list(self._on_user_pair, f"{width_px}px", rows=6)
         self.whole = Picture()
         self.whole.on_click(self._on_user_block)
@@ -328,11 +328,6 @@ class ClassOverview(w.VBox):
         pairs = [f"{matrix[a, b]:8.4f}  {names[a]} – {names[b]}" for a, b in self._nearest]
         with setting(self.pairs):
             self.pairs.options, self.pairs.index = pairs, None
-
-    def _on_user_search(self, change: object) -> None:
-        name = self.search.value
-        if name in self._class_names:
-            self._on_class(self._class_names.index(name))
 
     def _on_user_pair(self, _change: object) -> None:
         if self.pairs.index is not None:
