@@ -188,7 +188,8 @@ class FeatureExtractor:
         self, tensors: Sequence[tf.Tensor], read: Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
     ) -> list[tf.Tensor]:
         """What is read of all samples, at once or in batches of the size that the model needs."""
-        if self.inputs.fixed_batch is None:
+        # On no samples at all TensorFlow's convolutions give maps of another size: see `batches_of`.
+        if self.inputs.fixed_batch is None and len(tensors[0]):
             return read(tensors)
         found = [
             [each[:n_rows] if each.shape.rank else each for each in read(batch)]

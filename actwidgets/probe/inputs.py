@@ -132,7 +132,8 @@ class InputSpec:
     def batches_of(self, tensors: Sequence[Any]) -> Iterator[tuple[list[Any], int]]:
         """Batches of the number of samples that is fixed, and how many of them were given.
 
-        What stands behind the inputs, such as numbers of edits, goes with every batch.
+        What stands behind the inputs, such as numbers of edits, goes with every batch. Where no
+        samples were given, one batch of zeros or empty texts; of one where their number is free.
         """
         size, n_samples, n_inputs = self.fixed_batch or 1, len(tensors[0]), len(self.specs)
         for start in range(0, max(n_samples, 1), size):
@@ -140,7 +141,7 @@ class InputSpec:
             samples = (
                 [tf.gather(each, rows) for each in tensors[:n_inputs]]
                 if n_samples
-                else self.blank(size)
+                else [tf.zeros([size, *each.shape[1:]], each.dtype) for each in tensors[:n_inputs]]
             )
             yield [*samples, *tensors[n_inputs:]], min(size, n_samples - start)
 

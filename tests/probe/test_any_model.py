@@ -69,6 +69,19 @@ def test_activations(name, batch_size):
             )
 
 
+def test_of_no_samples_there_are_no_values_in_the_shape_of_some(name):
+    case = build(name)
+    probe = KerasProbe(case.model, case.x, **case.options)
+    x, layers = batches.take(case.x, slice(0, 0)), [*case.wanted]
+    some, none = probe.activations(layers, case.x), probe.activations(layers, x)
+    for layer in layers:
+        assert none[layer].shape == (0, *some[layer].shape[1:]), layer
+        summary, wanted = (probe.summaries((layer,), each)[layer] for each in (x, case.x))
+        assert summary.mean.shape == (0, *wanted.mean.shape[1:])
+        assert np.array_equal(summary.n_positions, wanted.n_positions)
+    assert probe.predictions(x).shape == (0, *probe.predictions(case.x).shape[1:])
+
+
 def test_batches_of_any_size_one_after_the_other(name):
     case = build(name)
     probe = KerasProbe(case.model, case.x, **case.options)
