@@ -188,7 +188,7 @@ class FeatureExtractor:
         self, tensors: Sequence[tf.Tensor], read: Callable[[Sequence[tf.Tensor]], list[tf.Tensor]]
     ) -> list[tf.Tensor]:
         """What is read of all samples, at once or in batches of the size that the model needs."""
-        # On no samples at all TensorFlow's convolutions give maps of another size: see `batches_of`.
+        # Of no samples oneDNN's convolutions put out their input's shape: see `batches_of`.
         if self.inputs.fixed_batch is None and len(tensors[0]):
             return read(tensors)
         found = [
