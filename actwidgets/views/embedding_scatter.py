@@ -56,7 +56,7 @@ class CloudSide(w.VBox):
     ) -> None:
         self.shown: Embedding | None = None
         self._given: Embedding | None = None
-        self._motion = STAYING
+        self._motion, self._is_laid = STAYING, False  # upon another picture
         self._caption, self._note = w.HTML(), w.HTML(layout={"min_height": "54px"})
         self.cloud = PointCloud(
             on_choose=lambda points, adds: on_choose(self._rows(points), adds),
@@ -73,12 +73,16 @@ class CloudSide(w.VBox):
     def show(self, embedding: Embedding, name: str, to: Embedding | None) -> None:
         """Show points below a name, laid upon those before, or upon `to` where there are none.
 
-        Points of the same plane as those before are moved as those were.
+        Points of the same plane as those before are moved as those were. Where `to` comes later
+        than the first points do, these are laid upon it then: which of the two was ready first
+        does not show.
         """
-        if embedding is not self._given:
-            before = self.shown if self.shown is not None else to
+        is_late = to is not None and not self._is_laid
+        if embedding is not self._given or is_late:
+            before = to if is_late or self.shown is None else self.shown
+            self._is_laid |= to is not None
             given, self._given = self._given, embedding
-            if given is None or not embedding.plane or embedding.plane != given.plane:
+            if is_late or given is None or not embedding.plane or embedding.plane != given.plane:
                 self._motion = STAYING if before is None else procrustes(embedding, before)
             self.shown = self._motion.moved(embedding)
             self.cloud.show(self.shown.points)

@@ -349,6 +349,20 @@ def test_others_are_laid_upon_what_was_there(side, plane):
     assert seen.sum() < given.sum()
 
 
+@pytest.mark.parametrize("early", [0, 1])
+def test_which_of_two_pictures_was_ready_first_does_not_show(side, early):
+    to, layers = picture(2), [picture(0, "one"), picture(1, "one")]
+    for layer in layers:
+        side.show(layer, "layer", to)
+    wanted = side.shown.points
+    other = CloudSide(200, on_choose=ignore, on_clear=ignore, on_hover=ignore)
+    other.show(layers[early], "layer", None)  # `to` is not there yet
+    for layer in layers:
+        other.show(layer, "layer", to)
+    np.testing.assert_array_equal(other.shown.points, wanted)
+    other.close()
+
+
 def test_whose_points_will_stand_there_is_said_until_they_do(side):
     side.show_waiting("conv_1")
     assert "conv_1" in shown.text(side)
