@@ -1,4 +1,4 @@
-"""What a tick of an ablation costs: `python -m benchmarks.ablation_tick`.
+"""What a tick of an ablation costs: `python benchmarks/ablation_tick.py`.
 
 A tick is a new value of the scale slider until the last message is handed to the comm, with
 `UnitAblation` alone on show, and with the confusion matrix beside it. Its floor is the bare
@@ -18,11 +18,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from browser_rows import ECHO, in_browser, key_times, mark, report
+from edited_tick import _floor
 
 import actwidgets as aw
 from actwidgets.core.ablation import Ablation
-from benchmarks.browser_tick import ECHO, MAPS, _report, in_browser, key_times
-from benchmarks.edited_tick import _floor
 
 KEYS, WARM_UP = 40, 5
 SETUP = """
@@ -81,12 +81,11 @@ def _in_browser(lab):
     notebook = lab.new(ECHO, SETUP, height=1600)
     notebook.run_all()
     notebook.page.wait_for_timeout(3000)
-    notebook.page.evaluate(f"document.querySelectorAll('.ours {MAPS}')[1].id = 'our-maps'")
     ways = {
         "bare echo, slider to label": ("echo", ".echo-label"),
-        "scale, to the maps": ("scale", "#our-maps"),
+        "scale, to the maps": ("scale", mark(notebook, "scale", ".ours", "our-maps")),
     }
-    _report(key_times(notebook, ways, KEYS, WARM_UP))
+    report(key_times(notebook, ways, KEYS, WARM_UP))
 
 
 def main():

@@ -1,4 +1,4 @@
-"""The class-activation notebook at full length: `python -m benchmarks.class_activation`.
+"""The class-activation notebook at full length: `python benchmarks/class_activation.py`.
 
 Trains its model on all of Fashion-MNIST (or loads it, `--model FILE`), then compares the class
 profiles of the 10,000 test images with the notebook's own loops and tells which classes the

@@ -32,35 +32,47 @@ from kernel_rows import NOTEBOOK, OURS, TF_EXPLAIN, XPLIQUE
 
 HERE = Path(__file__).resolve().parents[1]
 BASE = "base"
-GROUPS = kernel_rows.GROUPS
+IN_BROWSER = ("keys", "paint", "busy")
 PEERS = {NOTEBOOK: None, TF_EXPLAIN: "tf_explain", XPLIQUE: "xplique"}
 UNITS = {"s": (1000, "ms"), "bytes": (1e-3, "kB")}
 
 
 def measure(group, peers):
-    """Print the rows of a group as JSON: in a kernel, with the package it finds."""
+    """Print the rows of a group as JSON, with the package that this process finds."""
     import actwidgets as aw
 
-    rows = GROUPS[group](aw, peers)
-    print(json.dumps([row.as_json() for row in rows]))
+    if group in IN_BROWSER:
+        from browser_rows import GROUPS
+    else:
+        from kernel_rows import GROUPS
+    print(json.dumps([row.as_json() for row in GROUPS[group](aw, peers)]))
 
 
-def in_kernel(root, call):
-    """What a call of a function here prints, in a kernel with the package of a checkout."""
+def run_with(root, call, in_browser=False):
+    """What a call of a function here prints, with the package of a checkout.
+
+    It runs in a Jupyter kernel, or in a plain process, which starts a server and a browser.
+    """
+    code = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import echo; echo.{call}"
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    environment = os.environ | {"PYTHONPATH": path}
-    quiet = {"extra_arguments": ["--log-level=ERROR"], "stderr": subprocess.DEVNULL}
-    manager, client = start_new_kernel(env=environment, cwd=str(root), **quiet)
-    printed, told = [], []
+    start = {"env": os.environ | {"PYTHONPATH": path}, "cwd": str(root)}
+    if in_browser:
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, **start, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{root} failed:\n{done.stderr[-3000:]}")
+        return done.stdout
+    manager, client = start_new_kernel(
+        **start, extra_arguments=["--log-level=ERROR"], stderr=subprocess.DEVNULL
+    )
+    printed = []
 
     def on_output(message):
-        content = message["content"]
-        if message["header"]["msg_type"] == "stream":
-            (printed if content["name"] == "stdout" else told).append(content["text"])
+        if message["content"].get("name") == "stdout":
+            printed.append(message["content"]["text"])
 
-    code = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import echo; echo.{call}"
     try:
-        reply = client.execute_interactive(code, output_hook=on_output, timeout=1800)["content"]
+        reply = client.execute_interactive(code, output_hook=on_output, timeout=3600)["content"]
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
@@ -75,7 +87,8 @@ def table(group, base, n_runs):
     for run in range(n_runs):
         builds = ((BASE, base), (OURS, HERE))
         for build, root in builds if run % 2 == 0 else reversed(builds):
-            printed = in_kernel(root, f"measure({group!r}, peers={build == OURS})")
+            call = f"measure({group!r}, peers={build == OURS})"
+            printed = run_with(root, call, group in IN_BROWSER)
             for row in json.loads(printed.splitlines()[-1]):
                 entry = found.setdefault(row["name"], {"row": row, "floor": [], "columns": {}})
                 floor = row["floor"]
@@ -132,15 +145,16 @@ def print_flame(what):
 
 def main():
     """Print the table, or a flame."""
+    names = [*kernel_rows.GROUPS, *IN_BROWSER]
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("base", type=Path, help="another checkout, as `git worktree` makes it")
-    parser.add_argument("--rows", nargs="+", choices=GROUPS, default=list(GROUPS))
+    parser.add_argument("--rows", nargs="+", choices=names, default=names)
     parser.add_argument("--runs", type=int, default=5, help="processes of each build")
     parser.add_argument("--flame", choices=kernel_rows.FLAMES, help="profile instead")
     options = parser.parse_args()
     if options.flame:
         for root in (options.base.resolve(), HERE):
-            print(f"{root}\n{in_kernel(root, f'print_flame({options.flame!r})')}")
+            print(f"{root}\n{run_with(root, f'print_flame({options.flame!r})')}")
     else:
         for name, module in PEERS.items():
             if module and importlib.util.find_spec(module) is None:

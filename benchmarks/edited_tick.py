@@ -1,4 +1,4 @@
-"""What it costs to move a unit's slider: `python -m benchmarks.edited_tick`.
+"""What it costs to move a unit's slider: `python benchmarks/edited_tick.py`.
 
 A tick makes an edit of one layer with new factors and reads the prediction of all samples in
 one batch. Its floor is the bare compiled forward pass of the same model over the same array.

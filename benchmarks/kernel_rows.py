@@ -195,7 +195,9 @@ def notebook_maps(model, layer, x):
         for axis, values in zip(figure.subplots(8, 8).flat, np.moveaxis(maps, -1, 0), strict=False):
             axis.imshow(values)
             axis.set_axis_off()
-        canvas.print_png(io.BytesIO())
+        file = io.BytesIO()
+        canvas.print_png(file)
+        return file.getvalue()
 
     return picture
 
@@ -415,11 +417,13 @@ def passes(aw, peers):
         "floor": bare_pass(model, x),
         OURS: lambda _: aw.class_profiles(model, x, y, batch_size=BATCH),
     }
+    ways["predict"] = lambda _: aw.predict(model, x, batch_size=BATCH)
     name = "class profiles of everything, all layers (CPU time)"
     taken = in_turns(ways, 3, warm_up=1, clock=time.process_time)
+    predicted_s = taken.pop("predict")
     if peers:
         taken |= {NOTEBOOK: seconds(notebook, 0, clock=time.process_time)}
-    return [row(name, taken)]
+    return [row(name, taken), Row("predict (CPU time)", taken["floor"], {OURS: predicted_s})]
 
 
 STEPS = 48
@@ -468,11 +472,39 @@ def explainers(model, x, target):
     yield XPLIQUE, lambda _: explainer(x, one_hot)
 
 
+def other_attributions(aw, _peers):
+    """Warm maps of 8 samples over a bare compiled gradient; the first of a model over a trace."""
+    import tensorflow as tf
+
+    model, (x, _) = cifar_cnn(), noise(8, 32, 32, 3)
+
+    @tf.function
+    def gradient(images):
+        with tf.GradientTape() as tape:
+            tape.watch(images)
+            score = tf.reduce_max(model(images, training=False), axis=1)
+        return tape.gradient(score, images)
+
+    methods = ("gradient", "grad_cam", "occlusion", "lrp")
+    ways = {"floor": lambda _: gradient(tf.constant(x)).numpy()}
+    ways |= {name: lambda _, name=name: aw.attribute(model, x, method=name) for name in methods}
+    taken = in_turns(ways, 8)
+    rows = [Row(f"attribution, {name}", taken["floor"], {OURS: taken[name]}) for name in methods]
+    traces, firsts = [], []
+    for _ in range(3):
+        model = cifar_cnn()
+        bare = tf.function(lambda images, model=model: model(images, training=False))
+        spec = tf.TensorSpec((None, 32, 32, 3), tf.float32)
+        traces.append(seconds(bare.get_concrete_function, spec))
+        firsts.append(seconds(lambda model=model: aw.attribute(model, x[:2], method="gradient")))
+    return [*rows, Row("first attribution of a model", median(traces), {OURS: median(firsts)})]
+
+
 def fits(aw, _peers):
     """A training that is watched and recorded over the bare `fit`."""
-    x, y = noise(4000, 32, 32, 3)
+    x, y = noise(2000, 32, 32, 3)
     bare, watched = cifar_cnn(), cifar_cnn()
-    session = aw.Session(watched, x[:2000], y[:2000], layer="visualization_layer")
+    session = aw.Session(watched, x[:1000], y[:1000], layer="visualization_layer")
     views = (aw.FeatureMapGrid(session), aw.SampleGallery(session), aw.ConfusionMatrix(session))
     monitor = aw.TrainingMonitor(session)
     session.wait()
@@ -483,12 +515,12 @@ def fits(aw, _peers):
     with tempfile.TemporaryDirectory() as folder:
 
         def recorded(turn):
-            recorder = aw.Recorder(watched, Path(folder) / f"{turn}", x[:2000], y[:2000])
+            recorder = aw.Recorder(watched, Path(folder) / f"{turn}", x[:1000], y[:1000])
             fit(watched, monitor.callback, recorder.callback)
             recorder.close()
 
         taken = {"floor": [], OURS: []}
-        for turn in range(-1, 3):
+        for turn in range(-1, 2):
             found = {"floor": seconds(fit, bare), OURS: seconds(recorded, turn)}
             session.wait()  # passes go on when the training is over
             for name, taken_s in found.items():
@@ -554,12 +586,57 @@ def flame_of_explore(aw):
 
 
 FLAMES = {"tick": flame_of_ticks, "explore": flame_of_explore}
+
+
+def lab_ticks(aw, _peers):
+    """A slider of the input lab, until pictures, maps and prediction are sent.
+
+    The floor is what the model takes: bare passes to the layer and to the prediction.
+    """
+    import tensorflow as tf
+
+    x, y = noise(1001, 28, 28, 1)
+    model = small_cnn()
+    last = model.layers[-1].name
+    to_layer, to_end = bare_slice(model, "maps"), bare_slice(model, last)
+    session = aw.Session(model, x, y, layer="maps")
+    lab, grid = aw.InputLab(session), aw.FeatureMapGrid(session)
+    settle(session)
+
+    def floor(k):
+        images = tf.constant(x[k : k + 1])
+        to_layer(images).numpy(), to_end(images).numpy()
+
+    def turn(description, step):
+        slider = find_slider(lab, description)
+        return lambda k: slider.set_state({"value": slider.min + step * (1 + k)})
+
+    steps = {"brightness": 0.005, "noise": 0.002, "blur, px": 0.02, "rotation, °": 0.5}
+    ways = {name: turn(name, step) for name, step in steps.items()}
+    taken = in_turns({"floor": floor} | ways, 40, warm_up=5, pause_s=0.03)
+    for view in (lab, grid):
+        view.close()
+    return [
+        Row(f"tick of the input lab, {name}", taken["floor"], {OURS: taken[name]}) for name in steps
+    ]
+
+
+def find_slider(widget, description):
+    """The slider so described among a widget's children."""
+    if getattr(widget, "description", None) == description and hasattr(widget, "step"):
+        return widget
+    found = (find_slider(child, description) for child in getattr(widget, "children", ()))
+    return next(filter(None, found), None)
+
+
 GROUPS = {
     "tick": ticks,
+    "lab": lab_ticks,
     "explore": opening,
     "resnet": resnet,
     "pass": passes,
     "attribution": integrated_gradients,
+    "methods": other_attributions,
     "fit": fits,
     "memory": memory,
 }

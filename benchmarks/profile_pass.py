@@ -1,4 +1,4 @@
-"""What class profiles cost over the bare forward pass: `python -m benchmarks.profile_pass`.
+"""What class profiles cost over the bare forward pass: `python benchmarks/profile_pass.py`.
 
 CPU time of a pass over 30,000 images of Fashion-MNIST, over that of the bare compiled
 forward pass over the same batches in the same run; beside it the notebook's way and keeping
@@ -151,7 +151,7 @@ def _compare(ways, rounds, n_samples):
 
 def _peak_megabytes(n_samples, way):
     """Peak memory of a process of its own that reads a stream of so many images."""
-    arguments = [sys.executable, "-m", __spec__.name, "--child", str(n_samples), way]
+    arguments = [sys.executable, __file__, "--child", str(n_samples), way]
     done = subprocess.run(arguments, check=True, capture_output=True, text=True)
     return float(done.stdout.split()[-1])
 

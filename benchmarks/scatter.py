@@ -1,6 +1,6 @@
 """10,000 points in a real browser: first paint, hover and lasso, beside a bare echo.
 
-    uv run --with jupyter-scatter python -m benchmarks.scatter
+    uv run --with jupyter-scatter python benchmarks/scatter.py
 
 Ours, bqplot's own Scatter, and jupyter-scatter where it is installed, take turns with a bare
 slider-to-label echo in the same run. First paint: from a slider's key, by way of the kernel that
@@ -13,7 +13,7 @@ import importlib.util
 import statistics
 import sys
 
-from benchmarks.browser_tick import ECHO, TICK, in_browser
+from browser_rows import ECHO, TICK, in_browser
 
 ROUNDS, HOVERS = 4, 10
 LIMIT_MS = 15_000
