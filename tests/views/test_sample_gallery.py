@@ -163,6 +163,14 @@ def test_captions_stand_below_their_pictures_in_other_columns_too(data):
     ]
 
 
+def test_a_page_is_one_forward_pass(session, probe):
+    SampleGallery(session)
+    assert probe.calls == [(("",), 12)]
+    probe.calls.clear()
+    SampleGallery(session)
+    assert probe.calls == []
+
+
 def test_while_the_slider_moves_the_thumbnails_wait(session, probe, monkeypatch):
     gallery = SampleGallery(session)
     rest = keep_moving(gallery, monkeypatch)
