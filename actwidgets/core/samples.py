@@ -465,7 +465,7 @@ class Samples:
     ) -> Pixels:
         images = self.images(rows, picture.name)
         if holds_text(self._part(picture)):
-            return text_pictures(list(images.reshape(len(rows), -1)[:, 0]))
+            return text_pictures(list(images.reshape(len(rows), math.prod(images.shape[1:]))[:, 0]))
         if perturbation is not None and perturbation.is_identity:
             perturbation = None
         if perturbation is not None and picture is self._pictures[0] and self.picture_shape:

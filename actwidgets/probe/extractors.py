@@ -445,7 +445,9 @@ class FeatureExtractor:
         traced = self._traced(())
         if traced is not None and traced.trace is not None:
             return traced.trace.layer_index
-        tensors = self.inputs.blank(1) if like is None else self.inputs.tensors(like)
+        tensors = [] if like is None else self.inputs.tensors(like)
+        if not tensors or not len(tensors[0]):
+            tensors = self.inputs.blank(1)
         n_samples = self.inputs.fixed_batch or 3  # enough not to be taken for an axis of length 1
         tensors = [tf.repeat(each[:1], n_samples, axis=0) for each in tensors]
         try:

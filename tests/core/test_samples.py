@@ -113,6 +113,7 @@ def test_pixels_that_are_not_finite_are_black_and_move_no_scale():
 def test_samples_of_text_are_written_out_and_an_image_beside_them_comes_first():
     text = Samples(np.array(["red coat", "bag"]), None, n_classes=2)
     assert text.pictures([0, 1]).shape == (2, 60, 60, 3)
+    assert text.pictures([]).shape == (0, 60, 60, 3)
     both = Samples(
         {"text": np.array(["a", "b"]), "image": np.ones((2, 4, 5, 1))}, None, n_classes=2
     )

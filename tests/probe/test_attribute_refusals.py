@@ -99,10 +99,28 @@ def test_what_cannot_be_is_refused_in_one_sentence(options, kind, told):
 
 
 def test_no_samples_give_no_maps():
-    for method in ("gradient", "guided_backprop", "grad_cam", "score_cam"):
+    for method in ("gradient", "guided_backprop", "grad_cam", "score_cam", "lrp"):
         found = aw.attribute(_small(), X[:0], method=method)
         assert len(found.values) == 0
         assert found.values.shape[1:3] == (8, 24)
+
+
+class _Branching(keras.Model):
+    """Cannot be traced: it looks at the values it gets, and takes a batch of none for a fault."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = _small()
+
+    def call(self, x):
+        assert len(x) > 0
+        return self.inner(x if float(keras.ops.max(x)) > 0 else -x)
+
+
+def test_a_model_that_cannot_be_traced_is_not_run_on_no_samples():
+    model = _Branching()
+    model(X)
+    assert aw.attribute(model, X[:0], method="gradient").values.shape == (0, 8, 24, 2)
 
 
 def test_a_model_of_numbers_that_are_only_counted_is_refused():

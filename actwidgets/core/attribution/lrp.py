@@ -1,5 +1,6 @@
 """Layer-wise relevance propagation: its rules and options."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ def lrp(
         )
     yield 0, 1
     scores, values = model.relevance(points, target, rules)
-    total = sum(value.reshape(len(points), -1).sum(axis=1, dtype=np.float64) for value in values)
+    flat = [value.reshape(len(points), math.prod(value.shape[1:])) for value in values]
+    total = sum(value.sum(axis=1, dtype=np.float64) for value in flat)
     return MethodResult(values, scores, gap=total - scores)
 
 
