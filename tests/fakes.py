@@ -217,6 +217,7 @@ def keep_moving(gallery, monkeypatch):
     """Have a gallery's slider not come to rest until the function that this returns is called."""
     queue, waiting = gallery.session.context.queue, set()
     monkeypatch.setattr(queue, "call_later", lambda _delay_s, call: waiting.add(call))
+    monkeypatch.setattr(queue, "is_put_off", waiting.__contains__)
 
     def rest():
         while waiting:

@@ -267,6 +267,10 @@ class TaskQueue:
             self._calls[call] = time.monotonic() + delay_s
             self._start()
 
+    def is_put_off(self, call: Callable[[], None]) -> bool:
+        """Whether it is waiting for its time."""
+        return call in self._calls
+
     def drop_call(self, call: Callable[[], None]) -> None:
         """Do not call it any more, where it is waiting for its time."""
         with self._changed:

@@ -91,7 +91,6 @@ class SampleGallery(View):
         is_labeled = session.labels is not None or session.label_sets is not None
         self._filters.layout.display = None if is_labeled else "none"
         self._rows = np.arange(session.n_samples)
-        self._is_sliding = False
         self._cleanup.callback(session.context.queue.drop_call, self._turn_at_rest)
         self._filtered: Any = None
         self._drawn: Any = None
@@ -219,7 +218,7 @@ class SampleGallery(View):
         if not self.watching:
             return
         self._show_what_was_chosen()
-        if not self._is_sliding:  # while the slider moves, the thumbnails wait
+        if not self._session.context.queue.is_put_off(self._turn_at_rest):  # the slider moves
             self._turn_to_focus()
             super()._on_session(change)
 
@@ -233,13 +232,11 @@ class SampleGallery(View):
         with self._guard("could not choose the sample"):
             if change.new == self._session.sample:
                 return
-            self._is_sliding = True
             self._session.context.queue.call_later(DEBOUNCE_S, self._turn_at_rest)
             self._select(sample=change.new)
 
     def _turn_at_rest(self) -> None:
         with self._guard("could not turn the page"):
-            self._is_sliding = False
             self._on_session()
 
     def _on_user_click(self, row: int, column: int) -> None:

@@ -276,6 +276,20 @@ def test_what_is_put_off_is_called_between_the_steps_of_a_task_and_may_fail(queu
     assert "of a page" in caplog.text
 
 
+def test_what_is_put_off_waits_for_no_end_of_a_task(queue, reports):
+    called, before_end = threading.Event(), []
+
+    def steps():
+        queue.call_later(0.0, called.set)
+        yield 0, 2
+        yield 1, 2
+        before_end.append(called.is_set())
+
+    queue.submit(Task("pages", (), steps), reports.append)
+    queue.wait()
+    assert before_end == [True]
+
+
 @pytest.mark.parametrize("end", [lambda queue: queue.drop_call(print), TaskQueue.stop])
 def test_what_is_put_off_for_long_holds_nothing_up_and_is_not_called_once_it_is_dropped(
     queue, reports, end

@@ -196,6 +196,15 @@ def test_the_debounced_page_is_turned_by_itself_but_not_of_a_closed_gallery(sess
     assert not session.context.queue._calls
 
 
+def test_a_gallery_goes_on_where_its_session_is_closed_amid_a_drag(session, monkeypatch):
+    monkeypatch.setattr("actwidgets.views.sample_gallery.DEBOUNCE_S", 1e6)
+    gallery = SampleGallery(session)
+    shown.choose(gallery, "sample", 29)
+    session.close()  # it goes on working, and has nothing done in the background
+    session.sample = 12
+    assert gallery.page == 1
+
+
 def test_turning_pages(session):
     gallery = SampleGallery(session)
     shown.press(gallery, "next page")
