@@ -90,6 +90,13 @@ class PredictionTable(PassView):
         self._picture = w.VBox([self._classes, self._values], layout={"overflow": "auto"})
         return self._title, controls, self._note, self._picture
 
+    @t.validate("sort")
+    def _validate_sort(self, proposal: Any) -> Any:
+        if proposal.value not in self._orders():
+            orders = ", ".join(self._orders())
+            raise t.TraitError(f"no order {proposal.value!r} here; there are {orders}")
+        return proposal.value
+
     def _orders(self) -> tuple[str, ...]:
         if self._is_of_values:
             return VALUES_SORTED_BY if self._session.targets is not None else VALUES_SORTED_BY[:2]

@@ -6,7 +6,8 @@ import bqplot as bq
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, look_again, messages, wiretap
+import traitlets as t
+from fakes import FakeProbe, look_again, messages, open_widgets, wiretap
 
 from actwidgets.core.ablation import Ablation
 from actwidgets.core.output_kind import OutputKind
@@ -179,6 +180,9 @@ def test_the_worst_pairs_are_listed_and_choose_theirs(session):
     ]
     view.pairs.set_state({"index": 1})
     assert session.samples == (2, 8, 14, 20, 26)
+    session.samples = (0,)
+    view.pairs.set_state({"index": 1})
+    assert session.samples == (2, 8, 14, 20, 26), "the same pair once more"
 
 
 def test_to_list_the_pairs_chooses_none(session):
@@ -635,3 +639,13 @@ def test_of_a_thousand_classes_that_are_about_as_probable_the_cells_say_so(data)
     assert ".004" in texts
     assert "loss" in texts
     assert shown.part(view, bq.Figure).layout.width == f"{168 + 12 * 30 + 144}px"
+
+
+def test_an_order_of_values_is_refused_where_there_are_classes_and_nothing_changes(session):
+    view, n_open = PredictionTable(session, sort="margin"), len(open_widgets())
+    with pytest.raises(t.TraitError, match="no order 'error' here; there are row, confidence"):
+        view.sort = "error"
+    assert (view.sort, view.error) == ("margin", "")
+    with pytest.raises(t.TraitError, match="no order 'target' here"):
+        PredictionTable(session, sort="target")
+    assert len(open_widgets()) == n_open
