@@ -7,7 +7,7 @@ import traitlets as t
 from fakes import VIEWS
 
 import actwidgets as aw
-from actwidgets.views.base import View
+from actwidgets.views.base import View, with_all_they_hold
 from actwidgets.views.controls import OfferedChoice, setting
 from actwidgets.views.layer_picker import LayerPicker
 
@@ -36,6 +36,15 @@ def test_a_change_repaints_once_and_only_what_it_concerns(session):
     assert view.renders == 1
     session.refresh()
     assert view.renders == 2
+
+
+def test_messages_to_a_view_go_where_the_browser_sends_them(session, monkeypatch):
+    """ipykernel 7.4 has them wait for the thread that sent something last, which may be `fit`."""
+    kind = type(w.HTML().comm)
+    monkeypatch.setattr(kind, "_reply_subshell_for", lambda *_: "main", raising=False)
+    open_parts = [each for each in with_all_they_hold([_Counting(session)]) if each.comm]
+    assert open_parts
+    assert all(each.comm._reply_subshell_for is None for each in open_parts)
 
 
 @pytest.mark.expects_error

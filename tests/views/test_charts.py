@@ -1,9 +1,11 @@
+import bqplot as bq
 import numpy as np
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from actwidgets.views.charts import ticks
+from actwidgets.views.charts import exact, fit_axis, ticks
+from actwidgets.views.picture import Picture
 from actwidgets.views.unit_importance import ROW_PX, MeasureBars
 
 
@@ -34,6 +36,24 @@ def test_any_range_is_enclosed_by_a_few(low, width, count):
 
 def test_what_is_not_finite_has_ticks_too():
     np.testing.assert_allclose(ticks(np.nan, np.inf)[[0, -1]], [0, 1])
+
+
+def test_an_axis_writes_the_round_numbers_and_reaches_a_little_further():
+    axis = bq.Axis(scale=exact())
+    for numbers in ([0.0, 5.0, 10.0], [-20.0, 0.0, 20.0]):
+        fit_axis(axis, np.array(numbers), 0.1, 0.2)
+        assert axis.tick_values.tolist() == numbers
+        length = numbers[-1] - numbers[0]
+        ends = numbers[0] - 0.1 * length, numbers[-1] + 0.2 * length
+        assert (axis.scale.min, axis.scale.max) == pytest.approx(ends)
+
+
+def test_the_same_words_in_another_color_are_painted_again():
+    picture = Picture(with_words=True)
+    for color in ("red", "gray"):
+        picture.set_words([(1, 2)], ["coat"], [color])
+        assert picture.words.colors == [color]
+    picture.close()
 
 
 # --- measure bars -------------------------------------------------------------------------

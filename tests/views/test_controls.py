@@ -1,8 +1,9 @@
+import ipywidgets as w
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actwidgets.views.controls import PageRange
+from actwidgets.views.controls import PageRange, on_user, setting
 
 
 @given(st.integers(-50, 50), st.integers(1, 20), st.integers(0, 200))
@@ -36,3 +37,14 @@ def test_what_is_on_show_is_said_in_words(page, span, text):
 def test_a_last_page_exactly_full_has_none_behind_it():
     assert PageRange(0, 8, 16).n_pages == 2
     assert PageRange(0, 8, 17).n_pages == 3
+
+
+def test_what_the_code_sets_is_no_act_of_the_user_however_deep_it_is_called():
+    slider, chosen = w.IntSlider(), []
+    on_user(slider, lambda change: chosen.append(change.new))
+    with setting(slider):
+        with setting(slider):
+            slider.value = 1
+        slider.value = 2
+    slider.value = 3
+    assert chosen == [3]

@@ -95,6 +95,46 @@ def test_the_mouse_over_a_map_tells_unit_and_values(session):
     assert "sample 3, unit 10: mean 33, peak 33 at row 0, column 0" in shown.text(grid)
 
 
+def test_what_the_mouse_was_over_is_not_told_of_the_cells_of_another_layer(session):
+    grid = FeatureMapGrid(session)
+    shown.hover(grid, 0, 2, MAPS)
+    session.sample = 3
+    assert "sample 3, unit 2" in shown.readout(grid), "the same cells"
+    session.layer = "dense"
+    assert shown.readout(grid) == ""
+
+
+def test_the_inputs_stand_beside_the_first_row_of_their_maps_on_every_page(session):
+    session.samples = (0, 1)
+    grid = FeatureMapGrid(session)
+    grid.units_per_page = 4
+    other = FeatureMapGrid(session, units_per_page=4)
+    np.testing.assert_array_equal(shown.picture(grid), shown.picture(other))
+
+
+def test_beside_maps_stand_the_inputs_that_their_layer_sees(data):
+    class OfTwo(FakeProbe):
+        layers = tuple(LayerInfo(name, "Conv2D", (None, 4, 6, 20), 20, 9) for name in "ab")
+
+        def check(self, x):
+            pass
+
+        def activations(self, layers, x):
+            return super().activations(layers, x["left"])
+
+        def predictions(self, x):
+            return super().predictions(x["left"])
+
+        def inputs_of(self, layer):
+            return ("left",) if layer == "a" else ("right",)
+
+    x, y = data
+    session = Session(OfTwo(), {"left": x, "right": x[:, ::-1] + 1}, y, layer="a")
+    grid = FeatureMapGrid(session)
+    session.layer = "b"
+    np.testing.assert_array_equal(shown.picture(grid), shown.picture(FeatureMapGrid(session)))
+
+
 def test_a_click_chooses_the_unit_and_frames_it(session):
     session.samples = (3, 6)
     grid = FeatureMapGrid(session)
