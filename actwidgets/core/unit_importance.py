@@ -192,7 +192,7 @@ class GrowingForest:
         if tree.tree_.node_count > 1:
             self._by_tree.append(tree.feature_importances_)
             mean = np.mean(self._by_tree, axis=0)
-            self.importance = mean / mean.sum()
+            self.importance = mean / (mean.sum() or 1.0)  # 0 where no split has gained anything
         elif not self._by_tree:
             self.importance = np.zeros(self._values.shape[1])
         if last:

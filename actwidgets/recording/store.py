@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -386,7 +387,7 @@ def _keys(parts: list[Array]) -> list[bytes]:
     """For each sample some bytes of it."""
     keys = [b""] * len(parts[0])
     for part in parts:
-        flat = part.reshape(len(part), -1)
+        flat = part.reshape(len(part), math.prod(part.shape[1:]))
         # A key of 64 evenly spread values; rows with the same key are compared whole.
         some = flat[:, :: max(1, flat.shape[1] // LOOKED_AT)]
         if some.dtype.kind in "fc":

@@ -118,6 +118,32 @@ def test_the_forest_grown_tree_by_tree_is_scikit_learns():
     assert forest.out_of_bag_accuracy == whole.oob_score_
 
 
+def test_so_it_is_after_every_tree_where_some_have_nothing_to_split():
+    """Their draw of the samples has a single class."""
+    x, labels = planted_samples()
+    few = np.flatnonzero(np.cumsum(labels == 1) * (labels == 1) == 1)
+    rows = np.concatenate([np.flatnonzero(labels == 0)[:5], few])
+    x, labels = x[rows], labels[rows]
+    forest = GrowingForest(x, labels, n_trees=8)
+    n_leaves_alone = 0
+    for n_trees in range(1, 9):
+        forest.grow()
+        whole = RandomForestClassifier(n_trees, random_state=0).fit(x, labels)
+        np.testing.assert_allclose(forest.importance, whole.feature_importances_, rtol=1e-12)
+        n_leaves_alone += whole.estimators_[-1].tree_.node_count == 1
+    assert 0 < n_leaves_alone < 8
+
+
+def test_splits_that_gain_nothing_make_no_unit_important():
+    """Each class has both values: the tree splits them, and is as unsure as before."""
+    forest = GrowingForest([[0], [0], [0], [1], [1], [1]], [0, 0, 1, 1, 0, 1], 3)
+    forest.grow()
+    assert forest.importance.tolist() == [0]
+    while forest.n_grown < 3:
+        forest.grow()
+        assert forest.importance[0] in (0, 1)
+
+
 def test_the_information_of_a_unit_is_scikit_learns_of_that_unit_alone():
     x, labels = planted_samples()
     x[:, 0] += labels

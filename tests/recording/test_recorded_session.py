@@ -43,6 +43,7 @@ def test_maps_predictions_and_kernels_are_those_of_the_moment(session, recording
     truth = recording.outputs[at]
     session.layer = "conv"
     np.testing.assert_array_equal(session.maps([0, 7]), truth["conv"][[0, 7]])
+    assert session.maps([]).shape == (0, *truth["conv"].shape[1:])
     np.testing.assert_array_equal(session.kernels(), recording.kernels("conv", at))
     np.testing.assert_array_equal(session.predictions(), truth["output"])
     session.layer = "dense"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from actwidgets.views.charts import exact, fit_axis, ticks
+from actwidgets.views.charts import class_figure, exact, fit_axis, ticks
 from actwidgets.views.picture import Picture
 from actwidgets.views.unit_importance import ROW_PX, MeasureBars
 
@@ -46,6 +46,14 @@ def test_an_axis_writes_the_round_numbers_and_reaches_a_little_further():
         length = numbers[-1] - numbers[0]
         ends = numbers[0] - 0.1 * length, numbers[-1] + 0.2 * length
         assert (axis.scale.min, axis.scale.max) == pytest.approx(ends)
+
+
+def test_names_lie_flat_where_the_classes_on_show_leave_room():
+    scales = {"x": bq.OrdinalScale(), "y": exact()}
+    size = {"width_px": 560, "height_share": 0.5}
+    names = [f"c{index}" for index in range(100)]
+    some, every = (class_figure([], scales, names, n_shown=n, **size) for n in (10, None))
+    assert some.fig_margin["bottom"] < every.fig_margin["bottom"]
 
 
 def test_the_same_words_in_another_color_are_painted_again():

@@ -129,9 +129,11 @@ def test_beside_maps_stand_the_inputs_that_their_layer_sees(data):
             return ("left",) if layer == "a" else ("right",)
 
     x, y = data
-    session = Session(OfTwo(), {"left": x, "right": x[:, ::-1] + 1}, y, layer="a")
+    session = Session(OfTwo(), {"left": x, "right": x[:, ::-1]}, y, layer="a", sample=20)
     grid = FeatureMapGrid(session)
+    before = shown.picture(grid)
     session.layer = "b"
+    assert not np.array_equal(shown.picture(grid), before)
     np.testing.assert_array_equal(shown.picture(grid), shown.picture(FeatureMapGrid(session)))
 
 
