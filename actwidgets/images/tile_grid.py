@@ -146,8 +146,9 @@ def shrink(maps: NDArray[np.float32], longest: int) -> tuple[NDArray[np.float32]
         return maps, 1
     rows = np.arange(0, maps.shape[1], factor)
     columns = np.arange(0, maps.shape[2], factor)
-    sums = np.add.reduceat(maps, rows, axis=1, dtype=np.float32)
-    sums = np.add.reduceat(sums, columns, axis=2)
+    with np.errstate(over="ignore", invalid="ignore"):  # inf - inf is NaN, without a warning
+        sums = np.add.reduceat(maps, rows, axis=1, dtype=np.float32)
+        sums = np.add.reduceat(sums, columns, axis=2)
     heights = np.diff([*rows, maps.shape[1]])[:, None, None]
     widths = np.diff([*columns, maps.shape[2]])[None, :, None]
     return (sums / (heights * widths)).astype(np.float32), factor

@@ -169,9 +169,7 @@ class SampleGallery(View):
         places, texts, colors = [], [], []
         names = self._session.picture_inputs
         if len(rows) and self._session.predicts_classes:
-            self._session.predictions(
-                rows.tolist()
-            )  # in one forward pass; each is known from now on
+            self._session.predictions(rows.tolist())  # one forward pass: each is known then
         for place, row in enumerate(rows):
             down, across = divmod(place, sheet.columns)
             x = (across + 0.5) * sheet.cell_width_px

@@ -260,3 +260,15 @@ def test_values_that_are_not_finite_and_a_constant():
 def test_an_output_without_values_is_refused():
     with pytest.raises(ShapeError, match=r"without values: its shape is \(1, 0, 0, 3\)"):
         map_sheet(np.ones((1, 0, 0, 3)))
+
+
+def test_infinite_values_of_a_large_map_are_averaged_without_a_warning():
+    maps = np.ones((1, 2, 200, 1), np.float32)
+    maps[0, :, 0, 0] = np.inf, -np.inf
+    maps[0, :, 199, 0] = 3e38
+    with np.errstate(all="raise"):
+        found, factor = shrink(maps, 64)
+    assert factor == 4
+    assert np.isnan(found[0, 0, 0, 0])
+    assert found[0, 0, 1, 0] == 1
+    assert found[0, 0, -1, 0] == np.inf
