@@ -315,10 +315,10 @@ def shorten_path(name: str, letters: int) -> str:
 def unique_short(
     names: Sequence[str], letters: int, short: Callable[[str, int], str] = shorten
 ) -> list[str]:
-    """Names that fit and still differ: one that would repeat another gets its number."""
+    """Names that fit and still differ: one that would repeat another gets its index, as `[1]`."""
     cut = [short(name, letters) for name in names]
     return [
-        name if cut.count(name) == 1 else f"{short(name, letters - 4)} {place}"
+        name if cut.count(name) == 1 else f"{short(name, letters - 4)}[{place}]"
         for place, name in enumerate(cut)
     ]
 

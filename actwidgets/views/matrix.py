@@ -257,7 +257,7 @@ PAIRS = 100
 
 
 class ClassOverview(w.VBox):
-    """A picture of the whole matrix, a pixel or more to a class; what is clicked is enlarged.
+    """A picture of the whole matrix, a pixel or more to a class; where it is clicked is enlarged.
 
     Above it the classes can be searched by name, and the nearest pairs chosen from a list:
     a thousand classes are one picture and 24 x 24 cells, not a million. `on_class` is called with
@@ -275,6 +275,7 @@ class ClassOverview(w.VBox):
         self._class_names, self._on_class = list(class_names), on_class
         self._order = np.arange(len(class_names))
         self._first, self._width_px = 0, width_px
+        self._turned_to: int | None = None  # the class that was chosen last
         self._matrix: np.ndarray | None = None
         self._highest = 0.0
         self._codes: bytes | None = None
@@ -306,10 +307,11 @@ class ClassOverview(w.VBox):
             large = codes.repeat(scale, axis=0).repeat(scale, axis=1)
             self.whole.show(palette_png(large, palette("nearness")))
             self._show_pairs(matrix)
-        if class_index is not None and class_index in order:
+        if class_index is not None and class_index != self._turned_to and class_index in order:
             place = int(np.flatnonzero(order == class_index)[0])
             if not self._first <= place < self._first + WINDOW:
                 self._first = place - WINDOW // 2
+        self._turned_to = class_index
         self._show_window()
 
     def _show_window(self) -> None:
@@ -334,10 +336,9 @@ class ClassOverview(w.VBox):
             self._on_class(int(self._nearest[self.pairs.index][0]))
 
     def _on_user_block(self, row: int, _column: int) -> None:
-        n_classes = len(self._order)
-        place = int((row + 0.5) * n_classes / min(BLOCKS, n_classes))
-        self._first = place - WINDOW // 2
-        self._on_class(int(self._order[min(place, n_classes - 1)]))
+        n_classes = len(self._order)  # of which several share a block: none of them is chosen
+        self._first = int((row + 0.5) * n_classes / min(BLOCKS, n_classes)) - WINDOW // 2
+        self._show_window()
 
 
 CELL_PX = 52  # width of a class
