@@ -104,7 +104,7 @@ SMALL = 128  # pixels; pictures up to there are shown with hard edges
 PATCH_SHEET = f"""<style>
 .aw-patch .bqplot > svg .brushintsel .selection {{ fill-opacity: 0;
   stroke: {css_color(FRAME_COLOR)}; stroke-width: 2px; shape-rendering: crispEdges; }}
-.aw-patch.aw-small image {{ image-rendering: pixelated; }}
+.aw-patch:not(.aw-small) img {{ image-rendering: auto; }}
 </style>"""
 Patch = tuple[int, int, int, int]
 Edges = tuple[tuple[float, ...], tuple[float, ...]]  # down and across the picture
