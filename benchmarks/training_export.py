@@ -21,6 +21,7 @@ from pathlib import Path
 from statistics import median
 
 import keras
+from kernel_rows import TF_EXPLAIN, cifar_cnn
 
 import actwidgets as aw
 from actwidgets.export.tensorboard_callback import TensorBoardActivations
@@ -29,26 +30,12 @@ from actwidgets.recording.recorder import Recorder
 LAYER = "visualization_layer"
 REPORTED_BYTES = 126e6
 N_IMAGES = 5  # of one class, as in tf-explain's documentation
-TF_EXPLAIN = "tf-explain"
 
 
 def build():
-    """The model of the post."""
+    """The model of the post, which begins with the same weights each time."""
     keras.utils.set_random_seed(0)
-    layers = keras.layers
-    model = keras.Sequential(
-        [
-            keras.Input((32, 32, 3)),
-            layers.Conv2D(32, 3, activation="relu"),
-            layers.Conv2D(64, 3, activation="relu", name=LAYER),
-            layers.Conv2D(128, 3, activation="relu"),
-            layers.Flatten(),
-            layers.Dense(128, activation="relu"),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
-    model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-    return model
+    return cifar_cnn()
 
 
 def makers(data):
