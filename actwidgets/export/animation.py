@@ -22,7 +22,8 @@ from actwidgets.errors import (
     require_number,
 )
 from actwidgets.images.colormap import ValueRange
-from actwidgets.session.session import all_work, finish
+from actwidgets.session.context import finish
+from actwidgets.session.session import all_work
 
 Pixels = NDArray[np.uint8]
 Rgb = tuple[int, int, int]
@@ -228,7 +229,7 @@ def _over_layers(
 
 
 def _rendered(view: Renderable, theme: str, scale: float, caption: str) -> Pixels:
-    finish(view.session, all_work(view.session), type(view).__name__)
+    finish(view.session.context, all_work(view.session), type(view).__name__)
     failure = getattr(view, "error", "")
     if failure:
         raise DataError(f"{type(view).__name__} failed at {caption}: {failure}")

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import replace
 from typing import Any, TypeVar
 
@@ -327,3 +327,42 @@ class KeptTasks(BackgroundWork):
 
 def _is_within(client: str, other: str) -> bool:
     return client == other or client.startswith(f"{other} ")
+
+
+WITHIN_S = 600.0  # longer than t-SNE of the most points takes on two cores
+POLL_S = 0.25  # how soon it is seen that a training has begun meanwhile
+
+
+def finish(
+    context: Context, works: Sequence[BackgroundWork], who: str, within_s: float = WITHIN_S
+) -> None:
+    """Return when nothing of `works` is under way any more, or never would be.
+
+    It would never be while the model is being trained, as no weights hold still then, and
+    where this thread holds the session's lock, as observers of a session do: what is made is
+    told with that lock. Both return at once.
+
+    Args:
+        context: Of the session whose work it is.
+        works: What is waited for.
+        who: Who waits, for the message.
+        within_s: For how long at most.
+
+    Raises:
+        DataError: It took longer.
+    """
+    until_s = time.monotonic() + within_s
+    while (at_work := next((work for work in works if work.is_reading), None)) is not None:
+        if context.lock.is_held_here or context.probe.is_training:
+            return
+        left_s = until_s - time.monotonic()
+        if left_s <= 0:
+            progress, how_far = at_work.reading, ""
+            if progress is not None:
+                done = f"{progress.n_read:,} of {progress.n_samples:,}"
+                how_far = f" ({progress.what}: {done})"
+            raise DataError(
+                f"{who} is not finished after {within_s:g} s{how_far}; wait longer by "
+                "a larger within_s, or take png(), which shows what there is"
+            )
+        at_work.wait(min(left_s, POLL_S))

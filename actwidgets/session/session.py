@@ -22,7 +22,7 @@ from actwidgets.core.perturbation import UNDISTURBED
 from actwidgets.core.predictions import ClassScores, ValueScores, predicted_classes
 from actwidgets.core.samples import Samples
 from actwidgets.core.selection import FIELDS, Selection, known_rows, resolve
-from actwidgets.errors import DataError, ModelError, NotRecordedError
+from actwidgets.errors import ModelError, NotRecordedError
 from actwidgets.images.encode import Pixels
 from actwidgets.probe.base import Probe, settled_output_kind
 from actwidgets.session.attributions import Attributions
@@ -679,45 +679,6 @@ class Session(BackgroundWork):
             super().set_trait("selection", target)
 
 
-WITHIN_S = 600.0  # longer than t-SNE of the most points takes on two cores
-POLL_S = 0.25  # how soon it is seen that a training has begun meanwhile
-
-
 def all_work(session: Session) -> tuple[BackgroundWork, ...]:
     """Everything that a session does in the background for its views."""
     return session, session.attributions, session.embeddings, session.importance
-
-
-def finish(
-    session: Session, works: Sequence[BackgroundWork], who: str, within_s: float = WITHIN_S
-) -> None:
-    """Return when nothing of `works` is under way any more, or never would be.
-
-    It would never be while the model is being trained, as no weights hold still then, and
-    where this thread holds the session's lock, as observers of a session do: what is made is
-    told with that lock. Both return at once.
-
-    Args:
-        session: Whose work it is.
-        works: What is waited for.
-        who: Who waits, for the message.
-        within_s: For how long at most.
-
-    Raises:
-        DataError: It took longer.
-    """
-    until_s = time.monotonic() + within_s
-    while (at_work := next((work for work in works if work.is_reading), None)) is not None:
-        if session.lock.is_held_here or session.training.under_way:
-            return
-        left_s = until_s - time.monotonic()
-        if left_s <= 0:
-            progress, how_far = at_work.reading, ""
-            if progress is not None:
-                done = f"{progress.n_read:,} of {progress.n_samples:,}"
-                how_far = f" ({progress.what}: {done})"
-            raise DataError(
-                f"{who} is not finished after {within_s:g} s{how_far}; wait longer by "
-                "a larger within_s, or take png(), which shows what there is"
-            )
-        at_work.wait(min(left_s, POLL_S))

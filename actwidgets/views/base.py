@@ -15,8 +15,8 @@ from actwidgets.core.files import replacing, require_suffix
 from actwidgets.core.selection import Selection
 from actwidgets.errors import ActwidgetsError, DataError, NotRecordedError, require_number
 from actwidgets.images.colormap import ValueRange, value_range
-from actwidgets.session.context import BackgroundWork
-from actwidgets.session.session import WITHIN_S, Session, finish
+from actwidgets.session.context import WITHIN_S, BackgroundWork, finish
+from actwidgets.session.session import Session
 from actwidgets.session.tasks import Progress
 from actwidgets.views.controls import (
     KEYS,
@@ -258,7 +258,7 @@ class View(Exportable, w.VBox):
 
     def _finish(self, within_s: float) -> None:
         self._catch_up()
-        finish(self._session, self._works(), type(self).__name__, within_s)
+        finish(self._session.context, self._works(), type(self).__name__, within_s)
 
     def _works(self) -> tuple[BackgroundWork, ...]:
         """What makes in the background what this view shows."""

@@ -225,10 +225,11 @@ def test_a_view_that_fails_on_the_way_makes_no_animation(session, probe, tmp_pat
 def test_a_frame_waits_for_what_is_read_in_the_background(session, monkeypatch):
     waited = []
 
-    def note(of, works, who):
-        waited.append((of.layer, who))
-        assert of is session
-        assert set(works) == {of, of.attributions, of.embeddings, of.importance}
+    def note(context, works, who):
+        waited.append((context.selection.layer, who))
+        assert context is session.context
+        parts = {session.attributions, session.embeddings, session.importance}
+        assert set(works) == {session, *parts}
 
     monkeypatch.setattr(animation, "finish", note)
     frames_of(FeatureMapGrid(session), "layers", layers=["dense", "conv"])
