@@ -194,8 +194,8 @@ def explore(
         DataError: No samples, labels outside the classes, class names that do not fit.
         SelectionError: A first selection that does not exist.
 
-    Cost: one trace of each model, and a pass over the samples in the background, first of the
-    chosen layer, then of all of them.
+    Cost: eager calls on the samples on show; in the background one trace of each model, and a
+    pass over the samples, of all layers at once.
     """
     given = {"x": x, "y": y, "class_names": class_names, **options}
     if not isinstance(model, Mapping):

@@ -224,6 +224,10 @@ class Probe(ABC):
         """Whether a pass that has begun may go on, as far as training steps are concerned."""
         return self.step_gate is None or self.step_gate.may_read_on
 
+    def summarizes_at_once(self, layers: Sequence[str]) -> bool:
+        """Whether summaries of these layers can be had without anything to be compiled first."""
+        return True
+
     def read_lock(self) -> AbstractContextManager[None]:
         """A time in which no training step changes the weights."""
         return nullcontext() if self.step_gate is None else self.step_gate.read_lock()

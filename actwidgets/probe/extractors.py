@@ -47,6 +47,7 @@ from actwidgets.probe.prefetch import Prefetcher
 
 MAX_FUNCTIONS = 256  # one of ResNet50 takes about 0.2 MB
 MAX_SHAPES = 8  # of samples that a model is traced for; a trace of ResNet50 takes about 25 MB
+A_PAGE = 16  # thumbnails: nobody waits for a trace to see them, where it is made meanwhile anyway
 UNUSED_FOR = 4 * MAX_SHAPES  # questions after which a trace makes room for one of another shape
 Key = tuple[str, ...]
 log = logging.getLogger("actwidgets")
@@ -178,6 +179,15 @@ class FeatureExtractor:
 
         return self._in_batches([*self.inputs.tensors(x), *numbers], folded)
 
+    def is_folded(self, names: Sequence[str]) -> bool:
+        """Whether `folded` traces and compiles nothing for these layers any more."""
+        key = tuple(names)
+        with self._keeping:
+            if any(each == key and fold is not None for _, each, fold in self._functions):
+                return True
+        shapes = list(self._traces)
+        return bool(shapes) and all(self._is_eager(each, key) for each in shapes)
+
     def _known(self, names: Sequence[str]) -> Key:
         for name in names:
             if name not in self._neighbors:  # an output of the model itself, or none
@@ -204,7 +214,8 @@ class FeatureExtractor:
         ]
 
     def _outputs(self, key: Key, tensors: Sequence[tf.Tensor]) -> list[tf.Tensor]:
-        few, prefetcher = len(tensors[0]) <= FEW_SAMPLES, self._prefetcher
+        prefetcher = self._prefetcher
+        few = len(tensors[0]) <= (A_PAGE if prefetcher else FEW_SAMPLES)
         shapes = self.inputs.shapes_of(tensors)
         with prefetcher.give_way() if prefetcher and few else nullcontext():
             function = self._kept(shapes, key)

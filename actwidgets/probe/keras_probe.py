@@ -208,6 +208,10 @@ class KerasProbe(Probe):
             found |= {name: summarize(whole[name], above) for name in odd}
         return {name: summary for name, summary in found.items() if summary is not None}
 
+    def summarizes_at_once(self, layers: Sequence[str]) -> bool:
+        """Whether their function is compiled; or cannot be, and they are called eagerly."""
+        return self._whole.is_folded(layers)
+
     def predictions(self, x: Any) -> np.ndarray:
         """The chosen output of the model on one batch, float32."""
         return _floats(self._extractor.outputs((self._head,), x)[0])

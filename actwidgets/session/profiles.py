@@ -72,6 +72,11 @@ class ProfilePass(Task):
         """Memory that the peaks take."""
         return sum(each.nbytes for each in self._peaks.values())
 
+    @property
+    def keeps_peaks(self) -> bool:
+        """Whether these fit into the budget, as far as is known before the first batch."""
+        return self._fits
+
     def can_answer(self, threshold: float) -> bool:
         """Whether profiles at this threshold follow from what was read."""
         profiles = self._sofar()[1]
@@ -282,6 +287,26 @@ class Profiles:
             raise DataError(f"class profiles need labels; {self._has_none}")
         return self._profiles(partial, every_layer)
 
+    def begin(self, *, every_layer: bool = False) -> bool:
+        """Whether `read(partial=True)` has a batch to tell of, or one that is soon read.
+
+        Where the model is to be traced for it first, that is done in the background.
+        """
+        context = self._context
+        with context.lock:
+            task = self._pass(every_layer)
+        if task.n_read or task.cancelled or task.failure or not context.probe.may_read_on:
+            return True
+        if context.probe.summarizes_at_once(task.layers):
+            return True
+        context.read_on(task)
+        return False
+
+    def layers_read(self, *, every_layer: bool = False) -> Layers:
+        """The layers of the pass that tells of the chosen one, or of all: perhaps of more."""
+        with self._context.lock:
+            return self._pass(every_layer).layers
+
     def units(self, *, partial: bool = False) -> ClassProfiles:
         """What the units of the chosen layer do on all samples: `read`, labels or not.
 
@@ -302,7 +327,7 @@ class Profiles:
     def _profiles(self, partial: bool, every_layer: bool = False) -> ClassProfiles:
         with self._context.lock:
             threshold = self._context.selection.threshold
-            profile_pass = self._pass(every_layer)
+            profile_pass = self._pass(every_layer, partial=partial)
         if not profile_pass.n_read:
             profile_pass.step()
         if partial:
@@ -456,10 +481,24 @@ class Profiles:
             budget_bytes=context.budget_bytes // 4,
         )
 
-    def _pass(self, every_layer: bool = False) -> ProfilePass:
+    def _pass(self, every_layer: bool = False, *, partial: bool = True) -> ProfilePass:
         selection = self._context.selection
         layers = self._layers_that_fit() if every_layer else (selection.layer,)
-        return self.task(layers, selection.threshold)
+        wider = self._wider_pass(layers) if partial else None
+        return wider or self.task(layers, selection.threshold)
+
+    def _wider_pass(self, layers: Layers) -> ProfilePass | None:
+        """A pass under way that will tell of these layers too: one of their own is not begun.
+
+        Nobody who waits for all samples is sent there: it may take much longer.
+        """
+        if layers in self._passes:
+            return None
+        for task in self._passes.values():
+            is_wider = set(layers) < set(task.layers) and task.keeps_peaks
+            if is_wider and not (task.complete or task.failure):
+                return task
+        return None
 
     def _representation_pass(self, other: "Profiles | None", positions: str) -> RepresentationPass:
         if other is not None and other._context.n_samples != self._context.n_samples:

@@ -429,13 +429,14 @@ class PassView(View):
 
     It is repainted as the pass goes on, and carries a line that tells how far it is and
     stops it. Subclasses make `_title`, `_note` and `_picture` in `_build_picture`, and write
-    `_heading` and `_draw`; where it is not class profiles that they show, also `_gathered`,
-    `_follows` and `_missing`.
+    `_heading` and `_draw`; where it is not class profiles that they show, also `_begin`,
+    `_gathered`, `_follows` and `_missing`.
     """
 
     every_layer = False  # whether it tells of all of the model, or of the selected layer
     of_each_label = True  # whether what it reads counts a sample once for each of its labels
     folds_controls = True  # whether controls do nothing where there is nothing to show
+    _has_begun = False  # whether there was something to draw
     _title: w.HTML
     _note: w.HTML
     _picture: w.Box
@@ -483,18 +484,34 @@ class PassView(View):
             if self._readout is not None:
                 self._readout.over()  # nothing is under the mouse
             return
-        show(self._picture, self._draw(selection, self._gathered()))
+        # A view that shows a picture goes on to show one, even if that takes a moment.
+        self._has_begun = self._has_begun or self._begin()
+        if not self._has_begun:
+            self._note.value = note(f"0 of {self._session.n_samples:,} samples so far")
+        show(self._picture, self._has_begun and self._draw(selection, self._gathered()))
+
+    def _begin(self) -> bool:
+        """Whether there is something to draw yet; it is read in the background if not."""
+        return self._session.profiles.begin(every_layer=self.every_layer)
 
     def _works(self) -> tuple[BackgroundWork, ...]:
         return (self._session,)
 
     def _follows(self, reading: Progress) -> bool:
         """Whether this is a pass that the view shows."""
-        return (reading.what, reading.layers) == ("profiles", (self._session.layer,))
+        return reading.what == "profiles" and reading.layers == self._layers_read()
+
+    def _layers_read(self) -> tuple[str, ...]:
+        return self._session.profiles.layers_read(every_layer=self.every_layer)
 
     def _on_reading(self, _change: Any) -> None:
         reading = self._session.reading
-        if reading is None or not self._follows(reading):
+        if reading is None:
+            return
+        if not self._follows(reading):
+            is_wider = reading.what == "profiles" and self._session.layer in reading.layers
+            if reading.failure and is_wider and not self.every_layer:
+                self._on_news()  # which begins a pass of its own
             return
         if self.watching and reading.failure:
             self._progress.show(None)

@@ -57,6 +57,9 @@ class PredictionView(PassView):
     def _missing(self) -> str:
         return self._session.predictions.missing_for_confusion()
 
+    def _begin(self) -> bool:
+        return True
+
     def _gathered(self) -> Any:
         return self._session.predictions.confusion(partial=True)
 

@@ -119,6 +119,9 @@ class PredictionTable(PassView):
     def _of_chosen(self, selection: Selection) -> bool:
         return self.scope == "chosen" or (self.scope == "auto" and bool(selection.chosen))
 
+    def _begin(self) -> bool:
+        return True
+
     def _gathered(self) -> tuple[np.ndarray, ClassScores | ValueScores]:
         session, of_values = self._session, self._is_of_values
         scores: Any = session.value_scores if of_values else session.scores

@@ -71,6 +71,18 @@ def test_many_samples_are_compiled_at_once(model):
     assert model.get_layer("counts").calls == ["traced", "eager"]  # compared once, on a few
 
 
+def test_a_page_of_samples_waits_for_no_trace_that_is_made_behind_the_scenes(model):
+    read = FeatureExtractor(model, warm=True)
+    whole = FeatureExtractor(model).outputs(["last"], X)[0]
+    model.get_layer("counts").calls.clear()
+    with read._tracing:
+        first = read.outputs(["last"], X[:12])[0]
+    np.testing.assert_allclose(first, whole[:12], rtol=1e-5)
+    assert model.get_layer("counts").calls[0] == "eager"
+    read.wait()
+    assert "traced" in model.get_layer("counts").calls
+
+
 def test_without_a_background_the_second_time_is_compiled(model):
     read = FeatureExtractor(model)
     for _ in range(3):

@@ -364,6 +364,7 @@ def test_layers_whose_sums_go_beyond_the_budget_are_left_out_of_the_pass_over_al
 
 
 def test_of_single_layers_only_the_one_looked_at_is_read_and_all_of_them_behind_it(slow):
+    slow.context.budget_bytes = 200_000  # for all sums, not for the peaks that tell of each layer
     for choice in ({"every_layer": True}, {}):
         slow.profiles.read(partial=True, **choice)
     slow.layer = "conv"
@@ -372,6 +373,35 @@ def test_of_single_layers_only_the_one_looked_at_is_read_and_all_of_them_behind_
     slow.wait()
     assert list(dict.fromkeys(reversed(slow.model.behind)))[:2] == [("conv", "dense"), ("conv",)]
     assert slow.model.behind.count(("dense",)) <= 1  # it was under way, and is left
+
+
+def test_a_pass_of_all_layers_under_way_tells_of_each_of_them(slow):
+    slow.profiles.read(partial=True, every_layer=True)
+    for layer in ("dense", "conv"):
+        slow.layer = layer
+        partial = slow.profiles.read(partial=True)
+        assert (partial.layers, partial.n_samples) == (("conv", "dense"), 64)
+        assert slow.profiles.layers_read() == ("conv", "dense")
+    slow.model.go.set()
+    slow.wait()
+    assert set(slow.model.behind) == {("conv", "dense")}
+
+
+def test_who_waits_for_all_samples_of_a_layer_does_not_wait_for_all_layers(slow):
+    slow.profiles.read(partial=True, every_layer=True)
+    slow.cancel()
+    slow.layer = "conv"
+    assert slow.profiles().layers == ("conv",)
+
+
+def test_where_all_layers_cannot_be_read_one_of_them_can(slow):
+    slow.profiles.read(partial=True, every_layer=True)
+    slow.model.failure = MemoryError("too large")
+    slow.model.go.set()
+    slow.wait()
+    assert "too large" in slow.reading.failure
+    slow.model.failure = None
+    assert slow.profiles.read(partial=True).layers == ("dense",)
 
 
 def test_an_interrupt_while_one_waits_cancels_the_pass(slow, monkeypatch):

@@ -3,7 +3,7 @@ import ipywidgets as w
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, hold_back, messages, report, wiretap
+from fakes import FakeProbe, SlowProbe, hold_back, messages, report, wiretap
 
 from actwidgets.images.colormap import NAN_COLOR
 from actwidgets.session.session import Session
@@ -118,6 +118,18 @@ def test_a_partial_picture_says_so_and_is_completed(probe):
     np.testing.assert_array_equal(
         view.matrix.color, session.profiles().similarity("conv").astype(np.float32)
     )
+
+
+def test_what_has_to_be_compiled_first_is_read_in_the_background(data, monkeypatch):
+    monkeypatch.setattr(SlowProbe, "summarizes_at_once", lambda probe, layers: False)
+    session = Session(SlowProbe(), *data)
+    view = ClassSimilarityMatrix(session, **BY_FIRING)
+    assert "0 of 30 samples so far" in shown.text(view)
+    assert session.model.calls == []
+    session.model.go.set()
+    session.wait()
+    assert "0 of 30" not in shown.text(view)
+    assert view.matrix.color.shape == (3, 3)
 
 
 @pytest.mark.expects_error
