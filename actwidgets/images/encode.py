@@ -160,6 +160,14 @@ class ContactSheet:
         """Where each column of cells begins, and the last one ends."""
         return np.arange(self.columns + 1, dtype=np.float64) * self.cell_width_px
 
+    def edges_of(self, place: int, beyond: float) -> tuple[float, float, float, float]:
+        """Top, right, bottom and left of a box around a picture, and so many pixels off it."""
+        row, column = divmod(place, self.columns)
+        side = (self.cell_width_px - self.picture_width_px) // 2
+        top, left = row * self.cell_height_px + side, column * self.cell_width_px + side
+        right, bottom = left + self.picture_width_px, top + self.picture_px
+        return top - beyond, right + beyond, bottom + beyond, left - beyond
+
     def compose(
         self,
         pictures: Sequence[Pixels | None],

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -45,10 +46,15 @@ class InputSpec:
     batch_size: int | None = None
     fixed_batch: int | None = None
 
-    @property
+    @cached_property
+    def sample_shapes(self) -> tuple[tuple[int | None, ...], ...]:
+        """The shape of a sample of each input; None for an axis of any length."""
+        return tuple(tuple(spec.shape[1:]) for spec in self.specs)
+
+    @cached_property
     def has_open_axes(self) -> bool:
         """Whether samples may have more than one shape."""
-        return any(None in tuple(spec.shape[1:]) for spec in self.specs)
+        return any(None in shape for shape in self.sample_shapes)
 
     def shapes_of(self, tensors: Sequence[Any]) -> Shapes:
         """The shapes of samples, where they may have several; () where there is only one."""
@@ -93,22 +99,25 @@ class InputSpec:
     def _checked(self, x: Any) -> list[Any]:
         """The parts of a batch in the order of the inputs, as `check` lets them pass."""
         parts = self._ordered(x)
-        for name, part, spec in zip(self.names, parts, self.specs, strict=True):
+        every = zip(self.names, parts, self.specs, self.sample_shapes, strict=True)
+        for name, part, spec, shape in every:
             kind = np.dtype(getattr(part.dtype, "as_numpy_dtype", part.dtype)).kind
             if spec.dtype == tf.string and kind not in "OSU":
                 raise DataError(f"x must hold text; got values of type {part.dtype}")
             if spec.dtype != tf.string and kind not in "biufV":  # bfloat16 is of kind V
                 raise DataError(f"x must hold numbers; got values of type {part.dtype}")
             given = tuple(part.shape)
-            if not given or not spec.shape[1:].is_compatible_with(given[1:]):
+            if not given or not (
+                given[1:] == shape or tf.TensorShape(shape).is_compatible_with(given[1:])
+            ):
                 name = name if len(parts) > 1 else "x"
-                raise ShapeError(shape_message(name, tuple(spec.shape[1:]), given[1:]))
+                raise ShapeError(shape_message(name, shape, given[1:]))
         return parts
 
     def tensors(self, x: Any) -> list[tf.Tensor]:
         """A batch as tensors of the right kind, one per input."""
         return [
-            part if tf.is_tensor(part) and part.dtype == spec.dtype else _tensor(part, spec.dtype)
+            _tensor(part, spec.dtype)
             for part, spec in zip(self._checked(x), self.specs, strict=True)
         ]
 
@@ -300,8 +309,8 @@ def _places(structure: Any) -> Any:
 
 
 def _tensor(part: Any, dtype: tf.DType) -> tf.Tensor:
-    if tf.is_tensor(part):
-        return tf.cast(part, dtype)
+    if not isinstance(part, np.ndarray) and tf.is_tensor(part):
+        return part if part.dtype == dtype else tf.cast(part, dtype)
     if dtype == tf.string:
         return tf.constant(np.asarray(part).astype(object))
     return tf.constant(np.asarray(part, dtype=dtype.as_numpy_dtype))

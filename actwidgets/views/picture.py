@@ -8,9 +8,10 @@ import ipywidgets as w
 import numpy as np
 from numpy.typing import ArrayLike
 
-from actwidgets.views.base import close_all
+from actwidgets.images.colormap import FRAME_COLOR, css_color
 
 CLEAR = "rgba(0,0,0,0)"
+FRAME_PX = 2
 
 
 class Picture(w.Box):
@@ -22,9 +23,10 @@ class Picture(w.Box):
 
     Args:
         with_words: Whether `set_words` will be used.
+        with_frames: Whether `set_frames` will be used.
     """
 
-    def __init__(self, *, with_words: bool = False) -> None:
+    def __init__(self, *, with_words: bool = False, with_frames: bool = False) -> None:
         # Without padding: words would have bqplot leave a margin, and cells lie beside pixels.
         self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
         self._y = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
@@ -42,21 +44,34 @@ class Picture(w.Box):
             stroke=CLEAR,
             null_color=CLEAR,
         )
-        self.words = bq.Label(
-            x=[],
-            y=[],
-            text=[],
-            scales=self.scales,
-            align="middle",
-            default_size=10,
-            font_weight="normal",
-        )
-        marks = [self.cells, self.words] if with_words else [self.cells]
+        self.words: bq.Label | None = None
+        if with_words:
+            self.words = bq.Label(
+                x=[],
+                y=[],
+                text=[],
+                scales=self.scales,
+                align="middle",
+                default_size=10,
+                font_weight="normal",
+            )
+        self.frames: bq.Lines | None = None
+        if with_frames:
+            self.frames = bq.Lines(
+                x=[0, 0],
+                y=[0, 0],
+                scales=self.scales,
+                colors=[css_color(FRAME_COLOR)],
+                stroke_width=FRAME_PX,
+                visible=False,
+            )
+        marks = [mark for mark in (self.frames, self.cells, self.words) if mark is not None]
         self.figure = plain_figure(marks, scale_x=self._x, scale_y=self._y)
         self._size: tuple[int, int] | None = None
         self._edges: tuple[bytes, bytes] | None = None
         self._hover: CellHover | None = None
         self._words: tuple[list[str], list[str], bytes] | None = None
+        self._frames: bytes | None = None
         # No bars to scroll by: the margin of the figure alone would bring them up.
         layout = {"overflow": "hidden", "flex": "0 0 auto"}
         super().__init__(children=(self.image, self.figure), layout=layout)
@@ -107,6 +122,7 @@ class Picture(w.Box):
             texts: One per place.
             colors: One per place, as CSS.
         """
+        assert self.words is not None
         places = np.asarray(places, np.float32).reshape(-1, 2)
         key = list(texts), list(colors), places.tobytes()
         if key == self._words:
@@ -117,6 +133,29 @@ class Picture(w.Box):
             self.words.x, self.words.y = places[:, 0], places[:, 1]
             self.words.text = np.array(texts, dtype=str)
 
+    def set_frames(self, edges: ArrayLike, *, bold: int | None = None) -> None:
+        """Draw frames `FRAME_PX` wide, between the words and the cells' pixels.
+
+        Args:
+            edges: `(frame, 4)`: the middles of the line at the top, right, bottom and left, in
+                the lengths of the cells, which are pixels here.
+            bold: The frame that is half as wide again, outward.
+        """
+        assert self.frames is not None
+        edges = np.asarray(edges, np.float32).reshape(-1, 4)
+        key = edges.tobytes() + bytes([0 if bold is None else 1 + bold])
+        if key == self._frames:
+            return
+        self._frames = key
+        inner, outer = edges, edges.copy()
+        if bold is not None:  # all lines of a mark are equally wide: a second one around it
+            outer[bold] += FRAME_PX / 2 * np.array([-1, 1, 1, -1])
+        with self.frames.hold_sync(), self.frames.hold_trait_notifications():
+            if len(edges):
+                self.frames.x = np.hstack([each[:, [3, 1, 1, 3, 3]] for each in (inner, outer)])
+                self.frames.y = np.hstack([each[:, [0, 0, 2, 2, 0]] for each in (inner, outer)])
+            self.frames.visible = bool(len(edges))
+
     def on_click(self, handler: Callable[[int, int], None]) -> None:
         """Call `handler(row, column)` when a cell is clicked."""
         self.cells.on_element_click(lambda _mark, event: handler(*cell_of(event)))
@@ -124,12 +163,6 @@ class Picture(w.Box):
     def on_hover(self, handler: Callable[..., None]) -> None:
         """Call `handler(row, column)` as the mouse comes over a cell, `handler()` for none."""
         self._hover = CellHover(self.cells, handler)
-
-    def close(self) -> None:
-        """Close what does not hang on the figure: words that are not used."""
-        if self.comm is not None and hasattr(self, "words"):
-            close_all([self.words])
-        super().close()
 
 
 class CellHover:

@@ -26,7 +26,7 @@ from actwidgets.views.controls import (
     title,
     toggle,
 )
-from actwidgets.views.picture import Picture
+from actwidgets.views.picture import FRAME_PX, Picture
 
 ALL = -1
 DEBOUNCE_S = 0.3  # the slider's: the page is turned so long after it came to rest
@@ -70,7 +70,7 @@ class SampleGallery(View):
         )
         self._slider.observe(self._on_user_slider, names="value")
         self._slider.add_class(HINT)
-        self._picture = Picture(with_words=True)
+        self._picture = Picture(with_words=True, with_frames=True)
         self._picture.on_click(self._on_user_click)
         self._picture.on_hover(self._on_user_hover)
         self._pager = self._make_pager()
@@ -103,23 +103,38 @@ class SampleGallery(View):
         self._slider.value = selection.sample
         self._filter()
         page = self._page()
-        rows, chosen = self._rows[page.rows], selection.samples
-        frames = tuple(3 if row == selection.sample else 2 * (row in chosen) for row in rows)
+        rows, sheet = self._rows[page.rows], self._sheet()
+        self._show_thumbnails(rows, sheet, page, selection)
+        self._show_frames(rows, sheet, selection)
+
+    def _show_thumbnails(
+        self, rows: np.ndarray, sheet: ContactSheet, page: PageRange, selection: Selection
+    ) -> None:
+        """The page, which mostly stays as it is when another sample is chosen."""
+        session = self._session
         counted = f"{session.n_samples:,}"
         if self.only_chosen:
             counted = f"{len(self._rows):,} selected of {counted}"
-        of = tuple(rows), frames, session.revision, selection.ablations
-        drawn = (*of, self.columns, self.rows, page, counted)
+        drawn = rows.tobytes(), session.revision, selection.ablations, sheet, page, counted
         if drawn == self._drawn:
             return
-        sheet = self._sheet()
         self._picture.set_size(sheet.height_px, sheet.width_px)
         self._picture.set_cells(sheet.row_edges, sheet.column_edges)
-        self._picture.show(rgba_png(sheet.compose(list(session.pictures(rows.tolist())), frames)))
+        pictures = list(session.pictures(rows.tolist()))
+        self._picture.show(rgba_png(sheet.compose(pictures, [0] * len(pictures))))
         self._write(rows, sheet)
         self._pager.show(page, page.span_text())
         self._title.value = title("Samples", counted)
         self._drawn = drawn
+
+    def _show_frames(self, rows: np.ndarray, sheet: ContactSheet, selection: Selection) -> None:
+        """Frame what is chosen, the current sample in bold; the pictures need not be sent anew."""
+        chosen = {*selection.samples, selection.sample}
+        places = [place for place, row in enumerate(rows.tolist()) if row in chosen]
+        focus = np.flatnonzero(rows[places] == selection.sample)
+        # A pixel stays free between a picture and its frame.
+        edges = [sheet.edges_of(place, beyond=1 + FRAME_PX / 2) for place in places]
+        self._picture.set_frames(edges, bold=int(focus[0]) if focus.size else None)
 
     def _filter(self) -> None:
         session = self._session
