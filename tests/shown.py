@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from actwidgets.views.controls import Readout
+from actwidgets.views.picture import Picture
 
 BLOCK = "div|br|p|tr|td|th|table|caption|h[1-6]|li|ul"
 
@@ -142,7 +143,7 @@ def _decoded(png: bytes) -> np.ndarray:
 def tile(root: w.Widget, row: int, column: int, place: int = 0) -> np.ndarray:
     """The pixels of a picture below one of its cells, `(row, column, RGB)`, without a gap below."""
     rows, columns = edges(root, place)
-    pixels = picture(root, place)
+    pixels = picture(part(root, Picture, place))
     down, across = pixels.shape[0] / rows[-1], pixels.shape[1] / columns[-1]
     height, width = np.diff(rows).min() * down, np.diff(columns)[column] * across
     top, left = round(rows[row] * down), round(columns[column] * across)

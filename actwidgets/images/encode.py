@@ -91,22 +91,30 @@ def fit(pixels: Pixels, height: int, width: int) -> Pixels:
         `(height, width, 4)` uint8, transparent around the picture. Enlarged by whole pixels
         where the box is at least twice as large, smoothly where it is not; reduced by averaging.
     """
-    scale, top, left, new_height, new_width = _fitted(pixels.shape[:2], height, width)
+    scale, top, left, new_height, new_width = fitted(pixels.shape[:2], height, width)
     if isinstance(scale, int):
-        resized = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
+        drawn = pixels.repeat(scale, axis=0).repeat(scale, axis=1)
     else:
-        method = Image.Resampling.BOX if scale < 1 else Image.Resampling.BICUBIC
-        resized = np.asarray(Image.fromarray(pixels).resize((new_width, new_height), method))
+        drawn = resized(pixels, new_height, new_width)
     box = np.zeros((height, width, 4), np.uint8)
-    box[top : top + new_height, left : left + new_width, :3] = resized
+    box[top : top + new_height, left : left + new_width, :3] = drawn
     box[top : top + new_height, left : left + new_width, 3] = 255
     return box
 
 
-def _fitted(
+def resized(pixels: Pixels, height: int, width: int) -> Pixels:
+    """One picture `(row, column, 3)` uint8 of another size: enlarged smoothly, reduced by means."""
+    method = Image.Resampling.BOX if height < pixels.shape[0] else Image.Resampling.BICUBIC
+    return np.asarray(Image.fromarray(pixels).resize((width, height), method))
+
+
+def fitted(
     shape: tuple[int, ...], height: int, width: int
 ) -> tuple[int | float, int, int, int, int]:
-    """Scale, top, left, height and width of a picture of this shape in a box."""
+    """Scale, top, left, height and width of a picture of this shape in a box, as `fit` has it.
+
+    The scale is an `int` where the picture is enlarged by whole pixels.
+    """
     rows, columns = shape
     scale = min(height / rows, width / columns)
     if scale >= 2:
@@ -208,7 +216,7 @@ class ContactSheet:
         self, canvas: Pixels, top: int, left: int, shape: tuple[int, ...], box: Box
     ) -> None:
         """Draw a line around a part of the picture whose place on the sheet begins there."""
-        _, down, across, height, width = _fitted(shape, self.picture_px, self.picture_width_px)
+        _, down, across, height, width = fitted(shape, self.picture_px, self.picture_width_px)
         edges = []
         for first, length, n_pixels, ends in (
             (top + down, height, shape[0], box[0]),
@@ -241,15 +249,26 @@ def palette_png(codes: Pixels, colors: Pixels) -> bytes:
     return _png(codes, _PALETTE, tables, _UNFILTERED)
 
 
+def rgb_png(pixels: Pixels) -> bytes:
+    """A PNG of `(row, column, 3)` uint8 pixels; where all are gray, with a third of the bytes."""
+    if (pixels[..., :1] == pixels[..., 1:]).all():
+        return _png(pixels[..., 0], _GRAY, b"", _UNFILTERED)
+    return _png(_differences(pixels), _RGB, b"", _ABOVE)
+
+
 def rgba_png(pixels: Pixels) -> bytes:
     """A PNG of `(row, column, 4)` uint8 pixels."""
-    # What differs from the pixel above: enlarged pictures are rows of zeros then.
+    return _png(_differences(pixels), _RGBA, b"", _ABOVE)
+
+
+def _differences(pixels: Pixels) -> Pixels:
+    """What differs from the pixel above: enlarged pictures are rows of zeros then."""
     differences = pixels.copy()
     differences[1:] -= pixels[:-1]
-    return _png(differences, _RGBA, b"", _ABOVE)
+    return differences
 
 
-_PALETTE, _RGBA = 3, 6  # types of color, as the header has them
+_GRAY, _RGB, _PALETTE, _RGBA = 0, 2, 3, 6  # types of color, as the header has them
 _UNFILTERED, _ABOVE = 0, 2  # filters of a row
 
 

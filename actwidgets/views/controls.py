@@ -95,6 +95,7 @@ SHEET = """<style>
 .aw-picture, .aw-picture > .bqplot { position: relative; }
 .aw-picture > img { position: absolute; left: 0; top: 0; max-width: none;
   image-rendering: pixelated; pointer-events: none; }
+.aw-pixels { image-rendering: pixelated; max-width: none; flex: none; }
 .aw-view .bqplot text { fill: var(--jp-ui-font-color1, #212121); pointer-events: none; }
 .aw-view .bqplot .axislabel { fill: var(--jp-ui-font-color2, #616161) !important; font-size: 12px;
   font-weight: 400; } /* bqplot has it orange in the dark */

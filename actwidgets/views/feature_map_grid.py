@@ -16,7 +16,15 @@ from actwidgets.images.colormap import (
     color_codes,
     palette,
 )
-from actwidgets.images.encode import ContactSheet, palette_png, rgba_png
+from actwidgets.images.encode import (
+    ContactSheet,
+    Pixels,
+    fitted,
+    palette_png,
+    resized,
+    rgb_png,
+    rgba_png,
+)
 from actwidgets.images.tile_grid import (
     MAX_TILE_PX,
     Mosaic,
@@ -40,6 +48,7 @@ from actwidgets.views.controls import (
 from actwidgets.views.picture import Picture
 
 INPUT_PX = 88
+INPUT_MARGIN_PX = 1
 
 
 class FeatureMapGrid(MapView):
@@ -67,7 +76,8 @@ class FeatureMapGrid(MapView):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
-        self._inputs, self._maps = Picture(), Picture()
+        self._inputs, self._maps = w.Image(), Picture()
+        self._inputs.add_class("aw-pixels")
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)
         self._pager = self._make_pager()
@@ -145,15 +155,14 @@ class FeatureMapGrid(MapView):
         key = samples, selection.perturbation, plan, self._session.revision, seen
         if key == self._inputs_shown:
             return
-        count = plan.mosaic.n_samples
-        block = plan.mosaic.block_height * plan.zoom
-        side = INPUT_PX - 2 if count == 1 else max(1, min(block, INPUT_PX) - 2)
-        cell = side + 2 if count == 1 else block + plan.mosaic.gap * plan.zoom
-        sheet = ContactSheet(1, count, side, side + 2, cell)
-        self._inputs.set_size(sheet.height_px, sheet.width_px)
-        self._inputs.set_cells([0, sheet.height_px], [0, sheet.width_px])
         pictures = self._session.pictures(samples, as_shown=True, name=seen)
-        self._inputs.show(rgba_png(sheet.compose(list(pictures), [0] * count)))
+        png, height_px, width_px, margin_px = _inputs_beside(pictures, plan)
+        sized = {"height": height_px, "width": width_px, "margin": margin_px}
+        if any(getattr(self._inputs.layout, name) != value for name, value in sized.items()):
+            with self._inputs.layout.hold_sync():
+                for name, value in sized.items():
+                    setattr(self._inputs.layout, name, value)
+        self._inputs.value = png
         self._inputs_shown = key
 
     def _outputs(self, selection: Selection) -> np.ndarray:
@@ -195,6 +204,33 @@ class FeatureMapGrid(MapView):
         place = self._session.samples.index(chosen[0])
         outputs = self._outputs(self._session.selection)
         return _readout_text(self._maps_of(outputs)[place, :, :, chosen[1]], *chosen, outputs.ndim)
+
+
+def _inputs_beside(pictures: Pixels, plan: MosaicPlan) -> tuple[bytes, str, str, str]:
+    """Inputs beside the rows of their maps: a PNG, and its height, width and margin as CSS.
+
+    Args:
+        pictures: `(sample, row, column, 3)` uint8.
+        plan: Where the maps lie.
+    """
+    count = plan.mosaic.n_samples
+    if count == 1:
+        side = INPUT_PX - 2 * INPUT_MARGIN_PX
+        scale, top, left, height, width = fitted(pictures.shape[1:3], side, side)
+        around = [
+            INPUT_MARGIN_PX + each for each in (top, side - width - left, side - height - top, left)
+        ]
+        margin = " ".join(f"{each}px" for each in around)
+        # What is enlarged by whole pixels, the page enlarges.
+        png = rgb_png(
+            pictures[0] if isinstance(scale, int) else resized(pictures[0], height, width)
+        )
+        return png, f"{height}px", f"{width}px", margin
+    block = plan.mosaic.block_height * plan.zoom
+    side = max(1, min(block, INPUT_PX) - 2)
+    sheet = ContactSheet(1, count, side, side + 2, block + plan.mosaic.gap * plan.zoom)
+    png = rgba_png(sheet.compose(list(pictures), [0] * count))
+    return png, f"{sheet.height_px}px", f"{sheet.width_px}px", "0"
 
 
 def _describe(span: ValueRange, averaged: int, n_axes: int) -> str:

@@ -99,7 +99,6 @@ class SampleGallery(View):
         return self._title, self._slider, self._filters, self._picture, below, self._readout
 
     def _render(self, selection: Selection) -> None:
-        session = self._session
         self._slider.value = selection.sample
         self._filter()
         page = self._page()

@@ -19,15 +19,15 @@ def _tile(grid, sample, unit, n_units=20):
     """The colors of one tile within its margin, by its place on the page."""
     row, column = divmod(unit, _n_columns(grid))
     row += sample * -(-n_units // _n_columns(grid))
-    return shown.tile(grid, row, column, MAPS)[1:-1, 1:-1]
+    return shown.tile(grid, row, column)[1:-1, 1:-1]
 
 
 def _n_rows(grid):
-    return len(shown.edges(grid, MAPS)[0]) - 1
+    return len(shown.edges(grid)[0]) - 1
 
 
 def _n_columns(grid):
-    return len(shown.edges(grid, MAPS)[1]) - 1
+    return len(shown.edges(grid)[1]) - 1
 
 
 def test_each_tile_has_the_color_of_its_units_value(session):
@@ -84,20 +84,20 @@ def test_units_are_paged_and_counted(session):
 def test_sorting_by_peak_puts_the_strongest_unit_first(session):
     session.sample = 3
     grid = FeatureMapGrid(session, order="peak", units_per_page=4)
-    shown.hover(grid, 0, 1, 1)
+    shown.hover(grid, 0, 1)
     assert "unit 18" in shown.text(grid)  # units count up, so the last is the strongest
 
 
 def test_the_mouse_over_a_map_tells_unit_and_values(session):
     session.sample = 3
     grid = FeatureMapGrid(session)
-    shown.hover(grid, 1, 2, 1)
+    shown.hover(grid, 1, 2)
     assert "sample 3, unit 10: mean 33, peak 33 at row 0, column 0" in shown.text(grid)
 
 
 def test_what_the_mouse_was_over_is_not_told_of_the_cells_of_another_layer(session):
     grid = FeatureMapGrid(session)
-    shown.hover(grid, 0, 2, MAPS)
+    shown.hover(grid, 0, 2)
     session.sample = 3
     assert "sample 3, unit 2" in shown.readout(grid), "the same cells"
     session.layer = "dense"
@@ -142,7 +142,7 @@ def test_a_click_chooses_the_unit_and_frames_it(session):
     grid = FeatureMapGrid(session)
     frame_before = (shown.picture(grid, MAPS)[..., :3] == FRAME_COLOR).all(axis=-1)
     rows = -(-20 // _n_columns(grid))
-    shown.click(grid, rows, 5, 1)
+    shown.click(grid, rows, 5)
     assert (session.sample, session.unit) == (6, 5)
     frame = (shown.picture(grid, MAPS)[..., :3] == FRAME_COLOR).all(axis=-1)
     assert frame.any()
@@ -152,8 +152,8 @@ def test_a_click_chooses_the_unit_and_frames_it(session):
 def test_a_click_beside_the_maps_changes_nothing(session):
     grid = FeatureMapGrid(session)
     before = session.selection
-    shown.click(grid, 99, 0, 1)
-    shown.click(grid, 2, 7, 1)  # unit 23
+    shown.click(grid, 99, 0)
+    shown.click(grid, 2, 7)  # unit 23
     assert session.selection == before
 
 
@@ -169,7 +169,7 @@ def test_not_a_number_has_a_color_of_its_own(data):
     grid = FeatureMapGrid(Session(Broken(), *data, sample=3))
     assert (_tile(grid, 0, 2)[0, 0, :3] == NAN_COLOR).all()
     assert not (_tile(grid, 0, 2)[-1, -1, :3] == NAN_COLOR).all()
-    shown.hover(grid, 0, 2, 1)
+    shown.hover(grid, 0, 2)
     assert "peak 9 at row 0, column 1; 1 values are not a number" in shown.text(grid)
 
 
@@ -254,7 +254,7 @@ def test_of_many_samples_the_first_are_drawn_and_counted(session, probe):
     assert probe.calls == [(("conv",), 8)]
     assert _n_rows(grid) == 8 * -(-20 // _n_columns(grid))
     assert "8 of 30 samples" in shown.text(grid)
-    shown.hover(grid, 7 * -(-20 // _n_columns(grid)), 0, 1)
+    shown.hover(grid, 7 * -(-20 // _n_columns(grid)), 0)
     assert "sample 22, unit 0" in shown.text(grid)
     session.perturbation = Perturbation(brightness=0.1)
     assert _n_rows(grid) == 8 * -(-20 // _n_columns(grid))
@@ -305,7 +305,7 @@ def test_a_sequence_is_a_strip_in_which_time_runs_to_the_right(ranks):
     for step in range(9):
         assert (tile[0, step * width] == colors[round(step / 8 * 249)]).all()
     assert "time runs to the right" in shown.text(grid)
-    shown.hover(grid, 0, 1, 1)
+    shown.hover(grid, 0, 1)
     assert "unit 1: mean 4, peak 8 at step 8" in shown.text(grid)
 
 
