@@ -101,16 +101,20 @@ def to_unit_range(
     """
     values = np.asarray(values)
     values = values.astype(np.result_type(values, np.float32), copy=False)
-    least, most = finite_range(values)
-    low = least if low is None else low
-    high = most if high is None else high
+    if low is None or high is None:
+        least, most = finite_range(values)
+        low, high = least if low is None else low, most if high is None else high
     finite = np.isfinite(values)
+    is_finite = finite.all()
     span = high - low
     if span > 0:
-        scaled = np.clip((np.where(finite, values, 0) - low) / span, 0, 1)
+        scaled = ((values if is_finite else np.where(finite, values, 0)) - low) / span
+        scaled = np.minimum(np.maximum(scaled, 0), 1)
     else:
         scaled = np.zeros(values.shape, np.float32)
-    return np.where(finite, scaled, np.nan).astype(np.float32)
+    return (scaled if is_finite else np.where(finite, scaled, np.nan)).astype(
+        np.float32, copy=False
+    )
 
 
 _NUMBERS = "biuf"

@@ -120,8 +120,9 @@ def color_codes(maps: NDArray[Any], span: ValueRange) -> NDArray[np.uint8]:
     low: Any = span.low
     high: Any = span.high
     lost = None
-    if not np.isfinite(maps).all():
-        lost = ~np.isfinite(maps)
+    finite = np.isfinite(maps)
+    if not finite.all():
+        lost = ~finite
         maps = np.where(lost, np.nan, maps)
     if low is None:
         low = np.fmin.reduce(maps, axis=(1, 2), keepdims=True, initial=np.nan)
@@ -135,7 +136,9 @@ def color_codes(maps: NDArray[Any], span: ValueRange) -> NDArray[np.uint8]:
         low, steps = low.astype(np.float32), steps.astype(np.float32)
     else:
         maps = maps.astype(np.float64)
-    codes = np.clip((maps - low) * steps + np.float32(0.5), 0, TOP).astype(np.uint8)
+    scaled = (maps - low) * steps
+    scaled += np.float32(0.5)
+    codes = np.minimum(np.maximum(scaled, 0, out=scaled), TOP, out=scaled).astype(np.uint8)
     if lost is not None:
         codes[lost] = NAN
     return codes

@@ -47,12 +47,15 @@ def to_rgb(samples: ArrayLike, low: float, high: float) -> Pixels:
         samples = samples[..., None]
     else:
         samples = as_maps(samples)
-    scaled = np.nan_to_num(to_unit_range(samples, low=low, high=high), nan=0.0)
+    scaled = to_unit_range(samples, low=low, high=high)
+    scaled[np.isnan(scaled)] = 0
     if scaled.shape[-1] in (3, 4):
         scaled = scaled[..., :3]
-    else:
-        scaled = scaled.mean(axis=-1, keepdims=True).repeat(3, axis=-1)
+    elif scaled.shape[-1] > 1:
+        scaled = scaled.mean(axis=-1, keepdims=True)
     pixels: Pixels = (scaled * 255 + 0.5).astype(np.uint8)
+    if pixels.shape[-1] == 1:
+        pixels = pixels.repeat(3, axis=-1)
     if pixels.shape[2] > _LONG * pixels.shape[1]:  # a thread: make it a band
         pixels = pixels.repeat(max(1, pixels.shape[2] // (_LONG * pixels.shape[1])), axis=1)
     return pixels

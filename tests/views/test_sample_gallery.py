@@ -4,7 +4,7 @@ import bqplot as bq
 import numpy as np
 import pytest
 import shown
-from fakes import FakeProbe, keep_moving
+from fakes import FakeProbe, keep_moving, messages, wiretap
 from PIL import ImageFont
 
 from actwidgets.core.ablation import Ablation
@@ -23,6 +23,45 @@ def test_right_and_wrong_differ_by_sign_words_and_color(session):
     words = _words(SampleGallery(session))
     assert words[2:4] == [("✓ coat", RIGHT), ("", RIGHT)]
     assert words[4:6] == [("✗ bag", WRONG), ("is shirt", WRONG)]
+
+
+def _frames(gallery):
+    """Each frame that is drawn: first and last pixel row and column, and how thick it is."""
+    found = []
+    if not shown.parts(gallery, bq.Lines):
+        return found
+    lines = shown.part(gallery, bq.Lines)
+    for x, y in zip(np.atleast_2d(lines.x), np.atleast_2d(lines.y), strict=True):
+        inner, outer = (np.r_[y[part], x[part]] for part in (slice(0, 5), slice(5, 10)))
+        thick = lines.stroke_width + (inner - outer).max()
+        beyond = lines.stroke_width / 2
+        assert (inner[[0, -1]] == inner[[4, 5]]).all(), "closed"
+        found.append(
+            (y.min() - beyond, y.max() + beyond, x.min() - beyond, x.max() + beyond, thick)
+        )
+    return found
+
+
+def test_chosen_samples_are_framed_a_pixel_off_and_the_current_one_is_bold(session):
+    session.select(sample=5, samples=(5, 2))
+    gallery = SampleGallery(session, only_chosen=False)
+    # Thumbnails are 60 px wide, one every 70 px from 5 px on, and 94 px below each other.
+    assert _frames(gallery) == [
+        (5 - 3, 65 + 3, 145 - 3, 205 + 3, 2),
+        (99 - 4, 159 + 4, 75 - 4, 135 + 4, 3),
+    ]
+    gallery.page = 1
+    assert _frames(gallery) == []
+    session.sample = 12
+    assert _frames(gallery) == [(1, 69, 1, 69, 3)]
+
+
+def test_another_sample_of_the_page_moves_the_frame_and_sends_no_picture(session):
+    gallery = SampleGallery(session)
+    wires = wiretap()
+    session.sample = 4
+    sent = [kind for kind, _ in messages(wires) if kind != "IntSlider"]
+    assert sent == ["Lines"]
 
 
 def test_a_click_chooses_one_sample(session):
