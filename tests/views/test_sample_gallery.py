@@ -52,7 +52,7 @@ def test_chosen_samples_are_framed_a_pixel_off_and_the_current_one_is_bold(sessi
     ]
     gallery.page = 1
     assert _frames(gallery) == []
-    session.sample = 12
+    session.select(sample=12, samples=(12,))
     assert _frames(gallery) == [(1, 69, 1, 69, 3)]
 
 
@@ -60,6 +60,7 @@ def test_another_sample_of_the_page_moves_the_frame_and_sends_no_picture(session
     gallery = SampleGallery(session)
     wires = wiretap()
     session.sample = 4
+    assert not gallery.error
     sent = [kind for kind, _ in messages(wires) if kind != "IntSlider"]
     assert sent == ["Lines"]
 
