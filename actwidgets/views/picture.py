@@ -150,10 +150,10 @@ class Picture(w.Box):
         inner, outer = edges, edges.copy()
         if bold is not None:  # all lines of a mark are equally wide: a second one around it
             outer[bold] += FRAME_PX / 2 * np.array([-1, 1, 1, -1])
+        around = [_around(each) for each in (inner, outer)]
         with self.frames.hold_sync(), self.frames.hold_trait_notifications():
             if len(edges):
-                self.frames.x = np.hstack([each[:, [3, 1, 1, 3, 3]] for each in (inner, outer)])
-                self.frames.y = np.hstack([each[:, [0, 0, 2, 2, 0]] for each in (inner, outer)])
+                self.frames.x, self.frames.y = map(np.hstack, zip(*around, strict=True))
             self.frames.visible = bool(len(edges))
 
     def on_click(self, handler: Callable[[int, int], None]) -> None:
@@ -213,6 +213,14 @@ def plain_figure(
         display_toolbar=False,  # it comes up under the mouse, and takes clicks meant for cells
         **options,
     )
+
+
+def _around(edges: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Lines around `(frame, 4)` edges, x and y; amid an edge they meet without a notch."""
+    top, right, bottom, left = edges.T
+    middle = (left + right) / 2
+    across, down = (middle, right, right, left, left, middle), (top, top, bottom, bottom, top, top)
+    return np.stack(across, 1), np.stack(down, 1)
 
 
 def _with_spare(edges: ArrayLike) -> np.ndarray:

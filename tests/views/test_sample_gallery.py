@@ -32,10 +32,10 @@ def _frames(gallery):
         return found
     lines = shown.part(gallery, bq.Lines)
     for x, y in zip(np.atleast_2d(lines.x), np.atleast_2d(lines.y), strict=True):
-        inner, outer = (np.r_[y[part], x[part]] for part in (slice(0, 5), slice(5, 10)))
+        inner, outer = (np.r_[y[part], x[part]] for part in (slice(0, 6), slice(6, 12)))
         thick = lines.stroke_width + (inner - outer).max()
         beyond = lines.stroke_width / 2
-        assert (inner[[0, -1]] == inner[[4, 5]]).all(), "closed"
+        assert (inner[[0, 6]] == inner[[5, 11]]).all(), "closed"
         found.append(
             (y.min() - beyond, y.max() + beyond, x.min() - beyond, x.max() + beyond, thick)
         )
