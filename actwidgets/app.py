@@ -21,6 +21,7 @@ from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
+from actwidgets.views.opening import opened_together
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.selection_bar import SelectionBar
@@ -58,6 +59,7 @@ class Workbench(ViewBox):
         pages: The tabs; `pages.turn_to("units")` turns to one.
     """
 
+    @opened_together()
     def __init__(self, session: Session) -> None:
         self.session = session
         self.views: dict[str, View] = {}

@@ -38,7 +38,7 @@ OUTSIDE = {
         "tensorboard",
         "traitlets",
     },
-    "views": {"numpy", "traitlets", "ipywidgets", "bqplot", "anywidget", "PIL"},
+    "views": {"numpy", "traitlets", "ipywidgets", "bqplot", "anywidget", "comm", "PIL"},
     "app": {"ipywidgets"},
 }
 # A session makes a probe of a Keras model, late, so that everything else does without one.

@@ -30,6 +30,7 @@ from actwidgets.views.controls import (
     show,
     title,
 )
+from actwidgets.views.opening import opened_together
 
 if TYPE_CHECKING:
     from actwidgets.export.html_text import ViewFigure
@@ -57,20 +58,6 @@ def with_all_they_hold(widgets: Iterable[w.Widget]) -> list[w.Widget]:
         elif isinstance(value, list | tuple):
             waiting += value
     return list(widgets_by_id.values())
-
-
-def answer_at_any_time(widget: w.Widget) -> None:
-    """Let messages to a widget, and to all in it, go where the browser sends them.
-
-    JupyterLab sends them over a subshell, beside whatever cell is running. ipykernel 7.4 has
-    each go to the thread that sent something to that widget last instead: where a cell made
-    it, or where `fit` moved it, that is the main one, which is busy until `fit` ends. This hook
-    of its kernel is put out of use for our own widgets; versions without it need nothing.
-    """
-    if hasattr(widget.comm, "_reply_subshell_for"):
-        for inner in with_all_they_hold([widget]):
-            if inner.comm is not None:
-                inner.comm._reply_subshell_for = None
 
 
 log = logging.getLogger(__name__)
@@ -203,6 +190,7 @@ class View(Exportable, w.VBox):
     error = t.Unicode("", read_only=True, help="last failure; empty when all is well")
     watching = t.Bool(True, help="whether changes are painted; those missed are, once it is again")
 
+    @opened_together()
     def __init__(self, session: Session, **options: Any) -> None:
         unknown = sorted(set(options) - set(self.trait_names()))
         if unknown:
@@ -231,7 +219,6 @@ class View(Exportable, w.VBox):
             self._banner,
             *([] if self._readout is None else [self._button_for_leaving()]),
         )
-        answer_at_any_time(self)
         self._subscribe(session, self._on_session, WATCHED)
         self._subscribed = True
         self.observe(self._on_session, names="watching")
@@ -565,7 +552,6 @@ class ViewBox(Exportable, w.VBox):
         showing.layout.flex, showing.layout.min_width = SHOWING_FLEX, "0"
         below = w.Box([left, showing], layout=WRAPPING | {"width": "100%"})
         super().__init__(children=(above, below), layout={"width": "100%"})
-        answer_at_any_time(self)
 
     def _figure_now(self, theme: str) -> "ViewFigure":
         # One session's pictures are those of one moment.
@@ -642,7 +628,8 @@ class Pages(w.Tab):
             for view in views:
                 view.watching = other == index
         if index not in self._views:
-            content, views = self._pages[index]()
+            with opened_together():
+                content, views = self._pages[index]()
             self._views[index] = views
             self.children[index].children = (content,)
             self._opened(views)

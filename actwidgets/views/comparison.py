@@ -22,6 +22,7 @@ from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
 from actwidgets.views.layer_similarity import LayerSimilarity
+from actwidgets.views.opening import opened_together
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.selection_bar import SelectionBar
@@ -54,6 +55,7 @@ class Comparison(ViewBox):
         DataError: Fewer than two sessions, or other numbers of samples.
     """
 
+    @opened_together()
     def __init__(self, sessions: Mapping[str, Session]) -> None:
         self._linked = LinkedSessions(sessions)
         self.sessions = self._linked.sessions

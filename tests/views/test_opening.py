@@ -1,0 +1,231 @@
+"""What reaches the page when views are made, in messages."""
+
+import re
+
+import comm
+import ipywidgets as w
+import pytest
+from fakes import FakeProbe, open_widgets
+from ipywidgets.embed import dependency_state
+
+import actwidgets as aw
+from actwidgets.views import opening
+from actwidgets.views.opening import opened_together
+
+
+class _Page:
+    """Stands for the page: keeps every message in order, and what models it would have."""
+
+    def __init__(self):
+        self.messages = []  # ("open", "update", "custom" or "close", id, state)
+        self.models = {}
+
+    def comm(self, *, comm_id=None, data=None, **_options):
+        return _PageComm(self, comm_id or f"{len(self.messages)} of the page", data["state"])
+
+    def tell(self, kind, model_id, state=None):
+        for missing in _references(state) - set(self.models):
+            raise AssertionError(f"{kind} of {model_id} refers to {missing}, which is not there")
+        self.messages.append((kind, model_id, state))
+        if kind == "close":
+            del self.models[model_id]
+        elif kind in ("open", "update"):
+            self.models.setdefault(model_id, {}).update(state)
+
+    def kinds(self):
+        return [kind for kind, _, _ in self.messages]
+
+    def layout_of(self, widget):
+        return self.models[self.models[widget.model_id]["layout"].removeprefix("IPY_MODEL_")]
+
+
+class _PageComm:
+    def __init__(self, page, comm_id, state):
+        self._page, self.comm_id = page, comm_id
+        page.tell("open", comm_id, state)
+
+    def send(self, data=None, metadata=None, buffers=None):
+        self._page.tell(data["method"], self.comm_id, data.get("state", data.get("content")))
+
+    def close(self):
+        self._page.tell("close", self.comm_id)
+
+    def on_msg(self, callback):
+        pass
+
+
+def _references(state):
+    return set(re.findall(r"IPY_MODEL_(\w[\w ]*)", repr(state)))
+
+
+@pytest.fixture
+def page(monkeypatch):
+    found = _Page()
+    monkeypatch.setattr(comm, "create_comm", found.comm)
+    monkeypatch.setattr(opening, "_alike", {})  # those are on no page
+    return found
+
+
+def _explore(data):
+    return aw.explore(FakeProbe(), *data, class_names=("a", "b", "c"))
+
+
+def test_a_workbench_is_one_message_a_widget_and_no_change_of_any(page, data):
+    """Where each change is told and each layout is its own there are over 480 messages.
+
+    The rest are what is seen, and layouts of which no two are alike.
+    """
+    app = _explore(data)
+    n_messages = len(page.messages)
+    app.close()
+    assert set(page.kinds()[:n_messages]) == {"open"}
+    assert n_messages <= 235
+    assert page.models == {}
+
+
+@pytest.mark.parametrize("title", ["predictions", "units", "attributions", "interventions"])
+def test_a_tab_is_told_with_two_changes_of_what_is_there(page, data, title):
+    app = _explore(data)
+    page.messages.clear()
+    app.pages.turn_to(title)
+    app.session.wait()
+    told = [message for message in page.messages if message[0] == "update"]
+    of_tabs = [set(state) for _, model_id, state in told if model_id in _ids_of_pages(app)]
+    app.close()
+    assert of_tabs == [{"selected_index"}, {"children"}]
+    assert page.kinds().count("open") <= 130
+
+
+def _ids_of_pages(app):
+    return {app.pages.model_id, *(each.model_id for each in app.pages.children)}
+
+
+def test_the_page_can_ask_for_every_model_that_another_refers_to(page, data):
+    app = _explore(data)
+    states = dependency_state([app])
+    assert set(states) <= set(page.models)
+    assert set().union(*(_references(each) for each in states.values())) <= set(states)
+    assert set(page.models) <= set(open_widgets())
+    app.close()
+
+
+def test_layouts_that_are_alike_are_one_until_one_changes(page):
+    with opened_together():
+        first, second, other = w.HTML(), w.HTML(), w.HTML(layout={"width": "9px"})
+    assert page.layout_of(first) is page.layout_of(second)
+    assert page.layout_of(first) is not page.layout_of(other)
+    assert first.layout is not second.layout
+    n_before = len(page.messages)
+    second.layout.width = "5px"
+    assert page.kinds()[n_before:] == ["open", "update"]
+    assert page.layout_of(first)["width"] is None
+    assert page.layout_of(second)["width"] == "5px"
+    second.layout.width = "6px"
+    first.layout.width = "7px"  # nobody shares it any more
+    assert page.kinds()[n_before:] == ["open", "update", "update", "update"]
+    assert page.layout_of(first)["width"] == "7px"
+    assert page.layout_of(second)["width"] == "6px"
+    with opened_together():
+        third = w.HTML()
+    assert page.layout_of(third)["width"] is None
+
+
+def test_who_sets_the_width_of_a_view_sets_that_of_no_other(page, session):
+    first, second = aw.LayerPicker(session), aw.LayerPicker(session)
+    first.layout.width = "200px"
+    assert page.layout_of(first)["width"] == "200px"
+    assert page.layout_of(second)["width"] is None
+    first.close(), second.close()
+
+
+def test_a_layout_that_several_have_is_closed_with_the_last_of_them(page):
+    with opened_together():
+        first, second = w.HTML(), w.HTML()
+    shared = first.layout.model_id
+    first.layout.close()
+    assert shared in page.models
+    assert open_widgets()[shared] is second.layout
+    second.layout.close()
+    assert shared not in page.models
+    assert shared not in open_widgets()
+    first.layout.open()
+    assert first.layout.model_id != shared
+    first.layout.close()
+
+
+def test_after_all_widgets_of_a_kernel_were_closed_a_view_is_whole(page, session, data):
+    aw.LayerPicker(session)
+    w.Widget.close_all()
+    app = _explore(data)  # the page refuses references to what is closed
+    assert page.layout_of(app)["width"] == "100%"
+    app.close()
+
+
+def test_what_is_displayed_or_referred_to_amid_making_reaches_the_page_at_once(page):
+    box = w.VBox()
+    with opened_together():
+        shown, put, left = w.HTML("a"), w.HTML("b"), w.HTML("c")
+        assert page.kinds() == ["open", "open"]  # the box and its layout
+        assert shown.model_id in page.models
+        box.children = (put,)
+        assert page.models[box.model_id]["children"] == [f"IPY_MODEL_{put.model_id}"]
+        shown.value = "d"
+        left.value = "e"
+        assert page.models[shown.model_id]["value"] == "d"
+        assert "c" not in [state.get("value") for _, _, state in page.messages]
+    assert page.models[left.model_id]["value"] == "e"
+
+
+def test_messages_of_a_widget_s_own_kind_wait_until_it_is_open(page):
+    with opened_together():
+        widget = w.HTML("old")
+        widget.send({"event": "mark"})
+        widget.value = "new"
+        assert page.messages == []
+    kinds = [(kind, state.get("value")) for kind, _, state in page.messages[-2:]]
+    assert kinds == [("open", "new"), ("custom", None)]
+
+
+def _make_and_fail(made):
+    with opened_together():
+        made.append(w.HTML())
+        made[1 // 0].close()
+
+
+def test_constructors_are_watched_no_longer_than_that_and_for_nobody_else(page):
+    made = []
+    w.Widget.on_widget_constructed(made.append)
+    try:
+        with opened_together():
+            widget = w.HTML()
+        assert widget in made
+        w.HTML()
+        assert len(made) >= 2
+        assert w.Widget._widget_construction_callback == made.append
+    finally:
+        w.Widget.on_widget_constructed(None)
+    made.clear()
+    with pytest.raises(ZeroDivisionError):
+        _make_and_fail(made)
+    (widget,) = made
+    assert widget.model_id in page.models
+    assert w.Widget._widget_construction_callback is None
+    n_before = len(page.messages)
+    w.HTML()
+    assert len(page.messages) > n_before
+
+
+def test_a_change_while_the_state_is_read_is_told_after_it(page, monkeypatch):
+    """The background may paint a view on its own thread meanwhile."""
+    with opened_together():
+        widget = w.HTML("old")
+        read = widget.get_state
+
+        def read_and_change(key=None):
+            state = read(key)
+            if widget.value == "old":
+                widget.value = "new"
+            return state
+
+        monkeypatch.setattr(widget, "get_state", read_and_change)
+    assert page.models[widget.model_id]["value"] == "new"
