@@ -45,7 +45,7 @@ from actwidgets.views.controls import (
     show,
     title,
 )
-from actwidgets.views.picture import Picture
+from actwidgets.views.picture import Image, Picture
 
 INPUT_PX = 88
 INPUT_MARGIN_PX = 1
@@ -76,7 +76,7 @@ class FeatureMapGrid(MapView):
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._title, self._note, self._readout = w.HTML(), w.HTML(), Readout(self._readout_of_cell)
-        self._inputs, self._maps = w.Image(), Picture()
+        self._inputs, self._maps = Image(), Picture()
         self._inputs.add_class("aw-pixels")
         self._maps.on_click(self._on_user_click)
         self._maps.on_hover(self._on_user_hover)

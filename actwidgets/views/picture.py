@@ -1,11 +1,14 @@
 """A pixel image below a bqplot figure, repainted in place, with cells for hover and click."""
 
+import base64
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import bqplot as bq
 import ipywidgets as w
 import numpy as np
+import traitlets as t
+from ipywidgets.widgets.trait_types import CByteMemoryView
 from numpy.typing import ArrayLike
 
 from actwidgets.images.colormap import FRAME_COLOR, css_color
@@ -14,10 +17,30 @@ CLEAR = "rgba(0,0,0,0)"
 FRAME_PX = 2
 
 
+class Image(w.Image):
+    """An image widget whose bytes go to the page as a data URL.
+
+    Of plain bytes an `ipywidgets.Image` makes a blob, which the page has to ask back from
+    another process of the browser before it can decode it.
+
+    Attributes:
+        value: The PNG.
+    """
+
+    format = t.Unicode("url").tag(sync=True)
+    value = CByteMemoryView(help="the PNG").tag(
+        sync=True, to_json=lambda png, _image: _data_url(png) if png else b""
+    )
+
+
+def _data_url(png: bytes) -> bytes:
+    return b"data:image/png;base64," + base64.b64encode(png)
+
+
 class Picture(w.Box):
     """A picture made of pixels.
 
-    A new one is a single message: the value of an `ipywidgets.Image`. Over it lies a
+    A new one is a single message: the value of an image widget. Over it lies a
     transparent figure with a grid of cells for hover and click, and with words. An image mark
     in the figure would take two, as bqplot repaints only when the mark is given another widget.
 
@@ -31,7 +54,7 @@ class Picture(w.Box):
         self._x = bq.LinearScale(min=0, max=1, allow_padding=False)
         self._y = bq.LinearScale(min=0, max=1, reverse=True, allow_padding=False)
         self.scales = {"x": self._x, "y": self._y}
-        self.image = w.Image()
+        self.image = Image()
         self.cells = bq.GridHeatMap(
             color=np.zeros((2, 2), np.float32),
             row=np.array([0, 1, 1], np.float32),

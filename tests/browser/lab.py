@@ -249,8 +249,8 @@ class Notebook:
             mouse.up()
 
     def images(self):
-        """Return the pictures below bqplot figures, in the order of the page."""
-        return self.page.locator(".aw-picture > img")
+        """Return the pictures of pixels, in the order of the page."""
+        return self.page.locator(".aw-picture > img, img.aw-pixels")
 
     def pixels(self, image=None):
         """Decode a picture, the first of `images()` unless given, to (row, column, RGBA)."""

@@ -18,7 +18,8 @@ def notebook(lab):
 
 
 def _figure(notebook, place):
-    return notebook.page.locator(".aw-picture > .bqplot svg:has(.heatmapcell)").nth(place)
+    image = notebook.images().nth(place)
+    return image.locator("xpath=following-sibling::*").locator("svg:has(.heatmapcell)")
 
 
 def _click_at(notebook, place, across, down):

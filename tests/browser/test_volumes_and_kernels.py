@@ -65,7 +65,8 @@ def test_a_sub_model_is_opened_and_closed_and_walked_through_by_keys(notebook):
 def test_a_click_on_a_kernel_chooses_its_unit_everywhere(notebook):
     notebook.execute("session.select(layer='body/deeper', unit=0)")
     notebook.settle()
-    figure = notebook.page.locator(".aw-picture > .bqplot svg:has(.heatmapcell)").nth(2)
+    beside = notebook.images().nth(KERNELS).locator("xpath=following-sibling::*")
+    figure = beside.locator("svg:has(.heatmapcell)")
     figure.scroll_into_view_if_needed()
     wanted = notebook.evaluate("int(kernels._picture.figure.layout.width[:-2])")
     notebook.wait_until(lambda: figure.bounding_box()["width"], wanted)

@@ -1,3 +1,5 @@
+import base64
+
 import bqplot as bq
 import numpy as np
 import pytest
@@ -61,6 +63,18 @@ def test_the_same_words_in_another_color_are_painted_again():
     for color in ("red", "gray"):
         picture.set_words([(1, 2)], ["coat"], [color])
         assert picture.words.colors == [color]
+    picture.close()
+
+
+def test_a_picture_is_sent_as_an_address_that_holds_all_of_it():
+    picture, png = Picture(), b"\x89PNG and more"
+    assert picture.image.get_state(["value"]) == {"value": b""}
+    picture.show(png)
+    state = picture.image.get_state()
+    assert state["format"] == "url"
+    head, body = bytes(state["value"]).split(b",")
+    assert (head, base64.b64decode(body)) == (b"data:image/png;base64", png)
+    assert bytes(picture.image.value) == png
     picture.close()
 
 
