@@ -6,7 +6,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -584,7 +584,9 @@ class EditedTraces:
     def _of(self, names: tuple[str, ...], outputs: tuple[Output, ...]) -> FeatureExtractor:
         with self._keeping:
             if names not in self._kept:
-                inputs = EditedInputSpec(**vars(self._extractor.inputs), edited=outputs)
+                own = self._extractor.inputs  # whose vars() hold cached properties, too
+                given = {each.name: getattr(own, each.name) for each in fields(own)}
+                inputs = EditedInputSpec(**given, edited=outputs)
                 self._kept[names] = self._extractor.taking(inputs)
             self._kept.move_to_end(names)
             while len(self._kept) > MAX_TRACES:

@@ -42,6 +42,15 @@ def test_no_edits_are_the_probe_itself():
     assert probe.edited({}) is probe
 
 
+def test_a_probe_that_has_answered_before_can_be_edited():
+    case, probe = build("sequential_with_input")
+    probe.check(case.x)
+    probe.predictions(case.x)
+    edit = edit_for(4)
+    maps = probe.edited({"conv": edit}).activations(["conv"], case.x)["conv"]
+    np.testing.assert_allclose(maps, altered(case.wanted["conv"], edit), atol=1e-5)
+
+
 def test_edits_of_an_edited_probe_come_behind_those_it_has():
     x = images(3)
     model = _counted()
