@@ -197,11 +197,16 @@ def private_environment(state: Path, token: str) -> dict[str, str]:
     # Otherwise a question about news covers a corner of the first page.
     (news / "notification.jupyterlab-settings").write_text('{"fetchNews": "false"}')
 
+    config = state / "config"
+    config.mkdir()
+    enabled = {"jpserver_extensions": {"actwidgets.server_extension": True}}
+    (config / "jupyter_server_config.json").write_text(json.dumps({"ServerApp": enabled}))
+
     return os.environ | {
         "JUPYTER_TOKEN": token,  # not an argument: those are shown to everybody by `ps`
         "JUPYTER_PATH": str(state / "data"),
         "JUPYTER_DATA_DIR": str(state / "data"),
-        "JUPYTER_CONFIG_DIR": str(state / "config"),
+        "JUPYTER_CONFIG_DIR": str(config),
         "JUPYTER_RUNTIME_DIR": str(state / "runtime"),
         "JUPYTERLAB_SETTINGS_DIR": str(state / "settings"),
         "JUPYTERLAB_WORKSPACES_DIR": str(state / "workspaces"),

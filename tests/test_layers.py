@@ -17,7 +17,7 @@ ROOMS = (  # imports point only up this list, or within a row
     {"recording", "export"},
     {"views"},
     {"app"},
-    {"__main__", "__init__"},
+    {"__main__", "__init__", "server_extension"},
 )
 OUTSIDE = {
     "errors": {"traitlets"},
@@ -87,6 +87,7 @@ def test_imports_point_the_right_way(path):
         ("actwidgets.recording.recorder", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
         ("actwidgets.app", {"tensorflow", "keras", "matplotlib"}),
         ("actwidgets.__main__", {"tensorflow", "keras", "bqplot", "ipywidgets"}),
+        ("actwidgets.server_extension", {"tensorflow", "keras", "bqplot", "ipywidgets", "numpy"}),
         ("actwidgets.export.tensorboard", {"tensorflow", "keras", "tensorboard"}),
     ],
 )
