@@ -116,7 +116,11 @@ Look = Callable[[Sequence[Any]], Values]
 
 
 def disagreement(
-    compiled: Values, tensors: Sequence[Any], look: Look, tolerance: float
+    compiled: Values,
+    tensors: Sequence[Any],
+    look: Look,
+    tolerance: float,
+    eager: Values | None = None,
 ) -> tuple[int, float] | None:
     """Find the output of a compiled function that differs from that of an eager call.
 
@@ -132,6 +136,7 @@ def disagreement(
         tensors: For which samples.
         look: Calls the model eagerly and gives the same outputs.
         tolerance: The share of a layer's output by which both may differ.
+        eager: What `look` gave before, where it was asked.
 
     Returns:
         The place of the output that differs most, and the share by which it does; None where
@@ -139,7 +144,7 @@ def disagreement(
 
     Cost: one eager call; two more where something differs.
     """
-    eager = look(tensors)
+    eager = look(tensors) if eager is None else eager
     shares = _shares(eager, compiled)
     if max(shares, default=0.0) <= tolerance:
         return None

@@ -359,7 +359,7 @@ class ScoreModel:
         except tf.errors.OpError as failure:
             why = f"it fails: {failure_message(failure)}"
         else:
-            different = disagreement(found, given, look, tolerance_of(self._model))
+            different = disagreement(found, given, look, tolerance_of(self._model), eager=wanted)
             if different is None:
                 trace.compared.update(rests_on)
                 return True

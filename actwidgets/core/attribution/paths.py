@@ -1,7 +1,7 @@
 """Integrated gradients and interior gradients."""
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,6 @@ from actwidgets.core.attribution.base import (
     whole,
 )
 from actwidgets.core.attribution.baselines import (
-    add_by_sample,
     baseline_inputs,
     note_of_equals,
     perturbed_batches,
@@ -74,15 +73,20 @@ def path_gradients(
     done, total = before, before + n_samples * n_steps
     for samples, steps in perturbed_batches(n_samples, n_steps, model.batch_size):
         yield done, total
-        there = _between(baseline.take(samples), points.take(samples), alphas[steps])
+        there = _between(baseline, points, samples, alphas[steps])
         target_scores, gradients = model.gradients(there, target[samples])
         scores[samples, steps] = target_scores
-        squares = []
+        squares = np.zeros(len(samples))
+        starts = np.flatnonzero(np.diff(samples, prepend=-1))
         for sum_, gradient in zip(sums, gradients, strict=True):
-            exact = gradient.astype(np.float64)
-            squares.append(np.square(exact))
-            add_by_sample(sum_, _along(weights[steps], exact) * exact, samples)
-        norms[samples, steps] = np.sqrt(sums_by_sample(squares))
+            exact = gradient.reshape(len(samples), -1).astype(np.float64)
+            squares += np.einsum("pv,pv->p", exact, exact)
+            for sample, first, end in zip(
+                samples[starts], starts, [*starts[1:], len(samples)], strict=True
+            ):
+                weighted = np.einsum("p,pv->v", weights[steps[first:end]], exact[first:end])
+                sum_[sample] += weighted.reshape(sum_.shape[1:])
+        norms[samples, steps] = np.sqrt(squares)
         done += len(samples)
     return PathGradients(sums, scores, norms)
 
@@ -93,13 +97,15 @@ def sums_by_sample(values: Sequence[Array]) -> Array:
     return np.asarray(np.sum(sums, axis=0))
 
 
-def _between(start: Inputs, end: Inputs, alphas: Doubles) -> Inputs:
+def _between(start: Inputs, end: Inputs, samples: Integers, alphas: Doubles) -> Inputs:
     """Both ends are met exactly, which `start + alpha * (end - start)` would not do."""
     arrays = []
+    rows = samples if samples[0] != samples[-1] else samples[:1]  # of one sample no copies
     for one, other in zip(start.arrays, end.arrays, strict=True):
         share = _along(alphas, one).astype(one.dtype)
-        arrays.append((1 - share) * one + share * other)
-    return end.moved(arrays)
+        arrays.append((1 - share) * one[rows] + share * other[rows])
+    others = tuple(other[samples] for other in end.others)
+    return replace(end, arrays=tuple(arrays), others=others)
 
 
 def _along(values: Doubles, like: Array) -> Array:
