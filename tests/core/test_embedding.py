@@ -52,6 +52,8 @@ def test_the_components_are_those_of_the_svd(n_features):
     wanted, wanted_shares = _svd_scores(values)
     _assert_equal_up_to_sign(scores, wanted)
     np.testing.assert_allclose(shares, wanted_shares[:2], rtol=1e-3)
+    loadings = (values - values.mean(axis=0)).T @ scores  # of either sign, unless it is fixed
+    assert (loadings[np.abs(loadings).argmax(axis=0), [0, 1]] > 0).all()
 
 
 @pytest.mark.slow
