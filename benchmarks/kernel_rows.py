@@ -501,10 +501,14 @@ def other_attributions(aw, _peers):
 
 
 def fits(aw, _peers):
-    """A training that is watched and recorded over the bare `fit`."""
-    x, y = noise(2000, 32, 32, 3)
+    """A training that is watched and recorded over the bare `fit`, in time of the processor.
+
+    One sample is looked at for 16 that are trained on; of a user's 60,000 it is one for 60.
+    """
+    x, y = noise(4000, 32, 32, 3)
+    looked_at = x[:250], y[:250]
     bare, watched = cifar_cnn(), cifar_cnn()
-    session = aw.Session(watched, x[:1000], y[:1000], layer="visualization_layer")
+    session = aw.Session(watched, *looked_at, layer="visualization_layer")
     views = (aw.FeatureMapGrid(session), aw.SampleGallery(session), aw.ConfusionMatrix(session))
     monitor = aw.TrainingMonitor(session)
     session.wait()
@@ -515,13 +519,17 @@ def fits(aw, _peers):
     with tempfile.TemporaryDirectory() as folder:
 
         def recorded(turn):
-            recorder = aw.Recorder(watched, Path(folder) / f"{turn}", x[:1000], y[:1000])
+            recorder = aw.Recorder(watched, Path(folder) / f"{turn}", *looked_at)
             fit(watched, monitor.callback, recorder.callback)
             recorder.close()
 
         taken = {"floor": [], OURS: []}
         for turn in range(-1, 2):
-            found = {"floor": seconds(fit, bare), OURS: seconds(recorded, turn)}
+            clock = time.process_time
+            found = {
+                "floor": seconds(fit, bare, clock=clock),
+                OURS: seconds(recorded, turn, clock=clock),
+            }
             session.wait()  # passes go on when the training is over
             for name, taken_s in found.items():
                 if turn >= 0:

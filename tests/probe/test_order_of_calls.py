@@ -253,7 +253,11 @@ def test_each_name_stands_for_the_call_it_names(case, n_samples):
         found = aw.activations(model, _first(x, n_samples), names)
         for name in names:
             np.testing.assert_allclose(
-                found[name], np.asarray(wanted[name])[:n_samples], rtol=1e-5, atol=1e-6, err_msg=name
+                found[name],
+                np.asarray(wanted[name])[:n_samples],
+                rtol=1e-5,
+                atol=1e-6,
+                err_msg=name,
             )
 
 
