@@ -7,7 +7,6 @@ from typing import Any
 import bqplot as bq
 import ipywidgets as w
 import numpy as np
-import traitlets as t
 from ipywidgets.widgets.trait_types import CByteMemoryView
 from numpy.typing import ArrayLike
 
@@ -27,10 +26,13 @@ class Image(w.Image):
         value: The PNG.
     """
 
-    format = t.Unicode("url").tag(sync=True)
     value = CByteMemoryView(help="the PNG").tag(
         sync=True, to_json=lambda png, _image: _data_url(png) if png else b""
     )
+
+    def __init__(self) -> None:
+        # Not a default of the class: a saved page leaves those out, and the page's own is "png".
+        super().__init__(format="url")
 
 
 def _data_url(png: bytes) -> bytes:

@@ -74,6 +74,7 @@ def test_a_picture_is_sent_as_an_address_that_holds_all_of_it():
     assert state["format"] == "url"
     head, body = bytes(state["value"]).split(b",")
     assert (head, base64.b64decode(body)) == (b"data:image/png;base64", png)
+    assert picture.image.get_state(drop_defaults=True)["format"] == "url"  # a saved page has it
     assert bytes(picture.image.value) == png
     picture.close()
 
