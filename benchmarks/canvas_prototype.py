@@ -1,9 +1,12 @@
 """Feature maps on a canvas in place of an image and a figure: how near to an echo that would come.
 
 Palette codes go to the page as they are, in one binary trait, and a dozen lines of JavaScript
-color them: no PNG is encoded or decoded. A benchmark, not a view: there is no hover, no click, no
-words, nothing that `figure()` could draw, and nothing for a reader of the screen. `echo.py --rows
-keys` measures it.
+color them: no PNG is encoded or decoded, and no image is loaded before the next frame. A
+benchmark, not a view: there is no hover, no click, no words, and nothing that `figure()` could
+draw. A view would keep the transparent bqplot figure over the canvas for the first three, and the
+codes in the kernel for the last; it would need another road for pictures in full color, and a
+page saved without a kernel would need anywidget's part of it. Neither an image without a text of
+its own nor a canvas tells a screen reader anything. `echo.py --rows keys` measures it.
 """
 
 from typing import NamedTuple
