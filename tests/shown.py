@@ -65,8 +65,10 @@ def part(root: w.Widget, kind: type, place: int = 0) -> Any:
 
 
 def is_shown(root: w.Widget, what: "w.Widget | str | type") -> bool:
-    """Whether a user sees a widget of this view, or the control of this label."""
-    if isinstance(what, str | type):
+    """Whether a user sees a widget of this view, or the control of this label or class."""
+    if isinstance(what, type):  # of which there may be none yet
+        return any(isinstance(widget, what) for widget in every(root))
+    if isinstance(what, str):
         what = control(root, what)
     return any(widget is what for widget in every(root))
 

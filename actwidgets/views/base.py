@@ -208,16 +208,15 @@ class View(Exportable, w.VBox):
         self._cleanup = ExitStack()  # what closing does first
         self._n_failures, self._failed, self._unrecorded = 0, "", ""
         self._readout: Readout | None = None
-        self._banner = w.HTML(layout={"display": "none"})
-        self._banner.add_class("aw-banner")
+        self._banner: w.HTML | None = None  # made with the first text that it holds
         self.add_class("aw-view")
         built = self._build()
         scripts = KEYS if self._readout is None else KEYS + LEAVING
         self.children = (
             w.HTML(SHEET + scripts, layout={"display": "none"}),
             *built,
-            self._banner,
             *([] if self._readout is None else [self._button_for_leaving()]),
+            *([] if self._banner is None else [self._banner]),
         )
         self._subscribe(session, self._on_session, WATCHED)
         self._subscribed = True
@@ -371,6 +370,11 @@ class View(Exportable, w.VBox):
         message = html.escape(text)
         if self.error:
             message = f"<b>{type(self).__name__}</b> {message}"
+        if self._banner is None:
+            with opened_together():
+                self._banner = w.HTML()
+                self._banner.add_class("aw-banner")
+                self.children = (*self.children, self._banner)
         self._banner.value = f'<div class="{kind}">{message}</div>' if text else ""
         self._banner.layout.display = None if text else "none"
 

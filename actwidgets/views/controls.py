@@ -15,6 +15,7 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.session.tasks import Progress
+from actwidgets.views.opening import opened_together
 
 
 @dataclass(frozen=True)
@@ -350,28 +351,32 @@ def decimals(highest: float) -> int:
 
 
 class Pager(w.HBox):
-    """Buttons to the page before and the next one, hidden where there is no other."""
+    """Buttons to the page before and the next one, where there is more than one page."""
 
     def __init__(self, on_page: Callable[[int], None]) -> None:
-        self._page = PageRange(0, 1, 0)
-        size = {"width": "32px"}
-        self.back = w.Button(icon="chevron-left", tooltip="previous page", layout=size)
-        self.forth = w.Button(icon="chevron-right", tooltip="next page", layout=size)
-        self.back.on_click(lambda _button: on_page(self._page.turned(-1)))
-        self.forth.on_click(lambda _button: on_page(self._page.turned(1)))
+        self._page, self._on_page = PageRange(0, 1, 0), on_page
+        self._buttons: tuple[w.Button, ...] = ()  # made when there is another page to turn to
         self.words = w.HTML(layout={"min_width": "max-content"})
-        super().__init__(
-            children=(self.back, self.words, self.forth), layout={"align_items": "center"}
-        )
+        super().__init__(children=(self.words,), layout={"align_items": "center"})
 
     def show(self, page: PageRange, text: str) -> None:
         """Show the text, and which way there is more."""
         self._page = page
         self.words.value = note(text)
-        self.back.disabled = page.number == 0
-        self.forth.disabled = page.number == page.n_pages - 1
-        for button in (self.back, self.forth):
+        if page.n_pages > 1 and not self._buttons:
+            with opened_together():
+                back, forth = self._button("previous", -1), self._button("next", 1)
+                self._buttons = back, forth
+                self.children = (back, self.words, forth)
+        for button, end in zip(self._buttons, (0, page.n_pages - 1), strict=False):
+            button.disabled = page.number == end
             button.layout.display = None if page.n_pages > 1 else "none"
+
+    def _button(self, which: str, step: int) -> w.Button:
+        icon, size = "chevron-left" if step < 0 else "chevron-right", {"width": "32px"}
+        made = w.Button(icon=icon, tooltip=f"{which} page", layout=size)
+        made.on_click(lambda _button: self._on_page(self._page.turned(step)))
+        return made
 
 
 class ProgressLine(w.HBox):
@@ -379,14 +384,8 @@ class ProgressLine(w.HBox):
 
     def __init__(self, cancel: Callable[[], None], resume: Callable[[], None]) -> None:
         self._cancel, self._resume = cancel, resume
-        self.bar = w.FloatProgress(
-            max=1.0, layout={"width": "110px", "height": "14px"}, style={"bar_color": "#3fa7a0"}
-        )
-        self.words = w.HTML()
-        self.button = button("Cancel", self._on_user_button, "72px", "24px")
         self._under_way = False
         super().__init__(
-            children=(self.bar, self.words, self.button),
             layout={"align_items": "center", "display": "none", "min_height": "28px"},
         )
 
@@ -398,11 +397,22 @@ class ProgressLine(w.HBox):
         if reading is None or reading.complete or reading.failure:
             self.layout.display = "none"
             return
+        if not self.children:  # most are never seen
+            with opened_together():
+                self._fill()
         self._under_way = reading.under_way
         self.bar.value = reading.n_read / reading.n_samples
         self.words.value = note(_progress_text(reading) if text is None else text)
         self.button.description = "Cancel" if reading.under_way else "Resume"
         self.layout.display = None
+
+    def _fill(self) -> None:
+        self.bar = w.FloatProgress(
+            max=1.0, layout={"width": "110px", "height": "14px"}, style={"bar_color": "#3fa7a0"}
+        )
+        self.words = w.HTML()
+        self.button = button("Cancel", self._on_user_button, "72px", "24px")
+        self.children = (self.bar, self.words, self.button)
 
     def _on_user_button(self) -> None:
         (self._cancel if self._under_way else self._resume)()

@@ -1,6 +1,6 @@
 """The selection as a line of chips, each of which a click clears."""
 
-from functools import partial
+from functools import cached_property, partial
 
 import ipywidgets as w
 
@@ -8,6 +8,7 @@ from actwidgets.core.selection import Chip, Selection, chips
 from actwidgets.errors import ActwidgetsError
 from actwidgets.views.base import View
 from actwidgets.views.controls import button, control_row, shorten, title, update
+from actwidgets.views.opening import opened_together
 
 KINDS = ("samples", "class_index", "threshold", "perturbation", "ablations")
 LETTERS = 44
@@ -25,16 +26,30 @@ class SelectionBar(View):
     def _build(self) -> tuple[w.Widget, ...]:
         self._where = w.HTML()
         self._chips: dict[str, Chip] = {}
-        self.buttons = {
-            kind: button("", partial(self._on_user_chip, kind), height="24px") for kind in KINDS
-        }
-        for chip in self.buttons.values():
-            chip.add_class("aw-chip")
+        self._row = control_row(self._where)
+        self._row.layout.min_height = "30px"
+        return (self._row,)
+
+    @cached_property
+    def buttons(self) -> dict[str, w.Button]:
+        """A button for each kind of chip; made when there is the first chip."""
+        with opened_together():
+            made = {
+                kind: button("", partial(self._on_user_chip, kind), height="24px") for kind in KINDS
+            }
+            for chip in made.values():
+                chip.add_class("aw-chip")
+                chip.layout.display = "none"
+            self._row.children = (self._where, *made.values(), self.clear)
+        return made
+
+    @cached_property
+    def clear(self) -> w.Button:
+        """The button that clears all of them."""
         tip = "clear all of these"
-        self.clear = button("clear all", self._on_user_clear, "76px", "24px", tooltip=tip)
-        row = control_row(self._where, *self.buttons.values(), self.clear)
-        row.layout.min_height = "30px"
-        return (row,)
+        made = button("clear all", self._on_user_clear, "76px", "24px", tooltip=tip)
+        made.layout.display = "none"
+        return made
 
     def _render(self, selection: Selection) -> None:
         session = self._session
@@ -46,6 +61,8 @@ class SelectionBar(View):
             predicted = self._predicted(rows)
         shown = chips(selection, session.class_names, labels, predicted)
         self._chips = {chip.kind: chip for chip in shown}
+        if not self._chips and "buttons" not in vars(self):
+            return
         for kind, widget in self.buttons.items():
             chip = self._chips.get(kind)
             widget.layout.display = None if chip else "none"

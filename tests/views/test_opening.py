@@ -5,6 +5,7 @@ import re
 import comm
 import ipywidgets as w
 import pytest
+import shown
 from fakes import FakeProbe, open_widgets
 from ipywidgets.embed import dependency_state
 
@@ -79,7 +80,7 @@ def test_a_workbench_is_one_message_a_widget_and_no_change_of_any(page, data):
     n_messages = len(page.messages)
     app.close()
     assert set(page.kinds()[:n_messages]) == {"open"}
-    assert n_messages <= 235
+    assert n_messages <= 200
     assert page.models == {}
 
 
@@ -93,7 +94,7 @@ def test_a_tab_is_told_with_two_changes_of_what_is_there(page, data, title):
     of_tabs = [set(state) for _, model_id, state in told if model_id in _ids_of_pages(app)]
     app.close()
     assert of_tabs == [{"selected_index"}, {"children"}]
-    assert page.kinds().count("open") <= 130
+    assert page.kinds().count("open") <= 115
 
 
 def _ids_of_pages(app):
@@ -229,3 +230,30 @@ def test_a_change_while_the_state_is_read_is_told_after_it(page, monkeypatch):
 
         monkeypatch.setattr(widget, "get_state", read_and_change)
     assert page.models[widget.model_id]["value"] == "new"
+
+
+def test_what_is_seldom_needed_is_made_when_it_is_and_stands_in_its_place(page, data):
+    session = aw.Session(FakeProbe(), *data)
+    bar, gallery = aw.SelectionBar(session), aw.SampleGallery(session, columns=20, rows=20)
+    made = [type(each) for each in open_widgets().values()]
+    assert not shown.parts(bar, w.Button, hidden=True)
+    assert w.FloatProgress not in made
+    n_buttons = len(shown.parts(gallery, w.Button, hidden=True))
+    page.messages.clear()
+    session.threshold = 0.5
+    chips = shown.parts(bar, w.Button)
+    assert [chip.description for chip in chips] == ["threshold 0.5  ×"]
+    assert {f"IPY_MODEL_{chip.model_id}" for chip in chips} <= _references_of_rows(page)
+    gallery.rows = gallery.columns = 1
+    assert shown.is_shown(gallery, "next page")
+    assert len(shown.parts(gallery, w.Button, hidden=True)) == n_buttons + 2
+    n_told = len(page.messages)
+    gallery.rows = gallery.columns = 20
+    gallery.rows = gallery.columns = 1
+    told = [state for kind, _, state in page.messages[n_told:] if kind == "open"]
+    assert {state["_model_name"] for state in told} <= {"LayoutModel"}  # two were alike so far
+    bar.close(), gallery.close()
+
+
+def _references_of_rows(page):
+    return {each for state in page.models.values() for each in state.get("children", ())}
