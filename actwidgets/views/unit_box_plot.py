@@ -39,11 +39,12 @@ class UnitBoxPlot(PassView):
         self._names = unique_short(self._session.class_names, 12)
         self._classes: np.ndarray = np.arange(0)
         self._across = bq.OrdinalScale(domain=self._names[:CLASSES_UP_TO])
-        self._values = bq.LinearScale()
+        self._values = bq.LinearScale(min=0, max=1)
         scales = {"x": self._across, "y": self._values}
+        places = self._across.domain  # hidden as yet, but bqplot leaves room for them, or finds NaN
         self.boxes = bq.Boxplot(
-            x=[],
-            y=np.zeros((0, 5)),
+            x=places,
+            y=np.zeros((len(places), 5)),
             scales=scales,
             stroke=NEUTRAL,
             box_fill_color="#8cc9c4",

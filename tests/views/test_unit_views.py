@@ -2,6 +2,7 @@
 
 import io
 
+import bqplot as bq
 import ipywidgets as w
 import numpy as np
 import pytest
@@ -271,3 +272,13 @@ def test_closing_gives_every_widget_back_and_stops_watching(kind, session):
     session.layer = "dense"
     report(session, Progress("profiles", ("dense",), 30, 30, seconds=1.0))
     assert view.error == ""
+
+
+def test_boxes_of_which_nothing_is_read_yet_have_ends_and_places_on_the_page(session, monkeypatch):
+    """Of an empty box plot on a scale without ends bqplot makes NaN, and keeps it."""
+    monkeypatch.setattr(session.profiles, "begin", lambda **_: False)
+    view = UnitBoxPlot(session)
+    (boxes,) = shown.parts(view, bq.Boxplot, hidden=True)
+    assert (boxes.scales["y"].min, boxes.scales["y"].max) == (0, 1)
+    assert len(boxes.x) == len(boxes.y) == len(session.class_names)
+    assert not shown.is_shown(view, boxes)
