@@ -36,6 +36,15 @@ class SampleSummary:
     n_nan: Integers | None = None
     n_positions: int = 1
 
+    def of_units(self, units: slice) -> "SampleSummary":
+        """The same of some units: views."""
+        low, n_above, n_nan = (
+            None if each is None else each[:, units]
+            for each in (self.min, self.n_above, self.n_nan)
+        )
+        high, mean = self.max[:, units], self.mean[:, units]
+        return SampleSummary(high, mean, low, n_above, n_nan, self.n_positions)
+
     def take(self, rows: Integers) -> "SampleSummary":
         """The same of some samples; one may come several times."""
         low, n_above, n_nan = (
@@ -97,6 +106,13 @@ def _by_position(outputs: ArrayLike) -> Array:
 
 Reduce = Literal["any", "mean"]
 Rows = Integers | slice
+# What is worked out on the way takes many times what it is of, and a flattened map has 10^5 units.
+UNITS_AT_ONCE = 4096
+
+
+def blocks_of_units(n_units: int) -> list[slice]:
+    """Some thousand units each, so that what is between them and their sums stays small."""
+    return [slice(start, start + UNITS_AT_ONCE) for start in range(0, n_units, UNITS_AT_ONCE)]
 
 
 @dataclass(frozen=True)
@@ -234,7 +250,11 @@ class ClassMoments:
         Raises:
             ShapeError: The batch has another number of units.
         """
-        self._add_rows(groups.present, self._of_batch(summary, groups, threshold, reduce))
+        self._require_units(summary.max.shape[1])
+        for units in blocks_of_units(summary.max.shape[1]):
+            batch = self._of_batch(summary.of_units(units), groups, threshold, reduce)
+            self._add_rows(groups.present, batch, units)
+        self.counts[groups.present] += groups.sizes
         if self.bins is not None:
             classes = groups.spread(groups.present)
             self.bins.add(summary.max[groups.order], classes)
@@ -245,8 +265,10 @@ class ClassMoments:
         Raises:
             ShapeError: They differ in classes or units.
         """
+        self._require_units(other.fired.shape[1])
         merged = self.copy()
-        merged._add_rows(slice(None), other)
+        merged._add_rows(slice(None), other, slice(None))
+        merged.counts += other.counts
         if merged.bins is not None and other.bins is not None:
             merged.bins.merge_into(other.bins)
         return merged
@@ -281,12 +303,12 @@ class ClassMoments:
             batch.min = np.fmin.reduceat(summary.min[order], groups.starts, axis=0)
         return batch
 
-    def _add_rows(self, rows: Rows, other: "ClassMoments") -> None:
-        """Merge sums in place whose classes are these rows."""
-        if self.fired.shape[1] != other.fired.shape[1]:
-            raise ShapeError(
-                f"sums of {self.fired.shape[1]} and {other.fired.shape[1]} units do not merge"
-            )
+    def _require_units(self, n_units: int) -> None:
+        if self.fired.shape[1] != n_units:
+            raise ShapeError(f"sums of {self.fired.shape[1]} and {n_units} units do not merge")
+
+    def _add_rows(self, rows: Rows, other: "ClassMoments", units: slice) -> None:
+        """Merge sums in place whose classes are these rows; `counts` are left to be added."""
         if other.n_nan is not None and self.n_nan is None:
             self.n_nan, self.n_missing = np.zeros_like(self.fired), np.zeros_like(self.fired)
         if self.mean is not None and self.squares is not None:
@@ -294,27 +316,27 @@ class ClassMoments:
             assert other.squares is not None
             # Chan, Golub and LeVeque 1979, equation 2.1: the mean moves by the share of the
             # new samples, the squares grow by the gap between both means.
-            before, n_other = self.n_valid[rows], other.n_valid
+            valid, n_other = self.n_valid, other.n_valid
+            before = valid[rows] if valid.shape[1] == 1 else valid[rows, units]
             share = n_other / np.maximum(before + n_other, 1)
-            mine = self.mean[rows]
+            mine = self.mean[rows, units]
             with np.errstate(invalid="ignore"):  # infinite means
                 step = other.mean - mine
                 # An infinite mean has no step: infinity minus infinity.
                 finite = np.isfinite(step)
-                self.mean[rows] = np.where(finite, mine + step * share, mine + other.mean)
-                self.squares[rows] += other.squares + step * step * before * share
-        self.counts[rows] += other.counts
-        self.fired[rows] += other.fired
+                self.mean[rows, units] = np.where(finite, mine + step * share, mine + other.mean)
+                self.squares[rows, units] += other.squares + step * step * before * share
+        self.fired[rows, units] += other.fired
         if other.n_nan is not None and other.n_missing is not None:
             assert self.n_nan is not None
             assert self.n_missing is not None
-            self.n_nan[rows] += other.n_nan
-            self.n_missing[rows] += other.n_missing
+            self.n_nan[rows, units] += other.n_nan
+            self.n_missing[rows, units] += other.n_missing
         if self.min is not None and self.max is not None:
             assert other.min is not None
             assert other.max is not None
-            self.min[rows] = np.fmin(self.min[rows], other.min)
-            self.max[rows] = np.fmax(self.max[rows], other.max)
+            self.min[rows, units] = np.fmin(self.min[rows, units], other.min)
+            self.max[rows, units] = np.fmax(self.max[rows, units], other.max)
 
 
 STATISTICS = ("firing_rate", "mean", "max")  # by which classes are compared
@@ -578,8 +600,8 @@ class TopSamples:
     """
 
     def __init__(self) -> None:
-        self._values: Array | None = None  # (top, unit), unordered; -inf where there is none
-        self._rows: NDArray[np.int64] | None = None
+        self._values: Array | None = None  # (top, unit), descending; -inf where there is none
+        self._rows: NDArray[np.int32] | None = None
 
     def add(self, values: Array, first_row: int) -> None:
         """Add the values of samples that follow on those before.
@@ -588,17 +610,23 @@ class TopSamples:
             values: `(sample, unit)`.
             first_row: The row of the first of them.
         """
-        values = np.where(np.isnan(values), -np.inf, values)
-        rows = np.broadcast_to(
-            np.arange(first_row, first_row + len(values), dtype=np.int64)[:, None], values.shape
-        )
-        if self._values is not None and self._rows is not None:
-            values = np.concatenate([self._values, values])
-            rows = np.concatenate([self._rows, rows])
-        # A stable sort: of equal values the one that came first stays.
-        best = np.argsort(-values, axis=0, kind="stable")[:N_TOP]
-        self._values = np.take_along_axis(values, best, axis=0)
-        self._rows = np.take_along_axis(rows, best, axis=0)
+        n_units = values.shape[1]
+        if self._values is None or self._rows is None:
+            self._values = np.full((N_TOP, n_units), -np.inf, values.dtype)
+            self._rows = np.zeros((N_TOP, n_units), np.int32)
+        rows = np.arange(first_row, first_row + len(values), dtype=np.int32)
+        for units in blocks_of_units(n_units):
+            new = np.where(np.isnan(values[:, units]), -np.inf, values[:, units])
+            # Later no more than a few units have a sample that is new among their top.
+            is_new = (new > self._values[-1, units]).any(axis=0)
+            columns = units.start + np.flatnonzero(is_new)
+            both = np.concatenate([self._values[:, columns], new[:, is_new]])
+            # A stable sort: of equal values the one that came first stays.
+            best = np.argsort(-both, axis=0, kind="stable")[:N_TOP]
+            self._values[:, columns] = np.take_along_axis(both, best, axis=0)
+            of_new = rows[np.maximum(best - N_TOP, 0)]
+            of_old = np.take_along_axis(self._rows[:, columns], np.minimum(best, N_TOP - 1), axis=0)
+            self._rows[:, columns] = np.where(best < N_TOP, of_old, of_new)
 
     def of_unit(self, unit: int) -> tuple[Integers, Floats]:
         """Rows of the samples that drive a unit most, the first the most, and their values."""
@@ -606,7 +634,7 @@ class TopSamples:
             return self.none()
         values = self._values[:, unit]
         known = values > -np.inf
-        return self._rows[known, unit], values[known]
+        return self._rows[known, unit].astype(np.int64), values[known]
 
     @staticmethod
     def of(values: ArrayLike) -> tuple[Integers, Floats]:
