@@ -66,7 +66,7 @@ class ArrayCache:
         self.n_bytes = 0
 
 
-STEP = 256  # samples at first; of a fast model more, so that Python is no great part of it
+STEP = 128  # samples at first; of a fast model more, so that Python is no great part of it
 LARGEST_STEP = 4096
 PIXEL_STEP = 16  # samples of which each has many positions
 FAST_S = 0.01  # a step that takes less is followed by one twice as large
