@@ -62,7 +62,8 @@ class ProfilePass(Task):
         self._summaries, self._labels, self._budget_bytes = summaries, labels, budget_bytes
         self._builder = ProfileBuilder(class_names, ProfileSpec(threshold))
         # Samples and their profiles: replaced as one, so that other threads see a whole state.
-        self._read = 0, self._builder.profiles(complete=False)
+        self._nothing = -1, self._builder.profiles(complete=False)
+        self._read = 0, self._nothing[1]
         self._peaks: dict[str, NDArray[Any]] = {}
         self._top: dict[str, TopSamples] = {}
         self._fits = True
@@ -136,12 +137,17 @@ class ProfilePass(Task):
             yield self.n_read, self.n_samples
 
     def _sofar(self) -> tuple[int, ClassProfiles]:
-        if self._read[0] != self._builder.n_samples:
-            with self._stepping:  # a copy is taken when somebody looks, not with every batch
-                n_read = self._builder.n_samples
+        read = self._read
+        if read[0] == self._builder.n_samples:
+            return read
+        with self._stepping:  # a copy is taken when somebody looks, not with every batch
+            n_read = self._builder.n_samples
+            if self._read[0] != n_read:
+                del read
+                self._read = self._nothing  # the copy before goes first: it may be large
                 profiles = self._builder.profiles(complete=n_read >= self.n_samples)
                 self._read = n_read, profiles
-        return self._read
+            return self._read
 
     def _keep_peaks(self, rows: range, summaries: Mapping[str, SampleSummary]) -> None:
         if not self._peaks and self._fits:

@@ -1,5 +1,6 @@
 """Class separation by layer: small distance matrices with Fisher's ratio."""
 
+import weakref
 from typing import Any
 
 import ipywidgets as w
@@ -101,13 +102,15 @@ class ClassSeparation(PassView):
     def _work_out(self, profiles: ClassProfiles) -> list[np.ndarray]:
         """The matrices of this page; nothing is worked out again where only the frame moves."""
         layers, of = self._layers, (self.statistic, self.metric)
-        key = (id(profiles), layers, of, self._parted())
-        if self._numbers is None or self._numbers[0] != key:
+        key = (layers, of, self._parted())
+        known, before, _ = self._numbers or (None, None, None)
+        if known is None or known() is not profiles or before != key:
             present = classes_with_samples(profiles)
             pairs = np.ix_(present, present)
             matrices = [profiles.similarity(name, *of)[pairs] for name in layers]
             self._ratios = {name: profiles.fisher_ratio(name, self._parted()) for name in layers}
-            self._numbers = key, profiles, matrices  # kept, so that its id stays its own
+            # Not kept: of a pass under way a copy of all sums is made for each picture.
+            self._numbers = weakref.ref(profiles), key, matrices
         return self._numbers[2]
 
     def _parted(self) -> tuple[int, ...] | None:
