@@ -232,9 +232,10 @@ class UnitImportance(View):
         Raises:
             DataError: The session has no labels or a single class, or the layer no units.
         """
-        self._importance.request()
-        self._importance.resume()
-        self._repaint()
+        with self._session.lock:  # or a failure at once would be told before this picture
+            self._importance.request()
+            self._importance.resume()
+            self._repaint()
 
     def _build(self) -> tuple[w.Widget, ...]:
         self._importance = self._session.importance
