@@ -55,7 +55,9 @@ def run_with(root, call, in_browser=False):
     """
     code = f"import sys; sys.path.append({str(Path(__file__).parent)!r}); import echo; echo.{call}"
     path = os.pathsep.join([str(root), *filter(None, [os.environ.get("PYTHONPATH")])])
-    start = {"env": os.environ | {"PYTHONPATH": path}, "cwd": str(root)}
+    environment = os.environ | {"PYTHONPATH": path}
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed package is compiled once
+    start = {"env": environment, "cwd": str(root)}
     if in_browser:
         command = [sys.executable, "-c", code]
         done = subprocess.run(command, **start, capture_output=True, text=True)
