@@ -76,6 +76,8 @@ def _on_constructed(widget: w.Widget) -> None:
     if made is not None and widget.comm is None:
         widget._holding_sync = True  # what changes is told with all the rest
         widget.comm = unopened = _Unopened(widget)
+        # Who asks for the state of all, perhaps on another thread, is not told of it yet.
+        del _instances[unopened.comm_id]
         unopened.is_asked = True
         made.append(widget)
 
@@ -208,10 +210,10 @@ class _Alike:
     def __init__(self, key: Hashable, opened: Any) -> None:
         self._key, self.opened = key, opened
         self._members: dict[_SharedComm, None] = {}
+        opened.on_msg(self._on_message)
 
     def join(self, widget: w.Widget) -> None:
         """Let an unopened widget be one of them."""
-        _instances.pop(widget.comm.comm_id, None)
         widget.comm = shared = _SharedComm(self, widget)
         self._members[shared] = None
         self._answer()
@@ -238,6 +240,17 @@ class _Alike:
             held = [name for name in ("layout", "style") if _has(holder, name, widget)]
             if held:
                 holder.send_state(held)
+
+    def _on_message(self, message: Any) -> None:
+        """Tell the state where it is asked for.
+
+        JupyterLab asks for that of all models at once, or of each one, and waits for every
+        answer, where it was loaded anew and the kernel was busy for some seconds.
+        """
+        with _lock:
+            if message["content"]["data"]["method"] == "request_state" and self._answer():
+                state = _instances[self.opened.comm_id].get_state()
+                self.opened.send(data={"method": "update", "state": state, "buffer_paths": []})
 
     def _answer(self) -> bool:
         """Let the first of them answer; whether there is one."""
@@ -278,7 +291,7 @@ class _SharedComm:
                 self._alike.change(self, widget, data, buffers)
 
     def on_msg(self, callback: Any) -> None:
-        """The page sends nothing to layouts and styles."""
+        """What the page sends goes to all of them."""
 
     def close(self) -> None:
         """Leave the others."""

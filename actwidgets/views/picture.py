@@ -96,7 +96,7 @@ class Picture(w.Box):
         self._edges: tuple[bytes, bytes] | None = None
         self._hover: CellHover | None = None
         self._words: tuple[list[str], list[str], bytes] | None = None
-        self._frames: bytes | None = None
+        self._frames: tuple[bytes, int | None] | None = None
         # No bars to scroll by: the margin of the figure alone would bring them up.
         layout = {"overflow": "hidden", "flex": "0 0 auto"}
         super().__init__(children=(self.image, self.figure), layout=layout)
@@ -168,7 +168,7 @@ class Picture(w.Box):
         """
         assert self.frames is not None
         edges = np.asarray(edges, np.float32).reshape(-1, 4)
-        key = edges.tobytes() + bytes([0 if bold is None else 1 + bold])
+        key = edges.tobytes(), bold
         if key == self._frames:
             return
         self._frames = key

@@ -20,6 +20,7 @@ class _Page:
     def __init__(self):
         self.messages = []  # ("open", "update", "custom" or "close", id, state)
         self.models = {}
+        self.comms = {}
 
     def comm(self, *, comm_id=None, data=None, **_options):
         return _PageComm(self, comm_id or f"{len(self.messages)} of the page", data["state"])
@@ -43,6 +44,7 @@ class _Page:
 class _PageComm:
     def __init__(self, page, comm_id, state):
         self._page, self.comm_id = page, comm_id
+        page.comms[comm_id] = self
         page.tell("open", comm_id, state)
 
     def send(self, data=None, metadata=None, buffers=None):
@@ -52,7 +54,7 @@ class _PageComm:
         self._page.tell("close", self.comm_id)
 
     def on_msg(self, callback):
-        pass
+        self.receive = callback
 
 
 def _references(state):
@@ -108,6 +110,28 @@ def test_the_page_can_ask_for_every_model_that_another_refers_to(page, data):
     assert set().union(*(_references(each) for each in states.values())) <= set(states)
     assert set(page.models) <= set(open_widgets())
     app.close()
+
+
+def test_every_model_answers_a_page_that_asks_for_one_after_another(page, data):
+    """A JupyterLab that the kernel kept waiting shows nothing before all have answered."""
+    app = _explore(data)
+    for model_id in set(page.models):
+        page.messages.clear()
+        page.comms[model_id].receive({"content": {"data": {"method": "request_state"}}})
+        ((kind, told, state),) = page.messages
+        assert (kind, told) == ("update", model_id)
+        assert state["_model_name"] == open_widgets()[model_id]._model_name
+    app.close()
+    assert page.models == {}
+
+
+def test_who_asks_for_all_models_amid_making_is_told_of_those_that_are_there(page):
+    before = set(open_widgets())
+    with opened_together():
+        made = w.HTML()
+        assert set(w.Widget.get_manager_state()["state"]) == before
+        assert page.messages == []
+    assert set(w.Widget.get_manager_state()["state"]) >= {made.model_id, made.layout.model_id}
 
 
 def test_layouts_that_are_alike_are_one_until_one_changes(page):

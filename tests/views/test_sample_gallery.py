@@ -56,6 +56,15 @@ def test_chosen_samples_are_framed_a_pixel_off_and_the_current_one_is_bold(sessi
     assert _frames(gallery) == [(1, 69, 1, 69, 3)]
 
 
+def test_a_large_page_of_chosen_samples_is_framed_to_its_last(data):
+    x, y = (np.concatenate([each] * 10)[:300] for each in data)
+    session = Session(FakeProbe(), x, y)
+    gallery = SampleGallery(session, columns=20, rows=15)
+    session.select(sample=299, samples=tuple(range(300)))
+    assert not gallery.error
+    assert [thick for *_, thick in _frames(gallery)] == [2] * 299 + [3]
+
+
 def test_another_sample_of_the_page_moves_the_frame_and_sends_no_picture(session):
     gallery = SampleGallery(session)
     wires = wiretap()
