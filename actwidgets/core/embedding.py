@@ -105,7 +105,9 @@ def _exact_pca(centered: Array, n_components: int) -> tuple[Array, Array]:
     # By bisection: the default takes seconds of 784 pixels once TensorFlow has run.
     largest = n_features - n_components, n_features - 1
     variances, axes = eigh(covariance, subset_by_index=largest, driver="evx")
-    variances, axes = variances[::-1], axes[:, ::-1]
+    if len(variances) < n_components:  # it counts wrongly where many are equal
+        variances, axes = np.linalg.eigh(covariance)
+    variances, axes = variances[: -n_components - 1 : -1], axes[:, : -n_components - 1 : -1]
     signs = np.sign(axes[np.abs(axes).argmax(axis=0), np.arange(n_components)])
     axes = axes * signs  # which leaves no choice of them
     return centered @ axes, np.maximum(variances, 0.0) / np.trace(covariance)

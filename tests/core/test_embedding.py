@@ -66,6 +66,16 @@ def test_the_components_of_real_digits_are_those_of_the_svd():
     np.testing.assert_allclose(shares, wanted_shares[:2], rtol=1e-4)
 
 
+@pytest.mark.parametrize("n_features", [45, 65, 100, 114, 129])
+def test_features_that_all_vary_alike_have_components_too(n_features):
+    """All but one of the variances are equal: LAPACK's search for the largest finds too few."""
+    features = np.eye(n_features, dtype=np.float32)
+    scores, shares = pca(features, 3)
+    np.testing.assert_allclose(shares, 1 / (n_features - 1), rtol=1e-4)
+    products = scores.astype(np.float64).T @ scores
+    np.testing.assert_allclose(products, np.eye(3), atol=1e-3)
+
+
 def test_the_argument_is_left_alone_and_the_same_features_give_the_same_scores():
     values = np.random.default_rng(0).normal(size=(50, 1500)).astype(np.float32)
     before = values.copy()
