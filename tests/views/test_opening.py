@@ -1,7 +1,9 @@
 """What reaches the page when views are made, in messages."""
 
 import re
+import threading
 
+import bqplot as bq
 import comm
 import ipywidgets as w
 import pytest
@@ -121,6 +123,9 @@ def test_every_model_answers_a_page_that_asks_for_one_after_another(page, data):
         ((kind, told, state),) = page.messages
         assert (kind, told) == ("update", model_id)
         assert state["_model_name"] == open_widgets()[model_id]._model_name
+    page.messages.clear()
+    page.comms[app.layout.model_id].receive({"content": {"data": {"method": "custom"}}})
+    assert page.messages == []
     app.close()
     assert page.models == {}
 
@@ -153,6 +158,28 @@ def test_layouts_that_are_alike_are_one_until_one_changes(page):
     with opened_together():
         third = w.HTML()
     assert page.layout_of(third)["width"] is None
+
+
+def test_styles_that_are_alike_are_one_until_one_changes(page):
+    with opened_together():
+        first, second = w.Button(), w.Button()
+    assert first.style.model_id == second.style.model_id
+    second.style.button_color = "red"
+    styles = [page.models[each.model_id]["style"] for each in (first, second)]
+    colors = [page.models[each.removeprefix("IPY_MODEL_")]["button_color"] for each in styles]
+    assert colors == [None, "red"]
+    assert open_widgets()[second.style.model_id] is second.style
+
+
+def test_the_size_of_a_figure_changes_without_another_layout(page):
+    """bqplot listens to the one that the figure had at first."""
+    with opened_together():
+        one, other = bq.Figure(), bq.Figure()
+    model_id = one.layout.model_id
+    assert model_id != other.layout.model_id
+    one.layout.width = "5px"
+    assert one.layout.model_id == model_id
+    assert page.models[model_id]["width"] == "5px"
 
 
 def test_who_sets_the_width_of_a_view_sets_that_of_no_other(page, session):
@@ -238,6 +265,42 @@ def test_constructors_are_watched_no_longer_than_that_and_for_nobody_else(page):
     n_before = len(page.messages)
     w.HTML()
     assert len(page.messages) > n_before
+
+
+def test_a_callback_set_amid_making_stays(page):
+    made = []
+    try:
+        with opened_together():
+            w.Widget.on_widget_constructed(made.append)
+            widget = w.HTML()
+        assert w.Widget._widget_construction_callback == made.append
+        assert widget.model_id in page.models
+    finally:
+        w.Widget.on_widget_constructed(None)
+
+
+def test_threads_make_views_at_the_same_time(page):
+    inside, left = threading.Event(), threading.Event()
+
+    def make():
+        with opened_together():
+            made.append(w.HTML("of the thread"))
+            inside.set()
+            left.wait(60)
+        made.append(w.HTML("after"))
+
+    made = []
+    thread = threading.Thread(target=make)
+    with opened_together():
+        thread.start()
+        inside.wait(60)
+        mine = w.HTML("mine")
+    assert mine.model_id in page.models
+    assert "of the thread" not in [state.get("value") for _, _, state in page.messages]
+    left.set()
+    thread.join()
+    assert {each.model_id for each in made} <= set(page.models)
+    assert w.Widget._widget_construction_callback is None
 
 
 def test_a_change_while_the_state_is_read_is_told_after_it(page, monkeypatch):
