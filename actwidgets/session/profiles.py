@@ -296,16 +296,20 @@ class Profiles:
     def begin(self, *, every_layer: bool = False) -> bool:
         """Whether `read(partial=True)` has a batch to tell of, or one that is soon read.
 
-        Where the model is to be traced for it first, that is done in the background.
+        Where the model is to be traced for it first, that is done in the background; after
+        `cancel` nobody waits for it.
         """
         context = self._context
         with context.lock:
             task = self._pass(every_layer)
-        if task.n_read or task.cancelled or task.failure or not context.probe.may_read_on:
+        if task.n_read or task.failure or not context.probe.may_read_on:
             return True
         if context.probe.summarizes_at_once(task.layers):
             return True
-        context.read_on(task)
+        if task.cancelled:
+            context.report(progress_of(task, cancelled=True))
+        else:
+            context.read_on(task)
         return False
 
     def layers_read(self, *, every_layer: bool = False) -> Layers:

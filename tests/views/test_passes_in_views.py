@@ -2,6 +2,7 @@
 
 import threading
 
+import bqplot as bq
 import ipywidgets as w
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from actwidgets.core.ablation import Ablation
 from actwidgets.session.results import STEP
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import progress_of
+from actwidgets.views.class_separation import ClassSeparation
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.controls import ProgressLine
@@ -168,3 +170,80 @@ def test_a_pass_that_fails_is_told_and_read_when_it_is_asked_for_again(session):
     session.wait()
     assert view.error == ""
     assert f"{N_SAMPLES:,} samples, accuracy" in shown.text(view)
+
+
+@pytest.fixture
+def untraced(session, monkeypatch):
+    """A session whose model is to be traced first, so that no pass begins at once."""
+    monkeypatch.setattr(SlowProbe, "summarizes_at_once", lambda probe, layers: False)
+    return session
+
+
+def test_a_view_of_one_layer_tells_how_far_the_pass_of_all_layers_is(untraced):
+    separation, view = ClassSeparation(untraced), ClassSimilarityMatrix(untraced)
+    untraced.cancel()
+    assert all("cancelled" in _told(each) for each in (view, separation))
+    untraced.model.go.set()
+    shown.press(view, "Resume")
+    untraced.wait()
+    assert set(untraced.model.behind) == {("conv", "dense")}
+    assert all(f"{N_SAMPLES:,} samples" in shown.text(each) for each in (view, separation))
+
+
+def test_who_cancels_before_the_first_batch_does_not_wait_for_it(untraced):
+    """It may be the model's trace, and a handler of the browser that waits."""
+    view = ClassSimilarityMatrix(untraced)
+    untraced.cancel()
+    later = ClassSimilarityMatrix(untraced)
+    assert untraced.model.calls == []
+    for each in (view, later):
+        assert "cancelled" in _told(each)
+        assert f"0 of {N_SAMPLES:,} samples so far" in shown.text(each)
+        assert not shown.is_shown(each, bq.Figure)
+
+
+class OfAllError(Exception):
+    pass
+
+
+@pytest.mark.expects_error
+def test_where_the_pass_of_all_layers_fails_a_view_of_one_reads_its_own(untraced, monkeypatch):
+    separation, view = ClassSeparation(untraced), ClassSimilarityMatrix(untraced)
+    summaries = untraced.model.summaries
+
+    def fail_on_all(layers, x, **options):
+        if len(layers) > 1:
+            raise OfAllError("too many")
+        return summaries(layers, x, **options)
+
+    monkeypatch.setattr(untraced.model, "summaries", fail_on_all)
+    untraced.model.go.set()
+    untraced.wait()
+    assert "too many" in separation.error
+    assert view.error == ""
+    assert f"{N_SAMPLES:,} samples" in shown.text(view)
+
+
+def test_a_view_with_a_picture_shows_one_of_a_layer_that_is_to_be_traced(untraced):
+    labels = np.arange(N_SAMPLES) % 3
+    x = np.broadcast_to(labels[:, None, None, None], (N_SAMPLES, 6, 8, 1)).astype(np.float32)
+    session = Session(SlowProbe(), x, labels, class_names=("a", "b", "c"))
+    view = ClassSimilarityMatrix(session)
+    assert not shown.is_shown(view, bq.Figure)
+    session.model.go.set()
+    session.wait()
+    session.model.go.clear()
+    session.layer = "conv" if session.layer == "dense" else "dense"
+    assert shown.is_shown(view, bq.Figure)
+    session.model.go.set()
+    session.close()
+
+
+def test_what_failed_before_its_first_batch_is_not_begun_again_and_again(untraced):
+    untraced.model.failure = MemoryError("too large")
+    untraced.model.go.set()
+    assert not untraced.profiles.begin()
+    untraced.wait()
+    assert untraced.profiles.begin()
+    untraced.wait()
+    assert len(untraced.model.behind) == 1
