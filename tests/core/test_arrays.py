@@ -54,6 +54,11 @@ def test_given_ends_of_the_range_clip_what_lies_beyond():
     assert to_unit_range([-1, 0, 1, 2, 9], low=0, high=2).tolist() == [0, 0, 0.5, 1, 1]
 
 
+def test_where_one_end_is_given_the_other_is_that_of_the_values():
+    assert to_unit_range([1, 2, 5], low=-3).tolist() == [0.5, 0.625, 1]
+    assert to_unit_range([1, 2, 5], high=3).tolist() == [0, 0.5, 1]
+
+
 def test_a_range_that_runs_backwards_is_dark():
     assert to_unit_range([1, 2], low=5, high=3).tolist() == [0, 0]
 

@@ -15,7 +15,7 @@ from actwidgets.session.profiles import RepresentationPass
 sizes = st.tuples(st.integers(6, 40), st.integers(1, 60), st.integers(1, 60))
 seeds = st.integers(0, 2**32 - 1)
 few = settings(max_examples=40, deadline=None)
-CLOSE = {"rtol": 0, "atol": 1e-10}
+CLOSE = {"rtol": 0, "atol": 1e-9}
 
 
 def pair(n_samples, n_features, n_other, seed, dtype=np.float64):

@@ -24,6 +24,7 @@ from actwidgets.images.encode import (
     fit,
     is_image,
     palette_png,
+    rgb_png,
     rgba_png,
     text_pictures,
     to_rgb,
@@ -148,6 +149,16 @@ def test_codes_that_lie_backward_in_memory_are_encoded_as_they_read():
 def test_a_png_of_pixels_holds_them():
     pixels = np.random.default_rng(0).integers(0, 256, (4, 6, 4), dtype=np.uint8)
     np.testing.assert_array_equal(_decoded(rgba_png(pixels[:, ::-1])), pixels[:, ::-1])
+
+
+@pytest.mark.parametrize("alike", [(), (0, 1), (1, 2), (0, 2), (0, 1, 2)])
+def test_a_png_without_alpha_is_what_was_given_whichever_channels_are_alike(alike):
+    """Where all are, it is a gray one."""
+    pixels = np.random.default_rng(0).integers(0, 256, (6, 5, 3), np.uint8)
+    pixels[..., alike] = pixels[..., list(alike[:1])]
+    png = rgb_png(pixels)
+    np.testing.assert_array_equal(_decoded(png)[..., :3], pixels)
+    assert Image.open(io.BytesIO(png)).mode == ("L" if len(alike) == 3 else "RGB")
 
 
 SHEET = ContactSheet(3, 2, picture_px=10, cell_width_px=18, cell_height_px=30)

@@ -39,6 +39,24 @@ def test_every_layer_has_its_ratio_and_the_best_is_named(session):
     assert "largest in dense" in shown.text(view)
 
 
+def test_the_ratios_are_those_of_the_weights_that_the_model_has_now(session, monkeypatch):
+    view = ClassSeparation(session)
+    before = shown.words(view)[1::2]
+    parted = _Growing.activations
+
+    def exchanged(probe, layers, x):
+        found = parted(probe, layers, x)
+        return {
+            "conv": found["conv"],
+            "dense": found["dense"][::-1] * 0 + found["conv"][:, 0, 0, :5],
+        }
+
+    monkeypatch.setattr(_Growing, "activations", exchanged)
+    session.refresh()
+    wanted = session.profiles(every_layer=True).fisher_ratio("dense")
+    assert shown.words(view)[1::2] == [before[0], f"{wanted:.3g}"] != before
+
+
 def test_two_classes_can_be_parted(session):
     view = ClassSeparation(session, first=0, second=1)
     wanted = session.profiles(every_layer=True).fisher_ratio("dense", (0, 1))

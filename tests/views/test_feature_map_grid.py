@@ -1,4 +1,5 @@
 import bqplot as bq
+import ipywidgets as w
 import numpy as np
 import pytest
 import shown
@@ -356,3 +357,47 @@ def test_it_turns_to_the_page_of_a_unit_that_is_chosen_elsewhere(session):
     session.unit = 18
     assert grid.page == 2
     assert FeatureMapGrid(session, units_per_page=8, page=1).page == 1
+
+
+class _AnyShape(FakeProbe):
+    def check(self, x):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("shape", "n_pixels", "margin"),
+    [
+        ((6, 8), (6, 8), "14px 4px 14px 4px"),  # enlarged tenfold by the page
+        ((4, 2), (4, 2), "2px 23px 2px 23px"),
+        ((86, 43), (86, 43), "1px 23px 1px 22px"),
+        ((129, 43), (86, 29), "1px 30px 1px 29px"),
+        ((30, 60), (43, 86), "22px 1px 23px 1px"),
+    ],
+)
+def test_the_input_of_one_sample_fills_its_square_from_the_middle(shape, n_pixels, margin):
+    rng = np.random.default_rng(0)
+    x = rng.random((3, *shape, 1), np.float32)
+    x[0, 0, :2, 0] = 0, 1  # black and white
+    session = Session(_AnyShape(), x, samples=(1,))
+    grid = FeatureMapGrid(session)
+    inputs = shown.part(grid, w.Image)
+    assert shown.picture(grid).shape[:2] == n_pixels
+    assert inputs.layout.margin == margin
+    sides = [int(each.removesuffix("px")) for each in margin.split()]
+    size = [int(each.removesuffix("px")) for each in (inputs.layout.height, inputs.layout.width)]
+    assert [size[0] + sides[0] + sides[2], size[1] + sides[1] + sides[3]] == [88, 88]
+    if n_pixels == shape:
+        np.testing.assert_allclose(shown.picture(grid)[..., 0] / 255, x[1, ..., 0], atol=0.01)
+
+
+def test_inputs_are_sent_again_only_where_they_differ(session):
+    grid = FeatureMapGrid(session)
+    wires = wiretap()
+    session.unit = 3
+    sent = messages(wires)
+    assert [kind for kind, _ in sent].count("Image") == 1  # the maps
+    assert "Layout" not in [kind for kind, _ in sent]
+    before = shown.picture(grid)
+    session.samples = (4, 9)
+    assert shown.picture(grid).shape != before.shape
+    assert not grid.error

@@ -12,7 +12,7 @@ from fakes import SlowProbe, begin_when_waited_for, report
 from actwidgets.core.ablation import Ablation
 from actwidgets.session.results import STEP
 from actwidgets.session.session import Session
-from actwidgets.session.tasks import progress_of
+from actwidgets.session.tasks import Progress, progress_of
 from actwidgets.views.class_separation import ClassSeparation
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
 from actwidgets.views.confusion_matrix import ConfusionMatrix
@@ -194,12 +194,16 @@ def test_who_cancels_before_the_first_batch_does_not_wait_for_it(untraced):
     """It may be the model's trace, and a handler of the browser that waits."""
     view = ClassSimilarityMatrix(untraced)
     untraced.cancel()
+    report(untraced, Progress("profiles", ("another",), 1, 2))
     later = ClassSimilarityMatrix(untraced)
     assert untraced.model.calls == []
     for each in (view, later):
         assert "cancelled" in _told(each)
         assert f"0 of {N_SAMPLES:,} samples so far" in shown.text(each)
         assert not shown.is_shown(each, bq.Figure)
+    untraced.model.go.set()
+    untraced.wait()
+    assert len(untraced.model.behind) == 1  # which was under way
 
 
 class OfAllError(Exception):

@@ -142,6 +142,27 @@ def test_who_is_right_is_told_anew_with_units_ablated(data):
     assert shown.samples(gallery) == list(range(1, 24, 2))  # of the first page
 
 
+def test_captions_are_those_of_the_model_that_is_asked_now(data, monkeypatch):
+    class Editable(FakeProbe):
+        def edited(self, edits):
+            other = type(self)()
+            other.predictions = lambda x: np.eye(3, dtype=np.float32)[[1] * len(x)]
+            return other
+
+    session = Session(Editable(), *data)
+    gallery = SampleGallery(session)
+    before = _words(gallery)
+    session.ablations = Ablation("dense", (0,))
+    ablated = _words(gallery)
+    assert ablated[:2] == [("✗ 1", WRONG), ("is 0", WRONG)]
+    assert ablated != before
+    session.ablations = ()
+    assert _words(gallery) == before
+    monkeypatch.setattr(session.model, "predictions", Editable().edited({}).predictions)
+    session.refresh()
+    assert _words(gallery) == ablated
+
+
 def test_a_filter_that_nothing_passes_shows_no_samples(session):
     gallery = SampleGallery(session, class_filter=2)
     assert "none" in shown.text(gallery)
@@ -256,9 +277,21 @@ def test_a_gallery_goes_on_where_its_session_is_closed_amid_a_drag(session, monk
 
 def test_turning_pages(session):
     gallery = SampleGallery(session)
+    assert _ways(gallery) == [False, True]
     shown.press(gallery, "next page")
     assert "13–24 of 30" in shown.text(gallery)
     assert _words(gallery)[0][0].endswith("shirt")
+    assert _ways(gallery) == [True, True]
+    shown.press(gallery, "next page")
+    assert _ways(gallery) == [True, False]
+    gallery.rows = 30
+    assert not shown.is_shown(gallery, "next page")
+
+
+def _ways(gallery):
+    """Whether there is a page before this one, and one after it."""
+    names = "previous page", "next page"
+    return [not shown.control(gallery, name).disabled for name in names]
 
 
 def test_the_mouse_over_a_sample_tells_what_it_is(session):

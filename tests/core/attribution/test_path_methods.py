@@ -44,6 +44,23 @@ def test_integrated_gradients_of_a_linear_model_are_exact(shape, seed):
     np.testing.assert_allclose(found.gap, 0, atol=1e-9)
 
 
+@pytest.mark.parametrize("n_samples", [1, 3])
+def test_what_is_no_number_goes_along_with_every_step_of_its_sample(n_samples):
+    slice_ = linear((2,), batch_size=4)[0]
+    gradients, numbers = slice_.gradients, []
+
+    def gradients_at(points, target):
+        assert len(points.others[0]) == len(points.arrays[0])
+        numbers.extend(points.others[0][:, 0])
+        return gradients(points, target)
+
+    slice_.gradients = gradients_at
+    rows = np.arange(1, n_samples + 1)
+    points = points_of(np.ones((n_samples, 2)) * rows[:, None], others=[rows[:, None]])
+    attributed(slice_, points, "integrated_gradients", steps=5)
+    assert numbers == np.repeat(rows, 7).tolist()
+
+
 @pytest.mark.slow
 @given(shape=SHAPES, seed=st.integers(0, 99), baseline=st.floats(-2, 2))
 def test_integrated_gradients_of_a_cubic_model_are_its_path_integral(shape, seed, baseline):
