@@ -30,7 +30,8 @@ def without_delay(connection: Any) -> Any:
 
     class PromptConnection(connection):  # type: ignore[misc]
         def connect(self) -> Any:
-            self.websocket_handler.set_nodelay(True)
+            if self.websocket_handler.ws_connection is not None:  # the page has not left yet
+                self.websocket_handler.set_nodelay(True)
             return super().connect()
 
     return PromptConnection

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tornado.websocket import WebSocketHandler
 
 from actwidgets import server_extension
 from actwidgets.__main__ import private_environment
@@ -77,6 +78,17 @@ def test_a_server_without_such_a_setting_is_told(caplog):
     server_extension._load_jupyter_server_extension(server)
     assert "needs Jupyter Server 2" in caplog.text
     assert server.web_app.settings == {}
+
+
+def test_a_page_that_left_before_its_kernel_was_there_is_no_failure():
+    class Connection:
+        websocket_handler = WebSocketHandler.__new__(WebSocketHandler)
+
+        def connect(self):
+            return "connected"
+
+    Connection.websocket_handler.ws_connection = None
+    assert server_extension.without_delay(Connection)().connect() == "connected"
 
 
 def _private(folder):
