@@ -107,14 +107,16 @@ SHEET = """<style>
 </style>"""
 
 # JupyterLab takes the arrow keys of whatever has the focus in a notebook to walk through the
-# cells. This attribute, which its key bindings respect, leaves them to lists and sliders.
-KEYS = """<img hidden src="data:," onerror="this.closest('.aw-view').addEventListener('focusin',
+# cells. This attribute, which its key bindings respect, leaves them to lists and sliders. Of a
+# page that is loaded in the background the image may be out of its view by the time it fails.
+KEYS = """<img hidden src="data:," onerror="this.closest('.aw-view')?.addEventListener('focusin',
   (event) => { if (event.target.matches('select, .noUi-handle'))
     event.target.dataset.lmSuppressShortcuts = ''; })">"""
 
 # Tells the kernel, by way of a hidden button, that the mouse has left the cells of a figure.
-LEAVING = """<img hidden src="data:," onerror="this.closest('.aw-view').addEventListener('mouseout',
-  (event) => { const figure = event.target.matches('.heatmapcell')
+LEAVING = """<img hidden src="data:,"
+  onerror="this.closest('.aw-view')?.addEventListener('mouseout', (event) => {
+    const figure = event.target.matches('.heatmapcell')
       && event.target.closest('.bqplot'), to = event.relatedTarget;
     if (figure && !(to?.matches('.heatmapcell') && figure.contains(to)))
       event.currentTarget.querySelector('.aw-left')?.click(); })">"""

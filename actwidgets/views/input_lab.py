@@ -152,6 +152,16 @@ class PatchPicture(w.Box):
         if not self.brush.brushing:
             self._put(self._edges_of(patch))
 
+    def measure(self) -> None:
+        """Have the page measure what the mouse draws on, as behind a tab it had no size.
+
+        bqplot does so only when it makes what draws: where the page was loaded again with the tab
+        hidden, every rectangle would lie in the middle.
+        """
+        if not self.brush.brushing:
+            self.picture.figure.interaction = None
+            self.picture.figure.interaction = self.brush
+
     def _edges_of(self, patch: Patch | None) -> Edges | None:
         """The part of a patch that lies on the picture; None where there is none."""
         top, left, height, width = patch or (0, 0, 0, 0)
@@ -192,6 +202,7 @@ SLIDERS: tuple[tuple[Any, ...], ...] = (
     ("patch_value", "patch gray", 0.0, 1.0, 0.01, ".0%"),
 )
 SHIFTS = (("shift_down", "down, px"), ("shift_right", "right, px"))
+MEASURED_AFTER_S = 0.6  # bqplot takes the size of a figure 0.3 s after it has one
 HINT = "drag on the picture to occlude a part"
 
 
@@ -228,6 +239,8 @@ class InputLab(View):
             [self._sliders[field] for field in (*order, "blur", "patch_value")],
             layout=columns | {"grid_gap": "0 16px", "margin": "8px 0 0"},
         )
+        self.observe(self._on_watching, names="watching")
+        self._cleanup.callback(self._session.context.queue.drop_call, self._measure)
         above = w.HBox([picture, says], layout={"align_items": "flex-start"})
         below = w.HBox([self._reset, self._unhide], layout={"margin": "6px 0 0"})
         # Alone in a cell it has all of the page.
@@ -289,6 +302,14 @@ class InputLab(View):
         """What the model puts out of the current sample, as it was given and as it is shown."""
         focus = [selection.sample]
         return self._session.outputs(focus)[0], self._session.outputs(focus, as_shown=True)[0]
+
+    def _on_watching(self, change: Any) -> None:
+        if change.new:
+            self._session.context.queue.call_later(MEASURED_AFTER_S, self._measure)
+
+    def _measure(self) -> None:
+        with self._session.lock, self._guard("could not measure the picture"):
+            self._picture.measure()
 
     def _on_user_slider(self, field: str, value: float) -> None:
         if value != getattr(self._session.perturbation, field):

@@ -42,9 +42,9 @@ def _told(notebook):
 PATCH = "session.perturbation.patch"
 
 
-def _drag(notebook, start, end, *, release=True):
+def _drag(notebook, start, end, *, release=True, picture=None):
     """Press the mouse at a pixel `(row, column)` of the input and move to another."""
-    figure = notebook.images().nth(PICTURE)
+    figure = picture or notebook.images().nth(PICTURE)
     figure.scroll_into_view_if_needed()
     box = figure.bounding_box()
     rows, columns = notebook.evaluate("session.picture_shape")
@@ -158,3 +158,23 @@ def test_what_python_sets_moves_sliders_and_rectangle_and_reset_takes_all_back(n
     notebook.page.locator(".bqplot .brushintsel .selection").wait_for(state="hidden")
     notebook.wait_until(noise.text_content, "0.0%")
     notebook.assert_no_errors()
+
+
+def test_a_patch_is_where_the_mouse_was_after_the_page_was_loaded_with_its_tab_hidden(lab):
+    """bqplot measures what the mouse draws on when it is made, and a hidden tab has no size."""
+    notebook = lab.new(SETUP, "app = aw.explore(session)\napp", height=1600)
+    notebook.run_all()
+    tab = notebook.page.get_by_role("tab", name="interventions")
+    tab.click()
+    notebook.page.locator(".aw-patch .brushintsel .overlay").wait_for(state="attached")
+    notebook.page.get_by_role("tab", name="layers").click()
+    notebook.settle()
+    notebook.reload()
+    tab.click()
+    notebook.page.locator(".aw-patch").scroll_into_view_if_needed()
+    notebook.settle()
+    notebook.page.wait_for_timeout(1000)  # it is measured a moment after it is shown
+    picture = notebook.page.locator(".aw-patch img")
+    _drag(notebook, (1.1, 1.9), (5.2, 6.1), picture=picture)
+    notebook.wait_until(PATCH, [1, 2, 4, 4])
+    notebook.close()
