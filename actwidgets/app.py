@@ -13,6 +13,7 @@ from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.base import WRAPPING, Pages, View, ViewBox
 from actwidgets.views.class_separation import ClassSeparation
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.comms import opened_together
 from actwidgets.views.comparison import Comparison
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.embedding_scatter import EmbeddingScatter
@@ -21,7 +22,6 @@ from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.input_lab import InputLab
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
-from actwidgets.views.opening import opened_together
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.selection_bar import SelectionBar

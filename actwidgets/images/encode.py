@@ -171,13 +171,12 @@ class ContactSheet:
         """Where each column of cells begins, and the last one ends."""
         return np.arange(self.columns + 1, dtype=np.float64) * self.cell_width_px
 
-    def edges_of(self, place: int, beyond: float) -> tuple[float, float, float, float]:
-        """Top, right, bottom and left of a box around a picture, and so many pixels off it."""
+    def edges_of(self, place: int) -> tuple[int, int, int, int]:
+        """Top, right, bottom and left of the box of a picture, in pixels of the sheet."""
         row, column = divmod(place, self.columns)
         side = (self.cell_width_px - self.picture_width_px) // 2
         top, left = row * self.cell_height_px + side, column * self.cell_width_px + side
-        right, bottom = left + self.picture_width_px, top + self.picture_px
-        return top - beyond, right + beyond, bottom + beyond, left - beyond
+        return top, left + self.picture_width_px, top + self.picture_px, left
 
     def compose(
         self,
@@ -197,13 +196,10 @@ class ContactSheet:
             `(height_px, width_px, 4)` uint8, transparent where there is no picture.
         """
         canvas = np.zeros((self.height_px, self.width_px, 4), np.uint8)
-        side = (self.cell_width_px - self.picture_width_px) // 2
         for place, (picture, frame) in enumerate(zip(pictures, frames, strict=True)):
             if picture is None:
                 continue
-            row, column = divmod(place, self.columns)
-            top, left = row * self.cell_height_px + side, column * self.cell_width_px + side
-            bottom, right = top + self.picture_px, left + self.picture_width_px
+            top, right, bottom, left = self.edges_of(place)
             if frame:
                 box = canvas[
                     top - frame - 1 : bottom + frame + 1, left - frame - 1 : right + frame + 1

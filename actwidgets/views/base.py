@@ -18,6 +18,7 @@ from actwidgets.images.colormap import ValueRange, value_range
 from actwidgets.session.context import WITHIN_S, BackgroundWork, finish
 from actwidgets.session.session import Session
 from actwidgets.session.tasks import Progress
+from actwidgets.views.comms import opened_together
 from actwidgets.views.controls import (
     KEYS,
     LEAVING,
@@ -30,7 +31,6 @@ from actwidgets.views.controls import (
     show,
     title,
 )
-from actwidgets.views.opening import opened_together
 
 if TYPE_CHECKING:
     from actwidgets.export.html_text import ViewFigure

@@ -15,6 +15,7 @@ from actwidgets.session.session import Session
 from actwidgets.views.attribution_map import AttributionMap
 from actwidgets.views.base import WRAPPING, Page, Pages, View, ViewBox
 from actwidgets.views.class_similarity_matrix import ClassSimilarityMatrix
+from actwidgets.views.comms import opened_together
 from actwidgets.views.confusion_matrix import ConfusionMatrix
 from actwidgets.views.controls import note
 from actwidgets.views.epoch_slider import EpochSlider
@@ -22,7 +23,6 @@ from actwidgets.views.feature_map_grid import FeatureMapGrid
 from actwidgets.views.kernel_grid import KernelGrid
 from actwidgets.views.layer_picker import LayerPicker
 from actwidgets.views.layer_similarity import LayerSimilarity
-from actwidgets.views.opening import opened_together
 from actwidgets.views.prediction_table import PredictionTable
 from actwidgets.views.sample_gallery import SampleGallery
 from actwidgets.views.selection_bar import SelectionBar

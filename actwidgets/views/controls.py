@@ -15,7 +15,7 @@ from typing import Any
 import ipywidgets as w
 
 from actwidgets.session.tasks import Progress
-from actwidgets.views.opening import opened_together
+from actwidgets.views.comms import opened_together
 
 
 @dataclass(frozen=True)

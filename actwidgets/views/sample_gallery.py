@@ -132,7 +132,8 @@ class SampleGallery(View):
         places = [place for place, row in enumerate(rows.tolist()) if row in chosen]
         focus = np.flatnonzero(rows[places] == selection.sample)
         # A pixel stays free between a picture and its frame.
-        edges = [sheet.edges_of(place, beyond=1 + FRAME_PX / 2) for place in places]
+        beyond = (1 + FRAME_PX / 2) * np.array([-1, 1, 1, -1])
+        edges = [sheet.edges_of(place) + beyond for place in places]
         self._picture.set_frames(edges, bold=int(focus[0]) if focus.size else None)
 
     def _filter(self) -> None:

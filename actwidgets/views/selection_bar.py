@@ -7,8 +7,8 @@ import ipywidgets as w
 from actwidgets.core.selection import Chip, Selection, chips
 from actwidgets.errors import ActwidgetsError
 from actwidgets.views.base import View
+from actwidgets.views.comms import opened_together
 from actwidgets.views.controls import button, control_row, shorten, title, update
-from actwidgets.views.opening import opened_together
 
 KINDS = ("samples", "class_index", "threshold", "perturbation", "ablations")
 LETTERS = 44

@@ -1,5 +1,6 @@
 import html
 import re
+import threading
 
 import bqplot as bq
 import numpy as np
@@ -156,6 +157,29 @@ def test_a_move_is_one_message_per_mark_and_the_rectangle_is_left_to_the_mouse(l
     assert [name for name, _ in sent].count("Image") == 1
     assert [name for name, _ in sent].count("HTML") == 1  # where it lies; the class is the same
     assert shown.part(lab, BrushSelector).selected.tolist() == [[1.4, 1.3], [3.4, 3.3]]
+
+
+def test_what_the_mouse_draws_on_is_measured_anew_as_the_lab_is_shown_again(
+    lab, session, monkeypatch
+):
+    monkeypatch.setattr(input_lab, "MEASURED_AFTER_S", 0)
+    brush, seen, measured = shown.part(lab, BrushSelector), [], threading.Event()
+
+    def note_what_is_drawn_with(change):
+        seen.append(change.new)
+        if change.new is brush:
+            measured.set()
+
+    lab._picture.picture.figure.observe(note_what_is_drawn_with, "interaction")
+    lab.watching = False
+    assert not seen
+    lab.watching = True
+    assert measured.wait(60)
+    assert seen == [None, brush], "the page makes it again"
+    _drag(lab, (1.3, 3.3), (1.4, 3.4))
+    lab._picture.measure()
+    assert len(seen) == 2, "not under the mouse"
+    assert not lab.error
 
 
 def test_it_gets_its_whole_pixels_when_the_mouse_lets_go(lab, session):

@@ -224,7 +224,7 @@ def test_a_click_on_a_line_is_one_choice_and_sends_nothing_back(nested):
     assert messages(wires) == [("Button", ["tooltip"])]
 
 
-def test_opening_is_one_message_of_the_list_and_one_for_each_thing_said(nested):
+def test_comms_is_one_message_of_the_list_and_one_for_each_thing_said(nested):
     nested.layer = "backbone"
     picker = LayerPicker(nested, opened=())
     wires = wiretap()

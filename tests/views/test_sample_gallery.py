@@ -129,27 +129,22 @@ def test_only_the_chosen_begin_at_the_first_page(session):
     assert (gallery.page, "1–12 of 30" in shown.text(gallery)) == (0, True)
 
 
-def test_who_is_right_is_told_anew_with_units_ablated(data):
-    class Editable(FakeProbe):
-        def edited(self, edits):
-            other = type(self)()
-            other.predictions = lambda x: np.eye(3, dtype=np.float32)[[1] * len(x)]
-            return other
+class _Editable(FakeProbe):
+    def edited(self, edits):
+        other = type(self)()
+        other.predictions = lambda x: np.eye(3, dtype=np.float32)[[1] * len(x)]
+        return other
 
-    session = Session(Editable(), *data)
+
+def test_who_is_right_is_told_anew_with_units_ablated(data):
+    session = Session(_Editable(), *data)
     gallery = SampleGallery(session, outcome="right")
     session.ablations = Ablation("dense", (0,))
     assert shown.samples(gallery) == list(range(1, 24, 2))  # of the first page
 
 
 def test_captions_are_those_of_the_model_that_is_asked_now(data, monkeypatch):
-    class Editable(FakeProbe):
-        def edited(self, edits):
-            other = type(self)()
-            other.predictions = lambda x: np.eye(3, dtype=np.float32)[[1] * len(x)]
-            return other
-
-    session = Session(Editable(), *data)
+    session = Session(_Editable(), *data)
     gallery = SampleGallery(session)
     before = _words(gallery)
     session.ablations = Ablation("dense", (0,))
@@ -158,7 +153,7 @@ def test_captions_are_those_of_the_model_that_is_asked_now(data, monkeypatch):
     assert ablated != before
     session.ablations = ()
     assert _words(gallery) == before
-    monkeypatch.setattr(session.model, "predictions", Editable().edited({}).predictions)
+    monkeypatch.setattr(session.model, "predictions", _Editable().edited({}).predictions)
     session.refresh()
     assert _words(gallery) == ablated
 

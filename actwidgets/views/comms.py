@@ -1,4 +1,4 @@
-"""Widgets that reach the page together: one message each, one for all layouts that are alike.
+"""Comms of widgets: opened together with one message each, and one for all layouts that are alike.
 
 ipywidgets tells the page of a widget as soon as it is made, and of every change since: of a
 view that is put together a message a widget and one a change, and another two for the `Layout`

@@ -12,8 +12,8 @@ from fakes import FakeProbe, open_widgets
 from ipywidgets.embed import dependency_state
 
 import actwidgets as aw
-from actwidgets.views import opening
-from actwidgets.views.opening import opened_together
+from actwidgets.views import comms
+from actwidgets.views.comms import opened_together
 
 
 class _Page:
@@ -67,7 +67,7 @@ def _references(state):
 def page(monkeypatch):
     found = _Page()
     monkeypatch.setattr(comm, "create_comm", found.comm)
-    monkeypatch.setattr(opening, "_alike", {})  # those are on no page
+    monkeypatch.setattr(comms, "_alike", {})  # those are on no page
     return found
 
 
